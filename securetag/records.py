@@ -1,0 +1,315 @@
+"""The vocabulary: Record, Example, Finding, Verdict, and what identifies them.
+
+Every other package speaks in these types. They are msgspec structs: typed,
+frozen, and decoded from JSONL at the speed that a release needs.
+
+This module knows no format, no database and no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+import rfc8785
+
+Lang = Literal["en", "es", "de", "und"]
+Label = Literal["true_positive", "false_positive"]
+Severity = Literal["info", "low", "medium", "high", "critical"]
+
+#: Orders severities; a finding at or above `high` goes to the model.
+SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
+
+
+class Status(StrEnum):
+    """Where an upstream item stands in its publication. Only `active` trains by default."""
+
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    DEPRECATED = "deprecated"
+    REVOKED = "revoked"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+
+
+class Task(StrEnum):
+    """What an Example teaches."""
+
+    QA = "qa"
+    TRIAGE = "triage"
+    REMEDIATION = "remediation"
+    MAPPING = "mapping"
+
+
+class Decision(StrEnum):
+    """A verdict's value. `needs_review` is a model's or the machinery's way to abstain."""
+
+    TRUE_POSITIVE = "true_positive"
+    FALSE_POSITIVE = "false_positive"
+    NEEDS_REVIEW = "needs_review"
+
+
+def normalise_text(text: str) -> str:
+    """NFC with LF line ends, without BOM: the form in which text is hashed and stored."""
+    lf = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", lf)
+
+
+def canonical_json(value: Any) -> bytes:
+    """RFC 8785 JSON of builtins or structs. Raises `rfc8785.CanonicalizationError` on NaN or big ints."""
+    return rfc8785.dumps(msgspec.to_builtins(value))
+
+
+def content_id(value: Any) -> str:
+    """64 hex digits: sha256 over `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a Record beside its prose. Unset fields stay out of JSON and of the id."""
+
+    #: Kind of item inside its dataset: `weakness`, `technique`, `control`, `section`, `advisory`, …
+    kind: str | None = None
+    severity: Severity | None = None
+    #: CVSS base score, 0.0 to 10.0, of the best source.
+    cvss: float | None = None
+    #: Keys of Records of the same or another source.
+    parents: list[str] = []
+    related: list[str] = []
+    aliases: list[str] = []
+    cwe: list[str] = []
+    #: Prose, one entry each.
+    mitigations: list[str] = []
+    detections: list[str] = []
+    consequences: list[str] = []
+    examples: list[str] = []
+    #: Short words: platforms, tactics, languages the item applies to.
+    platforms: list[str] = []
+    tactics: list[str] = []
+    #: Headings from the document's title down to this section.
+    section: list[str] = []
+    #: Upstream's own word on use as a mapping target (CWE: Allowed, Discouraged, Prohibited).
+    mapping_usage: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One normalised item of a source, with where it came from and under which licence.
+
+    Build it with `Record.of`, which normalises the text and computes `id`.
+    """
+
+    id: str
+    #: Name of the catalog row, for example `mitre-cwe`.
+    source: str
+    publisher: str
+    #: The publisher's own key: `CWE-79`, `AC-2(1)`, `T1059.001`.
+    key: str
+    title: str
+    #: Clean Markdown.
+    text: str
+    facts: Facts
+    lang: Lang
+    url: str
+    edition: str
+    #: A valid SPDX expression; `LicenseRef-…` where SPDX has no name.
+    licence: str
+    #: Of the file that it was read from, as fetched.
+    file_sha256: str
+    #: JSON pointer, XPath, heading path or page inside that file.
+    locator: str
+    status: Status = Status.ACTIVE
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        source: str,
+        publisher: str,
+        key: str,
+        title: str,
+        text: str,
+        lang: Lang,
+        url: str,
+        edition: str,
+        licence: str,
+        file_sha256: str,
+        locator: str,
+        facts: Facts | None = None,
+        status: Status = Status.ACTIVE,
+    ) -> Record:
+        """A Record with normalised title and text, its id computed from content alone."""
+        facts = facts or Facts()
+        title, text = normalise_text(title).strip(), normalise_text(text).strip()
+        identity = content_id([source, key, lang, title, text, facts])
+        return cls(
+            id=identity, source=source, publisher=publisher, key=key, title=title, text=text,
+            facts=facts, lang=lang, url=url, edition=edition, licence=licence,
+            file_sha256=file_sha256, locator=locator, status=status,
+        )  # fmt: skip
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an Example exists. It survives an erasure only while another origin remains."""
+
+    record_id: str | None = None
+    finding_id: str | None = None
+    tenant_id: str | None = None
+    consent_id: str | None = None
+
+
+class Construction(msgspec.Struct, frozen=True, kw_only=True):
+    """How a composed triage row was put together; the key by which splits hold parts out."""
+
+    source: str
+    guard: str
+    guard_family: str
+    sink: str
+    framework: str
+    shape: str
+    #: Version of the oracle whose execution gave the label.
+    oracle: str
+
+
+class EvidenceSpan(msgspec.Struct, frozen=True):
+    """Lines (first, last; 1-based, inclusive, counted in the rendered snippet) that carry a role."""
+
+    role: Literal["source", "guard", "sink"]
+    first: int
+    last: int
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """One chat-format training row.
+
+    The last message is the assistant's. Build it with `Example.of`, which computes `id`.
+    """
+
+    id: str
+    task: Task
+    messages: list[Message]
+    lang: Lang
+    licence: str
+    #: Examples of one group never stand on two sides of a split.
+    group: str
+    label: Label | None
+    #: What gave the label; never a model.
+    label_source: Literal["execution", "fix", "analyst"] | None
+    origin: Literal["template", "composition", "teacher", "analyst"]
+    origins: list[Origin]
+    source: str
+    split: Literal["train", "validation", "test"] | None = None
+    #: Hard axis of a test row: in_distribution, unseen_sink, unseen_framework, unseen_guard.
+    axis: str | None = None
+    construction: Construction | None = None
+    pair_id: str | None = None
+    evidence: list[EvidenceSpan] = []
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        task: Task,
+        messages: list[Message],
+        lang: Lang,
+        licence: str,
+        group: str,
+        origin: Literal["template", "composition", "teacher", "analyst"],
+        origins: list[Origin],
+        source: str,
+        label: Label | None = None,
+        label_source: Literal["execution", "fix", "analyst"] | None = None,
+        construction: Construction | None = None,
+        pair_id: str | None = None,
+        evidence: list[EvidenceSpan] | None = None,
+    ) -> Example:
+        """An Example without a split yet, its id computed from task and messages."""
+        return cls(
+            id=content_id([task, messages]), task=task, messages=messages, lang=lang,
+            licence=licence, group=group, label=label, label_source=label_source, origin=origin,
+            origins=origins, source=source, construction=construction, pair_id=pair_id,
+            evidence=evidence or [],
+        )  # fmt: skip
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One issue that a scanner reports, normalised: the unit that is triaged.
+
+    `snippet` is the code that a reader needs (the enclosing function where that is short),
+    `snippet_line` the file's line number of its first line.
+    """
+
+    tool: str
+    rule_id: str
+    cwe: str
+    title: str
+    message: str
+    severity: Severity
+    confidence: Literal["low", "medium", "high"]
+    language: str
+    #: Relative to the project's root, `/` as separator.
+    path: str
+    #: 1-based and inclusive, in the file.
+    start_line: int
+    end_line: int
+    snippet: str
+    snippet_line: int
+    #: Qualified name of the enclosing function or class; empty at module level.
+    scope: str
+    #: `v1:` + 64 hex digits.
+    fingerprint: str
+    owasp: str = ""
+    recommendation: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model, or the machinery in its stead, says of a Finding.
+
+    A verdict always exists: where no model answered, or answered nonsense, the decision is
+    `needs_review` and `reason` says why.
+    """
+
+    decision: Decision
+    #: Why the machinery abstained; empty when the model's answer was valid.
+    reason: str = ""
+    #: Line spans in the file.
+    evidence: list[tuple[int, int]] = []
+    reasoning: str = ""
+    recommendation: str = ""
+    model_id: str = ""
+    alias: str = ""
+    prompt_sha256: str = ""
+    prompt_version: str = ""
+    schema_version: int = 1
+    lang: Lang = "en"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+
+
+class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A consented, scrubbed finding with a person's verdict on it, as it leaves the database.
+
+    `record` is the scrubbed finding as a Record (its id comes from content, never from the
+    database); `origin` names the database rows, and stays out of the training files.
+    """
+
+    record: Record
+    finding: Finding
+    label: Label
+    #: Did the person see the model's answer first?
+    saw_model: bool
+    model_decision: Decision | None
+    #: True where the verdict was scripted from ground truth rather than given by a person.
+    scripted: bool
+    reviewer: str
+    origin: Origin

@@ -1,0 +1,185 @@
+"""One tree of settings: flag > environment > `securetag.toml` > default.
+
+Environment names begin with `SECURETAG_` (`SECURETAG_API__PORT=8080` for `api.port`), except the
+few that everyone spells alike: `DATABASE_URL`, `OLLAMA_HOST`, `RUNPOD_API_KEY`, `HF_TOKEN`.
+
+Everything that a process writes lies under `home` or `data`; both are absolute.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from securetag.errors import SettingsError
+
+#: A pepper that is written down here protects nothing, so production refuses it.
+LOCAL_PEPPER = "local-development-only"
+
+
+class ApiSettings(BaseModel):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    #: Bytes of one uploaded archive.
+    max_upload: int = 50 * 1024 * 1024
+    #: Bytes of one artifact that a worker stores.
+    max_artifact: int = 20 * 1024 * 1024
+    #: Bytes of any other request body.
+    max_body: int = 10 * 1024 * 1024
+    #: Seconds that one SQL statement may take before the api answers 503.
+    statement_timeout_s: float = 10.0
+    connect_timeout_s: float = 3.0
+    pool_size: int = 8
+
+
+class WorkerSettings(BaseModel):
+    """A worker: it knows the api's address and a key with the worker scope, nothing else."""
+
+    api_url: str = "http://127.0.0.1:8080"
+    api_key: SecretStr | None = None
+    #: Seconds that `POST /queue/next` may wait for work.
+    poll_s: float = 10.0
+    #: Limits of one unpacked project.
+    max_files: int = 20_000
+    max_unpacked: int = 500 * 1024 * 1024
+    max_ratio: int = 200
+
+
+class SemgrepSettings(BaseModel):
+    """How Semgrep is run."""
+
+    #: The executable; by default the one in `.venv-semgrep` beside this environment, else PATH's.
+    executable: Path | None = None
+    timeout_s: float = 300.0
+    #: Address-space limit of the scanner's processes, MiB.
+    memory_mb: int = 4096
+    #: Parallel jobs; 0 means the cores that this process may use.
+    jobs: int = 0
+
+
+class TriageSettings(BaseModel):
+    """Which model triages, and within which bounds."""
+
+    #: `runtime`: the embedded llama.cpp server; `ollama`: OLLAMA_HOST.
+    backend: Literal["runtime", "ollama"] = "runtime"
+    #: OpenAI-compatible base URL; by default the one in `<home>/run/services.json`.
+    url: str | None = None
+    #: Tried in this order; the first that the runtime serves answers.
+    aliases: list[str] = ["securetag-v1", "securetag-base"]
+    profile: Literal["full", "compact"] = "compact"
+    lang: Literal["en", "es"] = "en"
+    #: Seconds for one finding, after which it is `needs_review`.
+    timeout_s: float = 30.0
+    #: Seconds for all findings of one scan.
+    budget_s: float = 600.0
+    min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SECURETAG_", env_nested_delimiter="__", toml_file="securetag.toml", extra="ignore"
+    )
+
+    environment: Literal["local", "production"] = "local"
+    home: Path = Path(".securetag")
+    data: Path = Path("data")
+    #: A folder that answers for the internet: one that holds a MANIFEST.json of url → path.
+    mirror: Path | None = None
+    #: HMAC key under which API keys are stored.
+    pepper: SecretStr = SecretStr(LOCAL_PEPPER)
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
+    )
+    ollama_host: str | None = Field(default=None, validation_alias=AliasChoices("OLLAMA_HOST", "ollama_host"))
+    runpod_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("RUNPOD_API_KEY", "runpod_api_key")
+    )
+    hf_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hf_token"))
+    #: fsspec URL under which uploads and artifacts lie; by default `<home>/artifacts`.
+    storage_url: str | None = None
+    api: ApiSettings = ApiSettings()
+    worker: WorkerSettings = WorkerSettings()
+    semgrep: SemgrepSettings = SemgrepSettings()
+    triage: TriageSettings = TriageSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _absolute_and_safe(self) -> Settings:
+        self.home = self.home.expanduser().absolute()
+        self.data = self.data.expanduser().absolute()
+        if self.mirror is not None:
+            self.mirror = self.mirror.expanduser().absolute()
+        if self.environment == "production" and self.pepper.get_secret_value() == LOCAL_PEPPER:
+            raise ValueError("SECURETAG_PEPPER must be set to a secret of your own in production")
+        return self
+
+    @property
+    def storage(self) -> str:
+        """fsspec URL of the root of uploads and artifacts."""
+        return self.storage_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def run_dir(self) -> Path:
+        """Where running services publish their addresses (`services.json`)."""
+        return self.home / "run"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the embedded runtime's registry and GGUF files lie."""
+        return self.home / "models"
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.data / "releases"
+
+    @property
+    def records_dir(self) -> Path:
+        return self.data / "records"
+
+
+def cores() -> int:
+    """Cores that this process may use: the container's, not the host's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def beside_environment(name: str) -> Path:
+    """A path beside the virtual environment that runs us, for example `.venv-semgrep`."""
+    return Path(sys.prefix).parent / name
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once. Raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise SettingsError(
+            f"{where}: {first['msg']}", hint="See docs/settings.md for every setting."
+        ) from error

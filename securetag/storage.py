@@ -1,0 +1,86 @@
+"""Bytes by key: a local folder by default, `s3://…` by setting, through fsspec.
+
+Keys are relative, `/`-separated, and can't leave the root. This module knows no tenant and no
+database: whoever calls it has checked both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from securetag.errors import InputError, LimitError, NotFoundError
+
+_KEY = re.compile(r"[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*")
+CHUNK = 1 << 20
+
+
+class Storage:
+    """Files under one root."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = url_to_fs(url, auto_mkdir=True)
+
+    def _path(self, key: str) -> str:
+        if not _KEY.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
+            raise InputError(f"{key!r} is not a storage key")
+        return f"{self._root.rstrip('/')}/{key}"
+
+    def put(self, key: str, chunks: Iterable[bytes], *, limit: int) -> tuple[str, int]:
+        """Write a file whole or not at all; returns (sha256 hex, bytes). Raises LimitError over `limit`."""
+        path = self._path(key)
+        digest, size = hashlib.sha256(), 0
+        temporary = f"{path}.part-{id(chunks):x}"
+        try:
+            with self._fs.open(temporary, "wb") as out:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit:
+                        raise LimitError(f"more than {limit:,} bytes")
+                    digest.update(chunk)
+                    out.write(chunk)
+            self._fs.mv(temporary, path)
+        except BaseException:
+            if self._fs.exists(temporary):
+                self._fs.rm(temporary)
+            raise
+        return digest.hexdigest(), size
+
+    def open(self, key: str) -> IO[bytes]:
+        """Raises NotFoundError."""
+        try:
+            handle: IO[bytes] = self._fs.open(self._path(key), "rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(f"nothing is stored under {key}") from error
+        return handle
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The file in pieces of `CHUNK` bytes. Raises NotFoundError before the first."""
+        handle = self.open(key)
+
+        def read() -> Iterator[bytes]:
+            with handle:
+                while piece := handle.read(CHUNK):
+                    yield piece
+
+        return read()
+
+    def exists(self, key: str) -> bool:
+        return bool(self._fs.exists(self._path(key)))
+
+    def delete(self, key: str) -> None:
+        """Deleting what isn't there is no error."""
+        path = self._path(key)
+        if self._fs.exists(path):
+            self._fs.rm(path)
+
+
+def storage_for(url: str) -> Storage:
+    """A Storage at an fsspec URL; raises ValueError for an unknown protocol."""
+    fsspec.get_filesystem_class(url.split("://", 1)[0] if "://" in url else "file")
+    return Storage(url)

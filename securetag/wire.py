@@ -1,0 +1,206 @@
+"""The queue's protocol between api and worker: requests, answers, results.
+
+Both sides import these types, so a field that one side adds is a type error on the other.
+A worker speaks only this; it has no storage or database credential.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Seconds that a lease lasts without a heartbeat.
+LEASE_S = 30
+#: Seconds between heartbeats: three may be lost before the lease is.
+HEARTBEAT_S = 8
+#: Header that carries the lease token of every call after the claim.
+LEASE_HEADER = "X-Lease-Token"
+#: Header that carries the hex sha256 of an uploaded artifact.
+SHA256_HEADER = "X-Content-SHA256"
+
+TaskKind = Literal["codeaudit", "web"]
+
+
+class Wire(BaseModel):
+    """Base: unknown fields are refused, so that a typo is an error and not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NextRequest(Wire):
+    """`POST /queue/next`: ask for one task."""
+
+    worker_id: Annotated[str, Field(min_length=1, max_length=200)]
+    kinds: list[TaskKind] = ["codeaudit"]
+    #: Seconds to wait for work before answering 204.
+    wait_s: Annotated[float, Field(ge=0, le=30)] = 0
+
+
+class Upload(Wire):
+    """The bytes that belong to a task."""
+
+    sha256: str
+    size: int
+    filename: str
+
+
+class Lease(Wire):
+    """A claimed task. `lease_token` goes into the X-Lease-Token header of every later call."""
+
+    task_id: UUID
+    kind: TaskKind
+    attempt: int
+    max_attempts: int
+    fence: int
+    lease_token: str
+    lease_s: int
+    #: Seconds that the whole task may take.
+    time_limit_s: int
+    params: dict[str, Any]
+    upload: Upload | None
+
+
+class HeartbeatRequest(Wire):
+    """`POST /queue/heartbeat`."""
+
+    task_id: UUID
+    #: What the worker is doing, for the people who wait: `unpacking`, `semgrep`, `triage 3/17`.
+    stage: Annotated[str, Field(max_length=200)] = ""
+    #: Process group of the running tool, so that a reaper on the worker's machine can end it.
+    process_group: int | None = None
+
+
+class HeartbeatAnswer(Wire):
+    """The lease is extended. `cancelled` means: stop, clean up, send no result."""
+
+    lease_until: datetime
+    cancelled: bool
+
+
+class ToolMetrics(Wire):
+    """`metrics_json` of a tool execution; a union by `tool`."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    tool: Literal["semgrep"] = "semgrep"
+    files: int = 0
+    findings: int = 0
+    rules: int = 0
+    parse_errors: int = 0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+class ModelMetrics(Wire):
+    """`metrics_json` of the model's part in a scan, logged as a tool execution like any other."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    tool: Literal["triage"] = "triage"
+    findings: int = 0
+    answered: int = 0
+    needs_review: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+
+
+class UnpackMetrics(Wire):
+    """`metrics_json` of the unpacking of an upload."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    tool: Literal["unpack"] = "unpack"
+    files: int = 0
+    bytes: int = 0
+    skipped: int = 0
+
+
+Metrics = Annotated[ToolMetrics | ModelMetrics | UnpackMetrics, Field(discriminator="tool")]
+
+
+class ToolExecution(Wire):
+    """One run of one tool. `stdout` and `stderr` name artifacts that the worker stored before."""
+
+    tool: str
+    version: str
+    arguments: list[str]
+    exit_code: int | None
+    #: Seconds of wall time.
+    duration_s: float
+    started_at: datetime
+    timed_out: bool = False
+    stdout: str | None = None
+    stderr: str | None = None
+    metrics: Metrics
+
+
+class WireFinding(Wire):
+    """`securetag.records.Finding` as JSON."""
+
+    tool: str
+    rule_id: str
+    cwe: str
+    title: str
+    message: str
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    confidence: Literal["low", "medium", "high"]
+    language: str
+    path: str
+    start_line: int
+    end_line: int
+    snippet: str
+    snippet_line: int
+    scope: str
+    fingerprint: Annotated[str, Field(pattern=r"^v\d+:[0-9a-f]{64}$")]
+    owasp: str = ""
+    recommendation: str = ""
+
+
+class WireVerdict(Wire):
+    """`securetag.records.Verdict` as JSON."""
+
+    decision: Literal["true_positive", "false_positive", "needs_review"]
+    reason: str = ""
+    evidence: list[tuple[int, int]] = []
+    reasoning: str = ""
+    recommendation: str = ""
+    model_id: str = ""
+    alias: str = ""
+    prompt_sha256: str = ""
+    prompt_version: str = ""
+    schema_version: int = 1
+    lang: str = "en"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+
+
+class TriagedFinding(Wire):
+    """A finding, and the verdict on it where its severity asked for one."""
+
+    finding: WireFinding
+    verdict: WireVerdict | None = None
+
+
+class ResultRequest(Wire):
+    """`POST /queue/result`: the end of an attempt, written in one transaction.
+
+    `completed` ends the task; `retry` is a transient error; `failed` a permanent one (the user's
+    input is at fault); `timeout` means that the task's time limit ran out.
+    """
+
+    task_id: UUID
+    outcome: Literal["completed", "retry", "failed", "timeout"]
+    #: What a person reads when it isn't `completed`.
+    error: str = ""
+    tool_executions: list[ToolExecution] = []
+    findings: list[TriagedFinding] = []
+
+
+class ResultAnswer(Wire):
+    """State of the task after the result."""
+
+    task_id: UUID
+    state: str
+    findings: int

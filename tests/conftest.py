@@ -1,0 +1,52 @@
+"""What every test gets: no network, no home of the developer's, no surprise from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
+
+from securetag.settings import get_settings
+
+# Set before any library reads them: nothing in a test may reach for a model hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+LOOPBACK = ["127.0.0.1", "::1"]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Unit tests may open Unix sockets only; tests marked `sockets` may reach loopback too."""
+    if request.node.get_closest_marker("sockets"):
+        socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+    else:
+        disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test writes below its own temporary folder, whatever the developer has set."""
+    monkeypatch.setenv("SECURETAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SECURETAG_DATA", str(tmp_path / "data"))
+    for name in ("DATABASE_URL", "OLLAMA_HOST", "SECURETAG_PEPPER", "SECURETAG_ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def mirror() -> Path:
+    """The folder of real upstream files; golden tests are skipped, visibly, without it."""
+    folder = os.environ.get("SECURETAG_MIRROR")
+    if not folder or not (Path(folder) / "MANIFEST.json").is_file():
+        pytest.skip("golden: SECURETAG_MIRROR names no folder with a MANIFEST.json")
+    return Path(folder).absolute()

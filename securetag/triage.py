@@ -17,6 +17,7 @@ wrong verdict on itself, never a lost finding.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -91,6 +92,22 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model wrote, and what it cost."""
+
+    text: str
+    model_id: str = ""
+    alias: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_ms: int = 0
+
+
+#: (messages, JSON schema or None for free generation, most completion tokens) → what the model wrote.
+#: Raises ModelUnavailableError when no answer comes.
+Predictor = Callable[[Sequence[Message], dict[str, Any] | None, int], Completion]
+
+
 class CompactAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A compact completion."""
 
@@ -132,6 +149,27 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
         messages=messages, profile=profile, lang=lang, lines=len(code), first_line=first,
         sha256=content_id(messages), version=PROMPT_VERSIONS[profile],
     )  # fmt: skip
+
+
+def read_prompt(messages: Sequence[Message]) -> Prompt:
+    """The Prompt that rendered `messages` (system and user; an assistant turn is ignored).
+
+    Training rows store messages alone; evaluation needs the bounds of their evidence again.
+    Raises TriageError when the messages weren't rendered by this version.
+    """
+    asked = [message for message in messages if message.role != "assistant"]
+    for profile, tongues in _SYSTEM.items():
+        for lang, text in tongues.items():
+            if len(asked) == 2 and asked[0].content == text:
+                number = asked[1].content.rsplit("\n", 1)[-1].split(" ", 1)[0]
+                if not number.isdigit():
+                    raise TriageError("the prompt's last line carries no line number")
+                return Prompt(
+                    messages=asked, profile=profile, lang="es" if lang == "es" else "en",
+                    lines=int(number), first_line=1, sha256=content_id(asked),
+                    version=PROMPT_VERSIONS[profile],
+                )  # fmt: skip
+    raise TriageError("these messages are no triage prompt of this version")
 
 
 def defuse(text: str) -> str:

@@ -44,9 +44,21 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.fixture
-def mirror() -> Path:
+def mirror(request: pytest.FixtureRequest) -> Path:
     """The folder of real upstream files; golden tests are skipped, visibly, without it."""
+    request.node.user_properties.append(("golden", "1"))
     folder = os.environ.get("SECURETAG_MIRROR")
     if not folder or not (Path(folder) / "MANIFEST.json").is_file():
         pytest.skip("golden: SECURETAG_MIRROR names no folder with a MANIFEST.json")
     return Path(folder).absolute()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how many golden tests ran, since a skipped one proves nothing."""
+
+    def golden(outcome: str, when: str) -> int:
+        reports = terminalreporter.stats.get(outcome, [])
+        return sum(("golden", "1") in r.user_properties and r.when == when for r in reports)
+
+    ran = golden("passed", "call") + golden("failed", "call")
+    terminalreporter.write_line(f"golden tests: {ran} run, {golden('skipped', 'setup')} skipped")

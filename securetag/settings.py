@@ -88,6 +88,18 @@ class TriageSettings(BaseModel):
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
 
 
+class FetchSettings(BaseModel):
+    """Where upstream publications come from; their bytes are kept under `<data>/raw`."""
+
+    #: `auto`: the installed package, then the mirror, then the network; otherwise that one alone.
+    mode: Literal["auto", "package", "mirror", "network"] = "auto"
+    timeout_s: float = 60.0
+    #: Tries of one request before the source is unavailable.
+    attempts: int = 4
+    #: Take a file whose checksum changed upstream, where the catalog pins none.
+    accept_changes: bool = False
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -116,6 +128,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
     triage: TriageSettings = TriageSettings()
+    fetch: FetchSettings = FetchSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -160,6 +173,11 @@ class Settings(BaseSettings):
     @property
     def records_dir(self) -> Path:
         return self.data / "records"
+
+    @property
+    def raw_dir(self) -> Path:
+        """Where fetched publications lie, one folder a source."""
+        return self.data / "raw"
 
 
 def cores() -> int:

@@ -1,1 +1,1 @@
-"""db."""
+"""PostgreSQL: the only source of truth. Import what you need from the modules."""

@@ -1,0 +1,171 @@
+"""Connections: who connects as which role, within which times, and as which tenant.
+
+Roles. A DSN names whoever may log in. Where that user isn't the wanted role itself, the connection
+asks for the role in its startup options (`-c role=securetag_api`): no second DSN is needed, and
+`RESET ROLE` falls back to that role rather than to the user. The user must be a member of the role;
+`securetag.db.upgrade.upgrade` grants that to the user it runs as. A deployment that wants the api to
+be unable to become the owner hands it a user that is a member of `securetag_api` alone.
+
+Times. `statement_timeout` ends a slow statement in the server. A frozen server never gets that far,
+so each transaction has a client-side limit too, pool and connect included. `pool_pre_ping` makes
+the first request after a restart of PostgreSQL succeed.
+
+Tenants. `tenant_transaction` sets `app.tenant_id` for one transaction; row-level security does the
+rest. Without it a session sees no row at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, exc, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from securetag.errors import DatabaseUnavailableError, SettingsError
+from securetag.settings import ApiSettings, Settings
+
+OWNER, API, GATE, HARVEST = "securetag_owner", "securetag_api", "securetag_gate", "securetag_harvest"
+
+#: A transaction may take this many times the statement timeout before the client gives up on it.
+TRANSACTION_FACTOR = 3
+#: Execution option of an engine: seconds that one of its transactions may take.
+_LIMIT = "securetag_limit_s"
+#: SQLSTATEs of a schema that isn't there (yet): no such schema, table or function.
+_NO_SCHEMA = frozenset({"3F000", "42P01", "42883"})
+
+
+def dsn_for(source: Settings | str, role: str = API) -> str:
+    """The libpq URL to connect with: the given one, DATABASE_URL, or the running embedded cluster's.
+
+    Raises SettingsError when there is none.
+    """
+    if isinstance(source, str):
+        return source
+    if source.database_url is not None:
+        return source.database_url.get_secret_value()
+    published = source.run_dir / "postgres.json"
+    try:
+        dsn: str = json.loads(published.read_text())["dsn"][role]
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(
+            "no database is configured and none of our own is running",
+            hint="Set DATABASE_URL, or start the embedded PostgreSQL with `securetag up`.",
+        ) from error
+    return dsn
+
+
+def url_for(source: Settings | str, role: str = API) -> URL:
+    """SQLAlchemy's URL for psycopg 3, with the role and the session's settings in its options."""
+    api = source.api if isinstance(source, Settings) else ApiSettings()
+    dsn = dsn_for(source, role)
+    try:
+        url = make_url(dsn)
+    except exc.ArgumentError as error:
+        raise SettingsError(
+            "the database's URL can't be read", hint="It looks like postgresql://user:password@host/name."
+        ) from error
+    if url.drivername.split("+")[0] not in {"postgresql", "postgres"}:
+        raise SettingsError(
+            f"{url.drivername} is no PostgreSQL URL", hint="DATABASE_URL begins with postgresql://."
+        )
+    query = dict(url.query)
+    given = query.get("options", ())
+    options = [given] if isinstance(given, str) else list(given)
+    if url.username != role:
+        options.append(f"-c role={role}")
+    milliseconds = int(api.statement_timeout_s * 1000)
+    options.append(f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
+    options.append(f"-c idle_in_transaction_session_timeout={milliseconds * TRANSACTION_FACTOR}")
+    query["options"] = " ".join(options)
+    query.setdefault("connect_timeout", str(max(1, math.ceil(api.connect_timeout_s))))
+    query.setdefault("application_name", role)
+    return url.set(drivername="postgresql+psycopg", query=query)
+
+
+def create_engine(source: Settings | str, role: str = API) -> AsyncEngine:
+    """An asynchronous engine whose connections act as `role`. Connects to nothing yet.
+
+    Raises SettingsError when no database is configured.
+    """
+    api = source.api if isinstance(source, Settings) else ApiSettings()
+    return create_async_engine(
+        url_for(source, role),
+        pool_size=api.pool_size,
+        max_overflow=0,
+        pool_timeout=api.connect_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        execution_options={_LIMIT: api.statement_timeout_s * TRANSACTION_FACTOR},
+    )
+
+
+def create_sync_engine(source: Settings | str, role: str) -> Engine:
+    """The same for code without an event loop: migrations, the harvest, sensors."""
+    return sqlalchemy.create_engine(url_for(source, role), pool_size=1, max_overflow=0, pool_pre_ping=True)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of a database that is away, too slow or not migrated become DatabaseUnavailableError."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise DatabaseUnavailableError(
+            "the database doesn't answer", hint="Repeat the call with the same Idempotency-Key."
+        ) from error
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _NO_SCHEMA:
+            raise DatabaseUnavailableError(
+                "the database's schema isn't the one that this version needs",
+                hint="Run `securetag db upgrade`.",
+            ) from error
+        if error.connection_invalidated:
+            raise DatabaseUnavailableError(
+                "the connection to the database was lost",
+                hint="Repeat the call with the same Idempotency-Key.",
+            ) from error
+        raise
+
+
+@asynccontextmanager
+async def tenant_transaction(engine: AsyncEngine, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+    """One transaction as one tenant; commits at the end, rolls back on any error.
+
+    Objects stay readable after the commit. Raises DatabaseUnavailableError.
+    """
+    async with _transaction(engine) as session:
+        await session.execute(
+            text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)}
+        )
+        yield session
+
+
+@asynccontextmanager
+async def gate_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """One transaction without a tenant: it sees no row, and may only call the gate's functions.
+
+    Raises DatabaseUnavailableError.
+    """
+    async with _transaction(engine) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    limit = asyncio.timeout(engine.sync_engine.get_execution_options().get(_LIMIT))
+    try:
+        with translated():
+            async with limit, AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DatabaseUnavailableError(
+            "the database didn't answer in time", hint="Repeat the call with the same Idempotency-Key."
+        ) from error

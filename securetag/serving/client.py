@@ -1,0 +1,393 @@
+"""One client interface over the embedded llama.cpp server and Ollama.
+
+A server that is absent, slow, trickles bytes, breaks off or talks nonsense ends in
+ModelUnavailableError, at the latest when `timeout_s` has passed: one deadline spans name
+resolution, connection, headers and body, which the per-read timeouts of an HTTP client don't.
+
+Imports nothing but the floors below, httpx, ollama and this package's stdlib-only modules, so that
+a worker rests small. Knows no finding and no prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import httpx
+import msgspec
+
+from securetag.errors import ModelUnavailableError
+from securetag.records import Message
+from securetag.serving import services
+from securetag.settings import Settings
+from securetag.triage import Completion
+
+T = TypeVar("T")
+
+#: Seconds in which a server must say which models it serves.
+RESOLVE_TIMEOUT_S = 5.0
+#: Characters of a completion, and bytes of any reply, beyond which a server talks nonsense.
+MAX_REPLY = 4 << 20
+#: Seconds that the event loop may lag behind a deadline on a busy machine.
+_GRACE_S = 2.0
+#: What our own runtime puts before the model_id in the tags of `/v1/models`, and in the name that
+#: every reply carries (llama.cpp echoes the first alias in byte order, and `#` sorts first).
+MODEL_ID_TAG = "securetag.model_id="
+MODEL_ID_NAME = "#"
+#: Everything that an absent, broken or hostile server can cause while its reply is read.
+_FAILURES = (
+    httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError, KeyError, AttributeError,
+    RecursionError, TimeoutError,
+)  # fmt: skip
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """A served model: the alias that it was found by, and what it is."""
+
+    alias: str
+    #: 64 hex digits; `openai:<name>` or `ollama:<digest>` for a model that isn't ours.
+    model_id: str
+
+
+class ModelClient(Protocol):
+    """A chat model behind HTTP. Safe to use from several threads at once."""
+
+    def resolve(self) -> ModelInfo:
+        """The first of the wanted aliases that is served now. Raises ModelUnavailableError."""
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        timeout_s: float,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Completion:
+        """What the model answers, under a JSON schema where one is given.
+
+        Raises ModelUnavailableError on any failure, at the latest after `timeout_s` seconds.
+        """
+
+    def close(self) -> None:
+        """Give connections back. A closed client raises ModelUnavailableError."""
+
+
+def connect(settings: Settings) -> ModelClient:
+    """The client that the settings ask for. Opens no connection yet."""
+    wanted = settings.triage.aliases
+    if settings.triage.backend == "ollama":
+        return OllamaClient(settings.ollama_host, aliases=wanted)
+    return RuntimeClient(settings.triage.url, run_dir=settings.run_dir, aliases=wanted)
+
+
+class _Deadlines:
+    """An event loop in a thread of its own: where a whole call can be cancelled at its deadline.
+
+    Callers stay synchronous, and may themselves run inside another event loop.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="model-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """The result of `work`; raises TimeoutError after `timeout_s`."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(timeout_s):
+                return await work
+
+        if not self._thread.is_alive():
+            work.close()
+            raise ModelUnavailableError("the model client is closed")
+        future = asyncio.run_coroutine_threadsafe(bounded(), self._loop)
+        try:
+            return future.result(timeout_s + _GRACE_S)
+        finally:
+            future.cancel()
+
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
+        """Run `last`, end what still runs, and stop. A second call does nothing."""
+
+        async def finish() -> None:
+            with contextlib.suppress(TimeoutError, httpx.HTTPError, OSError):
+                async with asyncio.timeout(_GRACE_S):
+                    await last
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        if not self._thread.is_alive():
+            last.close()
+            return
+        asyncio.run_coroutine_threadsafe(finish(), self._loop).result(2 * _GRACE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_GRACE_S)
+        self._loop.close()
+
+
+class RuntimeClient:
+    """An OpenAI-compatible server: our own runtime, found through `services.json`, or any `url`."""
+
+    def __init__(self, url: str | None, *, run_dir: Path, aliases: Sequence[str]) -> None:
+        self._url, self._run_dir, self._aliases = url, run_dir, list(aliases)
+        self._deadlines = _Deadlines()
+        # A proxy from the environment has no business between us and a server on loopback.
+        self._http = httpx.AsyncClient(trust_env=url is not None, timeout=None)
+        self._served: _Served | None = None
+
+    def resolve(self) -> ModelInfo:
+        return self._resolve(RESOLVE_TIMEOUT_S).info
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        timeout_s: float,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Completion:
+        began = time.monotonic()
+        served = self._served or self._resolve(min(timeout_s, RESOLVE_TIMEOUT_S))
+        body: dict[str, Any] = {
+            "model": served.info.alias,
+            "messages": msgspec.to_builtins(list(messages)),
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if schema is not None:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": schema},
+            }
+        left = max(0.001, timeout_s - (time.monotonic() - began))
+        try:
+            reply = self._deadlines.run(self._stream(served.url, body), left)
+        except _FAILURES as error:
+            # The runtime may have come back elsewhere, with another model: look again next time.
+            self._served = None
+            raise _unavailable(served.url, error, timeout_s) from error
+        info = served.info
+        if reply.model.startswith(MODEL_ID_NAME) and reply.model[1:] != info.model_id:
+            # Republished between resolve and chat: the verdict carries the model that answered.
+            self._served = None
+            info = ModelInfo(info.alias, reply.model[1:])
+        return Completion(
+            text=reply.text, model_id=info.model_id, alias=info.alias,
+            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            duration_ms=round((time.monotonic() - began) * 1000),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._deadlines.close(self._http.aclose())
+
+    def _base(self) -> str:
+        url = self._url or services.read(self._run_dir).get("runtime", {}).get("url")
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+            raise ModelUnavailableError(
+                "no model runtime is running",
+                hint="Start one with `securetag up`, or set SECURETAG_TRIAGE__URL.",
+            )
+        return url.rstrip("/").removesuffix("/v1")
+
+    def _resolve(self, timeout_s: float) -> _Served:
+        url = self._base()
+        try:
+            listed = self._deadlines.run(self._get(f"{url}/v1/models"), timeout_s)
+            self._served = _first_served(url, listed, self._aliases)
+        except _FAILURES as error:
+            raise _unavailable(url, error, timeout_s) from error
+        return self._served
+
+    async def _get(self, url: str) -> Any:
+        async with self._http.stream("GET", url) as response:
+            response.raise_for_status()
+            return json.loads(await _read(response))
+
+    async def _stream(self, url: str, body: dict[str, Any]) -> _Reply:
+        async with self._http.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
+            if response.is_error:
+                raise ValueError(f"HTTP {response.status_code}: {_reason(await _read(response))}")
+            reply = _Reply()
+            async for event in _events(response):
+                reply.add(event)
+        if not reply.finished:
+            raise ValueError("the answer broke off")
+        return reply
+
+
+class OllamaClient:
+    """Ollama's native API, through its official client."""
+
+    def __init__(self, host: str | None, *, aliases: Sequence[str]) -> None:
+        import ollama
+
+        self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
+        self._deadlines = _Deadlines()
+        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False)
+        self._info: ModelInfo | None = None
+
+    def resolve(self) -> ModelInfo:
+        self._info = self._run(self._resolve(), RESOLVE_TIMEOUT_S)
+        return self._info
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        timeout_s: float,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Completion:
+        began = time.monotonic()
+        options = {"temperature": temperature, "seed": seed, "num_predict": max_tokens}
+
+        async def ask() -> tuple[ModelInfo, str, Any]:
+            info = self._info = self._info or await self._resolve()
+            parts: list[str] = []
+            async for part in await self._ollama.chat(
+                model=info.alias, messages=msgspec.to_builtins(list(messages)),
+                format=schema, options=options, stream=True,
+            ):  # fmt: skip
+                parts.append(part.message.content or "")
+                if sum(map(len, parts)) > MAX_REPLY:
+                    raise ValueError("the answer has no end")
+                if part.done:
+                    return info, "".join(parts), part
+            raise ValueError("the answer broke off")
+
+        info, text, last = self._run(ask(), timeout_s)
+        return Completion(
+            text=text, model_id=info.model_id, alias=info.alias,
+            prompt_tokens=last.prompt_eval_count or 0, completion_tokens=last.eval_count or 0,
+            duration_ms=round((time.monotonic() - began) * 1000),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._deadlines.close(self._ollama._client.aclose())
+
+    def _run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        import ollama
+
+        failures = (*_FAILURES, ollama.ResponseError, ollama.RequestError)
+        try:
+            return self._deadlines.run(work, timeout_s)
+        except failures as error:
+            self._info = None
+            raise _unavailable(self._host, error, timeout_s) from error
+
+    async def _resolve(self) -> ModelInfo:
+        listed = {str(model.model): str(model.digest) for model in (await self._ollama.list()).models}
+        for alias in self._aliases:
+            name = alias if ":" in alias else f"{alias}:latest"
+            if name in listed:
+                shown = (await self._ollama.show(alias)).modelinfo or {}
+                model_id = shown.get("securetag.model_id") or f"ollama:{listed[name]}"
+                return ModelInfo(alias, str(model_id))
+        raise ValueError(f"it serves none of {', '.join(self._aliases)}")
+
+
+class _Served(msgspec.Struct, frozen=True):
+    url: str
+    info: ModelInfo
+
+
+class _Reply:
+    """A chat completion as it is streamed."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.model = ""
+        self.finished = False
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take in one event. Raises ValueError, TypeError or KeyError for one that makes no sense."""
+        if "error" in event:
+            raise ValueError(f"the server reports {event['error']}")
+        self.model = str(event.get("model") or self.model)
+        for choice in event.get("choices") or ():
+            content = choice["delta"].get("content")
+            if content is not None and not isinstance(content, str):
+                raise TypeError("a piece of the answer is no text")
+            self.text += content or ""
+            self.finished = self.finished or bool(choice.get("finish_reason"))
+        if usage := event.get("usage"):
+            self.prompt_tokens = int(usage["prompt_tokens"])
+            self.completion_tokens = int(usage["completion_tokens"])
+
+
+def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
+    """The first wanted alias in a reply of `/v1/models`. Raises ValueError, TypeError or KeyError."""
+    for alias in aliases:
+        for model in listed["data"]:
+            if alias == model["id"] or alias in (model.get("aliases") or ()):
+                tags = [str(tag) for tag in model.get("tags") or ()]
+                ours = [tag.removeprefix(MODEL_ID_TAG) for tag in tags if tag.startswith(MODEL_ID_TAG)]
+                return _Served(url, ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}"))
+    raise ValueError(f"it serves none of {', '.join(aliases)}")
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON of each server-sent event, up to `[DONE]`."""
+    size, rest = 0, b""
+    # Not `aiter_lines`: a line without an end would grow there unseen.
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > MAX_REPLY:
+            raise ValueError("the answer has no end")
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            kind, _, data = line.strip().partition(b":")
+            if kind not in {b"data", b"error"}:
+                continue
+            if data.strip() == b"[DONE]":
+                return
+            event = json.loads(data)
+            if not isinstance(event, dict):
+                raise TypeError("an event is no JSON object")
+            yield {"error": event} if kind == b"error" else event
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_REPLY:
+            raise ValueError("the reply has no end")
+    return body
+
+
+def _reason(body: bytes) -> str:
+    """What an error reply says, short."""
+    try:
+        return str(json.loads(body)["error"]["message"])[:300]
+    except (ValueError, TypeError, KeyError):
+        return body[:300].decode(errors="replace")
+
+
+def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavailableError:
+    said = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
+    return ModelUnavailableError(
+        f"the model at {where} is not available: {said or type(error).__name__}",
+        hint="Look at the runtime's log in <home>/logs, or at `securetag model list`.",
+    )

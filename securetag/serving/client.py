@@ -25,6 +25,7 @@ import msgspec
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
 from securetag.serving import services
+from securetag.serving.grammar import gbnf
 from securetag.settings import Settings
 from securetag.triage import Completion
 
@@ -171,10 +172,7 @@ class RuntimeClient:
             "stream_options": {"include_usage": True},
         }
         if schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": schema},
-            }
+            body |= _constraint(schema, grammar=served.takes_grammar)
         left = max(0.001, timeout_s - (time.monotonic() - began))
         try:
             reply = self._deadlines.run(self._stream(served.url, body), left)
@@ -307,6 +305,17 @@ class OllamaClient:
 class _Served(msgspec.Struct, frozen=True):
     url: str
     info: ModelInfo
+    #: llama.cpp's server, which takes a grammar beside a JSON schema.
+    takes_grammar: bool
+
+
+def _constraint(schema: dict[str, Any], *, grammar: bool) -> dict[str, Any]:
+    """The request fields that hold an answer to `schema`, without whitespace where the server can."""
+    if grammar:
+        with contextlib.suppress(ValueError):
+            return {"grammar": gbnf(schema)}
+    answer = {"name": "answer", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": answer}}
 
 
 class _Reply:
@@ -342,7 +351,8 @@ def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
             if alias == model["id"] or alias in (model.get("aliases") or ()):
                 tags = [str(tag) for tag in model.get("tags") or ()]
                 ours = [tag.removeprefix(MODEL_ID_TAG) for tag in tags if tag.startswith(MODEL_ID_TAG)]
-                return _Served(url, ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}"))
+                info = ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}")
+                return _Served(url, info, model.get("owned_by") == "llamacpp")
     raise ValueError(f"it serves none of {', '.join(aliases)}")
 
 

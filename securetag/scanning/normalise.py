@@ -1,0 +1,166 @@
+"""Semgrep's JSON → Findings.
+
+Its `extra.lines` and `extra.fingerprint` are "requires login" without an account, so both are
+computed here from the files. Offsets count bytes of the file as it is.
+Format: https://semgrep.dev/docs/semgrep-appsec-platform/json-and-sarif#json (checked with 1.182.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from securetag.errors import ToolError
+from securetag.records import Finding, Lang, Severity
+from securetag.rules import RuleMetadata
+from securetag.scanning.fingerprint import Matched, fingerprints
+from securetag.scanning.snippet import Snippet, SourceFile
+
+
+class _Position(msgspec.Struct, frozen=True):
+    line: int
+    #: From 1, in bytes.
+    col: int
+    offset: int
+
+
+class _Extra(msgspec.Struct, frozen=True):
+    message: str = ""
+    severity: str = "INFO"
+
+
+class Match(msgspec.Struct, frozen=True):
+    """One entry of `results`."""
+
+    check_id: str
+    path: str
+    start: _Position
+    end: _Position
+    extra: _Extra
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One entry of `errors`: with a path it is about that file, without one about the scan."""
+
+    #: A word, or a list of a word and its details.
+    type: str | list[object]
+    message: str = ""
+    path: str | None = None
+    rule_id: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.type if isinstance(self.type, str) else str(self.type[0] if self.type else "")
+
+    @property
+    def fatal(self) -> bool:
+        """Does it mean that the scan didn't do what was asked? A rule that can't be read does."""
+        return self.path is None or self.kind in {
+            "Rule parse error", "PatternParseError", "Pattern parse error", "Invalid YAML",
+        }  # fmt: skip
+
+
+class Paths(msgspec.Struct, frozen=True):
+    scanned: list[str] = []
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What Semgrep prints with `--json`, as far as it is used."""
+
+    version: str
+    results: list[Match]
+    errors: list[Problem]
+    paths: Paths
+
+
+#: Rules that aren't in the catalogue carry Semgrep's own severities.
+_SEVERITY: dict[str, Severity] = {
+    "CRITICAL": "critical", "ERROR": "high", "HIGH": "high", "WARNING": "medium",
+    "MEDIUM": "medium", "LOW": "low", "INFO": "info",
+}  # fmt: skip
+_LANGUAGE = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
+    ".cjs": "javascript", ".ts": "typescript", ".tsx": "typescript",
+}  # fmt: skip
+
+
+def read_report(stdout: bytes) -> Report:
+    """Raises ToolError when Semgrep printed something else."""
+    try:
+        return msgspec.json.decode(stdout, type=Report)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ToolError(
+            f"Semgrep's output is no report: {error}", hint="Read the stderr of this tool execution."
+        ) from error
+
+
+def normalise(
+    report: Report, root: Path, *, catalogue: Mapping[str, RuleMetadata], lang: Lang = "en"
+) -> list[Finding]:
+    """Findings in the order of files and lines, one for each rule and place.
+
+    `root` is the folder that was scanned. Raises ToolError when the report speaks of a file that
+    isn't there.
+    """
+    unique = {
+        (match.path, match.start.offset, match.end.offset, _rule_id(match.check_id, catalogue)): match
+        for match in report.results
+    }
+    files: dict[str, SourceFile] = {}
+    drafts: list[_Draft] = []
+    for (path, start, end, rule_id), match in sorted(unique.items(), key=lambda item: item[0]):
+        source = files.get(path) or files.setdefault(path, _read(root, path))
+        snippet = source.snippet(match.start.line, match.end.line, column=match.start.col - 1)
+        matched = Matched(rule_id, source.between(start, end), snippet.scope, source.language)
+        drafts.append(_Draft(match, matched, snippet))
+    prints = fingerprints(draft.matched for draft in drafts)
+    return [
+        _finding(draft, fingerprint, catalogue.get(draft.matched.rule_id), lang)
+        for draft, fingerprint in zip(drafts, prints, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    match: Match
+    matched: Matched
+    snippet: Snippet
+
+
+def _finding(draft: _Draft, fingerprint: str, known: RuleMetadata | None, lang: Lang) -> Finding:
+    match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
+    return Finding(
+        tool="semgrep", rule_id=rule_id, path=PurePosixPath(match.path).as_posix(),
+        language=draft.matched.language, start_line=match.start.line, end_line=match.end.line,
+        snippet=snippet.text, snippet_line=snippet.line, scope=snippet.scope, fingerprint=fingerprint,
+        cwe=known.cwe if known else "",
+        owasp=known.owasp if known else "",
+        title=known.title if known else rule_id.rsplit(".", 1)[-1].replace("-", " "),
+        message=known.message.get(lang) if known else match.extra.message,
+        recommendation=known.recommendation.get(lang) if known else "",
+        severity=known.severity if known else _SEVERITY.get(match.extra.severity, "info"),
+        confidence=known.confidence if known else "medium",
+    )  # fmt: skip
+
+
+def _rule_id(check_id: str, catalogue: Mapping[str, RuleMetadata]) -> str:
+    """Semgrep may prefix a rule's id with its file's folders: `srv.packs.securetag.python.eval`."""
+    parts = check_id.split(".")
+    for start in range(len(parts)):
+        if (tail := ".".join(parts[start:])) in catalogue:
+            return tail
+    return check_id.lstrip(".")
+
+
+def _read(root: Path, path: str) -> SourceFile:
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ToolError(f"Semgrep reported {path!r}, which is outside the project")
+    try:
+        content = (root / relative).read_bytes()
+    except OSError as error:
+        raise ToolError(f"Semgrep reported {path!r}, which can't be read: {error}") from error
+    return SourceFile(content, _LANGUAGE.get(relative.suffix.lower(), relative.suffix.lower().lstrip(".")))

@@ -1,0 +1,130 @@
+"""Run one tool, bounded in time, memory and output, and leave no process of it behind."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+#: Names the folder that a tool works for; by it the sweep knows a killed worker's orphans.
+SANDBOX_VARIABLE = "SECURETAG_SANDBOX"
+#: Bytes that each file written by a tool may have.
+MAX_OUTPUT = 200 * 1024 * 1024
+#: Seconds between SIGTERM and SIGKILL.
+GRACE_S = 1.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class ProcessResult:
+    """How a tool ended."""
+
+    #: As the shell's parent sees it: negative for a signal.
+    exit_code: int
+    timed_out: bool
+    #: True when `stop` was set while it ran.
+    stopped: bool
+    started_at: datetime
+    #: Seconds of wall time.
+    duration_s: float
+    #: User and system seconds of the tool and of its children that it waited for.
+    cpu_s: float
+    #: MiB of the largest single process.
+    peak_mb: float
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    timeout_s: float,
+    memory_mb: int,
+    stdout: Path,
+    stderr: Path,
+    env: Mapping[str, str],
+    stop: threading.Event | None = None,
+    on_start: Callable[[int], None] | None = None,
+    max_output: int = MAX_OUTPUT,
+) -> ProcessResult:
+    """Run `argv` in a session of its own with `env` and nothing else of our environment.
+
+    `on_start` gets the process group. On time-out, on `stop` and on any exception here the whole
+    group is ended; what the tool leaves running after its own end is killed too. A tool that can't
+    be run at all ends with 127 and its reason in `stderr`.
+    """
+    launch = [
+        sys.executable, "-I", "-m", "securetag.scanning.launch",
+        str(os.getpid()), str(memory_mb << 20), str(max_output), "--", *argv,
+    ]  # fmt: skip
+    started_at, began = datetime.now(UTC), time.monotonic()
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(
+            launch, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            start_new_session=True,
+        )  # fmt: skip
+    timed_out = stopped = False
+    try:
+        if on_start:
+            on_start(process.pid)
+        while not _exited(process.pid):
+            stopped = stop is not None and stop.is_set()
+            timed_out = not stopped and time.monotonic() - began > timeout_s
+            if stopped or timed_out:
+                break
+            time.sleep(_POLL_S)
+    finally:
+        usage = _end(process)
+    return ProcessResult(
+        exit_code=process.returncode, timed_out=timed_out, stopped=stopped, started_at=started_at,
+        duration_s=time.monotonic() - began, cpu_s=usage.ru_utime + usage.ru_stime,
+        peak_mb=usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+    )  # fmt: skip
+
+
+def minimal_environment(home: Path, sandbox: Path) -> dict[str, str]:
+    """What a tool needs of an environment, without anything of ours: no key, no proxy, no PYTHONPATH."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        SANDBOX_VARIABLE: str(sandbox),
+    }
+
+
+def _exited(pid: int) -> bool:
+    """Has the process ended? It stays unreaped, so that its number keeps naming its group."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
+    """End the group, reap its leader, and say what it used."""
+    if not _exited(process.pid):
+        _signal_group(process.pid, signal.SIGTERM)
+        limit = time.monotonic() + GRACE_S
+        while time.monotonic() < limit and not _exited(process.pid):
+            time.sleep(_POLL_S)
+    # The leader is alive or unreaped here, so the group can't be a stranger's.
+    _signal_group(process.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        # macOS answers so when the group holds nothing but a zombie.
+        return

@@ -1,0 +1,96 @@
+"""The code that a reader of a finding needs: its function where that is short, else a window."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from functools import cached_property
+
+from securetag.scanning.scopes import Scope, enclosing, scopes
+
+#: Lines of a function that are shown whole.
+MAX_LINES = 80
+#: Lines of a window: sources and guards stand before the flagged line, so more of it does too.
+BEFORE, AFTER = 40, 20
+#: The same at module level, where there is no function to stay inside.
+MODULE_BEFORE, MODULE_AFTER = 8, 4
+#: Characters of one line; minified code has it all in one.
+MAX_LINE = 600
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Whole lines of a file, except that overlong ones are cut."""
+
+    text: str
+    #: 1-based number of its first line in the file.
+    line: int
+    #: Qualified name of the enclosing function or class; empty at module level.
+    scope: str
+
+
+class SourceFile:
+    """One file's bytes, read as text, lines and scopes when asked for the first time.
+
+    Lines end with LF, as Semgrep counts them; bytes that aren't UTF-8 become U+FFFD.
+    """
+
+    def __init__(self, content: bytes, language: str) -> None:
+        self.content = content
+        self.language = language
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Without their ends."""
+        text = self.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+        return [line.removesuffix("\r") for line in text.split("\n")]
+
+    @cached_property
+    def scopes(self) -> list[Scope]:
+        return scopes("\n".join(self.lines), self.language)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        while (found := self.content.find(b"\n", starts[-1])) >= 0:
+            starts.append(found + 1)
+        return starts
+
+    def line_at(self, offset: int) -> int:
+        """1-based line of a byte offset."""
+        return bisect.bisect_right(self._starts, offset)
+
+    def between(self, start: int, end: int) -> str:
+        """The text between two byte offsets."""
+        return self.content[start:end].decode("utf-8", errors="replace")
+
+    def snippet(self, start_line: int, end_line: int, *, column: int = 0) -> Snippet:
+        """Around lines that the file has; `column` (from 0) is kept when the first one is cut."""
+        scope = enclosing(self.scopes, start_line, end_line)
+        first, last = self._extent(scope, start_line, end_line)
+        shown = [
+            _cut(line, column if number == start_line else 0)
+            for number, line in enumerate(self.lines[first - 1 : last], first)
+        ]
+        return Snippet("\n".join(shown), first, scope.name if scope else "")
+
+    def _extent(self, scope: Scope | None, start: int, end: int) -> tuple[int, int]:
+        end = min(end, start + MAX_LINES)
+        total = len(self.lines)
+        if scope is None or scope.kind == "class":
+            low, high = (scope.first, scope.last) if scope else (1, total)
+            return max(low, start - MODULE_BEFORE), min(high, end + MODULE_AFTER)
+        if scope.last - scope.first < MAX_LINES:
+            return scope.first, scope.last
+        return max(scope.first, start - BEFORE), min(scope.last, end + AFTER)
+
+
+def _cut(line: str, column: int) -> str:
+    if len(line) <= MAX_LINE:
+        return line
+    first = max(0, min(column - MAX_LINE // 3, len(line) - MAX_LINE))
+    return (
+        ("… " if first else "")
+        + line[first : first + MAX_LINE]
+        + (" …" if first + MAX_LINE < len(line) else "")
+    )

@@ -1,0 +1,267 @@
+"""May the candidate be published? A YAML file asks, the comparison answers, in words with figures.
+
+A gate is a list of requirements, each one metric of one suite under one rule. Whatever can't be
+decided is a rejection with its reason: too few examples, a model that wasn't heard, a metric that
+wasn't measured. A gate never passes for want of evidence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from securetag.errors import GateError, SettingsError
+from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
+from securetag.evaluation.metrics import HELD_OUT, NAMES
+
+Lang = Literal["en", "es"]
+Rule = Literal[
+    "lower_bound_above_base",
+    "lower_bound_above_majority",
+    "lower_bound_at_least",
+    "not_significantly_worse",
+    "significantly_better",
+    "not_worse_by",
+]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+#: Rules that compare with `Requirement.value`.
+_NEED_VALUE = {"lower_bound_at_least", "not_worse_by"}
+#: Rules that compare with the majority figure, which only these metrics have.
+_HAVE_MAJORITY = {"accuracy", "macro_f1"}
+
+
+class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a gate.
+
+    - `lower_bound_above_base`: the lower end of the candidate's interval lies above the base's figure.
+    - `lower_bound_above_majority`: … above what always naming the majority label reaches.
+    - `lower_bound_at_least`: … at or above `value`.
+    - `not_significantly_worse`: not (below the base and p < alpha).
+    - `significantly_better`: above the base and p < alpha.
+    - `not_worse_by`: non-inferiority; the lower end of the interval of candidate − base is at or
+      above −`value`. Stricter than the absence of significance: it needs evidence of no harm.
+    """
+
+    metric: str
+    rule: Rule
+    value: Share | None = None
+    #: `held_out` (all rows) or an axis.
+    suite: str = HELD_OUT
+
+    def __post_init__(self) -> None:
+        if self.metric not in NAMES:
+            raise ValueError(f"metric {self.metric!r} is none of {', '.join(NAMES)}")
+        if (self.rule in _NEED_VALUE) != (self.value is not None):
+            raise ValueError(
+                f"rule {self.rule} {'needs a' if self.rule in _NEED_VALUE else 'takes no'} value"
+            )
+        if self.rule == "lower_bound_above_majority" and self.metric not in _HAVE_MAJORITY:
+            raise ValueError(f"{self.metric} has no majority figure")
+
+
+class GateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A gate as its YAML file says it."""
+
+    name: str
+    description: str = ""
+    #: Fewer held-out examples than this decide nothing.
+    min_examples: Annotated[int, msgspec.Meta(ge=1)]
+    #: Nor do fewer of either label.
+    min_per_label: Annotated[int, msgspec.Meta(ge=1)]
+    #: Share of examples on which either model may stay unheard before nothing is decided.
+    max_unanswered: Share = 0.02
+    #: Two-sided level of the paired tests.
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    require: Annotated[list[Requirement], msgspec.Meta(min_length=1)]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement's outcome, or one reason why nothing can be decided."""
+
+    passed: bool
+    #: Empty for checks of the evidence itself.
+    metric: str
+    suite: str
+    en: str
+    es: str
+
+    def text(self, lang: Lang) -> str:
+        return self.es if lang == "es" else self.en
+
+
+class GateDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """`reasons` are the failed checks of a rejection, or all checks of a pass, in the asked language."""
+
+    passed: bool
+    reasons: list[str]
+    checks: list[Check]
+    gate: str
+
+    def as_json(self) -> dict[str, Any]:
+        """`{passed, reasons}`, and `reasons_es` and the gate's name beside them."""
+        told = [check for check in self.checks if check.passed == self.passed]
+        return {
+            "passed": self.passed,
+            "reasons": [check.en for check in told],
+            "reasons_es": [check.es for check in told],
+            "gate": self.gate,
+        }
+
+    def require(self) -> None:
+        """Raises GateError with the reasons unless the candidate passed."""
+        if not self.passed:
+            raise GateError(
+                f"gate {self.gate!r} rejected the model: " + " ".join(self.reasons),
+                hint="The published model stays as it was. Train on more or other data and evaluate again.",
+            )
+
+
+def load(path: Path) -> GateSpec:
+    """A gate from YAML. Raises SettingsError: no such file, not YAML, unknown field, metric or rule."""
+    import yaml
+
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), GateSpec)
+    except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise SettingsError(
+            f"gate {path.name}: {error}", hint="See recipes/gate-demo.yaml for the form."
+        ) from error
+
+
+def decide(comparison: Comparison, spec: GateSpec, *, lang: Lang = "en") -> GateDecision:
+    """Apply every requirement. Without enough evidence no requirement is looked at: a rejection."""
+    checks = _evidence(comparison, spec)
+    if not checks:
+        checks = [_check(comparison, requirement, spec.alpha) for requirement in spec.require]
+    passed = all(check.passed for check in checks)
+    reasons = [check.text(lang) for check in checks if check.passed == passed]
+    return GateDecision(passed=passed, reasons=reasons, checks=checks, gate=spec.name)
+
+
+def report(comparison: Comparison, decision: GateDecision) -> dict[str, Any]:
+    """The shape that scripts read: `{suite: {metric: {…}}, gate: {passed, reasons}}`."""
+    return {**comparison.as_json(), "gate": decision.as_json()}
+
+
+def _evidence(comparison: Comparison, spec: GateSpec) -> list[Check]:
+    """What forbids any decision; empty where there is enough to decide on."""
+    failed: list[Check] = []
+
+    def fail(suite: str, en: str, es: str) -> None:
+        failed.append(Check(passed=False, metric="", suite=suite, en=en, es=es))
+
+    for name in dict.fromkeys([HELD_OUT, *(requirement.suite for requirement in spec.require)]):
+        suite = comparison.suites.get(name)
+        if suite is None:
+            fail(
+                name,
+                f"No held-out example belongs to {name}, so nothing can be decided on it.",
+                f"Ningún ejemplo reservado pertenece a {name}, así que no se puede decidir nada.",
+            )
+            continue
+        failed += _size(name, suite, spec)
+    n = max(1, comparison.suites[HELD_OUT].n)
+    for en, es, count in (
+        ("base", "modelo base", comparison.base_unanswered),
+        ("candidate", "candidato", comparison.candidate_unanswered),
+    ):
+        if count / n > spec.max_unanswered:
+            fail(
+                HELD_OUT,
+                f"The {en} gave no answer at all on {count} of {n} examples "
+                f"(at most {spec.max_unanswered:.0%} may fail), so the two can't be compared.",
+                f"El {es} no respondió en {count} de {n} ejemplos "
+                f"(como máximo puede fallar el {spec.max_unanswered:.0%}): no se pueden comparar.",
+            )
+    return failed
+
+
+def _size(name: str, suite: SuiteComparison, spec: GateSpec) -> list[Check]:
+    # An axis is a part of the whole, so it is held to the size per label alone.
+    least = min(suite.labels.values())
+    if name == HELD_OUT and suite.n < spec.min_examples:
+        en = f"{suite.n} held-out examples are too few to decide: the gate asks for {spec.min_examples}."
+        es = f"{suite.n} ejemplos reservados no bastan para decidir: se exigen {spec.min_examples}."
+    elif least < spec.min_per_label:
+        counts_en = (
+            f"{suite.labels['true_positive']} true and {suite.labels['false_positive']} false positives"
+        )
+        counts_es = (
+            f"{suite.labels['true_positive']} verdaderos y {suite.labels['false_positive']} falsos positivos"
+        )
+        en = f"{name}: {counts_en} are too few to decide: the gate asks for {spec.min_per_label} of each."
+        es = f"{name}: {counts_es} no bastan para decidir: se exigen {spec.min_per_label} de cada clase."
+    else:
+        return []
+    return [Check(passed=False, metric="", suite=name, en=en, es=es)]
+
+
+def _check(comparison: Comparison, asked: Requirement, alpha: float) -> Check:
+    name_en, name_es = NAMES[asked.metric]
+    cell = comparison.suites[asked.suite].metrics.get(asked.metric)
+    if cell is None:
+        return Check(
+            passed=False, metric=asked.metric, suite=asked.suite,
+            en=f"{asked.suite}: {name_en} wasn't measured, so it can't be shown.",
+            es=f"{asked.suite}: no se midió {name_es}, así que no se puede demostrar.",
+        )  # fmt: skip
+    passed, why_en, why_es = _judge(cell, asked, alpha)
+    figures_en = f"candidate {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
+    figures_es = f"candidato {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
+    return Check(
+        passed=passed, metric=asked.metric, suite=asked.suite,
+        en=f"{asked.suite}: {name_en}: {figures_en} (n={cell.n}): {why_en}.",
+        es=f"{asked.suite}: {name_es}: {figures_es} (n={cell.n}): {why_es}.",
+    )  # fmt: skip
+
+
+def _judge(cell: Cell, asked: Requirement, alpha: float) -> tuple[bool, str, str]:
+    """(passed, why in English, why in Spanish)."""
+    value = asked.value or 0.0
+    sure = f"p={cell.p:.3g}"
+    match asked.rule:
+        case "lower_bound_above_base":
+            return _above(cell.low, cell.base, "the base's figure", "la cifra del modelo base")
+        case "lower_bound_above_majority":
+            floor = cell.majority or 0.0
+            return _above(cell.low, floor, "the majority class's figure", "la cifra de la clase mayoritaria")
+        case "lower_bound_at_least":
+            passed = cell.low >= value
+            es = "alcanza" if passed else "no alcanza"
+            return (
+                passed,
+                f"the lower bound {'reaches' if passed else 'does not reach'} {value:.3f}",
+                f"el límite inferior {es} {value:.3f}",
+            )
+        case "not_significantly_worse":
+            passed = not (cell.difference < 0 and cell.p < alpha)
+            words = ("not significantly worse", "no significativamente peor")
+            worse = ("significantly worse", "significativamente peor")
+            en, es = words if passed else worse
+            return passed, f"{en} ({sure})", f"{es} ({sure})"
+        case "significantly_better":
+            passed = cell.difference > 0 and cell.p < alpha
+            words = ("significantly better", "significativamente mejor")
+            worse = ("not significantly better", "no significativamente mejor")
+            en, es = words if passed else worse
+            return passed, f"{en} ({sure})", f"{es} ({sure})"
+        case "not_worse_by":
+            passed = cell.difference_low >= -value
+            span = f"[{cell.difference_low:+.3f}, {cell.difference_high:+.3f}]"
+            return (
+                passed,
+                f"the difference {span} {'excludes' if passed else 'allows'} a loss of more than {value:.3f}",
+                f"la diferencia {span} {'excluye' if passed else 'admite'} una pérdida mayor que {value:.3f}",
+            )
+
+
+def _above(low: float, floor: float, en: str, es: str) -> tuple[bool, str, str]:
+    passed = low > floor
+    return (
+        passed,
+        f"the lower bound {low:.3f} {'lies' if passed else 'does not lie'} above {en} {floor:.3f}",
+        f"el límite inferior {low:.3f} {'supera' if passed else 'no supera'} {es} {floor:.3f}",
+    )

@@ -1,0 +1,190 @@
+"""Figures over rows: proportions with Wilson intervals, macro-F1 with a bootstrapped one.
+
+`needs_review` is a model's right to abstain, but it isn't an answer: it counts as wrong in accuracy
+and macro-F1, and neither as found in recall nor as dismissed in false-positive reduction. Beside
+accuracy and macro-F1 stands what the majority class alone would reach: a figure near it shows no
+skill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from securetag.evaluation.significance import bootstrap, wilson
+from securetag.evaluation.suites import Row
+from securetag.records import Decision
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+LABELS = ("true_positive", "false_positive")
+DECISIONS = tuple(decision.value for decision in Decision)
+#: Suite of all rows together; each axis is a suite of its own.
+HELD_OUT = "held_out"
+
+#: label → decision → rows.
+Confusion = dict[str, dict[str, int]]
+
+
+class Proportion(msgspec.Struct, frozen=True):
+    """A share of rows: which rows it is over, which of them count, and what people call it."""
+
+    over: Callable[[Row], bool]
+    hit: Callable[[Row], bool]
+    en: str
+    es: str
+
+
+#: Every figure that is a share of rows. Higher is better in each.
+PROPORTIONS: dict[str, Proportion] = {
+    "json_validity": Proportion(
+        lambda row: row.free_valid is not None,
+        lambda row: bool(row.free_valid),
+        "JSON validity without a schema",
+        "validez del JSON sin esquema",
+    ),
+    "accuracy": Proportion(
+        lambda _: True,
+        lambda row: row.decision == row.label,
+        "verdict accuracy",
+        "exactitud del veredicto",
+    ),
+    "true_positive_recall": Proportion(
+        lambda row: row.label == "true_positive",
+        lambda row: row.decision is Decision.TRUE_POSITIVE,
+        "recall of true positives",
+        "exhaustividad de verdaderos positivos",
+    ),
+    "true_positives_kept": Proportion(
+        lambda row: row.label == "true_positive",
+        lambda row: row.decision is not Decision.FALSE_POSITIVE,
+        "true positives not dismissed",
+        "verdaderos positivos no descartados",
+    ),
+    "false_positive_reduction": Proportion(
+        lambda row: row.label == "false_positive",
+        lambda row: row.decision is Decision.FALSE_POSITIVE,
+        "false-positive reduction",
+        "reducción de falsos positivos",
+    ),
+    "decided": Proportion(
+        lambda _: True,
+        lambda row: row.valid and row.decision is not Decision.NEEDS_REVIEW,
+        "share decided",
+        "proporción decidida",
+    ),
+}
+
+#: Metric name → (English, Spanish), in the order of tables.
+NAMES: dict[str, tuple[str, str]] = {
+    "json_validity": (PROPORTIONS["json_validity"].en, PROPORTIONS["json_validity"].es),
+    "accuracy": (PROPORTIONS["accuracy"].en, PROPORTIONS["accuracy"].es),
+    "macro_f1": ("verdict macro-F1", "macro-F1 del veredicto"),
+    **{name: (share.en, share.es) for name, share in PROPORTIONS.items()},
+}
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    #: Rows that it is over.
+    n: int
+    #: What always naming the majority label would reach; for accuracy and macro-F1.
+    majority: float | None = None
+
+
+class SuiteMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one suite."""
+
+    n: int
+    #: Rows of each label.
+    labels: dict[str, int]
+    #: Metrics that no row bears on (no free completion was asked, a label is missing) are absent.
+    estimates: dict[str, Estimate]
+    confusion: Confusion
+
+
+def suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """`held_out` with every row, then each axis by name. Without rows: `held_out`, empty."""
+    found: dict[str, list[Row]] = {HELD_OUT: []}
+    for row in sorted(rows, key=lambda row: (row.axis, row.id)):
+        found[HELD_OUT].append(row)
+        found.setdefault(row.axis, []).append(row)
+    return found
+
+
+def confusion(rows: Iterable[Row]) -> Confusion:
+    """Label × decision, every cell present."""
+    table: Confusion = {label: dict.fromkeys(DECISIONS, 0) for label in LABELS}
+    for row in rows:
+        table[row.label][row.decision.value] += 1
+    return table
+
+
+def cells(row: Row) -> list[float]:
+    """The row as counts for `macro_f1`: six cells, LABELS × DECISIONS, one of them 1."""
+    return [float(row.label == label and row.decision == made) for label in LABELS for made in DECISIONS]
+
+
+def macro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unweighted mean of the two labels' F1, from counts of shape (k, 6); `cells` gives the order.
+
+    F1 = 2·tp / (2·tp + fp + fn), 0 where a label was neither there nor named: what
+    `sklearn.metrics.f1_score(labels=LABELS, average="macro", zero_division=0)` computes, here over
+    thousands of resamples at once.
+    """
+    import numpy as np
+
+    table = counts.reshape(-1, len(LABELS), len(DECISIONS))
+    score = np.zeros(len(table))
+    for index, label in enumerate(LABELS):
+        column = DECISIONS.index(label)
+        hits = table[:, index, column]
+        total = table[:, index, :].sum(axis=1) + table[:, :, column].sum(axis=1)
+        score += np.divide(2 * hits, total, out=np.zeros_like(total), where=total > 0) / len(LABELS)
+    return score
+
+
+def majority(rows: Sequence[Row]) -> tuple[float, float]:
+    """(accuracy, macro-F1) of always naming the label that most rows carry; (0, 0) without rows."""
+    if not rows:
+        return 0.0, 0.0
+    share = max(sum(row.label == label for row in rows) for label in LABELS) / len(rows)
+    # The majority label's F1 with recall 1 and precision `share`; the other label's is 0.
+    return share, share / (1 + share)
+
+
+def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
+    """Every figure of one model on one suite."""
+    estimates: dict[str, Estimate] = {}
+    accuracy, f1 = majority(rows)
+    for name, share in PROPORTIONS.items():
+        over = [row for row in rows if share.over(row)]
+        if not over:
+            continue
+        hits = sum(share.hit(row) for row in over)
+        bounds = wilson(hits, len(over))
+        estimates[name] = Estimate(
+            value=hits / len(over), low=bounds.low, high=bounds.high, n=len(over),
+            majority=accuracy if name == "accuracy" else None,
+        )  # fmt: skip
+    if rows:
+        value, bounds, _ = bootstrap(
+            [row.group for row in rows], [cells(row) for row in rows], macro_f1, seed=seed
+        )
+        estimates["macro_f1"] = Estimate(
+            value=value, low=bounds.low, high=bounds.high, n=len(rows), majority=f1
+        )
+    return SuiteMetrics(
+        n=len(rows),
+        labels={label: sum(row.label == label for row in rows) for label in LABELS},
+        estimates={name: estimates[name] for name in NAMES if name in estimates},
+        confusion=confusion(rows),
+    )

@@ -1,0 +1,148 @@
+"""Pictures of a comparison and of a training run, as PNG bytes.
+
+matplotlib is used through its object interface with the Agg canvas: no display, no global state, so
+several threads may draw at once.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from securetag.evaluation.compare import Comparison
+from securetag.evaluation.metrics import DECISIONS, HELD_OUT, LABELS, NAMES, Confusion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: What stands under the embedded model's pictures.
+EMBEDDED_CAPTION = "135M embedded model: proves the machinery, not security skill"
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+_BASE, _CANDIDATE = "#999999", "#0072B2"
+_DPI = 120
+
+
+def confusion_matrices(comparison: Comparison, *, suite: str = HELD_OUT, caption: str = "") -> bytes:
+    """Both models' confusion matrices of one suite, side by side; counts, shaded by share of the label.
+
+    Raises KeyError for a suite that the comparison doesn't hold.
+    """
+    shown = comparison.suites[suite]
+    figure = _figure(9.5, 4.2)
+    panels = figure.subplots(1, 2, sharey=True)
+    titles = (f"base ({_short(comparison.base_model)})", f"candidate ({_short(comparison.candidate_model)})")
+    for axes, title, table in zip(
+        panels, titles, (shown.base_confusion, shown.candidate_confusion), strict=True
+    ):
+        _matrix(axes, title, table)
+    panels[0].set_ylabel("label")
+    figure.suptitle(f"{suite}: {shown.n} examples")
+    return _png(figure, caption)
+
+
+def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: str = "") -> bytes:
+    """A metric of both models on every suite that has it, with 95 % intervals and the majority figure."""
+    names = [name for name, suite in comparison.suites.items() if metric in suite.metrics]
+    figure = _figure(9.5, 1.6 + 0.75 * max(1, len(names)))
+    axes = figure.subplots()
+    for row, name in enumerate(names):
+        cell = comparison.suites[name].metrics[metric]
+        sides = (
+            (-0.14, cell.base, cell.base_low, cell.base_high, _BASE, "o", "base"),
+            (0.14, cell.candidate, cell.low, cell.high, _CANDIDATE, "s", "candidate"),
+        )
+        for shift, value, low, high, colour, marker, label in sides:
+            axes.errorbar(
+                value, row + shift, xerr=[[value - low], [high - value]], fmt=marker, color=colour,
+                capsize=4, label=label if row == 0 else None,
+            )  # fmt: skip
+            axes.annotate(
+                f"{value:.2f}", (value, row + shift), (0, 5), textcoords="offset points", ha="center"
+            )
+        if cell.majority is not None:
+            named = "majority class alone" if row == 0 else None
+            axes.plot([cell.majority] * 2, [row - 0.35, row + 0.35], ":", color="black", label=named)
+    axes.set_yticks(
+        range(len(names)), [f"{name}\nn={comparison.suites[name].metrics[metric].n}" for name in names]
+    )
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(f"{NAMES[metric][0]}, 95 % interval")
+    axes.grid(axis="x", alpha=0.3)
+    if names:
+        figure.legend(loc="outside upper right", ncols=3, frameon=False)
+    return _png(figure, caption)
+
+
+def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> bytes:
+    """Training and validation loss by step.
+
+    `history` is the trainer's log: rows with `step` and `loss` or `eval_loss`; other rows, and losses
+    that aren't finite, are left out. Without any usable row the picture says so.
+    """
+    figure = _figure(8, 4)
+    axes = figure.subplots()
+    drawn = False
+    for key, colour, style, label in (
+        ("loss", _CANDIDATE, "-", "training"),
+        ("eval_loss", "#D55E00", "o--", "validation"),
+    ):
+        points = [(row["step"], row[key]) for row in history if _finite(row.get(key)) and "step" in row]
+        if points:
+            drawn = True
+            steps, losses = zip(*points, strict=True)
+            axes.plot(steps, losses, style, color=colour, label=f"{label} (last {losses[-1]:.3f})")
+    if drawn:
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    else:
+        axes.text(0.5, 0.5, "no loss was logged", ha="center", va="center", transform=axes.transAxes)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss on completion tokens")
+    return _png(figure, caption)
+
+
+def _matrix(axes: Axes, title: str, table: Confusion) -> None:
+    totals = {label: max(1, sum(table[label].values())) for label in LABELS}
+    shares = [[table[label][made] / totals[label] for made in DECISIONS] for label in LABELS]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, label in enumerate(LABELS):
+        for column, made in enumerate(DECISIONS):
+            share = shares[row][column]
+            axes.text(
+                column, row, f"{table[label][made]}\n{share:.0%}", ha="center", va="center",
+                color="white" if share > 0.5 else "black", fontsize=12,
+            )  # fmt: skip
+    axes.set_xticks(range(len(DECISIONS)), [made.replace("_", "\n") for made in DECISIONS])
+    axes.set_yticks(range(len(LABELS)), [label.replace("_", "\n") for label in LABELS])
+    axes.set_xlabel("verdict")
+    axes.set_title(title, fontsize=11)
+
+
+def _short(model_id: str) -> str:
+    return model_id[:12] or "not answered"
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Figure, caption: str) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if caption:
+        figure.supxlabel(caption, fontsize=9, color="#444444")
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()

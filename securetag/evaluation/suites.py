@@ -1,0 +1,246 @@
+"""Ask a predictor about every example and keep one row of what it said.
+
+A predictor may fail in any way: each failure is a row with its reason, and the run goes on. Which
+model answers, and over which wire, is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from securetag import triage
+from securetag.errors import InputError, TriageError
+from securetag.records import Decision, Example, Label, Task
+
+_Item = TypeVar("_Item")
+
+#: (scored, of all) → None; called from the thread that called `run`.
+Progress = Callable[[int, int], None]
+
+#: Suite of the rows that carry no axis (harvested ones).
+NO_AXIS = "other"
+#: Characters of a free answer that a row keeps, so that a person can see what the model wrote.
+KEPT_CHARS = 300
+#: Examples in a row without any answer after which the predictor is taken for dead: at 30 s a call,
+#: asking a dead runtime about 1,000 examples would take eight hours.
+GIVE_UP_AFTER = 16
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One scored example."""
+
+    id: str
+    #: `Example.axis`, or `other`.
+    axis: str
+    #: `Example.group`: rows of one group aren't independent of one another.
+    group: str
+    label: Label
+    lang: str
+    prompt_version: str
+    #: The verdict that counts: under the schema where that was asked, else the free one.
+    decision: Decision
+    #: Did the answer that counts parse, with evidence inside the prompt?
+    valid: bool
+    #: The same two of the free completion; None where none was asked for.
+    free_decision: Decision | None = None
+    free_valid: bool | None = None
+    #: Why an answer is invalid, or what the predictor raised.
+    reason: str = ""
+    free_reason: str = ""
+    #: The beginning of the free completion.
+    free_text: str = ""
+    #: False where a call raised: the model wasn't heard, which says nothing of its skill.
+    answered: bool = True
+    #: Wall milliseconds of the calls of this row, as the caller saw them.
+    latency_ms: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    model_id: str = ""
+    alias: str = ""
+
+
+class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model said of a set of examples, in their order."""
+
+    rows: list[Row]
+    #: Examples that were no labelled triage rows and so weren't asked about.
+    skipped: int = 0
+
+    @property
+    def model_id(self) -> str:
+        """Of the first row that names one; empty where no call was answered."""
+        return next((row.model_id for row in self.rows if row.model_id), "")
+
+    @property
+    def alias(self) -> str:
+        return next((row.alias for row in self.rows if row.alias), "")
+
+    @property
+    def unanswered(self) -> int:
+        return sum(not row.answered for row in self.rows)
+
+    def write(self, path: Path) -> Path:
+        """One JSON line a row."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self.rows))
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> SuiteResult:
+        """Rows that `write` wrote; `skipped` isn't kept. Raises InputError."""
+        decoder = msgspec.json.Decoder(Row)
+        rows: list[Row] = []
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            try:
+                rows.append(decoder.decode(line))
+            except msgspec.DecodeError as error:
+                raise InputError(
+                    f"{path.name}, line {number}: {error}", hint="Run the evaluation again."
+                ) from error
+        return cls(rows=rows)
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """One call of the predictor and what came of it."""
+
+    decision: Decision
+    valid: bool
+    answered: bool
+    reason: str
+    completion: triage.Completion
+
+
+def scorable(example: Example) -> bool:
+    """True = a labelled triage row; other tasks teach, but have no verdict to score."""
+    return example.task is Task.TRIAGE and example.label is not None
+
+
+def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list[Example]:
+    """At most `per_axis` scorable examples of each axis, half of each label where there are enough.
+
+    Chosen by a hash of seed, group and id, so the choice doesn't depend on the order of the input
+    and both halves of a contrastive pair tend to be chosen together.
+    """
+
+    def rank(example: Example) -> str:
+        group = hashlib.sha256(f"{seed}:{example.group}".encode()).hexdigest()
+        return group + hashlib.sha256(f"{seed}:{example.id}".encode()).hexdigest()
+
+    axes: dict[str, dict[str, list[Example]]] = {}
+    for example in sorted(filter(scorable, examples), key=rank):
+        labels = axes.setdefault(example.axis or NO_AXIS, {})
+        labels.setdefault(example.label or "", []).append(example)
+    chosen: list[Example] = []
+    for axis in sorted(axes):
+        queues = [axes[axis][label] for label in sorted(axes[axis])]
+        half = per_axis // len(queues)
+        took = [queue[:half] for queue in queues]
+        spare = [example for queue in queues for example in queue[half:]]
+        room = per_axis - sum(len(part) for part in took)
+        chosen += [example for part in took for example in part] + spare[:room]
+    return sorted(chosen, key=lambda example: example.id)
+
+
+def run(
+    predictor: triage.Predictor,
+    examples: Sequence[Example],
+    *,
+    free: bool = True,
+    constrained: bool = True,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> SuiteResult:
+    """Ask `predictor` about each labelled triage example: without a schema, with it, or both.
+
+    `workers` calls run at once (one llama.cpp slot each). Nothing that the predictor raises ends
+    the run: such a row is invalid, `needs_review` and not `answered`. After `GIVE_UP_AFTER`
+    examples in a row without an answer the rest are recorded unanswered without being asked.
+
+    Raises InputError when neither kind of completion is asked for, or when an example's prompt
+    wasn't rendered by this version of `triage` (scores of another prompt would mislead).
+    """
+    if not (free or constrained):
+        raise InputError("an evaluation needs free completions, constrained ones, or both")
+    prepared = [(example, _prompt(example)) for example in examples if scorable(example)]
+    rows: list[Row | None] = [None] * len(prepared)
+    silent = 0
+    with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="evaluate") as pool:
+        waiting: dict[Future[Row], int] = {}
+        pending = iter(enumerate(prepared))
+        try:
+            for done in range(len(prepared)):
+                for index, (example, prompt) in _take(pending, max(1, workers) - len(waiting)):
+                    asked = predictor if silent < GIVE_UP_AFTER else _given_up
+                    future = pool.submit(_score, asked, example, prompt, free, constrained)
+                    waiting[future] = index
+                finished = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
+                row = rows[waiting.pop(finished)] = finished.result()
+                silent = 0 if row.answered else silent + 1
+                if progress is not None:
+                    progress(done + 1, len(prepared))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return SuiteResult(rows=[row for row in rows if row is not None], skipped=len(examples) - len(prepared))
+
+
+def _take(source: Iterator[_Item], most: int) -> list[_Item]:
+    return [item for _, item in zip(range(most), source, strict=False)]
+
+
+def _prompt(example: Example) -> triage.Prompt:
+    try:
+        return triage.read_prompt(example.messages)
+    except TriageError as error:
+        raise InputError(
+            f"example {example.id[:12]}: {error}", hint="Build the release again with this version."
+        ) from error
+
+
+def _given_up(*_: object) -> triage.Completion:
+    raise TriageError(f"not asked: the model gave no answer {GIVE_UP_AFTER} times in a row")
+
+
+def _score(
+    predictor: triage.Predictor, example: Example, prompt: triage.Prompt, free: bool, constrained: bool
+) -> Row:
+    start = time.perf_counter()
+    unbound = _ask(predictor, prompt, constrained=False) if free else None
+    bound = _ask(predictor, prompt, constrained=True) if constrained else None
+    latency_ms = round((time.perf_counter() - start) * 1000)
+    counts = bound or unbound
+    assert counts is not None and example.label is not None  # noqa: PT018  # `run` saw to both
+    asked = [one for one in (unbound, bound) if one is not None]
+    return Row(
+        id=example.id, axis=example.axis or NO_AXIS, group=example.group, label=example.label,
+        lang=prompt.lang, prompt_version=prompt.version,
+        decision=counts.decision, valid=counts.valid, reason=counts.reason,
+        free_decision=unbound.decision if unbound else None,
+        free_valid=unbound.valid if unbound else None,
+        free_reason=unbound.reason if unbound else "",
+        free_text=unbound.completion.text[:KEPT_CHARS] if unbound else "",
+        answered=all(one.answered for one in asked), latency_ms=latency_ms,
+        prompt_tokens=sum(one.completion.prompt_tokens for one in asked),
+        completion_tokens=sum(one.completion.completion_tokens for one in asked),
+        model_id=counts.completion.model_id, alias=counts.completion.alias,
+    )  # fmt: skip
+
+
+def _ask(predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool) -> _Asked:
+    schema = triage.schema(prompt) if constrained else None
+    limit = triage.MAX_COMPLETION_TOKENS[prompt.profile]
+    completion, answered = triage.Completion(text=""), False
+    try:
+        completion, answered = predictor(prompt.messages, schema, limit), True
+        found = triage.parse(completion.text, prompt)
+    except Exception as error:  # Whatever a predictor raises is a row to count, with its reason.
+        reason = str(error) if isinstance(error, TriageError) else f"{type(error).__name__}: {error}"
+        return _Asked(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
+    return _Asked(found.verdict, True, True, "", completion)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag.errors import InputError
+from securetag.evaluation import compare, metrics, suites
+from securetag.evaluation.suites import Row, SuiteResult
+from securetag.records import Decision, Example, Label
+from securetag.triage import Predictor
+
+
+def row(number: int, label: Label, decision: str, **fields: Any) -> Row:
+    given = {
+        "id": f"{number:03}", "axis": "in_distribution", "group": f"g{number}", "label": label, "lang": "en",
+        "prompt_version": "compact-1", "decision": Decision(decision), "valid": decision != "needs_review",
+    }  # fmt: skip
+    return Row(**{**given, **fields})
+
+
+def rows_of(pairs: list[tuple[str, str]]) -> list[Row]:
+    return [row(i, label, decision) for i, (label, decision) in enumerate(pairs)]  # type: ignore[arg-type]
+
+
+outcomes = st.tuples(st.sampled_from(metrics.LABELS), st.sampled_from(metrics.DECISIONS))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(outcomes, min_size=1, max_size=50))
+def test_figures_equal_scikit_learns(pairs: list[tuple[str, str]]) -> None:
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+    rows = rows_of(pairs)
+    labels, made = [label for label, _ in pairs], [decision for _, decision in pairs]
+    counts = np.asarray([metrics.cells(one) for one in rows]).sum(axis=0, keepdims=True)
+    theirs = f1_score(labels, made, labels=list(metrics.LABELS), average="macro", zero_division=0)
+    assert metrics.macro_f1(counts)[0] == pytest.approx(theirs)
+    found = metrics.measure(rows)
+    assert found.estimates["macro_f1"].value == pytest.approx(theirs)
+    assert found.estimates["accuracy"].value == pytest.approx(accuracy_score(labels, made))
+    table = confusion_matrix(labels, made, labels=list(metrics.DECISIONS))
+    for i, label in enumerate(metrics.DECISIONS[:2]):
+        assert [found.confusion[label][decision] for decision in metrics.DECISIONS] == list(table[i])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(outcomes, min_size=1, max_size=50))
+def test_every_interval_contains_its_figure(pairs: list[tuple[str, str]]) -> None:
+    for estimate in metrics.measure(rows_of(pairs)).estimates.values():
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1 + 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(metrics.LABELS), min_size=1, max_size=40))
+def test_the_majority_figure_is_what_a_constant_model_reaches(labels: list[str]) -> None:
+    common = max(metrics.LABELS, key=labels.count)
+    rows = rows_of([(label, common) for label in labels])
+    accuracy, f1 = metrics.majority(rows)
+    found = metrics.measure(rows).estimates
+    assert found["accuracy"].value == pytest.approx(accuracy)
+    assert found["macro_f1"].value == pytest.approx(f1)
+    assert found["accuracy"].majority == accuracy
+
+
+def test_abstaining_is_neither_found_nor_dismissed() -> None:
+    rows = rows_of([
+        ("true_positive", "true_positive"), ("true_positive", "needs_review"),
+        ("true_positive", "false_positive"), ("true_positive", "true_positive"),
+        ("false_positive", "false_positive"), ("false_positive", "needs_review"),
+    ])  # fmt: skip
+    found = {name: estimate.value for name, estimate in metrics.measure(rows).estimates.items()}
+    assert found["true_positive_recall"] == 0.5
+    assert found["true_positives_kept"] == 0.75
+    assert found["false_positive_reduction"] == 0.5
+    assert found["accuracy"] == 0.5
+    assert found["decided"] == pytest.approx(4 / 6)
+    assert "json_validity" not in found
+
+
+def test_what_no_row_bears_on_is_absent() -> None:
+    assert metrics.measure([]).estimates == {}
+    assert metrics.majority([]) == (0.0, 0.0)
+    only = metrics.measure(rows_of([("true_positive", "true_positive")])).estimates
+    assert "false_positive_reduction" not in only
+
+
+def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Predictor) -> None:
+    found = metrics.suites(suites.run(perfect, examples).rows)
+    assert {name: len(rows) for name, rows in found.items()} == {
+        "held_out": 120, "in_distribution": 30, "unseen_framework": 30, "unseen_guard": 30, "unseen_sink": 30,
+    }  # fmt: skip
+    assert next(iter(found)) == "held_out"
+    assert metrics.suites([]) == {"held_out": []}
+
+
+def test_comparison_has_the_shape_that_scripts_read(
+    examples: list[Example], constant: Predictor, perfect: Predictor
+) -> None:
+    base, candidate = suites.run(constant, examples), suites.run(perfect, examples)
+    found = compare.compare(base, candidate).as_json()
+    assert set(found) == {"held_out", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
+    for suite in found.values():
+        for cell in suite.values():
+            assert {"base", "candidate", "low", "high", "p"} <= set(cell)
+            assert cell["low"] <= cell["candidate"] <= cell["high"]
+            assert cell["difference_low"] <= cell["difference"] <= cell["difference_high"]
+            assert cell["difference"] == pytest.approx(cell["candidate"] - cell["base"])
+    held_out = found["held_out"]
+    assert (held_out["json_validity"]["base"], held_out["json_validity"]["candidate"]) == (0, 1)
+    assert (held_out["accuracy"]["base"], held_out["accuracy"]["majority"]) == (0.5, 0.5)
+    assert held_out["true_positive_recall"]["p"] == 1.0
+    assert held_out["macro_f1"]["p"] < 0.01
+
+
+def test_comparison_of_a_model_with_itself_finds_nothing(examples: list[Example], noisy: Predictor) -> None:
+    result = suites.run(noisy, examples)
+    for suite in compare.compare(result, result).suites.values():
+        for cell in suite.metrics.values():
+            assert (cell.difference, cell.p) == (0, 1.0)
+            assert cell.difference_low == cell.difference_high == 0
+
+
+def test_swapping_the_models_mirrors_the_difference(
+    examples: list[Example], noisy: Predictor, dismissive: Predictor
+) -> None:
+    one, two = suites.run(noisy, examples), suites.run(dismissive, examples)
+    there, back = compare.compare(one, two), compare.compare(two, one)
+    for name, suite in there.suites.items():
+        for metric, cell in suite.metrics.items():
+            mirrored = back.suites[name].metrics[metric]
+            assert cell.difference == pytest.approx(-mirrored.difference)
+            assert cell.p == pytest.approx(mirrored.p)
+            assert cell.difference_low == pytest.approx(-mirrored.difference_high)
+
+
+def test_the_order_of_rows_changes_nothing(examples: list[Example], noisy: Predictor) -> None:
+    result = suites.run(noisy, examples)
+    shuffled = SuiteResult(rows=result.rows[::-1])
+    assert compare.compare(result, result) == compare.compare(shuffled, shuffled)
+
+
+def test_results_over_other_examples_are_not_compared(examples: list[Example], perfect: Predictor) -> None:
+    result = suites.run(perfect, examples)
+    less, doubled = SuiteResult(rows=result.rows[1:]), SuiteResult(rows=[*result.rows, result.rows[0]])
+    for other in (less, doubled):
+        with pytest.raises(InputError, match="the same examples"):
+            compare.compare(result, other)
+    bound = suites.run(perfect, examples, free=False)
+    with pytest.raises(InputError, match="put otherwise"):
+        compare.compare(result, bound)

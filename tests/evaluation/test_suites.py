@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securetag import triage
+from securetag.errors import InputError, ModelUnavailableError
+from securetag.evaluation import suites
+from securetag.records import Decision, Example, Message, Origin, Task
+from securetag.triage import Completion, Predictor
+
+
+def test_perfect_predictor_is_valid_and_right_in_input_order(
+    examples: list[Example], perfect: Predictor
+) -> None:
+    seen: list[tuple[int, int]] = []
+    result = suites.run(perfect, examples, workers=4, progress=lambda *state: seen.append(state))
+
+    assert [row.id for row in result.rows] == [example.id for example in examples]
+    assert all(row.valid and row.free_valid and row.answered for row in result.rows)
+    assert all(row.decision == row.label == row.free_decision for row in result.rows)
+    assert result.model_id == "perfect"
+    assert result.unanswered == 0
+    assert seen == [(n, 120) for n in range(1, 121)]
+    assert result.rows[0].completion_tokens == 36
+
+
+def test_schema_is_given_for_the_constrained_completion_alone(
+    examples: list[Example], perfect: Predictor
+) -> None:
+    asked: list[tuple[bool, int]] = []
+
+    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        asked.append((schema is not None, limit))
+        assert [message.role for message in messages] == ["system", "user"]
+        if schema is not None:
+            assert schema["properties"]["evidence"]["items"]["maximum"] == 3
+        return perfect(messages, schema, limit)
+
+    suites.run(spy, examples[:1], workers=1)
+    assert asked == [(False, 24), (True, 24)]
+    asked.clear()
+    free = suites.run(spy, examples[:1], constrained=False)
+    assert asked == [(False, 24)]
+    assert free.rows[0].decision == free.rows[0].free_decision
+    asked.clear()
+    bound = suites.run(spy, examples[:1], free=False)
+    assert asked == [(True, 24)]
+    assert bound.rows[0].free_valid is None
+    with pytest.raises(InputError, match="needs free completions"):
+        suites.run(spy, examples[:1], free=False, constrained=False)
+
+
+def test_broken_predictor_never_aborts_and_is_soon_left_alone(
+    examples: list[Example], broken: Predictor
+) -> None:
+    calls = 0
+
+    def counted(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        nonlocal calls
+        calls += 1
+        return broken(messages, schema, limit)
+
+    result = suites.run(counted, examples, workers=1)
+
+    assert len(result.rows) == result.unanswered == 120
+    assert {row.decision for row in result.rows} == {Decision.NEEDS_REVIEW}
+    assert not any(row.valid or row.free_valid for row in result.rows)
+    assert result.rows[0].reason == "RuntimeError: the slot crashed"
+    assert "not asked" in result.rows[-1].reason
+    assert calls == 2 * suites.GIVE_UP_AFTER
+
+
+def test_a_model_that_comes_back_is_asked_again(examples: list[Example], perfect: Predictor) -> None:
+    lock, calls = threading.Lock(), 0
+
+    def shaky(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        nonlocal calls
+        with lock:
+            calls += 1
+            away = calls <= 10
+        if away:
+            raise ModelUnavailableError("the runtime restarts")
+        return perfect(messages, schema, limit)
+
+    result = suites.run(shaky, examples, workers=1)
+    assert result.unanswered == 5
+    assert all(row.valid for row in result.rows[5:])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        '{"evidence":[3],"verdict":"maybe"}',
+        '{"evidence":[4],"verdict":"true_positive"}',
+        '{"evidence":[0],"verdict":"true_positive"}',
+        '{"verdict":"true_positive"}',
+        '{"evidence":[3],"verdict":"true_positive","x":1}',
+        '{"evidence":[3],"verdict":"true_pos',
+        "[" * 5_000,
+    ],
+)
+def test_nonsense_is_invalid_needs_review_but_answered(examples: list[Example], text: str) -> None:
+    result = suites.run(lambda *_: Completion(text=text), examples[:2])
+    for row in result.rows:
+        assert not row.valid
+        assert row.decision is Decision.NEEDS_REVIEW
+        assert row.answered
+        assert row.reason
+
+
+def test_rows_survive_jsonl(examples: list[Example], noisy: Predictor, tmp_path: Path) -> None:
+    result = suites.run(noisy, examples)
+    path = result.write(tmp_path / "deep" / "rows.jsonl")
+    assert len(path.read_bytes().splitlines()) == 120
+    assert suites.SuiteResult.read(path).rows == result.rows
+    path.write_bytes(path.read_bytes() + b'{"id": 1}\n')
+    with pytest.raises(InputError, match="line 121"):
+        suites.SuiteResult.read(path)
+
+
+def _other_task() -> Example:
+    return Example.of(
+        task=Task.QA, messages=[Message("user", "What is CWE-89?"), Message("assistant", "…")], lang="en",
+        licence="CC0-1.0", group="g", origin="template", origins=[Origin(record_id="0")], source="s",
+    )  # fmt: skip
+
+
+def test_other_tasks_are_skipped_and_counted(examples: list[Example], perfect: Predictor) -> None:
+    result = suites.run(perfect, [*examples[:3], _other_task()])
+    assert (len(result.rows), result.skipped) == (3, 1)
+
+
+def test_a_prompt_of_another_version_is_refused(examples: list[Example], perfect: Predictor) -> None:
+    fields = {name: getattr(examples[0], name) for name in Example.__struct_fields__}
+    old = Example(
+        **{**fields, "messages": [Message("system", "An older wording."), *examples[0].messages[1:]]}
+    )
+    with pytest.raises(InputError, match="no triage prompt of this version"):
+        suites.run(perfect, [old])
+
+
+def test_interrupt_stops_the_run(examples: list[Example], perfect: Predictor) -> None:
+    calls: list[int] = []
+
+    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        calls.append(1)
+        return perfect(messages, schema, limit)
+
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        suites.run(spy, examples, workers=2, progress=stop)
+    assert len(calls) < 20
+
+
+def test_sample_is_balanced_seeded_and_order_free(examples: list[Example]) -> None:
+    chosen = suites.sample([*examples, _other_task()], 10, seed=1)
+    assert chosen == suites.sample(examples[::-1], 10, seed=1)
+    assert chosen != suites.sample(examples, 10, seed=2)
+    assert len(chosen) == 40
+    for axis in {example.axis for example in examples}:
+        labels = [example.label for example in chosen if example.axis == axis]
+        assert sorted(labels) == ["false_positive"] * 5 + ["true_positive"] * 5
+    assert len(suites.sample(examples, 1_000)) == 120
+
+
+def test_sample_fills_up_where_one_label_is_scarce(examples: list[Example]) -> None:
+    scarce = [example for example in examples if example.label == "true_positive"][:12]
+    scarce += [example for example in examples if example.label == "false_positive"][:1]
+    scarce = [
+        Example(**{**{n: getattr(e, n) for n in Example.__struct_fields__}, "axis": None}) for e in scarce
+    ]
+    chosen = suites.sample(scarce, 10)
+    assert len(chosen) == 10
+    assert sum(example.label == "false_positive" for example in chosen) == 1
+
+
+def test_the_prompt_is_the_contracts_own(examples: list[Example]) -> None:
+    """Evaluation must ask exactly what live triage asks."""
+    asked: list[str] = []
+
+    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        asked.append(triage.read_prompt(messages).sha256)
+        return Completion(text="")
+
+    suites.run(spy, examples[:1], free=False)
+    assert asked == [triage.read_prompt(examples[0].messages).sha256]

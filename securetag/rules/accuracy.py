@@ -129,7 +129,7 @@ def score(findings: Sequence[Finding], truth_csv: Path) -> Accuracy:
         claimed[1] += 1
     return Accuracy(
         by_class={cwe: ClassScore.of(*counts[cwe]) for cwe in sorted(counts, key=_number)},
-        total=ClassScore.of(*(sum(column) for column in zip(*counts.values(), strict=True)) if counts else (0, 0, 0)),
+        total=ClassScore.of(*(sum(count[column] for count in counts.values()) for column in range(3))),
         claimed=ClassScore.of(*claimed),
         misses=[row for row in rows.values() if row.is_vulnerable and row.id not in hit],
         unflagged=[row for row in rows.values() if not row.is_vulnerable and row.id not in hit],

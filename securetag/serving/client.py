@@ -27,7 +27,7 @@ from securetag.records import Message
 from securetag.serving import services
 from securetag.serving.grammar import gbnf
 from securetag.settings import Settings
-from securetag.triage import Completion
+from securetag.triage import Completion, Predictor
 
 T = TypeVar("T")
 
@@ -401,3 +401,12 @@ def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavail
         f"the model at {where} is not available: {said or type(error).__name__}",
         hint="Look at the runtime's log in <home>/logs, or at `securetag model list`.",
     )
+
+
+def predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
+    """The client as evaluation calls it; each completion may take `timeout_s` seconds."""
+
+    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, max_tokens: int) -> Completion:
+        return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=timeout_s)
+
+    return predict

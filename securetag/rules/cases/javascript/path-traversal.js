@@ -1,0 +1,27 @@
+app.get("/file", (req, res) => {
+  // ruleid: securetag.javascript.path-traversal
+  fs.readFile("reports/" + req.query.name, (e, data) => res.end(data));
+});
+
+app.get("/download", (req, res) => {
+  const file = path.join(BASE, req.query.name);
+  // ruleid: securetag.javascript.path-traversal
+  res.sendFile(file);
+});
+
+app.get("/checked", (req, res) => {
+  const file = path.resolve(BASE, req.query.name);
+  if (!file.startsWith(BASE + path.sep)) return res.sendStatus(404);
+  // ruleid: securetag.javascript.path-traversal
+  res.sendFile(file);
+});
+
+app.get("/constant", (req, res) => {
+  // ok: securetag.javascript.path-traversal
+  res.sendFile("/srv/shop/index.html");
+});
+
+app.post("/note", (req, res) => {
+  // ok: securetag.javascript.path-traversal
+  fs.writeFile("note.txt", req.body.note, () => res.end());
+});

@@ -1,0 +1,26 @@
+app.get("/item", (req, res) => {
+  // ruleid: securetag.javascript.sql-injection
+  db.query("SELECT * FROM item WHERE id = " + req.query.id, (e, rows) => res.json(rows));
+});
+
+app.get("/user/:name", async (req, res) => {
+  const name = req.params.name;
+  // ruleid: securetag.javascript.sql-injection
+  res.json(await pool.query(`SELECT * FROM person WHERE name = '${name}'`));
+});
+
+app.get("/sorted", async ({ query }, res) => {
+  const column = COLUMNS.includes(query.sort) ? query.sort : "name";
+  // ruleid: securetag.javascript.sql-injection
+  res.json(await knex.raw("SELECT * FROM item ORDER BY " + column));
+});
+
+app.get("/bound", (req, res) => {
+  // ok: securetag.javascript.sql-injection
+  db.query("SELECT * FROM item WHERE id = ?", [req.query.id], (e, rows) => res.json(rows));
+});
+
+app.get("/all", (req, res) => {
+  // ok: securetag.javascript.sql-injection
+  db.all("SELECT * FROM item", (e, rows) => res.json(rows));
+});

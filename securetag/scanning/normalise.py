@@ -90,8 +90,9 @@ _LANGUAGE = {
 def read_report(stdout: bytes) -> Report:
     """Raises ToolError when Semgrep printed something else."""
     try:
-        return msgspec.json.decode(stdout, type=Report)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        # Messages quote code as it is, so a file that isn't UTF-8 makes the report none either.
+        return msgspec.json.decode(stdout.decode("utf-8", errors="replace"), type=Report)
+    except msgspec.DecodeError as error:
         raise ToolError(
             f"Semgrep's output is no report: {error}", hint="Read the stderr of this tool execution."
         ) from error

@@ -7,6 +7,7 @@ parser on code that does (a test compares them over the standard library).
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -105,6 +106,7 @@ def _braced(found: Sequence[Token]) -> list[Scope]:
     done: list[Scope] = []
     stack: list[_Frame] = []
     pairs: dict[int, int] = {}
+    waiting: Counter[str] = Counter()
 
     def close(frame: _Frame, line: int) -> None:
         if frame.scope:
@@ -121,10 +123,12 @@ def _braced(found: Sequence[Token]) -> list[Scope]:
             named = token.text == "{" and len(stack) < MAX_DEPTH
             scope = _opened(found, place, pairs, stack) if named else None
             stack.append(_Frame(token.text, place, scope))
+            waiting[token.text] += 1
         elif token.text in _CLOSE:
-            if any(frame.bracket == _CLOSE[token.text] for frame in reversed(stack)):
+            if waiting[_CLOSE[token.text]]:
                 while stack:
                     frame = stack.pop()
+                    waiting[frame.bracket] -= 1
                     close(frame, token.line)
                     if frame.bracket == _CLOSE[token.text]:
                         pairs[place] = frame.place

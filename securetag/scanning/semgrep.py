@@ -22,6 +22,7 @@ from securetag.settings import SemgrepSettings, cores
 from securetag.wire import ToolMetrics
 
 #: An upload may bring a `.semgrepignore`, a `.gitignore` or `# nosemgrep`: none of them hides anything.
+#: Semgrep still leaves out `*.min.js`, files over 1 MB and binary files.
 #: `--novcs` keeps git, whose configuration may name programs, from being run at all.
 _FLAGS = (
     "scan", "--experimental", "--json", "--metrics=off", "--disable-version-check", "--novcs",

@@ -1,0 +1,1 @@
+"""Alembic: the history of the schema. `securetag db upgrade` runs it; nothing else migrates."""

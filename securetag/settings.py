@@ -31,7 +31,9 @@ LOCAL_PEPPER = "local-development-only"
 class ApiSettings(BaseModel):
     """The HTTP server."""
 
+    #: Address to listen on; anything but loopback needs TLS and a proxy in front.
     host: str = "127.0.0.1"
+    #: 0 takes a free one.
     port: int = 8080
     #: Bytes of one uploaded archive.
     max_upload: int = 50 * 1024 * 1024
@@ -41,20 +43,26 @@ class ApiSettings(BaseModel):
     max_body: int = 10 * 1024 * 1024
     #: Seconds that one SQL statement may take before the api answers 503.
     statement_timeout_s: float = 10.0
+    #: Seconds that a connection to the database may take to open.
     connect_timeout_s: float = 3.0
+    #: Connections to the database that one process keeps.
     pool_size: int = 8
 
 
 class WorkerSettings(BaseModel):
     """A worker: it knows the api's address and a key with the worker scope, nothing else."""
 
+    #: Where the queue is.
     api_url: str = "http://127.0.0.1:8080"
+    #: A key with the worker scope.
     api_key: SecretStr | None = None
     #: Seconds that `POST /queue/next` may wait for work.
     poll_s: float = 10.0
-    #: Limits of one unpacked project.
+    #: Files of one unpacked project.
     max_files: int = 20_000
+    #: Bytes of one unpacked project.
     max_unpacked: int = 500 * 1024 * 1024
+    #: Unpacked bytes to packed ones, of one project; more is taken for a bomb.
     max_ratio: int = 200
 
 
@@ -63,6 +71,7 @@ class SemgrepSettings(BaseModel):
 
     #: The executable; by default the one in `.venv-semgrep` beside this environment, else PATH's.
     executable: Path | None = None
+    #: Seconds for one project, after which the scanner is killed and the task is `timeout`.
     timeout_s: float = 300.0
     #: Address-space limit of the scanner's processes, MiB.
     memory_mb: int = 4096
@@ -79,12 +88,15 @@ class TriageSettings(BaseModel):
     url: str | None = None
     #: Tried in this order; the first that the runtime serves answers.
     aliases: list[str] = ["securetag-v1", "securetag-base"]
+    #: Form of prompt and answer: `compact` for the embedded model, `full` for the 8B one.
     profile: Literal["full", "compact"] = "compact"
+    #: Language of prompts and recommendations.
     lang: Literal["en", "es"] = "en"
     #: Seconds for one finding, after which it is `needs_review`.
     timeout_s: float = 30.0
     #: Seconds for all findings of one scan.
     budget_s: float = 600.0
+    #: Findings below this aren't shown to the model.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
 
 
@@ -93,6 +105,7 @@ class FetchSettings(BaseModel):
 
     #: `auto`: the installed package, then the mirror, then the network; otherwise that one alone.
     mode: Literal["auto", "package", "mirror", "network"] = "auto"
+    #: Seconds without a byte before a request is given up.
     timeout_s: float = 60.0
     #: Tries of one request before the source is unavailable.
     attempts: int = 4
@@ -107,20 +120,27 @@ class Settings(BaseSettings):
         env_prefix="SECURETAG_", env_nested_delimiter="__", toml_file="securetag.toml", extra="ignore"
     )
 
+    #: `production` refuses secrets that are written down in the code.
     environment: Literal["local", "production"] = "local"
+    #: Everything that a process writes, but for `data`: artifacts, models, logs, addresses.
     home: Path = Path(".securetag")
+    #: Fetched publications, Records and releases.
     data: Path = Path("data")
     #: A folder that answers for the internet: one that holds a MANIFEST.json of url → path.
     mirror: Path | None = None
     #: HMAC key under which API keys are stored.
     pepper: SecretStr = SecretStr(LOCAL_PEPPER)
+    #: PostgreSQL 15 or newer; without it `securetag up` starts one of its own.
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
     )
+    #: Address of an Ollama server, for the backend `ollama`.
     ollama_host: str | None = Field(default=None, validation_alias=AliasChoices("OLLAMA_HOST", "ollama_host"))
+    #: Key of the RunPod account that rents GPUs for training.
     runpod_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("RUNPOD_API_KEY", "runpod_api_key")
     )
+    #: Token for gated models and for pushes to the Hugging Face hub.
     hf_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hf_token"))
     #: fsspec URL under which uploads and artifacts lie; by default `<home>/artifacts`.
     storage_url: str | None = None

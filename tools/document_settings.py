@@ -1,0 +1,154 @@
+"""Write docs/settings.md from securetag/settings.py, so that the page can't age.
+
+    python tools/document_settings.py           write the page
+    python tools/document_settings.py --check   exit 1 when the page isn't what would be written
+
+Names, types and defaults come from the model; what a setting is comes from the `#:` comment above
+its field.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from securetag import settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PAGE = CHECKOUT / "docs" / "settings.md"
+
+HEAD = """\
+# Settings
+
+<!-- Written by tools/document_settings.py from securetag/settings.py; edit there. -->
+
+A value is taken from the first of these that has it:
+
+1. a flag of the command;
+2. the environment (`SECURETAG_…`; two underscores between a section and its field, as in
+   `SECURETAG_API__PORT`; a few names are spelt as everyone spells them);
+3. `securetag.toml` in the working directory, which uses the names in the second column (a section is
+   a table: `[api]`, then `port = 9000`);
+4. the default.
+
+Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.
+Relative paths count from the working directory. Secrets are never printed; give them by environment
+rather than by file. With `SECURETAG_ENVIRONMENT=production` the default pepper is refused.
+"""
+
+
+def comments(source: str) -> dict[tuple[str, str], str]:
+    """(class, field) → the `#:` lines directly above the field, joined."""
+    lines = source.splitlines()
+    found: dict[tuple[str, str], str] = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field in node.body:
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                above: list[str] = []
+                at = field.lineno - 2
+                while at >= 0 and lines[at].strip().startswith("#:"):
+                    above.insert(0, lines[at].strip()[2:].strip())
+                    at -= 1
+                found[node.name, field.target.id] = " ".join(above)
+    return found
+
+
+def page() -> str:
+    """The whole page, ending in one line feed."""
+    words = comments(Path(settings.__file__).read_text("utf-8"))
+    parts = [HEAD]
+    top = dict(_fields(settings.Settings))
+    sections = {name: info for name, info in top.items() if _section(info)}
+    plain = [(name, info) for name, info in top.items() if name not in sections]
+    parts.append(_table("General", "", plain, settings.Settings, "", words))
+    for name, info in sections.items():
+        model = info.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        about = (model.__doc__ or "").strip().split("\n\n", 1)[0]
+        parts.append(_table(f"`[{name}]`", about, list(_fields(model)), model, f"{name}.", words))
+    return "\n".join(parts)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    yield from model.model_fields.items()
+
+
+def _section(info: FieldInfo) -> bool:
+    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def _table(
+    title: str,
+    about: str,
+    fields: list[tuple[str, FieldInfo]],
+    model: type[BaseModel],
+    prefix: str,
+    words: dict[tuple[str, str], str],
+) -> str:
+    lines = [f"## {title}", ""]
+    if about:
+        lines += [about, ""]
+    lines += ["| environment | name | type | default | what |", "| --- | --- | --- | --- | --- |"]
+    for name, info in fields:
+        variable = _variable(prefix + name, info)
+        what = words.get((model.__name__, name), "")
+        cells = (f"`{variable}`", f"`{prefix}{name}`", _type(info), _default(info), what)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _variable(name: str, info: FieldInfo) -> str:
+    alias = info.validation_alias
+    if isinstance(alias, AliasChoices) and isinstance(alias.choices[0], str):
+        return alias.choices[0]
+    return "SECURETAG_" + name.replace(".", "__").upper()
+
+
+def _type(info: FieldInfo) -> str:
+    kind: Any = info.annotation
+    text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+    text = re.sub(r"\b(?:typing|pathlib(?:\._local)?|pydantic\.types)\.", "", text).replace(" | None", "")
+    if text.startswith("Literal["):
+        text = " or ".join(text[len("Literal[") : -1].replace("'", "").split(", "))
+    return text.replace("SecretStr", "secret").replace("Path", "path")
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, SecretStr):
+        return "a known one, for local use only"
+    if isinstance(value, list):
+        return ", ".join(f"`{item}`" for item in value) or "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 10_000:
+        return f"`{value}` ({value // 2**20} MiB)" if value % 2**20 == 0 else f"`{value}`"
+    return f"`{value}`"
+
+
+def main(arguments: list[str]) -> int:
+    """0 when the page is, or now is, what it should be."""
+    wanted = page()
+    if "--check" in arguments:
+        if PAGE.is_file() and PAGE.read_text("utf-8") == wanted:
+            return 0
+        print("docs/settings.md is out of date: run `python tools/document_settings.py`", file=sys.stderr)
+        return 1
+    PAGE.write_text(wanted, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

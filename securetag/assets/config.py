@@ -1,0 +1,44 @@
+"""What a person may set when they start a run in the Dagster UI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+class ReleaseConfig(dg.Config):
+    """Parameters of a release; they are part of its digest."""
+
+    seed: int = 0
+    profile: str = Field(default="compact", description="`compact` (embedded model) or `full` (8B).")
+    lang: str = "en"
+    purpose: str = Field(default="internal", description="`internal` or `public`: which licences may enter.")
+    composed: int = Field(default=1200, description="Composed triage rows to ask for.")
+    knowledge: int = Field(default=400, description="Most rows from Records.")
+
+
+class TrainConfig(dg.Config):
+    """Which recipe, and what this run changes of it."""
+
+    recipe: str = str(RECIPES / "securetag-embedded.yaml")
+    overrides: dict[str, Any] = {}
+    timeout_s: float = 4 * 3600
+
+
+class EvaluationConfig(dg.Config):
+    """Which gate decides, over how many rows."""
+
+    gate: str = str(RECIPES / "gate-demo.yaml")
+    base: str = Field(default="securetag-base", description="Alias of the model to compare with.")
+    per_axis: int = Field(default=24, description="Most held-out rows of each axis.")
+
+
+class PublishConfig(dg.Config):
+    """Where workers find the model."""
+
+    alias: str = "securetag-v1"

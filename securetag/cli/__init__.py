@@ -1,0 +1,47 @@
+"""The command line. Modules here import nothing heavy at the top, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from securetag.cli import admin, datasets, demo, models, scan, services, sources
+
+app = typer.Typer(
+    name="securetag",
+    help="The life of a fine-tuning dataset for application security.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+app.command("up")(services.up)
+app.command("doctor")(services.doctor)
+app.command("demo")(demo.demo)
+app.command("scan")(scan.scan)
+app.add_typer(sources.app, name="source")
+app.add_typer(datasets.app, name="dataset")
+app.command("train")(models.train)
+app.command("evaluate")(models.evaluate)
+app.command("publish")(models.publish)
+app.add_typer(models.app, name="model")
+app.add_typer(admin.tenants, name="tenant")
+app.add_typer(admin.keys, name="key")
+app.add_typer(admin.database, name="db")
+
+
+def _version(value: bool) -> None:
+    if value:
+        from securetag import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Extract, scan, triage, harvest, release, train, evaluate, gate, publish."""

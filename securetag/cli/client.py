@@ -1,0 +1,130 @@
+"""The api as a client sees it: upload, wait, read findings, give feedback.
+
+Used by `securetag scan` and by the demo, so that the demo proves what a user would call.
+"""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from securetag.errors import InputError, SecuretagError, UnavailableError
+
+TERMINAL = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
+#: Folders that hold no code of the project's own.
+SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox", "dist", "build"})
+
+
+class ApiError(SecuretagError):
+    """The api refused a request; the message is its problem document's."""
+
+    slug = "api"
+
+
+class ApiClient:
+    """A key's view of one api."""
+
+    def __init__(self, url: str, key: str, *, timeout_s: float = 30.0) -> None:
+        self._http = httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=timeout_s)
+
+    def __enter__(self) -> ApiClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """JSON of a successful answer. Raises ApiError with the problem's words, UnavailableError."""
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                f"{self._http.base_url} does not answer: {error}", hint="Start it with `make up`."
+            ) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        try:
+            problem = answer.json()
+        except ValueError:
+            problem = {}
+        raise ApiError(
+            f"{method} {path}: {answer.status_code} {problem.get('detail') or problem.get('title')}",
+            hint=str(problem.get("hint") or ""),
+        )
+
+    def upload(self, archive: Path, *, project: str, key: str | None = None) -> str:
+        """Upload a zip; returns the task's id. The same `key` never makes a second task."""
+        with archive.open("rb") as content:
+            answer = self.call(
+                "POST",
+                "/codeaudit/upload",
+                files={"file": (archive.name, content, "application/zip")},
+                data={"project": project},
+                headers={"Idempotency-Key": key or str(uuid4())},
+            )
+        return str(answer["task_id"])
+
+    def wait(
+        self, task_id: str, *, timeout_s: float, progress: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """The scan when it has ended. Raises UnavailableError after `timeout_s`."""
+        deadline, said = time.monotonic() + timeout_s, ""
+        while True:
+            scan: dict[str, Any] = self.call("GET", f"/scans/{task_id}")
+            stage = f"{scan['state']} {scan.get('stage') or ''}".strip()
+            if progress is not None and stage != said:
+                progress(stage)
+                said = stage
+            if scan["state"] in TERMINAL:
+                return scan
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"scan {task_id} is still {scan['state']} after {timeout_s:.0f} s",
+                    hint="Is a worker running? See its log below the home's logs folder.",
+                )
+            time.sleep(0.3)
+
+    def findings(self, task_id: str) -> Iterator[dict[str, Any]]:
+        """Every finding of a scan, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.call(
+                "GET", f"/scans/{task_id}/findings", params={"cursor": cursor} if cursor else None
+            )
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+
+def pack(folder: Path, archive: Path) -> int:
+    """Zip a project's files, without links and without what `SKIPPED` names; returns how many.
+
+    Members are sorted and carry a fixed time, so that the same project gives the same bytes.
+    Raises InputError when there is nothing to scan.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder", hint="Name the folder of a project.")
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise InputError(f"{folder} holds no files")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        for path in files:
+            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(2020, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o600 << 16
+            out.writestr(member, path.read_bytes())
+    return len(files)

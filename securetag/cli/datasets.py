@@ -1,0 +1,134 @@
+"""`securetag dataset`: build, list, show, verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from securetag.cli.output import Json, emit, reported, show
+
+if TYPE_CHECKING:
+    from securetag.settings import Settings
+
+app = typer.Typer(help="Immutable dataset releases.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="A release: its folder, or the beginning of its digest.")]
+
+
+@app.command()
+@reported
+def build(
+    seed: Annotated[int, typer.Option(help="Seed of everything that is sampled.")] = 0,
+    composed: Annotated[int, typer.Option(help="Composed triage rows to ask for.")] = 1200,
+    knowledge: Annotated[int, typer.Option(help="Most rows from Records.")] = 400,
+    profile: Annotated[str, typer.Option(help="compact (embedded model) or full (8B).")] = "compact",
+    purpose: Annotated[str, typer.Option(help="internal or public: which licences may enter.")] = "internal",
+    as_json: Json = False,
+) -> None:
+    """Build a release from the extracted Records and the last harvest."""
+    import msgspec
+
+    from securetag.datasets.build import BuildParams
+    from securetag.errors import InputError
+    from securetag.pipeline.release import build_release
+    from securetag.settings import get_settings
+
+    asked = {
+        "seed": seed,
+        "composed": composed,
+        "knowledge": knowledge,
+        "profile": profile,
+        "purpose": purpose,
+    }
+    try:
+        params = msgspec.convert(asked, BuildParams)
+    except msgspec.ValidationError as error:
+        raise InputError(f"these parameters make no release: {error}") from error
+    found = build_release(params, get_settings(), progress=None if as_json else typer.echo)
+    names = [
+        "release",
+        "digest",
+        "rows",
+        "splits",
+        "by_source",
+        "by_task",
+        "by_licence",
+        "dropped",
+        "cpu_s",
+        "peak_mb",
+    ]
+    summary = {name: getattr(found, name) for name in names}
+    if as_json:
+        emit(summary)
+    else:
+        show(["", ""], summary.items())
+        typer.echo(f"Card: {found.path}/README.md")
+
+
+@app.command("list")
+@reported
+def list_releases(as_json: Json = False) -> None:
+    """Every release of this installation."""
+    from securetag.settings import get_settings
+
+    manifests = sorted(get_settings().releases_dir.glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    rows = [{"release": path.parent.name, **json.loads(path.read_text())} for path in manifests]
+    if as_json:
+        emit(rows)
+    else:
+        show(
+            ["release", "rows", "splits", "by task"],
+            [[row["release"], row.get("rows"), row.get("splits"), row.get("by_task")] for row in rows],
+        )
+
+
+@app.command("show")
+@reported
+def show_release(name: Name, as_json: Json = False) -> None:
+    """A release's card, or its manifest as JSON."""
+    from securetag.settings import get_settings
+
+    folder = release_folder(name, get_settings())
+    if as_json:
+        emit(json.loads((folder / "manifest.json").read_text()))
+    else:
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        card = (folder / "README.md").read_text()
+        Console().print(Markdown(card.split("---\n", 2)[-1]))
+
+
+@app.command()
+@reported
+def verify(name: Name, as_json: Json = False) -> None:
+    """Check every byte of a release against its digest."""
+    from securetag.datasets.release import verify as check
+    from securetag.settings import get_settings
+
+    folder = release_folder(name, get_settings())
+    check(folder)
+    if as_json:
+        emit({"release": folder.name, "ok": True})
+    else:
+        typer.echo(f"{folder.name}: every file is as it was released")
+
+
+def release_folder(name: str, settings: Settings) -> Path:
+    """The folder of a release by path or by the beginning of its digest. Raises NotFoundError."""
+    from securetag.errors import NotFoundError
+
+    if (Path(name) / "manifest.json").is_file():
+        return Path(name).absolute()
+    found = [
+        path.parent
+        for path in settings.releases_dir.glob("*/manifest.json")
+        if path.parent.name.startswith(name[:12])
+    ]
+    if name and len(found) == 1:
+        return found[0]
+    raise NotFoundError(
+        f"{len(found)} releases begin with {name!r}", hint="`securetag dataset list` names them."
+    )

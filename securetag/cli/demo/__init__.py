@@ -1,0 +1,34 @@
+"""`securetag demo`: the whole loop, once, on this machine."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from securetag.cli.output import reported
+
+
+class SizeName(StrEnum):
+    """How much of everything."""
+
+    SMOKE = "smoke"
+    QUICK = "quick"
+    FULL = "full"
+
+
+@reported
+def demo(
+    size: Annotated[
+        SizeName, typer.Option(help="smoke: minutes, for CI; quick: the default; full: about an hour.")
+    ] = SizeName.QUICK,
+) -> None:
+    """Take code from upload to a retrained, gated triage model, and say what came of it.
+
+    Keeps its own state below `<home>/demo`, uses free ports, and runs beside `securetag up`. A candidate
+    that the gate rejects is a legitimate end: exit 0, and the summary says why.
+    """
+    from securetag.cli.demo.story import run
+
+    raise typer.Exit(run(size.value))

@@ -1,0 +1,205 @@
+"""The demo's plot: services, first scan, feedback, the loop as one Dagster run, second scan.
+
+Nothing here does a stage's work. Scans go through the api as a user's would, the offline half is the
+Dagster job that `make up` shows, and what each stage found is read from its own files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from securetag.cli.client import ApiClient, pack
+from securetag.cli.demo import loop, summary
+from securetag.cli.demo.meter import Meter
+from securetag.cli.demo.report import Recorder, Report
+from securetag.cli.demo.sizes import SIZES
+from securetag.cli.platform import (
+    USER_SCOPES,
+    WORKER_SCOPES,
+    Platform,
+    Tenant,
+    make_tenant,
+    register_base_model,
+)
+from securetag.cli.supervise import Services
+from securetag.errors import NotFoundError, SecuretagError
+from securetag.records import Finding
+from securetag.rules.accuracy import Accuracy, score
+from securetag.settings import Settings, get_settings
+
+#: The shop that is vulnerable on purpose, and the truth about it.
+SHOP = Path(__file__).resolve().parents[3] / "examples" / "bodega"
+#: Seconds for one scan of the shop, triage included.
+SCAN_S = 900.0
+#: The project that the tenant without consent uploads is a part of the shop: it must leave no trace.
+OTHERS = 3
+
+
+def run(size_name: str) -> int:
+    """Run the demo; returns the exit code. State lies below `<home>/demo` and is made anew."""
+    if not (SHOP / "ground_truth.csv").is_file():
+        raise NotFoundError(
+            f"the demo's application is not at {SHOP}", hint="Run the demo from a checkout of the project."
+        )
+    settings = _own_home()
+    size = SIZES[size_name]
+    meter = Meter()
+    report = Report(size_name)
+    recorder = Recorder(report, settings.home / "report.json", meter)
+    say = summary.say
+    environment = {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data),
+                   "DATABASE_URL": "", "OLLAMA_HOST": ""}  # fmt: skip
+    try:
+        with Services(settings.home, environment) as services:
+            platform, demo, other = _services(recorder, settings, services)
+            with ApiClient(platform.api_url, demo.key) as client:
+                before = _scan(recorder, client, "first scan")
+                _feedback(recorder, client, before, platform.api_url, other)
+                loop.run(recorder, settings, size, other_tenant=str(other.id))
+                after = _scan(recorder, client, "second scan")
+            say("stopping the services …")
+    finally:
+        meter.close()
+    summary.conclude(report, settings, before, after)
+    return 0
+
+
+class ScanOutcome(msgspec.Struct):
+    """What a scan found, and how that compares with the truth."""
+
+    task_id: str
+    items: list[dict[str, Any]]
+    accuracy: Accuracy
+
+    def verdicts(self) -> Counter[str]:
+        return Counter((item.get("verdict") or {}).get("decision") or "not triaged" for item in self.items)
+
+    def triage(self) -> Counter[tuple[str, str]]:
+        """(truth, model's decision) → findings, over the triaged findings that the truth knows."""
+        counted: Counter[tuple[str, str]] = Counter()
+        for index, row in self.accuracy.matched.items():
+            verdict = self.items[index].get("verdict")
+            if verdict:
+                truth = "true_positive" if row.is_vulnerable else "false_positive"
+                counted[truth, verdict["decision"]] += 1
+        return counted
+
+
+def _own_home() -> Settings:
+    """Settings of the demo's own, empty home; what the developer has set elsewhere is left alone."""
+    from securetag.db.embedded import Cluster
+
+    home = get_settings().home / "demo"
+    if home.exists():
+        Cluster(home).destroy()
+        shutil.rmtree(home)
+    # What was fetched is kept: it is verified by checksum, and fetching again would prove nothing.
+    os.environ["SECURETAG_HOME"] = str(home)
+    os.environ["SECURETAG_DATA"] = str(home / "data")
+    for variable in ("DATABASE_URL", "OLLAMA_HOST", "SECURETAG_TRIAGE__URL"):
+        os.environ.pop(variable, None)
+    get_settings.cache_clear()
+    settings = get_settings()
+    settings.home.mkdir(parents=True)
+    return settings
+
+
+def _services(recorder: Recorder, settings: Settings, services: Services) -> tuple[Platform, Tenant, Tenant]:
+    platform = Platform(settings, services)
+    with recorder.stage("database") as facts:
+        summary.say("PostgreSQL from a wheel, schema, roles, two tenants …")
+        platform.postgres()
+        facts["revision"] = platform.migrate()
+        operator = make_tenant(settings, "operator", WORKER_SCOPES)
+        demo = make_tenant(settings, "bodega", [*USER_SCOPES, "admin"])
+        other = make_tenant(settings, "no-consent", [*USER_SCOPES, "admin"])
+    with recorder.stage("serving the base model") as facts:
+        summary.say("the embedded model as `securetag-base`, behind llama.cpp's server …")
+        facts["model_id"] = register_base_model(settings)
+        platform.runtime()
+    with recorder.stage("api and worker") as facts:
+        facts["url"] = platform.api(0)
+        platform.worker(operator.key)
+        summary.say(f"api at {facts['url']}, one worker")
+    return platform, demo, other
+
+
+def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
+    with recorder.stage(name) as facts, tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "bodega.zip"
+        facts["files"] = pack(SHOP, archive)
+        task_id = client.upload(archive, project="bodega")
+        summary.say(f"{name}: {facts['files']} files uploaded")
+        scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: summary.say(f"  {stage}"))
+        if scan["state"] != "completed":
+            raise SecuretagError(f"the {name} ended as {scan['state']}: {scan.get('error', '')}")
+        items = list(client.findings(task_id))
+        outcome = ScanOutcome(
+            task_id, items, score([finding_of(item) for item in items], SHOP / "ground_truth.csv")
+        )
+        facts.update(
+            findings=len(items),
+            verdicts=dict(outcome.verdicts()),
+            alias=next((i["verdict"]["alias"] for i in items if i.get("verdict")), ""),
+            model_id=next((i["verdict"]["model_id"] for i in items if i.get("verdict")), ""),
+            recall=outcome.accuracy.claimed.recall,
+            precision=outcome.accuracy.claimed.precision,
+            by_class={cwe: msgspec.to_builtins(s) for cwe, s in outcome.accuracy.by_class.items()},
+            misses=[f"{row.id} {row.cwe} {row.path} {row.scope}" for row in outcome.accuracy.misses],
+            triage={
+                f"{truth} called {decision}": n for (truth, decision), n in sorted(outcome.triage().items())
+            },
+        )
+        return outcome
+
+
+def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str, other: Tenant) -> None:
+    """Verdicts scripted from the ground truth, labelled as scripted; and a tenant that never consents."""
+    with recorder.stage("feedback and consent") as facts:
+        client.call("PUT", "/consent", json={"granted": True})
+        facts["scripted verdicts"] = _answer(client, scan)
+        with ApiClient(url, other.key) as stranger, tempfile.TemporaryDirectory() as folder:
+            part = Path(folder) / "part"
+            part.mkdir()
+            paths = sorted({row.path for row in scan.accuracy.matched.values()})[:1]
+            for path in paths:
+                (part / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(SHOP / path, part / path)
+            pack(part, Path(folder) / "part.zip")
+            task_id = stranger.upload(Path(folder) / "part.zip", project="part-of-bodega")
+            stranger.wait(task_id, timeout_s=SCAN_S)
+            items = list(stranger.findings(task_id))
+            theirs = ScanOutcome(
+                task_id, items, score([finding_of(item) for item in items], SHOP / "ground_truth.csv")
+            )
+            facts["verdicts of the tenant without consent"] = _answer(stranger, theirs)
+        summary.say(f"feedback: {facts['scripted verdicts']} verdicts, scripted from the ground truth")
+
+
+def _answer(client: ApiClient, scan: ScanOutcome) -> int:
+    for index, row in scan.accuracy.matched.items():
+        item = scan.items[index]
+        client.call(
+            "POST",
+            f"/findings/{item['id']}/feedback",
+            json={
+                "verdict": "true_positive" if row.is_vulnerable else "false_positive",
+                "comment": row.why_en,
+                "saw_model": item.get("verdict") is not None,
+                "source": "script",
+            },
+        )
+    return len(scan.accuracy.matched)
+
+
+def finding_of(item: dict[str, Any]) -> Finding:
+    """The Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
+    names = {field.name for field in msgspec.structs.fields(Finding)}
+    return msgspec.convert({name: value for name, value in item.items() if name in names}, Finding)

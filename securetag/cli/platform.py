@@ -1,0 +1,169 @@
+"""The services of one home in their order: PostgreSQL, schema, keys, api, model runtime, worker.
+
+`securetag up` and the demo start the same ones by the same code; they differ in home and ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+
+from securetag.cli.supervise import Service, Services, published
+from securetag.serving import services as addresses
+from securetag.settings import Settings
+
+#: Scopes of the tenant that runs the installation; its worker key sees every tenant's queue.
+WORKER_SCOPES = ["worker"]
+#: Scopes of a key that a person or their CI uses.
+USER_SCOPES = ["read", "scan", "feedback"]
+#: The model that triages until a trained one has passed its gate.
+BASE_ALIAS = "securetag-base"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant that was made for this home, and a key of it."""
+
+    id: UUID
+    key: str
+
+
+class Platform:
+    """Services that belong together, started one by one. Use `Services` to stop them."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        self.settings = settings
+        self._services = services
+        self.api_url = ""
+
+    def postgres(self) -> None:
+        """Our own PostgreSQL, unless DATABASE_URL names another."""
+        home = self.settings.home
+        if self.settings.database_url is None:
+            (home / "run" / "postgres.json").unlink(missing_ok=True)
+            self._services.start(
+                "postgres",
+                ["-m", "securetag.db.embedded", "--home", str(home)],
+                ready=lambda: bool(published(home, "postgres")),
+            )
+
+    def migrate(self) -> str:
+        """Bring the schema to its newest revision and return that."""
+        from securetag.db.engine import OWNER, dsn_for
+        from securetag.db.upgrade import upgrade
+
+        return upgrade(dsn_for(self.settings, OWNER))
+
+    def api(self, port: int) -> str:
+        """The HTTP server; returns its address."""
+        home = self.settings.home
+        (home / "run" / "api.json").unlink(missing_ok=True)
+        service = self._services.start(
+            "api",
+            ["-m", "securetag.api", "--port", str(port)],
+            ready=lambda: _answers(published(home, "api").get("url"), "/healthz/db"),
+        )
+        self.api_url = str(published(home, "api")["url"])
+        self._announce("api", self.api_url, service)
+        return self.api_url
+
+    def runtime(self) -> None:
+        """The model server, which serves what the registry's aliases name and follows their changes."""
+        if self.settings.triage.backend == "ollama":
+            return
+        home = self.settings.home
+        self._services.start(
+            "runtime",
+            ["-m", "securetag.serving.runtime", "--home", str(home)],
+            ready=lambda: "runtime" in addresses.read(self.settings.run_dir),
+            timeout_s=120,
+        )
+
+    def worker(self, key: str) -> None:
+        """A worker that knows the api's address and its own key, and no credential besides."""
+        self._services.start(
+            "worker",
+            ["-m", "securetag.worker"],
+            extra={
+                "SECURETAG_WORKER__API_URL": self.api_url,
+                "SECURETAG_WORKER__API_KEY": key,
+                "DATABASE_URL": "",
+            },
+            ready=lambda: True,
+        )
+
+    def dagster(self, port: int) -> str:
+        """The Dagster UI with its daemon; returns its address."""
+        from securetag.orchestration.instance import prepare
+
+        url = f"http://127.0.0.1:{port}"
+        service = self._services.start(
+            "dagster",
+            ["-m", "dagster", "dev", "-m", "securetag.orchestration.definitions", "-h", "127.0.0.1",
+             "-p", str(port)],
+            extra={"DAGSTER_HOME": str(prepare(self.settings))},
+            ready=lambda: _answers(url, "/server_info"),
+            timeout_s=180,
+        )  # fmt: skip
+        self._announce("dagster", url, service)
+        return url
+
+    def _announce(self, name: str, url: str, service: Service) -> None:
+        addresses.announce(self.settings.run_dir, name, {"url": url, "pid": service.process.pid})
+
+
+def register_base_model(settings: Settings) -> str:
+    """Register the embedded model as `securetag-base`; returns its model_id."""
+    from securetag.serving.base import entry
+    from securetag.serving.registry import Registry
+
+    registry = Registry(settings.models_dir)
+    return registry.publish(BASE_ALIAS, registry.add(entry()).model_id).model_id
+
+
+def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
+    """A new tenant with one key, made in the database as `securetag tenant create` does."""
+    from securetag.db.engine import create_engine
+    from securetag.db.repositories.keys import create_key
+    from securetag.db.repositories.tenants import create_tenant
+
+    async def make() -> Tenant:
+        engine = create_engine(settings)
+        try:
+            tenant_id = await create_tenant(engine, name)
+            pepper = settings.pepper.get_secret_value()
+            return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(make())
+
+
+def remembered_key(settings: Settings, name: str, make: Callable[[], str]) -> str:
+    """A key that this home keeps in `run/<name>.json` (0600), made the first time."""
+    path: Path = settings.run_dir / f"{name}.json"
+    found = published(settings.home, name).get("key")
+    if found:
+        return str(found)
+    key = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump({"key": key}, out)
+    return key
+
+
+def _answers(url: str | None, path: str) -> bool:
+    if not url:
+        return False
+    try:
+        return httpx.get(f"{url}{path}", timeout=2.0).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,23 @@
+"""What the Dagster UI shows: `dagster dev -m securetag.orchestration.definitions`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from securetag.assets.dataset import harvest, release
+from securetag.assets.model import adapter, evaluation, published_model
+from securetag.assets.sources import records_assets
+from securetag.orchestration.sensors import new_tool_executions
+
+#: Everything, from sources to the published model, in one run.
+loop = dg.define_asset_job("loop", selection=dg.AssetSelection.all())
+#: What the sensor starts: a harvest, and the release that it makes possible.
+refresh = dg.define_asset_job("refresh", selection=dg.AssetSelection.assets(harvest, release))
+
+defs = dg.Definitions(
+    assets=[*records_assets(), harvest, release, adapter, evaluation, published_model],
+    jobs=[loop, refresh],
+    sensors=[new_tool_executions],
+    # One machine, two cores: steps of a run share them anyway, and a process a step costs 3 s each.
+    executor=dg.in_process_executor,
+)

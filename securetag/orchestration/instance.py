@@ -1,0 +1,33 @@
+"""Where Dagster keeps its history: `<home>/dagster`, made from our settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from securetag.settings import Settings
+
+
+def prepare(settings: Settings) -> Path:
+    """Write `dagster.yaml` and return DAGSTER_HOME.
+
+    With DATABASE_URL Dagster's storage lies in the same PostgreSQL (through psycopg2: its event log
+    can't use psycopg 3), otherwise in SQLite below the home.
+    """
+    folder = settings.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    config: dict[str, object] = {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "run_monitoring": {"enabled": True},
+        "freshness": {"enabled": True},
+    }
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        _, _, rest = url.partition("://")
+        config["storage"] = {"postgres": {"postgres_url": f"postgresql+psycopg2://{rest}"}}
+    path = folder / "dagster.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=True))
+    path.chmod(0o600)
+    return folder

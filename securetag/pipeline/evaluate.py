@@ -1,0 +1,140 @@
+"""Base and candidate on the same held-out rows in one run, and the gate's decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from securetag.datasets.release import read
+from securetag.errors import NotFoundError
+from securetag.evaluation import gate
+from securetag.evaluation.compare import Comparison, compare
+from securetag.evaluation.gate import GateDecision, GateSpec
+from securetag.evaluation.suites import SuiteResult, run, sample
+from securetag.records import Example, Message
+from securetag.serving.client import RuntimeClient
+from securetag.serving.registry import ModelEntry, Registry
+from securetag.serving.runtime import Runtime
+from securetag.settings import Settings, cores
+from securetag.triage import Completion
+
+#: Seconds for one answer; a model of this size takes well under one.
+ANSWER_S = 60.0
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """One evaluation; everything in it also lies in `folder`."""
+
+    folder: Path
+    model_id: str
+    base_id: str
+    release: str
+    comparison: Comparison
+    decision: GateDecision
+
+
+def evaluate(
+    candidate_id: str,
+    base_id: str,
+    release: Path,
+    spec: GateSpec,
+    settings: Settings,
+    *,
+    per_axis: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """Ask both models about up to `per_axis` held-out rows of each axis, compare, decide.
+
+    Models are served one after the other, so that neither takes the other's cores. Raises NotFoundError
+    for a model that the registry doesn't know, ReleaseError for a broken release.
+    """
+    registry = Registry(settings.models_dir)
+    examples = sample(read(release).test, per_axis)
+    results = {
+        name: ask(registry.get(model_id), examples, name, settings, progress)
+        for name, model_id in (("base", base_id), ("candidate", candidate_id))
+    }
+    comparison = compare(results["base"], results["candidate"])
+    decision = gate.decide(comparison, spec)
+    folder = settings.home / "evaluations" / f"{candidate_id[:12]}-{release.name}"
+    evaluation = Evaluation(
+        folder=folder, model_id=candidate_id, base_id=base_id, release=release.name,
+        comparison=comparison, decision=decision,
+    )  # fmt: skip
+    _write(evaluation, results)
+    return evaluation
+
+
+def ask(
+    entry: ModelEntry,
+    examples: Sequence[Example],
+    name: str,
+    settings: Settings,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SuiteResult:
+    """Serve one registered model on a free port and ask it about every example."""
+    slots = cores()
+    gguf = Registry(settings.models_dir).path(entry)
+    with Runtime(log_dir=settings.home / "logs") as runtime:
+        url = runtime.serve(gguf, alias=name, model_id=entry.model_id, slots=slots)
+        client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
+        try:
+
+            def predict(
+                messages: Sequence[Message], schema: dict[str, Any] | None, max_tokens: int
+            ) -> Completion:
+                return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=ANSWER_S)
+
+            def report(done: int, total: int) -> None:
+                if progress is not None:
+                    progress(name, done, total)
+
+            return run(predict, examples, workers=slots, progress=report)
+        finally:
+            client.close()
+
+
+def _write(evaluation: Evaluation, results: dict[str, SuiteResult]) -> None:
+    from securetag.evaluation.plots import axis_accuracy, confusion_matrices
+
+    folder = evaluation.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, result in results.items():
+        result.write(folder / f"{name}.jsonl")
+    caption = f"{evaluation.release}: {CAPTION}"
+    (folder / "confusion.png").write_bytes(confusion_matrices(evaluation.comparison, caption=caption))
+    (folder / "accuracy.png").write_bytes(axis_accuracy(evaluation.comparison, caption=caption))
+    (folder / "report.json").write_text(
+        json.dumps(gate.report(evaluation.comparison, evaluation.decision), indent=2) + "\n"
+    )
+    (folder / "evaluation.json").write_bytes(msgspec.json.encode(evaluation))
+
+
+#: Stands under every picture of the embedded model's figures.
+CAPTION = "a 135M model proves the machinery, not security skill"
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What `evaluate` wrote. Raises NotFoundError."""
+    try:
+        return msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Evaluation)
+    except OSError as error:
+        raise NotFoundError(
+            f"there is no evaluation in {folder}", hint="Run `securetag evaluate`."
+        ) from error
+
+
+def latest_evaluation(model_id: str, settings: Settings) -> Evaluation:
+    """The newest evaluation of a model. Raises NotFoundError when it was never evaluated."""
+    folders = (settings.home / "evaluations").glob(f"{model_id[:12]}-*")
+    newest = max(folders, key=lambda folder: (folder / "evaluation.json").stat().st_mtime, default=None)
+    if newest is None:
+        raise NotFoundError(
+            f"{model_id[:12]} was never evaluated",
+            hint="Run `securetag evaluate` first: publishing needs a gate.",
+        )
+    return read_evaluation(newest)

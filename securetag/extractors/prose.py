@@ -1,0 +1,246 @@
+"""Upstream prose → clean Markdown, with code left exactly as it is.
+
+What comes out holds, outside code, no `(Citation:`, no `{{ insert:`, no `xhtml:`, no character
+entity and no U+FFFD: `residue` names what would break that promise, and `clean` ends only when
+nothing does. Tags that aren't formatting (`<script>`, `<username>`) are content here and survive.
+
+This module knows no source and no file.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from securetag.records import normalise_text
+
+_FENCE = re.compile(r"[ \t>]*(?P<run>`{3,}|~{3,})(?P<info>[^\n]*)")
+_TICKS = re.compile(r"`+")
+_BLANK = re.compile(r"\n[ \t]*\n")
+#: A character entity as HTML knows it: named ones must exist, `&foo;` is text.
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_CITATION = re.compile(r"[ \t]*\(Citation:(?:[^()\n]|\([^()\n]*\))*\)")
+_INSERT = re.compile(r"\{\{\s*insert:[^{}\n]*\}\}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
+_CODE_TAG = re.compile(r"<(code|tt|kbd|samp)(?:\s[^<>]*)?>(.*?)</\1\s*>", re.I | re.S)
+_PRE_TAG = re.compile(r"<pre(?:\s[^<>]*)?>(.*?)</pre\s*>", re.I | re.S)
+_TAG = re.compile(
+    r"<(?P<close>/?)(?:xhtml:)?(?P<name>p|br|hr|div|span|ul|ol|li|b|strong|i|em|u|sup|sub|h[1-6]|center|font"
+    r"|blockquote|small|figure|figcaption|details|summary|tbody|thead|a|img)"
+    r"(?P<attributes>(?:\s+[a-zA-Z:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+))?)*)\s*/?>",
+    re.I,
+)
+_LINK = re.compile(
+    r"(?P<image>!?)\[(?P<text>(?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\)"
+)
+_REFERENCE = re.compile(r"\[(?P<text>[^\[\]\n]+)\]\[[^\[\]\n]*\]")
+_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
+_AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
+_COMMENT = re.compile(r"<!--.*?-->", re.S)
+_SPACES = re.compile(r"[ \t]+(?=\n)")
+_GAPS = re.compile(r"\n{3,}")
+_FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
+
+
+def segments(text: str) -> Iterator[tuple[bool, str]]:
+    """(is code, piece) in order; the pieces join to `text`. Fences and code spans are code."""
+    prose: list[str] = []
+    code: list[str] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        match = _FENCE.match(line)
+        run = match["run"] if match else ""
+        if fence:
+            code.append(line)
+            if match and run[0] == fence[0] and len(run) >= len(fence) and not match["info"].strip():
+                yield True, "".join(code)
+                fence, code = "", []
+        elif match and not (run[0] == "`" and "`" in match["info"]):
+            yield from _spans("".join(prose))
+            prose, fence, code = [], run, [line]
+        else:
+            prose.append(line)
+    yield from _spans("".join(prose))
+    if code:
+        yield True, "".join(code)
+
+
+def _spans(text: str) -> Iterator[tuple[bool, str]]:
+    """Code spans inside prose: equal runs of backticks with no blank line between them."""
+    runs = [(match.start(), match.end()) for match in _TICKS.finditer(text)]
+    if not runs:
+        if text:
+            yield False, text
+        return
+    breaks = [match.start() for match in _BLANK.finditer(text)]
+    closers: dict[int, list[int]] = {}
+    for index, (start, end) in enumerate(runs):
+        closers.setdefault(end - start, []).append(index)
+    done = index = 0
+    while index < len(runs):
+        start, end = runs[index]
+        same = closers[end - start]
+        following = bisect_right(same, index)
+        close = same[following] if following < len(same) else None
+        if text[max(0, start - 1)] == "\\" and text[max(0, start - 2)] != "\\":
+            close = None  # escaped, so no opener; a closer may well follow a backslash
+        if close is None or bisect_right(breaks, start) != bisect_right(breaks, runs[close][0]):
+            index += 1
+            continue
+        if start > done:
+            yield False, text[done:start]
+        done = runs[close][1]
+        yield True, text[start:done]
+        index = close + 1
+    if done < len(text):
+        yield False, text[done:]
+
+
+def map_prose(text: str, change: Callable[[str], str]) -> str:
+    """`change` applied to everything outside code."""
+    return "".join(piece if is_code else change(piece) for is_code, piece in segments(text))
+
+
+def entities(text: str) -> list[str]:
+    """Character entities of HTML in a piece of prose."""
+    if "&" not in text:
+        return []
+    return [found for found in _ENTITY.findall(text) if html.unescape(found) != found]
+
+
+def residue(text: str) -> list[str]:
+    """What is left outside code that a Record's text may not hold; empty when clean."""
+    found: list[str] = []
+    for is_code, piece in segments(text):
+        if not is_code:
+            found += [mark for mark, _ in _FORBIDDEN if mark in piece]
+            found += entities(piece)
+    return found
+
+
+def code_span(code: str) -> str:
+    """A Markdown code span around any text, on one line."""
+    code = " ".join(code.split())
+    if not code:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
+    ticks = "`" * (longest + 1) if longest != 1 else "``"
+    pad = " " if code[0] == "`" or code[-1] == "`" else ""
+    return f"{ticks}{pad}{code}{pad}{ticks}"
+
+
+def code_block(code: str, language: str = "") -> str:
+    """A fenced block around any code, its lines untouched."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{ticks}{language}\n{code.strip(chr(10))}\n{ticks}"
+
+
+def _tag(match: re.Match[str]) -> str:
+    name, closing, attributes = match["name"].lower(), bool(match["close"]), match["attributes"]
+    if re.search(r"\son\w+\s*=|javascript:", attributes, re.I):
+        return match[0]  # a payload, which is what the text is about
+    if name in {"br", "hr"}:
+        return "\n"
+    if name == "li":
+        return "" if closing else "\n- "
+    if name in {"p", "div", "ul", "ol", "center", "blockquote", "figure", "details", "summary"}:
+        return "\n\n"
+    if name[0] == "h" and name[1:].isdigit():
+        return "\n\n" if closing else f"\n\n{'#' * int(name[1])} "
+    if name in {"b", "strong"}:
+        return "**"
+    if name in {"i", "em"}:
+        return "*"
+    if name == "a":
+        return "" if closing or "href" in attributes.lower() or "name" in attributes.lower() else match[0]
+    if name == "img":
+        alt = re.search(r"\salt\s*=\s*(\"[^\"]*\"|'[^']*')", attributes, re.I)
+        return alt[1][1:-1] if alt else match[0]
+    return ""
+
+
+def _link(match: re.Match[str]) -> str:
+    text: str = match["text"].strip()
+    return text or ("" if match["image"] else match["target"])
+
+
+def links_to_text(prose: str) -> str:
+    """Links, images, reference links and autolinks become their text."""
+    if "](" in prose or "][" in prose:
+        prose = _LINK.sub(_link, prose)
+        prose = _LINK.sub(_link, prose)  # an image inside a link
+        prose = _REFERENCE.sub(lambda match: match["text"], prose)
+    if "]:" in prose:
+        prose = _DEFINITION.sub("", prose)
+    return _AUTOLINK.sub(lambda match: match[1], prose) if "<" in prose else prose
+
+
+def _unescape(prose: str) -> str:
+    """Entities to characters; a backtick stays escaped, and what was escaped twice becomes code."""
+    once = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("`", "\\`"), prose)
+    if not entities(once):
+        return once
+    used = {len(run) for run in re.findall(r"`+", once)}
+    ticks = "`" * next(n for n in range(1, len(used) + 2) if n not in used)
+    wrap = _ENTITY.sub(lambda m: f" {ticks}{m[0]}{ticks} " if entities(m[0]) else m[0], once)
+    return wrap
+
+
+def _prose(piece: str) -> str:
+    if "(Citation:" in piece:
+        piece = _CITATION.sub("", piece)
+    if "{{" in piece:
+        piece = _INSERT.sub("[parameter]", piece)
+    if "<" in piece:
+        piece = _TAG.sub(_tag, piece)
+    piece = links_to_text(piece)
+    return _unescape(piece) if "&" in piece else piece
+
+
+def _tags_to_code(text: str) -> str:
+    """`<pre>` and `<code>` to Markdown code, before anything looks for prose."""
+    text = _PRE_TAG.sub(lambda match: f"\n\n{code_block(html.unescape(match[1]))}\n\n", text)
+    return _CODE_TAG.sub(_code_tag, text)
+
+
+def _code_tag(match: re.Match[str]) -> str:
+    inner = _LINK.sub(lambda link: link["text"] if link["target"].startswith("http") else link[0], match[2])
+    parts = re.split(rf"<{match[1]}>", inner, flags=re.I)
+    if len(parts) % 2:  # `<code>a<code> b <code>c</code>`: the second was meant to close
+        return "".join(code_span(html.unescape(p)) if i % 2 == 0 else p for i, p in enumerate(parts))
+    return code_span(html.unescape("".join(parts)))
+
+
+def clean(text: str) -> str:
+    """Clean Markdown, NFC with LF, of upstream Markdown, HTML fragments or plain text."""
+    text = _CONTROL.sub("", normalise_text(text).replace("\u00a0", " ")).replace("\ufffd", "")
+    if "<" in text:
+        text = map_prose(text, lambda piece: _COMMENT.sub("", piece))
+        text = map_prose(text, _tags_to_code) if "</" in text else text
+    text = map_prose(text, _prose)
+    for _ in range(3):
+        if not residue(text):
+            break
+        text = map_prose(text, lambda piece: _unescape(_forbid(piece)))
+    if residue(text):
+        text = _forbid(text).replace("&", "& ")
+    return tidy(text)
+
+
+def _forbid(text: str) -> str:
+    for mark, instead in _FORBIDDEN:
+        text = text.replace(mark, instead)
+    return text
+
+
+def tidy(text: str) -> str:
+    """No trailing blanks and no gaps of several lines outside code."""
+    return map_prose(text, lambda piece: _GAPS.sub("\n\n", _SPACES.sub("", piece))).strip()
+
+
+def one_line(text: str) -> str:
+    """A title: cleaned, on one line."""
+    return " ".join(clean(text).split())

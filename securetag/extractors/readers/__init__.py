@@ -1,0 +1,36 @@
+"""One reader a format. `reader_for` finds the one that a catalog row names, importing no other."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from securetag.errors import SettingsError
+from securetag.extractors.catalog import Source
+from securetag.extractors.readers.base import Reader
+
+#: Name in the catalog → (module, class).
+READERS = {
+    "cwe-xml": ("cwe_xml", "CweXmlReader"),
+    "cwe-json": ("cwe_json", "CweJsonReader"),
+    "attack": ("attack", "AttackReader"),
+    "markdown": ("markdown", "MarkdownReader"),
+    "pdf": ("pdf", "PdfReader"),
+}
+
+
+def reader_for(source: Source) -> Reader:
+    """Raises SettingsError for a name that is no reader's, or whose library isn't installed."""
+    if source.reader not in READERS:
+        raise SettingsError(
+            f"{source.name}: there is no reader {source.reader}",
+            hint=f"Readers are: {', '.join(sorted(READERS))}.",
+        )
+    module, name = READERS[source.reader]
+    try:
+        found: type[Reader] = getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{source.name}: the reader {source.reader} needs {error.name}",
+            hint="pip install 'securetag[extractors,pdf]'",
+        ) from error
+    return found(source)

@@ -1,0 +1,149 @@
+"""CWE → Records: what its XML and its JSON have in common.
+
+Schema: https://cwe.mitre.org/documents/schema/ (7.x). Weaknesses become Records; categories and
+views group them and are dropped by name unless the option `kinds` names them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from securetag.extractors import prose
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.readers.base import Drop, Item, Reader
+from securetag.records import Facts, Status
+
+_STATUS = {"deprecated": Status.DEPRECATED, "obsolete": Status.DEPRECATED}
+#: `[REF-867]` points into a list that no Record carries.
+_REFERENCE = re.compile(r"\s*\[REF-\d+\](?=[\s.,;:)]|$)")
+_FENCE_NAMES = {"c#": "csharp", "c++": "cpp", "asp.net": "aspx", "shell": "sh", "other": ""}
+
+
+class Mitigation(msgspec.Struct, frozen=True):
+    """One way to avoid a weakness."""
+
+    phases: list[str]
+    strategy: str
+    text: str
+
+
+class Weakness(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of CWE, its prose still as upstream has it (Markdown or plain text)."""
+
+    kind: str
+    id: str
+    name: str
+    status: str
+    description: str
+    extended: str = ""
+    background: list[str] = []
+    #: (nature, CWE id, view) in upstream's order.
+    relations: list[tuple[str, str, str]] = []
+    attack_patterns: list[str] = []
+    platforms: list[str] = []
+    terms: list[str] = []
+    mitigations: list[Mitigation] = []
+    #: (scopes, impacts, note)
+    consequences: list[tuple[list[str], list[str], str]] = []
+    #: (method, text)
+    detections: list[tuple[str, str]] = []
+    #: Each a Markdown text with its code blocks, ready.
+    examples: list[str] = []
+    mapping_usage: str = ""
+
+
+def tidy_prose(text: str) -> str:
+    """Clean Markdown without pointers into CWE's list of references."""
+    return prose.map_prose(prose.clean(text), lambda piece: _REFERENCE.sub("", piece))
+
+
+def example(entries: list[tuple[str, str, str]]) -> str:
+    """A demonstrative example from (nature, language, text) entries; prose has no nature."""
+    parts = []
+    for nature, language, text in entries:
+        if not nature:
+            parts.append(tidy_prose(text))
+            continue
+        fence = _FENCE_NAMES.get(language.lower(), language.lower())
+        label = f"{nature} code" if nature.lower() in {"good", "bad"} else nature
+        parts.append(f"{label}{f' ({language})' if language else ''}:")
+        parts.append(prose.code_block(text, re.sub(r"[^\w+#-]", "", fence)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _unique(values: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if value))
+
+
+def _facts(weakness: Weakness) -> Facts:
+    parents = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf")
+    related = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf")
+    return Facts(
+        kind=weakness.kind,
+        parents=parents,
+        related=[key for key in related if key not in parents]
+        + [f"CAPEC-{n}" for n in weakness.attack_patterns],
+        aliases=_unique(prose.one_line(term) for term in weakness.terms),
+        cwe=[f"CWE-{weakness.id}"] if weakness.kind == "weakness" else [],
+        mitigations=_unique(map(_mitigation, weakness.mitigations)),
+        detections=_unique(_labelled(method, text) for method, text in weakness.detections),
+        consequences=_unique(map(_consequence, weakness.consequences)),
+        examples=_unique(iter(weakness.examples)),
+        platforms=_unique(iter(weakness.platforms)),
+        mapping_usage=weakness.mapping_usage or None,
+    )
+
+
+def _labelled(label: str, text: str) -> str:
+    text = tidy_prose(text)
+    return f"{label}: {text}" if label and text else text
+
+
+def _mitigation(mitigation: Mitigation) -> str:
+    phases = ", ".join(mitigation.phases)
+    label = (
+        f"{phases} ({mitigation.strategy})"
+        if phases and mitigation.strategy
+        else phases or mitigation.strategy
+    )
+    return _labelled(label, mitigation.text)
+
+
+def _consequence(consequence: tuple[list[str], list[str], str]) -> str:
+    scopes, impacts, note = consequence
+    head = f"{', '.join(scopes)}: {', '.join(impacts)}" if impacts else ", ".join(scopes)
+    note = tidy_prose(note)
+    return f"{head}. {note}" if note else head
+
+
+class CweReader(Reader):
+    """Base of the two: a subclass finds `Weakness` items, this one makes Records of them."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.kinds = set(source.options.get("kinds", ["weakness"]))
+
+    def item(self, weakness: Weakness, file: FetchedFile, locator: str) -> Item:
+        """The Record of one entry, or why it is left out."""
+        if weakness.kind not in self.kinds:
+            return Drop(f"a {weakness.kind} groups weaknesses and is none", locator)
+        text = "\n\n".join(
+            part
+            for part in map(tidy_prose, [weakness.description, weakness.extended, *weakness.background])
+            if part
+        )
+        page = {"weakness": "definitions", "category": "definitions", "view": "definitions"}[weakness.kind]
+        return self.record(
+            file,
+            key=f"CWE-{weakness.id}",
+            title=weakness.name,
+            text=text,
+            locator=locator,
+            url=f"https://cwe.mitre.org/data/{page}/{weakness.id}.html",
+            facts=_facts(weakness),
+            status=_STATUS.get(weakness.status.lower(), Status.ACTIVE),
+        )

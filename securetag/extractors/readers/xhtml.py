@@ -1,0 +1,170 @@
+"""XHTML fragments of an XML tree → Markdown: what CWE and CAPEC write inside their descriptions.
+
+Text of the result is literal: characters are taken as the XML parser resolved them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from securetag.errors import SourceError
+
+Element = Any  # lxml has no complete types
+
+_BLOCKS = {"p", "div", "ul", "ol", "table", "center", "blockquote", "h1", "h2", "h3", "h4"}
+_MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
+
+
+def parse(data: bytes) -> Element:
+    """The root of a document without entities, DTD or network. Raises SourceError."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
+        remove_comments=True, remove_pis=True,
+    )  # fmt: skip
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise SourceError(f"not well-formed XML: {error}") from error
+    if root is None:
+        raise SourceError("an empty XML document")
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise SourceError("an XML document with a DTD, which no publisher of ours uses")
+    return root
+
+
+def name_of(element: Element) -> str:
+    """Local name without namespace; empty for comments and entities."""
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def markdown(element: Element | None) -> str:
+    """The content of an element that mixes text and XHTML blocks."""
+    if element is None:
+        return ""
+    blocks: list[str] = []
+    _walk(element, blocks, [])
+    return "\n\n".join(block for block in blocks if block.strip()).strip()
+
+
+def _walk(element: Element, blocks: list[str], line: list[str]) -> None:
+    """Append the blocks of `element`; `line` collects the inline text of the block at hand."""
+
+    def close() -> None:
+        text = _flow("".join(line))
+        line.clear()
+        if text:
+            blocks.append(text)
+
+    line.append(element.text or "")
+    for child in element:
+        name = name_of(child)
+        if name in {"ul", "ol"}:
+            close()
+            blocks.append(_items(child, ordered=name == "ol"))
+        elif name == "table":
+            close()
+            blocks.append(_table(child))
+        elif name in _BLOCKS:
+            close()
+            inner: list[str] = []
+            _walk(child, inner, [])
+            if name[0] == "h" and name[1:].isdigit() and inner:
+                inner[0] = f"{'#' * int(name[1])} {inner[0]}"
+            blocks += inner
+        else:
+            line.append(_inline(child))
+        line.append(child.tail or "")
+    close()
+
+
+def _inline(element: Element) -> str:
+    name = name_of(element)
+    if name == "br":
+        return "\x00"
+    if name == "img":
+        return str(element.get("alt") or "")
+    inner = (element.text or "") + "".join(_inline(child) + (child.tail or "") for child in element)
+    mark = _MARKS.get(name, "") if inner.strip() else ""
+    if name == "sup":
+        return f"^{inner}"
+    return f"{mark}{inner}{mark}"
+
+
+def _flow(text: str) -> str:
+    """White space as HTML shows it; a `br` (held as NUL, which XML can't contain) breaks the line."""
+    return "\n".join(" ".join(part.split()) for part in text.split("\x00")).strip()
+
+
+def _items(element: Element, *, ordered: bool) -> str:
+    rows = []
+    for number, child in enumerate((c for c in element if name_of(c) in {"li", "ul", "ol", "div"}), 1):
+        blocks: list[str] = []
+        if name_of(child) in {"ul", "ol"}:
+            blocks.append(_items(child, ordered=name_of(child) == "ol"))
+            rows.append("  " + blocks[0].replace("\n", "\n  "))
+            continue
+        _walk(child, blocks, [])
+        mark = f"{number}. " if ordered else "- "
+        rows.append(mark + "\n".join(blocks).replace("\n", "\n" + " " * len(mark)))
+    return "\n".join(rows)
+
+
+def _table(element: Element) -> str:
+    rows = [
+        [
+            markdown(cell).replace("\n", " ").replace("|", "\\|")
+            for cell in row
+            if name_of(cell) in {"td", "th"}
+        ]
+        for row in element.iter()
+        if name_of(row) == "tr"
+    ]
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        return ""
+    width = max(len(row) for row in rows)
+    lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in rows]
+    lines.insert(1, "| " + " | ".join(["---"] * width) + " |")
+    return "\n".join(lines)
+
+
+def code(element: Element | None) -> str:
+    """Source code that upstream wrote as nested `div`s (one indentation each) and `br`s."""
+    if element is None:
+        return ""
+    out: list[str] = []
+    _code(element, out, 0)
+    lines = "".join(out).split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def _code(element: Element, out: list[str], depth: int) -> None:
+    def add(text: str | None) -> None:
+        words = " ".join((text or "").split())
+        if not words:
+            if text and out and not out[-1].endswith("\n") and "\n" not in text:
+                out.append(" ")
+            return
+        if out and out[-1][-1:] not in ("\n", "") and text and text[0].isspace() and not out[-1].isspace():
+            out.append(" ")
+        if not out or out[-1].endswith("\n"):
+            words = "\t" * depth + words
+        out.append(words + (" " if text and text[-1] == " " else ""))
+
+    add(element.text)
+    for child in element:
+        name = name_of(child)
+        if name == "br":
+            out.append("\n")
+        elif name in {"div", "p", "ul", "li"}:
+            indent = 1 if "margin-left" in (child.get("style") or "") else 0
+            if out and not out[-1].endswith("\n"):
+                out.append("\n")
+            _code(child, out, depth + indent)
+            if out and not out[-1].endswith("\n"):
+                out.append("\n")
+        else:
+            _code(child, out, depth)
+        add(child.tail)

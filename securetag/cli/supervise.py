@@ -96,6 +96,10 @@ class Services:
             time.sleep(0.1)
         return service
 
+    def running(self) -> list[Service]:
+        """Services that live, in the order in which they were started."""
+        return [service for service in self._running if service.process.poll() is None]
+
     def ended(self) -> list[Service]:
         """Services that have ended although nobody asked them to."""
         return [service for service in self._running if service.process.poll() is not None]

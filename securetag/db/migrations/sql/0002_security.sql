@@ -189,13 +189,6 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     RETURNING task.*
 $$;
 
--- The task that was leased under this fence, whatever became of it since; its tenant is the
--- tenant of every write that follows.
-CREATE FUNCTION securetag.leased(wanted uuid, worker text, under bigint) RETURNS SETOF securetag.task
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM securetag.task WHERE id = wanted AND worker_id = worker AND fence = under
-$$;
-
 -- Take back what was lost: leases that ran out, attempts that overran their limit by `grace_s`.
 CREATE FUNCTION securetag.reap(backoff_s double precision, grace_s double precision)
 RETURNS SETOF securetag.task
@@ -231,19 +224,18 @@ GRANT CREATE ON SCHEMA securetag TO securetag_gate;
 ALTER FUNCTION securetag.authenticate(text) OWNER TO securetag_gate;
 ALTER FUNCTION securetag.tenants(uuid, integer) OWNER TO securetag_gate;
 ALTER FUNCTION securetag.claim(text, text[], double precision) OWNER TO securetag_gate;
-ALTER FUNCTION securetag.leased(uuid, text, bigint) OWNER TO securetag_gate;
 ALTER FUNCTION securetag.reap(double precision, double precision) OWNER TO securetag_gate;
 REVOKE CREATE ON SCHEMA securetag FROM securetag_gate;
 
 SET LOCAL ROLE securetag_gate;
 REVOKE ALL ON FUNCTION
     securetag.authenticate(text), securetag.tenants(uuid, integer),
-    securetag.claim(text, text[], double precision), securetag.leased(uuid, text, bigint),
+    securetag.claim(text, text[], double precision),
     securetag.reap(double precision, double precision)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     securetag.authenticate(text), securetag.tenants(uuid, integer),
-    securetag.claim(text, text[], double precision), securetag.leased(uuid, text, bigint),
+    securetag.claim(text, text[], double precision),
     securetag.reap(double precision, double precision)
     TO securetag_api;
 SET LOCAL ROLE securetag_owner;

@@ -1,6 +1,5 @@
 SET LOCAL ROLE securetag_gate;
 DROP FUNCTION securetag.reap(double precision, double precision);
-DROP FUNCTION securetag.leased(uuid, text, bigint);
 DROP FUNCTION securetag.claim(text, text[], double precision);
 DROP FUNCTION securetag.tenants(uuid, integer);
 DROP FUNCTION securetag.authenticate(text);

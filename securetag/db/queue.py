@@ -1,0 +1,208 @@
+"""The queue: our own task table, claimed with SKIP LOCKED, leased, fenced.
+
+One attempt's life::
+
+    enqueue → claim (attempt counted, lease, fence) → heartbeat … → record_result or finish
+                     └ silence → reap → retrying, or dead_letter after the last attempt
+
+Everything that a worker writes goes through its `Lease`. A worker that lost it gets FencedError and
+has written nothing; a result that is sent twice gets it too, since the first ended the task. Every
+change of state is appended to `task_event` in the same transaction, by the database itself; it also
+notifies the channel `securetag_task` at birth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from uuid_utils.compat import uuid7
+
+from securetag.db.engine import gate_transaction
+from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
+from securetag.db.models import Task, WorkerHeartbeat
+from securetag.db.results import record_result
+from securetag.db.states import TERMINAL, State
+from securetag.errors import ConflictError, FencedError, NotFoundError
+from securetag.wire import LEASE_S
+
+__all__ = [
+    "CHANNEL", "Beat", "Claim", "Lease", "cancel", "claim", "enqueue", "finish", "heartbeat", "hold", "reap",
+    "record_result",
+]  # fmt: skip
+
+#: PostgreSQL notifies here when a task is born; the payload is its kind.
+CHANNEL = "securetag_task"
+#: Seconds by which an attempt may overrun its limit before it is taken from a worker that still
+#: sends heartbeats: the worker itself should have reported the timeout long before.
+OVERRUN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that a worker got."""
+
+    lease: Lease
+    kind: str
+    project_id: UUID
+    attempt: int
+    max_attempts: int
+    time_limit_s: int
+    params: dict[str, Any]
+    lease_until: datetime
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Answer to a heartbeat. `cancelled`: stop and send no result."""
+
+    lease_until: datetime
+    cancelled: bool
+
+
+async def enqueue(
+    session: AsyncSession,
+    *,
+    tenant_id: UUID,
+    project_id: UUID,
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    time_limit_s: int = 1800,
+    max_attempts: int = 3,
+) -> UUID:
+    """A new task, visible to workers once the caller's transaction commits; returns its id.
+
+    `session` is a `tenant_transaction` of the same tenant.
+    """
+    task_id = uuid7()
+    await session.execute(
+        insert(Task).values(
+            id=task_id, tenant_id=tenant_id, project_id=project_id, kind=kind, params=dict(params or {}),
+            time_limit_s=time_limit_s, max_attempts=max_attempts,
+        )
+    )  # fmt: skip
+    return task_id
+
+
+async def claim(
+    engine: AsyncEngine, worker_id: str, kinds: Sequence[str], *, lease_s: float = LEASE_S
+) -> Claim | None:
+    """Lease the oldest due task of any tenant; None when there is none.
+
+    The attempt is counted here, so that a task which kills its worker runs out of attempts. Also
+    notes that the worker is alive. Raises DatabaseUnavailableError.
+    """
+    async with gate_transaction(engine) as session:
+        task = await session.scalar(
+            select(Task).from_statement(text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s)")),
+            {"worker": worker_id, "kinds": list(kinds), "lease_s": float(lease_s)},
+        )
+        await _seen(session, worker_id, task_id=task.id if task else None)
+    if task is None:
+        return None
+    assert task.fence is not None, "a running task has a lease"
+    assert task.lease_until is not None, "a running task has a lease"
+    return Claim(
+        lease=Lease(task.id, task.tenant_id, worker_id, task.fence),
+        kind=task.kind, project_id=task.project_id, attempt=task.attempt, max_attempts=task.max_attempts,
+        time_limit_s=task.time_limit_s, params=task.params, lease_until=task.lease_until,
+    )  # fmt: skip
+
+
+async def heartbeat(
+    session: AsyncSession,
+    lease: Lease,
+    *,
+    stage: str = "",
+    process_group: int | None = None,
+    lease_s: float = LEASE_S,
+) -> Beat:
+    """Extend a lease. `session` is a `tenant_transaction` of `lease.tenant_id`.
+
+    Raises FencedError when the lease is lost for another reason than that the task was cancelled.
+    """
+    await _seen(session, lease.worker_id, lease.task_id, stage, process_group)
+    until = await session.scalar(
+        update(Task)
+        .where(
+            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.state == State.RUNNING.value,
+        )
+        .values(
+            lease_until=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, float(lease_s)),
+            stage=stage, process_group=process_group,
+        )
+        .returning(Task.lease_until)
+    )  # fmt: skip
+    if until is not None:
+        return Beat(until, cancelled=False)
+    cancelled_at = await session.scalar(
+        select(Task.finished_at).where(
+            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.state == State.CANCELLED.value,
+        )
+    )  # fmt: skip
+    if cancelled_at is None:
+        raise FencedError("this lease is lost", hint="Drop the task and ask for the next one.")
+    return Beat(cancelled_at, cancelled=True)
+
+
+async def finish(
+    session: AsyncSession, lease: Lease, outcome: str, *, reason: str = "", backoff_s: float = BACKOFF_S
+) -> State:
+    """End an attempt without findings: `completed`, `retry`, `failed` or `timeout`. Raises FencedError."""
+    task = await hold(session, lease)
+    state = after(outcome, task)
+    wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
+    await move(session, task, state, reason=reason, wait_s=wait)
+    return state
+
+
+async def cancel(session: AsyncSession, task_id: UUID, *, reason: str = "cancelled by request") -> None:
+    """Stop a task of the session's tenant; a worker that runs it hears of it at its next heartbeat.
+
+    Raises NotFoundError, and ConflictError when it has ended.
+    """
+    task = await session.scalar(
+        select(Task).where(Task.id == task_id).with_for_update().execution_options(populate_existing=True)
+    )
+    if task is None:
+        raise NotFoundError("there is no such task")
+    if State(task.state) in TERMINAL:
+        raise ConflictError(f"this task is {task.state} already")
+    await move(session, task, State.CANCELLED, reason=reason)
+
+
+async def reap(engine: AsyncEngine, *, backoff_s: float = BACKOFF_S, overrun_s: float = OVERRUN_S) -> int:
+    """Take back tasks whose worker fell silent or overran the time limit; returns how many.
+
+    Any number of replicas may call it at once. Raises DatabaseUnavailableError.
+    """
+    async with gate_transaction(engine) as session:
+        found = await session.execute(
+            text("SELECT id FROM securetag.reap(:backoff_s, :overrun_s)"),
+            {"backoff_s": float(backoff_s), "overrun_s": float(overrun_s)},
+        )
+        return len(found.all())
+
+
+async def _seen(
+    session: AsyncSession,
+    worker_id: str,
+    task_id: UUID | None = None,
+    stage: str = "",
+    process_group: int | None = None,
+) -> None:
+    """Note that a worker was heard of, and what it does."""
+    now = {"task_id": task_id, "stage": stage, "process_group": process_group}
+    await session.execute(
+        upsert(WorkerHeartbeat)
+        .values(worker_id=worker_id, **now)
+        .on_conflict_do_update(index_elements=["worker_id"], set_={**now, "seen_at": func.clock_timestamp()})
+    )

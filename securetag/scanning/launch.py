@@ -1,6 +1,7 @@
 """What runs between `fork` and a tool: limits, then `exec` in the same process.
 
-`python -I -m securetag.scanning.launch PARENT_PID MEMORY_BYTES OUTPUT_BYTES -- PROGRAM ARG…`
+`python -I -m securetag.scanning.launch PARENT_PID MEMORY_BYTES OUTPUT_BYTES -- PROGRAM ARG…`, where a
+limit of -1 is none. A service without a memory limit isn't marked as the first to end either.
 
 A `preexec_fn` would run Python between fork and exec of a process with threads, which may
 deadlock; this program has none. It exits with 126 when a limit can't be set and 127 when the tool
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> int:
         _limit(memory, output)
         if sys.platform == "linux":
             _bind_to_parent(parent)
+            if memory > 0:
+                _volunteer()
     except (OSError, ValueError) as error:
         print(f"securetag: the limits can't be set: {error}", file=sys.stderr)
         return 126
@@ -57,6 +60,9 @@ def _bind_to_parent(parent: int) -> None:
             raise OSError(ctypes.get_errno(), f"prctl {option}")
     if os.getppid() != parent:  # it died before the request was in place
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _volunteer() -> None:
     try:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     except OSError:

@@ -140,7 +140,7 @@ def _finding(draft: _Draft, fingerprint: str, known: RuleMetadata | None, lang: 
         cwe=known.cwe if known else "",
         owasp=known.owasp if known else "",
         title=known.title if known else rule_id.rsplit(".", 1)[-1].replace("-", " "),
-        message=known.message.get(lang) if known else match.extra.message,
+        message=known.message.get(lang) if known else match.extra.message.replace("\0", "\ufffd"),
         recommendation=known.recommendation.get(lang) if known else "",
         severity=known.severity if known else _SEVERITY.get(match.extra.severity, "info"),
         confidence=known.confidence if known else "medium",

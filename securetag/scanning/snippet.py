@@ -32,7 +32,8 @@ class Snippet:
 class SourceFile:
     """One file's bytes, read as text, lines and scopes when asked for the first time.
 
-    Lines end with LF, as Semgrep counts them; bytes that aren't UTF-8 become U+FFFD.
+    Lines end with LF, as Semgrep counts them; bytes that aren't UTF-8, and NUL, which
+    PostgreSQL's text can't hold, become U+FFFD.
     """
 
     def __init__(self, content: bytes, language: str) -> None:
@@ -43,6 +44,7 @@ class SourceFile:
     def lines(self) -> list[str]:
         """Without their ends."""
         text = self.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+        text = text.replace("\0", "\ufffd")
         return [line.removesuffix("\r") for line in text.split("\n")]
 
     @cached_property

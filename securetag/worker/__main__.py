@@ -1,0 +1,101 @@
+"""`python -m securetag.worker [--once] [--concurrency N]`: work until SIGTERM or SIGINT.
+
+The first signal lets running tasks finish for GRACE_S seconds and then gives them back; a second
+one gives them back at once. Exits with 0; with 1 when the api refuses the key or a setting is
+wrong. `--once` does at most one task, and exits with 3 when there was none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+from securetag.errors import SecuretagError
+from securetag.scanning.locate import semgrep_executable
+from securetag.settings import get_settings
+from securetag.worker.client import QueueClient
+from securetag.worker.runner import Runner
+from securetag.worker.sandbox import Workspace
+
+log = logging.getLogger("securetag.worker")
+
+#: Seconds that a running task may go on after the first signal. Kubernetes kills after 30.
+GRACE_S = 10.0
+NOTHING_TO_DO = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the worker; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m securetag.worker", description="Scan what is queued.")
+    parser.add_argument("--once", action="store_true", help="do at most one task and end")
+    parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="tasks at a time (1)")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return work(once=options.once, concurrency=max(1, options.concurrency))
+    except SecuretagError as error:
+        log.error("%s. %s", error, error.hint)
+        return 1
+
+
+def work(*, once: bool, concurrency: int) -> int:
+    """Start the loops and wait for their end. Raises SettingsError and what `Runner.run` raises."""
+    settings = get_settings()
+    semgrep_executable(settings.semgrep)
+    stop = threading.Event()
+    client = QueueClient(settings.worker, f"{socket.gethostname()}:{os.getpid()}")
+    outcomes: list[bool | SecuretagError] = []
+    with Workspace(settings.run_dir) as workspace:
+        runners = [Runner(client, settings, workspace, stop=stop) for _ in range(concurrency)]
+
+        def loop(runner: Runner) -> None:
+            try:
+                outcomes.append(runner.run(once=once))
+            except SecuretagError as error:
+                outcomes.append(error)
+                stop.set()
+
+        threads = [threading.Thread(target=loop, args=(runner,), name="runner") for runner in runners]
+        _on_signals(stop, runners)
+        log.info("working for %s", settings.worker.api_url)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            # A join without a limit would keep signals from being handled.
+            while thread.is_alive():
+                thread.join(0.5)
+    client.close()
+    for outcome in outcomes:
+        if isinstance(outcome, SecuretagError):
+            raise outcome
+    return NOTHING_TO_DO if once and not any(outcomes) else 0
+
+
+def _on_signals(stop: threading.Event, runners: list[Runner]) -> None:
+    def release() -> None:
+        for runner in runners:
+            runner.release()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            release()
+            return
+        log.info("%s: finishing", signal.Signals(number).name)
+        stop.set()
+        timer = threading.Timer(GRACE_S, release)
+        timer.daemon = True
+        timer.start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

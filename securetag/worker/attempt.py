@@ -1,0 +1,125 @@
+"""One attempt at one task: the lease that is kept alive beside the work, and the reasons to stop.
+
+A thread sends heartbeats. When the lease is lost, the task is cancelled or the worker is told to go,
+it sets `stop`, which ends the running tool; `Attempt.check` then raises what happened, and nothing
+else of the attempt is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from securetag.errors import FencedError, SecuretagError
+from securetag.settings import Settings
+from securetag.wire import HEARTBEAT_S, Lease
+from securetag.worker.client import QueueClient
+
+log = logging.getLogger(__name__)
+
+
+class CancelledError(SecuretagError):
+    """The user cancelled the task: clean up and send nothing."""
+
+    slug = "cancelled"
+
+
+class ReleasedError(SecuretagError):
+    """The worker is going away: give the task back for another try."""
+
+    slug = "released"
+
+
+class TimeLimitError(SecuretagError):
+    """The task used up its time."""
+
+    slug = "time-limit"
+
+
+class Attempt:
+    """What a task's code gets to work with."""
+
+    def __init__(self, lease: Lease, client: QueueClient, settings: Settings, folder: Path) -> None:
+        self.lease = lease
+        self.client = client
+        self.settings = settings
+        #: Private to this attempt, and gone after it.
+        self.folder = folder
+        #: Set when the work is to end now; tools take it as their `stop`.
+        self.stop = threading.Event()
+        self._began = time.monotonic()
+        self._ended: SecuretagError | None = None
+        self._wake = threading.Event()
+        self._stage = ""
+        self._group: int | None = None
+
+    def stage(self, text: str) -> None:
+        """Say what is being done, for the people who wait. Raises when the attempt is to end."""
+        self.check()
+        changed, self._stage = self._stage.split(" ")[0] != text.split(" ", maxsplit=1)[0], text
+        if changed:
+            self._wake.set()
+
+    def tool_started(self, group: int | None) -> None:
+        """The process group of the running tool, or None when it has ended."""
+        self._group = group
+
+    def left_s(self) -> float:
+        """Seconds of the task's time limit that remain. Raises TimeLimitError when there are none."""
+        left = self.lease.time_limit_s - (time.monotonic() - self._began)
+        if left <= 0:
+            raise TimeLimitError(
+                f"the task took longer than its {self.lease.time_limit_s} s",
+                hint="Upload less code, or have the limit raised.",
+            )
+        return left
+
+    def check(self) -> None:
+        """Raises FencedError, CancelledError, ReleasedError or TimeLimitError when the attempt is to end."""
+        if self._ended is not None:
+            raise self._ended
+        self.left_s()
+
+    def end(self, why: SecuretagError) -> None:
+        """Stop the work; the first reason counts."""
+        self._ended = self._ended or why
+        self.stop.set()
+        self._wake.set()
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Send heartbeats until the block ends."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(done,), name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            self._wake.set()
+            thread.join()
+
+    def _beat(self, done: threading.Event) -> None:
+        # A lease shorter than usual still survives three lost heartbeats.
+        interval = min(HEARTBEAT_S, self.lease.lease_s / 4)
+        while True:
+            self._wake.wait(interval)
+            self._wake.clear()
+            if done.is_set():
+                return
+            try:
+                answer = self.client.heartbeat(self.lease, stage=self._stage, process_group=self._group)
+            except FencedError as error:
+                self.end(error)
+                return
+            except SecuretagError as error:
+                # The lease may still be ours when the api comes back; only it can say.
+                log.warning("heartbeat of %s failed: %s", self.lease.task_id, error)
+                continue
+            if answer.cancelled:
+                self.end(CancelledError("the task was cancelled"))
+                return

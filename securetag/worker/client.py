@@ -1,0 +1,188 @@
+"""The queue over HTTP, as a worker sees it: claim, heartbeat, download, artifacts, result.
+
+Every answer that isn't success becomes one of our errors: 409 is FencedError (the lease is lost),
+what may work later is UnavailableError, and the rest keeps the problem document's own words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from securetag.errors import (
+    AuthenticationError,
+    FencedError,
+    InputError,
+    LimitError,
+    NotFoundError,
+    PermissionDeniedError,
+    SecuretagError,
+    SettingsError,
+    UnavailableError,
+)
+from securetag.settings import WorkerSettings
+from securetag.wire import (
+    LEASE_HEADER,
+    SHA256_HEADER,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    Lease,
+    NextRequest,
+    ResultAnswer,
+    ResultRequest,
+    TaskKind,
+    Wire,
+)
+
+Answer = TypeVar("Answer", bound=Wire)
+
+CHUNK = 1 << 18
+#: Seconds that one call may go without a byte; a long poll gets its waiting time on top.
+TIMEOUT_S = 10.0
+
+_BY_STATUS: dict[int, type[SecuretagError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: FencedError,
+    413: LimitError,
+}
+
+
+class QueueClient:
+    """One worker's calls. Its methods may be called from several threads."""
+
+    def __init__(
+        self, settings: WorkerSettings, worker_id: str, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """Raises SettingsError without a key."""
+        if settings.api_key is None:
+            raise SettingsError(
+                "the worker has no API key",
+                hint="Set SECURETAG_WORKER__API_KEY to a key with the scope `worker`.",
+            )
+        self.worker_id = worker_id
+        # A proxy from the environment has no business between a worker and its api.
+        self._http = httpx.Client(
+            base_url=settings.api_url,
+            headers={"X-API-Key": settings.api_key.get_secret_value()},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def next(self, kinds: list[TaskKind], wait_s: float) -> Lease | None:
+        """A claimed task, or None when there is none within `wait_s` seconds."""
+        asked = NextRequest(worker_id=self.worker_id, kinds=kinds, wait_s=wait_s)
+        response = self._post("/queue/next", asked, timeout=TIMEOUT_S + wait_s)
+        return None if response.status_code == httpx.codes.NO_CONTENT else _read(Lease, response)
+
+    def heartbeat(self, lease: Lease, *, stage: str, process_group: int | None) -> HeartbeatAnswer:
+        """Extend the lease. Raises FencedError when it is lost."""
+        beat = HeartbeatRequest(task_id=lease.task_id, stage=stage[:200], process_group=process_group)
+        return _read(HeartbeatAnswer, self._post("/queue/heartbeat", beat, lease=lease))
+
+    def download(self, lease: Lease, target: Path) -> None:
+        """Write the task's upload to `target`. Raises UnavailableError when other bytes arrive."""
+        if lease.upload is None:
+            raise InputError("the task has no upload", hint="Upload the project again.")
+        digest, size = hashlib.sha256(), 0
+        try:
+            with (
+                self._http.stream(
+                    "GET", f"/queue/tasks/{lease.task_id}/upload", headers=_lease_header(lease)
+                ) as response,
+                target.open("xb") as out,
+            ):
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                for piece in response.iter_bytes(CHUNK):
+                    digest.update(piece)
+                    size += len(piece)
+                    if size > lease.upload.size:
+                        break
+                    out.write(piece)
+        except httpx.HTTPError as error:
+            raise _away(error) from error
+        if (digest.hexdigest(), size) != (lease.upload.sha256, lease.upload.size):
+            raise UnavailableError("the upload arrived damaged", hint="The task is tried again.")
+
+    def put_artifact(self, lease: Lease, name: str, path: Path, *, limit: int) -> None:
+        """Store a tool's output; of more than `limit` bytes the beginning, with a line that says so."""
+        body = _beginning(path, limit)
+        digest = hashlib.sha256(body).hexdigest()
+        headers = {**_lease_header(lease), SHA256_HEADER: digest, "Content-Type": "application/octet-stream"}
+        headers["Content-Length"] = str(sum(map(len, body)))
+        self._call(
+            "PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=iter(body)
+        )
+
+    def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:
+        """End the attempt. Raises FencedError when it has ended already, or is somebody else's."""
+        return _read(ResultAnswer, self._post("/queue/result", request, lease=lease))
+
+    def _post(
+        self, path: str, body: Wire, *, lease: Lease | None = None, timeout: float = TIMEOUT_S
+    ) -> httpx.Response:
+        headers = {"Content-Type": "application/json", **(_lease_header(lease) if lease else {})}
+        content = body.model_dump_json(by_alias=True).encode()
+        return self._call("POST", path, headers=headers, content=content, timeout=timeout)
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _away(error) from error
+        if not response.is_success:
+            raise _error(response)
+        return response
+
+
+def _lease_header(lease: Lease) -> dict[str, str]:
+    return {LEASE_HEADER: lease.lease_token}
+
+
+def _read(kind: type[Answer], response: httpx.Response) -> Answer:
+    try:
+        return kind.model_validate_json(response.content)
+    except ValueError as error:
+        raise UnavailableError(
+            f"the api answered {response.request.url.path} with something else than {kind.__name__}",
+            hint="Are worker and api of the same version?",
+        ) from error
+
+
+def _error(response: httpx.Response) -> SecuretagError:
+    detail, hint = f"the api answered {response.status_code}", ""
+    try:
+        body = response.json()
+        detail, hint = str(body.get("detail") or detail), str(body.get("hint") or "")
+    except (ValueError, AttributeError):
+        hint = "Is there something else than the api at this address?"
+    refused = SecuretagError if response.is_client_error else UnavailableError
+    if response.status_code in {408, 425, 429}:
+        refused = UnavailableError
+    return _BY_STATUS.get(response.status_code, refused)(detail, hint=hint)
+
+
+def _away(error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"the api doesn't answer: {error or type(error).__name__}", hint="The call is repeated."
+    )
+
+
+def _beginning(path: Path, limit: int) -> bytes:
+    """A file's bytes; of more than `limit` so many that the line that says so fits too."""
+    size = path.stat().st_size
+    with path.open("rb") as source:
+        if size <= limit:
+            return source.read(limit)
+        line = f"\n… cut: the whole output had {size:,} bytes\n".encode()
+        return source.read(limit - len(line)) + line

@@ -1,0 +1,149 @@
+"""Claim, work, report, again: until told to stop.
+
+Nothing of a task outlives its attempt here. What the queue must know is sent once, at the end; a
+worker that is killed sends nothing, and the lease's end gives the task to another.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+
+from securetag.errors import (
+    AuthenticationError,
+    FencedError,
+    PermissionDeniedError,
+    SecuretagError,
+    UnavailableError,
+)
+from securetag.settings import Settings
+from securetag.wire import Lease, ResultRequest, TaskKind
+from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
+from securetag.worker.client import QueueClient
+from securetag.worker.sandbox import Workspace
+from securetag.worker.tasks import codeaudit
+
+log = logging.getLogger(__name__)
+
+TaskFunction = Callable[[Attempt], ResultRequest]
+TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run}
+
+#: Seconds between calls to an api that is away, doubling from the first to the second.
+BACKOFF_S = (0.5, 15.0)
+#: Times that a result is sent to an api that is away, before the lease is left to run out.
+RESULT_TRIES = 12
+
+
+class Runner:
+    """One thread's loop over the queue."""
+
+    def __init__(
+        self,
+        client: QueueClient,
+        settings: Settings,
+        workspace: Workspace,
+        *,
+        stop: threading.Event,
+        tasks: Mapping[TaskKind, TaskFunction] = TASKS,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._workspace = workspace
+        self._stop = stop
+        self._tasks = tasks
+        self._current: Attempt | None = None
+
+    def run(self, *, once: bool = False) -> bool:
+        """Work until `stop` is set. With `once`: at most one task, and True when there was one.
+
+        Raises AuthenticationError or PermissionDeniedError when the api refuses the worker's key.
+        """
+        backoff = BACKOFF_S[0]
+        while not self._stop.is_set():
+            try:
+                lease = self._client.next(list(self._tasks), 0 if once else self._settings.worker.poll_s)
+                backoff = BACKOFF_S[0]
+            except (AuthenticationError, PermissionDeniedError):
+                raise
+            except SecuretagError as error:
+                log.warning("no task could be claimed: %s", error)
+                self._stop.wait(backoff * random.uniform(0.5, 1.0))
+                backoff = min(backoff * 2, BACKOFF_S[1])
+                continue
+            if lease is not None:
+                self.attempt(lease)
+            if once:
+                return lease is not None
+        return False
+
+    def release(self) -> None:
+        """Give the running task back for another try."""
+        current = self._current
+        if current is not None:
+            current.end(ReleasedError("the worker was told to stop"))
+
+    def attempt(self, lease: Lease) -> None:
+        """Do one task to its end; whatever happens is reported, or left to the lease."""
+        log.info("task %s: attempt %d of %d", lease.task_id, lease.attempt, lease.max_attempts)
+        with self._workspace.task() as folder:
+            attempt = Attempt(lease, self._client, self._settings, folder)
+            self._current = attempt
+            try:
+                with attempt.kept_alive():
+                    result = self._done(attempt)
+                    if result is not None:
+                        self._report(attempt, result)
+            finally:
+                self._current = None
+
+    def _done(self, attempt: Attempt) -> ResultRequest | None:
+        """The attempt's result; None when it is no longer ours to give."""
+        task = attempt.lease.task_id
+        try:
+            return self._tasks[attempt.lease.kind](attempt)
+        except (FencedError, CancelledError) as error:
+            log.warning("task %s dropped: %s", task, error)
+            return None
+        except SecuretagError as error:
+            log.warning("task %s is given back: %s", task, error)
+            return ResultRequest(task_id=task, outcome="retry", error=str(error))
+        except Exception as error:
+            # A fault of ours, or of the machine (a full disk): others may do better, and the
+            # attempts are counted.
+            log.exception("task %s failed", task)
+            return ResultRequest(
+                task_id=task, outcome="retry", error=f"{type(error).__name__}: {error}"[:500]
+            )
+
+    def _report(self, attempt: Attempt, result: ResultRequest) -> None:
+        wait = threading.Event()
+        for tried in range(RESULT_TRIES):
+            try:
+                answer = self._client.result(attempt.lease, result)
+            except FencedError as error:
+                # Also the answer to a repeated result whose first answer was lost: it counted once.
+                log.warning("task %s: %s was not taken: %s", result.task_id, result.outcome, error)
+                return
+            except UnavailableError as error:
+                log.warning("task %s: the result is sent again: %s", result.task_id, error)
+                wait.wait(min(BACKOFF_S[0] * 2**tried, BACKOFF_S[1]))
+                continue
+            except SecuretagError as error:
+                self._refused(attempt, result, error)
+                return
+            log.info("task %s: %s, %d findings", result.task_id, answer.state, answer.findings)
+            return
+        log.error("task %s: the api stayed away; the lease runs out", result.task_id)
+
+    def _refused(self, attempt: Attempt, result: ResultRequest, error: SecuretagError) -> None:
+        """The api won't take this result (it is too large, say): end the task with that reason."""
+        log.error("task %s: the result was refused: %s", result.task_id, error)
+        short = ResultRequest(
+            task_id=result.task_id, outcome="failed", error=f"the result was refused: {error}"
+        )
+        try:
+            self._client.result(attempt.lease, short)
+        except SecuretagError as again:
+            log.error("task %s: so was its failure: %s", result.task_id, again)

@@ -1,0 +1,301 @@
+"""Scan an uploaded project: download, unpack, Semgrep, triage, result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+import securetag.triage
+from securetag.errors import InputError, LimitError, SecuretagError, ToolError
+from securetag.records import Finding, Lang, Verdict
+from securetag.rules import catalogue, compiled_pack
+from securetag.scanning.semgrep import SemgrepRun, scan
+from securetag.scanning.unpack import Limits, unpack
+from securetag.serving.client import ModelClient, connect
+from securetag.settings import Settings
+from securetag.wire import (
+    ResultRequest,
+    ToolExecution,
+    TriagedFinding,
+    UnpackMetrics,
+    WireFinding,
+    WireVerdict,
+)
+from securetag.worker.attempt import Attempt, TimeLimitError
+from securetag.worker.triager import Triager
+
+#: Bytes of one stored tool output; the api's own default limit is above it.
+MAX_ARTIFACT = 16 * 1024 * 1024
+SHORT_ARTIFACT = 64 * 1024
+#: Seconds of the task's time that are kept for sending the result.
+RESERVE_S = 5.0
+
+
+@dataclass
+class Audit:
+    """One attempt at a code audit. `executions` grows as it goes, so that a failure reports them too."""
+
+    attempt: Attempt
+    connect: Callable[[Settings], ModelClient] = connect
+    executions: list[ToolExecution] = field(default_factory=list)
+
+    def run(self) -> ResultRequest:
+        """The result to send. Raises what `Attempt.check` raises, and UnavailableError for another try."""
+        try:
+            findings = self._scan(self._project())
+            verdicts = self._triage(findings)
+            self.attempt.check()
+        except InputError as error:  # ArchiveError too: the user's to correct
+            return self._result("failed", error)
+        except TimeLimitError as error:
+            return self._result("timeout", error)
+        except ToolError as error:
+            return self._result("retry", error)
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id, outcome="completed", tool_executions=self.executions,
+            findings=[_wired(finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)],
+        )  # fmt: skip
+
+    def _project(self) -> Path:
+        """The unpacked upload."""
+        attempt, limits = self.attempt, self.attempt.settings.worker
+        attempt.stage("downloading")
+        archive = attempt.folder / "upload.zip"
+        attempt.client.download(attempt.lease, archive)
+        attempt.stage("unpacking")
+        root = attempt.folder / "project"
+        started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
+        try:
+            found = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            metrics = UnpackMetrics(files=found.files, bytes=found.bytes, skipped=found.skipped)
+            code = 0
+        finally:
+            archive.unlink()
+            self.executions.append(
+                ToolExecution(
+                    tool="unpack", version=_version(), arguments=[], exit_code=code, metrics=metrics,
+                    duration_s=time.monotonic() - began, started_at=started,
+                )
+            )  # fmt: skip
+        return root
+
+    def _scan(self, root: Path) -> list[Finding]:
+        attempt, settings = self.attempt, self.attempt.settings
+        attempt.stage("semgrep")
+        try:
+            run = scan(
+                root, pack=compiled_pack(settings.run_dir / "rules"), settings=settings.semgrep,
+                out=attempt.folder / "semgrep", catalogue=catalogue(), lang=self._lang(),
+                timeout_s=attempt.left_s(), stop=attempt.stop, on_start=attempt.tool_started,
+            )  # fmt: skip
+        finally:
+            attempt.tool_started(None)
+        if not run.result.stopped:
+            self.executions.append(self._logged(run))
+        attempt.check()
+        if run.result.timed_out:
+            raise TimeLimitError(run.failure, hint="Upload less code, or have the limit raised.")
+        return run.check().findings
+
+    def _logged(self, run: SemgrepRun) -> ToolExecution:
+        stdout = self._store("semgrep.stdout.json", run.stdout_path)
+        stderr = self._store("semgrep.stderr.txt", run.stderr_path)
+        result = run.result
+        return ToolExecution(
+            tool="semgrep", version=run.version, arguments=run.argv, exit_code=result.exit_code,
+            duration_s=result.duration_s, started_at=result.started_at, timed_out=result.timed_out,
+            stdout=stdout, stderr=stderr, metrics=run.metrics,
+        )  # fmt: skip
+
+    def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
+        attempt, settings = self.attempt, self.attempt.settings
+        started, began = datetime.now(UTC), time.monotonic()
+        client = self.connect(settings)
+        try:
+            triager = Triager(client, settings.triage, lang=self._lang())
+            run = triager.run(
+                findings, budget_s=attempt.left_s() - RESERVE_S, stop=attempt.stop,
+                progress=lambda done, total: attempt.stage(f"triage {done + 1}/{total}"),
+            )  # fmt: skip
+        finally:
+            client.close()
+        attempt.check()
+        output = None
+        if run.transcript:
+            path = attempt.folder / "triage.jsonl"
+            path.write_text("".join(f"{line}\n" for line in run.transcript), encoding="utf-8")
+            output = self._store("triage.stdout.jsonl", path)
+        asked = settings.triage
+        self.executions.append(
+            ToolExecution(
+                tool="triage", version=securetag.triage.PROMPT_VERSIONS[asked.profile],
+                arguments=[asked.backend, *asked.aliases, asked.profile, self._lang()], exit_code=0,
+                duration_s=time.monotonic() - began, started_at=started, stdout=output, metrics=run.metrics,
+            )
+        )  # fmt: skip
+        return run.verdicts
+
+    def _store(self, name: str, path: Path) -> str:
+        self.attempt.check()
+        store = self.attempt.client.put_artifact
+        try:
+            store(self.attempt.lease, name, path, limit=MAX_ARTIFACT)
+        except LimitError:  # an api with a lower limit: the beginning is better than no scan
+            store(self.attempt.lease, name, path, limit=SHORT_ARTIFACT)
+        return name
+
+    def _lang(self) -> Lang:
+        """The task's own language where it names one of the product's, else the worker's."""
+        wanted = self.attempt.lease.params.get("lang")
+        if wanted == "es":
+            return "es"
+        return "en" if wanted == "en" else self.attempt.settings.triage.lang
+
+    def _result(self, outcome: Literal["failed", "timeout", "retry"], error: SecuretagError) -> ResultRequest:
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id, outcome=outcome, error=f"{error}. {error.hint}".strip(),
+            tool_executions=self.executions,
+        )  # fmt: skip
+
+
+def run(self) -> ResultRequest:
+        """The result to send. Raises what `Attempt.check` raises, and UnavailableError for another try."""
+        try:
+            findings = self._scan(self._project())
+            verdicts = self._triage(findings)
+            self.attempt.check()
+        except InputError as error:  # ArchiveError too: the user's to correct
+            return self._result("failed", error)
+        except TimeLimitError as error:
+            return self._result("timeout", error)
+        except ToolError as error:
+            return self._result("retry", error)
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id, outcome="completed", tool_executions=self.executions,
+            findings=[_wired(finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)],
+        )  # fmt: skip
+
+    def _project(self) -> Path:
+        """The unpacked upload."""
+        attempt, limits = self.attempt, self.attempt.settings.worker
+        attempt.stage("downloading")
+        archive = attempt.folder / "upload.zip"
+        attempt.client.download(attempt.lease, archive)
+        attempt.stage("unpacking")
+        root = attempt.folder / "project"
+        started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
+        try:
+            found = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            metrics = UnpackMetrics(files=found.files, bytes=found.bytes, skipped=found.skipped)
+            code = 0
+        finally:
+            archive.unlink()
+            self.executions.append(
+                ToolExecution(
+                    tool="unpack", version=_version(), arguments=[], exit_code=code, metrics=metrics,
+                    duration_s=time.monotonic() - began, started_at=started,
+                )
+            )  # fmt: skip
+        return root
+
+    def _scan(self, root: Path) -> list[Finding]:
+        attempt, settings = self.attempt, self.attempt.settings
+        attempt.stage("semgrep")
+        try:
+            run = scan(
+                root, pack=compiled_pack(settings.run_dir / "rules"), settings=settings.semgrep,
+                out=attempt.folder / "semgrep", catalogue=catalogue(), lang=self._lang(),
+                timeout_s=attempt.left_s(), stop=attempt.stop, on_start=attempt.tool_started,
+            )  # fmt: skip
+        finally:
+            attempt.tool_started(None)
+        if not run.result.stopped:
+            self.executions.append(self._logged(run))
+        attempt.check()
+        if run.result.timed_out:
+            raise TimeLimitError(run.failure, hint="Upload less code, or have the limit raised.")
+        return run.check().findings
+
+    def _logged(self, run: SemgrepRun) -> ToolExecution:
+        stdout = self._store("semgrep.stdout.json", run.stdout_path)
+        stderr = self._store("semgrep.stderr.txt", run.stderr_path)
+        result = run.result
+        return ToolExecution(
+            tool="semgrep", version=run.version, arguments=run.argv, exit_code=result.exit_code,
+            duration_s=result.duration_s, started_at=result.started_at, timed_out=result.timed_out,
+            stdout=stdout, stderr=stderr, metrics=run.metrics,
+        )  # fmt: skip
+
+    def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
+        attempt, settings = self.attempt, self.attempt.settings
+        started, began = datetime.now(UTC), time.monotonic()
+        client = self.connect(settings)
+        try:
+            triager = Triager(client, settings.triage, lang=self._lang())
+            run = triager.run(
+                findings, budget_s=attempt.left_s() - RESERVE_S, stop=attempt.stop,
+                progress=lambda done, total: attempt.stage(f"triage {done + 1}/{total}"),
+            )  # fmt: skip
+        finally:
+            client.close()
+        attempt.check()
+        output = None
+        if run.transcript:
+            path = attempt.folder / "triage.jsonl"
+            path.write_text("".join(f"{line}\n" for line in run.transcript), encoding="utf-8")
+            output = self._store("triage.stdout.jsonl", path)
+        asked = settings.triage
+        self.executions.append(
+            ToolExecution(
+                tool="triage", version=securetag.triage.PROMPT_VERSIONS[asked.profile],
+                arguments=[asked.backend, *asked.aliases, asked.profile, self._lang()], exit_code=0,
+                duration_s=time.monotonic() - began, started_at=started, stdout=output, metrics=run.metrics,
+            )
+        )  # fmt: skip
+        return run.verdicts
+
+    def _store(self, name: str, path: Path) -> str:
+        self.attempt.check()
+        store = self.attempt.client.put_artifact
+        try:
+            store(self.attempt.lease, name, path, limit=MAX_ARTIFACT)
+        except LimitError:  # an api with a lower limit: the beginning is better than no scan
+            store(self.attempt.lease, name, path, limit=SHORT_ARTIFACT)
+        return name
+
+    def _lang(self) -> Lang:
+        """The task's own language where it names one of the product's, else the worker's."""
+        wanted = self.attempt.lease.params.get("lang")
+        if wanted == "es":
+            return "es"
+        return "en" if wanted == "en" else self.attempt.settings.triage.lang
+
+    def _result(self, outcome: Literal["failed", "timeout", "retry"], error: str, hint: str) -> ResultRequest:
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id, outcome=outcome, error=f"{error}. {hint}".strip(),
+            tool_executions=self.executions,
+        )  # fmt: skip
+
+
+def run(attempt: Attempt) -> ResultRequest:
+    """Do the task `codeaudit`."""
+    return Audit(attempt).run()
+
+
+def _wired(finding: Finding, verdict: Verdict | None) -> TriagedFinding:
+    return TriagedFinding(
+        finding=WireFinding.model_validate(msgspec.to_builtins(finding)),
+        verdict=WireVerdict.model_validate(msgspec.to_builtins(verdict)) if verdict else None,
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("securetag")

@@ -1,0 +1,172 @@
+"""Ask the model about the findings that are severe enough; every one of them gets a verdict.
+
+A model that is absent, slow or talks nonsense costs time at most up to the bounds in the settings;
+what it didn't answer is `needs_review` with the reason. Nothing here raises for a model's sake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from securetag import triage
+from securetag.errors import ModelUnavailableError
+from securetag.records import SEVERITIES, Decision, Finding, Lang, Verdict
+from securetag.serving.client import ModelClient
+from securetag.settings import TriageSettings
+from securetag.wire import ModelMetrics
+
+log = logging.getLogger(__name__)
+
+#: Failures in a row after which the model is left alone for the rest of the scan.
+BREAKER = 3
+#: Characters of prose that a verdict keeps, whatever the model wrote.
+MAX_PROSE = 2_000
+
+
+@dataclass
+class TriageRun:
+    """Verdicts of one scan, and what they cost."""
+
+    #: One for each finding given; None below the severity that asks for one.
+    verdicts: list[Verdict | None]
+    metrics: ModelMetrics
+    #: What the model wrote, one JSON object a question.
+    transcript: list[str] = field(default_factory=list)
+
+
+class Triager:
+    """One scan's questions to one model."""
+
+    def __init__(
+        self,
+        client: ModelClient,
+        settings: TriageSettings,
+        *,
+        lang: Lang = "en",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._lang = lang
+        self._clock = clock
+        self._failures = 0
+        self._reason = ""
+        self._transcript: list[str] = []
+
+    def run(
+        self,
+        findings: Sequence[Finding],
+        *,
+        budget_s: float,
+        stop: threading.Event | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TriageRun:
+        """Verdicts within `budget_s` seconds (the setting may be shorter). `progress` gets (done, all).
+
+        Once `stop` is set the rest abstains: the caller is about to drop the scan.
+        """
+        began = self._clock()
+        deadline = began + min(budget_s, self._settings.budget_s)
+        wanted = [index for index, finding in enumerate(findings) if self.asks(finding)]
+        verdicts: list[Verdict | None] = [None] * len(findings)
+        if wanted:
+            self._find_model()
+        for done, index in enumerate(wanted):
+            if progress:
+                progress(done, len(wanted))
+            if stop is not None and stop.is_set():
+                self._give_up("the scan was stopped")
+            verdicts[index] = _storable(self._verdict(findings[index], deadline))
+        given = [verdict for verdict in verdicts if verdict]
+        metrics = ModelMetrics(
+            findings=len(given),
+            answered=sum(not verdict.reason for verdict in given),
+            needs_review=sum(verdict.decision is Decision.NEEDS_REVIEW for verdict in given),
+            prompt_tokens=sum(verdict.prompt_tokens for verdict in given),
+            completion_tokens=sum(verdict.completion_tokens for verdict in given),
+            duration_ms=round((self._clock() - began) * 1000),
+        )
+        return TriageRun(verdicts, metrics, self._transcript)
+
+    def asks(self, finding: Finding) -> bool:
+        """True = the finding is severe enough for the model."""
+        return SEVERITIES.index(finding.severity) >= SEVERITIES.index(self._settings.min_severity)
+
+    def _find_model(self) -> None:
+        with self._counted():
+            self._client.resolve()  # another model may have been published since the last scan
+
+    def _verdict(self, finding: Finding, deadline: float) -> Verdict:
+        prompt = triage.render(finding, profile=self._settings.profile, lang=self._lang)
+        left = deadline - self._clock()
+        if left <= 0:
+            self._give_up("the time for this scan's triage was used up")
+        if self._reason:
+            return triage.abstain(prompt, self._reason)
+        with self._counted() as failure:
+            completion = self._client.chat(
+                prompt.messages, schema=triage.schema(prompt),
+                max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
+                timeout_s=min(self._settings.timeout_s, left),
+            )  # fmt: skip
+            verdict = triage.verdict(
+                completion.text, prompt, model_id=completion.model_id, alias=completion.alias,
+                prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens,
+                duration_ms=completion.duration_ms,
+            )  # fmt: skip
+            self._note(finding, prompt, completion, verdict)
+            return verdict
+        return triage.abstain(prompt, failure[0])
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[list[str]]:
+        """Turn any failure of the client into a reason, and the third in a row into giving up."""
+        failure: list[str] = []
+        try:
+            yield failure
+            self._failures = 0
+        except ModelUnavailableError as error:
+            failure.append(str(error))
+        except Exception as error:
+            # A client's own fault must cost a verdict, never the scan.
+            log.exception("the model client failed")
+            failure.append(f"the model client failed: {type(error).__name__}")
+        if failure:
+            self._failures += 1
+            if self._failures >= BREAKER:
+                self._give_up(f"the model was given up after {BREAKER} failures; the last: {failure[0]}")
+
+    def _give_up(self, reason: str) -> None:
+        self._reason = self._reason or reason
+
+    def _note(
+        self, finding: Finding, prompt: triage.Prompt, completion: triage.Completion, verdict: Verdict
+    ) -> None:
+        noted = {
+            "fingerprint": finding.fingerprint, "prompt_sha256": prompt.sha256,
+            "model_id": completion.model_id, "completion": completion.text[:MAX_PROSE],
+            "decision": verdict.decision.value, "duration_ms": completion.duration_ms,
+        }  # fmt: skip
+        self._transcript.append(json.dumps(noted))
+
+
+def _storable(verdict: Verdict) -> Verdict:
+    """The verdict with whatever a model or a server wrote made fit for a database and a terminal."""
+    return msgspec.structs.replace(
+        verdict, reason=_clean(verdict.reason), reasoning=_clean(verdict.reasoning),
+        recommendation=_clean(verdict.recommendation), model_id=_clean(verdict.model_id),
+        alias=_clean(verdict.alias),
+    )  # fmt: skip
+
+
+def _clean(text: str) -> str:
+    """Short, without control characters and without halves of surrogate pairs."""
+    return triage.defuse(text)[:MAX_PROSE].encode("utf-8", errors="replace").decode()

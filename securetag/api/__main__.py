@@ -1,0 +1,112 @@
+"""`python -m securetag.api [--host 127.0.0.1] [--port 0]`: serve, and say where.
+
+The address is written to `<home>/run/api.json` as `{"url", "pid"}` once the socket is open, and
+removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from securetag.api.app import create_app
+from securetag.errors import SecuretagError, SettingsError
+from securetag.settings import Settings, get_settings
+
+#: Connections that wait to be accepted.
+BACKLOG = 512
+
+
+def publish(path: Path, content: dict[str, object]) -> None:
+    """Write a JSON file whole or not at all, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(content, out)
+    Path(name).replace(path)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """An open socket. Raises SettingsError where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+    except OSError as error:
+        opened.close()
+        raise SettingsError(
+            f"{host}:{port} can't be listened on: {error.strerror}",
+            hint="Choose another port; 0 picks a free one.",
+        ) from error
+    opened.listen(BACKLOG)
+    return opened
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT. Raises SettingsError."""
+    app = create_app(settings)
+    opened = listening(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{opened.getsockname()[1]}"
+    config = uvicorn.Config(
+        app, log_level="info", access_log=False, server_header=False, lifespan="on",
+        # Long polls and slow uploads get so long to end when we are told to stop.
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    address = settings.run_dir / "api.json"
+
+    class Announcing(uvicorn.Server):
+        """Says where it listens as soon as requests are answered."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                publish(address, {"url": url, "pid": os.getpid()})
+                logging.getLogger("securetag.api").info("serving at %s", url)
+
+    try:
+        Announcing(config).run(sockets=[opened])
+    finally:
+        opened.close()
+        _unpublish(address)
+
+
+def _unpublish(address: Path) -> None:
+    """Remove the address, unless another process has taken over since."""
+    try:
+        ours = json.loads(address.read_text()).get("pid") == os.getpid()
+    except (OSError, ValueError):
+        return
+    if ours:
+        address.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1, with the error and its hint on stderr, where the settings don't do."""
+    parser = argparse.ArgumentParser(prog="python -m securetag.api", description="Serve the HTTP api.")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (8080); 0 picks a free one")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = get_settings()
+        host = given.host if given.host is not None else settings.api.host
+        port = given.port if given.port is not None else settings.api.port
+        serve(settings, host, port)
+    except SecuretagError as error:
+        sys.stderr.write(f"securetag.api: {error}\n{error.hint}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

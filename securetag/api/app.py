@@ -1,0 +1,125 @@
+"""Put the api together: `create_app(settings)`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from securetag.api import errors, health
+from securetag.api.codeaudit.endpoints import router as codeaudit
+from securetag.api.consent.endpoints import router as consent
+from securetag.api.findings.endpoints import router as findings
+from securetag.api.keys.endpoints import router as keys
+from securetag.api.metrics import Metrics
+from securetag.api.middleware import BodyLimit, Observe
+from securetag.api.projects.endpoints import router as projects
+from securetag.api.queue.endpoints import router as queue
+from securetag.api.receive import MAX_FIELD, sweep
+from securetag.api.scans.endpoints import router as scans
+from securetag.api.services import ApiServices
+from securetag.api.tenants.endpoints import router as tenants
+from securetag.api.tools.endpoints import router as tools
+from securetag.db.engine import create_engine
+from securetag.db.queue import reap
+from securetag.db.repositories.notifications import listen
+from securetag.errors import DatabaseUnavailableError
+from securetag.settings import ApiSettings, Settings
+from securetag.storage import storage_for
+
+log = logging.getLogger(__name__)
+
+#: Bytes that a multipart form may need beside its file: boundaries, part headers, the text fields.
+FORM_OVERHEAD = 4 * MAX_FIELD
+#: Bytes of a JSON body that a person or a script sends.
+SMALL_BODY = 64 * 1024
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The api. Nothing is opened before its lifespan begins. Raises SettingsError there."""
+    metrics = Metrics()
+    app = FastAPI(
+        title="Securetag",
+        version=version("securetag"),
+        description="Upload code, see its findings and the model's verdicts on them, say which are true.",
+        lifespan=_lifespan(settings, metrics),
+        middleware=[
+            Middleware(Observe, metrics=metrics),
+            Middleware(BodyLimit, limit=body_limit(settings.api)),
+        ],
+        # Prometheus is served at /metrics; nothing leaves the machine by itself.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        redoc_url=None,
+    )
+    errors.install(app)
+    for router in (
+        health.router, codeaudit, scans, findings, projects, consent, keys, tenants, tools, queue,
+    ):  # fmt: skip
+        app.include_router(router)
+    return app
+
+
+def body_limit(api: ApiSettings) -> Callable[[str, str], int]:
+    """(method, path) → bytes that a body may have."""
+
+    def limit(method: str, path: str) -> int:
+        if (method, path) == ("POST", "/codeaudit/upload"):
+            return api.max_upload + FORM_OVERHEAD
+        if (method, path) == ("POST", "/queue/result"):
+            return api.max_body
+        if method == "PUT" and path.startswith("/queue/tasks/"):
+            return api.max_artifact
+        return min(SMALL_BODY, api.max_body)
+
+    return limit
+
+
+def _lifespan(
+    settings: Settings, metrics: Metrics
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = create_engine(settings)
+        services = ApiServices(
+            settings=settings, engine=engine, storage=storage_for(settings.storage), metrics=metrics
+        )
+        app.state.services = services
+        services.incoming_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if left := sweep(services.incoming_dir):
+            log.info("removed %d half-received bodies of a process that was killed", left)
+        tasks = [
+            asyncio.create_task(_reap_for_ever(services), name="reaper"),
+            asyncio.create_task(listen(engine, services.bell), name="listener"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await engine.dispose()
+
+    return lifespan
+
+
+async def _reap_for_ever(services: ApiServices) -> None:
+    """Put back the tasks of dead workers. Every replica does; the database lets each task go once."""
+    while True:
+        await asyncio.sleep(services.settings.api.reap_s)
+        try:
+            reaped = await reap(services.engine)
+        except DatabaseUnavailableError as error:
+            services.metrics.database_up.set(0)
+            log.warning("lost leases can't be looked for: %s", error)
+            continue
+        services.metrics.database_up.set(1)
+        if reaped:
+            services.metrics.reaped.inc(reaped)
+            log.info("%d tasks lost their worker", reaped)
+            services.bell.ring()

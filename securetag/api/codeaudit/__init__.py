@@ -1,0 +1,1 @@
+"""Code audits: an archive comes in, a task goes out."""

@@ -1,0 +1,89 @@
+"""`/codeaudit`: upload an archive, list the scans of archives."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from securetag.api.auth import Reader, Scanner
+from securetag.api.codeaudit.schemas import ProjectFilter, UploadAccepted
+from securetag.api.codeaudit.service import accept, read_form
+from securetag.api.errors import RESPONSES
+from securetag.api.idempotency import IdempotencyKey
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.receive import incoming, receive_form
+from securetag.api.scans.schemas import ScanAnswer, ScanDetail
+from securetag.api.scans.service import detail, summary
+from securetag.api.services import Services
+from securetag.db.repositories import projects, scans
+from securetag.errors import NotFoundError
+
+router = APIRouter(prefix="/codeaudit", tags=["codeaudit"], responses=RESPONSES)
+
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "project"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "A zip archive."},
+                        "project": {"type": "string", "description": "Name; made where it doesn't exist."},
+                        "params": {
+                            "type": "string",
+                            "description": 'A JSON object: {"lang": "es"}.',
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/upload", response_model=UploadAccepted, status_code=202, openapi_extra=_FORM)
+async def upload(
+    request: Request, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """Upload a zip archive to be scanned. The Location header says where the scan stands."""
+    # No UploadFile: it would spool the whole body before this line runs.
+    with incoming(services.incoming_dir, services.settings.api.max_upload) as body:
+        filename, texts = await receive_form(request.stream(), request.headers, ("project", "params"), body)
+        return await accept(services, caller, body, filename, read_form(texts), key)
+
+
+@router.get("/index", response_model=Page[ScanAnswer])
+async def index(
+    services: Services,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    project: ProjectFilter = None,
+) -> Response:
+    """The tenant's code audits, newest first."""
+    async with services.tenant(caller.tenant_id) as session:
+        project_id = await projects.by_name(session, project) if project is not None else None
+        rows = await scans.listed(session, kind="codeaudit", after=cursor, limit=limit, project_id=project_id)
+    return answer(page([summary(row) for row in rows], limit, [row[0].id for row in rows]))
+
+
+@router.get("/latest", response_model=ScanDetail)
+async def latest(services: Services, caller: Reader, project: ProjectFilter = None) -> Response:
+    """The newest code audit, of one project or of all."""
+    async with services.tenant(caller.tenant_id) as session:
+        project_id = await projects.by_name(session, project) if project is not None else None
+        rows = await scans.listed(session, kind="codeaudit", after=None, limit=1, project_id=project_id)
+        if not rows:
+            raise NotFoundError("nothing was uploaded yet", hint="POST /codeaudit/upload begins a scan.")
+        return answer(await detail(session, rows[0][0].id))
+
+
+@router.get("/{task_id}", response_model=ScanDetail)
+async def get_codeaudit(task_id: UUID, services: Services, caller: Reader) -> Response:
+    """One code audit."""
+    async with services.tenant(caller.tenant_id) as session:
+        return answer(await detail(session, task_id, kind="codeaudit"))

@@ -1,0 +1,113 @@
+"""Accept an upload: look at it before anything is kept, then bytes, task and answer at once.
+
+Order matters. The archive is inspected in its temporary file; what is refused leaves no row and no
+byte. Then one transaction writes the rows, the bytes go to the storage inside it, and it commits:
+a task never lacks its bytes. A database that dies in between leaves at most bytes under the key of
+their own digest, which the client's repetition finds again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from securetag.api.codeaudit.schemas import ScanParams, UploadAccepted, UploadForm
+from securetag.api.errors import invalid
+from securetag.api.idempotency import once
+from securetag.api.receive import Incoming
+from securetag.api.services import ApiServices
+from securetag.db import queue
+from securetag.db.repositories import artifacts, projects
+from securetag.db.repositories.keys import Principal
+from securetag.errors import InputError
+from securetag.scanning.unpack import ArchiveSummary, inspect
+
+log = logging.getLogger(__name__)
+
+OPERATION = "POST /codeaudit/upload"
+
+
+def read_form(texts: dict[str, str]) -> UploadForm:
+    """The form's text parts, checked. Raises InputError that names the part."""
+    try:
+        params = from_json(texts.get("params") or "{}")
+    except ValueError as error:
+        raise InputError(
+            "the part `params` is not JSON", hint='Send a JSON object, for example {"lang": "es"}.'
+        ) from error
+    try:
+        return UploadForm.model_validate(
+            {**{k: v for k, v in texts.items() if k != "params"}, "params": params}
+        )
+    except ValidationError as error:
+        first = invalid(error.errors())[0]
+        known = ", ".join(ScanParams.model_fields)
+        raise InputError(
+            f"{first['where']}: {first['what']}",
+            hint=f"`project` is a name of 1 to 200 characters; `params` knows {known}.",
+        ) from error
+
+
+async def accept(
+    services: ApiServices,
+    caller: Principal,
+    incoming: Incoming,
+    filename: str,
+    form: UploadForm,
+    key: str | None,
+) -> Response:
+    """202 with the task's id. Raises ArchiveError, InputError, DatabaseUnavailableError."""
+    summary = await asyncio.to_thread(inspect, incoming.path, services.archive_limits)
+    params = form.params.model_dump(exclude_none=True)
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> UploadAccepted:
+            return await _enqueue(
+                services, session, caller, incoming, filename, form.project, params, summary
+            )
+
+        accepted = await once(
+            session, caller.tenant_id, operation=OPERATION, key=key,
+            # The file's name is the client's business: the same bytes from another folder are the same.
+            request={"project": form.project, "params": params, "sha256": incoming.sha256},
+            status=202, work=work, location=lambda body: f"/scans/{body['task_id']}",
+        )  # fmt: skip
+    services.metrics.uploads.inc(incoming.size)
+    return accepted
+
+
+async def _enqueue(
+    services: ApiServices,
+    session: AsyncSession,
+    caller: Principal,
+    incoming: Incoming,
+    filename: str,
+    project: str,
+    params: dict[str, str],
+    summary: ArchiveSummary,
+) -> UploadAccepted:
+    project_id = await projects.ensure(session, caller.tenant_id, project)
+    task_id = await queue.enqueue(
+        session, tenant_id=caller.tenant_id, project_id=project_id, kind="codeaudit", params=params
+    )
+    storage_key = await artifacts.add_upload(
+        session, caller.tenant_id, project_id=project_id, task_id=task_id, filename=filename,
+        sha256=incoming.sha256, size=incoming.size,
+    )  # fmt: skip
+    await asyncio.to_thread(_keep, services, storage_key, incoming)
+    log.info("task %s of tenant %s: %d bytes accepted", task_id, caller.tenant_id, incoming.size)
+    return UploadAccepted(
+        task_id=task_id, project_id=project_id, project=project, sha256=incoming.sha256,
+        size=incoming.size, files=summary.files,
+    )  # fmt: skip
+
+
+def _keep(services: ApiServices, storage_key: str, incoming: Incoming) -> None:
+    # Written whole or not at all, so what lies under its digest is complete.
+    if not services.storage.exists(storage_key):
+        services.storage.put(storage_key, incoming.chunks(), limit=incoming.limit)

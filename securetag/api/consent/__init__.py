@@ -1,0 +1,1 @@
+"""A tenant's leave to learn from its findings."""

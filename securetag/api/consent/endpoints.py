@@ -1,0 +1,47 @@
+"""`/consent`: read it, grant it, withdraw it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Admin, Reader
+from securetag.api.consent.schemas import ConsentAnswer, ConsentBody
+from securetag.api.errors import RESPONSES
+from securetag.api.paging import answer
+from securetag.api.services import Services
+from securetag.db.models import Consent
+from securetag.db.repositories import consent
+
+router = APIRouter(prefix="/consent", tags=["consent"], responses=RESPONSES)
+
+
+def _answer(row: Consent | None) -> Response:
+    if row is None:
+        return answer(ConsentAnswer(granted=False))
+    return answer(
+        ConsentAnswer(
+            granted=row.withdrawn_at is None,
+            consent_id=row.id,
+            granted_by=row.granted_by,
+            granted_at=row.granted_at,
+            withdrawn_by=row.withdrawn_by,
+            withdrawn_at=row.withdrawn_at,
+        )
+    )
+
+
+@router.get("", response_model=ConsentAnswer)
+async def get_consent(services: Services, caller: Reader) -> Response:
+    """The consent in force, or the one withdrawn last."""
+    async with services.tenant(caller.tenant_id) as session:
+        return _answer(await consent.latest(session))
+
+
+@router.put("", response_model=ConsentAnswer)
+async def put_consent(body: ConsentBody, services: Services, caller: Admin) -> Response:
+    """Grant or withdraw. Saying again what holds already changes nothing."""
+    async with services.tenant(caller.tenant_id) as session:
+        change = consent.grant if body.granted else consent.withdraw
+        await change(session, caller.tenant_id, caller.name)
+        return _answer(await consent.latest(session))

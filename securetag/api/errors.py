@@ -1,0 +1,180 @@
+"""Every error leaves as an RFC 9457 problem document (https://www.rfc-editor.org/rfc/rfc9457).
+
+Business errors carry status, slug and hint themselves (`securetag.errors`), so this module maps
+only what the framework raises: validation, routing, malformed bodies, and the unforeseen. What a
+client sent is never echoed back: it may hold a secret, and it is the client's to know.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from securetag.errors import SecuretagError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:securetag:problem:"
+#: Seconds after which a client may repeat a call that met a service that is away.
+RETRY_AFTER_S = 1
+
+#: What to do next, where the framework raised the error and knows no hint.
+_HINTS = {
+    400: "Send a well-formed body with the right Content-Type.",
+    404: "Check the path; the api's own list of paths is at /docs.",
+    405: "The `Allow` header names the methods that this path takes.",
+    413: "Send less, or have the operator raise the limit (SECURETAG_API__MAX_UPLOAD and its like).",
+    415: "Send a well-formed body with the right Content-Type.",
+    422: "Correct the fields that `errors` names and send it again.",
+    500: "Nothing that you can correct: tell the operator the request id.",
+}
+
+
+class Problem(BaseModel):
+    """The body of every answer of 400 and above, as the OpenAPI document shows it."""
+
+    #: `urn:securetag:problem:<slug>`; stable, so clients may match on it.
+    type: str
+    title: str
+    status: int
+    #: What happened, in one sentence.
+    detail: str
+    #: What to do next; may be empty.
+    hint: str = ""
+    #: Path of the call.
+    instance: str = ""
+    #: Of the call, also in the X-Request-ID header and in the log.
+    request_id: str = ""
+    #: Where a request doesn't have the right form: `[{where, what}]`.
+    errors: list[dict[str, str]] | None = None
+
+
+_TITLES = {
+    401: "No API key, or one that isn't known",
+    403: "The key lacks a scope",
+    404: "No such thing, or not yours",
+    409: "The state of the thing forbids it",
+    413: "Too large",
+    422: "The request can't be accepted as it is",
+    429: "Too many requests",
+    503: "A service is away; the same call may work later",
+}
+
+#: `responses=` of every router: what any call may answer.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": title, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
+    for status, title in _TITLES.items()
+}
+
+
+def problem(
+    status: int,
+    slug: str,
+    detail: str,
+    *,
+    hint: str = "",
+    instance: str = "",
+    request_id: str = "",
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document; 401 and 503 get the headers that HTTP asks of them."""
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + slug,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "hint": hint,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    if errors is not None:
+        body["errors"] = list(errors)
+    extra = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        extra.setdefault("WWW-Authenticate", 'ApiKey header="X-API-Key"')
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+        extra.setdefault("Retry-After", str(RETRY_AFTER_S))
+    # Hostile text (a lone surrogate in a file's name) must not turn the answer into a 500.
+    content = json.dumps(body, ensure_ascii=True).encode("ascii")
+    return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=extra)
+
+
+def request_id(request: Request) -> str:
+    return str(request.scope.get("securetag.request_id", ""))
+
+
+def _business(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SecuretagError)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
+        log.log(level, "%s %s: %s", request.method, request.url.path, error)
+    return problem(
+        error.status, error.slug, str(error), hint=error.hint,
+        instance=request.url.path, request_id=request_id(request),
+    )  # fmt: skip
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    slug = status.phrase.lower().replace(" ", "-")
+    detail = str(error.detail)
+    if status is HTTPStatus.NOT_FOUND:
+        detail = "there is no such path"
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"this path doesn't take {request.method}"
+    elif status is HTTPStatus.BAD_REQUEST:
+        detail = "the body can't be read"
+    return problem(
+        status, slug, detail, hint=_HINTS.get(status, ""), instance=request.url.path,
+        request_id=request_id(request), headers=error.headers,
+    )  # fmt: skip
+
+
+def invalid(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Pydantic's errors as `{where, what}`, without the values that the client sent.
+
+    At most 20: a hostile body may be wrong in a million places.
+    """
+    found = []
+    for error in errors[:20]:
+        where = ".".join(str(part) for part in error["loc"])[:200]
+        found.append({"where": where or "body", "what": str(error["msg"])[:300]})
+    return found
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = invalid(error.errors())
+    first = errors[0] if errors else {"where": "body", "what": "malformed"}
+    return problem(
+        422, "invalid-request", f"{first['where']}: {first['what']}", hint=_HINTS[422],
+        instance=request.url.path, request_id=request_id(request), errors=errors,
+    )  # fmt: skip
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed (%s)", request.method, request.url.path, request_id(request), exc_info=error)
+    return problem(
+        500, "internal", "the api failed on this call", hint=_HINTS[500],
+        instance=request.url.path, request_id=request_id(request),
+    )  # fmt: skip
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(SecuretagError, _business)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)

@@ -1,0 +1,1 @@
+"""Findings over all scans, and the verdicts of people."""

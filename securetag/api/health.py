@@ -1,0 +1,42 @@
+"""Is it alive, does the database answer, and what has it counted. Without a key."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from securetag.api.errors import RESPONSES
+from securetag.api.metrics import MEDIA_TYPE
+from securetag.api.paging import answer
+from securetag.api.services import Services
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """`ok`, or the call answers a problem."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Response:
+    """The process answers. Says nothing of the database, so that its outage restarts no process."""
+    return answer(Health())
+
+
+@router.get("/healthz/db", response_model=Health, responses={503: RESPONSES[503]})
+async def healthz_db(services: Services) -> Response:
+    """PostgreSQL answers and its schema is the one that this api needs; else 503."""
+    services.forget_revision()
+    await services.check_revision()
+    return answer(Health())
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: Services) -> Response:
+    """Prometheus text format. Holds counts alone, no tenant and no name."""
+    return Response(services.metrics.render(), media_type=MEDIA_TYPE)

@@ -1,0 +1,71 @@
+"""`/keys`: list, make, revoke."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Admin
+from securetag.api.errors import RESPONSES
+from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.keys.schemas import KeyAnswer, KeyBody, KeyCreated
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.services import Services
+from securetag.db.repositories import keys
+from securetag.db.repositories.tenants import act_as, exists
+from securetag.errors import NotFoundError, PermissionDeniedError
+
+router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
+
+
+@router.get("", response_model=Page[KeyAnswer])
+async def list_keys(services: Services, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """The tenant's keys, oldest first, revoked ones too. Never their secrets."""
+    async with services.tenant(caller.tenant_id) as session:
+        rows = await keys.listed(session, after=cursor, limit=limit)
+    return answer(page([KeyAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+
+
+@router.post("", response_model=KeyCreated, status_code=201)
+async def create_key(
+    body: KeyBody, services: Services, caller: Admin, key: IdempotencyKey = None
+) -> Response:
+    """A new key. Keep it: it can't be read again."""
+    missing = [scope for scope in body.scopes if not caller.may(scope)]
+    if missing:
+        raise PermissionDeniedError(
+            f"a key can't give away what it hasn't: {', '.join(missing)}", hint="Ask an operator."
+        )
+    tenant_id = body.tenant_id or caller.tenant_id
+    if tenant_id != caller.tenant_id and not caller.operator:
+        # As for every foreign id: it doesn't exist.
+        raise NotFoundError(
+            "there is no such tenant", hint="Leave tenant_id out for a key of your own tenant."
+        )
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> KeyCreated:
+            await act_as(session, tenant_id)
+            if not await exists(session):
+                raise NotFoundError("there is no such tenant", hint="POST /tenants makes one.")
+            row, plain = await keys.add(
+                session, tenant_id, body.name, body.scopes, services.pepper, actor=caller.name,
+                expires_at=body.expires_at,
+            )  # fmt: skip
+            await act_as(session, caller.tenant_id)
+            return KeyCreated(**KeyAnswer.model_validate(row).model_dump(), key=plain)
+
+        return await once(
+            session, caller.tenant_id, operation="POST /keys", key=key,
+            request=body.model_dump(mode="json"), status=201, work=work, secret="key",
+        )  # fmt: skip
+
+
+@router.delete("/{key_id}", status_code=204)
+async def revoke_key(key_id: UUID, services: Services, caller: Admin) -> Response:
+    """The key opens nothing from the next call on."""
+    async with services.tenant(caller.tenant_id) as session:
+        await keys.revoke(session, caller.tenant_id, key_id, actor=caller.name)
+    return Response(status_code=204)

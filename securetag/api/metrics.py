@@ -1,0 +1,53 @@
+"""Prometheus metrics of one api process, in a registry of its own so that a process may hold two apps."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+#: Seconds; the keyed reads take single milliseconds, uploads seconds.
+_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """What the process counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "securetag_http_requests_total",
+            "Requests by method, route template and status.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "securetag_http_request_seconds",
+            "Wall time of requests, the body's streaming included.",
+            ["method", "route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        #: Tasks that lost their lease and were put back or given up by this process.
+        self.reaped = Counter(
+            "securetag_tasks_reaped_total", "Tasks whose lease ran out.", registry=self.registry
+        )
+        self.claims = Counter(
+            "securetag_tasks_claimed_total", "Tasks handed to workers.", registry=self.registry
+        )
+        self.uploads = Counter(
+            "securetag_upload_bytes_total", "Bytes of accepted uploads.", registry=self.registry
+        )
+        self.database_up = Gauge(
+            "securetag_database_up", "1 when the last query was answered.", registry=self.registry
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        # A client may invent methods; each would be a time series of its own.
+        known = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
+        self._requests.labels(known, route, str(status)).inc()
+        self._seconds.labels(known, route).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,42 @@
+"""`/projects`: list and make. An upload makes its project by itself."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Reader, Scanner
+from securetag.api.errors import RESPONSES
+from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.projects.schemas import ProjectAnswer, ProjectBody
+from securetag.api.services import Services
+from securetag.db.repositories import projects
+
+router = APIRouter(prefix="/projects", tags=["projects"], responses=RESPONSES)
+
+
+@router.get("", response_model=Page[ProjectAnswer])
+async def list_projects(
+    services: Services, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """The tenant's projects, oldest first."""
+    async with services.tenant(caller.tenant_id) as session:
+        rows = await projects.listed(session, after=cursor, limit=limit)
+    return answer(page([ProjectAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+
+
+@router.post("", response_model=ProjectAnswer, status_code=201)
+async def create_project(
+    body: ProjectBody, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """A new project. 409 where one of this name exists."""
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> ProjectAnswer:
+            return ProjectAnswer.model_validate(await projects.create(session, caller.tenant_id, body.name))
+
+        return await once(
+            session, caller.tenant_id, operation="POST /projects", key=key,
+            request=body.model_dump(mode="json"), status=201, work=work,
+        )  # fmt: skip

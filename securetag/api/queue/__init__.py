@@ -1,0 +1,1 @@
+"""The queue as workers see it."""

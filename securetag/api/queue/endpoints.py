@@ -1,0 +1,112 @@
+"""`/queue`: what workers call. Scope `worker`, and after the claim the lease token."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
+from starlette.responses import Response, StreamingResponse
+
+from securetag.api.auth import require
+from securetag.api.errors import RESPONSES, invalid
+from securetag.api.lease import verify
+from securetag.api.paging import answer
+from securetag.api.queue import service
+from securetag.api.queue.schemas import ArtifactAnswer, ArtifactName, ContentSha256, LeaseToken
+from securetag.api.receive import incoming, receive_raw
+from securetag.api.services import Services
+from securetag.db import queue
+from securetag.errors import InputError
+from securetag.wire import (
+    SHA256_HEADER,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    Lease,
+    NextRequest,
+    ResultAnswer,
+    ResultRequest,
+)
+
+router = APIRouter(
+    prefix="/queue", tags=["queue"], responses=RESPONSES, dependencies=[Depends(require("worker"))]
+)
+
+_BYTES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_RESULT = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": ResultRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/next", response_model=Lease, responses={204: {"description": "No work within `wait_s`."}})
+async def next_task(body: NextRequest, request: Request, services: Services) -> Response:
+    """Lease one task, waiting for it if wished."""
+    lease = await service.next_lease(services, body, request.is_disconnected)
+    return answer(lease) if lease is not None else Response(status_code=204)
+
+
+@router.post("/heartbeat", response_model=HeartbeatAnswer)
+async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
+    """Extend the lease, say what is being done, hear whether the task was cancelled."""
+    lease = verify(token, body.task_id, services.pepper)
+    async with services.tenant(lease.tenant_id) as session:
+        beat = await queue.heartbeat(
+            session, lease, stage=body.stage.replace("\x00", ""), process_group=body.process_group,
+            lease_s=services.settings.api.lease_s,
+        )  # fmt: skip
+    return answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
+
+
+@router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
+async def result(request: Request, services: Services, token: LeaseToken = None) -> Response:
+    """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice."""
+    # Read by hand: results are large, and nobody without a key should have one parsed.
+    try:
+        body = ResultRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = invalid(error.errors(include_input=False, include_url=False))[0]
+        raise InputError(
+            f"{first['where']}: {first['what']}", hint="Are worker and api of the same version?"
+        ) from error
+    lease = verify(token, body.task_id, services.pepper)
+    async with services.tenant(lease.tenant_id) as session:
+        return answer(await queue.record_result(session, lease, body))
+
+
+@router.get("/tasks/{task_id}/upload", response_class=Response)
+async def get_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
+    """The archive, streamed."""
+    lease = verify(token, task_id, services.pepper)
+    key, sha256, size = await service.upload_key_of(services, lease)
+    return StreamingResponse(
+        services.storage.chunks(key),
+        media_type="application/zip",
+        headers={"Content-Length": str(size), SHA256_HEADER: sha256},
+    )
+
+
+@router.put("/tasks/{task_id}/artifacts/{name}", response_model=ArtifactAnswer, openapi_extra=_BYTES)
+async def put_artifact(
+    task_id: UUID,
+    name: ArtifactName,
+    request: Request,
+    services: Services,
+    sha256: ContentSha256,
+    token: LeaseToken = None,
+) -> Response:
+    """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
+    lease = verify(token, task_id, services.pepper)
+    known = await service.stored_already(services, lease, name, sha256)
+    if known is not None:
+        return answer(known)
+    with incoming(services.incoming_dir, services.settings.api.max_artifact) as body:
+        await receive_raw(request.stream(), body)
+        return answer(await service.keep_artifact(services, lease, name, sha256, body))

@@ -1,0 +1,118 @@
+"""Leases and bytes between workers and tenants.
+
+A worker's key says that it may work; the lease token says on what. The tenant of every row that is
+read or written here is the leased task's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from securetag.api.lease import sign
+from securetag.api.queue.schemas import ArtifactAnswer
+from securetag.api.receive import Incoming
+from securetag.api.services import ApiServices
+from securetag.db import queue
+from securetag.db.leases import Lease
+from securetag.db.repositories import artifacts
+from securetag.db.repositories.notifications import heard
+from securetag.errors import InputError, NotFoundError
+from securetag.wire import Lease as LeaseAnswer
+from securetag.wire import NextRequest, Upload
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks while a worker waits: retries come due without a notification.
+POLL_S = 1.0
+
+
+async def next_lease(
+    services: ApiServices, asked: NextRequest, gone: Callable[[], Awaitable[bool]]
+) -> LeaseAnswer | None:
+    """A claimed task within `asked.wait_s` seconds, else None. `gone` says that the worker hung up."""
+    deadline = time.monotonic() + asked.wait_s
+    while not await gone():
+        ring = services.bell.next_ring()
+        claim = await queue.claim(
+            services.engine, asked.worker_id, asked.kinds, lease_s=services.settings.api.lease_s
+        )
+        if claim is not None:
+            services.metrics.claims.inc()
+            return await _described(services, claim)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        await heard(ring, min(left, POLL_S))
+    return None
+
+
+async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
+    lease = claim.lease
+    async with services.tenant(lease.tenant_id) as session:
+        upload = await artifacts.upload_of(session, lease.task_id)
+    return LeaseAnswer.model_validate(
+        {
+            "task_id": lease.task_id,
+            "kind": claim.kind,
+            "attempt": claim.attempt,
+            "max_attempts": claim.max_attempts,
+            "fence": lease.fence,
+            "lease_token": sign(lease, services.pepper),
+            "lease_s": services.settings.api.lease_s,
+            "time_limit_s": claim.time_limit_s,
+            "params": claim.params,
+            "upload": Upload(sha256=upload.sha256, size=upload.size, filename=upload.filename)
+            if upload
+            else None,
+        }
+    )
+
+
+async def upload_key_of(services: ApiServices, lease: Lease) -> tuple[str, str, int]:
+    """(storage key, sha256, bytes) of the task's archive. Raises FencedError, NotFoundError."""
+    async with services.tenant(lease.tenant_id) as session:
+        await queue.hold(session, lease)
+        upload = await artifacts.upload_of(session, lease.task_id)
+    if upload is None:
+        raise NotFoundError("this task came without an archive")
+    return upload.storage_key, upload.sha256, upload.size
+
+
+async def stored_already(
+    services: ApiServices, lease: Lease, name: str, sha256: str
+) -> ArtifactAnswer | None:
+    """The artifact, where this lease has stored these bytes before. Raises FencedError."""
+    async with services.tenant(lease.tenant_id) as session:
+        await queue.hold(session, lease)
+        found = await artifacts.stored(session, lease.task_id, name)
+    key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
+    if found is None or (found.sha256, found.storage_key) != (sha256, key):
+        return None
+    return ArtifactAnswer.model_validate(found)
+
+
+async def keep_artifact(
+    services: ApiServices, lease: Lease, name: str, sha256: str, body: Incoming
+) -> ArtifactAnswer:
+    """Store the bytes in place of an earlier attempt's. Raises InputError, FencedError."""
+    if body.sha256 != sha256:
+        raise InputError(
+            "the bytes that arrived don't have the digest of the header", hint="Send the artifact again."
+        )
+    key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
+    async with services.tenant(lease.tenant_id) as session:
+        # The row lock keeps the reaper, and so a successor, away until the bytes are in place.
+        task = await queue.hold(session, lease)
+        before = await artifacts.stored(session, lease.task_id, name)
+        old_key = before.storage_key if before is not None else None
+        await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
+        await artifacts.replace(
+            session, lease.tenant_id, task_id=lease.task_id, name=name, attempt=task.attempt,
+            sha256=sha256, size=body.size, storage_key=key,
+        )  # fmt: skip
+    if old_key is not None and old_key != key:
+        await asyncio.to_thread(services.storage.delete, old_key)
+    return ArtifactAnswer(name=name, sha256=sha256, size=body.size)

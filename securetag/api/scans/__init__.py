@@ -1,0 +1,1 @@
+"""Scans: how a task stands and what it found."""

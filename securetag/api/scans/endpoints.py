@@ -1,0 +1,67 @@
+"""`/scans`: state, findings, cancelling."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Reader, Scanner
+from securetag.api.errors import RESPONSES
+from securetag.api.findings.schemas import FindingAnswer, RuleFilter, SeverityFilter, VerdictFilter, finding
+from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.scans.schemas import ScanAnswer, ScanDetail
+from securetag.api.scans.service import detail, summary
+from securetag.api.services import Services
+from securetag.db import queue
+from securetag.db.repositories import findings, scans
+
+router = APIRouter(prefix="/scans", tags=["scans"], responses=RESPONSES)
+
+
+@router.get("/{task_id}", response_model=ScanDetail)
+async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
+    """A scan: its state, what ran, what it found by severity and verdict."""
+    async with services.tenant(caller.tenant_id) as session:
+        return answer(await detail(session, task_id))
+
+
+@router.get("/{task_id}/findings", response_model=Page[FindingAnswer])
+async def get_scan_findings(
+    task_id: UUID,
+    services: Services,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    severity: SeverityFilter = None,
+    verdict: VerdictFilter = None,
+    rule_id: RuleFilter = None,
+) -> Response:
+    """What this scan found, each with the model's verdict in this scan and the newest feedback."""
+    async with services.tenant(caller.tenant_id) as session:
+        await scans.one(session, task_id)
+        rows = await findings.of_scan(
+            session, task_id, after=cursor, limit=limit, severity=severity, decision=verdict, rule_id=rule_id
+        )
+    return answer(page([finding(row) for row in rows], limit, [row[1].id for row in rows]))
+
+
+@router.post("/{task_id}/cancel", response_model=ScanAnswer)
+async def cancel_scan(
+    task_id: UUID, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """Stop a scan. The worker hears of it at its next heartbeat. 409 where it has already ended."""
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> ScanAnswer:
+            await scans.one(session, task_id)
+            await queue.cancel(session, task_id)
+            session.expire_all()
+            return summary(await scans.one(session, task_id))
+
+        return await once(
+            session, caller.tenant_id, operation=f"POST /scans/{task_id}/cancel", key=key, request=None,
+            status=200, work=work,
+        )  # fmt: skip

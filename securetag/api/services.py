@@ -1,0 +1,95 @@
+"""What a running api holds: settings, database, storage, metrics, the bell for new tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from securetag.api.metrics import Metrics
+from securetag.db.engine import tenant_transaction
+from securetag.db.repositories.notifications import Bell
+from securetag.db.upgrade import at_head
+from securetag.errors import DatabaseUnavailableError
+from securetag.scanning.unpack import Limits
+from securetag.settings import Settings
+from securetag.storage import Storage
+
+#: Seconds that a look at the schema's revision holds: a migration under way is noticed within them.
+REVISION_HOLDS_S = 5.0
+#: Seconds between two notes of a key's use: good enough to find keys that nobody uses.
+USE_NOTED_S = 300.0
+
+
+@dataclass
+class ApiServices:
+    """Made once a process, in the lifespan."""
+
+    settings: Settings
+    engine: AsyncEngine
+    storage: Storage
+    metrics: Metrics
+    bell: Bell = field(default_factory=Bell)
+    _revision_good_until: float = 0.0
+    _last_use: dict[UUID, float] = field(default_factory=dict)
+
+    @property
+    def pepper(self) -> str:
+        return self.settings.pepper.get_secret_value()
+
+    @property
+    def incoming_dir(self) -> Path:
+        """Where bodies lie while they arrive."""
+        return self.settings.run_dir / "incoming"
+
+    @property
+    def archive_limits(self) -> Limits:
+        """The worker's limits: what the api accepts, a worker unpacks."""
+        worker = self.settings.worker
+        return Limits(
+            max_files=worker.max_files, max_unpacked=worker.max_unpacked, max_ratio=worker.max_ratio
+        )
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        """One transaction as a tenant. Raises DatabaseUnavailableError."""
+        async with tenant_transaction(self.engine, tenant_id) as session:
+            yield session
+
+    def use_is_news(self, key_id: UUID) -> bool:
+        """True once every `USE_NOTED_S` for a key: then its use is to be written down."""
+        now = time.monotonic()
+        if now - self._last_use.get(key_id, -USE_NOTED_S) < USE_NOTED_S:
+            return False
+        self._last_use[key_id] = now
+        return True
+
+    def forget_revision(self) -> None:
+        """Ask the database at the next `check_revision`, whatever it said before."""
+        self._revision_good_until = 0.0
+
+    async def check_revision(self) -> None:
+        """Raises DatabaseUnavailableError where the schema isn't the one that this code was written for."""
+        if time.monotonic() < self._revision_good_until:
+            return
+        if not await at_head(self.engine):
+            raise DatabaseUnavailableError(
+                "the database's schema is at another revision than this api needs",
+                hint="Run `securetag db upgrade` with the api's own version.",
+            )
+        self._revision_good_until = time.monotonic() + REVISION_HOLDS_S
+
+
+def of_request(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
+    return services
+
+
+Services = Annotated[ApiServices, Depends(of_request)]

@@ -1,0 +1,50 @@
+"""`/tenants`: an operator makes them; everybody else sees the own one."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from securetag.api.auth import Admin, Operator
+from securetag.api.errors import RESPONSES
+from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.services import Services
+from securetag.api.tenants.schemas import TenantAnswer, TenantBody
+from securetag.db.repositories import tenants
+
+router = APIRouter(prefix="/tenants", tags=["tenants"], responses=RESPONSES)
+
+
+@router.get("", response_model=Page[TenantAnswer])
+async def list_tenants(
+    services: Services, caller: Admin, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """All tenants, oldest first, for an operator; for anybody else the own one."""
+    async with services.tenant(caller.tenant_id) as session:
+        if not caller.operator:
+            return answer(Page(items=[TenantAnswer.model_validate(await tenants.own(session))]))
+        rows = await tenants.everybody(session, after=cursor, limit=limit)
+    return answer(page([TenantAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+
+
+@router.post("", response_model=TenantAnswer, status_code=201)
+async def create_tenant(
+    body: TenantBody, services: Services, caller: Operator, key: IdempotencyKey = None
+) -> Response:
+    """A new tenant, without keys yet: POST /keys with its id makes the first. 409 where the name is taken."""
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> TenantAnswer:
+            tenant_id = uuid7()
+            await tenants.act_as(session, tenant_id)
+            await tenants.add(session, tenant_id, body.name, actor=caller.name)
+            made = TenantAnswer.model_validate(await tenants.own(session))
+            await tenants.act_as(session, caller.tenant_id)
+            return made
+
+        return await once(
+            session, caller.tenant_id, operation="POST /tenants", key=key,
+            request=body.model_dump(mode="json"), status=201, work=work,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""How the tools and the workers are doing."""

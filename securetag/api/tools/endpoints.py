@@ -1,0 +1,34 @@
+"""`/tools/status`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Reader
+from securetag.api.errors import RESPONSES
+from securetag.api.paging import answer
+from securetag.api.services import Services
+from securetag.api.tools.schemas import ToolAnswer, ToolsStatus
+from securetag.db.repositories import tools
+from securetag.wire import LEASE_S
+
+router = APIRouter(prefix="/tools", tags=["tools"], responses=RESPONSES)
+
+
+@router.get("/status", response_model=ToolsStatus)
+async def get_status(services: Services, caller: Reader) -> Response:
+    """How the tools have been doing, what waits, and whether a worker is alive."""
+    async with services.tenant(caller.tenant_id) as session:
+        runs = await tools.runs(session)
+        states = await tools.states(session)
+        # An idle worker is heard of when it asks for work; two leases cover its longest wait.
+        alive, seen_at = await tools.workers(session, 2 * LEASE_S)
+    return answer(
+        ToolsStatus(
+            tools=[ToolAnswer.model_validate(run) for run in runs],
+            tasks=states,
+            workers=alive,
+            worker_seen_at=seen_at,
+        )
+    )

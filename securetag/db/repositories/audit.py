@@ -1,0 +1,28 @@
+"""The log of who did what. Rows are added, never changed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from securetag.db.models import AuditLog
+
+
+async def record(
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    actor: str,
+    action: str,
+    subject: str = "",
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """One line, in the transaction of the deed."""
+    await session.execute(
+        insert(AuditLog).values(
+            tenant_id=tenant_id, actor=actor, action=action, subject=subject, detail=detail or {}
+        )
+    )

@@ -1,0 +1,158 @@
+"""Findings with their newest occurrence, the model's verdict on it and the newest feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from uuid_utils.compat import uuid7
+
+from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
+from securetag.db.repositories.audit import record
+from securetag.errors import NotFoundError
+
+#: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)
+FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
+
+
+def _joined(
+    occurrence: Any, severity: str | None = None, decision: str | None = None, rule_id: str | None = None
+) -> Select[Finding, FindingOccurrence, TriageVerdict, Feedback]:
+    """Finding × one occurrence × newest verdict on that occurrence × newest feedback on the finding."""
+    verdict = aliased(
+        TriageVerdict,
+        select(TriageVerdict)
+        .where(TriageVerdict.occurrence_id == occurrence.id)
+        .order_by(TriageVerdict.id.desc())
+        .limit(1)
+        .lateral("verdict"),
+    )
+    feedback = aliased(
+        Feedback,
+        select(Feedback)
+        .where(Feedback.finding_id == Finding.id)
+        .order_by(Feedback.id.desc())
+        .limit(1)
+        .lateral("latest_feedback"),
+    )
+    query = (
+        select(Finding, occurrence, verdict, feedback)
+        .select_from(Finding)
+        .join(occurrence, occurrence.finding_id == Finding.id)
+        .outerjoin(verdict, true())
+        .outerjoin(feedback, true())
+    )
+    if severity is not None:
+        query = query.where(Finding.severity == severity)
+    if rule_id is not None:
+        query = query.where(Finding.rule_id == rule_id)
+    if decision is not None:
+        query = query.where(verdict.decision == decision)
+    return query
+
+
+def _newest() -> Any:
+    """The newest occurrence of the outer query's finding."""
+    newest = (
+        select(FindingOccurrence)
+        .where(FindingOccurrence.finding_id == Finding.id)
+        .order_by(FindingOccurrence.id.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    return aliased(FindingOccurrence, newest)
+
+
+async def of_scan(
+    session: AsyncSession,
+    task_id: UUID,
+    *,
+    after: UUID | None,
+    limit: int,
+    severity: str | None = None,
+    decision: str | None = None,
+    rule_id: str | None = None,
+) -> Sequence[FindingRow]:
+    """Up to `limit + 1` findings of one scan, in order of the occurrence's id."""
+    query = _joined(FindingOccurrence, severity, decision, rule_id)
+    query = query.where(FindingOccurrence.task_id == task_id)
+    if after is not None:
+        query = query.where(FindingOccurrence.id > after)
+    return (await session.execute(query.order_by(FindingOccurrence.id).limit(limit + 1))).all()
+
+
+async def listed(
+    session: AsyncSession,
+    *,
+    after: UUID | None,
+    limit: int,
+    project_id: UUID | None = None,
+    severity: str | None = None,
+    decision: str | None = None,
+    rule_id: str | None = None,
+) -> Sequence[FindingRow]:
+    """Up to `limit + 1` findings of all scans, in order of the finding's id."""
+    query = _joined(_newest(), severity, decision, rule_id)
+    if project_id is not None:
+        query = query.where(Finding.project_id == project_id)
+    if after is not None:
+        query = query.where(Finding.id > after)
+    return (await session.execute(query.order_by(Finding.id).limit(limit + 1))).all()
+
+
+async def one(session: AsyncSession, finding_id: UUID) -> FindingRow:
+    """Raises NotFoundError."""
+    found = (await session.execute(_joined(_newest()).where(Finding.id == finding_id))).one_or_none()
+    if found is None:
+        raise NotFoundError("there is no such finding", hint="GET /findings lists yours.")
+    return found
+
+
+async def feedback_on(session: AsyncSession, finding_id: UUID, limit: int = 50) -> Sequence[Feedback]:
+    """The newest feedback first."""
+    query = select(Feedback).where(Feedback.finding_id == finding_id).order_by(Feedback.id.desc())
+    return (await session.scalars(query.limit(limit))).all()
+
+
+async def add_feedback(
+    session: AsyncSession,
+    tenant_id: UUID,
+    finding_id: UUID,
+    *,
+    verdict: str,
+    disposition: str | None,
+    comment: str,
+    saw_model: bool,
+    source: str,
+    reviewer: str,
+    api_key_id: UUID,
+) -> Feedback:
+    """A person's verdict on the newest occurrence. Raises NotFoundError."""
+    _, occurrence, model, _ = await one(session, finding_id)
+    row = Feedback(
+        id=uuid7(),
+        tenant_id=tenant_id,
+        finding_id=finding_id,
+        occurrence_id=occurrence.id,
+        verdict_id=model.id if model is not None else None,
+        verdict=verdict,
+        disposition=disposition,
+        comment=comment,
+        saw_model=saw_model,
+        source=source,
+        reviewer=reviewer,
+        api_key_id=api_key_id,
+    )
+    session.add(row)
+    await session.flush()
+    # The time is the database's; read it back.
+    await session.refresh(row)
+    await record(
+        session, tenant_id, actor=reviewer, action="feedback.add", subject=str(finding_id),
+        detail={"verdict": verdict, "source": source},
+    )  # fmt: skip
+    return row

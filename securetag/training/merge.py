@@ -1,0 +1,84 @@
+"""Adapter + base → one Hugging Face folder that llama.cpp's converter reads.
+
+A merged model is what we publish: adapters beside a quantised base crashed Ollama with flash attention.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from securetag.errors import TrainingError
+from securetag.training import base
+from securetag.training.recipe import Recipe
+
+#: Seconds; 135M takes 20, 8B some minutes.
+TIMEOUT_S = 1800.0
+
+
+def merge(run_dir: Path, out: Path) -> Path:
+    """Merge a finished run's adapter into its base, in a process of its own so that its memory goes with it.
+
+    Raises TrainingError when the run isn't done, or with the last lines of what failed.
+    """
+    command = [sys.executable, "-m", "securetag.training.merge", "--run", str(run_dir), "--out", str(out)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TrainingError(f"merging took longer than {TIMEOUT_S:g} s") from error
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise TrainingError(f"the adapter in {run_dir} can't be merged: {last}")
+    return out
+
+
+def adapter_digest(run_dir: Path) -> str:
+    """64 hex digits over the adapter's weights and configuration-independent of any path."""
+    with (run_dir / "adapter" / "adapter_model.safetensors").open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def recipe_of(run_dir: Path) -> Recipe:
+    """The recipe that a run was made by, overrides included. Raises TrainingError unless it is done."""
+    try:
+        state = json.loads((run_dir / "run.json").read_bytes())
+        if state["state"] != "done":
+            raise TrainingError(f"the run in {run_dir} is {state['state']}, not done")
+        return msgspec.convert(state["recipe"], Recipe)
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{run_dir} holds no training run") from error
+
+
+def _merge_here(run_dir: Path, out: Path) -> None:
+    from peft import PeftModel
+
+    recipe = msgspec.structs.replace(recipe_of(run_dir), base_bits=16, device="cpu")
+    model = PeftModel.from_pretrained(base.load_model(recipe), str(run_dir / "adapter"))
+    merged = model.merge_and_unload(safe_merge=True)
+    merged.save_pretrained(out)
+    base.load_tokenizer(recipe).save_pretrained(out)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m securetag.training.merge", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    try:
+        _merge_here(given.run, given.out)
+    except TrainingError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""One YAML = one training run. The 135M model on two cores and the 8B model on an H100 differ by YAML alone.
+
+Knows no release and no torch: it says what a run is, and refuses what can't be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from securetag.errors import SettingsError
+from securetag.records import Task, content_id
+from securetag.triage import Profile
+
+
+class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The adapter: low-rank updates of linear layers (https://arxiv.org/abs/2106.09685)."""
+
+    r: int = 16
+    """Rank of the update."""
+
+    alpha: int = 32
+    """Scale: the update is multiplied by alpha / r. An integer, since Ollama takes no other."""
+
+    dropout: float = 0.0
+    """Share of the update's inputs that are dropped in training."""
+
+    targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Layers that get an update, or all linear ones but the head."""
+
+    def __post_init__(self) -> None:
+        _require(self.r >= 1 and self.alpha >= 1, "lora.r and lora.alpha must be at least 1")
+        _require(0 <= self.dropout < 1, "lora.dropout must lie in [0, 1)")
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training run, but for its data."""
+
+    name: str
+    """What the run is called in reports."""
+
+    base: str
+    """`package:<package>/<file>.gguf` (found without import), a folder, or a Hugging Face id."""
+
+    base_name: str
+    """The base as its publisher calls it; its licence may demand that a published name shows it."""
+
+    licence: str
+    """SPDX expression of the base's weights, and so of what is trained from them."""
+
+    base_sha256: str | None = None
+    """Of the base's file, where it is one file; a run on other bytes is refused."""
+
+    base_revision: str | None = None
+    """Commit of a Hugging Face base; without it the newest is taken, and the run isn't repeatable."""
+
+    attribution: str = ""
+    """What a distributed model must show, for example "Built with Llama"."""
+
+    profile: Profile = "compact"
+    """Triage prompts of another profile are left out."""
+
+    tasks: dict[Task, float] = {}
+    """Share of the rows by task, summing to at most 1; empty: as the release has them."""
+
+    max_rows: int | None = None
+    """Most rows to train on; chosen by a hash of seed and pair, so that pairs stay together."""
+
+    max_tokens: int = 512
+    """Most tokens of prompt and completion; a longer row is left out, never cut."""
+
+    epochs: float = 1.0
+    """Passes over the rows."""
+
+    batch: int = 16
+    """Rows in one optimiser step of one device."""
+
+    micro_batch: int | None = None
+    """Rows in one forward pass, a divisor of `batch`; by default all of them."""
+
+    learning_rate: float = 1e-3
+    """Peak, reached after the warm-up."""
+
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    """How the learning rate falls after the peak."""
+
+    warmup: float = 0.03
+    """Share of the steps in which the learning rate rises."""
+
+    weight_decay: float = 0.0
+    """AdamW's."""
+
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+
+    optimiser: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit"] = "adamw_torch"
+    """`adamw_8bit` needs bitsandbytes and a GPU."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where it trains."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of weights and arithmetic; bfloat16 is slower than float32 on a CPU without AMX."""
+
+    base_bits: Literal[16, 4] = 16
+    """4: QLoRA, the frozen base in NF4 (https://arxiv.org/abs/2305.14314); needs a GPU."""
+
+    gradient_checkpointing: bool = False
+    """Trades a quarter of the speed for memory."""
+
+    packing: bool = False
+    """Fill each sequence with whole rows (best fit); pays on a GPU with flash attention only."""
+
+    group_by_length: bool = True
+    """Batches of rows of like length, so that little is padding."""
+
+    lora: Lora = Lora()
+    """The adapter."""
+
+    threads: int | None = None
+    """CPU threads; by default the cores that the process may use."""
+
+    seed: int = 0
+    """Of everything random."""
+
+    log_every: int = 1
+    """Steps between two lines of progress."""
+
+    save_every: int = 20
+    """Steps between two checkpoints."""
+
+    validation_rows: int = 64
+    """Most rows of the validation split that are scored at the end."""
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.name) and bool(self.base) and bool(self.base_name),
+            "name, base and base_name are needed",
+        )
+        _require(self.max_rows is None or self.max_rows >= 1, "max_rows must be at least 1")
+        _require(16 <= self.max_tokens <= 32_768, "max_tokens must lie in 16..32768")
+        _require(self.epochs > 0 and self.batch >= 1, "epochs and batch must be positive")
+        _require(self.batch % self.rows_at_once == 0, "micro_batch must divide batch")
+        _require(0 < self.learning_rate < 1, "learning_rate must lie in (0, 1)")
+        _require(0 <= self.warmup < 1, "warmup must lie in [0, 1)")
+        _require(self.log_every >= 1 and self.save_every >= 1, "log_every and save_every must be at least 1")
+        _require(all(share > 0 for share in self.tasks.values()), "shares of tasks must be positive")
+        _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
+        _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
+        _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
+        _require(not self.base.startswith("package:") or "/" in self.base, "base: package:<package>/<file>")
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows in one forward pass."""
+        return self.micro_batch or self.batch
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits over every field."""
+        return content_id(self)
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in a YAML file, with some of its top-level fields replaced. Raises SettingsError."""
+    try:
+        found = msgspec.yaml.decode(path.read_bytes())
+        if not isinstance(found, dict):
+            raise msgspec.ValidationError("a recipe is a mapping")
+        return msgspec.convert({**found, **(overrides or {})}, Recipe)
+    except FileNotFoundError as error:
+        raise SettingsError(f"there is no recipe {path}", hint="See the folder recipes/.") from error
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{path}: {error}", hint="Fields: securetag/training/recipe.py.") from error
+
+
+def _require(holds: bool, said: str) -> None:
+    if not holds:
+        raise ValueError(said)

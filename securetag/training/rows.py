@@ -1,0 +1,118 @@
+"""Release rows → token ids with labels on the completion alone. Pure but for the tokenizer.
+
+A row is never cut: one whose completion would be truncated trains on nothing, or on half an answer,
+so it is left out and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from securetag.errors import ReleaseError, TriageError
+from securetag.records import Example, Message, Task
+from securetag.training.recipe import Recipe
+from securetag.triage import MAX_COMPLETION_TOKENS, read_prompt
+
+#: Label of a token that carries no loss (torch's `ignore_index`).
+IGNORED = -100
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One sequence: token ids and, of the same length, labels (IGNORED over the prompt)."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def completion_tokens(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+
+def read(path: Path) -> list[Example]:
+    """The examples of one JSONL file. Raises ReleaseError."""
+    try:
+        with path.open("rb") as lines:
+            return [msgspec.json.decode(line, type=Example) for line in lines]
+    except (OSError, msgspec.DecodeError) as error:
+        raise ReleaseError(f"{path} can't be read as training rows: {error}") from error
+
+
+def select(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
+    """The rows that the recipe trains on: its tasks in its shares, at most `max_rows`.
+
+    The order is a hash of seed and pair (or id): the same rows for the same recipe, both members of a
+    contrastive pair next to each other, and a larger `max_rows` keeps what a smaller one chose.
+    """
+    ordered = sorted(
+        examples, key=lambda example: (_draw(recipe.seed, example.pair_id or example.id), example.id)
+    )
+    if not recipe.tasks:
+        return ordered[: recipe.max_rows]
+    total = recipe.max_rows or len(ordered)
+    quota = {task: round(total * share) for task, share in recipe.tasks.items()}
+    chosen: list[Example] = []
+    for example in ordered:
+        if quota.get(example.task, 0) > 0:
+            quota[example.task] -= 1
+            chosen.append(example)
+    return chosen
+
+
+def encode(examples: Iterable[Example], tokenizer: Any, recipe: Recipe) -> tuple[list[Row], Counter[str]]:
+    """Rows, and how many examples were left out by reason."""
+    rows: list[Row] = []
+    dropped: Counter[str] = Counter()
+    for example in examples:
+        found = _encode(example, tokenizer, recipe)
+        if isinstance(found, Row):
+            rows.append(found)
+        else:
+            dropped[found] += 1
+    return rows, dropped
+
+
+def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
+    """The row of one example, or the reason why it can't train."""
+    *prompt, last = example.messages
+    if last.role != "assistant" or not last.content:
+        return "no_completion"
+    most = recipe.max_tokens
+    if example.task is Task.TRIAGE:
+        try:
+            if read_prompt(prompt).profile != recipe.profile:
+                return "other_profile"
+        except TriageError:
+            return "other_prompt_version"
+        most = MAX_COMPLETION_TOKENS[recipe.profile]
+    asked = _tokens(tokenizer, prompt, add_generation_prompt=True)
+    whole = _tokens(tokenizer, example.messages, add_generation_prompt=False)
+    if whole[: len(asked)] != asked:
+        return "template_rewrites_prompt"
+    # What the template writes after the end-of-turn token is the next turn's business.
+    end = max((i for i, token in enumerate(whole) if token == tokenizer.eos_token_id), default=len(whole) - 1)
+    whole = whole[: end + 1]
+    if len(whole) > recipe.max_tokens:
+        return "too_long"
+    if len(whole) - len(asked) > most:
+        return "completion_too_long"
+    if len(whole) <= len(asked):
+        return "no_completion"
+    return Row(whole, [IGNORED] * len(asked) + whole[len(asked) :])
+
+
+def _tokens(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> list[int]:
+    text = tokenizer.apply_chat_template(
+        msgspec.to_builtins(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+    )
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _draw(seed: int, key: str) -> str:
+    return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()

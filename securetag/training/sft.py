@@ -1,0 +1,292 @@
+"""Supervised fine-tuning of a LoRA adapter, as a process: `python -m securetag.training.sft --help`.
+
+Started again with the same folder it continues from the last whole checkpoint. The folder holds:
+
+- `run.json`: state (running, done, failed), digests of recipe and release, versions, row counts
+- `progress.jsonl`: one line a logged step, appended as it happens
+- `checkpoints/`: what a killed run resumes from
+- `adapter/`, `metrics.json`, `log_history.json`: written at the end
+
+TRL and PEFT do the training; this module knows no GGUF, no server and no gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from securetag.errors import SecuretagError, TrainingError
+from securetag.settings import cores
+from securetag.training import base, rows
+from securetag.training.recipe import Recipe, load
+from securetag.training.rows import Row
+
+#: Written into a checkpoint after everything else: a kill -9 may leave any half of one.
+WHOLE = "whole"
+_PR_SET_PDEATHSIG = 1
+_VERSIONED = ("torch", "transformers", "trl", "peft")
+
+
+def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
+    """Train, write the run's folder, return the metrics.
+
+    Raises TrainingError (no usable row, a loss that isn't finite, a folder of another run) and
+    ReleaseError.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(recipe.threads or cores())
+    import torch
+
+    torch.set_num_threads(recipe.threads or cores())
+    began, spent = time.monotonic(), time.process_time()
+    state = _begin(recipe, release, run_dir)
+    tokenizer = base.load_tokenizer(recipe)
+    chosen = rows.select(rows.read(release / "train.jsonl"), recipe)
+    training, dropped = rows.encode(chosen, tokenizer, recipe)
+    held_out = rows.select(rows.read(release / "validation.jsonl"), recipe)[: recipe.validation_rows]
+    validation, _ = rows.encode(held_out, tokenizer, recipe)
+    if not training:
+        raise TrainingError(
+            f"none of {len(chosen)} rows can train: {dict(dropped)}",
+            hint="Build the release for this recipe's profile, or raise max_tokens.",
+        )
+    state |= {
+        "rows": len(training), "dropped": dict(dropped), "tokens": sum(len(r.input_ids) for r in training),
+        "completion_tokens": sum(r.completion_tokens for r in training),
+        "by_task": dict(Counter(example.task.value for example in chosen)),
+        "by_label": dict(Counter(example.label or "none" for example in chosen)),
+    }  # fmt: skip
+    _write(run_dir / "run.json", state)
+
+    trainer = _trainer(recipe, run_dir, tokenizer, training, validation)
+    checkpoint = last_checkpoint(run_dir)
+    state["resumed_from"] = checkpoint.name if checkpoint else None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    scores = trainer.evaluate() if validation else {}
+    trainer.model.save_pretrained(run_dir / "adapter")
+    metrics = _metrics(trainer, state, scores) | {
+        "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+    _write(run_dir / "log_history.json", trainer.state.log_history)
+    _write(run_dir / "metrics.json", metrics)
+    _write(run_dir / "run.json", state | {"state": "done"})
+    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+    return metrics
+
+
+def last_checkpoint(run_dir: Path) -> Path | None:
+    """The newest checkpoint that was written whole; broken ones are removed."""
+    found: dict[int, Path] = {}
+    for folder in (run_dir / "checkpoints").glob("checkpoint-*"):
+        if (folder / WHOLE).is_file():
+            found[int(folder.name.rsplit("-", 1)[1])] = folder
+        else:
+            shutil.rmtree(folder)
+    return found[max(found)] if found else None
+
+
+def _begin(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
+    """The run's state, new or as an earlier process left it. Raises TrainingError for another run's."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    state: dict[str, Any] = {
+        "schema": 1, "state": "running", "recipe": msgspec.to_builtins(recipe),
+        "recipe_digest": recipe.digest, "release": release.name, "release_digest": _digest(release),
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+    }  # fmt: skip
+    path = run_dir / "run.json"
+    if path.is_file():
+        before = json.loads(path.read_bytes())
+        if any(before.get(key) != state[key] for key in ("recipe_digest", "release_digest")):
+            raise TrainingError(
+                f"{run_dir} holds a run of another recipe or release", hint="Take a new folder."
+            )
+    _write(path, state)
+    return state
+
+
+def _digest(release: Path) -> str:
+    """The release's digest, as its manifest says; that of the rows where there is no manifest."""
+    try:
+        return str(json.loads((release / "manifest.json").read_bytes())["digest"])
+    except (OSError, ValueError, KeyError):
+        with (release / "train.jsonl").open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _trainer(
+    recipe: Recipe, run_dir: Path, tokenizer: Any, training: Sequence[Row], validation: Sequence[Row]
+) -> Any:
+    import trl
+    from datasets import Dataset
+    from peft import LoraConfig
+
+    lora = LoraConfig(
+        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
+        target_modules=recipe.lora.targets, task_type="CAUSAL_LM",
+    )  # fmt: skip
+    sft: Any = trl  # lazily exported, which mypy can't see
+    return sft.SFTTrainer(
+        model=base.load_model(recipe),
+        args=_arguments(recipe, run_dir, len(training)),
+        train_dataset=Dataset.from_list(msgspec.to_builtins(training)),
+        eval_dataset=Dataset.from_list(msgspec.to_builtins(validation)) if validation else None,
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[_reporter(run_dir, training)],
+    )
+
+
+def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
+    import trl
+
+    sft: Any = trl
+    on_cpu = recipe.device == "cpu"
+    steps = math.ceil(count / recipe.batch) * recipe.epochs
+    return sft.SFTConfig(
+        output_dir=str(run_dir / "checkpoints"),
+        per_device_train_batch_size=recipe.rows_at_once,
+        gradient_accumulation_steps=recipe.batch // recipe.rows_at_once,
+        per_device_eval_batch_size=recipe.rows_at_once,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=math.ceil(steps * recipe.warmup),
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim=recipe.optimiser,
+        max_length=recipe.max_tokens,
+        packing=recipe.packing,
+        train_sampling_strategy="group_by_length" if recipe.group_by_length else "random",
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        bf16=recipe.dtype == "bfloat16" and not on_cpu,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        logging_steps=recipe.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_steps=recipe.save_every,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+def _reporter(run_dir: Path, training: Sequence[Row]) -> Any:
+    """The callback that writes progress, marks whole checkpoints and stops a run that has diverged."""
+    from transformers import TrainerCallback
+
+    each = sum(len(row.input_ids) for row in training) / len(training)
+
+    class Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        began = 0.0
+        first = 0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+            self.began, self.first = time.monotonic(), state.global_step
+
+        def on_log(
+            self,
+            args: Any,
+            state: Any,
+            control: Any,  # noqa: ARG002
+            logs: Mapping[str, Any] | None = None,
+            **kwargs: Any,  # noqa: ARG002
+        ) -> None:
+            if not logs or "loss" not in logs:
+                return
+            loss = float(logs["loss"])
+            done = max(1, state.global_step - self.first)
+            a_step = (time.monotonic() - self.began) / done
+            batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
+            line = {
+                "step": state.global_step, "steps": state.max_steps, "loss": loss,
+                "learning_rate": logs.get("learning_rate"),
+                "tokens_s": round(each * batch / a_step, 1),
+                "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
+            }  # fmt: skip
+            with (run_dir / "progress.jsonl").open("a", encoding="utf-8") as out:
+                out.write(json.dumps(line) + "\n")
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss at step {state.global_step} is {loss}", hint="Lower the learning rate."
+                )
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+    return Reporter()
+
+
+def _metrics(trainer: Any, state: Mapping[str, Any], scores: Mapping[str, float]) -> dict[str, Any]:
+    history = trainer.state.log_history
+    losses = [row["loss"] for row in history if "loss" in row]
+    total: dict[str, Any] = next((row for row in reversed(history) if "train_runtime" in row), {})
+    seconds = float(total.get("train_runtime", 0.0))
+    fresh = seconds > 0 and not state["resumed_from"]  # else the seconds are of a part of the run
+    return {
+        "rows": state["rows"], "tokens": state["tokens"], "completion_tokens": state["completion_tokens"],
+        "dropped": state["dropped"], "steps": trainer.state.global_step, "epochs": trainer.state.epoch,
+        "train_loss": total.get("train_loss"), "last_loss": losses[-1] if losses else None,
+        "validation_loss": scores.get("eval_loss"),
+        "tokens_per_s": round(state["tokens"] / seconds, 1) if fresh else None,
+        "resumed_from": state["resumed_from"],
+    }  # fmt: skip
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill us when the launcher goes (Linux; elsewhere the launcher's `finally` must do).
+
+    It fires when the thread ends that started us, which is the one that waits for us.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("the launcher has gone")
+
+
+def _write(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; exits with 1 and the reason on stderr's last line."""
+    parser = argparse.ArgumentParser(prog="python -m securetag.training.sft", description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--release", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--overrides", default="{}", help="JSON object: fields of the recipe to replace")
+    parser.add_argument("--parent", type=int, help="end when this process does")
+    given = parser.parse_args(arguments)
+    if given.parent is not None:
+        _die_with(given.parent)
+    try:
+        train(load(given.recipe, json.loads(given.overrides)), given.release, given.run)
+    except SecuretagError as error:
+        path = given.run / "run.json"
+        if path.is_file():
+            _write(path, json.loads(path.read_bytes()) | {"state": "failed", "reason": str(error)})
+        sys.exit(f"{error} {error.hint}".strip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What may be learnt from: findings with people's verdicts, of tenants whose consent is in force.
+
+Runs as `securetag_harvest`, whose row-level policies hide every other tenant; nothing here repeats
+that condition, so nothing here can forget it. Text comes out as it was stored: the caller scrubs it
+before writing it anywhere.
+
+Synchronous, for the pipeline; the services don't import it.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Engine, Row, text
+
+from securetag.db.engine import HARVEST, create_sync_engine, translated
+from securetag.records import Decision, Finding, Label
+from securetag.settings import Settings
+
+
+class HarvestRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One person's last word on one finding."""
+
+    finding: Finding
+    label: Label
+    tenant_id: UUID
+    consent_id: UUID
+    project_id: UUID
+    finding_id: UUID
+    occurrence_id: UUID
+    feedback_id: UUID
+    #: Name of the API key.
+    reviewer: str
+    #: Did the person see the model's answer first?
+    saw_model: bool
+    #: True where a script gave the verdict from ground truth.
+    scripted: bool
+    disposition: str | None
+    comment: str
+    #: The model's verdict on the same code, the one that stood beside the feedback where that is known.
+    model_decision: Decision | None
+    model_id: str
+
+
+#: Each reviewer's newest feedback on a finding; of an abstention nothing is learnt. The code is that
+#: of the occurrence that the reviewer saw: the named one, else the newest before the feedback.
+_QUERY = text("""
+WITH word AS (
+    SELECT DISTINCT ON (finding_id, reviewer) *
+    FROM securetag.feedback
+    ORDER BY finding_id, reviewer, id DESC
+)
+SELECT
+    word.id AS feedback_id, word.verdict AS label, word.reviewer, word.saw_model,
+    word.source = 'script' AS scripted, word.disposition, word.comment, word.tenant_id,
+    consent.id AS consent_id, finding.id AS finding_id, finding.project_id, finding.tool,
+    finding.rule_id, finding.cwe, finding.owasp, finding.title, finding.message,
+    finding.recommendation, finding.severity, finding.confidence, finding.language,
+    finding.fingerprint, seen.id AS occurrence_id, seen.path, seen.start_line, seen.end_line,
+    seen.snippet, seen.snippet_line, seen.scope, model.decision AS model_decision,
+    coalesce(model.model_id, '') AS model_id
+FROM word
+JOIN securetag.finding ON finding.id = word.finding_id
+JOIN securetag.consent ON consent.tenant_id = word.tenant_id
+CROSS JOIN LATERAL (
+    SELECT * FROM securetag.finding_occurrence AS occurrence
+    WHERE occurrence.finding_id = word.finding_id
+        AND (occurrence.id = word.occurrence_id
+            OR word.occurrence_id IS NULL AND occurrence.created_at <= word.created_at)
+    ORDER BY occurrence.id DESC LIMIT 1
+) AS seen
+LEFT JOIN LATERAL (
+    SELECT decision, model_id FROM securetag.triage_verdict AS verdict
+    WHERE verdict.finding_id = word.finding_id
+        AND (verdict.id = word.verdict_id
+            OR word.verdict_id IS NULL AND verdict.occurrence_id = seen.id)
+    ORDER BY verdict.id DESC LIMIT 1
+) AS model ON true
+WHERE word.verdict IN ('true_positive', 'false_positive')
+ORDER BY word.id
+""")
+
+_FINDING_FIELDS = Finding.__struct_fields__
+
+
+def harvest(source: Settings | str) -> list[HarvestRow]:
+    """Every consented verdict, oldest feedback first. `source`: settings, or a DSN.
+
+    Raises DatabaseUnavailableError, SettingsError.
+    """
+    engine = create_sync_engine(source, HARVEST)
+    try:
+        with translated(), engine.connect() as connection:
+            return [_row(row) for row in connection.execute(_QUERY)]
+    finally:
+        engine.dispose()
+
+
+def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) -> tuple[int, UUID | None]:
+    """How many tool executions of consenting tenants came after `after_id`, and the last one's id.
+
+    For a sensor's cursor: ids are UUIDv7, so they rise with time. Rows that two services write in
+    the same millisecond may be counted late, with the next ones; none is lost to the harvest, which
+    has no cursor. Raises DatabaseUnavailableError, SettingsError.
+    """
+    if not isinstance(source, Engine):
+        engine = create_sync_engine(source, HARVEST)
+        try:
+            return new_tool_executions(engine, after_id)
+        finally:
+            engine.dispose()
+    query = text(
+        "SELECT count(*) AS number, (array_agg(id ORDER BY id DESC))[1] AS last"
+        " FROM securetag.tool_execution WHERE CAST(:after AS uuid) IS NULL OR id > :after"
+    )
+    with translated(), source.connect() as connection:
+        found = connection.execute(query, {"after": after_id}).one()
+    return found.number, found.last or after_id
+
+
+def _row(row: Row[tuple[object, ...]]) -> HarvestRow:
+    fields = dict(row._mapping)
+    finding = Finding(**{name: fields.pop(name) for name in _FINDING_FIELDS})
+    decision = fields.pop("model_decision")
+    return HarvestRow(finding=finding, model_decision=Decision(decision) if decision else None, **fields)

@@ -1,0 +1,159 @@
+"""What leaves the database for training, and what doesn't."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from postgres import Database
+from rows import Place, make_place, make_task, result, wire_finding
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from securetag import wire
+from securetag.db import queue
+from securetag.db.engine import tenant_transaction
+from securetag.db.harvest import harvest, new_tool_executions
+from securetag.db.models import Consent, Feedback, Finding, TriageVerdict
+from securetag.records import Decision
+
+pytestmark = pytest.mark.anyio
+
+
+async def scan(db: AsyncEngine, place: Place, *names: str, **changes: object) -> None:
+    task_id = await make_task(db, place)
+    claim = await queue.claim(db, "w", ["codeaudit"])
+    assert claim is not None
+    async with tenant_transaction(db, place.tenant_id) as session:
+        await queue.record_result(session, claim.lease, result(task_id, *names, **changes))
+
+
+async def judge(db: AsyncEngine, place: Place, verdict: str, reviewer: str = "ana", **fields: object) -> None:
+    """Feedback on every finding of the place."""
+    async with tenant_transaction(db, place.tenant_id) as session:
+        for finding_id in await session.scalars(select(Finding.id)):
+            session.add(
+                Feedback(
+                    tenant_id=place.tenant_id, finding_id=finding_id, verdict=verdict, reviewer=reviewer,
+                    **{"saw_model": True, "source": "person", **fields},
+                )
+            )  # fmt: skip
+
+
+async def consent(db: AsyncEngine, place: Place) -> Consent:
+    async with tenant_transaction(db, place.tenant_id) as session:
+        given = Consent(tenant_id=place.tenant_id, granted_by="ana")
+        session.add(given)
+    return given
+
+
+@pytest.fixture
+async def place(db: AsyncEngine) -> Place:
+    return await make_place(db)
+
+
+async def test_only_consenting_tenants_are_harvested(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    silent = await make_place(db)
+    for someone in (place, silent):
+        await scan(db, someone, "a")
+        await judge(db, someone, "false_positive", source="script", disposition="test_code", comment="a test")
+    given = await consent(db, place)
+    rows = [
+        row
+        for row in harvest(pg_database.dsn_harvest)
+        if row.tenant_id in {place.tenant_id, silent.tenant_id}
+    ]
+    assert [(row.tenant_id, row.consent_id) for row in rows] == [(place.tenant_id, given.id)]
+    row = rows[0]
+    assert (row.label, row.scripted, row.saw_model, row.reviewer) == ("false_positive", True, True, "ana")
+    assert (row.disposition, row.comment) == ("test_code", "a test")
+    assert row.model_decision is Decision.TRUE_POSITIVE
+    assert row.finding.fingerprint == wire_finding("a").fingerprint
+    assert row.finding.snippet == wire_finding("a").snippet
+
+
+async def test_a_withdrawn_consent_hides_everything_again(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    await scan(db, place, "a")
+    await judge(db, place, "true_positive")
+    given = await consent(db, place)
+    async with tenant_transaction(db, place.tenant_id) as session:
+        row = await session.get_one(Consent, given.id)
+        row.withdrawn_at, row.withdrawn_by = row.granted_at, "ana"
+    assert place.tenant_id not in {row.tenant_id for row in harvest(pg_database.dsn_harvest)}
+    with psycopg.connect(pg_database.dsn_harvest) as connection:
+        for table in (
+            "finding",
+            "finding_occurrence",
+            "feedback",
+            "triage_verdict",
+            "tool_execution",
+            "consent",
+        ):
+            query = f"SELECT count(*) FROM securetag.{table} WHERE tenant_id = %s".encode()
+            assert connection.execute(query, [place.tenant_id]).fetchone() == (0,), table
+
+
+async def test_each_reviewers_last_word_counts(db: AsyncEngine, place: Place, pg_database: Database) -> None:
+    await scan(db, place, "a")
+    await consent(db, place)
+    await judge(db, place, "true_positive", "ana")
+    await judge(db, place, "false_positive", "ana")
+    await judge(db, place, "true_positive", "ben")
+    await judge(db, place, "true_positive", "cleo")
+    await judge(db, place, "needs_review", "cleo")
+    rows = [row for row in harvest(pg_database.dsn_harvest) if row.tenant_id == place.tenant_id]
+    assert [(row.reviewer, row.label) for row in rows] == [
+        ("ana", "false_positive"),
+        ("ben", "true_positive"),
+    ]
+
+
+async def test_the_code_is_the_code_that_was_judged(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    def seen(snippet: str) -> list[wire.TriagedFinding]:
+        verdict = wire.WireVerdict(decision="needs_review", model_id=snippet)
+        return [wire.TriagedFinding(finding=wire_finding("a", snippet=snippet), verdict=verdict)]
+
+    await consent(db, place)
+    await scan(db, place, findings=seen("unguarded"))
+    async with tenant_transaction(db, place.tenant_id) as session:
+        old = (await session.scalars(select(TriageVerdict))).one()
+    await judge(db, place, "true_positive", "ana")
+    await scan(db, place, findings=seen("guarded"))
+    await judge(db, place, "false_positive", "ben")
+    await judge(db, place, "true_positive", "cleo", occurrence_id=old.occurrence_id, verdict_id=old.id)
+    rows = [row for row in harvest(pg_database.dsn_harvest) if row.tenant_id == place.tenant_id]
+    assert [(row.reviewer, row.finding.snippet, row.model_id) for row in rows] == [
+        ("ana", "unguarded", "unguarded"),
+        ("ben", "guarded", "guarded"),
+        ("cleo", "unguarded", "unguarded"),
+    ]
+
+
+async def test_the_harvest_role_only_reads(pg_database: Database) -> None:
+    with psycopg.connect(pg_database.dsn_harvest) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM securetag.finding")
+        connection.rollback()
+        for hidden in ("api_key", "task", "audit_log", "codeaudit_upload", "idempotency_key"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT * FROM securetag.{hidden}".encode())
+            connection.rollback()
+
+
+async def test_a_sensor_hears_of_new_executions_once(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    _, cursor = new_tool_executions(pg_database.dsn_harvest, None)
+    await consent(db, place)
+    await scan(db, place, "a")
+    silent = await make_place(db)
+    await scan(db, silent, "a")
+    number, later = new_tool_executions(pg_database.dsn_harvest, cursor)
+    assert number == 1
+    assert later is not None
+    assert new_tool_executions(pg_database.dsn_harvest, later) == (0, later)

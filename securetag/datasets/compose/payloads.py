@@ -1,0 +1,69 @@
+"""What an attacker sends: at least eight payloads a class, each with a reason to exist.
+
+Every class also gets each payload glued to honest text (before it, after it, on a line of its
+own), since that is what defeats `re.match`, `re.search`, `startswith` and `in`. Payloads stay under
+64 characters, the length that neutral guards cut at.
+"""
+
+from __future__ import annotations
+
+from securetag.datasets.compose.sinks import Sink
+
+_BASE: dict[str, tuple[str, ...]] = {
+    "CWE-89": (
+        "' OR '1'='1", "1 OR 1=1", "'; DROP TABLE users--", "x' UNION SELECT 1--", "name DESC, 1",
+        "(SELECT 1)", "1--", "id", "1;DELETE FROM users", "''' OR 1=1--", "\\' OR 1=1--", "'OR''='",
+        "1/**/OR/**/1", "'/**/OR/**/1=1--", "CASE WHEN 1 THEN 1 END",
+    ),
+    "CWE-78": (
+        "x; id", "x && id", "x | id", "$(id)", "`id`", "x\nid", "';id;'", '";id;"', "x&id", "x > /tmp/o",
+        "'\nid\n'", "$IFS", "a b", "x;id", "'$(id)'", "||id",
+    ),
+    "CWE-22": (
+        "../../etc/passwd", "/etc/passwd", "....//....//etc/passwd", "..", "../files-old/a.txt",
+        "a/../../../etc/passwd", "..\n/../etc/passwd", "../", "./../../x", "..%2f..%2fetc/passwd",
+        "/srv/files/../../etc/passwd", "..././..././etc/passwd", "../report.txt", "../../report.txt",
+    ),
+    "CWE-918": (
+        "http://169.254.169.254/", "http://evil.net/", "https://cdn.example.com.evil.net/",
+        "https://cdn.example.com@evil.net/", "http://127.0.0.1:8080/", "https://evil.net/cdn.example.com",
+        "https://evil.net/?cdn.example.com", "https://evilexample.com/", "evil.net", "evil.net/",
+        "evil.net#cdn.example.com", "x@evil.net/", "@evil.net", ".evil.net", "evil.net:80/cdn.example.com",
+        "https://evil.net/#https://cdn.example.com/", "evilexample.com", "http://[::1]/", "evil.net?example.com",
+        "https://evil.net/.png", "https://api.example.com.evil.net/v1", "https://evil.net/v1", "evil.net/v1",
+    ),
+    "CWE-79": (
+        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", '"><svg onload=alert(1)>',
+        '" onfocus=alert(1) x="', "x onerror=alert(1)", "</script><script>alert(1)</script>",
+        '";alert(1);//', "<SCRIPT>alert(1)</SCRIPT>", "<scr<script>ipt>alert(1)</script>", "' onerror='alert(1)",
+        '"-alert(1)-"', "<svg/onload=alert(1)>", "<b>x</b>", "x\tonerror=alert(1)", '\\";alert(1)//',
+        "&lt;script&gt;", "x/onerror=alert(1)", "x\nonerror=alert(1)",
+    ),
+    "CWE-601": (
+        "https://evil.net/", "//evil.net/", "/\\evil.net", "\\\\evil.net", "/evil.net", "https:evil.net",
+        "///evil.net", "javascript:alert(1)", "https://shop.example.com.evil.net/", " //evil.net",
+        "https://shop.example.com@evil.net/", "@evil.net", ".evil.net", "evil.net", "/\t/evil.net",
+        "https://evil.net/shop.example.com", "\\evil.net", "https://evilexample.com/", "evil.net/home",
+        "evil.net#shop.example.com", "evilexample.com", "https://evil.net/home", "https://evil.net/?/cart",
+        "//evil.net/home", "HTTPS://EVIL.NET/",
+    ),
+    "CWE-94": (
+        "__import__('os').system('id')", "open('/etc/passwd').read()", "exit()", "(lambda: 1)()",
+        "1 + len(secrets)", "[].__class__", "secrets", "7 if exit() else 1", "1 or exit()", "print(7)",
+        "1); exit(", "7\nexit()", "exit() or 7", "1 # x\nexit()", "7 and exit()",
+    ),
+}  # fmt: skip
+
+#: What other parameters of the request hold when an attacker leaves them honest.
+MAX_LENGTH = 64
+
+
+def payloads(sink: Sink) -> list[str]:
+    """The class's payloads, then each joined to the sink's first honest value."""
+    honest = sink.benign[0]
+    found = list(_BASE[sink.cwe])
+    found += [f"{honest}{text}" for text in _BASE[sink.cwe]]
+    found += [f"{text}{honest}" for text in _BASE[sink.cwe]]
+    found += [f"{honest}\n{text}" for text in _BASE[sink.cwe][:4]]
+    found += [f"{text}\n{honest}" for text in _BASE[sink.cwe][:4]]
+    return [text for text in dict.fromkeys(found) if len(text) < MAX_LENGTH]

@@ -1,0 +1,212 @@
+"""Chooses which functions to write: deterministic, seeded, balanced by construction.
+
+Rows come in contrastive pairs: one plan, two modes, one true and one false positive. So whatever
+two functions of a pair share (guard, sink, framework, source, shape, names) says nothing about the
+label, and a lookup by any of it stays at one half.
+
+Held out for the test split, whole: the sinks, guards and guard family marked `unseen`, and one
+framework. A plan holds at most one held-out part, which is its axis; plans without one are divided
+between train, validation and test by the hash of their group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+
+import msgspec
+
+from securetag.datasets.compose import oracle
+from securetag.datasets.compose.child import Trial
+from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
+from securetag.datasets.compose.guards import Guard, guards_of
+from securetag.datasets.compose.payloads import payloads
+from securetag.datasets.compose.shapes import SHAPES, Function, Plan, modes, write
+from securetag.datasets.compose.sinks import CLASSES, SINKS, Sink, literal, spelling
+from securetag.datasets.split import Side, side
+from securetag.records import Label, content_id
+
+#: Where a row may stand: `train`, `validation`, or an axis of the test split.
+BUCKETS = ("train", "validation", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard")
+#: Part of all rows in validation, and in each of the four test axes.
+VALIDATION_PART, AXIS_PART = 0.05, 0.05
+#: A prompt longer than this costs too much of a compact model's 512 tokens.
+MAX_CHARS = 420
+
+_VARIABLES = ("name", "value", "item", "term", "entry", "target", "field", "choice")
+_RESULTS = ("clean", "safe", "checked", "final", "text", "used")
+_OTHERS = ("page", "mode", "tab", "size")
+_FUNCTIONS = ("show", "load", "view", "lookup", "handle", "fetch", "render_item", "detail")
+#: Attempts for each pair that is wanted, after which a bucket stays short (and the caller counts it).
+_PATIENCE = 40
+#: Few of the guards for words let an address through, so these classes need more attempts.
+_TURNS = (*CLASSES, "CWE-918", "CWE-601")
+#: Mistakes written and run for each plan; more cost CPU, fewer leave plans without a true positive.
+_MISTAKES = 3
+#: Plans drawn for each pair that is missing: about a quarter show only one label.
+_SPARE = 1.3
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two functions of one plan whose labels differ, as executed."""
+
+    plan: Plan
+    bucket: str
+    true: Function
+    false: Function
+
+    @property
+    def group(self) -> str:
+        return group(self.plan)
+
+    @property
+    def pair_id(self) -> str:
+        return content_id([self.true.code, self.false.code])[:16]
+
+
+def group(plan: Plan) -> str:
+    """The cluster of sibling functions: they never stand on two sides of a split."""
+    return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}"
+
+
+def quotas(rows: int) -> dict[str, int]:
+    """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`."""
+    pairs = rows // 2
+    small = {bucket: round(pairs * AXIS_PART) for bucket in BUCKETS[2:]}
+    small["validation"] = round(pairs * VALIDATION_PART)
+    return {"train": pairs - sum(small.values()), **small}
+
+
+def bucket_of(plan: Plan) -> str | None:
+    """Where a plan stands; None when two of its parts are held out."""
+    held = [
+        axis
+        for axis, unseen in (
+            ("unseen_sink", plan.sink.unseen),
+            ("unseen_framework", plan.framework.name == UNSEEN_FRAMEWORK),
+            ("unseen_guard", plan.guard.unseen),
+        )
+        if unseen
+    ]
+    if len(held) > 1:
+        return None
+    if held:
+        return held[0]
+    where: Side = side(group(plan))
+    return "in_distribution" if where == "test" else where
+
+
+def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
+    """Pairs for about `rows` rows and a reserve for those that a scanner won't flag.
+
+    The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle fails.
+    """
+    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
+    found: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
+    seen: set[str] = set()
+    choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
+    streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
+    for _ in range(6):
+        drafts: list[tuple[str, Plan, list[Function]]] = []
+        for bucket in BUCKETS:
+            missing = wanted[bucket] - len(found[bucket])
+            plans = islice(streams[bucket], round(missing * _SPARE))
+            drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
+        if not drafts:
+            break
+        for pair in _paired(drafts, seed):
+            room = len(found[pair.bucket]) < wanted[pair.bucket]
+            # A function text stands once: two plans may write the same one.
+            if room and not {pair.true.code, pair.false.code} & seen:
+                seen |= {pair.true.code, pair.false.code}
+                found[pair.bucket].append(pair)
+    return [pair for bucket in BUCKETS for pair in found[bucket]]
+
+
+def _plans(bucket: str, seed: int) -> Iterator[Plan]:
+    """An endless seeded stream of plans of one bucket, going round the classes and their guards."""
+    rng = Random(f"{seed}/{bucket}")
+    unseen_guard, unseen_sink = bucket == "unseen_guard", bucket == "unseen_sink"
+    sinks = {cwe: [s for s in SINKS if s.cwe == cwe and s.unseen == unseen_sink] for cwe in CLASSES}
+    guards = {cwe: [g for g in guards_of(cwe) if g.unseen == unseen_guard] for cwe in CLASSES}
+    turn = 0
+    while True:
+        cwe = _TURNS[turn % len(_TURNS)]
+        lap = turn // len(_TURNS)
+        if lap % len(guards[cwe]) == 0:
+            rng.shuffle(guards[cwe])
+        turn += 1
+        for _ in range(_PATIENCE):
+            plan = _plan(rng, rng.choice(sinks[cwe]), guards[cwe][lap % len(guards[cwe])], bucket)
+            if bucket_of(plan) == bucket:
+                yield plan
+                break
+
+
+def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
+    unseen_framework = bucket == "unseen_framework"
+    framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
+    # A second guard is one that training knows too, or it would carry a held-out part into train.
+    second = rng.choice(
+        [g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}]
+    )
+    return Plan(
+        framework=framework, source=rng.choice(sorted(framework.sources)), sink=sink, guard=guard,
+        shape=rng.choice(SHAPES), function=rng.choice(_FUNCTIONS), variable=rng.choice(_VARIABLES),
+        result=rng.choice(_RESULTS), other=rng.choice(_OTHERS), has_other=rng.random() < 0.4,
+        refusal=rng.choice(framework.refusals), spelling=spelling(rng), weak=rng.randrange(4), second=second,
+    )  # fmt: skip
+
+
+def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
+    """The plan as meant, combined, and with three of its mistakes, as far as they stay short."""
+    mistakes = modes(plan)
+    chosen = rng.sample(mistakes, min(_MISTAKES, len(mistakes)))
+    written = [write(plan, mode) for mode in ("sound", "combined", *chosen)]
+    return bucket, plan, [function for function in written if len(function.code) <= MAX_CHARS]
+
+
+def _trial(plan: Plan, function: Function) -> Trial:
+    answers = {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}
+    carrier = plan.sink.carrier or answers[plan.sink.cwe]
+    plain = (
+        f'def plain():\n    v = request.args.get("{plan.variable}")\n'
+        f"    return {carrier.format(v=literal(plan.sink.text, 'v', 'concat'))}\n"
+    )
+    return Trial(
+        code=function.code, variable=plan.variable, plain=plain, payloads=payloads(plan.sink),
+        benign=list(plan.sink.benign), has_other=plan.has_other,
+    )  # fmt: skip
+
+
+def _paired(drafts: list[tuple[str, Plan, list[Function]]], seed: int) -> Iterator[Pair]:
+    """Run all functions of all drafts at once; yield a pair for each plan that has both labels."""
+    trials = [_trial(plan, function) for _, plan, functions in drafts for function in functions]
+    outcomes = iter(oracle.run(trials))
+    for bucket, plan, functions in drafts:
+        labels = {function.mode: oracle.label(next(outcomes)) for function in functions}
+        rng = Random(f"{seed}/{plan.function}/{group(plan)}/{plan.variable}/{plan.source}")
+        true = _choose(rng, functions, labels, "true_positive")
+        false = _choose(rng, functions, labels, "false_positive")
+        if true is not None and false is not None:
+            yield Pair(plan=plan, bucket=bucket, true=true, false=false)
+
+
+def _choose(
+    rng: Random, functions: list[Function], labels: dict[str, Label | None], wanted: Label
+) -> Function | None:
+    """One function of the wanted label, look-alikes before plain mistakes."""
+    fit = [function for function in functions if labels[function.mode] == wanted]
+    if not fit:
+        return None
+    weights = [_WEIGHTS[wanted].get(function.mode, 1.0) for function in fit]
+    return rng.choices(fit, weights=weights)[0]
+
+
+#: How often a mode is taken where there is a choice. `combined` adds a line, so it is the false
+#: positive only where the guard alone isn't enough; else length would give the label away.
+_WEIGHTS: dict[Label, dict[str, float]] = {
+    "true_positive": {"weak": 2.0, "sound": 3.0, "wrong-variable": 4.0, "after": 0.5, "partial": 0.6},
+    "false_positive": {"sound": 4.0, "combined": 0.2, "after": 2.0, "extended": 0.6},
+}

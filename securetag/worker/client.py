@@ -119,9 +119,8 @@ class QueueClient:
         body = _beginning(path, limit)
         digest = hashlib.sha256(body).hexdigest()
         headers = {**_lease_header(lease), SHA256_HEADER: digest, "Content-Type": "application/octet-stream"}
-        headers["Content-Length"] = str(sum(map(len, body)))
         self._call(
-            "PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=iter(body)
+            "PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body
         )
 
     def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:

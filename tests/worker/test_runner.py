@@ -1,0 +1,231 @@
+"""The loop over the queue, with the real Semgrep and our rules, against a queue that holds to the wire."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from securetag.errors import AuthenticationError, SettingsError
+from securetag.settings import Settings, WorkerSettings
+from securetag.wire import ResultRequest
+from securetag.worker import runner as runner_module
+from securetag.worker.attempt import Attempt
+from securetag.worker.client import QueueClient
+from securetag.worker.runner import Runner
+from securetag.worker.sandbox import Workspace
+
+pytestmark = pytest.mark.usefixtures("threads_end")
+
+
+@pytest.fixture
+def work(client: QueueClient, settings: Settings) -> Callable[..., bool]:
+    """Run one task; `task` stands in for the code audit."""
+
+    def once(task: Callable[[Attempt], ResultRequest] | None = None, **changes: Any) -> bool:
+        changed = settings.model_copy(update=changes)
+        with Workspace(settings.run_dir) as workspace:
+            tasks: dict[Any, Any] = {"codeaudit": task} if task else dict(runner_module.TASKS)
+            found = Runner(client, changed, workspace, stop=threading.Event(), tasks=tasks).run(once=True)
+            assert list(workspace.folder.iterdir()) == [workspace.folder / "lock"]
+        return found
+
+    return once
+
+
+def only(api: Any) -> ResultRequest:
+    assert len(api.results) == 1
+    found: ResultRequest = api.results[0]
+    return found
+
+
+def test_a_project_is_scanned_and_reported(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue(params={"lang": "es"})
+    assert work()
+    result = only(api)
+    assert result.outcome == "completed"
+    (triaged,) = result.findings
+    assert (triaged.finding.path, triaged.finding.cwe, triaged.finding.scope) == ("app.py", "CWE-78", "run")
+    assert triaged.finding.start_line == 5
+    assert triaged.verdict is not None
+    assert triaged.verdict.decision == "needs_review"
+    assert "no model runtime is running" in triaged.verdict.reason
+    assert triaged.verdict.lang == "es"
+    unpacked, semgrep, triage = result.tool_executions
+    assert (unpacked.tool, unpacked.exit_code, unpacked.metrics.tool) == ("unpack", 0, "unpack")
+    assert (semgrep.tool, semgrep.exit_code, semgrep.timed_out) == ("semgrep", 0, False)
+    assert semgrep.version.startswith("1.")
+    assert "--disable-nosem" in semgrep.arguments
+    assert json.loads(api.artifacts[semgrep.stdout])["results"]
+    assert semgrep.stderr in api.artifacts
+    assert (triage.tool, triage.metrics.needs_review) == ("triage", 1)  # type: ignore[union-attr]
+    assert {"downloading", "unpacking", "semgrep"} & {stage.split(" ")[0] for stage in api.stages}
+
+
+def test_nothing_to_do(work: Callable[..., bool]) -> None:
+    assert not work()
+
+
+def test_a_bad_archive_is_the_users_to_correct(api: Any, work: Callable[..., bool]) -> None:
+    api.archive = b"no zip at all"
+    api.enqueue()
+    work()
+    result = only(api)
+    assert (result.outcome, result.findings) == ("failed", [])
+    assert "not a zip archive" in result.error
+    assert [(run.tool, run.exit_code) for run in result.tool_executions] == [("unpack", 1)]
+
+
+def test_semgreps_time_limit(api: Any, work: Callable[..., bool], settings: Settings) -> None:
+    api.enqueue()
+    work(semgrep=settings.semgrep.model_copy(update={"timeout_s": 0.01}))
+    result = only(api)
+    assert result.outcome == "timeout"
+    assert [run.timed_out for run in result.tool_executions] == [False, True]
+    assert result.tool_executions[1].stderr in api.artifacts
+
+
+def test_the_tasks_time_limit(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue(time_limit_s=0)
+    work()
+    assert only(api).outcome == "timeout"
+    assert "0 s" in only(api).error
+
+
+def test_a_scanner_that_fails_is_tried_again(api: Any, work: Callable[..., bool], settings: Settings) -> None:
+    api.enqueue()
+    work(semgrep=settings.semgrep.model_copy(update={"memory_mb": 200}))
+    result = only(api)
+    assert result.outcome == "retry"
+    assert "exit code" in result.error
+    assert [run.tool for run in result.tool_executions] == ["unpack", "semgrep"]
+
+
+def test_other_bytes_than_promised(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue()
+    api.archive += b"x"
+    work()
+    assert (only(api).outcome, only(api).error) == ("retry", "the upload arrived damaged")
+
+
+@pytest.mark.parametrize("how", ["cancel_at", "fence_at"])
+def test_a_lost_or_cancelled_task_sends_nothing_more(api: Any, work: Callable[..., bool], how: str) -> None:
+    setattr(api, how, "semgrep")
+    api.enqueue()
+
+    def waits(attempt: Attempt) -> ResultRequest:
+        attempt.stage("semgrep")
+        assert attempt.stop.wait(10)
+        attempt.check()
+        raise AssertionError("check() must raise")
+
+    began = time.monotonic()
+    assert work(waits)
+    assert time.monotonic() - began < 5
+    assert api.results == []
+    assert api.artifacts == {}
+
+
+def test_heartbeats_go_on_beside_the_work(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue(lease_s=1)
+
+    def slow(attempt: Attempt) -> ResultRequest:
+        attempt.stage("semgrep")
+        attempt.tool_started(4711)
+        time.sleep(1.6)
+        return ResultRequest(task_id=attempt.lease.task_id, outcome="completed")
+
+    work(slow)
+    assert api.groups.count(4711) >= 3
+    assert only(api).outcome == "completed"
+
+
+def test_an_unforeseen_error_gives_the_task_back(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue()
+
+    def broken(attempt: Attempt) -> ResultRequest:
+        (attempt.folder / "left").write_text("x")
+        raise OSError(28, "No space left on device")
+
+    work(broken)
+    assert only(api).outcome == "retry"
+    assert "No space left" in only(api).error
+
+
+def test_a_told_stop_gives_the_task_back(api: Any, client: QueueClient, settings: Settings) -> None:
+    api.enqueue()
+    started = threading.Event()
+
+    def waits(attempt: Attempt) -> ResultRequest:
+        started.set()
+        attempt.stop.wait(10)
+        attempt.check()
+        raise AssertionError("check() must raise")
+
+    stop = threading.Event()
+    with Workspace(settings.run_dir) as workspace:
+        runner = Runner(client, settings, workspace, stop=stop, tasks={"codeaudit": waits})
+        thread = threading.Thread(target=runner.run)
+        thread.start()
+        assert started.wait(5)
+        stop.set()
+        runner.release()
+        thread.join(5)
+        assert not thread.is_alive()
+    assert only(api).outcome == "retry"
+
+
+def test_the_api_is_away_for_a_while(
+    api: Any, client: QueueClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "BACKOFF_S", (0.01, 0.05))
+    answers = iter([(503, b"{}"), (502, b"<html>"), (200, b"not json")])
+    api.broken = lambda path: next(answers, None)
+    api.enqueue()
+    done: list[ResultRequest] = []
+
+    def counts(attempt: Attempt) -> ResultRequest:
+        api.broken = lambda path: (503, b"{}") if path == "/queue/result" and len(api.calls) % 3 else None
+        done.append(ResultRequest(task_id=attempt.lease.task_id, outcome="completed"))
+        return done[0]
+
+    with Workspace(settings.run_dir) as workspace:
+        runner = Runner(client, settings, workspace, stop=threading.Event(), tasks={"codeaudit": counts})
+        assert runner.run(once=True)
+    assert api.results == done
+
+
+def test_a_result_that_is_refused_ends_the_task_with_the_reason(api: Any, work: Callable[..., bool]) -> None:
+    api.enqueue()
+    refusals = iter([(413, json.dumps({"detail": "more than 10 bytes"}).encode())])
+    api.broken = lambda path: next(refusals, None) if path == "/queue/result" else None
+    work(lambda attempt: ResultRequest(task_id=attempt.lease.task_id, outcome="completed"))
+    assert (only(api).outcome, only(api).error) == ("failed", "the result was refused: more than 10 bytes")
+
+
+def test_a_refused_key_ends_the_worker(api: Any, settings: Settings) -> None:
+    wrong = WorkerSettings(api_url="http://queue", api_key=SecretStr("stk_other"), poll_s=0)
+    client = QueueClient(wrong, "w", transport=httpx.WSGITransport(app=api))
+    with Workspace(settings.run_dir) as workspace, pytest.raises(AuthenticationError):
+        Runner(client, settings, workspace, stop=threading.Event()).run()
+    client.close()
+    with pytest.raises(SettingsError):
+        QueueClient(WorkerSettings(), "w")
+
+
+def test_a_large_output_is_cut_and_says_so(api: Any, client: QueueClient, tmp_path: Path) -> None:
+    lease = api.enqueue()
+    path = tmp_path / "out"
+    path.write_bytes(b"x" * 10_000)
+    client.put_artifact(lease, "a.txt", path, limit=1_000)
+    assert len(api.artifacts["a.txt"]) == 1_000
+    assert api.artifacts["a.txt"].endswith(b"cut: the whole output had 10,000 bytes\n")
+    client.put_artifact(lease, "b.txt", path, limit=10_000)
+    assert api.artifacts["b.txt"] == path.read_bytes()

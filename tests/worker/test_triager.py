@@ -1,0 +1,199 @@
+"""Whatever the model does, every severe finding has a verdict, in bounded time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.errors import ModelUnavailableError
+from securetag.records import Decision, Finding, Message, Severity
+from securetag.serving.client import ModelInfo
+from securetag.settings import TriageSettings
+from securetag.triage import MAX_COMPLETION_TOKENS, Completion
+from securetag.wire import WireVerdict
+from securetag.worker.triager import BREAKER, Triager
+
+
+class Scripted:
+    """A model client that does what it is told, and takes the time that it is told on its own clock."""
+
+    def __init__(
+        self, answer: Callable[[], str] | str = '{"evidence":[1],"verdict":"true_positive"}'
+    ) -> None:
+        self.answer = answer
+        self.now = 0.0
+        self.takes = 0.0
+        self.asked: list[dict[str, Any]] = []
+        self.resolve_error: Exception | None = None
+
+    def resolve(self) -> ModelInfo:
+        if self.resolve_error:
+            raise self.resolve_error
+        return ModelInfo("securetag-v1", "m" * 64)
+
+    def chat(
+        self, messages: Sequence[Message], *, schema: dict[str, Any] | None, max_tokens: int,
+        timeout_s: float, temperature: float = 0.0, seed: int = 0,
+    ) -> Completion:  # fmt: skip
+        self.asked.append({"schema": schema, "max_tokens": max_tokens, "timeout_s": timeout_s})
+        if self.takes > timeout_s:
+            self.now += timeout_s
+            raise ModelUnavailableError(f"no answer within {timeout_s:g} s")
+        self.now += self.takes
+        text = self.answer if isinstance(self.answer, str) else self.answer()
+        return Completion(
+            text=text, model_id="m" * 64, alias="securetag-v1", prompt_tokens=9, completion_tokens=3
+        )
+
+    def close(self) -> None:
+        pass
+
+    def clock(self) -> float:
+        return self.now
+
+
+def finding(severity: Severity = "high") -> Finding:
+    return Finding(
+        tool="semgrep", rule_id="r", cwe="CWE-78", title="Command", message="m", severity=severity,
+        confidence="high", language="python", path="a.py", start_line=11, end_line=11,
+        snippet="def f(q):\n    os.system(q)", snippet_line=10, scope="f", fingerprint="v1:" + "0" * 64,
+    )  # fmt: skip
+
+
+def triager(model: Scripted, **settings: Any) -> Triager:
+    return Triager(model, TriageSettings(**settings), clock=model.clock)
+
+
+def test_severe_findings_get_the_models_verdict() -> None:
+    model = Scripted()
+    found: list[Severity] = ["critical", "high", "medium", "low"]
+    seen: list[tuple[int, int]] = []
+    run = triager(model).run(
+        [finding(severity) for severity in found],
+        budget_s=60,
+        progress=lambda done, of: seen.append((done, of)),
+    )
+    assert [bool(verdict) for verdict in run.verdicts] == [True, True, False, False]
+    first = run.verdicts[0]
+    assert first is not None
+    assert (first.decision, first.reason, first.evidence) == (Decision.TRUE_POSITIVE, "", [(10, 10)])
+    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-1")
+    assert seen == [(0, 2), (1, 2)]
+    assert (run.metrics.findings, run.metrics.answered, run.metrics.needs_review) == (2, 2, 0)
+    assert (run.metrics.prompt_tokens, run.metrics.completion_tokens) == (18, 6)
+    assert model.asked[0]["schema"]["additionalProperties"] is False
+    assert model.asked[0]["max_tokens"] == MAX_COMPLETION_TOKENS["compact"]
+    assert json.loads(run.transcript[0])["decision"] == "true_positive"
+
+
+def test_an_absent_model_is_given_up_after_a_few_tries() -> None:
+    def away() -> str:
+        raise ModelUnavailableError("nobody listens")
+
+    model = Scripted(away)
+    model.resolve_error = ModelUnavailableError("nobody listens")
+    run = triager(model).run([finding()] * 50, budget_s=60)
+    assert len(model.asked) == BREAKER - 1  # the search for it was the first failure
+    verdicts = [verdict for verdict in run.verdicts if verdict]
+    assert len(verdicts) == 50
+    assert {verdict.decision for verdict in verdicts} == {Decision.NEEDS_REVIEW}
+    assert all("nobody listens" in verdict.reason for verdict in verdicts)
+    assert all(verdict.prompt_sha256 for verdict in verdicts)
+    assert (run.metrics.answered, run.metrics.needs_review) == (0, 50)
+
+
+def test_a_model_that_recovers_is_asked_on() -> None:
+    turns = iter(
+        [ModelUnavailableError("x"), ModelUnavailableError("x"), None, ModelUnavailableError("x"), None]
+    )
+
+    def sometimes() -> str:
+        error = next(turns)
+        if error:
+            raise error
+        return '{"evidence":[2],"verdict":"false_positive"}'
+
+    run = triager(Scripted(sometimes)).run([finding()] * 5, budget_s=60)
+    assert [verdict.decision.value for verdict in run.verdicts if verdict] == [
+        "needs_review", "needs_review", "false_positive", "needs_review", "false_positive",
+    ]  # fmt: skip
+
+
+def test_a_slow_model_costs_no_more_than_the_bounds() -> None:
+    model = Scripted()
+    model.takes = 5.0
+    run = triager(model, timeout_s=30, budget_s=12).run([finding()] * 9, budget_s=1_000)
+    assert model.now <= 12
+    answered = [not verdict.reason for verdict in run.verdicts if verdict]
+    assert answered == [True, True] + [False] * 7
+    assert model.asked[2]["timeout_s"] == pytest.approx(2.0)
+    last = run.verdicts[-1]
+    assert last is not None
+    assert "time" in last.reason
+    model.now, model.asked = 0.0, []
+    triager(model, budget_s=600).run([finding()] * 9, budget_s=4)
+    assert model.now <= 4
+
+
+def test_no_time_at_all_is_no_question() -> None:
+    model = Scripted()
+    run = triager(model).run([finding()], budget_s=-3)
+    assert model.asked == []
+    assert run.metrics.needs_review == 1
+
+
+def test_a_broken_client_costs_a_verdict_and_not_the_scan() -> None:
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    run = triager(Scripted(broken)).run([finding()], budget_s=60)
+    verdict = run.verdicts[0]
+    assert verdict is not None
+    assert verdict.reason == "the model client failed: ZeroDivisionError"
+
+
+def test_stop() -> None:
+    stop = threading.Event()
+    stop.set()
+    model = Scripted()
+    assert triager(model).run([finding()] * 3, budget_s=60, stop=stop).metrics.needs_review == 3
+    assert model.asked == []
+
+
+NONSENSE = [
+    "", "null", "[]", "{", '{"evidence":[99],"verdict":"true_positive"}', '"\ud800"', "a\x00b",
+    '{"evidence":[1],"verdict":"maybe"}', '{"evidence":[1],"verdict":"true_positive"} and more',
+]  # fmt: skip
+
+
+@given(text=st.text(max_size=60) | st.sampled_from(NONSENSE))
+def test_nonsense_becomes_needs_review_that_the_wire_takes(text: str) -> None:
+    verdict = triager(Scripted(text)).run([finding()], budget_s=60).verdicts[0]
+    assert verdict is not None
+    assert verdict.decision is Decision.NEEDS_REVIEW
+    assert verdict.reason
+    assert "\x00" not in verdict.reason
+    assert WireVerdict.model_validate(msgspec.to_builtins(verdict)).model_dump_json()
+
+
+def test_prose_is_cut_and_cleaned() -> None:
+    answer = {
+        "evidence": [[1, 2]],
+        "reasoning": "a\u0000" * 9_000,
+        "verdict": "true_positive",
+        "recommendation": "\u0007x",
+    }
+    run = triager(Scripted(json.dumps(answer)), profile="full").run([finding()], budget_s=60)
+    verdict = run.verdicts[0]
+    assert verdict is not None
+    assert verdict.decision is Decision.TRUE_POSITIVE
+    assert len(verdict.reasoning) == 2_000
+    assert "\x00" not in verdict.reasoning
+    assert verdict.recommendation == "x"

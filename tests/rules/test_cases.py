@@ -1,0 +1,86 @@
+"""Every rule flags the lines that its cases mark `ruleid:` and no other, by Semgrep's own run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from securetag.records import Finding
+from securetag.rules import catalogue
+from securetag.rules.pack import LANGUAGES, RULES
+from securetag.scanning.locate import semgrep_executable
+from securetag.settings import SemgrepSettings
+
+EXTENSION = {"python": "py", "javascript": "js"}
+LEAST_POSITIVE = 2
+
+
+def case_file(rule: str) -> Path:
+    _, language, name = rule.split(".")
+    return RULES / "cases" / language / f"{name}.{EXTENSION[language]}"
+
+
+def marked(rule: str, mark: str) -> set[int]:
+    """Lines that stand below a comment `mark: rule`."""
+    lines = case_file(rule).read_text(encoding="utf-8").split("\n")
+    return {number + 1 for number, line in enumerate(lines, 1) if line.strip().endswith(f" {mark}: {rule}")}
+
+
+@pytest.mark.parametrize("rule", sorted(catalogue()))
+def test_a_rule_flags_what_its_cases_mark(rule: str, case_findings: list[Finding]) -> None:
+    path = case_file(rule).relative_to(RULES / "cases").as_posix()
+    flagged = [found.start_line for found in case_findings if found.path == path and found.rule_id == rule]
+    assert set(flagged) == marked(rule, "ruleid")
+    assert [line for line, times in Counter(flagged).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("rule", sorted(catalogue()))
+def test_a_rule_has_positive_and_near_miss_cases(rule: str) -> None:
+    assert len(marked(rule, "ruleid")) >= (1 if rule.endswith(("-file", "-cookie", "deserialization")) else 2)
+    assert marked(rule, "ok")
+
+
+def test_no_case_is_without_its_rule() -> None:
+    files = {
+        path for language in LANGUAGES for path in (RULES / "cases" / language).iterdir() if path.is_file()
+    }
+    assert files == {case_file(rule) for rule in catalogue()}
+
+
+def test_the_pack_is_broad() -> None:
+    rules = catalogue().values()
+    assert len(rules) >= 40
+    assert len({rule.cwe for rule in rules}) >= 20
+
+
+@pytest.mark.slow
+def test_the_compiled_pack_finds_what_the_rule_files_find(
+    case_findings: list[Finding], tmp_path: Path
+) -> None:
+    """The YAML files go through Semgrep's Python front end, which alone reads aliases."""
+    configs = [f"--config={RULES / language}" for language in LANGUAGES]
+    done = subprocess.run(
+        [str(semgrep_executable(SemgrepSettings())), "scan", "--json", "--metrics=off", "-j", "1", *configs,
+         "--disable-version-check", "--no-git-ignore", "--disable-nosem", "--x-ignore-semgrepignore-files",
+         "--no-rewrite-rule-ids", "."],
+        cwd=RULES / "cases", capture_output=True, timeout=240, check=True,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert report["errors"] == []
+    from_files = {
+        (
+            result["check_id"],
+            result["path"].removeprefix("./"),
+            result["start"]["line"],
+            result["end"]["line"],
+        )
+        for result in report["results"]
+    }
+    assert from_files == {
+        (found.rule_id, found.path, found.start_line, found.end_line) for found in case_findings
+    }

@@ -1,0 +1,146 @@
+"""Taint holds from every source through every way of writing it down, guarded or not.
+
+Triage can only judge what is reported: a shape that the rules lose is a vulnerability that nobody
+sees. One Semgrep run over the whole grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from securetag.records import Finding
+
+SOURCES = {
+    "flask args": "request.args['x']",
+    "flask get": "request.args.get('x', '')",
+    "flask form": "request.form['x']",
+    "flask values": "request.values['x']",
+    "flask cookies": "request.cookies.get('x')",
+    "flask headers": "request.headers['X-Name']",
+    "flask json": "request.get_json()['x']",
+    "flask view args": "request.view_args['x']",
+    "qualified": "flask.request.args['x']",
+    "django GET": "request.GET['x']",
+    "django POST": "self.request.POST.get('x')",
+    "django COOKIES": "request.COOKIES['x']",
+    "django META": "request.META['HTTP_X']",
+    "bottle query": "request.query.x",
+    "bottle forms": "request.forms.get('x')",
+    "aiohttp query": "request.rel_url.query['x']",
+    "aiohttp post": "(await request.post())['x']",
+    "aiohttp match": "request.match_info['x']",
+    "starlette query": "request.query_params['x']",
+    "starlette path": "request.path_params['x']",
+    "starlette form": "(await request.form())['x']",
+    "tornado": "self.get_argument('x')",
+    "tornado query": "self.get_query_argument('x')",
+    "tornado body": "self.get_body_argument('x')",
+    "sanic": "request.args.get('x')",
+    "falcon param": "req.get_param('x')",
+    "falcon params": "req.params['x']",
+    "falcon media": "req.media['x']",
+    "argv": "sys.argv[1]",
+    "input": "input()",
+    "environment": "os.environ['X']",
+    "getenv": "os.getenv('X')",
+}
+SHAPES = {
+    "direct": ["{sink}(PRE + {source})"],
+    "assigned": ["x = {source}", "y = x", "{sink}(PRE + y)"],
+    "f-string": ["x = {source}", "{sink}(f'a {{x}} b')"],
+    "percent": ["x = {source}", "{sink}('a %s' % x)"],
+    "percent tuple": ["x = {source}", "{sink}('a %s %s' % (x, 1))"],
+    "format": ["x = {source}", "{sink}('a {{}}'.format(x))"],
+    "join": ["x = {source}", "{sink}(' '.join(['a', x]))"],
+    "augmented": ["s = 'a'", "s += {source}", "{sink}(s)"],
+    "method": ["x = {source}.strip().lower()", "{sink}(PRE + x)"],
+    "slice of a variable": ["x = {source}", "{sink}(PRE + x[2:])"],
+    "reversed": ["x = {source}", "y = x[::-1]", "{sink}(PRE + y)"],
+    "slice": ["x = {source}[:10]", "{sink}(PRE + x)"],
+    "cast": ["x = int({source})", "{sink}(PRE + str(x))"],
+    "unknown call": ["x = clean({source})", "{sink}(PRE + x)"],
+    "unknown method": ["x = guard.escape({source})", "{sink}(PRE + x)"],
+    "dictionary": ["x = TABLE.get({source}, 'a')", "{sink}(PRE + x)"],
+    "index": ["x = TABLE[{source}]", "{sink}(PRE + x)"],
+    "ternary value": ["x = {source}", "y = x if x in OK else 'a'", "{sink}(PRE + y)"],
+    "early return": ["x = {source}", "if not x.isdigit():", "    return None", "{sink}(PRE + x)"],
+    "early raise": ["x = {source}", "if x not in OK:", "    raise ValueError(x)", "{sink}(PRE + x)"],
+    "overwritten on one way": ["x = {source}", "if x not in OK:", "    x = 'a'", "{sink}(PRE + x)"],
+    "nested if": ["x = {source}", "if x in OK:", "    if x:", "        {sink}(PRE + x)"],
+    "else": ["x = {source}", "if x not in OK:", "    pass", "else:", "    {sink}(PRE + x)"],
+    "loop": ["for x in [{source}]:", "    {sink}(PRE + x)"],
+    "while": ["x = {source}", "while x:", "    {sink}(PRE + x)", "    break"],
+    "try": ["x = {source}", "try:", "    {sink}(PRE + x)", "except ValueError:", "    return None"],
+    "try else": [
+        "x = {source}",
+        "try:",
+        "    int(x)",
+        "except ValueError:",
+        "    return None",
+        "{sink}(PRE + x)",
+    ],
+    "helper": ["def put(v):", "    return v.strip()", "x = put({source})", "{sink}(PRE + x)"],
+    "lambda": ["put = lambda v: v.strip()", "x = put({source})", "{sink}(PRE + x)"],
+    "unpacked": ["x, y = {source}, 1", "{sink}(PRE + x)"],
+    "list": ["x = [{source}]", "{sink}(PRE + x[0])"],
+    "mapping": ["x = {{'a': {source}}}", "{sink}(PRE + x['a'])"],
+    "comprehension": ["x = [p for p in {source}.split(',')]", "{sink}(PRE + ','.join(x))"],
+    "walrus": ["if (x := {source}):", "    {sink}(PRE + x)"],
+    "with": ["with lock:", "    x = {source}", "    {sink}(PRE + x)"],
+    "match": ["x = {source}", "if re.fullmatch('[a-z]+', x):", "    {sink}(PRE + x)"],
+    "guard after": ["x = {source}", "{sink}(PRE + x)", "if x not in OK:", "    return None"],
+    "default": ["x = {source} or 'a'", "{sink}(PRE + x)"],
+}
+SINKS = {
+    "CWE-89": "cur.execute",
+    "CWE-78": "os.system",
+    "CWE-22": "open",
+    "CWE-918": "requests.get",
+    "CWE-601": "redirect",
+    "CWE-79": "make_response",
+    "CWE-94": "eval",
+    "CWE-502": "pickle.loads",
+}
+
+
+def function(name: str, source: str, shape: list[str], sink: str) -> str:
+    body = [line.format(source=source, sink=sink) for line in shape]
+    return f"async def {name}(self):\n" + "\n".join(f"    {line}" for line in body) + "\n"
+
+
+def test_every_source_and_shape_reaches_every_sink(
+    tmp_path: Path, scan_folder: Callable[[Path], list[Finding]]
+) -> None:
+    expected: dict[tuple[str, str], str] = {}
+    for cwe, sink in SINKS.items():
+        grid = [(source, "assigned") for source in SOURCES] + [("flask args", shape) for shape in SHAPES]
+        code = []
+        for number, (source, shape) in enumerate(grid):
+            code.append(function(f"case_{number}", SOURCES[source], SHAPES[shape], sink))
+            expected[cwe, f"case_{number}"] = f"{cwe}: {source}, {shape}"
+        (tmp_path / f"{cwe.replace('-', '_').lower()}.py").write_text("\n\n".join(code))
+    found = {(finding.cwe, finding.scope.split(".")[0]) for finding in scan_folder(tmp_path)}
+    assert [what for key, what in expected.items() if key not in found] == []
+
+
+ROUTES = {
+    "flask": "@app.route('/a/<x>')\ndef case(x):",
+    "flask typed": "@app.route('/a/<x>')\ndef case(x: str):",
+    "blueprint": "@blueprint.get('/a/<x>')\ndef case(x):",
+    "bottle": "@route('/a/<x>')\ndef case(x):",
+    "fastapi": "@router.get('/a')\nasync def case(x: str = 'a'):",
+    "fastapi second": "@app.post('/a')\ndef case(db: Session, x: str):",
+    "django": "def case(request, x):",
+    "django class": "class V(View):\n  def get(self, request, x):",
+    "tornado": "class V(RequestHandler):\n  def get(self, x):",
+    "falcon": "class V:\n  def on_get(self, req, resp, x):",
+    "two decorators": "@app.route('/a/<x>')\n@login_required\ndef case(x):",
+}
+
+
+def test_parts_of_the_route_are_sources(tmp_path: Path, scan_folder: Callable[[Path], list[Finding]]) -> None:
+    for name, head in ROUTES.items():
+        (tmp_path / f"{name.replace(' ', '_')}.py").write_text(f"{head}\n      cur.execute('a' + x)\n")
+    found = {finding.path.removesuffix(".py").replace("_", " ") for finding in scan_folder(tmp_path)}
+    assert set(ROUTES) - found == set()

@@ -18,8 +18,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
-from securetag.errors import SecuretagError, UnavailableError
+from securetag.errors import LimitError, SecuretagError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,9 @@ RETRY_AFTER_S = 1
 
 #: What to do next, where the framework raised the error and knows no hint.
 _HINTS = {
-    400: "Send a well-formed body with the right Content-Type.",
     404: "Check the path; the api's own list of paths is at /docs.",
     405: "The `Allow` header names the methods that this path takes.",
     413: "Send less, or have the operator raise the limit (SECURETAG_API__MAX_UPLOAD and its like).",
-    415: "Send a well-formed body with the right Content-Type.",
     422: "Correct the fields that `errors` names and send it again.",
     500: "Nothing that you can correct: tell the operator the request id.",
 }
@@ -127,15 +126,19 @@ def _business(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
+    # A body that is no UTF-8, or nested too deep for a parser, is as unacceptable as any other.
+    unreadable = error.status_code == HTTPStatus.BAD_REQUEST
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if unreadable else HTTPStatus(error.status_code)
     slug = status.phrase.lower().replace(" ", "-")
     detail = str(error.detail)
     if status is HTTPStatus.NOT_FOUND:
         detail = "there is no such path"
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"this path doesn't take {request.method}"
-    elif status is HTTPStatus.BAD_REQUEST:
-        detail = "the body can't be read"
+    elif status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        slug = LimitError.slug
+    elif unreadable:
+        slug, detail = "invalid-request", "the body can't be read"
     return problem(
         status, slug, detail, hint=_HINTS.get(status, ""), instance=request.url.path,
         request_id=request_id(request), headers=error.headers,
@@ -164,17 +167,18 @@ def _validation(request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
-def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed (%s)", request.method, request.url.path, request_id(request), exc_info=error)
+def unforeseen(scope: Scope, error: Exception) -> Response:
+    """The answer to an error that nobody meant: its words stay in the log."""
+    identity = str(scope.get("securetag.request_id", ""))
+    log.error("%s %s failed (%s)", scope["method"], scope["path"], identity, exc_info=error)
     return problem(
-        500, "internal", "the api failed on this call", hint=_HINTS[500],
-        instance=request.url.path, request_id=request_id(request),
+        500, "internal", "the api failed on this call", hint=_HINTS[500], instance=scope["path"],
+        request_id=identity,
     )  # fmt: skip
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers."""
+    """Register the handlers; `middleware.Observe` answers what none of them knows."""
     app.add_exception_handler(SecuretagError, _business)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)

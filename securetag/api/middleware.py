@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from securetag.api.errors import problem
+from securetag.api.errors import problem, unforeseen
 from securetag.api.metrics import Metrics
 
 #: A caller's own id is kept where it can't break a log line.
@@ -35,7 +35,7 @@ class Observe:
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
         scope["securetag.request_id"] = identity
-        status = 500
+        status = 0
         started = time.perf_counter()
 
         async def answer(message: Message) -> None:
@@ -50,10 +50,15 @@ class Observe:
 
         try:
             await self.app(scope, receive, answer)
+        except Exception as error:
+            if status:
+                # Half an answer is out: the server must cut the connection.
+                raise
+            await unforeseen(scope, error)(scope, receive, answer)
         finally:
             # The route's template, not the path: ids would give every call its own time series.
             route = getattr(scope.get("route"), "path", "unmatched")
-            self.metrics.observe(scope["method"], route, status, time.perf_counter() - started)
+            self.metrics.observe(scope["method"], route, status or 500, time.perf_counter() - started)
 
 
 class BodyLimit:

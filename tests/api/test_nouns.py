@@ -1,0 +1,246 @@
+"""Findings and feedback, consent, projects, keys, tenants: what each answers, and to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from securetag.db import queue
+from securetag.db.engine import tenant_transaction
+from securetag.db.repositories import projects
+from securetag.wire import ResultRequest, TriagedFinding, WireFinding, WireVerdict
+
+pytestmark = pytest.mark.anyio
+
+
+async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> str:
+    """A completed scan with so many findings; every second one has a verdict."""
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        project_id = await projects.ensure(session, tenant.id, project)
+        task_id = await queue.enqueue(session, tenant_id=tenant.id, project_id=project_id, kind="codeaudit")
+    while (claim := await queue.claim(api.engine, "w", ["codeaudit"])) is not None:
+        if claim.lease.task_id == task_id:
+            break
+    assert claim is not None
+    found = [
+        TriagedFinding(
+            finding=WireFinding(
+                tool="semgrep", rule_id=f"r{i % 3}", cwe="CWE-89", title="t", message="m",
+                severity="high" if i % 2 else "low", confidence="low", language="python", path=f"{i}.py",
+                start_line=1, end_line=1, snippet="x", snippet_line=1, scope="", fingerprint=f"v1:{i:064x}",
+            ),
+            verdict=WireVerdict(decision="false_positive", model_id="m") if i % 2 else None,
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        await queue.record_result(
+            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=found)
+        )
+    return str(task_id)
+
+
+async def test_findings_page_by_page(api: Any) -> None:
+    tenant = await api.tenant()
+    task_id = await scanned(api, tenant, 7)
+    for path in ("/findings", f"/scans/{task_id}/findings"):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
+            page = (await tenant.client.get(path, params=params)).json()
+            seen += [item["id"] for item in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert len(seen) == len(set(seen)) == 7
+        for params, count in (
+            ({"severity": "high"}, 3),
+            ({"verdict": "false_positive"}, 3),
+            ({"verdict": "true_positive"}, 0),
+            ({"rule_id": "r0"}, 3),
+        ):
+            assert len((await tenant.client.get(path, params=params)).json()["items"]) == count
+        for bad in ({"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"severity": "huge"}, {"rule_id": "\0"}):
+            assert (await tenant.client.get(path, params=bad)).status_code == 422
+
+
+async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any) -> None:
+    tenant = await api.tenant()
+    await scanned(api, tenant, 4)
+    second = await scanned(api, tenant, 4)
+    items = (await tenant.client.get("/findings")).json()["items"]
+    assert len(items) == 4
+    assert {item["occurrence"]["task_id"] for item in items} == {second}
+
+
+async def test_feedback_is_kept_and_shown(api: Any) -> None:
+    tenant = await api.tenant()
+    await scanned(api, tenant, 2)
+    item = next(i for i in (await tenant.client.get("/findings")).json()["items"] if i["verdict"])
+    path = f"/findings/{item['id']}/feedback"
+    body = {"verdict": "true_positive", "disposition": "fix", "comment": "¡sí!", "saw_model": True}
+
+    first = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
+    again = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    said = first.json()
+    assert (said["reviewer"], said["source"], said["verdict_id"]) == ("test", "person", item["verdict"]["id"])
+    await tenant.client.post(path, json={"verdict": "false_positive", "saw_model": False, "source": "script"})
+
+    detail = (await tenant.client.get(f"/findings/{item['id']}")).json()
+    assert [one["verdict"] for one in detail["feedback_history"]] == ["false_positive", "true_positive"]
+    assert detail["feedback"]["source"] == "script"
+    for bad in (
+        {},
+        {"verdict": "maybe", "saw_model": True},
+        {"verdict": "true_positive"},
+        {**body, "disposition": "ignore"},
+        {**body, "comment": "a\0b"},
+        {**body, "comment": "x" * 4_001},
+        {**body, "colour": "red"},
+        {**body, "source": "model"},
+    ):
+        answer = await tenant.client.post(path, json=bad)
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:securetag:problem:invalid-request")
+        assert answer.json()["errors"]
+
+
+async def test_what_is_foreign_is_not_found(api: Any) -> None:
+    owner, other = await api.tenant(), await api.tenant()
+    task_id = await scanned(api, owner, 1)
+    finding_id = (await owner.client.get("/findings")).json()["items"][0]["id"]
+    calls = [
+        ("GET", f"/scans/{task_id}", None),
+        ("GET", f"/scans/{task_id}/findings", None),
+        ("POST", f"/scans/{task_id}/cancel", None),
+        ("GET", f"/codeaudit/{task_id}", None),
+        ("GET", f"/findings/{finding_id}", None),
+        ("POST", f"/findings/{finding_id}/feedback", {"verdict": "true_positive", "saw_model": False}),
+        ("GET", f"/scans/{uuid7()}", None),
+    ]
+    for method, path, body in calls:
+        answer = await other.client.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:securetag:problem:not-found"), path
+    assert (await other.client.get("/findings")).json()["items"] == []
+    assert (await other.client.get("/codeaudit/index")).json()["items"] == []
+
+
+async def test_consent_is_off_until_granted(api: Any) -> None:
+    tenant = await api.tenant()
+    assert not (await tenant.client.get("/consent")).json()["granted"]
+    granted = (await tenant.client.put("/consent", json={"granted": True})).json()
+    assert granted["granted"]
+    assert granted["consent_id"]
+    assert (await tenant.client.put("/consent", json={"granted": True})).json() == granted
+    withdrawn = (await tenant.client.put("/consent", json={"granted": False})).json()
+    assert (withdrawn["granted"], withdrawn["consent_id"]) == (False, granted["consent_id"])
+    assert withdrawn["withdrawn_at"]
+    renewed = (await tenant.client.put("/consent", json={"granted": True})).json()
+    assert renewed["granted"]
+    assert renewed["consent_id"] != granted["consent_id"]
+    actions = api.query("SELECT action FROM securetag.audit_log WHERE tenant_id = %s ORDER BY id", tenant.id)
+    assert [a for (a,) in actions if a.startswith("consent")] == [
+        "consent.grant",
+        "consent.withdraw",
+        "consent.grant",
+    ]
+
+
+async def test_projects(api: Any) -> None:
+    tenant = await api.tenant()
+    made = await tenant.client.post("/projects", json={"name": "  tienda ñ "})
+    assert (made.status_code, made.json()["name"]) == (201, "tienda ñ")
+    assert (await tenant.client.post("/projects", json={"name": "tienda ñ"})).status_code == 409
+    for bad in ("", "   ", "a\nb", "a\0b", "x" * 201, 7, None):
+        assert (await tenant.client.post("/projects", json={"name": bad})).status_code == 422
+    assert [p["name"] for p in (await tenant.client.get("/projects")).json()["items"]] == ["tienda ñ"]
+    # Another tenant may have one of the same name.
+    assert (await (await api.tenant()).client.post("/projects", json={"name": "tienda ñ"})).status_code == 201
+
+
+async def test_each_scope_opens_its_own_doors(api: Any) -> None:
+    tenant = await api.tenant()
+    calls = {
+        "read": ("GET", "/findings", None),
+        "scan": ("POST", "/projects", {"name": str(uuid4())}),
+        "feedback": (
+            "POST",
+            f"/findings/{uuid7()}/feedback",
+            {"verdict": "true_positive", "saw_model": True},
+        ),
+        "worker": ("POST", "/queue/next", {"worker_id": "w"}),
+        "admin": ("GET", "/keys", None),
+    }
+    for held in calls:
+        client = api.client(await api.key(tenant.id, held))
+        for needed, (method, path, body) in calls.items():
+            status = (await client.request(method, path, json=body)).status_code
+            opens = held == needed or (held == "admin" and needed != "worker")
+            assert (status != 403) is opens, (held, needed, status)
+
+
+async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
+    tenant = await api.tenant()
+    body = {"name": "ci", "scopes": ["scan", "read"]}
+    first = await tenant.client.post("/keys", json=body, headers={"Idempotency-Key": "k"})
+    again = await tenant.client.post("/keys", json=body, headers={"Idempotency-Key": "k"})
+    made = first.json()
+    assert (first.status_code, made["scopes"]) == (201, ["read", "scan"])
+    assert made["key"].startswith(f"stk_{made['prefix']}_")
+    assert (again.status_code, again.json()) == (201, {**made, "key": None})
+    stored = api.query("SELECT response::text FROM securetag.idempotency_key WHERE key = 'k'")
+    assert made["key"] not in str(stored)
+
+    client = api.client(made["key"])
+    assert (await client.get("/projects")).status_code == 200
+    assert (await client.get("/keys")).status_code == 403
+    assert (await tenant.client.delete(f"/keys/{made['id']}")).status_code == 204
+    assert (await client.get("/projects")).status_code == 401
+    assert (await tenant.client.delete(f"/keys/{uuid7()}")).status_code == 404
+    listed = (await tenant.client.get("/keys")).json()["items"]
+    assert [bool(key["revoked_at"]) for key in listed] == [False, True]
+    assert all("key" not in key and "digest" not in key for key in listed)
+    expired = {**body, "expires_at": "2020-01-01T00:00:00Z"}
+    old = (await tenant.client.post("/keys", json=expired)).json()["key"]
+    assert (await api.client(old).get("/projects")).status_code == 401
+
+
+async def test_nobody_gives_away_what_they_lack(api: Any) -> None:
+    tenant, other = await api.tenant(), await api.tenant()
+    worker = {"name": "x", "scopes": ["worker"]}
+    assert (await tenant.client.post("/keys", json=worker)).status_code == 403
+    foreign = {"name": "x", "scopes": ["read"], "tenant_id": str(other.id)}
+    assert (await tenant.client.post("/keys", json=foreign)).status_code == 404
+    assert (await tenant.client.post("/tenants", json={"name": "mine"})).status_code == 403
+    assert [t["id"] for t in (await tenant.client.get("/tenants")).json()["items"]] == [str(tenant.id)]
+
+
+async def test_an_operator_makes_tenants_and_their_first_keys(api: Any) -> None:
+    operator = await api.operator()
+    name = f"new {uuid4()}"
+    made = await operator.post("/tenants", json={"name": name}, headers={"Idempotency-Key": "t"})
+    again = await operator.post("/tenants", json={"name": name}, headers={"Idempotency-Key": "t"})
+    assert (made.status_code, again.json()) == (201, made.json())
+    assert (await operator.post("/tenants", json={"name": name})).status_code == 409
+    tenant_id = made.json()["id"]
+    key = {"name": "first", "scopes": ["admin"], "tenant_id": tenant_id}
+    first = (await operator.post("/keys", json=key)).json()
+    assert first["tenant_id"] == tenant_id
+    client = api.client(first["key"])
+    assert [t["name"] for t in (await client.get("/tenants")).json()["items"]] == [name]
+    assert (await operator.post("/keys", json={**key, "tenant_id": str(uuid7())})).status_code == 404
+    everybody: list[str] = []
+    cursor = None
+    while True:
+        params = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await operator.get("/tenants", params=params)).json()
+        everybody += [t["id"] for t in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert tenant_id in everybody
+    assert len(everybody) == len(set(everybody)) == api.rows()["tenant"]

@@ -28,9 +28,9 @@ Progress = Callable[[int, int], None]
 NO_AXIS = "other"
 #: Characters of a free answer that a row keeps, so that a person can see what the model wrote.
 KEPT_CHARS = 300
-#: Examples in a row without any answer after which the predictor is taken for dead: at 30 s a call,
-#: asking a dead runtime about 1,000 examples would take eight hours.
-GIVE_UP_AFTER = 16
+#: Examples in a row without any answer after which the predictor is taken for dead: at 60 s a call,
+#: asking a hung runtime about 1,000 examples over two slots would take eight hours.
+GIVE_UP_AFTER = 8
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,10 +213,16 @@ def _score(
 ) -> Row:
     start = time.perf_counter()
     unbound = _ask(predictor, prompt, constrained=False) if free else None
-    bound = _ask(predictor, prompt, constrained=True) if constrained else None
+    bound = None
+    if constrained:
+        heard = unbound is None or unbound.answered
+        # A model that has just not answered isn't asked again: the row is unheard either way.
+        bound = _ask(predictor, prompt, constrained=True) if heard else unbound
     latency_ms = round((time.perf_counter() - start) * 1000)
     counts = bound or unbound
-    assert counts is not None and example.label is not None  # noqa: PT018  # `run` saw to both
+    # `run` saw to both.
+    assert counts is not None
+    assert example.label is not None
     asked = [one for one in (unbound, bound) if one is not None]
     return Row(
         id=example.id, axis=example.axis or NO_AXIS, group=example.group, label=example.label,

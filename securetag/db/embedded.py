@@ -134,8 +134,8 @@ class Cluster:
     def destroy(self) -> None:
         """Stop, and delete every trace: data, secret, socket."""
         self.stop()
-        shutil.rmtree(self.data, ignore_errors=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in (self.data, self._previous, self._folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def running(self) -> bool:
@@ -335,20 +335,21 @@ class Cluster:
 
     def _end_stray(self) -> None:
         """Stop a server of this data folder whose launcher was killed: we hold the lock, so it is ours."""
-        try:
+        with contextlib.suppress(OSError, ValueError):
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError):
-            return
-        if os.fsencode(self.data) not in command:
-            return
-        deadline = time.monotonic() + STOP_S
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT)
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(0.05)
-            os.kill(pid, signal.SIGQUIT)
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                deadline = time.monotonic() + STOP_S
+                if self._serves(pid):
+                    os.kill(pid, number)
+                while self._serves(pid) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+
+    def _serves(self, pid: int) -> bool:
+        """Is this process a server of our data folder? False for a zombie, and where there is no /proc."""
+        try:
+            return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
 
     def _prepare(self) -> None:
         """Roles with their passwords, and our database. Idempotent."""

@@ -33,7 +33,9 @@ from securetag.settings import ApiSettings, Settings
 OWNER, API, GATE, HARVEST = "securetag_owner", "securetag_api", "securetag_gate", "securetag_harvest"
 
 #: A transaction may take this many times the statement timeout before the client gives up on it.
-TRANSACTION_FACTOR = 3
+TRANSACTION_FACTOR = 2
+#: Seconds that the server then has to end the statement by itself.
+CANCEL_S = 1.0
 #: Execution option of an engine: seconds that one of its transactions may take.
 _LIMIT = "securetag_limit_s"
 #: SQLSTATEs of a schema that isn't there (yet): no such schema, table or function.
@@ -158,10 +160,13 @@ async def gate_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
 
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    limit = asyncio.timeout(engine.sync_engine.get_execution_options().get(_LIMIT))
+    seconds: float = engine.sync_engine.get_execution_options()[_LIMIT]
+    # At the first cancellation psycopg asks the server politely and waits ten seconds for a frozen
+    # one; at the second it closes the connection.
+    limit, last = asyncio.timeout(seconds), asyncio.timeout(seconds + CANCEL_S)
     try:
         with translated():
-            async with limit, AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            async with last, limit, AsyncSession(engine, expire_on_commit=False) as session, session.begin():
                 yield session
     except TimeoutError as error:
         if not limit.expired():

@@ -1,0 +1,119 @@
+"""Kill -9 of the worker at random points of a scan: the scan completes once, and nothing is left over.
+
+The real api in its own process, the real PostgreSQL, the real Semgrep, the real worker. The short
+form kills three times; `make chaos` twenty times.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from securetag.db.embedded import SUPERUSER, Cluster
+
+pytestmark = [pytest.mark.sockets, pytest.mark.slow]
+
+FILES = 40
+BODY = "import os\n\n\ndef run_{n}(request):\n    os.system(request.args['cmd'])\n"
+
+
+def archive(number: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for file in range(FILES):
+            bundle.writestr(f"src/m{file}.py", BODY.format(n=f"{number}_{file}"))
+    return out.getvalue()
+
+
+def upload(client: httpx.Client, number: int) -> str:
+    answer = client.post(
+        "/codeaudit/upload", files={"file": ("p.zip", archive(number))}, data={"project": f"p{number}"}
+    )
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["task_id"])
+
+
+def check(there: Any, task: str) -> None:
+    """One completion, one set of everything."""
+
+    def one(sql: str) -> Any:
+        ((value,),) = there.query(sql, task)
+        return value
+
+    assert one("SELECT count(*) FROM securetag.task_event WHERE task_id = %s AND to_state = 'completed'") == 1
+    assert one("SELECT count(*) FROM securetag.scan_result WHERE task_id = %s") == 1
+    assert one("SELECT count(*) FROM securetag.finding_occurrence WHERE task_id = %s") == FILES
+    assert one("SELECT count(*) FROM securetag.triage_verdict WHERE task_id = %s") == FILES
+    project = "SELECT project_id FROM securetag.task WHERE id = %s"
+    assert one(f"SELECT count(*) FROM securetag.finding WHERE project_id = ({project})") == FILES
+    tools = there.query(
+        "SELECT tool FROM securetag.tool_execution WHERE task_id = %s ORDER BY started_at", task
+    )
+    assert tools == [("unpack",), ("semgrep",), ("triage",)]
+    artifacts = there.query(
+        "SELECT name, storage_key FROM securetag.artifact WHERE task_id = %s ORDER BY 1", task
+    )
+    assert [name for name, _ in artifacts] == ["semgrep.stderr.txt", "semgrep.stdout.json"]
+    stored = {path for path in (there.home / "artifacts").rglob("*") if path.is_file() and task in str(path)}
+    assert {str(path.relative_to(there.home / "artifacts")) for path in stored} == {
+        key for _, key in artifacts
+    }
+
+
+def run(there: Any, points: int, seed: int) -> None:
+    chance = random.Random(seed)
+    with there.http() as client:
+        worker = there.worker()
+        try:
+            whole = upload(client, 0)
+            there.wait(whole, {"running"})
+            began = time.monotonic()
+            there.wait(whole, {"completed"})
+            took = time.monotonic() - began
+            tasks = [whole]
+            for number in range(1, points + 1):
+                task = upload(client, number)
+                tasks.append(task)
+                there.wait(task, {"running", "completed"})
+                time.sleep(chance.uniform(0, took))
+                worker.send_signal(signal.SIGKILL)
+                worker.wait()
+                worker = there.worker()
+                there.wait(task, {"completed", "failed", "dead_letter", "timeout", "cancelled"})
+            # The last worker is known to be up once it has done something.
+            tasks.append(upload(client, points + 1))
+            there.wait(tasks[-1], {"completed"})
+            worker.terminate()
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
+            worker.wait()
+    for task in tasks:
+        assert there.wait(task, {"completed"}) == "completed"
+        check(there, task)
+    assert there.tools() == []
+    assert list((there.home / "run" / "worker").glob("*-*")) == []
+
+
+def test_killed_workers_lose_and_double_nothing(
+    deploy: Callable[[str, str], Any], clean_database: Any, pg_cluster: Cluster
+) -> None:
+    there = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+    run(there, points=3, seed=random.randrange(1 << 32))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_killed_workers_lose_and_double_nothing_twenty_times(
+    deploy: Callable[[str, str], Any], clean_database: Any, pg_cluster: Cluster
+) -> None:
+    there = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+    run(there, points=20, seed=random.randrange(1 << 32))

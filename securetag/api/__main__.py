@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from securetag.api.app import create_app
+from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
 
@@ -41,10 +42,10 @@ def listening(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         opened.close()
         raise SettingsError(
-            f"{host}:{port} can't be listened on: {error.strerror}",
+            f"{host}:{port} can't be listened on: {error}",
             hint="Choose another port; 0 picks a free one.",
         ) from error
     opened.listen(BACKLOG)
@@ -53,6 +54,8 @@ def listening(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError."""
+    # Uvicorn would bury this in a traceback of its own.
+    dsn_for(settings)
     app = create_app(settings)
     opened = listening(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -73,11 +76,15 @@ def serve(settings: Settings, host: str, port: int) -> None:
                 publish(address, {"url": url, "pid": os.getpid()})
                 logging.getLogger("securetag.api").info("serving at %s", url)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Here, since uvicorn ends the process by the signal that it was sent.
+            _unpublish(address)
+            await super().shutdown(sockets)
+
     try:
         Announcing(config).run(sockets=[opened])
     finally:
         opened.close()
-        _unpublish(address)
 
 
 def _unpublish(address: Path) -> None:
@@ -97,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on (8080); 0 picks a free one")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = get_settings()
         host = given.host if given.host is not None else settings.api.host

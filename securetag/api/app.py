@@ -29,6 +29,7 @@ from securetag.api.tools.endpoints import router as tools
 from securetag.db.engine import create_engine
 from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
+from securetag.db.upgrade import head
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings import ApiSettings, Settings
 from securetag.storage import storage_for
@@ -93,6 +94,8 @@ def _lifespan(
         services.incoming_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if left := sweep(services.incoming_dir):
             log.info("removed %d half-received bodies of a process that was killed", left)
+        # Reads the migrations once, here rather than under the first call.
+        await asyncio.to_thread(head)
         tasks = [
             asyncio.create_task(_reap_for_ever(services), name="reaper"),
             asyncio.create_task(listen(engine, services.bell), name="listener"),

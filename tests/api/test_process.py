@@ -1,0 +1,134 @@
+"""The api as a process: what it imports, what it weighs, where it says it is, how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from securetag.api.__main__ import main, publish
+from securetag.db.engine import create_engine
+from securetag.db.repositories.keys import create_key
+from securetag.db.repositories.tenants import create_tenant
+from securetag.settings import LOCAL_PEPPER, get_settings
+
+START_S = 60.0
+MAX_RESTING_MIB = 200
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import securetag.api
+for module in pkgutil.walk_packages(securetag.api.__path__, "securetag.api."):
+    importlib.import_module(module.name)
+heavy = {"torch", "transformers", "dagster", "pymupdf", "trl", "peft", "datasets", "pandas", "pyarrow"}
+print(sorted(heavy & set(sys.modules)), len([m for m in sys.modules if m.startswith("securetag.api.")]))
+"""
+
+
+def test_no_heavy_library_is_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True, timeout=120
+    )
+    found, count = done.stdout.rsplit(" ", 1)
+    assert found == "[]"
+    assert int(count) > 30, "the walk found too few modules to mean anything"
+
+
+@contextmanager
+def running(home: Path, dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`python -m securetag.api --port 0` and its URL, stopped at the end."""
+    environment = os.environ | {
+        "SECURETAG_HOME": str(home), "DATABASE_URL": dsn, "PYTHONWARNINGS": "error::ResourceWarning",
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "securetag.api", "--port", "0"], env=environment)
+    try:
+        address, deadline = home / "run" / "api.json", time.monotonic() + START_S
+        while not address.exists():
+            assert process.poll() is None, "the api ended while it started"
+            assert time.monotonic() < deadline, "the api didn't say where it listens"
+            time.sleep(0.05)
+        said = json.loads(address.read_text())
+        assert said["pid"] == process.pid
+        yield process, said["url"]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _resting_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
+
+
+def _zip(size: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as bundle:
+        bundle.writestr("app.py", "x = 1\n")
+        bundle.writestr("data.bin", os.urandom(size))
+    return out.getvalue()
+
+
+@pytest.mark.sockets
+@pytest.mark.anyio
+async def test_the_process_serves_rests_light_and_stops(pg_database: Any, tmp_path: Path) -> None:
+    engine = create_engine(pg_database.dsn_api)
+    tenant_id = await create_tenant(engine, "process test")
+    key = await create_key(engine, tenant_id, "test", ["scan", "read"], LOCAL_PEPPER)
+    await engine.dispose()
+
+    with running(tmp_path / "home", pg_database.dsn_api) as (process, url):
+        with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30) as client:
+            assert client.get("/healthz/db").json() == {"status": "ok"}
+            # 20 MB come in without being held in memory.
+            answer = client.post(
+                "/codeaudit/upload", files={"file": ("a.zip", _zip(20_000_000))}, data={"project": "p"}
+            )
+            assert answer.status_code == 202, answer.text
+            assert client.get(answer.headers["location"]).json()["state"] == "queued"
+            # Refused by its declared length, before the body is read.
+            refused = client.post("/projects", content=bytes(1_000_000))
+            assert (refused.status_code, refused.headers["connection"]) == (413, "close")
+            for _ in range(50):
+                assert client.get("/findings").status_code == 200
+        assert _resting_mib(process.pid) < MAX_RESTING_MIB
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in {0, -signal.SIGTERM}
+        assert not (tmp_path / "home" / "run" / "api.json").exists()
+        assert list((tmp_path / "home" / "run" / "incoming").iterdir()) == []
+
+
+@pytest.mark.sockets
+def test_what_can_not_be_served_is_said_with_a_hint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["--port", "0"]) == 1
+    assert "DATABASE_URL" in capsys.readouterr().err
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@/nowhere")
+    get_settings.cache_clear()
+    for arguments in (["--port", "-1"], ["--port", "70000"], ["--host", "203.0.113.7", "--port", "0"]):
+        assert main(arguments) == 1
+        assert "can't be listened on" in capsys.readouterr().err
+
+
+def test_an_address_is_published_whole_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "api.json"
+    publish(path, {"url": "http://127.0.0.1:1", "pid": 1})
+    publish(path, {"url": "http://127.0.0.1:2", "pid": 2})
+    assert json.loads(path.read_text()) == {"url": "http://127.0.0.1:2", "pid": 2}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["api.json"]

@@ -55,8 +55,9 @@ MAX_SOCKET_PARENT = 70
 #: Seconds. A start takes 0.1 s, recovery after kill -9 on a loaded machine has taken 5.
 START_S = 60.0
 STOP_S = 15.0
-#: No-one's data is at stake in a test's cluster; it writes several times faster like this.
-_VOLATILE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+#: For tests: what is committed survives a kill -9 of the server, though not one of the machine.
+#: `synchronous_commit` stays on: without it a commit lives in shared memory and dies with the server.
+_VOLATILE = ("fsync=off", "full_page_writes=off")
 _PR_SET_PDEATHSIG = 1
 
 

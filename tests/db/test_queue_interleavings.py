@@ -1,0 +1,216 @@
+"""Any interleaving of workers, deaths, reapers and cancellations keeps the queue's promises.
+
+Several workers act on a few tasks in an order that Hypothesis picks. Each remembers every lease that
+it ever got, and may use any of them at any time, as a worker does that slept through its own loss.
+Time is moved by hand: a step that makes a lease run out, or a wait end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.strategies import integers, sampled_from
+from postgres import Database
+from rows import Place, make_place, make_task, result
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from securetag.db import queue
+from securetag.db.engine import create_engine, tenant_transaction
+from securetag.db.states import TERMINAL, TRANSITIONS, State
+from securetag.errors import ConflictError, FencedError
+
+TASKS, MAX_ATTEMPTS = 3, 3
+
+
+class Interleavings(RuleBasedStateMachine):
+    """The model: which fence is each task's newest, and how each task ended."""
+
+    dsn: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.leases: list[queue.Lease] = []
+        self.newest: dict[UUID, int] = {}
+        self.ended: dict[UUID, str] = {}
+
+    def run(self, awaitable: Any) -> Any:
+        return self.loop.run(awaitable)
+
+    @initialize()
+    def begin(self) -> None:
+        async def make() -> tuple[AsyncEngine, Place, list[UUID]]:
+            engine = create_engine(self.dsn)
+            place = await make_place(engine)
+            made = [await make_task(engine, place, max_attempts=MAX_ATTEMPTS) for _ in range(TASKS)]
+            return engine, place, made
+
+        self.engine, self.place, self.tasks = self.run(make())
+
+    async def _as_tenant(self, statement: str, **values: Any) -> list[Any]:
+        async with tenant_transaction(self.engine, self.place.tenant_id) as session:
+            found = await session.execute(text(statement), values)
+            return list(found.all()) if found.returns_rows else []
+
+    @rule(worker=sampled_from(["w1", "w2", "w3"]))
+    def claim(self, worker: str) -> None:
+        claim = self.run(queue.claim(self.engine, worker, ["codeaudit"]))
+        if claim is None:
+            return
+        lease = claim.lease
+        assert lease.tenant_id == self.place.tenant_id
+        assert lease.task_id not in self.ended, "an ended task was claimed"
+        assert lease.fence > max(self.newest.values(), default=0), "fences rise over all tasks"
+        self.newest[lease.task_id] = lease.fence
+        self.leases.append(lease)
+
+    @rule(which=integers(0, 30))
+    def heartbeat(self, which: int) -> None:
+        if not self.leases:
+            return
+        lease = self.leases[which % len(self.leases)]
+
+        async def beat() -> queue.Beat:
+            async with tenant_transaction(self.engine, lease.tenant_id) as session:
+                return await queue.heartbeat(session, lease)
+
+        try:
+            answer = self.run(beat())
+        except FencedError:
+            assert not self._holds(lease)
+            return
+        assert lease.fence == self.newest[lease.task_id]
+        assert answer.cancelled == (self.ended.get(lease.task_id) == "cancelled")
+
+    @rule(which=integers(0, 30), outcome=sampled_from(["completed", "retry", "failed", "timeout"]))
+    def report(self, which: int, outcome: str) -> None:
+        if not self.leases:
+            return
+        lease = self.leases[which % len(self.leases)]
+
+        async def send() -> str:
+            async with tenant_transaction(self.engine, lease.tenant_id) as session:
+                request = result(lease.task_id, "a", outcome=outcome)
+                return (await queue.record_result(session, lease, request, backoff_s=600)).state
+
+        held = self._holds(lease)
+        try:
+            state = self.run(send())
+        except FencedError:
+            assert not held, "the holder was fenced"
+            return
+        assert held, "a stranger's result was taken"
+        if State(state) in TERMINAL:
+            self.ended[lease.task_id] = state
+
+    @rule(which=integers(0, TASKS - 1))
+    def cancel(self, which: int) -> None:
+        async def stop() -> None:
+            async with tenant_transaction(self.engine, self.place.tenant_id) as session:
+                await queue.cancel(session, self.tasks[which])
+
+        try:
+            self.run(stop())
+        except ConflictError:
+            assert self.tasks[which] in self.ended
+            return
+        assert self.tasks[which] not in self.ended
+        self.ended[self.tasks[which]] = "cancelled"
+
+    @rule(which=integers(0, TASKS - 1))
+    def a_lease_runs_out(self, which: int) -> None:
+        self.run(
+            self._as_tenant(
+                "UPDATE securetag.task SET lease_until = clock_timestamp()"
+                " WHERE id = :id AND state = 'running'",
+                id=self.tasks[which],
+            )
+        )
+
+    @rule(which=integers(0, TASKS - 1))
+    def a_wait_ends(self, which: int) -> None:
+        self.run(
+            self._as_tenant(
+                "UPDATE securetag.task SET not_before = clock_timestamp() WHERE id = :id",
+                id=self.tasks[which],
+            )
+        )
+
+    @rule()
+    def reap(self) -> None:
+        self.run(queue.reap(self.engine, backoff_s=600))
+        for task_id, state in self.run(self._as_tenant("SELECT id, state FROM securetag.task")):
+            if state == "dead_letter":
+                self.ended.setdefault(task_id, state)
+
+    def _holds(self, lease: queue.Lease) -> bool:
+        """By the database: is this lease the one in force?"""
+        query = "SELECT fence, state FROM securetag.task WHERE id = :id"
+        [(fence, state)] = self.run(self._as_tenant(query, id=lease.task_id))
+        return bool(fence == lease.fence and state == "running")
+
+    @invariant()
+    def promises(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        rows = self.run(
+            self._as_tenant(
+                "SELECT task.id, state, attempt, (SELECT count(*) FROM securetag.scan_result AS result"
+                " WHERE result.task_id = task.id), (SELECT count(*) FROM securetag.finding_occurrence AS seen"
+                " WHERE seen.task_id = task.id), ARRAY(SELECT to_state FROM securetag.task_event AS event"
+                " WHERE event.task_id = task.id ORDER BY event.id) FROM securetag.task"
+            )
+        )
+        assert len(rows) == TASKS, "no task is lost"
+        for task_id, state, attempt, results, occurrences, history in rows:
+            assert attempt <= MAX_ATTEMPTS
+            assert results == occurrences == (state == "completed"), "one completion, one set of rows"
+            assert history[0] == "queued"
+            assert history[-1] == state
+            for before, after in pairwise(history):
+                assert State(after) in TRANSITIONS[State(before)]
+            assert history.count("running") == attempt
+            if task_id in self.ended:
+                assert state == self.ended[task_id], "an ended task stays as it ended"
+
+    def teardown(self) -> None:
+        if hasattr(self, "engine"):
+            # Other examples share the database, and a claim takes whatever is due.
+            for task_id in self.tasks:
+                if task_id not in self.ended:
+                    self.run(
+                        self._as_tenant(
+                            "UPDATE securetag.task SET state = 'cancelled' WHERE id = :id"
+                            " AND state IN ('queued', 'running', 'retrying')",
+                            id=task_id,
+                        )
+                    )
+            self.run(self.engine.dispose())
+        self.loop.close()
+
+
+def explore(dsn: str, examples: int, steps: int) -> None:
+    machine = type("Machine", (Interleavings,), {"dsn": dsn})
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        machine,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, database=None, derandomize=True,
+            suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
+        ),
+    )  # fmt: skip
+
+
+def test_promises_hold_in_any_order(clean_database: Database) -> None:
+    explore(clean_database.dsn_api, examples=10, steps=30)
+
+
+@pytest.mark.chaos
+def test_promises_hold_in_very_many_orders(clean_database: Database) -> None:
+    explore(clean_database.dsn_api, examples=300, steps=60)

@@ -1,0 +1,81 @@
+"""A rule's words: complete in both languages, or refused with the field's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from securetag.errors import ToolError
+from securetag.rules import catalogue
+from securetag.rules.metadata import MAX_TITLE, Text, read_metadata
+from securetag.rules.pack import read_rules
+
+
+def rule(**changes: Any) -> dict[str, Any]:
+    metadata = {
+        "cwe": "CWE-89", "owasp": "A05:2025", "severity": "high", "confidence": "low",
+        "message_en": "a", "message_es": "b", "recommendation_en": "c", "recommendation_es": "d",
+    }  # fmt: skip
+    base: dict[str, Any] = {
+        "id": "securetag.python.sql-injection",
+        "languages": ["python"],
+        "message": "SQL injection",
+        "severity": "HIGH",
+    }
+    metadata.update({key: value for key, value in changes.items() if key in metadata or key == "extra"})
+    base.update({key: value for key, value in changes.items() if key in base and key != "severity"})
+    return {**base, "metadata": {key: value for key, value in metadata.items() if value is not None}}
+
+
+def test_a_whole_rule_is_read() -> None:
+    found = read_metadata(rule(), where="a.yaml")
+    assert (found.title, found.cwe, found.severity) == ("SQL injection", "CWE-89", "high")
+    assert (found.message, found.recommendation) == (Text("a", "b"), Text("c", "d"))
+    assert [found.message.get(lang) for lang in ("en", "es", "de")] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"id": "securetag.python.SQL"}, "the id is not"),
+        ({"id": "other.python.sql"}, "the id is not"),
+        ({"languages": ["javascript"]}, "'python'"),
+        ({"languages": "python"}, "languages"),
+        ({"message": " "}, "title"),
+        ({"message": "x" * (MAX_TITLE + 1)}, "title"),
+        ({"severity": "low"}, "severity must be LOW"),
+        ({"severity": "grave"}, "severity"),
+        ({"cwe": "89"}, "cwe"),
+        ({"owasp": "A03:2021"}, "owasp"),
+        ({"message_es": None}, "message_es"),
+        ({"recommendation_en": "  "}, "recommendation_en is empty"),
+        ({"extra": "x"}, "extra"),
+        ({"confidence": 3}, "confidence"),
+    ],
+)
+def test_a_broken_rule_names_itself_its_file_and_the_field(change: dict[str, Any], what: str) -> None:
+    with pytest.raises(ToolError, match=r"a\.yaml") as caught:
+        read_metadata(rule(**change), where="a.yaml")
+    assert what in str(caught.value)
+    assert str(rule(**change)["id"]) in str(caught.value)
+
+
+def test_every_rule_speaks_both_languages() -> None:
+    for found in catalogue().values():
+        assert found.message.en != found.message.es
+        assert found.recommendation.en != found.recommendation.es
+        assert max(len(text) for text in (found.message.en, found.message.es)) <= 160
+        assert max(len(text) for text in (found.recommendation.en, found.recommendation.es)) <= 160
+
+
+def test_a_catalogue_is_the_callers_own() -> None:
+    catalogue().clear()
+    assert set(catalogue()) == set(read_rules())
+
+
+def test_one_name_means_one_class_in_both_languages() -> None:
+    classes: dict[str, set[tuple[str, str, str]]] = {}
+    for name, found in catalogue().items():
+        classes.setdefault(name.rsplit(".", 1)[1], set()).add((found.cwe, found.severity, found.title))
+    assert {name: values for name, values in classes.items() if len(values) > 1} == {}

@@ -1,0 +1,136 @@
+"""The compiled pack: one JSON file of all rules, the same bytes everywhere, never half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+
+from securetag.errors import ToolError
+from securetag.rules import catalogue, compiled_pack, pack_sha256
+from securetag.rules.pack import LANGUAGES, RULES, read_rules, rule_files
+
+
+def test_the_file_is_named_by_its_content(tmp_path: Path) -> None:
+    path = compiled_pack(tmp_path / "not" / "there")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == pack_sha256()
+    assert path.name == f"rules-{pack_sha256()[:16]}.json"
+    assert [rule["id"] for rule in json.loads(path.read_bytes())["rules"]] == sorted(catalogue())
+
+
+def test_prose_stays_out_of_the_scanner(tmp_path: Path) -> None:
+    rules = json.loads(compiled_pack(tmp_path).read_bytes())["rules"]
+    assert {key for rule in rules for key in rule["metadata"]} == {"cwe", "owasp", "severity", "confidence"}
+
+
+def test_a_second_call_writes_nothing_and_a_damaged_file_is_replaced(tmp_path: Path) -> None:
+    path = compiled_pack(tmp_path)
+    before = path.stat()
+    assert compiled_pack(tmp_path).stat().st_ino == before.st_ino
+    path.write_text('{"rules": []}')
+    assert json.loads(compiled_pack(tmp_path).read_bytes())["rules"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_callers_beside_each_other_see_whole_files(tmp_path: Path) -> None:
+    def read(_: int) -> str:
+        return hashlib.sha256(compiled_pack(tmp_path).read_bytes()).hexdigest()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(read, range(32))) == {pack_sha256()}
+
+
+def test_the_digest_doesnt_depend_on_the_hash_seed() -> None:
+    code = "from securetag.rules import pack_sha256; print(pack_sha256())"
+    for seed in ("0", "1234"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+        assert done.stdout.decode().strip() == pack_sha256()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_taint_rule_of_a_language_has_the_same_sources(language: str) -> None:
+    """They are written down in two files, since YAML shares nothing across files."""
+    sources = [
+        rule["pattern-sources"]
+        for name, rule in read_rules().items()
+        if rule.get("mode") == "taint" and name.split(".")[1] == language
+    ]
+    assert len(sources) >= 11
+    assert all(listed == sources[0] for listed in sources)
+
+
+def test_no_rule_knows_a_sanitizer() -> None:
+    """Guarded code must be reported, or triage never learns to judge guards."""
+    assert [name for name, rule in read_rules().items() if "pattern-sanitizers" in rule] == []
+
+
+@pytest.mark.parametrize("path", rule_files(), ids=lambda path: path.stem)
+def test_rule_files_read_as_plain_yaml(path: Path) -> None:
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["rules"]
+
+
+BROKEN = {
+    "not valid YAML": "rules: [",
+    "no list of rules": "rule: []",
+    "repeated key 'id'": "rules:\n  - {id: a, id: b}\n",
+    "no rules under": None,
+    "metadata:": "rules:\n  - {id: securetag.python.a, languages: [python], message: A}\n",
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_broken_file_is_named(message: str, tmp_path: Path) -> None:
+    content = BROKEN[message]
+    if content is not None:
+        (tmp_path / "python").mkdir()
+        (tmp_path / "python" / "bad.yaml").write_text(content)
+    with pytest.raises(ToolError, match=message) as caught:
+        read_rules(tmp_path)
+    assert caught.value.hint
+    assert content is None or "python/bad.yaml" in str(caught.value)
+
+
+def test_a_rule_may_not_stand_twice(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "python").mkdir(exist_ok=True)
+        (tmp_path / "python" / f"{name}.yaml").write_text((RULES / "python" / "crypto.yaml").read_text())
+    with pytest.raises(ToolError, match=r"stands twice, again in python/b\.yaml"):
+        read_rules(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_rules_and_cases(tmp_path: Path) -> None:
+    """Built from a copy: setuptools leaves its own folders beside what it builds."""
+    project = RULES.parent.parent
+    copy = tmp_path / "project"
+    (copy / "securetag").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        if (project / name).is_file():
+            (copy / name).write_bytes((project / name).read_bytes())
+        else:
+            (copy / name).write_text("")
+    (copy / "securetag" / "__init__.py").write_text("")
+    for path in RULES.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            target = copy / "securetag" / "rules" / path.relative_to(RULES)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    code = f"import sys; from setuptools import build_meta;print(build_meta.build_wheel({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=copy, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = set(wheel.namelist())
+    wanted = {
+        f"securetag/rules/{path.relative_to(RULES).as_posix()}"
+        for path in RULES.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted - held == set()

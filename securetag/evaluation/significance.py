@@ -17,7 +17,8 @@ narrow; the bootstrapped ones aren't.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 RESAMPLES = 2_000
 #: Resamples drawn at once, so that memory stays flat: 200 × 10,000 groups × 8 bytes is 16 MB.
 _BLOCK = 200
+#: Up to this many groups the draws are kept between calls: 500 × 2,000 × 8 bytes is 8 MB.
+_KEPT_GROUPS = 500
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -97,12 +100,8 @@ def bootstrap(
     summed = np.zeros((len(names), len(cells[0])))
     np.add.at(summed, [place[group] for group in groups], np.asarray(cells, dtype=np.float64))
     estimate = float(statistic(summed.sum(axis=0, keepdims=True))[0])
-    random = np.random.default_rng(seed)
-    share = np.full(len(names), 1 / len(names))
-    drawn: list[Any] = []
-    for start in range(0, resamples, _BLOCK):
-        weights = random.multinomial(len(names), share, size=min(_BLOCK, resamples - start))
-        drawn.append(statistic(weights @ summed))
+    blocks = _kept_weights if len(names) <= _KEPT_GROUPS else _weights
+    drawn: list[Any] = [statistic(weights @ summed) for weights in blocks(len(names), seed, resamples)]
     values = np.concatenate(drawn)
     tail = (1 - confidence) / 2
     low, high = (float(bound) for bound in np.quantile(values, [tail, 1 - tail]))
@@ -110,3 +109,20 @@ def bootstrap(
     below, above = int((values <= 1e-12).sum()), int((values >= -1e-12).sum())
     p = min(1.0, 2 * (min(below, above) + 1) / (resamples + 1))
     return estimate, Interval(min(low, estimate), max(high, estimate)), p
+
+
+def _weights(groups: int, seed: int, resamples: int) -> Iterator[Counts]:
+    """How often each group is drawn in each resample: blocks of shape (at most _BLOCK, groups)."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    share = np.full(groups, 1 / groups)
+    for start in range(0, resamples, _BLOCK):
+        drawn = random.multinomial(groups, share, size=min(_BLOCK, resamples - start))
+        yield drawn.astype(np.float64)
+
+
+@lru_cache(maxsize=8)
+def _kept_weights(groups: int, seed: int, resamples: int) -> tuple[Counts, ...]:
+    """The same, kept: drawing them is nine tenths of the work, and a suite asks a dozen times."""
+    return tuple(_weights(groups, seed, resamples))

@@ -7,11 +7,11 @@ model answers, and over which wire, is not known here.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from securetag import triage
 from securetag.errors import InputError, TriageError
 from securetag.records import Decision, Example, Label, Task
 
-_Item = TypeVar("_Item")
+_Item = tuple[Example, triage.Prompt]
 
 #: (scored, of all) → None; called from the thread that called `run`.
 Progress = Callable[[int, int], None]
@@ -160,8 +160,8 @@ def run(
     """Ask `predictor` about each labelled triage example: without a schema, with it, or both.
 
     `workers` calls run at once (one llama.cpp slot each). Nothing that the predictor raises ends
-    the run: such a row is invalid, `needs_review` and not `answered`. After `GIVE_UP_AFTER`
-    examples in a row without an answer the rest are recorded unanswered without being asked.
+    the run: such a row is invalid, `needs_review` and not `answered`. A few unanswered ones are asked
+    once more at the end; after `GIVE_UP_AFTER` in a row the rest are recorded without being asked.
 
     Raises InputError when neither kind of completion is asked for, or when an example's prompt
     wasn't rendered by this version of `triage` (scores of another prompt would mislead).
@@ -169,30 +169,47 @@ def run(
     if not (free or constrained):
         raise InputError("an evaluation needs free completions, constrained ones, or both")
     prepared = [(example, _prompt(example)) for example in examples if scorable(example)]
-    rows: list[Row | None] = [None] * len(prepared)
+
+    def score(ask: triage.Predictor, item: _Item) -> Row:
+        return _score(ask, item[0], item[1], free, constrained)
+
+    rows = _round(predictor, prepared, score, max(1, workers), progress)
+    unheard = [index for index, row in enumerate(rows) if not row.answered]
+    if 0 < len(unheard) < GIVE_UP_AFTER:
+        # One at a time: what timed out beside other calls may be answered alone.
+        again = _round(predictor, [prepared[index] for index in unheard], score, 1, None)
+        for index, row in zip(unheard, again, strict=True):
+            rows[index] = row
+    return SuiteResult(rows=rows, skipped=len(examples) - len(prepared))
+
+
+def _round(
+    predictor: triage.Predictor,
+    items: Sequence[_Item],
+    score: Callable[[triage.Predictor, _Item], Row],
+    workers: int,
+    progress: Progress | None,
+) -> list[Row]:
+    """A row for every item, in order, `workers` at once; see `run` for when it gives up."""
+    rows: dict[int, Row] = {}
     silent = 0
-    with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="evaluate") as pool:
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evaluate") as pool:
         waiting: dict[Future[Row], int] = {}
-        pending = iter(enumerate(prepared))
+        pending = iter(enumerate(items))
         try:
-            for done in range(len(prepared)):
-                for index, (example, prompt) in _take(pending, max(1, workers) - len(waiting)):
+            for done in range(1, len(items) + 1):
+                for index, item in itertools.islice(pending, workers - len(waiting)):
                     asked = predictor if silent < GIVE_UP_AFTER else _given_up
-                    future = pool.submit(_score, asked, example, prompt, free, constrained)
-                    waiting[future] = index
+                    waiting[pool.submit(score, asked, item)] = index
                 finished = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
                 row = rows[waiting.pop(finished)] = finished.result()
                 silent = 0 if row.answered else silent + 1
                 if progress is not None:
-                    progress(done + 1, len(prepared))
+                    progress(done, len(items))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return SuiteResult(rows=[row for row in rows if row is not None], skipped=len(examples) - len(prepared))
-
-
-def _take(source: Iterator[_Item], most: int) -> list[_Item]:
-    return [item for _, item in zip(range(most), source, strict=False)]
+    return [rows[index] for index in range(len(items))]
 
 
 def _prompt(example: Example) -> triage.Prompt:

@@ -88,8 +88,27 @@ def test_a_model_that_comes_back_is_asked_again(examples: list[Example], perfect
         return perfect(messages, schema, limit)
 
     result = suites.run(shaky, examples, workers=1)
-    assert result.unanswered == 5
-    assert all(row.valid for row in result.rows[5:])
+    assert result.unanswered == 0
+    assert all(row.valid for row in result.rows)
+    assert [row.id for row in result.rows] == [example.id for example in examples]
+    assert calls == 5 + 2 * 120
+
+
+def test_what_stays_silent_is_asked_once_more_and_no_oftener(
+    examples: list[Example], perfect: Predictor
+) -> None:
+    silent, calls = examples[3].messages[1].content, 0
+
+    def partly(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+        nonlocal calls
+        if messages[1].content == silent:
+            calls += 1
+            raise ModelUnavailableError("no answer within 30 s")
+        return perfect(messages, schema, limit)
+
+    result = suites.run(partly, examples[:10])
+    assert (result.unanswered, calls) == (1, 2)
+    assert not result.rows[3].answered
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,7 @@ class QueueClient:
         body = _beginning(path, limit)
         digest = hashlib.sha256(body).hexdigest()
         headers = {**_lease_header(lease), SHA256_HEADER: digest, "Content-Type": "application/octet-stream"}
-        self._call(
-            "PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body
-        )
+        self._call("PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body)
 
     def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:
         """End the attempt. Raises FencedError when it has ended already, or is somebody else's."""

@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 from securetag.errors import (
     AuthenticationError,
     FencedError,
+    LimitError,
     PermissionDeniedError,
     SecuretagError,
     UnavailableError,
 )
 from securetag.settings import Settings
-from securetag.wire import Lease, ResultRequest, TaskKind
+from securetag.wire import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
 from securetag.worker.client import QueueClient
 from securetag.worker.sandbox import Workspace
@@ -32,6 +33,10 @@ TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run}
 
 #: Seconds between calls to an api that is away, doubling from the first to the second.
 BACKOFF_S = (0.5, 15.0)
+#: Bytes of a result with its findings' code whole; below the api's own default limit of a body.
+MAX_RESULT = 8 << 20
+#: Lines on each side of a flagged one that a result keeps which was too large.
+NEXT_TO = 2
 #: Times that a result is sent to an api that is away, before the lease is left to run out.
 RESULT_TRIES = 12
 
@@ -119,6 +124,9 @@ class Runner:
 
     def _report(self, attempt: Attempt, result: ResultRequest) -> None:
         wait = threading.Event()
+        if len(result.model_dump_json()) > MAX_RESULT:
+            # An api that refuses a body may hang up before the worker reads why.
+            result = shortened(result)
         for tried in range(RESULT_TRIES):
             try:
                 answer = self._client.result(attempt.lease, result)
@@ -138,12 +146,33 @@ class Runner:
         log.error("task %s: the api stayed away; the lease runs out", result.task_id)
 
     def _refused(self, attempt: Attempt, result: ResultRequest, error: SecuretagError) -> None:
-        """The api won't take this result (it is too large, say): end the task with that reason."""
+        """The api won't take this result: send less of it, or else end the task with the reason."""
         log.error("task %s: the result was refused: %s", result.task_id, error)
-        short = ResultRequest(
-            task_id=result.task_id, outcome="failed", error=f"the result was refused: {error}"
-        )
-        try:
-            self._client.result(attempt.lease, short)
-        except SecuretagError as again:
-            log.error("task %s: so was its failure: %s", result.task_id, again)
+        tries = [
+            ResultRequest(
+                task_id=result.task_id, outcome="failed", error=f"the result was refused: {error}"[:1_000]
+            )
+        ]
+        if isinstance(error, LimitError) and result.findings:
+            tries.insert(0, shortened(result))
+        for less in tries:
+            try:
+                self._client.result(attempt.lease, less)
+            except SecuretagError as again:
+                log.error("task %s: so was a shorter one: %s", result.task_id, again)
+            else:
+                return
+
+
+def shortened(result: ResultRequest) -> ResultRequest:
+    """The result with each finding's code cut to the lines next to the flagged ones."""
+
+    def cut(triaged: TriagedFinding) -> TriagedFinding:
+        finding = triaged.finding
+        lines = finding.snippet.split("\n")
+        flagged = max(0, finding.start_line - finding.snippet_line)
+        first, last = max(0, flagged - NEXT_TO), flagged + NEXT_TO + 1
+        code = {"snippet": "\n".join(lines[first:last]), "snippet_line": finding.snippet_line + first}
+        return triaged.model_copy(update={"finding": finding.model_copy(update=code)})
+
+    return result.model_copy(update={"findings": [cut(triaged) for triaged in result.findings]})

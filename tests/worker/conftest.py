@@ -78,6 +78,8 @@ class FakeApi:
     broken: Callable[[str], tuple[int, bytes] | None] = lambda _: None
     ended: bool = False
 
+    zipped = staticmethod(zipped)
+
     def enqueue(self, **changes: Any) -> Lease:
         lease = Lease(
             **{

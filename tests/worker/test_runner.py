@@ -210,6 +210,22 @@ def test_a_result_that_is_refused_ends_the_task_with_the_reason(api: Any, work: 
     assert (only(api).outcome, only(api).error) == ("failed", "the result was refused: more than 10 bytes")
 
 
+def test_a_result_that_is_too_large_is_sent_with_less_code(api: Any, work: Callable[..., bool]) -> None:
+    filler = "".join(f"    x{n} = {n}\n" for n in range(30))
+    api.archive = api.zipped(
+        {"a.py": f"import os\ndef f(request):\n{filler}    os.system(request.args['c'])\n"}
+    )
+    api.enqueue()
+    refusals = iter([(413, b"{}")])
+    api.broken = lambda path: next(refusals, None) if path == "/queue/result" else None
+    work()
+    result = only(api)
+    assert result.outcome == "completed"
+    finding = result.findings[0].finding
+    assert (finding.start_line, finding.snippet_line) == (33, 31)
+    assert finding.snippet.split("\n") == ["    x28 = 28", "    x29 = 29", "    os.system(request.args['c'])"]
+
+
 def test_a_refused_key_ends_the_worker(api: Any, settings: Settings) -> None:
     wrong = WorkerSettings(api_url="http://queue", api_key=SecretStr("stk_other"), poll_s=0)
     client = QueueClient(wrong, "w", transport=httpx.WSGITransport(app=api))

@@ -1,0 +1,96 @@
+"""The worker as a process: what it says when it can't work, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+#: MiB that a worker without work may take.
+RESTING = 200
+
+
+def start(tmp_path: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    known = {name: value for name, value in os.environ.items() if not name.startswith("SECURETAG_WORKER")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "securetag.worker", *options], text=True, stderr=subprocess.PIPE,
+        env={**known, "SECURETAG_HOME": str(tmp_path), **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def idle_api() -> Iterator[str]:
+    """Knows no work, and the key `stk_known` alone."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204 if self.headers["X-API-Key"] == "stk_known" else 401)
+            self.end_headers()
+            time.sleep(0.05)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_without_a_key_it_says_what_to_set(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "SECURETAG_WORKER__API_KEY" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(("key", "code", "says"), [("stk_known", 3, ""), ("stk_other", 1, "401")])
+def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> None:
+    process = start(tmp_path, "--once", SECURETAG_WORKER__API_URL=idle_api, SECURETAG_WORKER__API_KEY=key)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == code, said
+    assert says in said
+    assert "stk_" not in said
+    assert list((tmp_path / "run" / "worker").glob("*-*")) == []
+
+
+@pytest.mark.sockets
+def test_it_rests_small_and_ends_when_told(tmp_path: Path, idle_api: str) -> None:
+    process = start(
+        tmp_path,
+        "--concurrency",
+        "2",
+        SECURETAG_WORKER__API_URL=idle_api,
+        SECURETAG_WORKER__API_KEY="stk_known",
+    )
+    assert process.stderr is not None
+    while "working for" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.5)
+    assert psutil.Process(process.pid).memory_info().rss < RESTING << 20
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+
+
+def test_no_training_library_is_loaded() -> None:
+    code = "import sys, securetag.worker.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"torch", "transformers", "dagster", "pymupdf", "sqlalchemy", "ollama"}.isdisjoint(loaded)

@@ -38,7 +38,8 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__macosx"})
 #: Bytes that ext4, APFS and NTFS allow for one name.
 MAX_COMPONENT = 255
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, NotImplementedError,
+#: What `zipfile` raises for damaged bytes; OSError when a damaged offset is seeked to.
+_BROKEN = (zipfile.BadZipFile, OSError, zlib.error, EOFError, struct.error, ValueError, NotImplementedError,
            RuntimeError, OverflowError)  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AGAIN = "Pack the project's folder again as a plain zip file and upload that."
@@ -178,20 +179,28 @@ def _write(bundle: zipfile.ZipFile, entries: list[_Entry], destination: Path, li
             (destination / parent).mkdir(mode=0o700, exist_ok=True)
         try:
             handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "wb") as out, bundle.open(entry.info) as source:
-                while piece := source.read(CHUNK):
-                    total += len(piece)
-                    if total > limits.max_unpacked:
-                        raise _too_big(limits)
-                    out.write(piece)
         except FileExistsError as error:
             raise ArchiveError(
                 f"{_shown(entry.name)} differs from another name in case alone, which can't be stored here",
                 hint="Rename one of them.",
             ) from error
-        except _BROKEN as error:
-            raise ArchiveError(f"{_shown(entry.name)} is damaged: {error}", hint=_AGAIN) from error
+        with os.fdopen(handle, "wb") as out:
+            for piece in _content(bundle, entry):
+                total += len(piece)
+                if total > limits.max_unpacked:
+                    raise _too_big(limits)
+                out.write(piece)
     return total
+
+
+def _content(bundle: zipfile.ZipFile, entry: _Entry) -> Iterator[bytes]:
+    """An entry's bytes. Raises ArchiveError on damage; a full disk is the writer's error, not ours."""
+    try:
+        with bundle.open(entry.info) as source:
+            while piece := source.read(CHUNK):
+                yield piece
+    except _BROKEN as error:
+        raise ArchiveError(f"{_shown(entry.name)} is damaged: {error}", hint=_AGAIN) from error
 
 
 def _safe_name(info: zipfile.ZipInfo, limits: Limits) -> str:

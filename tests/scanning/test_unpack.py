@@ -59,6 +59,14 @@ def lying_bomb() -> bytes:
     return bytes(data)
 
 
+def far_offset() -> bytes:
+    """The directory's own offset, moved so that the entry's lies before the file's first byte."""
+    data = bytearray(packed({"a.py": b"x"}))
+    end = data.find(b"PK\x05\x06")
+    struct.pack_into("<I", data, end + 16, struct.unpack_from("<I", data, end + 16)[0] + 40)
+    return bytes(data)
+
+
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no zip": (lambda: b"hello", "not a zip"),
     "empty file": (lambda: b"", "not a zip"),
@@ -103,8 +111,8 @@ def test_refused_with_a_reason_and_nothing_left(case: str, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
 
 
-@pytest.mark.parametrize("build", [lying_bomb])
-def test_lies_about_sizes_are_found_while_writing(build: Callable[[], bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("build", [lying_bomb, far_offset])
+def test_lies_in_the_headers_are_found_while_writing(build: Callable[[], bytes], tmp_path: Path) -> None:
     archive = tmp_path / "a.zip"
     archive.write_bytes(build())
     inspect(archive, LIMITS)

@@ -73,6 +73,13 @@ class Storage:
     def exists(self, key: str) -> bool:
         return bool(self._fs.exists(self._path(key)))
 
+    def keys(self, folder: str) -> list[str]:
+        """Every key below a folder, in order; none where the folder doesn't exist."""
+        root = self._path(folder)
+        if not self._fs.isdir(root):
+            return []
+        return sorted(f"{folder}{str(found)[len(root) :]}" for found in self._fs.find(root))
+
     def delete(self, key: str) -> None:
         """Deleting what isn't there is no error."""
         path = self._path(key)

@@ -121,6 +121,10 @@ async def _reap_for_ever(services: ApiServices) -> None:
             services.metrics.database_up.set(0)
             log.warning("lost leases can't be looked for: %s", error)
             continue
+        except Exception:
+            # Whatever it is, a process that no longer reaps would leave tasks stuck for ever.
+            log.exception("looking for lost leases failed")
+            continue
         services.metrics.database_up.set(1)
         if reaped:
             services.metrics.reaped.inc(reaped)

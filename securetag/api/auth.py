@@ -5,15 +5,19 @@ The scopes are described in `securetag.db.repositories.keys`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
 
-from securetag.api.services import Services
+from securetag.api.services import ApiServices, Services
 from securetag.db.repositories.keys import Principal, authenticate, touch
-from securetag.errors import AuthenticationError, PermissionDeniedError
+from securetag.errors import AuthenticationError, DatabaseUnavailableError, PermissionDeniedError
+
+log = logging.getLogger(__name__)
 
 HEADER = "X-API-Key"
 _header = APIKeyHeader(name=HEADER, auto_error=False, description="`stk_…`, from `securetag key create`.")
@@ -25,12 +29,45 @@ async def principal(services: Services, key: Annotated[str | None, Security(_hea
         raise AuthenticationError(
             "the call carries no API key", hint=f"Send a key of yours in the header {HEADER}."
         )
-    await services.check_revision()
-    caller = await authenticate(services.engine, key, services.pepper)
+    # Every call begins here, so this is where a database that hangs is noticed soon.
+    caller = await _promptly(_known(services, key), services.settings.api.connect_timeout_s)
     if services.use_is_news(caller.key_id):
         async with services.tenant(caller.tenant_id) as session:
             await touch(session, caller.key_id)
     return caller
+
+
+async def _known(services: ApiServices, key: str) -> Principal:
+    await services.check_revision()
+    return await authenticate(services.engine, key, services.pepper)
+
+
+async def _promptly(looking: Coroutine[Any, Any, Principal], seconds: float) -> Principal:
+    """The result within so many seconds, else DatabaseUnavailableError.
+
+    A cancelled query waits for a frozen server to confirm it (10 s were measured), so it is left to
+    end by itself, and the caller is answered now.
+    """
+    task = asyncio.create_task(looking)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if done:
+        return task.result()
+    _abandoned.add(task)
+    task.add_done_callback(_forget)
+    task.cancel()
+    raise DatabaseUnavailableError(
+        "the database didn't answer in time", hint="Repeat the call with the same Idempotency-Key."
+    )
+
+
+#: Held until they end: the event loop itself keeps only weak references to tasks.
+_abandoned: set[asyncio.Task[Principal]] = set()
+
+
+def _forget(task: asyncio.Task[Principal]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.info("a look-up that was given up ended with: %s", error)
 
 
 def require(scope: str) -> Callable[[Principal], Awaitable[Principal]]:

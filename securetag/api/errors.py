@@ -16,7 +16,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -124,6 +126,21 @@ def _business(request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
+def _unstorable(request: Request, error: Exception) -> Response:
+    """A value that passed every check and fits no column: a number of 70 bits, say."""
+    log.info("%s %s: %s", request.method, request.url.path, type(error).__name__)
+    return problem(
+        422, "invalid-request", "a value can't be stored", hint="Numbers are 64-bit; text holds no NUL.",
+        instance=request.url.path, request_id=request_id(request),
+    )  # fmt: skip
+
+
+def _hung_up(request: Request, _: Exception) -> Response:
+    """The client went away in the middle of its body; nobody reads this."""
+    log.info("%s %s: the client hung up", request.method, request.url.path)
+    return problem(422, "invalid-request", "the body is cut off", instance=request.url.path)
+
+
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     # A body that is no UTF-8, or nested too deep for a parser, is as unacceptable as any other.
@@ -180,5 +197,7 @@ def unforeseen(scope: Scope, error: Exception) -> Response:
 def install(app: FastAPI) -> None:
     """Register the handlers; `middleware.Observe` answers what none of them knows."""
     app.add_exception_handler(SecuretagError, _business)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
+    app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)

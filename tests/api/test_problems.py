@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -158,3 +161,37 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                 assert "securetag_database_up 0.0" in (await client.get("/metrics")).text
                 await asyncio.to_thread(cluster.start)
                 assert (await client.get("/healthz/db")).status_code == 200
+
+
+async def test_a_database_that_hangs_is_503_too(tmp_path: Any) -> None:
+    """Every process of it is frozen: connections stay open and nothing answers."""
+    with Cluster(tmp_path / "pg", durable=False) as cluster:
+        await asyncio.to_thread(upgrade, cluster.dsn(role=OWNER))
+        settings = Settings(
+            database_url=SecretStr(cluster.dsn()),
+            home=tmp_path / "home",
+            api=ApiSettings(reap_s=60, connect_timeout_s=1),
+        )
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+                key = {"X-API-Key": "stk_" + "a" * 12 + "_" + "b" * 43}
+                assert (await client.get("/findings", headers=key)).status_code == 401
+                family = [cluster.pid, *_children(cluster.pid)]
+                for pid in family:
+                    os.kill(pid, signal.SIGSTOP)
+                try:
+                    began = time.perf_counter()
+                    answer = await client.get("/findings", headers=key)
+                    took = time.perf_counter() - began
+                finally:
+                    for pid in family:
+                        os.kill(pid, signal.SIGCONT)
+                _problem(answer, 503, "database-unavailable")
+                assert took < 4
+                assert (await client.get("/findings", headers=key)).status_code == 401
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

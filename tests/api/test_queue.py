@@ -99,7 +99,14 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     stored = await _put(worker, lease, "semgrep.out", b"{}")
     assert (stored.status_code, stored.json()["size"]) == (200, 2)
 
+    # What an attempt left that died between bytes and row goes with the task's end.
+    artifacts = api.settings.home / "artifacts" / "artifacts" / str(tenant.id) / task_id
+    orphan = artifacts / "0" / "semgrep.out"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"orphan")
+
     done = await _send(worker, lease, _result(lease))
+    assert [path.read_bytes() for path in artifacts.rglob("*") if path.is_file()] == [b"{}"]
     assert done.json() == {"task_id": task_id, "state": "completed", "findings": 1}
 
     scan = (await tenant.client.get(f"/scans/{task_id}")).json()
@@ -229,5 +236,7 @@ async def test_hostile_results_are_problems(api: Any, archive: bytes) -> None:
     for body in (b"", b"{", b"[]", b"\xff\xfe", good.replace('"high"', '"huge"').encode(), b'{"a":' * 5_000):
         answer = await worker.post("/queue/result", content=body, headers=_token(lease))
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    huge = {"task_id": str(lease.task_id), "process_group": 2**70}
+    assert (await worker.post("/queue/heartbeat", json=huge, headers=_token(lease))).status_code == 422
     nul = good.replace("os.system(input())", "a\\u0000b").encode()
     assert (await worker.post("/queue/result", content=nul, headers=_token(lease))).status_code == 200

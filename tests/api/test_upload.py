@@ -256,3 +256,38 @@ async def test_the_same_archive_twice_lies_there_once(api: Any, archive: bytes) 
     latest = (await tenant.client.get("/codeaudit/latest", params={"project": "shop"})).json()
     assert latest["task_id"] == two.json()["task_id"]
     assert (await tenant.client.get("/codeaudit/latest", params={"project": "none"})).status_code == 404
+
+
+async def test_a_client_that_hangs_up_leaves_nothing(api: Any, own_temp: Path) -> None:
+    tenant = await api.tenant()
+    assert (await tenant.client.get("/projects")).status_code == 200
+    before = (_files(api.settings.home, own_temp), api.rows())
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\nPK\x03\x04'
+    messages = iter([{"type": "http.request", "body": head, "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/codeaudit/upload",
+        "raw_path": b"/codeaudit/upload",
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("api", 80),
+        "client": ("test", 1),
+        "headers": [
+            (b"x-api-key", tenant.key.encode()),
+            (b"content-type", b"multipart/form-data; boundary=b"),
+        ],
+    }
+    await api.app(scope, receive, send)
+    assert sent[0]["status"] == 422
+    assert (_files(api.settings.home, own_temp), api.rows()) == before

@@ -20,8 +20,6 @@ class ScanParams(Body):
 
     #: Language of messages and of the model's words.
     lang: Literal["en", "es"] | None = None
-    #: Findings below go to no model.
-    min_severity: Literal["info", "low", "medium", "high", "critical"] | None = None
 
 
 class UploadForm(Body):

@@ -78,7 +78,9 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
         ) from error
     lease = verify(token, body.task_id, services.pepper)
     async with services.tenant(lease.tenant_id) as session:
-        return answer(await queue.record_result(session, lease, body))
+        ended = await queue.record_result(session, lease, body)
+    await service.drop_orphans(services, lease)
+    return answer(ended)
 
 
 @router.get("/tasks/{task_id}/upload", response_class=Response)

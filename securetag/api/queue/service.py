@@ -19,7 +19,7 @@ from securetag.db import queue
 from securetag.db.leases import Lease
 from securetag.db.repositories import artifacts
 from securetag.db.repositories.notifications import heard
-from securetag.errors import InputError, NotFoundError
+from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
 from securetag.wire import Lease as LeaseAnswer
 from securetag.wire import NextRequest, Upload
 
@@ -92,6 +92,23 @@ async def stored_already(
     if found is None or (found.sha256, found.storage_key) != (sha256, key):
         return None
     return ArtifactAnswer.model_validate(found)
+
+
+async def drop_orphans(services: ApiServices, lease: Lease) -> None:
+    """After an attempt's end: bytes below the task's folder that no row names are deleted.
+
+    They come from attempts that died between the bytes and the row. An error here is only logged:
+    the result stands.
+    """
+    folder = artifacts.artifact_folder(lease.tenant_id, lease.task_id)
+    try:
+        async with services.tenant(lease.tenant_id) as session:
+            named = await artifacts.keys_of(session, lease.task_id)
+        lying = await asyncio.to_thread(services.storage.keys, folder)
+        for key in set(lying) - named:
+            await asyncio.to_thread(services.storage.delete, key)
+    except (OSError, DatabaseUnavailableError) as error:
+        log.warning("leftovers of task %s stay: %s", lease.task_id, error)
 
 
 async def keep_artifact(

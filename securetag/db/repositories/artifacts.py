@@ -18,9 +18,14 @@ def upload_key(tenant_id: UUID, sha256: str) -> str:
     return f"uploads/{tenant_id}/{sha256}"
 
 
+def artifact_folder(tenant_id: UUID, task_id: UUID) -> str:
+    """Everything that workers stored for a task lies below."""
+    return f"artifacts/{tenant_id}/{task_id}"
+
+
 def artifact_key(tenant_id: UUID, task_id: UUID, fence: int, name: str) -> str:
     """The fence keeps a worker that lost its lease from writing over its successor's bytes."""
-    return f"artifacts/{tenant_id}/{task_id}/{fence}/{name}"
+    return f"{artifact_folder(tenant_id, task_id)}/{fence}/{name}"
 
 
 async def add_upload(
@@ -53,6 +58,11 @@ async def stored(session: AsyncSession, task_id: UUID, name: str) -> Artifact | 
         .execution_options(populate_existing=True)
     )
     return found
+
+
+async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
+    """Storage keys of the task's artifacts."""
+    return set((await session.scalars(select(Artifact.storage_key).where(Artifact.task_id == task_id))).all())
 
 
 async def one(session: AsyncSession, task_id: UUID, name: str) -> Artifact:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -126,7 +125,7 @@ def _example(
     spans = [(span.first, span.last) for span in function.evidence]
     answer = triage.answer(
         profile=profile, evidence=spans, verdict=Decision(label),
-        reasoning=_reasoning(pair, function, label, lang), recommendation=_advice(finding, label, lang),
+        reasoning=_reasoning(function, label, lang), recommendation=_advice(finding, label, lang),
     )  # fmt: skip
     plan = pair.plan
     example = Example.of(
@@ -156,18 +155,18 @@ def record_of(function: Function) -> Record:
 
 _WHY: dict[str, dict[Label, str]] = {
     "en": {
-        "true_positive": "Line {source} reads untrusted text; what line {guard} does leaves line {sink} open to it.",
-        "false_positive": "Line {source} reads untrusted text; line {guard} keeps it from changing line {sink}.",
+        "true_positive": "Line {source} reads untrusted text; line {guard} leaves line {sink} open to it.",
+        "false_positive": "Line {source} reads untrusted text; line {guard} keeps line {sink} safe from it.",
     },
     "es": {
-        "true_positive": "La línea {source} lee texto no confiable; lo que hace la {guard} no protege la {sink}.",
+        "true_positive": "La línea {source} lee texto no confiable; la {guard} no protege la {sink}.",
         "false_positive": "La línea {source} lee texto no confiable; la {guard} impide que altere la {sink}.",
     },
 }
 _NOTHING_TO_DO = {"en": "No change is needed.", "es": "No hace falta ningún cambio."}
 
 
-def _reasoning(pair: Pair, function: Function, label: Label, lang: Lang) -> str:  # noqa: ARG001
+def _reasoning(function: Function, label: Label, lang: Lang) -> str:
     lines = {span.role: str(span.first) for span in reversed(function.evidence)}
     return _WHY["es" if lang == "es" else "en"][label].format(**lines)
 

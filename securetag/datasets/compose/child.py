@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from securetag.datasets.compose import stage
+from securetag.datasets.compose import meaning, stage
 from securetag.datasets.compose.meaning import OUTSIDE, Meaning
 
 #: CPU seconds that one function may take over all its inputs. One takes about a millisecond.
@@ -99,7 +99,7 @@ class Handler:
                 result = _await(result)
             world.recorder.answered(result)
             if world.response.text is not None:
-                world.recorder.answered(stage.Answer(stage.meaning.page, world.response.text))
+                world.recorder.answered(stage.Answer(meaning.page, world.response.text))
         except stage.AnswerRaised as answered:
             world.recorder.answered(answered.answer)
         except Exception:

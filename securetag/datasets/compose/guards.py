@@ -9,6 +9,8 @@ A guard with `classes` is only tried there; one without is tried everywhere, sin
 for a sink is a mistake that people make.
 """
 
+# ruff: noqa: E501  # a table: one entry a line reads better than one word a line
+
 from __future__ import annotations
 
 from typing import Literal

@@ -32,8 +32,10 @@ _SQL = re.compile(
     re.DOTALL,
 )
 _KEYWORDS = frozenset(
-    "select from where and or order by union all delete drop table update set insert into values limit "
-    "case when then end like in is not null desc asc exists having group".split()
+    (  # noqa: SIM905
+        "select from where and or order by union all delete drop table update set insert into values limit "
+        "case when then end like in is not null desc asc exists having group"
+    ).split()
 )
 
 

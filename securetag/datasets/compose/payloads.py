@@ -5,6 +5,8 @@ own), since that is what defeats `re.match`, `re.search`, `startswith` and `in`.
 64 characters, the length that neutral guards cut at.
 """
 
+# ruff: noqa: E501  # a table: one entry a line reads better than one word a line
+
 from __future__ import annotations
 
 from securetag.datasets.compose.sinks import Sink

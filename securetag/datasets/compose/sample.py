@@ -67,7 +67,9 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 def group(plan: Plan) -> str:
     """The cluster of sibling functions: they never stand on two sides of a split."""
-    return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}"
+    # Among known frameworks a framework is only a spelling; the held-out one is a side of its own.
+    held_out = f"/{plan.framework.name}" if plan.framework.name == UNSEEN_FRAMEWORK else ""
+    return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}{held_out}"
 
 
 def quotas(rows: int) -> dict[str, int]:

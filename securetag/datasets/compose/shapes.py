@@ -229,7 +229,8 @@ def _transformed(plan: Plan, mode: str) -> list[Line]:
     if mode == "partial":
         if plan.shape == "loop":
             return [(1, f"for {y} in {x}.splitlines():", None), (2, f"if len({y}) > 64:", None),
-                    (3, f"{y} = {_value(plan, mode, y)}", "guard"), (2, _sink_line(plan, y), "sink")]  # fmt: skip
+                    (3, f"{y} = {_value(plan, mode, y)}", "guard"),
+                    (2, _sink_line(plan, y), "sink")]  # fmt: skip
         if plan.shape == "ternary":
             return [
                 (1, f"{y} = {value} if len({x}) > 64 else {x}", "guard"),

@@ -1,0 +1,73 @@
+"""Harvested verdicts → triage rows whose label a person gave.
+
+Reviewers who disagree about a finding don't train: the question may be unanswerable from the code.
+The same code is one group, whoever reviewed it and in whatever project it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from securetag import triage
+from securetag.datasets.filters import Drop
+from securetag.datasets.harvest import SOURCE
+from securetag.records import Decision, Example, HarvestedVerdict, Lang, Message, Origin, Task
+
+DISAGREEMENT = "harvest: reviewers disagree"
+_WHY = {
+    "en": {"true_positive": "A reviewer confirmed that line {line} is exploitable.",
+           "false_positive": "A reviewer found line {line} safe."},
+    "es": {"true_positive": "Una persona confirmó que la línea {line} es explotable.",
+           "false_positive": "Una persona consideró segura la línea {line}."},
+}  # fmt: skip
+
+
+def rows(
+    harvested: Sequence[HarvestedVerdict], *, profile: triage.Profile, lang: Lang
+) -> tuple[list[Example], list[Drop]]:
+    """One row a finding on which all its reviewers agree, and what was left out."""
+    by_record: dict[str, list[HarvestedVerdict]] = {}
+    for verdict in harvested:
+        by_record.setdefault(verdict.record.id, []).append(verdict)
+    examples: list[Example] = []
+    drops: list[Drop] = []
+    for identity, verdicts in sorted(by_record.items()):
+        if len({verdict.label for verdict in verdicts}) > 1:
+            drops.append(
+                Drop(reason=DISAGREEMENT, source=SOURCE, task="triage", id=identity, n=len(verdicts))
+            )
+        else:
+            examples.append(_row(verdicts, profile, lang))
+    return examples, drops
+
+
+def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) -> Example:
+    first = verdicts[0]
+    finding = first.finding
+    prompt = triage.render(finding, profile=profile, lang=lang)
+    start = min(max(finding.start_line - prompt.first_line + 1, 1), prompt.lines)
+    end = min(max(finding.end_line - prompt.first_line + 1, start), prompt.lines)
+    tongue = "es" if lang == "es" else "en"
+    answer = triage.answer(
+        profile=profile, evidence=[(start, end)], verdict=Decision(first.label),
+        reasoning=_WHY[tongue][first.label].format(line=start),
+        recommendation=finding.recommendation if first.label == "true_positive" else "",
+    )  # fmt: skip
+    origins = {(o.finding_id or "", o.consent_id or ""): o for o in (v.origin for v in verdicts)}
+    return Example.of(
+        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
+        licence=first.record.licence, group=group(first), origin="analyst",
+        origins=[
+            Origin(record_id=first.record.id, finding_id=origin.finding_id, tenant_id=origin.tenant_id,
+                   consent_id=origin.consent_id)
+            for _, origin in sorted(origins.items())
+        ],
+        source=SOURCE, label=first.label, label_source="analyst",
+    )  # fmt: skip
+
+
+def group(verdict: HarvestedVerdict) -> str:
+    """Findings in the same code share a side, in whatever file it stands."""
+    code = " ".join(verdict.finding.snippet.split())
+    return "analyst/" + hashlib.sha256(code.encode()).hexdigest()[:32]

@@ -1,0 +1,287 @@
+"""Records, harvested verdicts and composed cases → one immutable release.
+
+The steps, each counting what it leaves out: Records are filtered by status and licence and become
+questions; harvested verdicts become triage rows; triage cases are composed, executed and scanned;
+then filters, exact duplicates, the cap on knowledge rows, the split, and a check that no group is
+torn. The same inputs and parameters give the same digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from securetag import rules, triage
+from securetag.datasets import analyst, filters, harvest, release
+from securetag.datasets.card import card, facts_of
+from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
+from securetag.datasets.compose.oracle import oracle_version
+from securetag.datasets.dedup import dedup
+from securetag.datasets.filters import Drop
+from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.split import assign, torn
+from securetag.datasets.synthesise import of_record
+from securetag.errors import ReleaseError
+from securetag.records import Example, HarvestedVerdict, Lang, Record, content_id
+from securetag.settings import SemgrepSettings
+
+Progress = Callable[[str], None]
+
+
+class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person decides about a release. All of it is part of the digest."""
+
+    seed: int = 0
+    #: Which triage contract the rows are rendered for.
+    profile: triage.Profile = "compact"
+    #: Language of triage prompts and, beside English, of knowledge rows.
+    lang: Lang = "en"
+    purpose: Purpose = "internal"
+    #: Composed triage rows to ask for; an even number, in pairs.
+    composed: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
+    #: Most rows from Records, taken evenly from all sources.
+    knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
+
+
+class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What was built."""
+
+    #: Name of the release: the digest's first 12 hex digits.
+    release: str
+    digest: str
+    rows: int
+    splits: dict[str, int]
+    by_source: dict[str, int]
+    by_task: dict[str, int]
+    by_licence: dict[str, int]
+    #: Reason → rows, Records or functions that were left out.
+    dropped: dict[str, int]
+    #: Of this process and its children, over the whole build.
+    cpu_s: float
+    #: Highest resident memory of this process since its start, MiB.
+    peak_mb: float
+    path: str
+
+
+class _Source:
+    """What is known of a source while its Records stream by."""
+
+    def __init__(self, record: Record) -> None:
+        self.publisher = record.publisher
+        self.ids: list[str] = []
+        self.editions: set[str] = set()
+        self.licences: set[str] = set()
+        self.urls: set[str] = set()
+        self.records = 0
+
+
+def build(
+    records: Iterable[Record],
+    harvested: Sequence[HarvestedVerdict],
+    params: BuildParams,
+    *,
+    releases_dir: Path,
+    work: Path,
+    semgrep: SemgrepSettings,
+    progress: Progress | None = None,
+) -> ReleaseSummary:
+    """Build a release, or find it built.
+
+    Raises LicenceError where a source's licence stops a release, ReleaseError when nothing is left
+    or a group would be torn, ToolError when the oracle or the scanner fails.
+    """
+    say = progress or (lambda _: None)
+    started = _cpu_s()
+    drops: list[Drop] = []
+    sources: dict[str, _Source] = {}
+    knowledge = _knowledge(records, params, sources, drops)
+    say(f"{len(knowledge):,} questions from {sum(s.records for s in sources.values()):,} active Records")
+    reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
+    drops += left
+    composed = compose(
+        params.composed, params.seed, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep
+    )
+    drops += [
+        Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
+    ]
+    say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
+    examples = _clean([*knowledge, *reviewed, *composed.examples], params, drops)
+    examples = assign(_capped(examples, params, drops))
+    _check(examples)
+    counts = _counts(examples, drops)
+    facts = facts_of(examples, harvested)
+    path, manifest = release.write(
+        examples, drops, params=msgspec.to_builtins(params), inputs=_inputs(sources, harvested),
+        counts=counts,
+        sources=_source_entries(sources, harvested, counts["by_source"]),
+        card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),
+    )  # fmt: skip
+    say(f"release {path.name}: {len(examples):,} rows")
+    return ReleaseSummary(
+        release=path.name, digest=manifest.digest, rows=len(examples), splits=counts["splits"],
+        by_source=counts["by_source"], by_task=counts["by_task"], by_licence=counts["by_licence"],
+        dropped=counts["dropped"], cpu_s=round(_cpu_s() - started, 2),
+        peak_mb=round(_peak_mb(), 1), path=str(path),
+    )  # fmt: skip
+
+
+def _knowledge(
+    records: Iterable[Record], params: BuildParams, sources: dict[str, _Source], drops: list[Drop]
+) -> list[Example]:
+    """Questions of every Record that may teach; notes each source on the way."""
+    langs = {"en", params.lang}
+    left: Counter[tuple[str, str]] = Counter()
+    examples: list[Example] = []
+    for record in records:
+        seen = sources.setdefault(record.source, _Source(record))
+        seen.ids.append(record.id)
+        reason = filters.of_record(record, params.purpose)
+        if reason is None and record.lang not in langs:
+            reason = f"record: language {record.lang}"
+        if reason is not None:
+            left[record.source, reason] += 1
+            continue
+        seen.records += 1
+        seen.editions.add(record.edition)
+        seen.licences.add(record.licence)
+        seen.urls.add(record.url)
+        found = of_record(record, params.profile)
+        examples += found
+        if not found:
+            left[record.source, "record: no whole sentence fits"] += 1
+    drops += [
+        Drop(reason=reason, source=source, task="qa", n=n) for (source, reason), n in sorted(left.items())
+    ]
+    return examples
+
+
+def _clean(examples: list[Example], params: BuildParams, drops: list[Drop]) -> list[Example]:
+    """Without what doesn't fit, may not enter, or stands twice; pairs stay whole."""
+    kept: list[Example] = []
+    for example in examples:
+        reason = filters.of_example(example, params.profile)
+        if reason is None and not allowed(example.licence, params.purpose):
+            reason = f"example: licence not for {params.purpose} use"
+        if reason is None:
+            kept.append(example)
+        else:
+            drops.append(filters.drop_of(example, reason))
+    kept, duplicates = dedup(kept)
+    drops += duplicates
+    kept, widows = filters.whole_pairs(kept)
+    drops += widows
+    return kept
+
+
+def _capped(examples: list[Example], params: BuildParams, drops: list[Drop]) -> list[Example]:
+    """At most `params.knowledge` template rows, taken in turn from every source in a seeded order."""
+    knowledge = [example for example in examples if example.origin == "template"]
+    if len(knowledge) <= params.knowledge:
+        return examples
+    queues: dict[str, list[Example]] = {}
+    for example in sorted(knowledge, key=lambda row: _draw(params.seed, row.id)):
+        queues.setdefault(example.source, []).append(example)
+    place: dict[str, tuple[int, str]] = {}
+    for source, queue in queues.items():
+        place |= {example.id: (turn, source) for turn, example in enumerate(queue)}
+    chosen = {row.id for row in sorted(knowledge, key=lambda row: place[row.id])[: params.knowledge]}
+    over = Counter(row.source for row in knowledge if row.id not in chosen)
+    reason = "example: over the cap on knowledge rows"
+    drops += [Drop(reason=reason, source=source, task="qa", n=n) for source, n in sorted(over.items())]
+    return [row for row in examples if row.origin != "template" or row.id in chosen]
+
+
+def _draw(seed: int, identity: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{identity}".encode()).digest()
+
+
+def _check(examples: list[Example]) -> None:
+    if not examples:
+        raise ReleaseError(
+            "nothing is left for a release", hint="Extract a source, or ask for composed rows (--composed)."
+        )
+    if found := torn(examples):
+        raise ReleaseError(f"{len(found)} groups stand on two sides of the split, first {found[0]}")
+
+
+def _inputs(sources: dict[str, _Source], harvested: Sequence[HarvestedVerdict]) -> dict[str, Any]:
+    """What went in, by content alone: neither tool paths nor database ids nor times."""
+    reviewed = sorted([v.record.id, v.label, v.scripted] for v in harvested)
+    return {
+        "records": {name: content_id(sorted(source.ids)) for name, source in sorted(sources.items())},
+        "harvest": content_id(reviewed),
+        "rules": rules.pack_sha256(),
+        "oracle": oracle_version(),
+        "prompts": dict(triage.PROMPT_VERSIONS),
+    }
+
+
+def _counts(examples: list[Example], drops: list[Drop]) -> dict[str, dict[str, int]]:
+    dropped: Counter[str] = Counter()
+    for drop in drops:
+        dropped[drop.reason] += drop.n
+
+    def by(key: Callable[[Example], str | None]) -> dict[str, int]:
+        return dict(sorted(Counter(name for row in examples if (name := key(row))).items()))
+
+    return {
+        "splits": {split: sum(row.split == split for row in examples) for split in release.SPLITS},
+        "by_source": by(lambda row: row.source),
+        "by_task": by(lambda row: row.task.value),
+        "by_licence": by(lambda row: row.licence),
+        "by_lang": by(lambda row: row.lang),
+        "by_label": by(lambda row: row.label and f"{row.label} ({row.label_source})"),
+        "by_axis": by(lambda row: row.axis),
+        "dropped": dict(sorted(dropped.items())),
+    }
+
+
+def _source_entries(
+    sources: dict[str, _Source], harvested: Sequence[HarvestedVerdict], rows: dict[str, int]
+) -> list[release.SourceEntry]:
+    entries = [
+        release.SourceEntry(
+            name=name, publisher=source.publisher, editions=sorted(source.editions),
+            licences=sorted(source.licences), urls=sorted(source.urls)[:1] or [""], records=source.records,
+            rows=rows.get(name, 0),
+        )
+        for name, source in sorted(sources.items())
+    ]  # fmt: skip
+    own = [
+        (SOURCE, LICENCE, rows.get(SOURCE, 0)),
+        (harvest.SOURCE, harvest.LICENCE, len(harvested)),
+    ]
+    entries += [
+        release.SourceEntry(
+            name=name, publisher="Securetag", editions=[], licences=[licence], urls=[""], records=n,
+            rows=rows.get(name, 0),
+        )
+        for name, licence, n in own
+        if n
+    ]  # fmt: skip
+    return entries
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("securetag")
+
+
+def _cpu_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _peak_mb() -> float:
+    # Kilobytes on Linux, bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1 << 20 if sys.platform == "darwin" else 1 << 10
+    )

@@ -1,0 +1,179 @@
+"""The release's card: what is in it, from whom, under which terms, and what to expect of it.
+
+Begins with the YAML header of Hugging Face's dataset cards
+(https://huggingface.co/docs/hub/datasets-cards). Names no time and no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import yaml
+
+from securetag.datasets.licences import SHARE_ALIKE
+from securetag.datasets.release import NAME_LENGTH, Manifest, SourceEntry
+from securetag.records import Example, HarvestedVerdict
+
+#: What MITRE's terms ask to be reproduced with its material.
+_NOTICES = {
+    f"LicenseRef-MITRE-{name}-Terms-of-Use": (
+        f"© The MITRE Corporation. {written} is reproduced and distributed with the permission of The MITRE "
+        "Corporation, under its terms of use."
+    )
+    for name, written in (("ATTACK", "ATT&CK®"), ("CWE", "CWE™"), ("CAPEC", "CAPEC™"), ("CVE", "CVE®"))
+}
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the card says beside the manifest."""
+
+    #: Majority share of the label over triage rows, 0.5 is none, by split and axis.
+    majority: dict[str, float]
+    #: Accuracy on test of always answering what train's majority says for this rule, sink, ….
+    lookups: dict[str, float]
+    harvested: int
+    scripted: int
+    saw_model: int
+    reviewers: int
+
+
+def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> Facts:
+    """Figures of the rows and of the harvest."""
+    labelled = [example for example in examples if example.label is not None]
+    parts: dict[str, list[Example]] = {}
+    for example in labelled:
+        parts.setdefault(example.axis or example.split or "", []).append(example)
+    return Facts(
+        majority={name: majority(rows) for name, rows in sorted(parts.items())},
+        lookups=lookups(labelled),
+        harvested=len(harvested),
+        scripted=sum(verdict.scripted for verdict in harvested),
+        saw_model=sum(verdict.saw_model for verdict in harvested),
+        reviewers=len({verdict.reviewer for verdict in harvested}),
+    )
+
+
+def majority(rows: Sequence[Example]) -> float:
+    """Share of the more frequent label, 0.5 to 1.0."""
+    true = sum(row.label == "true_positive" for row in rows)
+    return round(max(true, len(rows) - true) / len(rows), 4) if rows else 0.0
+
+
+def lookups(labelled: Sequence[Example]) -> dict[str, float]:
+    """What a table learnt on train scores on test by one property alone: near one half is good.
+
+    A key that train doesn't know answers with train's majority label. Length is the prompt's, in
+    steps of 25 characters.
+    """
+    composed = [row for row in labelled if row.construction is not None]
+    train = [row for row in composed if row.split == "train"]
+    test = [row for row in composed if row.split == "test"]
+    if not train or not test:
+        return {}
+    found: dict[str, float] = {}
+    for name in ("class", "source", "sink", "guard", "guard_family", "framework", "length"):
+        known: dict[str, int] = {}
+        for row in train:
+            known[_key(row, name)] = known.get(_key(row, name), 0) + (
+                1 if row.label == "true_positive" else -1
+            )
+        right = sum((known.get(_key(row, name), 1) >= 0) == (row.label == "true_positive") for row in test)
+        found[name] = round(right / len(test), 4)
+    return found
+
+
+def _key(row: Example, name: str) -> str:
+    prompt = row.messages[-2].content
+    if name == "class":
+        return prompt.split(",", 1)[0]
+    if name == "length":
+        return str(len(prompt) // 25)
+    return str(getattr(row.construction, name))
+
+
+def card(manifest: Manifest, facts: Facts) -> str:
+    """README.md of a release."""
+    name = manifest.digest[:NAME_LENGTH]
+    counts = manifest.counts
+    lines = [
+        _header(manifest), f"# Securetag release {name}", "",
+        "Chat rows for triaging findings of static analysers and for application security knowledge.",
+        "Composed triage rows carry the label that running their code in a sandbox gave: none is a model's.",
+        "",
+        f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
+        f"purpose `{manifest.params.get('purpose')}`.", "",
+        *_table("Rows", "split", counts["splits"]), *_table("Rows", "task", counts["by_task"]),
+        *_table("Rows", "label", counts["by_label"]),
+        *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
+        *_table("Rows", "licence", counts["by_licence"]), *_table("Left out", "reason", counts["dropped"]),
+        "## What a lookup scores", "",
+        "Accuracy on the test split's composed rows of a table learnt on train; one half is no knowledge.",
+        "",
+        *_table("", "by", facts.lookups), "Majority label's share:", "", *_table("", "part", facts.majority),
+        "## Analysts", "",
+        f"{facts.harvested} verdicts of {facts.reviewers} reviewers entered, {facts.saw_model} of them after "
+        f"the reviewer saw the model's answer. {facts.scripted} were scripted from a ground truth and are no "
+        "person's.",
+        "Caps on a reviewer's or tenant's share are off in this version.", "",
+        "## Sources", "", *_sources(manifest.sources), "## Terms", "", *_terms(manifest), "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _header(manifest: Manifest) -> str:
+    rows = sum(entry.rows for entry in manifest.files.values())
+    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    fields = {
+        "pretty_name": f"Securetag {manifest.digest[:NAME_LENGTH]}",
+        "language": sorted(set(manifest.counts["by_lang"]) & {"en", "es"}),
+        "license": "other",
+        "license_name": "per-row",
+        "task_categories": ["text-generation", "question-answering"],
+        "tags": ["security", "static-analysis", "triage"],
+        "size_categories": [next((name for limit, name in steps if rows < limit), "n>1M")],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation", "test")
+                ],
+            }
+        ],
+    }
+    return "---\n" + yaml.safe_dump(fields, sort_keys=False, allow_unicode=True) + "---\n"
+
+
+def _table(title: str, key: str, counts: Mapping[str, int | float]) -> list[str]:
+    heading = [f"## {title} by {key}", ""] if title else []
+    if not counts:
+        return [*heading, "None.", ""]
+    body = [f"| {name} | {value:,} |" for name, value in sorted(counts.items())]
+    return [*heading, f"| {key} | |", "| --- | ---: |", *body, ""]
+
+
+def _sources(sources: Sequence[SourceEntry]) -> list[str]:
+    rows = [
+        f"| {source.name} | {source.publisher} | {', '.join(source.editions)} | {', '.join(source.licences)} "
+        f"| {source.records:,} | {source.rows:,} |"
+        for source in sources
+    ]
+    head = "| source | publisher | edition | licence | records | rows |"
+    return [head, "| --- | --- | --- | --- | ---: | ---: |", *rows, ""]
+
+
+def _terms(manifest: Manifest) -> list[str]:
+    """Obligations that the licences of the rows bring, with whom to name."""
+    used = manifest.counts["by_licence"]
+    lines = [
+        f"- {_NOTICES[name]}" for name in sorted(_NOTICES) if any(name in expression for expression in used)
+    ]
+    lines += [
+        f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
+        for source in manifest.sources
+        if source.rows and any("CC-BY" in licence for licence in source.licences)
+    ]
+    if any(name in expression for expression in used for name in SHARE_ALIKE):
+        lines.append("- Rows under CC-BY-SA are adaptations: share them under the same licence.")
+    lines.append("- Composed rows are Apache-2.0. Every row names its licence.")
+    return lines

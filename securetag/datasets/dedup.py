@@ -1,0 +1,64 @@
+"""Exact duplicates: one row each, all origins kept, contradictions dropped.
+
+Two rows are the same question when task and messages before the answer are, after NFC and LF. The
+same question with the same answer becomes one row that names every origin, so that an erasure of one
+of them leaves it standing. The same labelled question with two labels teaches a coin flip: both go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from securetag.datasets.filters import Drop, drop_of
+from securetag.records import Example, Origin, content_id, normalise_text
+
+DUPLICATE = "duplicate: same question and answer"
+CONTRADICTION = "duplicate: same question, other label"
+
+
+def question(example: Example) -> str:
+    """Identity of what is asked."""
+    asked = [[message.role, normalise_text(message.content)] for message in example.messages[:-1]]
+    return content_id([example.task, asked])
+
+
+def _answered(example: Example) -> str:
+    return content_id([question(example), normalise_text(example.messages[-1].content)])
+
+
+def dedup(examples: Iterable[Example]) -> tuple[list[Example], list[Drop]]:
+    """(rows, what was left out). The result doesn't depend on the order of the rows."""
+    ordered = sorted(examples, key=_precedence)
+    labels: dict[str, set[str]] = {}
+    for example in ordered:
+        if example.label is not None:
+            labels.setdefault(question(example), set()).add(example.label)
+    kept: dict[str, Example] = {}
+    drops: list[Drop] = []
+    for example in ordered:
+        if len(labels.get(question(example), ())) > 1:
+            drops.append(drop_of(example, CONTRADICTION))
+            continue
+        # A labelled question stands once even where the evidence differs; others by question and answer.
+        key = question(example) if example.label is not None else _answered(example)
+        if key in kept:
+            kept[key] = _merged(kept[key], example)
+            drops.append(drop_of(example, DUPLICATE))
+        else:
+            kept[key] = example
+    return sorted(kept.values(), key=lambda example: example.id), drops
+
+
+def _precedence(example: Example) -> tuple[int, str, str]:
+    # Held-out rows first: a duplicate of a test row must not stay in train.
+    side = {"test": 0, "validation": 1}.get(example.split or "", 2)
+    return side, example.id, content_id([example.group, example.origins])
+
+
+def _merged(first: Example, other: Example) -> Example:
+    unique: dict[str, Origin] = {}
+    for origin in [*first.origins, *other.origins]:
+        unique.setdefault(content_id(origin), origin)
+    return msgspec.structs.replace(first, origins=[unique[key] for key in sorted(unique)])

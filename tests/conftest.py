@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
 from securetag.settings import get_settings
@@ -18,6 +19,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# A deadline measures the machine's load, not the code.
+hypothesis_settings.register_profile("securetag", deadline=None)
+hypothesis_settings.load_profile("securetag")
 
 LOOPBACK = ["127.0.0.1", "::1"]
 

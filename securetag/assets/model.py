@@ -74,8 +74,10 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
         metadata={
             "model_id": found.model_id,
             "figures": table(["suite", "metric", "n", "base", "candidate", "95 %", "p"], rows),
-            "confusion": picture((found.folder / "confusion.png").read_bytes(), alt="confusion matrices"),
-            "accuracy": picture((found.folder / "accuracy.png").read_bytes(), alt="accuracy by axis"),
+            "confusion": picture(
+                (Path(found.folder) / "confusion.png").read_bytes(), alt="confusion matrices"
+            ),
+            "accuracy": picture((Path(found.folder) / "accuracy.png").read_bytes(), alt="accuracy by axis"),
             "path": dg.MetadataValue.path(found.folder),
         },
         check_results=[

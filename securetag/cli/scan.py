@@ -51,7 +51,7 @@ def scan(
         show(
             ["severity", "rule", "where", "verdict", "title"],
             [
-                [f["severity"], f["rule_id"], f"{f['path']}:{f['start_line']}",
+                [f["severity"], f["rule_id"], f"{f['occurrence']['path']}:{f['occurrence']['start_line']}",
                  (f.get("verdict") or {}).get("decision") or "–", f["title"]]
                 for f in sorted(found, key=lambda f: -SEVERITIES.index(f["severity"]))
             ],
@@ -60,7 +60,7 @@ def scan(
     if ended["state"] != "completed":
         raise typer.Exit(2)
     if fail_on is not None:
-        bar = SEVERITIES.index(fail_on)  # type: ignore[arg-type]
+        bar = SEVERITIES.index(fail_on)
         worst = [
             f
             for f in found

@@ -37,7 +37,7 @@ def extract(names: Names = None, every: All = False, as_json: Json = False) -> N
     settings = get_settings()
     summary = {}
     for name in _chosen(names, every):
-        report = extract_source(name, settings, None if as_json else typer.echo)
+        report = extract_source(name, settings, None if as_json else _progress)
         summary[name] = {
             "files": report.files,
             "records": report.records,
@@ -65,7 +65,7 @@ def fetch(names: Names = None, every: All = False, as_json: Json = False) -> Non
     settings = get_settings()
     rows = []
     for name in _chosen(names, every):
-        found = fetch_source(catalog.load()[name], settings, None if as_json else typer.echo)
+        found = fetch_source(catalog.load()[name], settings, None if as_json else _progress)
         rows += [
             {"source": name, "url": file.url, "path": str(file.path), "sha256": file.sha256} for file in found
         ]
@@ -78,11 +78,10 @@ def fetch(names: Names = None, every: All = False, as_json: Json = False) -> Non
 def _chosen(names: list[str] | None, every: bool) -> list[str]:
     from securetag.errors import NotFoundError
     from securetag.extractors import catalog
-    from securetag.pipeline.extract import obtainable_sources
     from securetag.settings import get_settings
 
     if every:
-        return obtainable_sources(get_settings())
+        return catalog.default_sources(get_settings(), tiers=("core", "extended", "hf"))
     unknown = [name for name in names or [] if name not in catalog.load()]
     if unknown or not names:
         raise NotFoundError(
@@ -96,3 +95,7 @@ def _flat(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items())
     return str(value)
+
+
+def _progress(what: str, done: int, of: int) -> None:
+    typer.echo(f"{what}: {done} of {of or '?'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import dagster as dg
 
 from securetag.errors import DatabaseUnavailableError, SettingsError
@@ -14,7 +16,7 @@ def new_tool_executions(context: dg.SensorEvaluationContext) -> dg.SensorResult 
     from securetag.db.harvest import new_tool_executions as look
 
     try:
-        found, last = look(get_settings(), context.cursor)
+        found, last = look(get_settings(), UUID(context.cursor) if context.cursor else None)
     except (DatabaseUnavailableError, SettingsError) as error:
         return dg.SkipReason(f"{error}. {error.hint}")
     if not found:

@@ -29,7 +29,7 @@ ANSWER_S = 60.0
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """One evaluation; everything in it also lies in `folder`."""
 
-    folder: Path
+    folder: str
     model_id: str
     base_id: str
     release: str
@@ -60,9 +60,10 @@ def evaluate(
     }
     comparison = compare(results["base"], results["candidate"])
     decision = gate.decide(comparison, spec)
-    folder = settings.home / "evaluations" / f"{candidate_id[:12]}-{release.name}"
+    against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
+    folder = settings.home / "evaluations" / against
     evaluation = Evaluation(
-        folder=folder, model_id=candidate_id, base_id=base_id, release=release.name,
+        folder=str(folder), model_id=candidate_id, base_id=base_id, release=release.name,
         comparison=comparison, decision=decision,
     )  # fmt: skip
     _write(evaluation, results)
@@ -99,23 +100,19 @@ def ask(
 
 
 def _write(evaluation: Evaluation, results: dict[str, SuiteResult]) -> None:
-    from securetag.evaluation.plots import axis_accuracy, confusion_matrices
+    from securetag.evaluation.plots import EMBEDDED_CAPTION, axis_accuracy, confusion_matrices
 
-    folder = evaluation.folder
+    folder = Path(evaluation.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
         result.write(folder / f"{name}.jsonl")
-    caption = f"{evaluation.release}: {CAPTION}"
+    caption = f"{evaluation.release}: {EMBEDDED_CAPTION}"
     (folder / "confusion.png").write_bytes(confusion_matrices(evaluation.comparison, caption=caption))
     (folder / "accuracy.png").write_bytes(axis_accuracy(evaluation.comparison, caption=caption))
     (folder / "report.json").write_text(
         json.dumps(gate.report(evaluation.comparison, evaluation.decision), indent=2) + "\n"
     )
     (folder / "evaluation.json").write_bytes(msgspec.json.encode(evaluation))
-
-
-#: Stands under every picture of the embedded model's figures.
-CAPTION = "a 135M model proves the machinery, not security skill"
 
 
 def read_evaluation(folder: Path) -> Evaluation:

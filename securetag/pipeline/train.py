@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from securetag.serving import gguf
+from securetag.serving.gguf import Quantisation
+from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
+from securetag.training.launchers import local
+from securetag.training.launchers.local import TrainingRun
+from securetag.training.merge import adapter_digest, merge, recipe_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Candidate:
     run_dir: Path
     model_id: str
     gguf: Path
-    #: Last training loss, tokens, seconds …, as the run reported them.
+    #: Rows, tokens, steps, losses, tokens_per_s, wall_s, cpu_s, peak_mb, as the run reported them.
     metrics: dict[str, Any] = field(default_factory=dict)
     #: One row a logged step: step, loss, learning rate.
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -31,24 +38,54 @@ def train(
     settings: Settings,
     *,
     overrides: Mapping[str, Any] | None = None,
+    run_dir: Path | None = None,
+    quantisation: Quantisation = "Q8_0",
     progress: Callable[[dict[str, Any]], None] | None = None,
     timeout_s: float = 6 * 3600,
 ) -> Candidate:
-    """Fine-tune in a subprocess, merge, convert, quantise, register. Raises TrainingError.
+    """Fine-tune in a subprocess, merge, convert, quantise, register.
 
-    The run's folder is `<home>/runs/<release>-<recipe>-<time>`; a killed run resumes from its last
-    checkpoint when it is started again with the same folder (see `securetag train --resume`).
+    `run_dir` of a run that was killed resumes it from its last checkpoint; by default a new folder
+    below `<home>/runs` is made. Raises SettingsError for a bad recipe, TrainingError.
     """
-    from securetag.serving import gguf, registry
-    from securetag.training.launchers import local
-    from securetag.training.merge import merge
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    run_dir = run_dir or settings.home / "runs" / f"{recipe.stem}-{release.name}-{stamp}"
+    run = local.launch(recipe, release, run_dir, overrides=overrides, progress=progress, timeout_s=timeout_s)
+    entry = register(run, release, settings, quantisation)
+    return Candidate(
+        run_dir=run_dir, model_id=entry.model_id, gguf=Registry(settings.models_dir).path(entry),
+        metrics=run.metrics, history=run.history,
+    )  # fmt: skip
 
-    run_dir = (
-        settings.home
-        / "runs"
-        / f"{release.name}-{recipe.stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+
+def register(run: TrainingRun, release: Path, settings: Settings, quantisation: Quantisation) -> ModelEntry:
+    """Merge a finished run's adapter, convert it, and list the model. Raises TrainingError."""
+    recipe = recipe_of(run.run_dir)
+    merged = merge(run.run_dir, run.run_dir / "merged")
+    half = gguf.convert(merged, run.run_dir / "f16.gguf")
+    identity = gguf.model_id(
+        base=recipe.base_sha256 or f"{recipe.base}@{recipe.base_revision}",
+        adapter=adapter_digest(run.run_dir),
+        converter=gguf.converter_version(),
+        quantisation=quantisation,
+        template=gguf.chat_template(half),
     )
-    run = local.launch(
-        recipe, release, run_dir, overrides=dict(overrides or {}), progress=progress, timeout_s=timeout_s
+    settings.models_dir.mkdir(parents=True, exist_ok=True)
+    name = f"{identity[:16]}.{quantisation}.gguf"
+    path = gguf.quantise(
+        half, settings.models_dir / name, kind=quantisation, metadata={"securetag.model_id": identity}
     )
-    raise NotImplementedError(f"{gguf} {registry} {merge} {run} {json}")
+    # Adapter and checkpoints stay; these two can be made again from them, and are ten times as large.
+    shutil.rmtree(merged)
+    half.unlink()
+    return Registry(settings.models_dir).add(
+        ModelEntry(
+            model_id=identity, path=name, file_sha256=gguf.file_sha256(path), base=recipe.base_name,
+            quantisation=quantisation, licence=recipe.licence, adapter=adapter_digest(run.run_dir),
+            converter=gguf.converter_version(), release=_digest(release), run=run.run_dir.name,
+        )
+    )  # fmt: skip
+
+
+def _digest(release: Path) -> str:
+    return str(json.loads((release / "manifest.json").read_bytes())["digest"])

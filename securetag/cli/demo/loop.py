@@ -28,18 +28,17 @@ def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str
     Raises SecuretagError when a stage fails for any other reason, or when the tenant that didn't
     consent has contributed anything.
     """
+    from securetag.assets.sources import records_key
+    from securetag.extractors.catalog import default_sources
     from securetag.orchestration.instance import prepare
-    from securetag.pipeline.extract import obtainable_sources
 
     os.environ["DAGSTER_HOME"] = str(prepare(settings))
-    within = set(obtainable_sources(settings))
-    sources = [name for name in size.sources if name in within]
+    sources = default_sources(settings)
     with recorder.stage("sources") as facts:
         summary.say(f"sources: {', '.join(sources)} …")
         for name in sources:
-            found = _materialise(["records", name.replace("-", "_")], size)
+            found = _materialise(list(records_key(name).path), size)
             facts[name] = {"records": found["dagster/row_count"], "licence": found["licence"]}
-        facts["left out, not in reach"] = [name for name in size.sources if name not in within]
     with recorder.stage("harvest") as facts:
         summary.say("harvest of consented, scrubbed verdicts …")
         facts.update(_plain(_materialise(["harvest"], size)))
@@ -83,7 +82,7 @@ def _evaluate_and_publish(size: Size, settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "model_id": found.model_id, "base_id": found.base_id, "published": published,
-        "reasons": found.decision.reasons, "figures": figures, "folder": str(found.folder),
+        "reasons": found.decision.reasons, "figures": figures, "folder": found.folder,
     }  # fmt: skip
 
 

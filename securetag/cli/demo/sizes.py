@@ -19,8 +19,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     triage_share: float
     #: Held-out rows of each axis that both models are asked about.
     evaluated_per_axis: int
-    #: Sources that are extracted where they are in reach.
-    sources: tuple[str, ...]
     #: Seconds after which training is given up.
     training_timeout_s: int
 
@@ -28,26 +26,23 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         """What of the recipe this size changes."""
         return {
             "max_rows": self.train_rows,
-            "mix": {"triage": self.triage_share, "qa": (1 - self.triage_share) / 2,
-                    "mapping": (1 - self.triage_share) / 2},
+            "tasks": {"triage": self.triage_share, "qa": round(1 - self.triage_share, 3)},
         }  # fmt: skip
 
-
-SOURCES = ("mitre-cwe", "mitre-attack-enterprise", "owasp-cheat-sheets", "nist-sp800-52r2")
 
 SIZES: dict[str, Size] = {
     "smoke": Size(
         composed=400, knowledge=120, train_rows=96, triage_share=0.9, evaluated_per_axis=16,
-        sources=SOURCES, training_timeout_s=1200,
+        training_timeout_s=1200,
     ),
     # About 600 CPU-seconds of training. Too few rows for a verdict better than chance (the break
     # came between 1,200 and 1,600), enough to learn the form of the answer.
     "quick": Size(
         composed=1200, knowledge=400, train_rows=560, triage_share=0.95, evaluated_per_axis=24,
-        sources=SOURCES, training_timeout_s=3600,
+        training_timeout_s=3600,
     ),
     "full": Size(
         composed=5000, knowledge=1000, train_rows=3400, triage_share=0.97, evaluated_per_axis=80,
-        sources=SOURCES, training_timeout_s=4 * 3600,
+        training_timeout_s=4 * 3600,
     ),
 }  # fmt: skip

@@ -201,5 +201,5 @@ def _answer(client: ApiClient, scan: ScanOutcome) -> int:
 
 def finding_of(item: dict[str, Any]) -> Finding:
     """The Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
-    names = {field.name for field in msgspec.structs.fields(Finding)}
-    return msgspec.convert({name: value for name, value in item.items() if name in names}, Finding)
+    known = {**item["occurrence"], **item}
+    return msgspec.convert({name: known[name] for name in Finding.__struct_fields__}, Finding)

@@ -23,9 +23,11 @@ _BLANK = re.compile(r"\n[ \t]*\n")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CITATION = re.compile(r"[ \t]*\(Citation:(?:[^()\n]|\([^()\n]*\))*\)")
 _INSERT = re.compile(r"\{\{\s*insert:[^{}\n]*\}\}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
-_CODE_TAG = re.compile(r"<(code|tt|kbd|samp)(?:\s[^<>]*)?>(.*?)</\1\s*>", re.I | re.S)
-_PRE_TAG = re.compile(r"<pre(?:\s[^<>]*)?>(.*?)</pre\s*>", re.I | re.S)
+#: Also two private characters, which hold a code span's place while its sentence is worked on.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ue000\ue001]")
+_HELD = re.compile("\ue000(\\d+)\ue001")
+_CODE_TAG = re.compile(r"<(?P<name>pre|code|tt|kbd|samp)(?:\s[^<>]*)?>", re.I)
+_CODE_ENDS = {name: re.compile(rf"</{name}\s*>", re.I) for name in ("pre", "code", "tt", "kbd", "samp")}
 _TAG = re.compile(
     r"<(?P<close>/?)(?:xhtml:)?(?P<name>p|br|hr|div|span|ul|ol|li|b|strong|i|em|u|sup|sub|h[1-6]|center|font"
     r"|blockquote|small|figure|figcaption|details|summary|tbody|thead|a|img)"
@@ -33,12 +35,13 @@ _TAG = re.compile(
     re.I,
 )
 _LINK = re.compile(
-    r"(?P<image>!?)\[(?P<text>(?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\)"
+    r"(?P<image>!?)\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n)|\[[^\[\]\n]*\])*)\]"
+    r"\(\s*<?(?P<target>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?"
+    r"(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
 )
 _REFERENCE = re.compile(r"\[(?P<text>[^\[\]\n]+)\]\[[^\[\]\n]*\]")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
-_COMMENT = re.compile(r"<!--.*?-->", re.S)
 _SPACES = re.compile(r"[ \t]+(?=\n)")
 _GAPS = re.compile(r"\n{3,}")
 _FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
@@ -46,6 +49,15 @@ _FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml
 
 def segments(text: str) -> Iterator[tuple[bool, str]]:
     """(is code, piece) in order; the pieces join to `text`. Fences and code spans are code."""
+    for is_code, piece in _blocks(text):
+        if is_code:
+            yield True, piece
+        else:
+            yield from _spans(piece)
+
+
+def _blocks(text: str) -> Iterator[tuple[bool, str]]:
+    """Fenced code and what stands between it. A fence that never closes runs to the end."""
     prose: list[str] = []
     code: list[str] = []
     fence = ""
@@ -58,11 +70,13 @@ def segments(text: str) -> Iterator[tuple[bool, str]]:
                 yield True, "".join(code)
                 fence, code = "", []
         elif match and not (run[0] == "`" and "`" in match["info"]):
-            yield from _spans("".join(prose))
+            if prose:
+                yield False, "".join(prose)
             prose, fence, code = [], run, [line]
         else:
             prose.append(line)
-    yield from _spans("".join(prose))
+    if prose:
+        yield False, "".join(prose)
     if code:
         yield True, "".join(code)
 
@@ -189,6 +203,20 @@ def _unescape(prose: str) -> str:
     return wrap
 
 
+def _around_spans(text: str) -> str:
+    """`_prose` over text whose code spans are held aside, since a link's text may be one."""
+    spans: list[str] = []
+
+    def hold(is_code: bool, piece: str) -> str:
+        if not is_code:
+            return piece
+        spans.append(piece)
+        return f"\ue000{len(spans) - 1}\ue001"
+
+    masked = _prose("".join(hold(is_code, piece) for is_code, piece in _spans(text)))
+    return _HELD.sub(lambda match: spans[int(match[1])], masked) if spans else masked
+
+
 def _prose(piece: str) -> str:
     if "(Citation:" in piece:
         piece = _CITATION.sub("", piece)
@@ -200,15 +228,37 @@ def _prose(piece: str) -> str:
     return _unescape(piece) if "&" in piece else piece
 
 
+def _without_comments(text: str) -> str:
+    """Without `<!-- … -->`; one that never ends is text."""
+    parts, done = [], 0
+    while (start := text.find("<!--", done)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        parts.append(text[done:start])
+        done = end + 3
+    return "".join(parts) + text[done:]
+
+
 def _tags_to_code(text: str) -> str:
-    """`<pre>` and `<code>` to Markdown code, before anything looks for prose."""
-    text = _PRE_TAG.sub(lambda match: f"\n\n{code_block(html.unescape(match[1]))}\n\n", text)
-    return _CODE_TAG.sub(_code_tag, text)
+    """`<pre>` and `<code>` to Markdown code, before anything looks for prose. Linear in the text."""
+    parts, done = [], 0
+    missing: set[str] = set()
+    while match := _CODE_TAG.search(text, done):
+        name = match["name"].lower()
+        end = None if name in missing else _CODE_ENDS[name].search(text, match.end())
+        if end is None:
+            missing.add(name)  # none follows, so none needs to be looked for again
+            parts.append(text[done : match.end()])
+            done = match.end()
+            continue
+        inner = text[match.end() : end.start()]
+        code = f"\n\n{code_block(html.unescape(inner))}\n\n" if name == "pre" else _code_spans(name, inner)
+        parts += [text[done : match.start()], code]
+        done = end.end()
+    return "".join(parts) + text[done:]
 
 
-def _code_tag(match: re.Match[str]) -> str:
-    inner = _LINK.sub(lambda link: link["text"] if link["target"].startswith("http") else link[0], match[2])
-    parts = re.split(rf"<{match[1]}>", inner, flags=re.I)
+def _code_spans(name: str, inner: str) -> str:
+    inner = _LINK.sub(lambda link: link["text"] if link["target"].startswith("http") else link[0], inner)
+    parts = re.split(rf"<{name}>", inner, flags=re.I)
     if len(parts) % 2:  # `<code>a<code> b <code>c</code>`: the second was meant to close
         return "".join(code_span(html.unescape(p)) if i % 2 == 0 else p for i, p in enumerate(parts))
     return code_span(html.unescape("".join(parts)))
@@ -218,9 +268,9 @@ def clean(text: str) -> str:
     """Clean Markdown, NFC with LF, of upstream Markdown, HTML fragments or plain text."""
     text = _CONTROL.sub("", normalise_text(text).replace("\u00a0", " ")).replace("\ufffd", "")
     if "<" in text:
-        text = map_prose(text, lambda piece: _COMMENT.sub("", piece))
+        text = map_prose(text, _without_comments)
         text = map_prose(text, _tags_to_code) if "</" in text else text
-    text = map_prose(text, _prose)
+    text = "".join(piece if is_code else _around_spans(piece) for is_code, piece in _blocks(text))
     for _ in range(3):
         if not residue(text):
             break

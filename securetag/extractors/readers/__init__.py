@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from securetag.errors import SettingsError
-from securetag.extractors.catalog import Source
-from securetag.extractors.readers.base import Reader
+
+if TYPE_CHECKING:  # the PDF reader's own process starts faster without them
+    from securetag.extractors.catalog import Source
+    from securetag.extractors.readers.base import Reader
 
 #: Name in the catalog → (module, class).
 READERS = {

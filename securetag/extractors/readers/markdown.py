@@ -29,7 +29,8 @@ _FRONT = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 #: Headings under which there are only links.
 _LINK_SECTIONS = {
     "references", "reference", "referencias", "table of contents", "contents", "related articles",
-    "further reading", "external references", "authors and primary editors", "other articles", "see also", "acknowledgments",
+    "further reading", "external references", "authors and primary editors", "other articles", "see also",
+    "acknowledgments",
 }  # fmt: skip
 #: Characters under which a section is a stub: "this content has moved".
 SHORTEST = 80
@@ -43,7 +44,7 @@ class MarkdownReader(Reader):
         title, body = front_matter(text)
         stem = unquote(urlsplit(file.url).path).rsplit("/", 1)[-1].removesuffix(".md")
         root = tree(title or "", headings(body))
-        if not root.title and len(root.children) == 1 and not root.own:
+        if len(root.children) == 1 and root.children[0].level == 1 and not root.own:
             root = root.children[0]  # the usual form: one H1, which is the title
         elif not root.title:
             root.title = root.children[0].title if root.children else stem.replace("_", " ")

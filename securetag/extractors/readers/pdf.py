@@ -45,6 +45,9 @@ class PdfReader(Reader):
         root = tree(str(title), lines_of(document))
         seen: Counter[str] = Counter()
         for piece in pieces(root, whole=int(self.source.options.get("whole", WHOLE))):
+            if root.children and piece.path == (root.title,) and piece.text == root.own:
+                yield Drop("cover and front matter", f"page {piece.start}")
+                continue
             yield self._item(piece, file, str(self.source.options.get("key", stem)), seen)
 
     def _item(self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str]) -> Item:
@@ -56,13 +59,6 @@ class PdfReader(Reader):
         text = prose.clean(piece.text)
         if len(text) < SHORTEST:
             return Drop(f"shorter than {SHORTEST} characters", locator)
-        if (
-            len(path) == 1
-            and len(piece.path) == 1
-            and piece.start == 1
-            and self.source.options.get("cover", True)
-        ):
-            return Drop("cover and front matter", locator)
         key = f"{prefix}#{'/'.join(slug(title) for title in path[1:])}" if path[1:] else prefix
         seen[key] += 1
         if seen[key] > 1:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from securetag.extractors.readers.pdf_pages import Line, Page, PdfDocument
 
 #: Share of the page's height at its top and bottom where running heads and feet stand.
-MARGIN = 0.09
+MARGIN = 0.1
 _PAGE_NUMBER = re.compile(
     r"(?:page\s+)?(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]-\d{1,3})(?:\s*(?:of|/|\|)\s*\d{1,4})?", re.I
 )
@@ -35,7 +35,8 @@ def _mask(text: str) -> str:
 
 
 def _in_margin(line: Line, page: Page) -> bool:
-    return not line.table and (line.y1 < page.height * MARGIN or line.y0 > page.height * (1 - MARGIN))
+    middle = (line.y0 + line.y1) / 2
+    return not line.table and not page.height * MARGIN < middle < page.height * (1 - MARGIN)
 
 
 def body_size(pages: list[Page]) -> float:

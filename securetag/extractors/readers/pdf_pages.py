@@ -7,8 +7,11 @@ standard output is one JSON object, `PdfDocument`.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,12 @@ from securetag.errors import SourceError
 
 #: Address space of the process, bytes; MuPDF needs 0.2 GiB for the largest publication known.
 MEMORY = 1 << 30
-#: Seconds that a document may take before its first page, and per page after it.
-BASE_S, PAGE_S = 10.0, 2.0
+#: CPU-seconds that opening the document, or any one page, may take; a page with tables takes 0.7.
+STEP_S = 8.0
+#: CPU-seconds of the whole document: at most so many and so many a page.
+BASE_S, PAGE_S = 8.0, 1.0
+#: Wall seconds after which nobody waits any more, however busy the machine.
+PATIENCE_S = 900.0
 #: Characters beyond which a page's text is no text.
 MAX_LINE = 10_000
 
@@ -56,20 +63,21 @@ class PdfDocument(msgspec.Struct):
     pages: list[Page]
 
 
-def load(path: Path, *, tables: bool, timeout_s: float | None = None) -> PdfDocument:
+def load(path: Path, *, tables: bool, step_s: float = STEP_S) -> PdfDocument:
     """The document, read in a process of its own.
 
     Raises SourceError when it is encrypted, damaged, too slow or too large.
     """
-    command = [sys.executable, "-m", __name__, str(path), *(["--tables"] if tables else [])]
-    # The size bounds the pages, roughly: the smallest page of text known takes 1 kB.
-    limit = timeout_s or BASE_S + min(600.0, PAGE_S * path.stat().st_size / 20_000)
+    command = [sys.executable, "-m", __name__, str(path), str(step_s), *(["--tables"] if tables else [])]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as error:
+        raise SourceError(f"a PDF that takes more than {PATIENCE_S:.0f} s") from error
+    if done.returncode == -signal.SIGPROF:
         raise SourceError(
-            f"a PDF that takes more than {limit:.0f} s", hint="Is it damaged, or made to?"
-        ) from error
+            f"a PDF of which one page takes more than {step_s:g} CPU-seconds",
+            hint="Is it damaged, or made to?",
+        )
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"PyMuPDF ended with {done.returncode}"
@@ -82,6 +90,21 @@ def _limit() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _step(seconds: float) -> None:
+    """The process ends unless this is called again within so many CPU-seconds: native code hears no
+    exception, but the default action of SIGPROF stops it anywhere."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _pages(document: Any, step_s: float, *, tables: bool) -> Iterator[Page]:
+    allowed = BASE_S + PAGE_S * document.page_count
+    for page in document:
+        _step(step_s)
+        yield _page(page, tables=tables)
+        if time.process_time() > allowed:
+            raise ValueError(f"it takes more than {allowed:.0f} CPU-seconds")
 
 
 def _line(line: dict[str, Any]) -> Line | None:
@@ -99,28 +122,68 @@ def _line(line: dict[str, Any]) -> Line | None:
 
 
 def _ruled(page: Any) -> bool:
-    """True = enough lines or boxes are drawn for a table, which costs a second a page to look for."""
-    rules = 0
+    """True = rules cross as in a table; looking for one costs ten times what the page's text does."""
+    columns: set[int] = set()
+    rows: set[int] = set()
     for path in page.get_cdrawings():
-        rules += sum(1 for item in path["items"] if item[0] in {"l", "re"})
-        if rules >= 8:
+        for item in path["items"]:
+            if item[0] == "l":
+                (x0, y0), (x1, y1) = item[1], item[2]
+            elif item[0] == "re":
+                x0, y0, x1, y1 = item[1]
+            else:
+                continue
+            # In steps of 3 points, so that the two edges of one thick rule count once.
+            if abs(y1 - y0) > 8:
+                columns.update((int(x0 / 3), int(x1 / 3)))
+            if abs(x1 - x0) > 20:
+                rows.update((int(y0 / 3), int(y1 / 3)))
+        if len(columns) >= 3 and len(rows) >= 3:
             return True
     return False
 
 
 def _tables(page: Any) -> list[Line]:
+    """Tables by their rules alone: PyMuPDF's layout model found no other ones on NIST's pages, at eight
+    times the cost, and a model's answer may change with the machine."""
+    words = page.get_text("words")
     found = []
-    for table in page.find_tables().tables:
-        rows = [[" ".join((cell or "").split()) for cell in row] for row in table.extract()]
-        rows = [row for row in rows if any(row)]
-        if len(rows) < 2 or max(map(len, rows)) < 2:
+    for table in page.find_tables(use_layout=False).tables:
+        rows = [[_cell(words, cell) for cell in row.cells] for row in table.rows]
+        rows = merge_columns([row for row in rows if any(row)])
+        if len(rows) < 2 or len(rows[0]) < 2:
             continue
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        lines = ["| " + " | ".join(row) + " |" for row in cells]
-        lines.insert(1, "| " + " | ".join(["---"] * len(cells[0])) + " |")
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "| " + " | ".join(["---"] * len(rows[0])) + " |")
         x0, y0, x1, y1 = (round(v, 1) for v in table.bbox)
         found.append(Line(x0, y0, x1, y1, 0.0, False, "\n".join(lines), True))
     return found
+
+
+def _cell(words: list[Any], box: tuple[float, float, float, float] | None) -> str:
+    """Words whose centre lies in the box. PyMuPDF's own text of a cell loses the blanks between them."""
+    if box is None:
+        return ""
+    x0, y0, x1, y1 = box
+    inside = [w[4] for w in words if x0 <= (w[0] + w[2]) / 2 <= x1 and y0 <= (w[1] + w[3]) / 2 <= y1]
+    return " ".join(inside).replace("|", "\\|")
+
+
+def merge_columns(rows: list[list[str]]) -> list[list[str]]:
+    """Rows of one width without empty columns; a heading beside its column (thick rules) moves over it."""
+    width = max(map(len, rows), default=0)
+    columns = [[row[i] if i < len(row) else "" for row in rows] for i in range(width)]
+    merged: list[list[str]] = []
+    for column in columns:
+        if not any(column):
+            continue
+        last = merged[-1] if merged else None
+        apart = last is not None and not any(a and b for a, b in zip(last, column, strict=True))
+        if last is not None and apart and (not any(last[1:]) or not any(column[1:])):
+            merged[-1] = [a or b for a, b in zip(last, column, strict=True)]
+        else:
+            merged.append(column)
+    return [list(row) for row in zip(*merged, strict=True)] if merged else []
 
 
 def _page(page: Any, *, tables: bool) -> Page:
@@ -146,16 +209,22 @@ def _within(line: Line, table: Line) -> bool:
 def main(arguments: list[str]) -> int:
     """Print the document; 1 and a reason on standard error when it can't be read."""
     _limit()
+    # The layout model that PyMuPDF imports by itself costs 0.3 CPU-seconds and 250 MB of address space
+    # at every start, isn't used here, and its licence is another than PyMuPDF's.
+    sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]
     import pymupdf as untyped
 
     pymupdf: Any = untyped  # its stubs lack half of what its documentation names
+    pymupdf.no_recommend_layout()  # it would advertise on standard output
     pymupdf.TOOLS.mupdf_display_errors(False)
+    step_s = float(arguments[1])
+    _step(step_s)
     try:
         document = pymupdf.open(arguments[0], filetype="pdf")
         if document.needs_pass and not document.authenticate(""):
             print("it is encrypted and asks for a password", file=sys.stderr)
             return 1
-        pages = [_page(page, tables="--tables" in arguments) for page in document]
+        pages = list(_pages(document, step_s, tables="--tables" in arguments))
         toc = [(level, title, page) for level, title, page in document.get_toc()]
     except (RuntimeError, ValueError, MemoryError) as error:  # MuPDF's own errors derive from these
         print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)

@@ -1,0 +1,76 @@
+"""Small publications of our own writing, in the formats of the real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securetag.extractors.catalog import FolderWay, Source
+from securetag.extractors.fetch import FetchedFile
+from securetag.settings import Settings, get_settings
+
+MakeFile = Callable[..., FetchedFile]
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Without a mirror, whatever the environment of the golden tests says."""
+    monkeypatch.delenv("SECURETAG_MIRROR", raising=False)
+    get_settings.cache_clear()
+    return get_settings()
+
+
+@pytest.fixture
+def make_source(tmp_path: Path) -> Callable[..., Source]:
+    def make(**changes: Any) -> Source:
+        row: dict[str, Any] = {
+            "name": "test-source", "tier": "core", "publisher": "Tester", "dataset": "test", "title": "Test",
+            "edition": "1", "url": "https://example.org/", "licence": "CC-BY-4.0", "reader": "markdown",
+            "folder": FolderWay(str(tmp_path)),
+        }  # fmt: skip
+        return Source(**(row | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_file(tmp_path: Path) -> MakeFile:
+    def make(name: str, content: bytes | str, url: str = "") -> FetchedFile:
+        data = content.encode() if isinstance(content, str) else content
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        return FetchedFile(path, url or f"https://example.org/{name}", digest, "1", "CC-BY-4.0")
+
+    return make
+
+
+@pytest.fixture
+def make_mirror(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
+    """A mirror folder from url → bytes."""
+
+    def make(files: dict[str, bytes], **extra: dict[str, Any]) -> Path:
+        folder = tmp_path / "mirror"
+        folder.mkdir(exist_ok=True)
+        rows = []
+        for number, (url, data) in enumerate(files.items()):
+            (folder / f"f{number}").write_bytes(data)
+            rows.append(
+                {
+                    "path": f"f{number}",
+                    "url": url,
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                    "licence": "MIT",
+                }
+                | extra.get(url, {})
+            )
+        (folder / "MANIFEST.json").write_text(json.dumps({"schema": 1, "files": rows}))
+        return folder
+
+    return make

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from license_expression import get_spdx_licensing
+
+from securetag.errors import NotFoundError, SettingsError
+from securetag.extractors import catalog
+from securetag.extractors.catalog import Source
+from securetag.extractors.readers import READERS
+from securetag.settings import FetchSettings, Settings
+
+ROW = """
+- {name: mine, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",
+   url: "https://e.org", licence: MIT, reader: markdown, folder: {path: docs}}
+"""
+
+
+def test_every_row_names_a_reader_and_a_valid_licence() -> None:
+    licensing = get_spdx_licensing()
+    for row in catalog.load().values():
+        assert row.reader in READERS, row.name
+        unknown = [k for k in licensing.unknown_license_keys(row.licence) if not k.startswith("LicenseRef-")]
+        assert not unknown, row.name
+        assert row.needs, row.name
+
+
+def test_the_manifests_spelling_becomes_spdx() -> None:
+    assert catalog.spdx("LicenseRef-US-Gov-Public-Domain (17 USC 105)") == "LicenseRef-US-Gov-Public-Domain"
+    assert catalog.spdx("MIT") == "MIT"
+
+
+def test_a_users_catalog_stands_beside_ours(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(ROW)
+    rows = catalog.load(tmp_path / "mine.yaml")
+    assert rows["mine"].folder
+    assert rows["mine"].folder.path == str(tmp_path / "docs")
+    assert "mitre-cwe" in rows
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["{", "- {name: x}", ROW.replace("reader: markdown", "reader: markdown, colour: red"),
+     ROW.replace("name: mine", "name: mitre-cwe"), ROW.replace(", folder: {path: docs}", ""),
+     "!!python/object/apply:os.system ['echo']"],
+)  # fmt: skip
+def test_a_broken_catalog_is_a_settings_error(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "mine.yaml").write_text(broken)
+    with pytest.raises(SettingsError):
+        catalog.load(tmp_path / "mine.yaml")
+
+
+def test_an_unknown_name_says_which_there_are() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        catalog.source_named("nope")
+    assert "mitre-cwe" in caught.value.hint
+
+
+def test_without_mirror_and_network_the_packages_are_what_trains(settings: Settings) -> None:
+    assert catalog.default_sources(settings) == ["mitre-attack-enterprise-15.0", "mitre-cwe-4.14"]
+    assert not catalog.obtainable(catalog.load()["mitre-cwe"], settings).local
+
+
+def test_a_newer_edition_in_the_mirror_supersedes(
+    settings: Settings, make_mirror: Callable[[dict[str, bytes]], Path]
+) -> None:
+    old = catalog.load()["mitre-cwe-4.14"]
+    assert catalog.newer_edition(old, settings) is None
+    url = "https://raw.githubusercontent.com/CWE-CAPEC/REST-API-wg/main/json_repo/W/1.json"
+    settings = settings.model_copy(update={"mirror": make_mirror({url: b"{}"})})
+    newer = catalog.newer_edition(old, settings)
+    assert newer
+    assert newer.name == "mitre-cwe"
+    assert "mitre-cwe" in catalog.default_sources(settings)
+    assert "mitre-cwe-4.14" not in catalog.default_sources(settings)
+
+
+def test_the_reason_why_a_source_cannot_be_had(
+    make_source: Callable[..., Source], settings: Settings
+) -> None:
+    source = make_source(folder=None, mirror=["https://e.org/*"])
+    assert "SECURETAG_MIRROR" in catalog.obtainable(source, settings).reason
+    only = settings.model_copy(update={"fetch": FetchSettings(mode="package")})
+    assert catalog.obtainable(source, only).reason == "fetch.mode is package"
+
+
+def test_a_package_is_found_without_being_imported() -> None:
+    import sys
+
+    way = catalog.load()["mitre-cwe-4.14"].package
+    assert way
+    assert catalog.package_file(way)
+    assert "cwe2" not in sys.modules

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from securetag.errors import InputError, NotFoundError
+from securetag.extractors.extract import extract, read_records, read_report, trainable, write
+from securetag.records import Record, Status
+from securetag.settings import Settings
+
+CATALOG = """
+- {name: mine-1, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",
+   url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: docs, glob: "*.md"}}
+- {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2", supersedes: mine-1,
+   url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: newer, glob: "*.md"}}
+"""
+LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(CATALOG)
+    (tmp_path / "docs").mkdir()
+    for name in ("b", "a", "c"):
+        (tmp_path / "docs" / f"{name}.md").write_text(f"# {name}\n\n{LONG} {name}\n")
+    return path
+
+
+def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
+    (catalog.parent / "docs" / "same.md").write_text(f"# a\n\n{LONG} a\n")
+    (catalog.parent / "docs" / "stub.md").write_text("# stub\n\nMoved.\n")
+    found = extract("mine-1", settings, catalog=catalog)
+    assert [record.id for record in found.records] == sorted(record.id for record in found.records)
+    assert found.report.files == 5
+    assert found.report.by_status == {"active": 4}
+    assert found.report.dropped == {"shorter than 80 characters": 1}
+    for record in found.records:
+        assert record.licence == "CC-BY-4.0"
+        assert record.edition == "1"
+        assert record.url.startswith("file:")
+        assert len(record.file_sha256) == 64
+        assert record.locator
+    jsonl, parquet, report = write(found, settings.records_dir)
+    assert [path.name for path in (jsonl, parquet, report)] == [
+        "mine-1.jsonl", "mine-1.parquet", "mine-1.report.json",
+    ]  # fmt: skip
+    assert list(read_records(jsonl)) == list(read_records(settings.records_dir)) == found.records
+    table = pq.read_table(parquet)
+    assert table.column("id").to_pylist() == [record.id for record in found.records]
+    assert msgspec.json.decode(table.column("facts")[0].as_py())["kind"] == "section"
+    assert read_report(report) == found.report
+
+
+def test_an_older_edition_is_superseded_as_soon_as_the_newer_can_be_had(
+    catalog: Path, settings: Settings
+) -> None:
+    assert {r.status for r in extract("mine-1", settings, catalog=catalog).records} == {Status.ACTIVE}
+    (catalog.parent / "newer").mkdir()
+    (catalog.parent / "newer" / "a.md").write_text(f"# a\n\n{LONG} better\n")
+    old, new = (extract(name, settings, catalog=catalog).records for name in ("mine-1", "mine-2"))
+    assert {record.status for record in old} == {Status.SUPERSEDED}
+    assert {record.status for record in new} == {Status.ACTIVE}
+    assert list(trainable([*old, *new])) == new
+
+
+def test_a_broken_file_is_a_row_of_the_report(catalog: Path, settings: Settings) -> None:
+    (catalog.parent / "docs" / "bad.md").write_bytes(b"\xff\xfe\x00")
+    report = extract("mine-1", settings, catalog=catalog).report
+    assert report.records == 3
+    assert [Path(failure.file).name for failure in report.failures] == ["bad.md"]
+    assert report.failed_share == 0.25
+
+
+def test_unknown_source_and_broken_records(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        extract("nope", settings)
+    with pytest.raises(InputError) as caught:
+        list(read_records(tmp_path / "none.jsonl"))
+    assert "source extract" in caught.value.hint
+    (tmp_path / "bad.jsonl").write_text('{"id": 1}\n')
+    with pytest.raises(InputError, match=r"bad\.jsonl:1"):
+        list(read_records(tmp_path / "bad.jsonl"))
+
+
+RUN = """
+import hashlib, pathlib, sys
+from securetag.extractors.extract import extract, write
+from securetag.settings import get_settings
+found = extract("mitre-cwe-4.14", get_settings())
+paths = write(found, get_settings().records_dir)[:2]
+print(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths))
+"""
+
+
+def test_the_same_bytes_in_another_folder_time_zone_and_hash_seed(tmp_path: Path) -> None:
+    seen = set()
+    for zone, seed in (("UTC", "1"), ("Asia/Kathmandu", "77")):
+        env = os.environ | {"SECURETAG_DATA": str(tmp_path / seed), "TZ": zone, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", RUN], env=env, capture_output=True, text=True, check=True
+        )
+        seen.add(done.stdout)
+    assert len(seen) == 1
+
+
+def test_the_packages_alone_give_cwe_and_attack(settings: Settings) -> None:
+    found = extract("mitre-cwe-4.14", settings)
+    assert found.report.by_status == {"active": 938, "deprecated": 25}
+    assert not found.report.failures
+    keys = {record.key: record for record in found.records}
+    assert keys["CWE-89"].facts.mapping_usage == "Allowed"
+    attack = extract("mitre-attack-enterprise-15.0", settings)
+    techniques = [record for record in attack.records if record.facts.kind == "technique"]
+    assert len(techniques) == 780
+    assert not attack.report.failures
+
+
+def test_reading_needs_no_heavy_library() -> None:
+    code = (
+        "import sys, securetag.extractors.extract as e, securetag.extractors.readers.pdf\n"
+        "print([m for m in ('torch', 'pyarrow', 'pymupdf', 'dagster', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_field_of_a_record_reaches_the_disk(
+    catalog: Path, settings: Settings, make_source: Callable[..., object]
+) -> None:
+    found = extract("mine-1", settings, catalog=catalog)
+    jsonl, *_ = write(found, settings.records_dir)
+    first = msgspec.json.decode(jsonl.read_bytes().split(b"\n")[0])
+    assert set(first) == set(Record.__struct_fields__)

@@ -237,7 +237,7 @@ class OllamaClient:
 
         self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
         self._deadlines = _Deadlines()
-        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False)
+        self._ollama: Any = ollama.AsyncClient(host=self._host, follow_redirects=False)
         self._info: ModelInfo | None = None
 
     def resolve(self) -> ModelInfo:
@@ -279,7 +279,7 @@ class OllamaClient:
         )  # fmt: skip
 
     def close(self) -> None:
-        self._deadlines.close(self._ollama._client.aclose())
+        self._deadlines.close(self._ollama.close())
 
     def _run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
         import ollama

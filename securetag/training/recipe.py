@@ -16,6 +16,11 @@ from securetag.records import Task, content_id
 from securetag.triage import Profile
 
 
+def _require(holds: bool, said: str) -> None:
+    if not holds:
+        raise ValueError(said)
+
+
 class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The adapter: low-rank updates of linear layers (https://arxiv.org/abs/2106.09685)."""
 
@@ -175,8 +180,3 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
         raise SettingsError(f"there is no recipe {path}", hint="See the folder recipes/.") from error
     except msgspec.DecodeError as error:
         raise SettingsError(f"{path}: {error}", hint="Fields: securetag/training/recipe.py.") from error
-
-
-def _require(holds: bool, said: str) -> None:
-    if not holds:
-        raise ValueError(said)

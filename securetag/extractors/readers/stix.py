@@ -2,7 +2,7 @@
 
 Format: https://docs.oasis-open.org/cti/stix/v2.1/. A file is a bundle of many objects, a bundle of
 one, or a bare object; 2.0 keeps `spec_version` on the bundle, 2.1 on each object, and nothing here
-asks for it. What the objects mean is for ATT&CK's and CAPEC's readers.
+asks for it. What the objects mean is for subclasses.
 """
 
 from __future__ import annotations
@@ -55,30 +55,13 @@ class StixObject(msgspec.Struct, frozen=True):
     x_mitre_platforms: list[str] | None = []
     x_mitre_shortname: str = ""
     x_mitre_analytic_refs: list[str] = []
-    x_mitre_version: str = ""
-    x_capec_status: str = ""
-    x_capec_abstraction: str = ""
-    x_capec_prerequisites: list[str] = []
-    x_capec_example_instances: list[str] = []
-    x_capec_execution_flow: str = ""
-    x_capec_consequences: dict[str, list[str]] = {}
-    x_capec_likelihood_of_attack: str = ""
-    x_capec_typical_severity: str = ""
-    x_capec_child_of_refs: list[str] = []
-    x_capec_can_precede_refs: list[str] = []
-    x_capec_can_follow_refs: list[str] = []
-    x_capec_peer_of_refs: list[str] = []
-    x_capec_alternate_terms: list[str] = []
-    x_capec_domains: list[str] = []
 
     @property
     def status(self) -> Status:
         """Revoked weighs more than deprecated: it has a successor."""
         if self.revoked:
             return Status.REVOKED
-        if self.x_mitre_deprecated or self.x_capec_status.lower() in {"deprecated", "obsolete"}:
-            return Status.DEPRECATED
-        return Status.ACTIVE
+        return Status.DEPRECATED if self.x_mitre_deprecated else Status.ACTIVE
 
 
 class _Bundle(msgspec.Struct):

@@ -1,0 +1,281 @@
+"""The client against servers that are away, slow, trickle, break off or talk nonsense: real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from securetag.errors import ModelUnavailableError
+from securetag.records import Message
+from securetag.serving import services
+from securetag.serving.client import ModelInfo, RuntimeClient, connect, predictor
+from securetag.settings import Settings
+
+pytestmark = pytest.mark.sockets
+
+ASK = [Message("system", "Answer."), Message("user", "Well?")]
+MODEL_ID = "ab" * 32
+MODELS = {
+    "data": [
+        {"id": f"#{MODEL_ID}", "aliases": [f"#{MODEL_ID}", "securetag-base"],
+         "tags": [f"securetag.model_id={MODEL_ID}"], "owned_by": "llamacpp"}
+    ]
+}  # fmt: skip
+#: Beyond the deadline itself, what a loaded machine may need to notice it.
+SLACK_S = 1.5
+
+Serve = Callable[[socket.socket, str], None]
+
+
+def reply(
+    connection: socket.socket, body: str, *, status: str = "200 OK", kind: str = "application/json"
+) -> None:
+    data = body.encode()
+    head = [
+        f"HTTP/1.1 {status}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(data)}",
+        "Connection: close",
+    ]
+    connection.sendall("\r\n".join([*head, "", ""]).encode() + data)
+
+
+def event(content: str | None, finish: str | None = None, model: str = f"#{MODEL_ID}") -> str:
+    delta = {} if content is None else {"content": content}
+    return (
+        "data: "
+        + json.dumps({"model": model, "choices": [{"delta": delta, "finish_reason": finish}]})
+        + "\n\n"
+    )
+
+
+GOOD = (
+    event("{}")
+    + event(None, "stop")
+    + 'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
+)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Head and body: closing with unread bytes would reset the connection under the answer."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(65536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+@contextlib.contextmanager
+def server(chat: Serve, models: str | Serve | None = None) -> Iterator[str]:
+    """A hand-written HTTP server: `chat` gets the connection after the request was read."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.05)
+    stop = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            request = read_request(connection)
+            if request.startswith(b"GET /v1/models"):
+                if callable(models):
+                    models(connection, "")
+                else:
+                    reply(connection, models if models is not None else json.dumps(MODELS))
+            else:
+                chat(connection, request.decode(errors="replace"))
+
+    def accept() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                threading.Thread(target=answer, args=(listening.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        stop.set()
+        thread.join()
+        listening.close()
+
+
+@contextlib.contextmanager
+def client(url: str | None, home: Path) -> Iterator[RuntimeClient]:
+    made = RuntimeClient(url, run_dir=home / "run", aliases=["securetag-v1", "securetag-base"])
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def ask(made: RuntimeClient, timeout_s: float = 5.0) -> str:
+    return made.chat(ASK, schema=None, max_tokens=24, timeout_s=timeout_s).text
+
+
+def test_a_good_server_is_understood(tmp_path: Path) -> None:
+    with server(lambda c, _: reply(c, GOOD, kind="text/event-stream")) as url, client(url, tmp_path) as made:
+        assert made.resolve() == ModelInfo("securetag-base", MODEL_ID)
+        got = predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
+    assert (got.text, got.model_id, got.alias) == ("{}", MODEL_ID, "securetag-base")
+    assert (got.prompt_tokens, got.completion_tokens) == (9, 2)
+
+
+def test_a_verdict_carries_the_model_that_answered(tmp_path: Path) -> None:
+    other = "cd" * 32
+    body = event("{}", model=f"#{other}") + event(None, "stop", model=f"#{other}")
+    with server(lambda c, _: reply(c, body)) as url, client(url, tmp_path) as made:
+        assert made.resolve().model_id == MODEL_ID
+        assert made.chat(ASK, schema=None, max_tokens=24, timeout_s=5).model_id == other
+
+
+def test_a_schema_goes_as_a_grammar_to_llama_cpp_and_as_a_schema_elsewhere(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def chat(connection: socket.socket, request: str) -> None:
+        seen.append(request)
+        reply(connection, GOOD)
+
+    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"],
+              "additionalProperties": False}  # fmt: skip
+    foreign = json.dumps({"data": [{"id": "securetag-v1", "owned_by": "vllm"}]})
+    with server(chat) as url, client(url, tmp_path) as made:
+        made.chat(ASK, schema=schema, max_tokens=24, timeout_s=5)
+    with server(chat, foreign) as url, client(url, tmp_path) as made:
+        made.chat(ASK, schema=schema, max_tokens=24, timeout_s=5)
+        assert made.resolve() == ModelInfo("securetag-v1", "openai:securetag-v1")
+    assert ['"grammar"' in request for request in seen] == [True, False]
+    assert ['"response_format"' in request for request in seen] == [False, True]
+
+
+def silent(connection: socket.socket, _: str) -> None:
+    connection.recv(1)
+
+
+def trickling_headers(connection: socket.socket, _: str) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.02)
+
+
+def trickling_body(connection: socket.socket, _: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    while True:
+        connection.sendall(event("x").encode())
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("chat", [silent, trickling_headers, trickling_body])
+def test_one_deadline_spans_the_whole_call(chat: Serve, tmp_path: Path) -> None:
+    with server(chat) as url, client(url, tmp_path) as made:
+        made.resolve()
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailableError, match=r"no answer within 0\.4 s"):
+            ask(made, 0.4)
+        assert time.monotonic() - began < 0.4 + SLACK_S
+
+
+def test_a_silent_list_of_models_counts_towards_the_deadline(tmp_path: Path) -> None:
+    with server(silent, silent) as url, client(url, tmp_path) as made:
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailableError):
+            ask(made, 0.4)
+        assert time.monotonic() - began < 0.4 + SLACK_S
+
+
+def endless(connection: socket.socket, _: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+NONSENSE: list[Serve] = [
+    lambda c, _: reply(c, "<html>hello</html>"),
+    lambda c, _: reply(c, ""),
+    lambda c, _: reply(c, "data: not json\n\n"),
+    lambda c, _: reply(c, "data: [1, 2]\n\n"),
+    lambda c, _: reply(c, 'data: {"choices": "text"}\n\n'),
+    lambda c, _: reply(c, 'data: {"choices": [{"delta": "text"}]}\n\n'),
+    lambda c, _: reply(c, 'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
+    lambda c, _: reply(c, 'data: {"choices": [], "usage": "many"}\n\n'),
+    lambda c, _: reply(c, "data: " + "[" * 100_000 + "\n\n"),
+    lambda c, _: reply(c, event("{") + "data: [DONE]\n\n"),  # ends without a finish reason
+    lambda c, _: reply(c, event("{") + 'error: {"message": "out of memory"}\n\n'),
+    lambda c, _: reply(c, '{"error": {"message": "no slot"}}', status="503 Service Unavailable"),
+    lambda c, _: reply(c, "", status="302 Found"),
+    lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\ndata: {"),  # breaks off
+    lambda c, _: c.sendall(b"SSH-2.0-OpenSSH_9.9\r\n"),
+    lambda c, _: c.close(),
+    endless,
+]
+
+
+@pytest.mark.parametrize("number", range(len(NONSENSE)))
+def test_nonsense_is_a_model_that_is_not_available(number: int, tmp_path: Path) -> None:
+    with (
+        server(NONSENSE[number]) as url,
+        client(url, tmp_path) as made,
+        pytest.raises(ModelUnavailableError),
+    ):
+        ask(made, 10)
+
+
+@pytest.mark.parametrize(
+    "models",
+    ["", "[]", "{}", '{"data": 3}', '{"data": ["x"]}', '{"data": [{"id": "other"}]}', '{"data": {"id": 1}}'],
+)
+def test_a_nonsense_list_of_models_too(models: str, tmp_path: Path) -> None:
+    with server(silent, models) as url, client(url, tmp_path) as made, pytest.raises(ModelUnavailableError):
+        made.resolve()
+
+
+def test_an_absent_server_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with client(None, tmp_path) as made, pytest.raises(ModelUnavailableError) as caught:
+        made.resolve()
+    assert "securetag up" in caught.value.hint
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with client(f"http://127.0.0.1:{port}", tmp_path) as made, pytest.raises(ModelUnavailableError):
+        ask(made)
+
+
+def test_a_runtime_that_comes_back_elsewhere_is_found_again(tmp_path: Path) -> None:
+    good: Serve = lambda c, _: reply(c, GOOD)  # noqa: E731
+    with client(None, tmp_path) as made:
+        with server(good) as url:
+            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 1})
+            assert ask(made) == "{}"
+        with pytest.raises(ModelUnavailableError):
+            ask(made)
+        with server(good) as url:
+            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 2})
+            assert ask(made) == "{}"
+
+
+def test_threads_share_a_client_and_a_closed_one_says_so(tmp_path: Path) -> None:
+    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path) as made:
+        texts: list[str] = []
+        threads = [threading.Thread(target=lambda: texts.append(ask(made))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert texts == ["{}"] * 8
+        made.close()
+        with pytest.raises(ModelUnavailableError, match="closed"):
+            ask(made)
+
+
+def test_settings_choose_the_backend() -> None:
+    made = connect(Settings())
+    assert isinstance(made, RuntimeClient)
+    made.close()

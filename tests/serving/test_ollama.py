@@ -1,0 +1,136 @@
+"""Publishing to Ollama and chatting with it, against a fake that enforces the published contract."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securetag.errors import ConflictError, InputError, LicenceError, ModelUnavailableError
+from securetag.records import Message
+from securetag.serving import gguf, modelfile, ollama
+from securetag.serving.client import OllamaClient, connect
+from securetag.serving.registry import ModelEntry
+from securetag.settings import Settings, TriageSettings
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
+MODEL_ID = "5e" * 32
+ASK = [Message("system", "Answer."), Message("user", "Well?")]
+
+
+def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHATML) -> ModelEntry:
+    """A GGUF without tensors: all that publishing reads is its metadata."""
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(path, arch="llama")
+    writer.add_chat_template(template)
+    if model_id:
+        writer.add_string(gguf.MODEL_ID_KEY, model_id)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return ModelEntry(
+        model_id=MODEL_ID, path=str(path), file_sha256=gguf.file_sha256(path), base="SmolLM2-135M-Instruct",
+        quantisation="Q8_0", licence="Apache-2.0", adapter="ad" * 32,
+    )  # fmt: skip
+
+
+def settings(host: str) -> Settings:
+    return Settings(ollama_host=host, triage=TriageSettings(backend="ollama"))
+
+
+@pytest.mark.sockets
+def test_published_once_uploaded_once_and_chatted_with(fake_ollama: Any, tmp_path: Path) -> None:
+    entry = weights(tmp_path / "m.gguf")
+    for _ in range(2):
+        assert ollama.publish(entry, "securetag-v1", settings(fake_ollama.host)) == "securetag-v1"
+    assert [path for verb, path in fake_ollama.requests if verb == "POST" and "blobs" in path] == [
+        f"/api/blobs/sha256:{entry.file_sha256}"
+    ]
+    made = fake_ollama.models["securetag-v1:latest"]
+    assert made["template"].endswith("<|im_start|>assistant\n")
+    assert made["parameters"] == {"temperature": 0, "num_ctx": 1024, "stop": ["<|im_end|>"]}
+    assert "Apache-2.0" in made["license"][0]
+    assert "quantize" not in made
+    client = connect(settings(fake_ollama.host))
+    try:
+        assert client.resolve().model_id == MODEL_ID
+        got = client.chat(ASK, schema={"type": "object"}, max_tokens=24, timeout_s=10)
+    finally:
+        client.close()
+    assert (got.text, got.model_id, got.alias) == (fake_ollama.answer, MODEL_ID, "securetag-v1")
+    assert (got.prompt_tokens, got.completion_tokens) == (70, 18)
+
+
+@pytest.mark.sockets
+def test_another_model_than_published_is_an_error(fake_ollama: Any, tmp_path: Path) -> None:
+    entry = weights(tmp_path / "m.gguf", model_id="00" * 32)
+    with pytest.raises(ConflictError):
+        ollama.publish(entry, "securetag-v1", settings(fake_ollama.host))
+
+
+@pytest.mark.sockets
+def test_what_the_server_refuses_or_does_not_know_is_said(fake_ollama: Any, tmp_path: Path) -> None:
+    entry = weights(tmp_path / "m.gguf")
+    wrong = ModelEntry(
+        **{name: getattr(entry, name) for name in entry.__struct_fields__} | {"file_sha256": "0" * 64}
+    )
+    (tmp_path / "m.gguf").write_bytes((tmp_path / "m.gguf").read_bytes())
+    assert ollama.publish(wrong, "securetag-v1", settings(fake_ollama.host))  # its digest is computed anew
+    client = OllamaClient(fake_ollama.host, aliases=["another"])
+    try:
+        with pytest.raises(ModelUnavailableError, match="serves none of another"):
+            client.resolve()
+    finally:
+        client.close()
+
+
+@pytest.mark.sockets
+def test_an_absent_ollama_fails_within_the_deadline(tmp_path: Path) -> None:
+    entry = weights(tmp_path / "m.gguf")
+    with pytest.raises(ModelUnavailableError):
+        ollama.publish(entry, "securetag-v1", settings("http://127.0.0.1:9"))
+    client = OllamaClient("http://127.0.0.1:9", aliases=["securetag-v1"])
+    began = time.monotonic()
+    try:
+        with pytest.raises(ModelUnavailableError):
+            client.chat(ASK, schema=None, max_tokens=24, timeout_s=2)
+    finally:
+        client.close()
+    assert time.monotonic() - began < 4
+
+
+LLAMA = ModelEntry(
+    model_id=MODEL_ID, path="x", file_sha256="0" * 64, base="Llama-3.1-8B-Instruct", quantisation="Q4_K_M",
+    licence="LicenseRef-Llama-3.1-Community",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "public", "allowed"),
+    [
+        ("securetag-v1", False, True),
+        ("securetag-v1", True, False),
+        ("acme/securetag-v1", False, False),
+        ("acme/Llama-3.1-Securetag-v1", True, True),
+        ("Llama-3.1-Securetag-v1", True, True),
+    ],
+)
+def test_a_distributed_llama_is_called_llama(name: str, public: bool, allowed: bool) -> None:
+    if allowed:
+        modelfile.check_name(name, LLAMA, public=public)
+    else:
+        with pytest.raises(LicenceError, match="may not be called"):
+            modelfile.check_name(name, LLAMA, public=public)
+
+
+def test_the_smollm_base_is_no_llama_and_a_llama_says_what_it_is_built_with(tmp_path: Path) -> None:
+    modelfile.check_name("acme/anything", weights(tmp_path / "m.gguf"), public=True)
+    text = modelfile.render(modelfile.packaging(LLAMA, "<|start_header_id|>", ctx=4608), "./m.gguf")
+    assert "Built with Llama" in text
+    assert 'PARAMETER stop "<|eot_id|>"' in text
+    assert text.startswith("FROM ./m.gguf\nTEMPLATE ")
+    with pytest.raises(InputError, match="no Ollama template"):
+        modelfile.packaging(LLAMA, "[INST]", ctx=1)

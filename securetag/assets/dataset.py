@@ -1,6 +1,6 @@
 """`harvest` and `release`."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from securetag.settings import get_settings
 
 
 @dg.asset(group_name="dataset", kinds={"postgres"})
-def harvest() -> dg.MaterializeResult[None]:
+def harvest() -> dg.MaterializeResult:
     """Findings and verdicts of consenting tenants, scrubbed of secrets before anything is written."""
     from securetag.pipeline.harvest import harvest as run
 
@@ -37,7 +37,7 @@ def harvest() -> dg.MaterializeResult[None]:
     kinds={"jsonl"},
     deps=[harvest, *(records_key(name) for name in catalog.load())],
 )
-def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult[None]:
+def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
     from securetag.datasets.release import read

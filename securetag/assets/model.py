@@ -1,6 +1,6 @@
 """`adapter`, `evaluation` with its gate, and `published_model`."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from securetag.settings import get_settings
 
 
 @dg.asset(group_name="model", kinds={"torch"}, deps=[release])
-def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult[None]:
+def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult:
     """LoRA fine-tuning in a subprocess; then merged, converted to GGUF, quantised and registered."""
     from securetag.evaluation.plots import loss_curve
     from securetag.pipeline.train import train
@@ -47,7 +47,7 @@ def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.Materi
         )
     ],
 )
-def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> dg.MaterializeResult[None]:
+def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> dg.MaterializeResult:
     """Base and candidate on the same held-out rows. The blocking check is the gate."""
     from securetag.evaluation import gate
     from securetag.pipeline.evaluate import evaluate
@@ -92,7 +92,7 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
 
 
 @dg.asset(group_name="model", deps=[evaluation], kinds={"ollama"})
-def published_model(context: dg.AssetExecutionContext, config: PublishConfig) -> dg.MaterializeResult[None]:
+def published_model(context: dg.AssetExecutionContext, config: PublishConfig) -> dg.MaterializeResult:
     """The model that workers triage with. It runs only when the gate let the candidate through."""
     from securetag.pipeline.evaluate import read_evaluation
     from securetag.pipeline.publish import publish

@@ -1,6 +1,6 @@
 """One asset a source: `records/<name>`."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
 from itertools import islice
 
@@ -33,7 +33,7 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
         tags={"tier": str(source.tier)},
         check_specs=[dg.AssetCheckSpec("readable", asset=records_key(source.name))],
     )
-    def records(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def records(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         settings = get_settings()
         report = extract(
             source.name, settings, lambda what, done, of: context.log.info(f"{what}: {done} of {of or '?'}")

@@ -41,6 +41,9 @@ POLL_S = 0.5
 RESTART_S = (1.0, 60.0)
 #: Tokens that one slot holds: what the triage contract allows, and room for a chat template.
 CONTEXT = {"compact": 1024, "full": 4608}
+#: Cores left to others. llama.cpp's threads spin while they wait for one another: on a busy two-core
+#: machine two threads wrote 2 tokens a second where one wrote 20.
+SPARED_CORES = 1
 
 
 class Server:
@@ -140,7 +143,7 @@ def spec_for(
     """How a server says over HTTP which model it serves: see `client.MODEL_ID_TAG`."""
     return ServerSpec(
         model=str(gguf), aliases=[MODEL_ID_NAME + model_id, *aliases], tags=[MODEL_ID_TAG + model_id],
-        slots=slots, ctx=ctx, threads=threads or cores(), port=port,
+        slots=slots, ctx=ctx, threads=threads or max(1, cores() - SPARED_CORES), port=port,
     )  # fmt: skip
 
 

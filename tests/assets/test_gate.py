@@ -1,0 +1,154 @@
+"""The blocking check, driven both ways: a good candidate is published, a bad one never is.
+
+The release is built for real (composed, executed, scanned); the two models are constructed, so that
+the outcome is known beforehand. Dagster runs the assets as `make up` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from securetag import triage
+from securetag.datasets.build import BuildParams, build
+from securetag.datasets.release import read
+from securetag.errors import GateError
+from securetag.evaluation.suites import SuiteResult, run
+from securetag.orchestration.definitions import defs
+from securetag.pipeline import evaluate as evaluation
+from securetag.pipeline.publish import publish
+from securetag.records import Decision, Example, Message
+from securetag.serving.registry import ModelEntry, Registry
+from securetag.settings import Settings, get_settings
+from securetag.triage import Completion
+
+BASE, CANDIDATE = "a" * 64, "b" * 64
+Decide = Callable[[Example], str]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("release")
+    found = build(
+        [], [], BuildParams(seed=1, composed=400, knowledge=0),
+        releases_dir=folder / "releases", work=folder / "work", semgrep=get_settings().semgrep,
+    )  # fmt: skip
+    return Path(found.path)
+
+
+@pytest.fixture
+def settings(release: Path) -> Settings:
+    """A home whose registry knows a base and a candidate; neither file is ever opened."""
+    found = get_settings()
+    registry = Registry(found.models_dir)
+    found.models_dir.mkdir(parents=True)
+    for model_id in (BASE, CANDIDATE):
+        (found.models_dir / f"{model_id}.gguf").write_bytes(model_id.encode())
+        registry.add(
+            ModelEntry(
+                model_id=model_id, path=f"{model_id}.gguf", file_sha256=model_id, base="constructed",
+                quantisation="none", licence="Apache-2.0",
+            )
+        )  # fmt: skip
+    registry.publish("securetag-base", BASE)
+    return found
+
+
+def constructed(release: Path, decide: Decide, *, formatted: bool) -> triage.Predictor:
+    """A model that knows every held-out row; free answers are JSON only when it is `formatted`."""
+    known = {example.messages[1].content: example for example in read(release).test}
+
+    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, _: int) -> Completion:
+        if schema is None and not formatted:
+            return Completion(text="This looks dangerous.")
+        verdict = Decision(decide(known[messages[1].content]))
+        return Completion(text=triage.answer(profile="compact", evidence=[(1, 1)], verdict=verdict))
+
+    return predict
+
+
+def always(verdict: str) -> Decide:
+    return lambda _: verdict
+
+
+def rightly(example: Example) -> str:
+    assert example.label is not None
+    return example.label
+
+
+def wrongly(example: Example) -> str:
+    return "false_positive" if example.label == "true_positive" else "true_positive"
+
+
+def evaluate_and_publish(
+    monkeypatch: pytest.MonkeyPatch, release: Path, models: dict[str, triage.Predictor]
+) -> dg.ExecuteInProcessResult:
+    def ask(entry: ModelEntry, examples: Sequence[Example], *_: object) -> SuiteResult:
+        return run(models[entry.model_id], examples)
+
+    monkeypatch.setattr(evaluation, "ask", ask)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset, metadata in (("release", {"path": str(release)}), ("adapter", {"model_id": CANDIDATE})):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=metadata))
+        return defs.resolve_job_def("loop").execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey("evaluation"), dg.AssetKey("published_model")],
+            run_config={"ops": {"evaluation": {"config": {"per_axis": 40}}}},
+            raise_on_error=False,
+        )
+
+
+def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {
+        event.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def test_a_candidate_that_passes_is_published(
+    monkeypatch: pytest.MonkeyPatch, release: Path, settings: Settings
+) -> None:
+    models = {
+        BASE: constructed(release, always("true_positive"), formatted=False),
+        CANDIDATE: constructed(release, rightly, formatted=True),
+    }
+    result = evaluate_and_publish(monkeypatch, release, models)
+    assert result.success
+    assert materialised(result) == {"evaluation", "published_model"}
+    assert Registry(settings.models_dir).resolve("securetag-v1").model_id == CANDIDATE
+
+
+@pytest.mark.parametrize(
+    ("decide", "formatted"), [(wrongly, True), (always("false_positive"), True), (rightly, False)]
+)
+def test_a_candidate_that_fails_is_not_published(
+    monkeypatch: pytest.MonkeyPatch, release: Path, settings: Settings, decide: Decide, formatted: bool
+) -> None:
+    models = {
+        BASE: constructed(release, always("true_positive"), formatted=False),
+        CANDIDATE: constructed(release, decide, formatted=formatted),
+    }
+    result = evaluate_and_publish(monkeypatch, release, models)
+    assert materialised(result) == {"evaluation"}
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.blocking) == ("gate", False, True)
+    assert "securetag-v1" not in Registry(settings.models_dir).aliases()
+
+    found = evaluation.latest_evaluation(CANDIDATE, settings)
+    assert found.decision.reasons
+    with pytest.raises(GateError):
+        publish(found, "securetag-v1", settings)
+
+
+def test_no_axis_of_the_held_out_rows_shares_a_group_with_training(release: Path) -> None:
+    found = read(release)
+    trained = {example.group for example in [*found.train, *found.validation]}
+    assert not trained & {example.group for example in found.test}
+    assert {example.axis for example in found.test} >= {
+        "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard",
+    }  # fmt: skip

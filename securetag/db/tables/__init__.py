@@ -1,0 +1,1 @@
+"""The tables by theme; `securetag.db.models` gathers them."""

@@ -1,0 +1,174 @@
+"""What scans found, and what models and people said of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from securetag.db.base import (
+    Base,
+    TableArgs,
+    empty_text,
+    id_column,
+    now_column,
+    one_of,
+    referenced,
+    tenant_column,
+    within_tenant,
+    zero,
+)
+from securetag.records import SEVERITIES, Decision
+
+DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate")
+
+
+class Finding(Base):
+    """One issue of a project, known by its fingerprint; words are those of the newest scan."""
+
+    __tablename__ = "finding"
+    __table_args__: TableArgs = (
+        referenced(),
+        within_tenant("project_id", "project"),
+        within_tenant("first_task_id", "task"),
+        within_tenant("last_task_id", "task"),
+        UniqueConstraint("tenant_id", "project_id", "fingerprint"),
+        one_of("severity", SEVERITIES),
+        one_of("confidence", SEVERITIES[1:4]),
+        Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    project_id: Mapped[UUID]
+    fingerprint: Mapped[str]
+    fingerprint_version: Mapped[str]
+    tool: Mapped[str]
+    rule_id: Mapped[str]
+    cwe: Mapped[str]
+    owasp: Mapped[str] = empty_text()
+    title: Mapped[str]
+    message: Mapped[str]
+    recommendation: Mapped[str] = empty_text()
+    severity: Mapped[str]
+    confidence: Mapped[str]
+    language: Mapped[str]
+    first_task_id: Mapped[UUID]
+    last_task_id: Mapped[UUID]
+    first_seen_at: Mapped[datetime] = now_column()
+    last_seen_at: Mapped[datetime] = now_column()
+
+
+class FindingOccurrence(Base):
+    """A finding in one scan: where it stood, and the code around it."""
+
+    __tablename__ = "finding_occurrence"
+    __table_args__: TableArgs = (
+        referenced(),
+        within_tenant("finding_id", "finding"),
+        within_tenant("task_id", "task"),
+        UniqueConstraint("task_id", "finding_id"),
+        Index("ix_finding_occurrence_finding_id_id", "finding_id", "id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    finding_id: Mapped[UUID]
+    task_id: Mapped[UUID]
+    path: Mapped[str]
+    start_line: Mapped[int]
+    end_line: Mapped[int]
+    snippet: Mapped[str]
+    snippet_line: Mapped[int]
+    scope: Mapped[str] = empty_text()
+    created_at: Mapped[datetime] = now_column()
+
+
+class TriageVerdict(Base):
+    """What a model said of an occurrence; empty words where it said nothing."""
+
+    __tablename__ = "triage_verdict"
+    __table_args__: TableArgs = (
+        referenced(),
+        within_tenant("finding_id", "finding"),
+        within_tenant("occurrence_id", "finding_occurrence"),
+        within_tenant("task_id", "task"),
+        one_of("decision", tuple(Decision)),
+        Index("ix_triage_verdict_finding_id_id", "finding_id", "id"),
+        Index("ix_triage_verdict_occurrence_id", "occurrence_id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    finding_id: Mapped[UUID]
+    occurrence_id: Mapped[UUID]
+    task_id: Mapped[UUID]
+    decision: Mapped[str]
+    #: Why the machinery abstained; empty when the model's answer was valid.
+    reason: Mapped[str] = empty_text()
+    #: [[first, last], …] in the file.
+    evidence: Mapped[list[Any]] = mapped_column(server_default="[]")
+    reasoning: Mapped[str] = empty_text()
+    recommendation: Mapped[str] = empty_text()
+    model_id: Mapped[str] = empty_text()
+    alias: Mapped[str] = empty_text()
+    prompt_sha256: Mapped[str] = empty_text()
+    prompt_version: Mapped[str] = empty_text()
+    schema_version: Mapped[int] = mapped_column(server_default="1")
+    lang: Mapped[str] = mapped_column(server_default="en")
+    prompt_tokens: Mapped[int] = zero()
+    completion_tokens: Mapped[int] = zero()
+    duration_ms: Mapped[int] = zero()
+    created_at: Mapped[datetime] = now_column()
+
+
+class Feedback(Base):
+    """A person's verdict. The disposition says what is done about it and never trains the verdict."""
+
+    __tablename__ = "feedback"
+    __table_args__: TableArgs = (
+        within_tenant("finding_id", "finding"),
+        within_tenant("occurrence_id", "finding_occurrence"),
+        within_tenant("verdict_id", "triage_verdict"),
+        within_tenant("api_key_id", "api_key"),
+        one_of("verdict", tuple(Decision)),
+        one_of("disposition", DISPOSITIONS),
+        one_of("source", ("person", "script")),
+        Index("ix_feedback_finding_id_id", "finding_id", "id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    finding_id: Mapped[UUID]
+    #: The occurrence that the person looked at; null: the newest.
+    occurrence_id: Mapped[UUID | None]
+    #: The model's verdict that stood beside it, if any.
+    verdict_id: Mapped[UUID | None]
+    verdict: Mapped[str]
+    disposition: Mapped[str | None]
+    comment: Mapped[str] = empty_text()
+    saw_model: Mapped[bool]
+    source: Mapped[str] = mapped_column(server_default="person")
+    #: Name of the API key.
+    reviewer: Mapped[str]
+    api_key_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = now_column()
+
+
+class Suppression(Base):
+    """A rule, fingerprint or path that a tenant has chosen not to hear of, and why."""
+
+    __tablename__ = "suppression"
+    __table_args__: TableArgs = (
+        within_tenant("project_id", "project"),
+        CheckConstraint("num_nonnulls(fingerprint, rule_id, path_glob) > 0", name="matches_something"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    project_id: Mapped[UUID | None]
+    fingerprint: Mapped[str | None]
+    rule_id: Mapped[str | None]
+    path_glob: Mapped[str | None]
+    reason: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = now_column()
+    expires_at: Mapped[datetime | None]

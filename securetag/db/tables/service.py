@@ -1,0 +1,102 @@
+"""What the service itself needs to remember."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from securetag.db.base import (
+    SCHEMA,
+    Base,
+    TableArgs,
+    empty_text,
+    id_column,
+    now_column,
+    referenced,
+    tenant_column,
+    within_tenant,
+    zero,
+)
+
+
+class IdempotencyKey(Base):
+    """The answer that a repeated POST gets again. `status` is null while the first is under way."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__: TableArgs = (UniqueConstraint("tenant_id", "operation", "key"),)
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    #: Method and path, so that one key may serve two calls.
+    operation: Mapped[str]
+    key: Mapped[str]
+    #: Of the request's meaning; another one under the same key is refused.
+    request_sha256: Mapped[str]
+    status: Mapped[int | None]
+    response: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = now_column()
+
+
+class Webhook(Base):
+    """Where a tenant wants to be told."""
+
+    __tablename__ = "webhook"
+    __table_args__: TableArgs = (referenced(),)
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    url: Mapped[str]
+    secret: Mapped[str]
+    events: Mapped[list[str]]
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = now_column()
+
+
+class WebhookDelivery(Base):
+    """One message to one webhook, with its attempts."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__: TableArgs = (
+        within_tenant("webhook_id", "webhook"),
+        Index("ix_webhook_delivery_due", "not_before", postgresql_where=text("finished_at IS NULL")),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    webhook_id: Mapped[UUID]
+    event: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    attempt: Mapped[int] = zero()
+    not_before: Mapped[datetime] = now_column()
+    #: HTTP status of the last attempt.
+    status: Mapped[int | None]
+    error: Mapped[str] = empty_text()
+    created_at: Mapped[datetime] = now_column()
+    finished_at: Mapped[datetime | None]
+
+
+class AuditLog(Base):
+    """Who did what. Append-only for the api."""
+
+    __tablename__ = "audit_log"
+    __table_args__: TableArgs = (Index("ix_audit_log_tenant_id_id", "tenant_id", "id"),)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    tenant_id: Mapped[UUID] = tenant_column()
+    at: Mapped[datetime] = now_column()
+    #: Name of the API key, or `operator` for the command line.
+    actor: Mapped[str]
+    #: `key.create`, `consent.withdraw`, …
+    action: Mapped[str]
+    subject: Mapped[str] = empty_text()
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+
+
+class QuotaUsage(Base):
+    """What a tenant used of a metric in a period (the first day of a month)."""
+
+    __tablename__ = "quota_usage"
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(f"{SCHEMA}.tenant.id"), primary_key=True)
+    period: Mapped[date] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[int] = zero()

@@ -1,0 +1,91 @@
+"""Whose data it is, and what they agreed to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from securetag.db.base import (
+    Base,
+    TableArgs,
+    id_column,
+    now_column,
+    referenced,
+    tenant_column,
+)
+
+
+class Tenant(Base):
+    """Whose data it is. A tenant sees itself alone."""
+
+    __tablename__ = "tenant"
+    id: Mapped[UUID] = id_column()
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = now_column()
+
+
+class ApiKey(Base):
+    """`stk_<prefix 12>_<secret 43>`; only an HMAC-SHA256 of the whole key under the pepper is kept."""
+
+    __tablename__ = "api_key"
+    __table_args__: TableArgs = (
+        referenced(),
+        CheckConstraint("prefix ~ '^[A-Za-z0-9_-]{12}$'", name="prefix"),
+        CheckConstraint("octet_length(digest) = 32", name="digest"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[bytes]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = now_column()
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class Project(Base):
+    """What is scanned again and again; findings live in it."""
+
+    __tablename__ = "project"
+    __table_args__: TableArgs = (UniqueConstraint("tenant_id", "name"), referenced())
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    name: Mapped[str]
+    created_at: Mapped[datetime] = now_column()
+
+
+class Consent(Base):
+    """A tenant's leave to learn from its findings; none by default, at most one in force."""
+
+    __tablename__ = "consent"
+    __table_args__: TableArgs = (
+        Index("uq_consent_in_force", "tenant_id", unique=True, postgresql_where=text("withdrawn_at IS NULL")),
+    )
+    #: Goes into the origin of every harvested row.
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    granted_by: Mapped[str]
+    granted_at: Mapped[datetime] = now_column()
+    withdrawn_by: Mapped[str | None]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class ErasureRequest(Base):
+    """A demand to forget: one finding, one project, or (both null) the whole tenant."""
+
+    __tablename__ = "erasure_request"
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    #: No foreign keys: the request outlives what it names.
+    finding_id: Mapped[UUID | None]
+    project_id: Mapped[UUID | None]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime] = now_column()
+    completed_at: Mapped[datetime | None]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")

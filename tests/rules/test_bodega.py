@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ TRUTH = BODEGA / "ground_truth.csv"
 
 
 @pytest.fixture(scope="module")
-def findings(scan_folder) -> list[Finding]:  # type: ignore[no-untyped-def]
+def findings(scan_folder: Callable[[Path], list[Finding]]) -> list[Finding]:
     return scan_folder(BODEGA)
 
 

@@ -64,7 +64,8 @@ _PR_SET_PDEATHSIG = 1
 class Cluster:
     """One PostgreSQL cluster that belongs to a home. Not for Windows.
 
-    `durable=False` is for tests alone: no fsync. `state` is where root's data and programs lie.
+    `durable=False` is for tests alone: no fsync, and `with` deletes it at its end. `state` is where
+    root's data and programs lie.
     """
 
     def __init__(self, home: Path, *, durable: bool = True, state: Path = binaries.ROOT_STATE) -> None:
@@ -157,7 +158,10 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if self._durable:
+            self.stop()
+        else:
+            self.destroy()
 
     # Addresses
 
@@ -437,15 +441,11 @@ def main() -> int:
         "--throwaway", action="store_true", help="for tests: no fsync, and everything is deleted at the end"
     )
     given = parser.parse_args()
-    cluster = Cluster(given.home, durable=not given.throwaway)
     try:
-        serve(cluster, given.watch)
+        serve(Cluster(given.home, durable=not given.throwaway), given.watch)
     except SecuretagError as error:
         print(f"{error} {error.hint}".strip(), file=sys.stderr)
         return 1
-    finally:
-        if given.throwaway:
-            cluster.destroy()
     return 0
 
 

@@ -104,7 +104,6 @@ def test_a_private_home_with_a_long_path(tmp_path: Path) -> None:
             assert uid == account().uid != 0
             assert not cluster.data.is_relative_to(home)
     assert not socket.exists()
-    cluster.destroy()
     assert not cluster.data.exists()
 
 

@@ -10,7 +10,7 @@ This module judges the scan alone. Whether a model tells the two kinds apart is 
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -96,10 +96,10 @@ def read_truth(path: Path) -> list[TruthRow]:
             f"{path.name} is no ground truth: {error}",
             hint=f"It is a CSV with the columns {', '.join(columns)}.",
         ) from error
-    for what, seen in (("id", [row.id for row in rows]), ("place", [_key(row) for row in rows])):
-        if len(set(seen)) < len(seen):
-            twice = next(value for value in seen if seen.count(value) > 1)
-            raise InputError(f"{path.name}: the {what} {twice} stands twice")
+    for what, values in (("id", [row.id for row in rows]), ("place", [str(_key(row)) for row in rows])):
+        twice = [value for value, times in Counter(values).items() if times > 1]
+        if twice:
+            raise InputError(f"{path.name}: the {what} {twice[0]} stands twice", hint="Merge the rows.")
     return rows
 
 

@@ -2,13 +2,16 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from securetag.assets.config import EvaluationConfig, PublishConfig, TrainConfig
 from securetag.assets.dataset import release
 from securetag.assets.metadata import picture, table
+from securetag.assets.progress import Progress
 from securetag.settings import get_settings
 
 
@@ -24,7 +27,7 @@ def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.Materi
         Path(_latest(context, "release", "path")),
         settings,
         overrides=config.overrides,
-        progress=lambda row: context.log.info(f"training: {row}"),
+        progress=_steps(Progress(context.log.info)),
         timeout_s=config.timeout_s,
     )
     return dg.MaterializeResult(
@@ -61,9 +64,7 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
         gate.load(Path(config.gate)),
         settings,
         per_axis=config.per_axis,
-        progress=lambda name, done, total: (
-            context.log.info(f"{name}: {done} of {total}") if done % 16 == 0 or done == total else None
-        ),
+        progress=Progress(context.log.info),
     )
     rows = [
         (suite, metric, cell.n, cell.base, cell.candidate, f"{cell.low:.2f} to {cell.high:.2f}", cell.p)
@@ -100,6 +101,13 @@ def published_model(context: dg.AssetExecutionContext, config: PublishConfig) ->
     found = read_evaluation(Path(_latest(context, "evaluation", "path")))
     publish(found, config.alias, get_settings())
     return dg.MaterializeResult(metadata={"alias": config.alias, "model_id": found.model_id})
+
+
+def _steps(progress: Progress) -> Callable[[dict[str, Any]], None]:
+    """The training run's rows as progress."""
+    return lambda row: progress(
+        "training step", row["step"], row["steps"], f", loss {row['loss']:.3f}, {row['eta_s']:.0f} s to go"
+    )
 
 
 def _latest(context: dg.AssetExecutionContext, asset: str, name: str) -> str:

@@ -7,6 +7,7 @@ from itertools import islice
 import dagster as dg
 
 from securetag.assets.metadata import counts, table
+from securetag.assets.progress import Progress
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
 from securetag.extractors.extract import read_records
@@ -35,9 +36,7 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
     )
     def records(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         settings = get_settings()
-        report = extract(
-            source.name, settings, lambda what, done, of: context.log.info(f"{what}: {done} of {of or '?'}")
-        )
+        report = extract(source.name, settings, Progress(context.log.info))
         path = settings.records_dir / f"{source.name}.jsonl"
         sample = [(r.key, r.title, r.text[:160]) for r in islice(read_records(path), 5)]
         return dg.MaterializeResult(

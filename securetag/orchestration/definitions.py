@@ -7,6 +7,7 @@ import dagster as dg
 from securetag.assets.dataset import harvest, release
 from securetag.assets.model import adapter, evaluation, published_model
 from securetag.assets.sources import records_assets
+from securetag.orchestration.console import console
 from securetag.orchestration.sensors import new_tool_executions
 
 #: Everything, from sources to the published model, in one run.
@@ -18,6 +19,7 @@ defs = dg.Definitions(
     assets=[*records_assets(), harvest, release, adapter, evaluation, published_model],
     jobs=[loop, refresh],
     sensors=[new_tool_executions],
+    loggers={"console": console},
     # One machine, two cores: steps of a run share them anyway, and a process a step costs 3 s each.
     executor=dg.in_process_executor,
 )

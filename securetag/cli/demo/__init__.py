@@ -29,6 +29,10 @@ def demo(
     Keeps its own state below `<home>/demo`, uses free ports, and runs beside `securetag up`. A candidate
     that the gate rejects is a legitimate end: exit 0, and the summary says why.
     """
+    import signal
+
     from securetag.cli.demo.story import run
 
+    # A terminated demo stops what it started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise typer.Exit(run(size.value))

@@ -1,0 +1,85 @@
+"""The command line: help, JSON shapes that scripts rely on, errors with their next step."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from securetag.cli import app
+from securetag.cli.client import pack
+from securetag.errors import InputError
+
+runner = CliRunner()
+
+
+def test_help_names_every_command() -> None:
+    said = runner.invoke(app, ["--help"]).output
+    for command in (
+        "up", "demo", "doctor", "scan", "source", "dataset", "train", "evaluate", "publish", "model",
+        "tenant", "key", "db",
+    ):  # fmt: skip
+        assert f" {command} " in said
+
+
+def test_source_list_has_the_agreed_shape() -> None:
+    result = runner.invoke(app, ["source", "list", "--json"])
+    assert result.exit_code == 0
+    rows = json.loads(result.output)
+    assert len(rows) >= 4
+    for row in rows:
+        assert set(row) == {"name", "tier", "publisher", "dataset", "edition", "licence", "url", "cadence"}
+
+
+def test_source_extract_reads_a_packages_data_and_has_the_agreed_shape(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["source", "extract", "mitre-cwe-4.14", "--json"])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.output).values()
+    assert set(found) == {"files", "records", "by_status", "dropped", "cpu_s"}
+    assert (found["records"], found["by_status"]["deprecated"]) == (963, 25)
+    assert (tmp_path / "data" / "records" / "mitre-cwe-4.14.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["source", "extract", "no-such-source"], "source list"),
+        (["source", "extract"], "--all"),
+        (["dataset", "verify", "0123456789ab"], "dataset list"),
+        (["model", "rollback"], ""),
+        (["tenant", "create", "acme"], "securetag up"),
+        (["publish", "0123456789ab"], ""),
+    ],
+)
+def test_an_error_is_two_lines_and_names_the_next_step(arguments: list[str], hint: str) -> None:
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_scan_without_a_running_api_says_how_to_start_one(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["scan", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "make up" in result.stderr
+
+
+def test_a_project_packs_to_the_same_bytes_and_leaves_foreign_code_out(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for path in ("app.py", "lib/a.js", "node_modules/x.js", ".git/config", ".venv/y.py"):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(path)
+    (project / "link.py").symlink_to("/etc/passwd")
+    first, second = tmp_path / "1.zip", tmp_path / "2.zip"
+    assert pack(project, first) == pack(project, second) == 2
+    assert first.read_bytes() == second.read_bytes()
+    assert zipfile.ZipFile(first).namelist() == ["app.py", "lib/a.js"]
+
+
+def test_nothing_to_scan_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        pack(tmp_path, tmp_path / "x.zip")

@@ -1,0 +1,84 @@
+"""The demo's own parts: its meter, its report, and the figures that it derives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from securetag.cli.demo.meter import Meter
+from securetag.cli.demo.report import Recorder, Report
+from securetag.cli.demo.sizes import SIZES
+from securetag.cli.demo.story import ScanOutcome, finding_of
+from securetag.cli.demo.summary import _inline
+from securetag.rules.accuracy import score
+from securetag.training.recipe import load
+
+BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+
+
+def test_the_meter_counts_children_that_have_ended() -> None:
+    meter = Meter()
+    try:
+        before = meter.read()
+        subprocess.run([sys.executable, "-c", BURN], check=True)
+        assert meter.read().cpu_s - before.cpu_s >= 0.4
+        assert meter.peak_mb > 10
+    finally:
+        meter.close()
+
+
+def test_a_stage_that_fails_is_in_the_report_on_disk(tmp_path: Path) -> None:
+    meter, path = Meter(), tmp_path / "demo" / "report.json"
+    recorder = Recorder(Report("smoke"), path, meter)
+    try:
+        with recorder.stage("first") as facts:
+            facts["n"] = 1
+            time.sleep(0.02)
+        with pytest.raises(ValueError, match="broken"), recorder.stage("second"):
+            raise ValueError("broken")
+    finally:
+        meter.close()
+    found = json.loads(path.read_text())
+    assert set(found) >= {"stages", "peak_mb", "published", "reasons"}
+    first, second = found["stages"]
+    assert set(first) == {"stage", "ok", "wall_s", "cpu_s", "facts"}
+    assert (first["ok"], first["facts"], first["wall_s"] > 0) == (True, {"n": 1}, True)
+    assert (second["ok"], second["facts"]["error"]) == (False, "ValueError: broken")
+
+
+@pytest.mark.parametrize("size", sorted(SIZES))
+def test_every_size_changes_the_recipe_to_a_valid_one(size: str) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "securetag-embedded.yaml"
+    assert load(recipe, SIZES[size].overrides()).max_rows == SIZES[size].train_rows
+
+
+def item(verdict: str | None) -> dict[str, object]:
+    return {
+        "id": "1", "tool": "semgrep", "rule_id": "r", "cwe": "CWE-89", "title": "t", "message": "m",
+        "severity": "high", "confidence": "high", "language": "python", "owasp": "", "recommendation": "",
+        "fingerprint": "v1:" + "0" * 64, "verdict": {"decision": verdict} if verdict else None,
+        "occurrence": {
+            "id": "2", "path": "a.py", "start_line": 3, "end_line": 3, "snippet": "x",
+            "snippet_line": 1, "scope": "f",
+        },
+    }  # fmt: skip
+
+
+def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n1,a.py,f,CWE-89,sql-injection,false,w,w\n"
+    )
+    items = [item("true_positive")]
+    outcome = ScanOutcome("t", items, score([finding_of(items[0])], truth))
+    assert dict(outcome.triage()) == {("false_positive", "true_positive"): 1}
+
+
+def test_a_markdown_table_becomes_a_line() -> None:
+    assert _inline("| split | rows |\n| --- | --- |\n| train | 3 |\n| test | 4 |") == "train 3, test 4"
+    assert _inline("") == "none"

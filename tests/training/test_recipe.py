@@ -1,0 +1,77 @@
+"""Recipes: the two that ship, what is refused, and that overrides replace fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from securetag.errors import SettingsError
+from securetag.records import Task
+from securetag.training.recipe import Recipe, load
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def test_the_embedded_and_the_8b_recipe_differ_by_yaml_alone() -> None:
+    small, large = load(RECIPES / "securetag-embedded.yaml"), load(RECIPES / "securetag-llama31-8b-h100.yaml")
+    assert (small.device, small.dtype, small.profile) == ("cpu", "float32", "compact")
+    assert (large.device, large.dtype, large.profile) == ("cuda", "bfloat16", "full")
+    assert (large.lora.r, large.lora.alpha, large.epochs, large.learning_rate) == (32, 64, 2, 2e-4)
+    assert large.attribution == "Built with Llama"
+    assert small.digest != large.digest
+
+
+def test_the_8b_recipe_can_be_made_qlora_by_fields_alone() -> None:
+    overrides = {"base_bits": 4, "optimiser": "adamw_8bit"}
+    assert load(RECIPES / "securetag-llama31-8b-h100.yaml", overrides).base_bits == 4
+
+
+def test_overrides_replace_fields() -> None:
+    changed = load(
+        RECIPES / "securetag-embedded.yaml",
+        {"max_rows": 64, "tasks": {"triage": 0.9, "qa": 0.1}, "threads": 2},
+    )
+    assert (changed.max_rows, changed.threads) == (64, 2)
+    assert changed.tasks == {Task.TRIAGE: 0.9, Task.QA: 0.1}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("batch", 0, "positive"),
+        ("micro_batch", 3, "divide"),
+        ("learning_rate", 2, "learning_rate"),
+        ("tasks", {"triage": 0.9, "qa": 0.2}, "sum to at most 1"),
+        ("tasks", {"poetry": 1.0}, "poetry"),
+        ("base_bits", 4, "cuda"),
+        ("base_bits", 8, "Invalid enum"),
+        ("optimiser", "adamw_8bit", "cuda"),
+        ("max_tokens", 4, "max_tokens"),
+        ("lora", {"r": 0}, "lora.r"),
+        ("lora", {"rslora": True}, "unknown field"),
+        ("larning_rate", 1, "unknown field"),
+    ],
+)
+def test_what_can_not_be_a_run_is_refused_with_the_field(field: str, value: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(RECIPES / "securetag-embedded.yaml", {field: value})
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
+    for text in ("", "[1]", "name: [", "name: x"):
+        (tmp_path / "r.yaml").write_text(text)
+        with pytest.raises(SettingsError):
+            load(tmp_path / "r.yaml")
+    with pytest.raises(SettingsError, match="there is no recipe"):
+        load(tmp_path / "none.yaml")
+
+
+def test_every_field_says_what_it_is() -> None:
+    source = (Path(__file__).parents[2] / "securetag/training/recipe.py").read_text()
+    for struct_field in msgspec.structs.fields(Recipe):
+        line = next(
+            n for n, text in enumerate(source.splitlines()) if text.startswith(f"    {struct_field.name}:")
+        )
+        assert source.splitlines()[line + 1].startswith('    """'), struct_field.name

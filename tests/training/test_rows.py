@@ -1,0 +1,95 @@
+"""Which rows train, and on which of their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag.errors import ReleaseError
+from securetag.records import Example, Message, Task
+from securetag.training import base, rows
+from securetag.training.recipe import Recipe, load
+
+Make = Callable[..., Example]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_recipe: Path) -> Any:
+    return base.load_tokenizer(load(tiny_recipe))
+
+
+def recipe(**fields: Any) -> Recipe:
+    return msgspec.convert({"name": "r", "base": "b", "base_name": "b", "licence": "MIT"} | fields, Recipe)
+
+
+def with_answer(example: Example, text: str) -> Example:
+    return msgspec.structs.replace(example, messages=[*example.messages[:-1], Message("assistant", text)])
+
+
+def test_loss_lies_on_the_completion_and_its_end_alone(tokenizer: Any, make_example: Make) -> None:
+    made = make_example(1)
+    (row,), dropped = rows.encode([made], tokenizer, recipe())
+    assert not dropped
+    taught = [label for label in row.labels if label != rows.IGNORED]
+    assert tokenizer.decode(taught) == made.messages[-1].content + "<|im_end|>"
+    assert row.labels[-len(taught) :] == taught
+    assert row.input_ids[-len(taught) :] == taught
+    assert tokenizer.decode(row.input_ids).startswith("<|im_start|>system\nIs the flagged line")
+
+
+def test_a_row_is_left_out_and_never_cut(tokenizer: Any, make_example: Make) -> None:
+    fits = make_example(1)
+    whole = len(rows.encode([fits], tokenizer, recipe())[0][0].input_ids)
+    (row,), dropped = rows.encode([fits], tokenizer, recipe(max_tokens=whole))
+    assert len(row.input_ids) == whole
+    assert not dropped
+    # One token less, and the completion would lose its end: the row trains on nothing or on half.
+    found, dropped = rows.encode([fits, fits], tokenizer, recipe(max_tokens=whole - 1))
+    assert found == []
+    assert dropped == {"too_long": 2}
+
+
+def test_what_can_not_train_is_counted_by_reason(tokenizer: Any, make_example: Make) -> None:
+    good = make_example(0)
+    full = msgspec.structs.replace(good, messages=[Message("system", "Hi."), *good.messages[1:]])
+    open_end = msgspec.structs.replace(good, messages=good.messages[:-1])
+    bad = [full, open_end, with_answer(good, ""), with_answer(good, "x y z " * 40)]
+    found, dropped = rows.encode([*bad, good], tokenizer, recipe())
+    assert len(found) == 1
+    assert dropped == {"other_prompt_version": 1, "no_completion": 2, "completion_too_long": 1}
+    _, dropped = rows.encode([good], tokenizer, recipe(profile="full"))
+    assert dropped == {"other_profile": 1}
+
+
+def test_a_file_that_is_no_release_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"id": 1}\n')
+    for name in ("train.jsonl", "none.jsonl"):
+        with pytest.raises(ReleaseError):
+            rows.read(tmp_path / name)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 9), fewer=st.integers(1, 40), more=st.integers(0, 40), share=st.floats(0.1, 1.0))
+def test_the_choice_is_stable_and_keeps_what_a_smaller_one_took(
+    make_example: Make, seed: int, fewer: int, more: int, share: float
+) -> None:
+    pool = [make_example(number) for number in range(40)]
+    pool += [msgspec.structs.replace(e, task=Task.QA, pair_id=None, id=f"{e.id}q") for e in pool[:20]]
+    small = rows.select(pool, recipe(seed=seed, max_rows=fewer))
+    large = rows.select(reversed(pool), recipe(seed=seed, max_rows=fewer + more))
+    assert large[: len(small)] == small
+    assert len(small) == min(fewer, len(pool))
+    mixed = rows.select(pool, recipe(seed=seed, max_rows=fewer, tasks={"triage": share}))
+    assert {e.task for e in mixed} <= {Task.TRIAGE}
+    assert len(mixed) == min(round(fewer * share), 40)
+
+
+def test_both_members_of_a_pair_are_chosen_together(make_example: Make) -> None:
+    chosen = rows.select([make_example(number) for number in range(60)], recipe(max_rows=20))
+    assert sorted(e.pair_id for e in chosen[::2]) == sorted(e.pair_id for e in chosen[1::2])

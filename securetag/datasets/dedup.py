@@ -48,13 +48,14 @@ def dedup(examples: Iterable[Example]) -> tuple[list[Example], list[Drop]]:
             drops.append(drop_of(example, DUPLICATE))
         else:
             kept[key] = example
-    return sorted(kept.values(), key=lambda example: example.id), drops
+    return sorted(kept.values(), key=lambda example: (example.id, example.label or "")), drops
 
 
 def _precedence(example: Example) -> tuple[int, str, str]:
     # Held-out rows first: a duplicate of a test row must not stay in train.
-    side = {"test": 0, "validation": 1}.get(example.split or "", 2)
-    return side, example.id, content_id([example.group, example.origins])
+    side = {"test": 0, "validation": 1, "train": 2}.get(example.split or "", 3)
+    rest = [example.label, example.group, example.source, example.licence, example.origins]
+    return side, example.id, content_id(rest)
 
 
 def _merged(first: Example, other: Example) -> Example:

@@ -18,8 +18,8 @@ from securetag.triage import MAX_COMPLETION_TOKENS, Profile
 MAX_TOKENS: dict[Profile, int] = {"compact": 512, "full": 4096}
 #: Tokens that a chat template adds to a conversation (SmolLM2's and Llama 3.1's stay below).
 TEMPLATE_TOKENS = 24
-#: SmolLM2 reads at least 2.4 characters of code a token, 3.6 of prose; the estimate must not be too low.
-CHARS_PER_TOKEN = 2.4
+#: SmolLM2 reads at least 2.3 characters of code a token, 3.6 of prose; the estimate must not be too low.
+CHARS_PER_TOKEN = 2.2
 #: A Record with less text than this says nothing.
 MIN_RECORD_CHARS = 40
 #: A key (`CWE-1`) answers a mapping; a question wants a sentence.

@@ -25,7 +25,7 @@ ASSIGNED = re.compile(
 )
 ENVIRONMENT = re.compile(
     rf"(?im)^(?P<before>\s*(?:export\s+|set\s+|-\s+)?[A-Z0-9_.-]*{_TELLING}[A-Z0-9_]*\s*[=:]\s*)"
-    r"(?P<value>[^\s\"'`(){}\[\]<>,;.]{6,})\s*$"
+    r"(?P<value>[^\s\"'`(){}\[\]<>,;.]{6,})(?=[ \t]*$)"
 )
 HEADER = re.compile(r"(?i)(?P<before>\b(?:bearer|basic|token|apikey)\s+)(?P<value>[A-Za-z0-9._~+/=-]{12,})")
 URL_LOGIN = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://)(?P<value>[^\s/@\"'<>]{1,200})(?=@)")

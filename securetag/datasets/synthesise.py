@@ -145,7 +145,10 @@ def _listed(entries: Sequence[str], limit: int) -> str:
         return shortened(entries[0], limit)
     lines: list[str] = []
     for entry in entries:
-        line = "- " + shortened(" ".join(entry.split()), max(limit // 3, 120))
+        point = shortened(" ".join(entry.split()), max(limit // 3, 120))
+        if not point:
+            continue
+        line = f"- {point}"
         if sum(map(len, lines)) + len(line) + len(lines) > limit:
             break
         lines.append(line)

@@ -122,9 +122,10 @@ def _example(
     pair: Pair, function: Function, finding: Finding, label: Label, profile: triage.Profile, lang: Lang
 ) -> Example:
     prompt = triage.render(finding, profile=profile, lang=lang)
-    spans = [(span.first, span.last) for span in function.evidence]
+    # One line a role; of two guards the later one, which is there because the first isn't enough.
+    evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
     answer = triage.answer(
-        profile=profile, evidence=spans, verdict=Decision(label),
+        profile=profile, evidence=[(span.first, span.last) for span in evidence], verdict=Decision(label),
         reasoning=_reasoning(function, label, lang), recommendation=_advice(finding, label, lang),
     )  # fmt: skip
     plan = pair.plan
@@ -132,7 +133,7 @@ def _example(
         task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
         licence=LICENCE, group=pair.group, origin="composition",
         origins=[Origin(record_id=record_of(function).id)], source=SOURCE, label=label,
-        label_source="execution", pair_id=pair.pair_id, evidence=function.evidence,
+        label_source="execution", pair_id=pair.pair_id, evidence=evidence,
         construction=Construction(
             source=f"{plan.framework.name}/{plan.source}", guard=plan.guard.name,
             guard_family=plan.guard.family, sink=plan.sink.name, framework=plan.framework.name,
@@ -167,7 +168,7 @@ _NOTHING_TO_DO = {"en": "No change is needed.", "es": "No hace falta ningún cam
 
 
 def _reasoning(function: Function, label: Label, lang: Lang) -> str:
-    lines = {span.role: str(span.first) for span in reversed(function.evidence)}
+    lines = {span.role: str(span.first) for span in function.evidence}
     return _WHY["es" if lang == "es" else "en"][label].format(**lines)
 
 

@@ -60,8 +60,11 @@ def _time_up(_: int, __: FrameType | None) -> NoReturn:
     raise TimeUp
 
 
-def confine(*, memory_mb: int = 1024, cpu_s: int = 600) -> None:
-    """Limit this process for good, and forbid what no composed function needs."""
+def confine(*, memory_mb: int = 1024, cpu_s: int = 600) -> list[str]:
+    """Limit this process for good, and forbid what no composed function needs.
+
+    Returns the list to which every forbidden attempt is added: a function may catch the error.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -72,11 +75,18 @@ def confine(*, memory_mb: int = 1024, cpu_s: int = 600) -> None:
                  "os.rename", "os.mkdir", "os.rmdir", "os.putenv", "os.kill", "shutil.", "ctypes.",
                  "urllib.Request", "open")  # fmt: skip
 
-    def watch(event: str, _: tuple[object, ...]) -> None:
+    attempts: list[str] = []
+
+    def watch(event: str, about: tuple[object, ...]) -> None:
+        # The compiler looks for the file that a syntax error names; there is none of this name.
+        if event == "open" and about[0] in {"<unknown>", "<composed>"}:
+            return
         if event.startswith(forbidden):
+            attempts.append(event)
             raise PermissionError(f"{event} is forbidden in the sandbox")
 
     sys.addaudithook(watch)
+    return attempts
 
 
 class Handler:
@@ -136,27 +146,34 @@ def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meani
     return Outcome(honest=sum(map(bool, honest)), tried=len(trial.payloads))
 
 
+def _judged(
+    trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meaning]], attempts: list[str]
+) -> Outcome:
+    """`judge` within its time; what went wrong becomes the outcome's error."""
+    attempts.clear()
+    error = ""
+    signal.setitimer(signal.ITIMER_VIRTUAL, FUNCTION_S)
+    try:
+        outcome = judge(trial, world, baselines)
+    except TimeUp:
+        error = "out of time"
+    except (SyntaxError, ValueError) as problem:
+        error = f"not a function: {problem}"
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    if attempts and not error:
+        error = f"forbidden: {attempts[0]}"
+    return Outcome(honest=0, tried=0, error=error) if error else outcome
+
+
 def main() -> None:
     """Judge everything that stands on standard input."""
     trials = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Trial])
     world = stage.Stage()
     signal.signal(signal.SIGVTALRM, _time_up)
-    # Modules that the first run would load must be there before files can't be opened any more.
-    for trial in trials[:1]:
-        judge(trial, world, {})
-    confine()
-    outcomes: list[Outcome] = []
+    attempts = confine()
     baselines: dict[str, frozenset[Meaning]] = {}
-    for trial in trials:
-        signal.setitimer(signal.ITIMER_VIRTUAL, FUNCTION_S)
-        try:
-            outcomes.append(judge(trial, world, baselines))
-        except TimeUp:
-            outcomes.append(Outcome(honest=0, tried=0, error="out of time"))
-        except (SyntaxError, ValueError) as error:
-            outcomes.append(Outcome(honest=0, tried=0, error=f"not a function: {error}"))
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    outcomes = [_judged(trial, world, baselines, attempts) for trial in trials]
     sys.stdout.buffer.write(msgspec.json.encode(outcomes))
 
 

@@ -1,0 +1,254 @@
+"""The whole stage: real sandbox, real Semgrep, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from securetag import triage
+from securetag.datasets import build as module
+from securetag.datasets import card, release, split
+from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.compose.frameworks import UNSEEN_FRAMEWORK
+from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY
+from securetag.datasets.compose.sinks import SINKS
+from securetag.datasets.release import Release
+from securetag.errors import LicenceError, ReleaseError
+from securetag.records import Example, Record, Task
+from securetag.settings import SemgrepSettings
+
+MakeRecord = Callable[..., Record]
+
+
+@pytest.fixture(scope="module")
+def rows(built: ReleaseSummary) -> Release:
+    return release.read(Path(built.path))
+
+
+def every(found: Release) -> list[Example]:
+    return [*found.train, *found.validation, *found.test]
+
+
+def composed(examples: list[Example]) -> list[Example]:
+    return [example for example in examples if example.origin == "composition"]
+
+
+def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
+    assert built.release == Path(built.path).name == built.digest[:12]
+    assert built.rows == sum(built.splits.values()) == sum(built.by_source.values()) == len(every(rows))
+    assert built.rows == sum(built.by_task.values()) == sum(built.by_licence.values())
+    assert built.by_source["securetag-composition"] >= 290
+    assert built.by_source["securetag-harvest"] == 4
+    assert built.by_source["test-weaknesses"] == 60
+    assert built.cpu_s > 0
+    assert built.peak_mb > 0
+    assert built.dropped["example: over the cap on knowledge rows"] > 0
+
+
+def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
+    assert split.torn(every(rows)) == []
+
+
+def test_nothing_held_out_is_trained_on(rows: Release) -> None:
+    guards = {guard.name for guard in GUARDS if guard.unseen}
+    sinks = {sink.name for sink in SINKS if sink.unseen}
+    for example in composed([*rows.train, *rows.validation]):
+        parts = example.construction
+        assert parts is not None
+        assert parts.guard not in guards
+        assert parts.guard_family != UNSEEN_FAMILY
+        assert parts.sink not in sinks
+        assert parts.framework != UNSEEN_FRAMEWORK
+        assert example.axis is None
+    axes = Counter(example.axis for example in composed(rows.test))
+    assert set(axes) == {"in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
+
+
+def test_no_prompt_of_the_test_split_is_in_train(rows: Release) -> None:
+    asked = {msgspec.json.encode(example.messages[:-1]) for example in rows.train}
+    assert [
+        e.id for e in [*rows.test, *rows.validation] if msgspec.json.encode(e.messages[:-1]) in asked
+    ] == []
+
+
+def test_labels_are_balanced_on_every_axis(rows: Release) -> None:
+    parts: dict[str, list[Example]] = {}
+    for example in composed(every(rows)):
+        parts.setdefault(example.axis or str(example.split), []).append(example)
+    for examples in parts.values():
+        assert card.majority(examples) == 0.5
+
+
+def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
+    figures = card.lookups(composed(every(rows)))
+    print(figures)
+    # Pairs share everything but length, so only that may carry something: few rows, wide margin here.
+    assert {
+        name: value for name, value in figures.items() if name != "length" and abs(value - 0.5) > 0.05
+    } == {}
+    assert abs(figures["length"] - 0.5) <= 0.2
+
+
+def test_every_composed_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
+    for example in composed(every(rows)):
+        prompt = triage.read_prompt(example.messages)
+        answer = triage.parse(example.messages[-1].content, prompt)
+        assert answer.verdict == example.label
+        assert (example.task, example.label_source) == (Task.TRIAGE, "execution")
+        lines = {span.first for span in example.evidence}
+        assert {first for first, _ in answer.evidence} == lines
+        assert len(example.messages[1].content) < 620
+        # The flagged line is the sink's.
+        sink = next(span.first for span in example.evidence if span.role == "sink")
+        assert f"line {sink}\n" in example.messages[1].content
+
+
+def test_lineage_ends_at_records(rows: Release) -> None:
+    for example in every(rows):
+        assert example.origins
+        assert all(len(origin.record_id or "") == 64 for origin in example.origins)
+        assert all(origin.tenant_id is None and origin.finding_id is None for origin in example.origins)
+
+
+def test_the_card_says_what_is_in_it(built: ReleaseSummary, rows: Release) -> None:
+    text = (Path(built.path) / "README.md").read_text("utf-8")
+    _, header, body = text.split("---\n", 2)
+    assert yaml.safe_load(header)["configs"][0]["data_files"][0] == {"split": "train", "path": "train.jsonl"}
+    assert built.digest in body
+    assert "1 were scripted from a ground truth" in body
+    assert "share them under the same licence" in body
+    for name in (*built.by_source, *built.dropped):
+        assert name in body
+
+
+def small(tmp_path: Path, records: list[Record], params: BuildParams) -> ReleaseSummary:
+    return build(
+        records,
+        [],
+        params,
+        releases_dir=tmp_path / "releases",
+        work=tmp_path / "work",
+        semgrep=SemgrepSettings(),
+    )
+
+
+def test_a_licence_stops_a_release(tmp_path: Path, record: MakeRecord) -> None:
+    with pytest.raises(LicenceError, match="commercial"):
+        small(tmp_path, [record(1, licence="CC-BY-NC-SA-4.0")], BuildParams(composed=0))
+    assert not (tmp_path / "releases").exists()
+
+
+def test_a_public_release_keeps_tenants_and_copyleft_out(
+    tmp_path: Path, record: MakeRecord, verdict: MakeRecord
+) -> None:
+    found = build(
+        [record(1), record(2, licence="GPL-3.0-only")],
+        [verdict()],  # type: ignore[list-item]
+        BuildParams(composed=0, purpose="public"),
+        releases_dir=tmp_path / "releases",
+        work=tmp_path,
+        semgrep=SemgrepSettings(),
+    )
+    assert set(found.by_licence) == {"CC-BY-SA-4.0"}
+    assert found.dropped["record: licence not for public use"] == 1
+    assert found.dropped["example: licence not for public use"] == 1
+
+
+def test_nothing_makes_no_release(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="nothing is left"):
+        small(tmp_path, [], BuildParams(composed=0))
+
+
+def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> None:
+    records = [record(n) for n in range(50)] + [record(n, source="test-small") for n in range(3)]
+    # A Record of another source with the same text asks the same: it merges and isn't counted twice.
+    records = [
+        r if r.source != "test-small" else record(900 + n, source="test-small") for n, r in enumerate(records)
+    ]
+    found = small(tmp_path, records, BuildParams(composed=0, knowledge=12))
+    assert found.by_source == {"test-small": 6, "test-weaknesses": 6}
+
+
+def test_a_torn_group_stops_a_release(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: MakeRecord
+) -> None:
+    def careless(examples: list[Example]) -> list[Example]:
+        sides = ["train", "test"]
+        return [msgspec.structs.replace(e, split=sides[n % 2]) for n, e in enumerate(examples)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "assign", careless)
+    with pytest.raises(ReleaseError, match="two sides"):
+        small(tmp_path, [record(n) for n in range(5)], BuildParams(composed=0))
+
+
+@pytest.mark.parametrize("bad", [{"composed": -1}, {"profile": "tiny"}, {"purpose": "fun"}, {"sed": 1}])
+def test_parameters_are_checked(bad: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(bad, BuildParams)
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from securetag.datasets.build import BuildParams, build
+from securetag.datasets.harvest import to_verdict
+from securetag.records import Facts, Finding, Origin, Record
+from securetag.settings import SemgrepSettings
+
+records = [
+    Record.of(
+        source="s", publisher="P", key=f"K-{n}", title=f"Thing {n}", text=f"Thing {n} is a kept thing.",
+        lang="en", url="", edition="1", licence="MIT", file_sha256="0" * 64, locator="",
+        facts=Facts(kind="weakness", parents=["K-0"]),
+    )
+    for n in range(20)
+]
+finding = Finding(
+    tool="semgrep", rule_id="r", cwe="CWE-89", title="T", message="m", severity="high", confidence="high",
+    language="python", path="a.py", start_line=2, end_line=2, snippet="def f(q):\\n    db.execute(q)",
+    snippet_line=1, scope="f", fingerprint="v1:0",
+)
+tenant = sys.argv[1]
+reviewed = [
+    to_verdict(
+        finding=finding, label="true_positive", saw_model=True, model_decision=None, scripted=True,
+        reviewer="R", origin=Origin(finding_id=tenant + "f", tenant_id=tenant, consent_id=tenant + "c"),
+    )
+]
+if tenant == "b":
+    records.reverse()
+here = Path.cwd()
+found = build(
+    records, reviewed, BuildParams(seed=5, composed=40, knowledge=30), releases_dir=here / "releases",
+    work=here / "work", semgrep=SemgrepSettings(),
+)
+print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir())]))
+"""
+
+
+def test_two_folders_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Path) -> None:
+    found = []
+    for tenant, zone, hash_seed in (("a", "Asia/Tokyo", "1"), ("b", "America/Lima", "77")):
+        folder = tmp_path / tenant / "some where"
+        folder.mkdir(parents=True)
+        environment = {**os.environ, "TZ": zone, "PYTHONHASHSEED": hash_seed, "LC_ALL": "C"}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, tenant],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]

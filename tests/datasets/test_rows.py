@@ -1,0 +1,264 @@
+"""Split, duplicates, licences, filters, synthesis: each on rows of our own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.datasets import dedup, filters
+from securetag.datasets.licences import allowed
+from securetag.datasets.split import TEST_PART, VALIDATION_PART, assign, side, torn
+from securetag.datasets.synthesise import MAX_ANSWER_CHARS, MAX_PER_RECORD, of_record, shortened, synthesise
+from securetag.errors import LicenceError
+from securetag.records import Example, Facts, Message, Origin, Record, Status, Task
+
+MakeRecord = Callable[..., Record]
+
+
+def row(
+    question: str = "q",
+    answer: str = "a plain and long enough answer",
+    *,
+    label: Any = None,
+    record: str = "r",
+    group: str = "g",
+    split: Any = None,
+    pair: str | None = None,
+    licence: str = "MIT",
+    task: Task = Task.QA,
+) -> Example:
+    found = Example.of(
+        task=task,
+        messages=[Message("user", question), Message("assistant", answer)],
+        lang="en",
+        licence=licence,
+        group=group,
+        origin="template",
+        origins=[Origin(record_id=record)],
+        source="s",
+        label=label,
+        pair_id=pair,
+    )
+    return msgspec.structs.replace(found, split=split)
+
+
+GROUPS = st.lists(st.text(min_size=1), unique=True, max_size=30)
+
+
+@given(GROUPS, GROUPS)
+def test_growth_moves_no_row_between_sides(before: list[str], later: list[str]) -> None:
+    old = {e.group: e.split for e in assign(row(group=group) for group in before)}
+    new = {e.group: e.split for e in assign(row(group=group) for group in [*later, *before])}
+    assert {group: new[group] for group in old} == old
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1))
+def test_a_group_stands_on_one_side(groups: list[str]) -> None:
+    assert torn(assign(row(str(n), group=group) for n, group in enumerate(groups))) == []
+
+
+def test_the_parts_are_as_promised() -> None:
+    found = Counter(side(f"group {n}") for n in range(20_000))
+    assert found["test"] / 20_000 == pytest.approx(TEST_PART, abs=0.01)
+    assert found["validation"] / 20_000 == pytest.approx(VALIDATION_PART, abs=0.01)
+
+
+def test_sides_never_change_between_versions() -> None:
+    # Written down: with another hash, test rows of an old release would train in a new one.
+    assert [side(f"record/mitre-cwe/CWE-{n}") for n in (20, 78, 89, 502)] == [
+        "train",
+        "test",
+        "train",
+        "train",
+    ]
+
+
+def test_a_torn_group_and_a_torn_pair_are_named() -> None:
+    rows = [
+        row("1", group="g", split="train"),
+        row("2", group="g", split="test"),
+        row("3", group="h", split="train", pair="p"),
+        row("4", group="i", split="validation", pair="p"),
+    ]
+    assert torn(rows) == ["group g", "pair p"]
+
+
+ROWS = st.lists(
+    st.builds(
+        row,
+        st.sampled_from(["q1", "q2", "q1\r\n"]),
+        st.sampled_from(["a1", "a2"]),
+        label=st.sampled_from([None, "true_positive", "false_positive"]),
+        record=st.sampled_from("rst"),
+        split=st.sampled_from([None, "train", "test"]),
+    ),
+    max_size=12,
+)
+
+
+@given(ROWS, st.randoms())
+def test_dedup_is_a_set_operation(rows: list[Example], rng: Any) -> None:
+    kept, drops = dedup.dedup(rows)
+    assert len(kept) + len(drops) == len(rows)
+    shuffled = list(rows)
+    rng.shuffle(shuffled)
+    assert dedup.dedup(shuffled)[0] == kept  # the order decides nothing
+    assert dedup.dedup(kept)[0] == kept
+    labels: dict[str, set[str]] = {}
+    for example in rows:
+        if example.label:
+            labels.setdefault(dedup.question(example), set()).add(example.label)
+    for example in kept:
+        assert len(labels.get(dedup.question(example), ())) <= 1
+    surviving = {origin.record_id for example in kept for origin in example.origins}
+    undropped = {o.record_id for e in rows if len(labels.get(dedup.question(e), ())) <= 1 for o in e.origins}
+    assert surviving == undropped
+
+
+def test_twins_with_other_labels_both_go_and_origins_merge() -> None:
+    kept, drops = dedup.dedup(
+        [
+            row("q", label="true_positive"),
+            row("q", label="false_positive"),
+            row("p", record="r1"),
+            row("p", record="r2"),
+        ]
+    )
+    assert [sorted(str(origin.record_id) for origin in example.origins) for example in kept] == [["r1", "r2"]]
+    assert Counter(drop.reason for drop in drops) == {dedup.CONTRADICTION: 2, dedup.DUPLICATE: 1}
+
+
+def test_a_duplicate_of_a_test_row_leaves_train() -> None:
+    kept, _ = dedup.dedup([row(split="train", group="a"), row(split="test", group="b")])
+    assert [example.split for example in kept] == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "internal", "public"),
+    [
+        ("MIT", True, True),
+        ("CC-BY-SA-4.0 AND MIT", True, True),
+        ("GPL-3.0-only", True, False),
+        ("LicenseRef-Securetag-Tenant-Consent", True, False),
+        ("MIT OR GPL-3.0-only", True, True),
+        ("MIT AND GPL-3.0-only", True, False),
+        ("Apache-2.0 OR CC-BY-NC-4.0", True, True),
+        ("LicenseRef-MITRE-CWE-Terms-of-Use", True, True),
+    ],
+)
+def test_a_licence_is_weighed_by_purpose(expression: str, internal: bool, public: bool) -> None:
+    assert (allowed(expression, "internal"), allowed(expression, "public")) == (internal, public)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "CC-BY-NC-SA-4.0",
+        "MIT AND CC-BY-NC-4.0",
+        "GPL-3.0-only AND CC-BY-NC-4.0",
+        "LicenseRef-Own",
+        "",
+        "free as in beer",
+        "MIT AND",
+        "CC-BY-NC-ND-4.0",
+    ],
+)
+def test_what_stops_a_release(expression: str) -> None:
+    for _ in range(2):  # an answer that is remembered must not turn into a yes
+        with pytest.raises(LicenceError):
+            allowed(expression, "internal")
+
+
+@pytest.mark.parametrize(
+    ("record_kind", "reason"),
+    [
+        ({"status": Status.DEPRECATED}, "record: deprecated"),
+        ({"status": Status.SUPERSEDED}, "record: superseded"),
+        ({"licence": "GPL-3.0-only"}, "record: licence not for public use"),
+        ({"text": "x", "facts": Facts(kind="section")}, "record: too short"),
+        ({}, None),
+    ],
+)
+def test_records_are_left_out_for_a_reason(
+    record: MakeRecord, record_kind: dict[str, Any], reason: str | None
+) -> None:
+    assert filters.of_record(record(**record_kind), "public") == reason
+
+
+def test_examples_are_left_out_for_a_reason() -> None:
+    assert filters.of_example(row(), "compact") is None
+    assert filters.of_example(row(answer=" "), "compact") == "example: no trainable token"
+    assert filters.of_example(row(answer="short"), "compact") == "example: answer too short"
+    long = row("word " * 400)
+    assert filters.of_example(long, "compact") == "example: too long for compact"
+    assert filters.of_example(long, "full") is None
+    # A tokenizer's count replaces the estimate.
+    assert filters.of_example(long, "compact", count=lambda text: 1) is None
+
+
+def test_half_a_pair_is_no_pair() -> None:
+    kept, drops = filters.whole_pairs([row("1", pair="p"), row("2", pair="p"), row("3", pair="q"), row("4")])
+    assert sorted(example.messages[0].content for example in kept) == ["1", "2", "4"]
+    assert [drop.reason for drop in drops] == ["example: its pair was left out"]
+
+
+def test_a_record_becomes_at_most_six_questions_that_name_it(record: MakeRecord) -> None:
+    rich = Facts(
+        kind="weakness",
+        mitigations=["m1", "m2"],
+        detections=["d"],
+        consequences=["c"],
+        parents=["T-0"],
+        tactics=["t"],
+        cwe=["CWE-1"],
+        severity="high",
+        cvss=9.8,
+    )
+    found = of_record(record(facts=rich), "compact")
+    assert len(found) == MAX_PER_RECORD
+    assert all("T-1" in example.messages[0].content for example in found)
+    assert len({example.messages[0].content for example in found}) == MAX_PER_RECORD
+    assert {example.group for example in found} == {"record/test-weaknesses/T-1"}
+    assert all(example.origins == [Origin(record_id=record(facts=rich).id)] for example in found)
+
+
+def test_only_active_records_of_the_wanted_languages_speak(record: MakeRecord) -> None:
+    records = [record(1), record(2, status=Status.REVOKED), record(3, lang="es"), record(4, lang="de")]
+    english = list(synthesise(records, profile="compact", langs=["en"]))
+    both = list(synthesise(records, profile="compact", langs=["en", "es"]))
+    assert {example.lang for example in english} == {"en"}
+    spanish = [example for example in both if example.lang == "es"]
+    assert spanish
+    assert all(
+        "¿" in e.messages[0].content or e.messages[0].content.split()[0] in {"Explica", "Describe", "Resume"}
+        for e in spanish
+    )
+
+
+def test_no_phrasing_dominates(record: MakeRecord) -> None:
+    asked = Counter(
+        of_record(record(n), "compact")[0].messages[0].content.split("Weak")[0] for n in range(300)
+    )
+    assert len(asked) == 5
+    assert max(asked.values()) < 0.35 * 300
+
+
+@given(st.text(), st.integers(10, 400))
+def test_a_shortened_text_is_a_beginning_within_its_limit(text: str, limit: int) -> None:
+    kept = shortened(text, limit)
+    assert len(kept) <= limit
+    assert text.strip().startswith(kept)
+    assert kept.count("```") % 2 == 0 or kept == text.strip()
+
+
+def test_answers_fit_their_profile(record: MakeRecord) -> None:
+    long = record(text="One sentence that says a thing. " * 400)
+    for profile, limit in MAX_ANSWER_CHARS.items():
+        assert all(len(e.messages[-1].content) <= limit for e in of_record(long, profile))
+        assert all(filters.of_example(e, profile) is None for e in of_record(long, profile))

@@ -129,11 +129,16 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
         "evaluation": {"per_axis": size.evaluated_per_axis},
     }
     chosen = {key[-1] for key in keys}
+    config = {
+        "ops": {name: {"config": options} for name, options in ops.items() if name in chosen},
+        # Named, or Dagster would print every event of its own as well.
+        "loggers": {"console": {}},
+    }
     with dg.DagsterInstance.get() as instance:
         return defs.resolve_job_def("loop").execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(key) for key in keys],
-            run_config={"ops": {name: {"config": config} for name, config in ops.items() if name in chosen}},
+            run_config=config,
             raise_on_error=False,
         )
 

@@ -189,23 +189,32 @@ def _paired(drafts: list[tuple[str, Plan, list[Function]]], seed: int) -> Iterat
     for bucket, plan, functions in drafts:
         labels = {function.mode: oracle.label(next(outcomes)) for function in functions}
         rng = Random(f"{seed}/{plan.function}/{group(plan)}/{plan.variable}/{plan.source}")
-        true = _choose(rng, functions, labels, "true_positive")
-        false = _choose(rng, functions, labels, "false_positive")
+        false = _choose(rng, functions, labels, "false_positive", None)
+        true = _choose(rng, functions, labels, "true_positive", false)
         if true is not None and false is not None:
             yield Pair(plan=plan, bucket=bucket, true=true, false=false)
 
 
 def _choose(
-    rng: Random, functions: list[Function], labels: dict[str, Label | None], wanted: Label
+    rng: Random,
+    functions: list[Function],
+    labels: dict[str, Label | None],
+    wanted: Label,
+    beside: Function | None,
 ) -> Function | None:
-    """One function of the wanted label, look-alikes before plain mistakes."""
+    """One function of the wanted label, rather of the length of the one beside which it will stand."""
     fit = [function for function in functions if labels[function.mode] == wanted]
     if not fit:
         return None
     weights = [_WEIGHTS[wanted].get(function.mode, 1.0) for function in fit]
+    if beside is not None:
+        apart = [abs(len(function.code) - len(beside.code)) for function in fit]
+        weights = [weight / (1 + (gap / _CLOSE) ** 2) for weight, gap in zip(weights, apart, strict=True)]
     return rng.choices(fit, weights=weights)[0]
 
 
+#: Characters by which the two functions of a pair may differ before a closer one is preferred.
+_CLOSE = 12
 #: How often a mode is taken where there is a choice. `combined` adds a line, so it is the false
 #: positive only where the guard alone isn't enough; else length would give the label away.
 _WEIGHTS: dict[Label, dict[str, float]] = {

@@ -33,7 +33,7 @@ import msgspec
 
 from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
-from securetag.training import base, rows
+from securetag.training import base, rows, thrift
 from securetag.training.recipe import Recipe, load
 from securetag.training.rows import Row
 
@@ -133,22 +133,31 @@ def _trainer(
     recipe: Recipe, run_dir: Path, tokenizer: Any, training: Sequence[Row], validation: Sequence[Row]
 ) -> Any:
     import trl
-    from datasets import Dataset
     from peft import LoraConfig
 
+    sft: Any = trl  # lazily exported, which mypy can't see
+    prefix = thrift.shared_prefix(training) if recipe.device == "cpu" else []
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets, task_type="CAUSAL_LM",
     )  # fmt: skip
-    sft: Any = trl  # lazily exported, which mypy can't see
-    return sft.SFTTrainer(
+    kind = thrift.trainer_class(prefix) if recipe.device == "cpu" else sft.SFTTrainer
+    return kind(
         model=base.load_model(recipe),
         args=_arguments(recipe, run_dir, len(training)),
-        train_dataset=Dataset.from_list(msgspec.to_builtins(training)),
-        eval_dataset=Dataset.from_list(msgspec.to_builtins(validation)) if validation else None,
+        train_dataset=_dataset(training, prefix),
+        eval_dataset=_dataset(validation, prefix) if validation else None,
         processing_class=tokenizer,
         peft_config=lora,
         callbacks=[_reporter(run_dir, training)],
+    )
+
+
+def _dataset(found: Sequence[Row], prefix: Sequence[int]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [{**msgspec.to_builtins(row), "length": thrift.length_key(row, prefix)} for row in found]
     )
 
 
@@ -176,6 +185,7 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
         gradient_checkpointing=recipe.gradient_checkpointing,
         bf16=recipe.dtype == "bfloat16" and not on_cpu,
         use_cpu=on_cpu,
+        prediction_loss_only=True,
         dataloader_pin_memory=not on_cpu,
         seed=recipe.seed,
         data_seed=recipe.seed,

@@ -1,0 +1,106 @@
+"""The same loss and gradient as TRL's on a CPU, for fewer CPU-seconds.
+
+SmolLM2 with rows of 160 tokens, one thread: 0.97 rows a CPU-second, against 0.70 without it.
+
+Two things are computed that need not be:
+
+- TRL 1.16 scores every position outside CUDA, prompts and padding included, and throws all but the
+  completion away. SmolLM2's head is a fifth of the model. Here only labelled positions reach the head.
+- Triage prompts begin with the same tokens (template and system message: 45 of about 160). Their keys
+  and values are computed once for a micro-batch, with their gradient, and read by all of its rows.
+
+Both are exact: a test compares loss and gradient with TRL's. Knows no release and no recipe.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from securetag.training.rows import IGNORED, Row
+
+#: Rows that agree in so many tokens are taken to begin with the same system message.
+_ALIKE = 16
+#: Rows without the shared prefix sort behind all others, so that few micro-batches are mixed.
+_APART = 1 << 20
+
+
+def shared_prefix(rows: Sequence[Row]) -> list[int]:
+    """The tokens that most rows begin with; empty when that would save nothing.
+
+    It ends two tokens before the first labelled one, so that no loss is lost at the seam.
+    """
+    heads = Counter(tuple(row.input_ids[:_ALIKE]) for row in rows)
+    head, count = heads.most_common(1)[0]
+    if 2 * count < len(rows):
+        return []
+    alike = [row for row in rows if tuple(row.input_ids[:_ALIKE]) == head]
+    longest = min(next(n for n, label in enumerate(row.labels) if label != IGNORED) - 2 for row in alike)
+    first = alike[0].input_ids
+    same = 0
+    while same < longest and all(row.input_ids[same] == first[same] for row in alike):
+        same += 1
+    return first[:same] if same >= _ALIKE else []
+
+
+def length_key(row: Row, prefix: Sequence[int]) -> int:
+    """What rows are grouped by: their length, those without the prefix apart."""
+    return len(row.input_ids) + (0 if row.input_ids[: len(prefix)] == list(prefix) else _APART)
+
+
+def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], items: Any = None) -> Any:
+    """Summed cross-entropy over labelled tokens, divided by `items` (by default, their number).
+
+    `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
+    and `attention_mask`, each (rows, tokens), padded on the right.
+    """
+    import torch
+    from torch.nn import functional
+
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    ids, labels, mask = inputs["input_ids"], inputs["labels"], inputs["attention_mask"]
+    past = None
+    if prefix:
+        head = torch.tensor([prefix], device=ids.device)
+        size = head.shape[1]
+        if ids.shape[1] > size + 1 and bool((ids[:, :size] == head).all()):
+            past = _read_once(whole.model, head, ids.shape[0])
+            ids, labels = ids[:, size:], labels[:, size:]
+    hidden = whole.model(
+        input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=past is not None
+    ).last_hidden_state[:, :-1]
+    labelled = labels[:, 1:] != IGNORED
+    scores = whole.lm_head(hidden[labelled]).float()
+    loss = functional.cross_entropy(scores, labels[:, 1:][labelled], reduction="sum")
+    return loss / (labelled.sum().clamp(min=1) if items is None else items)
+
+
+def _read_once(backbone: Any, head: Any, count: int) -> Any:
+    """The cache of `head` (1, tokens), seen by `count` rows; gradients of all rows flow into it."""
+    from transformers import DynamicCache
+
+    read = backbone(input_ids=head, use_cache=True).past_key_values
+    shared = DynamicCache()
+    for number, layer in enumerate(read.layers):
+        keys, values = (part.expand(count, -1, -1, -1) for part in (layer.keys, layer.values))
+        shared.update(keys, values, number)
+    return shared
+
+
+def trainer_class(prefix: Sequence[int]) -> Any:
+    """TRL's SFTTrainer with `completion_loss` in place of its own."""
+    import trl
+
+    sft: Any = trl  # lazily exported, which mypy can't see
+    base: Any = sft.SFTTrainer
+
+    class ThriftyTrainer(base):  # type: ignore[misc]
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            if return_outputs:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return completion_loss(self.accelerator.unwrap_model(model), inputs, prefix, num_items_in_batch)
+
+    return ThriftyTrainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from securetag.triage import Completion
 
 #: Seconds for one answer; a model of this size takes well under one.
 ANSWER_S = 60.0
+#: Requests that one model answers at a time; what they share is the prompt's beginning.
+SLOTS = 2
+#: Seconds between two reports of progress.
+REPORT_S = 2.0
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,15 +54,28 @@ def evaluate(
 ) -> Evaluation:
     """Ask both models about up to `per_axis` held-out rows of each axis, compare, decide.
 
-    Models are served one after the other, so that neither takes the other's cores. Raises NotFoundError
-    for a model that the registry doesn't know, ReleaseError for a broken release.
+    Both run at the same time, each with half of the cores. Raises NotFoundError for a model that the
+    registry doesn't know, ReleaseError for a broken release.
     """
     registry = Registry(settings.models_dir)
     examples = sample(read(release).test, per_axis)
-    results = {
-        name: ask(registry.get(model_id), examples, name, settings, progress)
-        for name, model_id in (("base", base_id), ("candidate", candidate_id))
-    }
+    asked = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
+    done = dict.fromkeys(asked, 0)
+
+    def count(name: str) -> Callable[[int, int], None]:
+        return lambda number, _: done.update({name: number})
+
+    with ThreadPoolExecutor(len(asked), thread_name_prefix="evaluate") as pool:
+        futures = {
+            name: pool.submit(ask, entry, examples, name, settings, count(name))
+            for name, entry in asked.items()
+        }
+        # Progress is told from this thread: who listens (Dagster) may not be safe in others.
+        while wait(futures.values(), timeout=REPORT_S).not_done:
+            for name, number in done.items():
+                if progress is not None:
+                    progress(name, number, len(examples))
+        results = {name: future.result() for name, future in futures.items()}
     comparison = compare(results["base"], results["candidate"])
     decision = gate.decide(comparison, spec)
     against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
@@ -75,13 +93,14 @@ def ask(
     examples: Sequence[Example],
     name: str,
     settings: Settings,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SuiteResult:
     """Serve one registered model on a free port and ask it about every example."""
-    slots = cores()
     gguf = Registry(settings.models_dir).path(entry)
     with Runtime(log_dir=settings.home / "logs") as runtime:
-        url = runtime.serve(gguf, alias=name, model_id=entry.model_id, slots=slots)
+        url = runtime.serve(
+            gguf, alias=name, model_id=entry.model_id, slots=SLOTS, threads=max(1, cores() // 2)
+        )
         client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
         try:
 
@@ -90,11 +109,7 @@ def ask(
             ) -> Completion:
                 return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=ANSWER_S)
 
-            def report(done: int, total: int) -> None:
-                if progress is not None:
-                    progress(name, done, total)
-
-            return run(predict, examples, workers=slots, progress=report)
+            return run(predict, examples, workers=SLOTS, progress=progress)
         finally:
             client.close()
 

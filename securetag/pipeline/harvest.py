@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.harvest import to_verdict
-from securetag.db import harvest as database
+from securetag.db.harvest import harvest as consented_verdicts
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
 
@@ -42,7 +42,7 @@ def harvest(settings: Settings) -> HarvestSummary:
                 finding_id=str(row.finding_id), tenant_id=str(row.tenant_id), consent_id=str(row.consent_id)
             ),
         )
-        for row in database.harvest(settings)
+        for row in consented_verdicts(settings)
     ]  # fmt: skip
     rows.sort(key=lambda row: (row.record.id, row.reviewer))
     path = settings.records_dir / FILE

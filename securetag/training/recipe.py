@@ -122,6 +122,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_by_length: bool = True
     """Batches of rows of like length, so that little is padding."""
 
+    thrift: bool = False
+    """Leave out arithmetic that changes nothing (`securetag.training.thrift`); pays on a CPU."""
+
     lora: Lora = Lora()
     """The adapter."""
 
@@ -156,6 +159,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
+        _require(not (self.thrift and self.packing), "thrift and packing exclude each other")
         _require(not self.base.startswith("package:") or "/" in self.base, "base: package:<package>/<file>")
 
     @property

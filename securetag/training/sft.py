@@ -136,12 +136,12 @@ def _trainer(
     from peft import LoraConfig
 
     sft: Any = trl  # lazily exported, which mypy can't see
-    prefix = thrift.shared_prefix(training) if recipe.device == "cpu" else []
+    prefix = thrift.shared_prefix(training) if recipe.thrift else []
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets, task_type="CAUSAL_LM",
     )  # fmt: skip
-    kind = thrift.trainer_class(prefix) if recipe.device == "cpu" else sft.SFTTrainer
+    kind = thrift.trainer_class(prefix) if recipe.thrift else sft.SFTTrainer
     return kind(
         model=base.load_model(recipe),
         args=_arguments(recipe, run_dir, len(training)),

@@ -103,8 +103,8 @@ def quantise(
     reader = gguf.GGUFReader(src)
     temporary = dst.with_name(f".{dst.name}.{os.getpid()}")
     plan = {tensor.name: _type(tensor, kind, _layers(reader)) for tensor in reader.tensors}
+    writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
     try:
-        writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
         _copy_metadata(reader, writer, kind, metadata or {})
         for tensor in reader.tensors:
             shape, dtype, size = _layout(tensor, plan[tensor.name])
@@ -117,6 +117,7 @@ def quantise(
         writer.close()
         temporary.replace(dst)
     finally:
+        writer.close()
         temporary.unlink(missing_ok=True)
     return dst
 

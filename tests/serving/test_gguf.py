@@ -1,0 +1,106 @@
+"""GGUF files: quantised values are near the originals, metadata survives, identity is content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securetag.errors import TrainingError
+from securetag.serving import base, gguf
+
+
+def float_file(path: Path, *, width: int = 512, layers: int = 8) -> dict[str, Any]:
+    import numpy as np
+    from gguf import GGMLQuantizationType, GGUFWriter
+
+    draw = np.random.default_rng(0)
+    writer = GGUFWriter(path, arch="llama")
+    writer.add_block_count(layers)
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b", "ñ"])
+    writer.add_chat_template("{{ messages }}")
+    tensors = {"token_embd.weight": draw.normal(size=(8, width)).astype(np.float16)}
+    for layer in range(layers):
+        tensors[f"blk.{layer}.attn_norm.weight"] = draw.normal(size=width).astype(np.float32)
+        tensors[f"blk.{layer}.ffn_down.weight"] = draw.normal(size=(4, width)).astype(np.float16)
+        tensors[f"blk.{layer}.attn_q.weight"] = draw.normal(size=(4, width)).astype(np.float16)
+    for name, values in tensors.items():
+        kind = GGMLQuantizationType.F16 if values.dtype == np.float16 else GGMLQuantizationType.F32
+        writer.add_tensor(name, values, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "types", "error"),
+    [
+        ("F16", 512, {"F16"}, 0.0),
+        ("Q8_0", 512, {"Q8_0"}, 0.01),
+        ("Q4_K_M", 512, {"Q4_K", "Q6_K"}, 0.12),
+        ("Q4_K_M", 576, {"Q5_0", "Q8_0"}, 0.12),  # SmolLM2's width, which 256 doesn't divide
+    ],
+)
+def test_quantised_values_and_metadata(
+    kind: Any, width: int, types: set[str], error: float, tmp_path: Path
+) -> None:
+    import numpy as np
+    from gguf import GGUFReader, dequantize
+
+    tensors = float_file(tmp_path / "f16.gguf", width=width)
+    made = gguf.quantise(
+        tmp_path / "f16.gguf", tmp_path / "q.gguf", kind=kind, metadata={gguf.MODEL_ID_KEY: "x"}
+    )
+    reader = GGUFReader(made)
+    found = {tensor.name: tensor for tensor in reader.tensors}
+    assert set(found) == set(tensors)
+    matrices = [tensor for tensor in reader.tensors if len(tensor.shape) > 1]
+    assert {tensor.tensor_type.name for tensor in matrices} == types
+    for name, values in tensors.items():
+        near = dequantize(found[name].data, found[name].tensor_type).reshape(values.shape)
+        assert np.sqrt(np.mean((near - values) ** 2)) <= error, name
+    assert reader.fields["tokenizer.ggml.tokens"].contents() == ["a", "b", "ñ"]
+    assert gguf.read_metadata(made)[gguf.MODEL_ID_KEY] == "x"
+    assert gguf.chat_template(made) == "{{ messages }}"
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_quantising_the_quantised_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    float_file(tmp_path / "f16.gguf")
+    gguf.quantise(tmp_path / "f16.gguf", tmp_path / "q8.gguf")
+    with pytest.raises(TrainingError, match="already"):
+        gguf.quantise(tmp_path / "q8.gguf", tmp_path / "again.gguf")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f16.gguf", "q8.gguf"]
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    float_file(tmp_path / "f16.gguf")
+    one, two = (gguf.quantise(tmp_path / "f16.gguf", tmp_path / name) for name in ("1.gguf", "2.gguf"))
+    assert gguf.file_sha256(one) == gguf.file_sha256(two)
+
+
+def test_a_model_is_named_by_what_it_was_made_from() -> None:
+    made = {"base": "b", "adapter": "a", "converter": "c", "quantisation": "q", "template": "t"}
+    ids = {gguf.model_id(**made)} | {gguf.model_id(**{**made, name: "other"}) for name in made}
+    assert len(ids) == 6
+    assert all(len(one) == 64 for one in ids)
+
+
+def test_a_folder_that_is_no_model_is_said_by_the_converter(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(TrainingError, match="can't be converted"):
+        gguf.convert(tmp_path / "model", tmp_path / "out.gguf")
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_the_embedded_base_is_the_file_that_was_tested() -> None:
+    found = base.entry()
+    assert found.file_sha256 == gguf.file_sha256(base.locate())
+    template = gguf.chat_template(base.locate())
+    assert "<|im_start|>" in template
+    assert found.model_id == gguf.model_id(
+        base=base.SHA256, adapter=None, converter=None, quantisation="Q4_1", template=template
+    )

@@ -1,0 +1,46 @@
+"""The whole path of the embedded model, narrow: train, merge, convert, quantise, look at the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from securetag.training.launchers import local
+from securetag.training.merge import merge
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "securetag-embedded.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.sockets
+def test_smollm2_trains_merges_converts_and_answers(tiny_release: Path, tmp_path: Path) -> None:
+    # The floors are apart in the package; only here, and in the pipeline, do they meet.
+    from securetag import triage
+    from securetag.serving import gguf
+    from securetag.serving.client import RuntimeClient
+    from securetag.serving.runtime import Runtime
+    from securetag.training import rows
+
+    overrides = {"max_rows": 8, "batch": 4, "micro_batch": 4, "validation_rows": 1}
+    run = local.launch(RECIPE, tiny_release, tmp_path / "run", overrides=overrides)
+    assert run.metrics["steps"] == 2
+    assert run.metrics["dropped"] == {}
+    merged = merge(run.run_dir, tmp_path / "merged")
+    whole = gguf.convert(merged, tmp_path / "f16.gguf")
+    made = gguf.quantise(whole, tmp_path / "q8.gguf", metadata={gguf.MODEL_ID_KEY: "ab" * 32})
+    known = gguf.read_metadata(made)
+    assert known["tokenizer.ggml.pre"] == "smollm"  # numbers split into digits, as in training
+    assert known["llama.rope.freq_base"] == 100_000
+    assert known[gguf.MODEL_ID_KEY] == "ab" * 32
+    assert "<|im_start|>" in gguf.chat_template(made)
+    prompt = triage.read_prompt(rows.read(tiny_release / "validation.jsonl")[0].messages)
+    with Runtime(log_dir=tmp_path) as runtime:
+        url = runtime.serve(made, alias="candidate", model_id="ab" * 32, slots=1)
+        client = RuntimeClient(url, run_dir=tmp_path, aliases=["candidate"])
+        try:
+            got = client.chat(prompt.messages, schema=triage.schema(prompt), max_tokens=24, timeout_s=60)
+        finally:
+            client.close()
+    assert triage.parse(got.text, prompt).verdict
+    assert got.model_id == "ab" * 32

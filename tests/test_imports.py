@@ -22,7 +22,9 @@ def modules(package: str) -> list[str]:
         for m in pkgutil.walk_packages(root, "securetag.")
         if m.name.startswith(f"securetag.{package}.")
     ]
-    return [f"securetag.{package}", *(name for name in found if not name.endswith("__main__"))]
+    # Neither is imported by a service: a main module runs, Alembic's environment needs its context.
+    left_out = ("__main__", "migrations.env")
+    return [f"securetag.{package}", *(name for name in found if not name.endswith(left_out))]
 
 
 def loaded(names: list[str]) -> set[str]:

@@ -37,7 +37,8 @@ class ProcessResult:
     duration_s: float
     #: User and system seconds of the tool and of its children that it waited for.
     cpu_s: float
-    #: MiB of the largest single process.
+    #: MiB of the largest single process, and never less than this process held when it forked:
+    #: Linux carries that figure over `exec`. A worker rests at 50.
     peak_mb: float
 
 

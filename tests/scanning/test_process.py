@@ -50,7 +50,7 @@ def test_its_output_code_and_costs(tool: Callable[..., ProcessResult], tmp_path:
     assert (result.exit_code, result.timed_out, result.stopped) == (3, False, False)
     assert ((tmp_path / "out").read_text(), (tmp_path / "err").read_text()) == ("a\n", "b\n")
     assert result.cpu_s > 0.01
-    assert 5 < result.peak_mb < 500
+    assert result.peak_mb > 5
     assert 0 < result.duration_s < 20
 
 

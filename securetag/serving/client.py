@@ -16,6 +16,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -107,12 +108,17 @@ class _Deadlines:
             async with asyncio.timeout(timeout_s):
                 return await work
 
-        if not self._thread.is_alive():
+        waiting = bounded()
+        try:
+            future = asyncio.run_coroutine_threadsafe(waiting, self._loop)
+        except RuntimeError as error:
+            waiting.close()
             work.close()
-            raise ModelUnavailableError("the model client is closed")
-        future = asyncio.run_coroutine_threadsafe(bounded(), self._loop)
+            raise ModelUnavailableError("the model client is closed") from error
         try:
             return future.result(timeout_s + _GRACE_S)
+        except CancelledError as error:
+            raise ModelUnavailableError("the model client was closed meanwhile") from error
         finally:
             future.cancel()
 
@@ -177,8 +183,14 @@ class RuntimeClient:
         try:
             reply = self._deadlines.run(self._stream(served.url, body), left)
         except _FAILURES as error:
-            # The runtime may have come back elsewhere, with another model: look again next time.
             self._served = None
+            left = timeout_s - (time.monotonic() - began)
+            if left > 0 and self._base() != served.url:
+                # A publish has moved the runtime under us; the finding must not pay for it.
+                return self.chat(
+                    messages, schema=schema, max_tokens=max_tokens, timeout_s=left,
+                    temperature=temperature, seed=seed,
+                )  # fmt: skip
             raise _unavailable(served.url, error, timeout_s) from error
         info = served.info
         if reply.model.startswith(MODEL_ID_NAME) and reply.model[1:] != info.model_id:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import mmap
+import shutil
+import struct
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from securetag.errors import TrainingError
 from securetag.training.recipe import Recipe
@@ -52,14 +57,45 @@ def restore_digits(tokenizer: Any, gguf: Path) -> None:
     transformers rebuilds a tokenizer from GGUF without that step, so `12` would train as one token
     that the runtime never produces; the converter, too, knows the model by this behaviour.
     """
-    from gguf import GGUFReader
     from tokenizers import pre_tokenizers
 
-    field = GGUFReader(gguf).fields.get("tokenizer.ggml.pre")
-    if field is not None and field.contents() == "smollm":
+    if _pre_tokenizer(gguf) == b"smollm":
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
+
+
+def _pre_tokenizer(path: Path) -> bytes:
+    """The value of `tokenizer.ggml.pre`; empty when it is missing.
+
+    Found by its bytes (key, type 8 = string, length): a full parse of the vocabulary takes seconds.
+    """
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        key = b"tokenizer.ggml.pre" + struct.pack("<I", 8)
+        at = whole.find(key)
+        if at < 0:
+            return b""
+        start = at + len(key) + 8
+        (length,) = struct.unpack("<Q", whole[start - 8 : start])
+        return whole[start : start + length]
+
+
+def unpacked(recipe: Recipe, run_dir: Path) -> Recipe:
+    """The recipe with its GGUF base unpacked to `<run_dir>/base`, once for training, resuming and merging.
+
+    transformers parses the file anew for configuration, tokenizer and weights, some ten CPU-seconds
+    each time. A base that is no GGUF stays where it is.
+    """
+    if locate(recipe)[1] is None:
+        return recipe
+    folder = run_dir / "base"
+    if not folder.is_dir():
+        half = run_dir / ".base"
+        shutil.rmtree(half, ignore_errors=True)
+        load_model(recipe).save_pretrained(half)
+        load_tokenizer(recipe).save_pretrained(half)
+        half.replace(folder)
+    return msgspec.structs.replace(recipe, base=str(folder), base_sha256=None)
 
 
 def load_model(recipe: Recipe) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,11 +39,13 @@ def merge(run_dir: Path, out: Path) -> Path:
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-8:])
         raise TrainingError(f"the adapter in {run_dir} can't be merged: {last}")
+    # Half a gigabyte that `base.unpacked` makes again when it is wanted.
+    shutil.rmtree(run_dir / "base", ignore_errors=True)
     return out
 
 
 def adapter_digest(run_dir: Path) -> str:
-    """64 hex digits over the adapter's weights and configuration-independent of any path."""
+    """64 hex digits over the adapter's weights, which hold no path and no time."""
     with (run_dir / "adapter" / "adapter_model.safetensors").open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -62,6 +65,7 @@ def _merge_here(run_dir: Path, out: Path) -> None:
     from peft import PeftModel
 
     recipe = msgspec.structs.replace(recipe_of(run_dir), base_bits=16, device="cpu")
+    recipe = base.unpacked(recipe, run_dir)
     model = PeftModel.from_pretrained(base.load_model(recipe), str(run_dir / "adapter"))
     merged = model.merge_and_unload(safe_merge=True)
     merged.save_pretrained(out)

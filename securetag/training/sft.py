@@ -5,6 +5,7 @@ Started again with the same folder it continues from the last whole checkpoint. 
 - `run.json`: state (running, done, failed), digests of recipe and release, versions, row counts
 - `progress.jsonl`: one line a logged step, appended as it happens
 - `checkpoints/`: what a killed run resumes from
+- `base/`: the base model, where it is shipped as a GGUF
 - `adapter/`, `metrics.json`, `log_history.json`: written at the end
 
 TRL and PEFT do the training; this module knows no GGUF, no server and no gate.
@@ -55,6 +56,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     torch.set_num_threads(recipe.threads or cores())
     began, spent = time.monotonic(), time.process_time()
     state = _begin(recipe, release, run_dir)
+    recipe = base.unpacked(recipe, run_dir)
     tokenizer = base.load_tokenizer(recipe)
     chosen = rows.select(rows.read(release / "train.jsonl"), recipe)
     training, dropped = rows.encode(chosen, tokenizer, recipe)

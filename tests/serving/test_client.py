@@ -259,6 +259,10 @@ def test_a_runtime_that_comes_back_elsewhere_is_found_again(tmp_path: Path) -> N
         with server(good) as url:
             services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 2})
             assert ask(made) == "{}"
+        # Published in the middle of a scan: the old server is gone, the new one answers at once.
+        with server(good) as url:
+            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 3})
+            assert ask(made) == "{}"
 
 
 def test_threads_share_a_client_and_a_closed_one_says_so(tmp_path: Path) -> None:
@@ -273,6 +277,25 @@ def test_threads_share_a_client_and_a_closed_one_says_so(tmp_path: Path) -> None
         made.close()
         with pytest.raises(ModelUnavailableError, match="closed"):
             ask(made)
+
+
+def test_a_call_that_is_under_way_ends_when_its_client_is_closed(tmp_path: Path) -> None:
+    caught: list[BaseException] = []
+
+    def wait(made: RuntimeClient) -> None:
+        try:
+            ask(made, 30)
+        except ModelUnavailableError as error:
+            caught.append(error)
+
+    with server(silent) as url, client(url, tmp_path) as made:
+        made.resolve()
+        thread = threading.Thread(target=wait, args=(made,))
+        thread.start()
+        time.sleep(0.2)
+        made.close()
+        thread.join(10)
+        assert len(caught) == 1
 
 
 def test_settings_choose_the_backend() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from securetag.errors import TrainingError
+from securetag.errors import InputError, TrainingError
 from securetag.serving import base, gguf
 
 
@@ -104,3 +107,36 @@ def test_the_embedded_base_is_the_file_that_was_tested() -> None:
     assert found.model_id == gguf.model_id(
         base=base.SHA256, adapter=None, converter=None, quantisation="Q4_1", template=template
     )
+
+
+def test_the_header_says_what_the_library_reads() -> None:
+    from gguf import GGUFReader, GGUFValueType
+
+    fields = GGUFReader(base.locate()).fields
+    wanted = {
+        name: field.contents()
+        for name, field in fields.items()
+        if field.types[0] != GGUFValueType.ARRAY and not name.startswith("GGUF.")
+    }
+    assert gguf.read_metadata(base.locate()) == wanted
+
+
+@settings(max_examples=60)
+@given(cut=st.integers(0, 400), flip=st.integers(0, 400), byte=st.integers(0, 255))
+def test_a_damaged_header_is_an_input_error_or_readable(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int, byte: int
+) -> None:
+    from gguf import GGUFWriter
+
+    path = tmp_path_factory.mktemp("gguf") / "m.gguf"
+    writer = GGUFWriter(path, arch="llama")
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
+    writer.add_block_count(3)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    data = bytearray(path.read_bytes())
+    data[flip % len(data)] = byte
+    path.write_bytes(data[: max(1, len(data) - cut)])
+    with contextlib.suppress(InputError):
+        assert isinstance(gguf.read_metadata(path), dict)

@@ -17,6 +17,10 @@ R = TypeVar("R")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+#: Columns of a table that isn't printed to a terminal.
+WIDTH = 120
+
+
 def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table to standard output."""
     from rich.console import Console
@@ -27,7 +31,9 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    # A log or a pipe has no width of its own; at 80 columns the words of these tables break.
+    Console(width=None if console.is_terminal else WIDTH).print(table)
 
 
 def emit(value: Any) -> None:

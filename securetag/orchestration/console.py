@@ -20,9 +20,20 @@ class Sentence(logging.Formatter):
         return f"        {said or record.getMessage()}"
 
 
+class Wanted(logging.Filter):
+    """True = shown. Dagster's own word on a run that a blocking check ended reads like a crash, which
+    it isn't; a real failure is raised, with its reason, by whoever started the run.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        meta = getattr(record, "dagster_meta", None)
+        return not (isinstance(meta, dict) and meta.get("dagster_event"))
+
+
 def _console(_: dg.InitLoggerContext) -> logging.Logger:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Sentence())
+    handler.addFilter(Wanted())
     logger = logging.Logger("securetag", level=logging.INFO)
     logger.addHandler(handler)
     return logger

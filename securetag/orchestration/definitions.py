@@ -6,17 +6,27 @@ import dagster as dg
 
 from securetag.assets.dataset import harvest, release
 from securetag.assets.model import adapter, evaluation, published_model
-from securetag.assets.sources import records_assets
+from securetag.assets.sources import records_assets, records_key
+from securetag.extractors.catalog import default_sources
 from securetag.orchestration.console import console
 from securetag.orchestration.sensors import new_tool_executions
+from securetag.settings import get_settings
 
-#: Everything, from sources to the published model, in one run.
-loop = dg.define_asset_job("loop", selection=dg.AssetSelection.all())
+stages = [harvest, release, adapter, evaluation, published_model]
+#: Everything, from sources to the published model, in one run. A source that isn't in reach by the
+#: present settings (no mirror, no network) is an asset all the same, but not part of this job: it would
+#: fail, and with it everything after it.
+loop = dg.define_asset_job(
+    "loop",
+    selection=dg.AssetSelection.assets(
+        *(records_key(name) for name in default_sources(get_settings())), *stages
+    ),
+)
 #: What the sensor starts: a harvest, and the release that it makes possible.
 refresh = dg.define_asset_job("refresh", selection=dg.AssetSelection.assets(harvest, release))
 
 defs = dg.Definitions(
-    assets=[*records_assets(), harvest, release, adapter, evaluation, published_model],
+    assets=[*records_assets(), *stages],
     jobs=[loop, refresh],
     sensors=[new_tool_executions],
     loggers={"console": console},

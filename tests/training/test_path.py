@@ -22,7 +22,7 @@ def test_smollm2_trains_merges_converts_and_answers(tiny_release: Path, tmp_path
     from securetag.serving.runtime import Runtime
     from securetag.training import rows
 
-    overrides = {"max_rows": 4, "batch": 2, "micro_batch": 2, "validation_rows": 1}
+    overrides = {"max_rows": 4, "batch": 2, "micro_batch": 2, "validation_rows": 1, "threads": 1}
     run = local.launch(RECIPE, tiny_release, tmp_path / "run", overrides=overrides)
     assert run.metrics["steps"] == 2
     assert run.metrics["dropped"] == {}

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from securetag.cli.demo.meter import Meter
+from securetag.cli.demo.outcome import outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.story import ScanOutcome, finding_of
 from securetag.cli.demo.summary import _inline
-from securetag.rules.accuracy import score
 from securetag.training.recipe import load
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
@@ -74,8 +73,7 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
     truth.write_text(
         "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n1,a.py,f,CWE-89,sql-injection,false,w,w\n"
     )
-    items = [item("true_positive")]
-    outcome = ScanOutcome("t", items, score([finding_of(items[0])], truth))
+    outcome = outcome_of([item("true_positive")], truth)
     assert dict(outcome.triage()) == {("false_positive", "true_positive"): 1}
 
 

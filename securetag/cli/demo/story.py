@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from securetag.cli.client import ApiClient, pack
 from securetag.cli.demo import loop, summary
 from securetag.cli.demo.meter import Meter
+from securetag.cli.demo.outcome import ScanOutcome, outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
 from securetag.cli.platform import (
@@ -30,12 +29,11 @@ from securetag.cli.platform import (
 )
 from securetag.cli.supervise import Services
 from securetag.errors import NotFoundError, SecuretagError
-from securetag.records import Finding
-from securetag.rules.accuracy import Accuracy, score
 from securetag.settings import Settings, get_settings
 
 #: The shop that is vulnerable on purpose, and the truth about it.
 SHOP = Path(__file__).resolve().parents[3] / "examples" / "bodega"
+TRUTH = SHOP / "ground_truth.csv"
 #: Seconds for one scan of the shop, triage included.
 SCAN_S = 900.0
 #: The project that the tenant without consent uploads is a part of the shop: it must leave no trace.
@@ -44,7 +42,7 @@ OTHERS = 3
 
 def run(size_name: str) -> int:
     """Run the demo; returns the exit code. State lies below `<home>/demo` and is made anew."""
-    if not (SHOP / "ground_truth.csv").is_file():
+    if not TRUTH.is_file():
         raise NotFoundError(
             f"the demo's application is not at {SHOP}", hint="Run the demo from a checkout of the project."
         )
@@ -69,27 +67,6 @@ def run(size_name: str) -> int:
         meter.close()
     summary.conclude(report, settings, before, after)
     return 0
-
-
-class ScanOutcome(msgspec.Struct):
-    """What a scan found, and how that compares with the truth."""
-
-    task_id: str
-    items: list[dict[str, Any]]
-    accuracy: Accuracy
-
-    def verdicts(self) -> Counter[str]:
-        return Counter((item.get("verdict") or {}).get("decision") or "not triaged" for item in self.items)
-
-    def triage(self) -> Counter[tuple[str, str]]:
-        """(truth, model's decision) → findings, over the triaged findings that the truth knows."""
-        counted: Counter[tuple[str, str]] = Counter()
-        for index, row in self.accuracy.matched.items():
-            verdict = self.items[index].get("verdict")
-            if verdict:
-                truth = "true_positive" if row.is_vulnerable else "false_positive"
-                counted[truth, verdict["decision"]] += 1
-        return counted
 
 
 def _own_home() -> Settings:
@@ -140,10 +117,8 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
         scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: summary.say(f"  {stage}"))
         if scan["state"] != "completed":
             raise SecuretagError(f"the {name} ended as {scan['state']}: {scan.get('error', '')}")
-        items = list(client.findings(task_id))
-        outcome = ScanOutcome(
-            task_id, items, score([finding_of(item) for item in items], SHOP / "ground_truth.csv")
-        )
+        outcome = outcome_of(client.findings(task_id), TRUTH)
+        items = outcome.items
         facts.update(
             findings=len(items),
             verdicts=dict(outcome.verdicts()),
@@ -175,10 +150,7 @@ def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str
             pack(part, Path(folder) / "part.zip")
             task_id = stranger.upload(Path(folder) / "part.zip", project="part-of-bodega")
             stranger.wait(task_id, timeout_s=SCAN_S)
-            items = list(stranger.findings(task_id))
-            theirs = ScanOutcome(
-                task_id, items, score([finding_of(item) for item in items], SHOP / "ground_truth.csv")
-            )
+            theirs = outcome_of(stranger.findings(task_id), TRUTH)
             facts["verdicts of the tenant without consent"] = _answer(stranger, theirs)
         summary.say(f"feedback: {facts['scripted verdicts']} verdicts, scripted from the ground truth")
 
@@ -197,9 +169,3 @@ def _answer(client: ApiClient, scan: ScanOutcome) -> int:
             },
         )
     return len(scan.accuracy.matched)
-
-
-def finding_of(item: dict[str, Any]) -> Finding:
-    """The Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
-    known = {**item["occurrence"], **item}
-    return msgspec.convert({name: known[name] for name in Finding.__struct_fields__}, Finding)

@@ -10,8 +10,8 @@ import typer
 from securetag.cli.output import show
 
 if TYPE_CHECKING:
+    from securetag.cli.demo.outcome import ScanOutcome
     from securetag.cli.demo.report import Report, Stage
-    from securetag.cli.demo.story import ScanOutcome
     from securetag.settings import Settings
 
 _began = time.monotonic()

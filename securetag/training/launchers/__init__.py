@@ -1,1 +1,1 @@
-"""training/launchers."""
+"""Where a run takes place: a subprocess of this machine, for now."""

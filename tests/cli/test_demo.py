@@ -14,7 +14,9 @@ from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
+from securetag.cli.demo.story import _alone
 from securetag.cli.demo.summary import _inline
+from securetag.errors import ConflictError
 from securetag.training.recipe import load
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
@@ -80,3 +82,10 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
 def test_a_markdown_table_becomes_a_line() -> None:
     assert _inline("| split | rows |\n| --- | --- |\n| train | 3 |\n| test | 4 |") == "train 3, test 4"
     assert _inline("") == "none"
+
+
+def test_a_second_demo_of_one_home_is_refused(tmp_path: Path) -> None:
+    with _alone(tmp_path), pytest.raises(ConflictError, match="another demo"), _alone(tmp_path):
+        pass
+    with _alone(tmp_path):
+        pass

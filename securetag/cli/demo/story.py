@@ -6,9 +6,12 @@ Dagster job that `make up` shows, and what each stage found is read from its own
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -28,7 +31,7 @@ from securetag.cli.platform import (
     register_base_model,
 )
 from securetag.cli.supervise import Services
-from securetag.errors import NotFoundError, SecuretagError
+from securetag.errors import ConflictError, NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
 
 #: The shop that is vulnerable on purpose, and the truth about it.
@@ -46,7 +49,11 @@ def run(size_name: str) -> int:
         raise NotFoundError(
             f"the demo's application is not at {SHOP}", hint="Run the demo from a checkout of the project."
         )
-    settings = _own_home()
+    with _alone(get_settings().home):
+        return _run(_own_home(), size_name)
+
+
+def _run(settings: Settings, size_name: str) -> int:
     size = SIZES[size_name]
     meter = Meter()
     report = Report(size_name)
@@ -67,6 +74,21 @@ def run(size_name: str) -> int:
         meter.close()
     summary.conclude(report, settings, before, after)
     return 0
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Refuse a second demo of one home while the first still runs or stops: they share its state."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "demo.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                f"another demo is running in {home}",
+                hint="Wait for it, or set SECURETAG_HOME to another folder.",
+            ) from error
+        yield
 
 
 def _own_home() -> Settings:

@@ -7,6 +7,7 @@ server with the embedded model.
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from typer.testing import CliRunner
 
+from securetag.cli import app
 from securetag.cli.client import ApiClient
 from securetag.cli.platform import (
     USER_SCOPES,
@@ -25,6 +28,7 @@ from securetag.cli.platform import (
     Tenant,
     make_tenant,
     register_base_model,
+    remembered_key,
 )
 from securetag.cli.supervise import Services
 from securetag.db.embedded import Cluster
@@ -131,6 +135,20 @@ def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
         assert secret not in Path(summary.path).read_text()
 
     _verify_rows(stack, task_id, item["id"], archive)
+
+
+def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path) -> None:
+    """`securetag scan` finds the api of this home by itself, waits, prints, and fails as it was told to."""
+    remembered_key(stack.settings, "local-key", lambda: make_tenant(stack.settings, "local", USER_SCOPES).key)
+    project = tmp_path / "ping"
+    project.mkdir()
+    (project / "app.py").write_text(CODE)
+    result = CliRunner().invoke(app, ["scan", str(project), "--fail-on", "high", "--json"])
+    found = json.loads(result.output)
+    dismissed = found["by_verdict"].get("false_positive", 0)
+    assert result.exit_code == (0 if dismissed else 1), result.output
+    assert set(found) == {"task_id", "state", "findings", "by_severity", "by_verdict"}
+    assert (found["state"], found["by_severity"]) == ("completed", {"critical": 1})
 
 
 def _verify_rows(stack: Stack, task_id: str, finding_id: str, archive: Path) -> None:

@@ -75,15 +75,16 @@ def _where(api: str | None, key: str | None) -> tuple[str, str]:
     """Address and key: as given, else those that `securetag up` wrote for this home."""
     from securetag.cli.supervise import published
     from securetag.errors import AuthenticationError, UnavailableError
+    from securetag.serving import services
     from securetag.settings import get_settings
 
-    home = get_settings().home
-    url = api or published(home, "services").get("api")
+    settings = get_settings()
+    url = api or services.read(settings.run_dir).get("api", {}).get("url")
     if not url:
         raise UnavailableError(
             "no api is running for this home", hint="Start one with `make up`, or name one with --api."
         )
-    secret = key or published(home, "local-key").get("key")
+    secret = key or published(settings.home, "local-key").get("key")
     if not secret:
         raise AuthenticationError(
             "no API key was given", hint="Set SECURETAG_API_KEY, or make one with `securetag key create`."

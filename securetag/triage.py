@@ -23,7 +23,7 @@ from typing import Any, Literal
 import msgspec
 
 from securetag.errors import TriageError
-from securetag.records import Decision, Finding, Lang, Message, Verdict, canonical_json, content_id
+from securetag.records import Decision, Finding, Lang, Message, Verdict, content_id
 
 Profile = Literal["full", "compact"]
 
@@ -298,8 +298,3 @@ def abstain(prompt: Prompt | None, reason: str, *, model_id: str = "", alias: st
         prompt_sha256=prompt.sha256 if prompt else "", prompt_version=prompt.version if prompt else "",
         schema_version=SCHEMA_VERSION, lang=prompt.lang if prompt else "en",
     )  # fmt: skip
-
-
-def prompt_bytes(prompt: Prompt) -> bytes:
-    """What `prompt.sha256` is the digest of."""
-    return canonical_json(prompt.messages)

@@ -10,8 +10,8 @@ import hashlib
 import io
 import re
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkWay, Source, Way, obtainable, package_file, spdx
 from securetag.extractors.download import Downloader, Progress, sha256_of
 from securetag.extractors.mirror import MAX_FILE, Mirror, gunzip, verify
+from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
 
 #: Members of one archive.
@@ -173,28 +174,36 @@ def _from_network(
     return files
 
 
+@contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """Around reading alone: a disk that is full isn't the archive's fault."""
+    try:
+        yield
+    except DAMAGED_ZIP as error:
+        raise SourceError(f"{url}: can't be unpacked: {error}") from error
+
+
 def _members(source: Source, way: NetworkWay, path: Path, folder: Path) -> list[FetchedFile]:
     """Members of a downloaded zip. Names are flattened: nothing is written where the archive says."""
     files, total = [], 0
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            if len(infos) > MAX_MEMBERS:
-                raise SourceError(f"{way.url}: {len(infos):,} members")
-            for info in sorted(infos, key=lambda info: info.filename):
-                if way.members and not fnmatchcase(info.filename, way.members):
-                    continue
-                with archive.open(info) as stream:
-                    inner = stream.read(MAX_FILE + 1 - total)
-                total += len(inner)
-                if total > MAX_FILE:
-                    raise SourceError(f"{way.url}: unpacks to more than {MAX_FILE:,} bytes")
-                digest = hashlib.sha256(inner).hexdigest()
-                kept = _keep(folder, Path(info.filename).name, digest, inner)
-                url = way.url if way.members is None else f"{way.url}#{info.filename}"
-                files.append(_fetched(source, kept, url, digest))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-        raise SourceError(f"{way.url}: can't be unpacked: {error}") from error
+    with _readable(way.url):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        if len(infos) > MAX_MEMBERS:
+            raise SourceError(f"{way.url}: {len(infos):,} members")
+        for info in sorted(infos, key=lambda info: info.filename):
+            if way.members and not fnmatchcase(info.filename, way.members):
+                continue
+            with _readable(way.url), archive.open(info) as stream:
+                inner = stream.read(MAX_FILE + 1 - total)
+            total += len(inner)
+            if total > MAX_FILE:
+                raise SourceError(f"{way.url}: unpacks to more than {MAX_FILE:,} bytes")
+            digest = hashlib.sha256(inner).hexdigest()
+            kept = _keep(folder, Path(info.filename).name, digest, inner)
+            url = way.url if way.members is None else f"{way.url}#{info.filename}"
+            files.append(_fetched(source, kept, url, digest))
     return files
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from securetag.errors import SettingsError, SourceError
+from securetag.scanning.unpack import DAMAGED_ZIP
 
 #: Bytes of one decompressed file; the largest publication known is CWE's XML at 15 MB.
 MAX_FILE = 512 * 1024 * 1024
@@ -129,7 +130,7 @@ def zip_member(data: bytes, name: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(name) as stream:
             inner = stream.read(MAX_FILE + 1)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+    except (KeyError, *DAMAGED_ZIP) as error:
         raise SourceError(f"{name}: can't be unpacked: {error}") from error
     if len(inner) > MAX_FILE:
         raise SourceError(f"{name}: unpacks to more than {MAX_FILE:,} bytes")

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,12 +15,11 @@ from securetag.evaluation import gate
 from securetag.evaluation.compare import Comparison, compare
 from securetag.evaluation.gate import GateDecision, GateSpec
 from securetag.evaluation.suites import SuiteResult, run, sample
-from securetag.records import Example, Message
-from securetag.serving.client import RuntimeClient
+from securetag.records import Example
+from securetag.serving.client import RuntimeClient, predictor
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import Runtime
 from securetag.settings import Settings, cores
-from securetag.triage import Completion
 
 #: Seconds for one answer; a model of this size takes well under one.
 ANSWER_S = 60.0
@@ -103,13 +101,8 @@ def ask(
         )
         client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
         try:
-
-            def predict(
-                messages: Sequence[Message], schema: dict[str, Any] | None, max_tokens: int
-            ) -> Completion:
-                return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=ANSWER_S)
-
-            return run(predict, examples, workers=SLOTS, progress=progress)
+            asks = predictor(client, timeout_s=ANSWER_S)
+            return run(asks, examples, workers=SLOTS, progress=progress)
         finally:
             client.close()
 

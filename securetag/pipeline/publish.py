@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from securetag.errors import GateError
 from securetag.pipeline.evaluate import Evaluation
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
@@ -16,8 +15,6 @@ def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
     entry = registry.get(evaluation.model_id)
-    if entry.model_id != evaluation.model_id:
-        raise GateError("the registry's model isn't the one that was evaluated")
     if settings.triage.backend == "ollama":
         from securetag.serving.ollama import publish as upload
 

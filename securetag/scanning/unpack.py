@@ -39,8 +39,10 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__macosx"})
 MAX_COMPONENT = 255
 
 #: What `zipfile` raises for damaged bytes; OSError when a damaged offset is seeked to.
-_BROKEN = (zipfile.BadZipFile, OSError, zlib.error, EOFError, struct.error, ValueError, NotImplementedError,
-           RuntimeError, OverflowError)  # fmt: skip
+DAMAGED_ZIP = (
+    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, NotImplementedError,
+    RuntimeError, OverflowError,
+)  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AGAIN = "Pack the project's folder again as a plain zip file and upload that."
 
@@ -107,7 +109,7 @@ def _opened(archive: Path, limits: Limits) -> zipfile.ZipFile:
             raise _too_many(limits)
     try:
         return zipfile.ZipFile(archive)
-    except _BROKEN as error:
+    except DAMAGED_ZIP as error:
         raise ArchiveError(f"the zip archive is damaged: {error}", hint=_AGAIN) from error
 
 
@@ -199,7 +201,7 @@ def _content(bundle: zipfile.ZipFile, entry: _Entry) -> Iterator[bytes]:
         with bundle.open(entry.info) as source:
             while piece := source.read(CHUNK):
                 yield piece
-    except _BROKEN as error:
+    except DAMAGED_ZIP as error:
         raise ArchiveError(f"{_shown(entry.name)} is damaged: {error}", hint=_AGAIN) from error
 
 

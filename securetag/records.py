@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import rfc8785
 
-Lang = Literal["en", "es", "de", "und"]
+#: Languages of product texts and prompts.
+Lang = Literal["en", "es"]
+#: Language of a text: ISO 639-1, `und` where nobody can tell.
+TextLang = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Label = Literal["true_positive", "false_positive"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 
@@ -93,6 +96,25 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     section: list[str] = []
     #: Upstream's own word on use as a mapping target (CWE: Allowed, Discouraged, Prohibited).
     mapping_usage: str | None = None
+    #: Day on which upstream first published the item, `YYYY-MM-DD`: splits by time lean on it.
+    published: str | None = None
+    cvss_vector: str | None = None
+    #: True = known to be exploited (CISA KEV).
+    exploited: bool = False
+    #: Affected packages or products as upstream names them: `PyPI/django`, `crates.io/time`.
+    packages: list[str] = []
+    #: Levels, profiles or baselines that hold the item: `L1`, `MODERATE`.
+    levels: list[str] = []
+    #: URLs that upstream refers to.
+    references: list[str] = []
+    #: Programming language of `vulnerable` and `fixed`, lower case.
+    language: str | None = None
+    #: A fix as a pair: the code before and after.
+    vulnerable: str | None = None
+    fixed: str | None = None
+    #: An instruction and its answer, where upstream is instruction data.
+    instruction: str | None = None
+    response: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +133,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     #: Clean Markdown.
     text: str
     facts: Facts
-    lang: Lang
+    lang: TextLang
     url: str
     edition: str
     #: A valid SPDX expression; `LicenseRef-…` where SPDX has no name.
@@ -131,7 +153,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         key: str,
         title: str,
         text: str,
-        lang: Lang,
+        lang: TextLang,
         url: str,
         edition: str,
         licence: str,
@@ -197,7 +219,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     task: Task
     messages: list[Message]
-    lang: Lang
+    lang: TextLang
     licence: str
     #: Examples of one group never stand on two sides of a split.
     group: str
@@ -220,7 +242,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         *,
         task: Task,
         messages: list[Message],
-        lang: Lang,
+        lang: TextLang,
         licence: str,
         group: str,
         origin: Literal["template", "composition", "teacher", "analyst"],

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from securetag.errors import NotFoundError, SettingsError
-from securetag.records import Lang
+from securetag.records import TextLang
 from securetag.settings import Settings
 
 Way = Literal["package", "mirror", "network", "folder"]
@@ -64,8 +64,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dataset: str
     title: str
     edition: str
-    #: Name of the row that holds the edition before this one.
-    supersedes: str | None = None
+    #: Names of the rows that this one replaces: the edition before it, or what it was merged from.
+    supersedes: list[str] = []
     #: The page that a person opens.
     url: str
     #: SPDX expression.
@@ -75,7 +75,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Name of the reader, see `securetag.extractors.readers`.
     reader: str
     options: dict[str, Any] = {}
-    lang: Lang = "en"
+    lang: TextLang = "en"
     package: PackageWay | None = None
     #: Globs over the URLs that a mirror's manifest answers for.
     mirror: list[str] = []
@@ -148,8 +148,9 @@ def load(extra: Path | None = None) -> dict[str, Source]:
             row = msgspec.structs.replace(row, folder=folder)  # noqa: PLW2901
         sources[name] = row
     for row in sources.values():
-        if row.supersedes and row.supersedes not in sources:
-            raise SettingsError(f"catalog: {row.name} supersedes {row.supersedes}, which is no row")
+        for name in row.supersedes:
+            if name not in sources:
+                raise SettingsError(f"catalog: {row.name} supersedes {name}, which is no row")
     return sources
 
 
@@ -206,7 +207,7 @@ def newer_edition(source: Source, settings: Settings, extra: Path | None = None)
     """The newest usable edition that supersedes this one, directly or through others; None if none does."""
     sources, newest, current = load(extra), None, source
     for _ in range(len(sources)):
-        after = next((row for row in sources.values() if row.supersedes == current.name), None)
+        after = next((row for row in sources.values() if current.name in row.supersedes), None)
         if after is None:
             break
         newest, current = (after if usable(after, settings) else newest), after

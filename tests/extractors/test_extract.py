@@ -18,7 +18,7 @@ from securetag.settings import Settings
 CATALOG = """
 - {name: mine-1, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",
    url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: docs, glob: "*.md"}}
-- {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2", supersedes: mine-1,
+- {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2", supersedes: [mine-1],
    url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: newer, glob: "*.md"}}
 """
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."

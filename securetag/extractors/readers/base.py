@@ -16,7 +16,7 @@ from securetag.errors import SecuretagError, SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetch import Failure, FetchedFile
-from securetag.records import Facts, Lang, Record, Status
+from securetag.records import Facts, Record, Status, TextLang
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Reader(ABC):
         url: str = "",
         facts: Facts | None = None,
         status: Status = Status.ACTIVE,
-        lang: Lang | None = None,
+        lang: TextLang | None = None,
     ) -> Record | Drop:
         """A Record of this source; a Drop where no text is left. `text` must be clean Markdown."""
         if not text.strip():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from securetag.extractors.catalog import FolderWay, Source
+from securetag.extractors.extract import Extraction, extract
 from securetag.extractors.fetch import FetchedFile
 from securetag.settings import Settings, get_settings
 
@@ -74,3 +76,20 @@ def make_mirror(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def golden_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where golden tests unpack: once for all of them."""
+    return tmp_path_factory.mktemp("golden")
+
+
+@lru_cache(maxsize=64)
+def _extraction(name: str, mirror: Path, data: Path) -> Extraction:
+    return extract(name, Settings(mirror=mirror, data=data))
+
+
+@pytest.fixture
+def golden(mirror: Path, golden_data: Path) -> Callable[[str], Extraction]:
+    """A source of the catalog, extracted from the mirror once for all tests."""
+    return lambda name: _extraction(name, mirror, golden_data)

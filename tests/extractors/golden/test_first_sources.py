@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from securetag.extractors import prose
-from securetag.extractors.extract import Extraction, extract
+from securetag.extractors.extract import Extraction
 from securetag.records import Record, Status
-from securetag.settings import Settings
 
 pytestmark = pytest.mark.mirror
 
 
-@lru_cache(maxsize=16)
-def extraction(name: str, mirror: Path, data: Path) -> Extraction:
-    return extract(name, Settings(mirror=mirror, data=data))
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("golden")
+Golden = Callable[[str], Extraction]
 
 
 def keyed(found: Extraction, kind: str | None = None) -> dict[str, Record]:
     return {r.key: r for r in found.records if kind is None or r.facts.kind == kind}
 
 
-SOURCES = [
-    "mitre-cwe", "mitre-cwe-4.14", "mitre-attack-enterprise", "mitre-attack-enterprise-15.0",
-    "mitre-attack-ics", "owasp-cheat-sheets", "nist-sp800-52r2",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_record_is_clean_and_nothing_failed(name: str, mirror: Path, data: Path) -> None:
-    found = extraction(name, mirror, data)
-    assert found.report.failures == []
-    assert found.records
-    for record in found.records:
-        facts = record.facts
-        texts = [record.title, record.text, *facts.mitigations, *facts.detections, *facts.consequences]
-        for text in [*texts, *facts.examples]:
-            assert prose.residue(text) == [], record.key
-        assert not any("](http" in piece for code, piece in prose.segments(record.text) if not code)
-        assert record.url.startswith("https://")
-        assert record.licence == found.source.licence
-
-
-def test_cwe_4_19(mirror: Path, data: Path) -> None:
-    found = extraction("mitre-cwe", mirror, data)
+def test_cwe_4_19(golden: Golden) -> None:
+    found = golden("mitre-cwe")
     assert found.report.by_status == {"active": 944, "deprecated": 25}
     assert sum(found.report.dropped.values()) == 420 + 58
     cwe = keyed(found)
@@ -73,21 +42,21 @@ def test_cwe_4_19(mirror: Path, data: Path) -> None:
     assert not any("```" in detection for detection in cwe["CWE-89"].facts.detections)
 
 
-def test_cwe_4_14_is_superseded_by_it(mirror: Path, data: Path) -> None:
-    old = extraction("mitre-cwe-4.14", mirror, data)
+def test_cwe_4_14_is_superseded_by_it(golden: Golden) -> None:
+    old = golden("mitre-cwe-4.14")
     assert old.report.by_status == {"deprecated": 25, "superseded": 938}
     active = Counter(
         record.key
         for name in ("mitre-cwe", "mitre-cwe-4.14")
-        for record in extraction(name, mirror, data).records
+        for record in golden(name).records
         if record.status is Status.ACTIVE
     )
     assert max(active.values()) == 1
     assert len(active) == 944
 
 
-def test_attack_18(mirror: Path, data: Path) -> None:
-    found = extraction("mitre-attack-enterprise", mirror, data)
+def test_attack_18(golden: Golden) -> None:
+    found = golden("mitre-attack-enterprise")
     techniques = keyed(found, "technique")
     assert Counter(str(record.status) for record in techniques.values()) == {
         "active": 691, "revoked": 132, "deprecated": 12,
@@ -104,18 +73,18 @@ def test_attack_18(mirror: Path, data: Path) -> None:
     assert Counter(str(record.status) for record in mitigations) == {"deprecated": 224, "active": 44}
 
 
-def test_attack_15_and_ics(mirror: Path, data: Path) -> None:
-    old = keyed(extraction("mitre-attack-enterprise-15.0", mirror, data), "technique")
+def test_attack_15_and_ics(golden: Golden) -> None:
+    old = keyed(golden("mitre-attack-enterprise-15.0"), "technique")
     assert len(old) == 780
     assert not any(record.status is Status.ACTIVE for record in old.values())
     assert old["T1059.001"].facts.detections
-    ics = keyed(extraction("mitre-attack-ics", mirror, data), "technique")
+    ics = keyed(golden("mitre-attack-ics"), "technique")
     assert len(ics) == 95
     assert sum(bool(record.facts.detections) for record in ics.values()) == 82
 
 
-def test_cheat_sheets(mirror: Path, data: Path) -> None:
-    found = extraction("owasp-cheat-sheets", mirror, data)
+def test_cheat_sheets(golden: Golden) -> None:
+    found = golden("owasp-cheat-sheets")
     assert found.report.files == 120
     sections = keyed(found)
     prepared = sections[
@@ -131,8 +100,8 @@ def test_cheat_sheets(mirror: Path, data: Path) -> None:
     assert not any("\r" in record.text for record in found.records)
 
 
-def test_nist_pdf(mirror: Path, data: Path) -> None:
-    found = extraction("nist-sp800-52r2", mirror, data)
+def test_nist_pdf(golden: Golden) -> None:
+    found = golden("nist-sp800-52r2")
     sections = keyed(found)
     version = sections["SP800-52r2#3-minimum-requirements-for-tls-servers/3-1-protocol-version-support"]
     assert version.locator == "page 17"

@@ -1,0 +1,28 @@
+"""What holds of every Record of every source that the mirror answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from securetag.extractors import catalog, prose
+from securetag.extractors.extract import Extraction
+
+pytestmark = pytest.mark.mirror
+
+SOURCES = sorted(row.name for row in catalog.load().values() if row.mirror)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_record_is_clean_and_nothing_failed(name: str, golden: Callable[[str], Extraction]) -> None:
+    found = golden(name)
+    assert found.report.failures == []
+    assert found.records
+    for record in found.records:
+        facts = record.facts
+        texts = [record.title, record.text, *facts.mitigations, *facts.detections, *facts.consequences]
+        for text in [*texts, *facts.examples, facts.instruction or "", facts.response or ""]:
+            assert prose.residue(text) == [], record.key
+        assert record.url.startswith("https://")
+        assert record.licence

@@ -16,6 +16,7 @@ from securetag.errors import SecuretagError, SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.language import detect
 from securetag.records import Facts, Record, Status, TextLang
 
 T = TypeVar("T")
@@ -74,12 +75,14 @@ class Reader(ABC):
         status: Status = Status.ACTIVE,
         lang: TextLang | None = None,
     ) -> Record | Drop:
-        """A Record of this source; a Drop where no text is left. `text` must be clean Markdown."""
+        """A Record of this source; a Drop where no text is left. `text` must be clean Markdown.
+
+        `lang` is what the publication says of this item; the text itself may say better."""
         if not text.strip():
             return Drop("no text", locator)
         return Record.of(
             source=self.source.name, publisher=self.source.publisher, key=key,
-            title=prose.one_line(title), text=text, lang=lang or self.source.lang,
+            title=prose.one_line(title), text=text, lang=detect(text, lang or self.source.lang),
             url=url or file.url, edition=file.edition, licence=file.licence,
             file_sha256=file.sha256, locator=locator, facts=facts, status=status,
         )  # fmt: skip

@@ -1,0 +1,85 @@
+"""In which language a text is written, when its publication says another or says nothing.
+
+`detect` believes the publication where the text is too short or too full of names to tell. Else the
+commonest words of the hinted language settle it; lingua is asked only where they don't.
+This module knows no source and no format.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from securetag.extractors import prose
+from securetag.records import TextLang
+
+if TYPE_CHECKING:
+    from lingua import LanguageDetector
+
+#: Letters of prose outside code below which nobody can tell; a letter of Chinese counts as three.
+LETTERS = 60
+#: Characters, and words among them, that are looked at: a Record tells its language in its first paragraphs.
+LENGTH = 8_000
+WORDS = 150
+#: Share of its commonest words above which a text is in the hinted language. Of 5,500 sections of
+#: English and Spanish prose nearly all have 0.1 to 0.4, German at most 0.02, Portuguese and Catalan 0.06.
+COMMON = 0.1
+#: Least probability at which lingua overrules the publication.
+SURE = 0.9
+
+#: Languages that security publications are translated to. Near twins that nobody publishes in
+#: (Esperanto, Latin, Afrikaans, …) are left out: lingua takes lists of names for them.
+LANGUAGES = (
+    "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hr",
+    "hu", "id", "it", "ja", "ko", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sr", "sv", "th", "tr", "uk",
+    "vi", "zh",
+)  # fmt: skip
+#: Words that are common in one language and rare in the others: no Portuguese `de`, no Catalan `el`.
+_COMMON_WORDS = {
+    lang: frozenset(words.split())
+    for lang, words in {
+        "en": "the of and to that with for as by are be this or not it on can from which",
+        "es": "los las y del con lo más esta este son pero como ser está sus hay también",
+    }.items()
+}
+
+#: Rows of tables, addresses, file names, calls and the like: no words of any language.
+_NAMES = re.compile(r"^[ \t]*\|.*$|\S*(?:://|[\w)]\.\w|[_\\/@=<>{}()\[\]#$%&*|]|\d)\S*", re.M)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def detect(text: str, hint: TextLang) -> TextLang:
+    """Language of Markdown `text`, ISO 639-1; `hint` (what the publication says) where it can't be told."""
+    words = _words(text)
+    if len("".join(words).encode()) < LETTERS:
+        return hint
+    if (common := _COMMON_WORDS.get(hint)) and _share(words, common) > COMMON:
+        return hint
+    best = _detector().compute_language_confidence_values(" ".join(words))[0]
+    found = best.language.iso_code_639_1.name.lower()
+    return found if best.value >= SURE else hint
+
+
+def _words(text: str) -> list[str]:
+    """The first `WORDS` words of prose, lower case."""
+    found: list[str] = []
+    for is_code, piece in prose.segments(text[:LENGTH]):
+        if not is_code:
+            found += _WORD.findall(_NAMES.sub(" ", piece).lower())
+        if len(found) >= WORDS:
+            break
+    return found[:WORDS]
+
+
+def _share(words: list[str], common: frozenset[str]) -> float:
+    return sum(word in common for word in words) / len(words)
+
+
+@lru_cache(maxsize=1)
+def _detector() -> LanguageDetector:
+    """Loaded when first asked: 0.5 CPU-s and 30 MB in low accuracy, against 8 CPU-s and 400 MB."""
+    from lingua import IsoCode639_1, LanguageDetectorBuilder
+
+    codes = [getattr(IsoCode639_1, code.upper()) for code in LANGUAGES]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).with_low_accuracy_mode().build()

@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     data: Path = Path("data")
     #: A folder that answers for the internet: one that holds a MANIFEST.json of url → path.
     mirror: Path | None = None
+    #: A catalog of your own sources, beside the built-in one and of the same schema (docs/sources.md).
+    catalog: Path | None = None
     #: HMAC key under which API keys are stored.
     pepper: SecretStr = SecretStr(LOCAL_PEPPER)
     #: PostgreSQL 15 or newer; without it `securetag up` starts one of its own.
@@ -171,6 +173,8 @@ class Settings(BaseSettings):
         self.data = self.data.expanduser().absolute()
         if self.mirror is not None:
             self.mirror = self.mirror.expanduser().absolute()
+        if self.catalog is not None:
+            self.catalog = self.catalog.expanduser().absolute()
         if self.environment == "production" and self.pepper.get_secret_value() == LOCAL_PEPPER:
             raise ValueError("SECURETAG_PEPPER must be set to a secret of your own in production")
         return self

@@ -35,7 +35,7 @@ def harvest() -> dg.MaterializeResult:
 @dg.asset(
     group_name="dataset",
     kinds={"jsonl"},
-    deps=[harvest, *(records_key(name) for name in catalog.load())],
+    deps=[harvest, *(records_key(name) for name in catalog.load(get_settings().catalog))],
 )
 def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""

@@ -36,13 +36,14 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
     )
     def records(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         settings = get_settings()
-        report = extract(source.name, settings, Progress(context.log.info))
+        report, unchanged = extract(source.name, settings, Progress(context.log.info))
         path = settings.records_dir / f"{source.name}.jsonl"
         sample = [(r.key, r.title, r.text[:160]) for r in islice(read_records(path), 5)]
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.records,
                 "files": report.files,
+                "unchanged": unchanged,
                 "status": counts(report.by_status, name="status"),
                 "dropped": counts(report.dropped, name="reason"),
                 "sample": table(["key", "title", "text"], sample),
@@ -70,4 +71,4 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
 
 def records_assets() -> list[dg.AssetsDefinition]:
     """An asset for every source of the catalog."""
-    return [records_asset(source) for source in catalog.load().values()]
+    return [records_asset(source) for source in catalog.load(get_settings().catalog).values()]

@@ -1,12 +1,18 @@
-"""`securetag source`: what the catalog knows, and extracting it."""
+"""`securetag source`: what the catalog knows, fetching it, and extracting it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securetag.cli.output import Json, emit, reported, show
+
+if TYPE_CHECKING:
+    from securetag.extractors.download import Progress
+    from securetag.settings import Settings
 
 app = typer.Typer(help="Upstream publications: list, fetch, extract.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Names from `securetag source list`.")]
@@ -18,9 +24,11 @@ All = Annotated[bool, typer.Option("--all", help="Every source whose files are i
 def list_sources(as_json: Json = False) -> None:
     """Every source of the catalog: name, tier, publisher, dataset, edition, licence, url, cadence."""
     from securetag.extractors import catalog
+    from securetag.settings import get_settings
 
     columns = ["name", "tier", "publisher", "dataset", "edition", "licence", "url", "cadence"]
-    rows = [{column: getattr(source, column) for column in columns} for source in catalog.load().values()]
+    known = catalog.load(get_settings().catalog).values()
+    rows = [{column: getattr(source, column) for column in columns} for source in known]
     if as_json:
         emit(rows)
     else:
@@ -29,43 +37,69 @@ def list_sources(as_json: Json = False) -> None:
 
 @app.command()
 @reported
-def extract(names: Names = None, every: All = False, as_json: Json = False) -> None:
-    """Read sources into Records below `<data>/records`."""
+def extract(
+    names: Names = None,
+    every: All = False,
+    force: Annotated[bool, typer.Option("--force", help="Read again what hasn't changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read sources into Records below `<data>/records`; what hasn't changed is left as it is."""
+    from securetag.errors import SecuretagError
     from securetag.pipeline.extract import extract as extract_source
     from securetag.settings import get_settings
 
     settings = get_settings()
-    summary = {}
-    for name in _chosen(names, every):
-        report = extract_source(name, settings, None if as_json else _progress)
+    summary, broken = {}, dict[str, str]()
+    for name in _chosen(settings, names, every):
+        try:
+            with _progress(name, quiet=as_json) as progress:
+                report, unchanged = extract_source(name, settings, progress, force=force)
+        except SecuretagError as error:
+            if not every:
+                raise
+            broken[name] = str(error)  # one source never costs the others
+            continue
         summary[name] = {
             "files": report.files,
             "records": report.records,
             "by_status": report.by_status,
             "dropped": report.dropped,
+            "failures": len(report.failures),
+            "unchanged": unchanged,
             "cpu_s": round(report.cpu_s, 2),
         }
     if as_json:
         emit(summary)
     else:
         show(
-            ["source", "files", "records", "by status", "dropped", "CPU-s"],
-            [[name, *(_flat(value) for value in row.values())] for name, row in summary.items()],
-        )
+            ["source", "files", "records", "by status", "dropped", "failures", "", "CPU-s"],
+            [
+                [name, *(_flat(row[key]) for key in ("files", "records", "by_status", "dropped", "failures")),
+                 "unchanged" if row["unchanged"] else "", row["cpu_s"]]
+                for name, row in summary.items()
+            ],
+        )  # fmt: skip
+        if any(row["failures"] for row in summary.values()):
+            typer.echo(f"What failed, and why: {settings.records_dir}/<source>.report.json")
+    for name, reason in broken.items():
+        typer.secho(f"error: {name}: {reason}", fg="red", err=True)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command()
 @reported
 def fetch(names: Names = None, every: All = False, as_json: Json = False) -> None:
     """Bring a source's files into the cache without reading them."""
-    from securetag.extractors import catalog
+    from securetag.extractors.catalog import source_named
     from securetag.extractors.fetch import fetch as fetch_source
     from securetag.settings import get_settings
 
     settings = get_settings()
     rows = []
-    for name in _chosen(names, every):
-        found = fetch_source(catalog.load()[name], settings, None if as_json else _progress)
+    for name in _chosen(settings, names, every):
+        with _progress(name, quiet=as_json) as progress:
+            found = fetch_source(source_named(name, settings), settings, progress)
         rows += [
             {"source": name, "url": file.url, "path": str(file.path), "sha256": file.sha256} for file in found
         ]
@@ -75,14 +109,14 @@ def fetch(names: Names = None, every: All = False, as_json: Json = False) -> Non
         show(["source", "url", "path"], [[row["source"], row["url"], row["path"]] for row in rows])
 
 
-def _chosen(names: list[str] | None, every: bool) -> list[str]:
+def _chosen(settings: Settings, names: list[str] | None, every: bool) -> list[str]:
     from securetag.errors import NotFoundError
     from securetag.extractors import catalog
-    from securetag.settings import get_settings
 
+    known = catalog.load(settings.catalog)
     if every:
-        return catalog.default_sources(get_settings(), tiers=("core", "extended", "hf"))
-    unknown = [name for name in names or [] if name not in catalog.load()]
+        return [source.name for source in known.values() if catalog.usable(source, settings)]
+    unknown = [name for name in names or [] if name not in known]
     if unknown or not names:
         raise NotFoundError(
             f"no source is called {', '.join(unknown)}" if unknown else "no source was named",
@@ -97,5 +131,18 @@ def _flat(value: object) -> str:
     return str(value)
 
 
-def _progress(what: str, done: int, of: int) -> None:
-    typer.echo(f"{what}: {done} of {of or '?'}")
+@contextmanager
+def _progress(name: str, *, quiet: bool) -> Iterator[Progress | None]:
+    """A bar of the files (or bytes) of one source; nothing where standard error is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda what, done, of: bar.update(
+            task, description=f"{name} {what if what != name else ''}", completed=done, total=of or None
+        )

@@ -119,11 +119,20 @@ def spdx(licence: str) -> str:
     return LICENCES.get(licence, licence)
 
 
-@lru_cache(maxsize=8)
 def _read(path: Path) -> dict[str, Source]:
     try:
+        return _parse(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise SettingsError(
+            f"catalog {path}: {error.strerror}", hint="SECURETAG_CATALOG names a file of catalog rows."
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _parse(path: Path, _changed: int) -> dict[str, Source]:
+    try:
         rows = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), list[Source])
-    except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise SettingsError(
             f"catalog {path}: {error}", hint="docs/sources.md shows what a catalog row holds."
         ) from error
@@ -154,9 +163,9 @@ def load(extra: Path | None = None) -> dict[str, Source]:
     return sources
 
 
-def source_named(name: str, extra: Path | None = None) -> Source:
+def source_named(name: str, settings: Settings) -> Source:
     """Raises NotFoundError with the names there are."""
-    sources = load(extra)
+    sources = load(settings.catalog)
     if name not in sources:
         raise NotFoundError(
             f"no source is named {name}", hint=f"`securetag source list` knows: {', '.join(sorted(sources))}."
@@ -203,23 +212,26 @@ def usable(source: Source, settings: Settings) -> bool:
     return bool(found) and (found.local or settings.fetch.mode == "network")
 
 
-def newer_edition(source: Source, settings: Settings, extra: Path | None = None) -> Source | None:
-    """The newest usable edition that supersedes this one, directly or through others; None if none does."""
-    sources, newest, current = load(extra), None, source
-    for _ in range(len(sources)):
-        after = next((row for row in sources.values() if current.name in row.supersedes), None)
-        if after is None:
-            break
-        newest, current = (after if usable(after, settings) else newest), after
+def newer_edition(source: Source, settings: Settings) -> Source | None:
+    """The usable row furthest from this one that supersedes it, directly or through others; None if none."""
+    sources, newest = load(settings.catalog), None
+    seen, wave = {source.name}, [source.name]
+    while wave:
+        after = [
+            row
+            for row in sources.values()
+            if row.name not in seen and not set(wave).isdisjoint(row.supersedes)
+        ]
+        newest = next((row for row in after if usable(row, settings)), newest)
+        wave = [row.name for row in after]
+        seen.update(wave)
     return newest
 
 
-def default_sources(
-    settings: Settings, extra: Path | None = None, tiers: tuple[str, ...] = ("core",)
-) -> list[str]:
+def default_sources(settings: Settings, tiers: tuple[str, ...] = ("core",)) -> list[str]:
     """Names of what a build takes when nobody names any: usable, in `tiers`, the newest edition of each."""
     return sorted(
         row.name
-        for row in load(extra).values()
-        if row.tier in tiers and usable(row, settings) and newer_edition(row, settings, extra) is None
+        for row in load(settings.catalog).values()
+        if row.tier in tiers and usable(row, settings) and newer_edition(row, settings) is None
     )

@@ -1,25 +1,28 @@
 """A source → its Records and a report of what was read, dropped and broken; Records ↔ disk.
 
 The same inputs give the same bytes: Records are sorted, and neither time nor path of this machine
-reaches the files (the report's CPU-seconds apart).
+reaches the files (the report's CPU-seconds apart). What hasn't changed is not read again: `refresh`
+compares the verified files, the catalog row and this package with those of the last time.
 """
 
 from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
 from securetag.errors import InputError
 from securetag.extractors.catalog import Source, newer_edition, source_named
-from securetag.extractors.download import Progress
+from securetag.extractors.download import Progress, sha256_of
 from securetag.extractors.fetch import Failure, FetchedFile, fetch
 from securetag.extractors.readers import reader_for
 from securetag.extractors.readers.base import Drop
-from securetag.records import Record, Status
+from securetag.records import Record, Status, content_id
 from securetag.settings import Settings
 
 
@@ -53,26 +56,74 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     report: Report
 
 
-def extract(
-    name: str, settings: Settings, progress: Progress | None = None, *, catalog: Path | None = None
-) -> Extraction:
+class State(msgspec.Struct, frozen=True):
+    """What an extraction on disk was made from and what it is: `<name>.state.json`."""
+
+    #: See `_inputs`.
+    inputs: str
+    #: File name → sha256.
+    outputs: dict[str, str]
+
+
+class _Fetched(msgspec.Struct, frozen=True):
+    source: Source
+    files: list[FetchedFile]
+    failures: list[Failure]
+    superseded: bool
+
+
+def extract(name: str, settings: Settings, progress: Progress | None = None) -> Extraction:
     """Fetch and read one source.
 
     Raises NotFoundError for an unknown name, UnavailableError when the source can't be had. Broken
     files and items are rows of the report. Records of an edition that a usable newer one supersedes
     are `superseded`.
     """
-    source = source_named(name, catalog)
-    failures: list[Failure] = []
     started = _cpu_s()
+    return _extraction(_fetch(name, settings, progress), settings, started)
+
+
+def refresh(
+    name: str,
+    settings: Settings,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    force: bool = False,
+) -> tuple[Report, bool]:
+    """Bring `folder` up to date with one source. Returns its report, and True = nothing had changed.
+
+    Files are fetched and verified every time; they are read again only where they, the catalog row
+    or the code that reads them changed, or with `force`. Raises as `extract` does.
+    """
+    started = _cpu_s()
+    fetched = _fetch(name, settings, progress)
+    inputs, base = _inputs(fetched), folder / name
+    state = base.with_name(f"{name}.state.json")
+    if not force and (known := _known(state, inputs)):
+        return known, True
+    extraction = _extraction(fetched, settings, started)
+    state.unlink(missing_ok=True)  # what is being replaced is no longer what it says
+    outputs = {path.name: sha256_of(path) for path in write(extraction, folder)}
+    _replace(state, msgspec.json.encode(State(inputs, outputs)))
+    return extraction.report, False
+
+
+def _fetch(name: str, settings: Settings, progress: Progress | None) -> _Fetched:
+    source = source_named(name, settings)
+    failures: list[Failure] = []
     files = fetch(source, settings, progress, failures.append)
-    superseded = newer_edition(source, settings, catalog) is not None
-    records, dropped = _read(source, files, failures, superseded=superseded)
+    return _Fetched(source, files, failures, newer_edition(source, settings) is not None)
+
+
+def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extraction:
+    source, failures = fetched.source, list(fetched.failures)
+    records, dropped = _read(source, fetched.files, failures, superseded=fetched.superseded)
     report = Report(
         source=source.name,
         edition=source.edition,
         licences=sorted({record.licence for record in records}),
-        files=len(files),
+        files=len(fetched.files),
         records=len(records),
         by_status=dict(sorted(Counter(str(record.status) for record in records).items())),
         dropped=dict(sorted(dropped.items())),
@@ -82,8 +133,49 @@ def extract(
     return Extraction(source=source, records=records, report=report)
 
 
+def _known(path: Path, inputs: str) -> Report | None:
+    """The report on disk, where it was made from these inputs and nobody touched what was written."""
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+        if state.inputs != inputs:
+            return None
+        if any(sha256_of(path.with_name(name)) != sha256 for name, sha256 in state.outputs.items()):
+            return None
+        return read_report(path.with_name(path.name.replace(".state.json", ".report.json")))
+    except (OSError, msgspec.DecodeError, InputError):
+        return None
+
+
+def _inputs(fetched: _Fetched) -> str:
+    """Digest of all that decides what the Records will be."""
+    files = [[file.url, file.sha256, file.edition, file.licence, file.path.name] for file in fetched.files]
+    return content_id([fetched.source, fetched.superseded, files, fetched.failures, _code()])
+
+
+#: Libraries whose version may change a Record.
+_LIBRARIES = (
+    "beautifulsoup4", "datasets", "lingua-language-detector", "lxml", "markdown-it-py", "msgspec", "pymupdf",
+    "pyyaml", "selectolax",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Digest of this package, of the vocabulary, and of the libraries that read."""
+    here = Path(__file__).parent
+    modules = sorted([*here.rglob("*.py"), here.parent / "records.py"])
+    return content_id([*map(_version, _LIBRARIES), *map(sha256_of, modules)])
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
 def _read(
-    source: Source, files: list[FetchedFile], failures: list[Failure], *, superseded: bool
+    source: Source, files: Sequence[FetchedFile], failures: list[Failure], *, superseded: bool
 ) -> tuple[list[Record], Counter[str]]:
     found: dict[str, Record] = {}
     dropped: Counter[str] = Counter()

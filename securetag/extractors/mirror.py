@@ -49,6 +49,7 @@ class Mirror:
     def __init__(self, folder: Path, entries: list[Entry]) -> None:
         self.folder = folder
         self.entries = entries
+        self._selected: dict[tuple[str, ...], list[Entry]] = {}
 
     @classmethod
     def at(cls, folder: Path) -> Mirror:
@@ -65,11 +66,14 @@ class Mirror:
         """Entries whose URL (or pinned URL) one of the globs matches, in the order of their URLs."""
         if not globs:
             return []
+        if (known := self._selected.get(tuple(globs))) is not None:
+            return known
         pattern = re.compile("|".join(translate(glob) for glob in globs))
-        return [
+        found = [
             entry for entry in self.entries
             if pattern.match(entry.url) or (entry.url_pinned and pattern.match(entry.url_pinned))
         ]  # fmt: skip
+        return self._selected.setdefault(tuple(globs), found)
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, verified. Raises SourceError for a wrong checksum or a path that leaves."""

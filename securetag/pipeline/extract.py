@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from securetag.extractors.download import Progress
-from securetag.extractors.extract import Report, write
-from securetag.extractors.extract import extract as read_source
+from securetag.extractors.extract import Report, refresh
 from securetag.settings import Settings
 
 
-def extract(name: str, settings: Settings, progress: Progress | None = None) -> Report:
-    """Extract one source into `<data>/records/<name>.{jsonl,parquet,report.json}`.
+def extract(
+    name: str, settings: Settings, progress: Progress | None = None, *, force: bool = False
+) -> tuple[Report, bool]:
+    """Bring `<data>/records/<name>.{jsonl,parquet,report.json}` up to date.
 
-    Raises NotFoundError for a source that the catalog doesn't know, UnavailableError when its files
-    can't be had. A broken file or record is a row of the report, not an error.
+    Returns the report, and True = nothing had changed since the last time, so nothing was read.
+    `force` reads again anyway. Raises NotFoundError for a source that the catalog doesn't know,
+    UnavailableError when its files can't be had, SourceError when a pinned checksum changed. A broken
+    file or record is a row of the report, not an error.
     """
-    extraction = read_source(name, settings, progress)
-    write(extraction, settings.records_dir)
-    return extraction.report
+    return refresh(name, settings, settings.records_dir, progress, force=force)

@@ -52,9 +52,9 @@ def test_a_broken_catalog_is_a_settings_error(tmp_path: Path, broken: str) -> No
         catalog.load(tmp_path / "mine.yaml")
 
 
-def test_an_unknown_name_says_which_there_are() -> None:
+def test_an_unknown_name_says_which_there_are(settings: Settings) -> None:
     with pytest.raises(NotFoundError) as caught:
-        catalog.source_named("nope")
+        catalog.source_named("nope", settings)
     assert "mitre-cwe" in caught.value.hint
 
 

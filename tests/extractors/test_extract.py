@@ -11,33 +11,34 @@ import pyarrow.parquet as pq
 import pytest
 
 from securetag.errors import InputError, NotFoundError
-from securetag.extractors.extract import extract, read_records, read_report, trainable, write
+from securetag.extractors.extract import extract, read_records, read_report, refresh, trainable, write
 from securetag.records import Record, Status
 from securetag.settings import Settings
 
 CATALOG = """
 - {name: mine-1, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",
    url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: docs, glob: "*.md"}}
-- {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2", supersedes: [mine-1],
-   url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: newer, glob: "*.md"}}
+- {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2",
+   supersedes: [mine-1], url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: newer, glob: "*.md"}}
 """
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Path:
+def catalog(tmp_path: Path, settings: Settings) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(CATALOG)
     (tmp_path / "docs").mkdir()
     for name in ("b", "a", "c"):
         (tmp_path / "docs" / f"{name}.md").write_text(f"# {name}\n\n{LONG} {name}\n")
+    settings.catalog = path
     return path
 
 
 def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
     (catalog.parent / "docs" / "same.md").write_text(f"# a\n\n{LONG} a\n")
     (catalog.parent / "docs" / "stub.md").write_text("# stub\n\nMoved.\n")
-    found = extract("mine-1", settings, catalog=catalog)
+    found = extract("mine-1", settings)
     assert [record.id for record in found.records] == sorted(record.id for record in found.records)
     assert found.report.files == 5
     assert found.report.by_status == {"active": 4}
@@ -62,10 +63,10 @@ def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
 def test_an_older_edition_is_superseded_as_soon_as_the_newer_can_be_had(
     catalog: Path, settings: Settings
 ) -> None:
-    assert {r.status for r in extract("mine-1", settings, catalog=catalog).records} == {Status.ACTIVE}
+    assert {r.status for r in extract("mine-1", settings).records} == {Status.ACTIVE}
     (catalog.parent / "newer").mkdir()
     (catalog.parent / "newer" / "a.md").write_text(f"# a\n\n{LONG} better\n")
-    old, new = (extract(name, settings, catalog=catalog).records for name in ("mine-1", "mine-2"))
+    old, new = (extract(name, settings).records for name in ("mine-1", "mine-2"))
     assert {record.status for record in old} == {Status.SUPERSEDED}
     assert {record.status for record in new} == {Status.ACTIVE}
     assert list(trainable([*old, *new])) == new
@@ -73,7 +74,7 @@ def test_an_older_edition_is_superseded_as_soon_as_the_newer_can_be_had(
 
 def test_a_broken_file_is_a_row_of_the_report(catalog: Path, settings: Settings) -> None:
     (catalog.parent / "docs" / "bad.md").write_bytes(b"\xff\xfe\x00")
-    report = extract("mine-1", settings, catalog=catalog).report
+    report = extract("mine-1", settings).report
     assert report.records == 3
     assert [Path(failure.file).name for failure in report.failures] == ["bad.md"]
     assert report.failed_share == 0.25
@@ -135,7 +136,43 @@ def test_reading_needs_no_heavy_library() -> None:
 def test_every_field_of_a_record_reaches_the_disk(
     catalog: Path, settings: Settings, make_source: Callable[..., object]
 ) -> None:
-    found = extract("mine-1", settings, catalog=catalog)
+    found = extract("mine-1", settings)
     jsonl, *_ = write(found, settings.records_dir)
     first = msgspec.json.decode(jsonl.read_bytes().split(b"\n")[0])
     assert set(first) == set(Record.__struct_fields__)
+
+
+def test_what_has_not_changed_is_not_read_again(catalog: Path, settings: Settings) -> None:
+    folder = settings.records_dir
+    first, unchanged = refresh("mine-1", settings, folder)
+    assert not unchanged
+    jsonl = folder / "mine-1.jsonl"
+    written = jsonl.stat().st_mtime_ns
+    assert refresh("mine-1", settings, folder) == (first, True)
+    assert jsonl.stat().st_mtime_ns == written
+    assert refresh("mine-1", settings, folder, force=True)[1] is False
+
+    (catalog.parent / "docs" / "a.md").write_text(f"# a\n\n{LONG} another\n")
+    assert refresh("mine-1", settings, folder)[1] is False
+    assert "another" in jsonl.read_text()
+
+    jsonl.write_text("")  # somebody touched what was written
+    assert refresh("mine-1", settings, folder)[1] is False
+    assert jsonl.read_text()
+
+    (folder / "mine-1.state.json").write_text("{")
+    assert refresh("mine-1", settings, folder)[1] is False
+
+    (catalog.parent / "newer").mkdir()  # a newer edition can be had: the same files, other statuses
+    (catalog.parent / "newer" / "a.md").write_text(f"# a\n\n{LONG} better\n")
+    report, unchanged = refresh("mine-1", settings, folder)
+    assert not unchanged
+    assert report.by_status == {"superseded": 3}
+
+
+def test_a_change_of_the_catalog_row_is_a_change(catalog: Path, settings: Settings) -> None:
+    refresh("mine-1", settings, settings.records_dir)
+    catalog.write_text(CATALOG.replace('edition: "1"', 'edition: "1.1"'))
+    report, unchanged = refresh("mine-1", settings, settings.records_dir)
+    assert not unchanged
+    assert report.edition == "1.1"

@@ -1,19 +1,23 @@
-"""CWE → Records: what its XML and its JSON have in common.
+"""CWE → Records: what its XML, its JSON and its CSV have in common.
 
-Schema: https://cwe.mitre.org/documents/schema/ (7.x). Weaknesses become Records; categories and
-views group them and are dropped by name unless the option `kinds` names them.
+Schema: https://cwe.mitre.org/documents/schema/ (7.x). Weaknesses become Records, which name the
+categories and views that hold them (an OWASP Top Ten category, a Top 25); those group weaknesses and
+are dropped by name unless the option `kinds` names them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from securetag.errors import SecuretagError
+
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.records import Facts, Status
 
@@ -54,6 +58,17 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True):
     #: Each a Markdown text with its code blocks, ready.
     examples: list[str] = []
     mapping_usage: str = ""
+    #: Day of submission, `YYYY-MM-DD`.
+    published: str = ""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A category or view and the weaknesses directly in it."""
+
+    name: str
+    status: str
+    #: Numbers of weaknesses and of other groups.
+    members: list[str]
 
 
 def tidy_prose(text: str) -> str:
@@ -79,7 +94,7 @@ def _unique(values: Iterator[str]) -> list[str]:
     return list(dict.fromkeys(value for value in values if value))
 
 
-def _facts(weakness: Weakness) -> Facts:
+def _facts(weakness: Weakness, groups: list[str]) -> Facts:
     parents = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf")
     related = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf")
     return Facts(
@@ -95,6 +110,8 @@ def _facts(weakness: Weakness) -> Facts:
         examples=_unique(iter(weakness.examples)),
         platforms=_unique(iter(weakness.platforms)),
         mapping_usage=weakness.mapping_usage or None,
+        levels=groups,
+        published=weakness.published[:10] or None,
     )
 
 
@@ -121,11 +138,30 @@ def _consequence(consequence: tuple[list[str], list[str], str]) -> str:
 
 
 class CweReader(Reader):
-    """Base of the two: a subclass finds `Weakness` items, this one makes Records of them."""
+    """Base of the three: a subclass finds `Weakness` items, this one makes Records of them."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.kinds = set(source.options.get("kinds", ["weakness"]))
+        #: Number of a weakness → names of the groups that hold it.
+        self.holders: dict[str, list[str]] = defaultdict(list)
+
+    def groups(self, file: FetchedFile) -> Iterator[Group]:  # noqa: ARG002
+        """Categories and views of one file. Raises SourceError."""
+        yield from ()
+
+    def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
+        """Learn which groups hold a weakness; a file that can't be read is left to `read_file`."""
+        self.holders.clear()
+        for file in files:
+            try:
+                for group in self.groups(file):
+                    if group.status.lower() not in _STATUS:
+                        for member in group.members:
+                            self.holders[member].append(prose.one_line(group.name))
+            except SecuretagError:
+                continue
+        yield from ()
 
     def item(self, weakness: Weakness, file: FetchedFile, locator: str) -> Item:
         """The Record of one entry, or why it is left out."""
@@ -136,14 +172,13 @@ class CweReader(Reader):
             for part in map(tidy_prose, [weakness.description, weakness.extended, *weakness.background])
             if part
         )
-        page = {"weakness": "definitions", "category": "definitions", "view": "definitions"}[weakness.kind]
         return self.record(
             file,
             key=f"CWE-{weakness.id}",
             title=weakness.name,
             text=text,
             locator=locator,
-            url=f"https://cwe.mitre.org/data/{page}/{weakness.id}.html",
-            facts=_facts(weakness),
+            url=f"https://cwe.mitre.org/data/definitions/{weakness.id}.html",
+            facts=_facts(weakness, sorted(set(self.holders.get(weakness.id, [])))),
             status=_STATUS.get(weakness.status.lower(), Status.ACTIVE),
         )

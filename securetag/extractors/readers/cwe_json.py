@@ -16,7 +16,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, decode_json, read_bytes, reason_of
-from securetag.extractors.readers.cwe import CweReader, Mitigation, Weakness, example
+from securetag.extractors.readers.cwe import CweReader, Group, Mitigation, Weakness, example
 
 
 class _Pascal(msgspec.Struct, rename="pascal", frozen=True):
@@ -72,6 +72,24 @@ class _Mapping(_Pascal, frozen=True):
     usage: str = ""
 
 
+class _Event(_Pascal, frozen=True):
+    submission_date: str = ""
+
+
+class _Member(_Pascal, frozen=True):
+    cwe: str = msgspec.field(name="CweID", default="")
+
+
+class _Group(_Pascal, frozen=True):
+    """A category or view; a weakness has neither field."""
+
+    name: str = ""
+    status: str = ""
+    #: Of categories, then of views.
+    relationships: list[_Member] = []
+    members: list[_Member] = []
+
+
 class Entry(_Pascal, frozen=True):
     """One weakness, category or view."""
 
@@ -95,34 +113,49 @@ class Entry(_Pascal, frozen=True):
     detection_methods: list[_Detection] = []
     demonstrative_examples: list[_Example] = []
     mapping_notes: _Mapping = _Mapping()
+    content_history: list[_Event] = []
 
 
 class CweJsonReader(CweReader):
     """Reads an entry, a list of entries, or `{"Weaknesses": […], "Categories": […], "Views": […]}`."""
 
-    def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        document = decode_json(read_bytes(file), msgspec.Raw)
-        top = decode_json(bytes(document), dict[str, msgspec.Raw] | list[msgspec.Raw])  # type: ignore[arg-type]
-        if isinstance(top, list):
-            found = [(f"#/{index}", raw) for index, raw in enumerate(top)]
-        elif "ID" in top:
-            found = [("#", document)]
-        elif "TotalWeaknesses" in top:
-            return  # cwev.json says the edition's totals and holds no entry
-        else:
-            found = [
-                (f"#/{name}/{index}", raw)
-                for name in ("Weaknesses", "Categories", "Views")
-                if name in top
-                for index, raw in enumerate(decode_json(bytes(top[name]), list[msgspec.Raw]))
-            ]
-        if not found:
-            raise SourceError("a JSON document without CWE entries")
-        for locator, raw in found:
+    def groups(self, file: FetchedFile) -> Iterator[Group]:
+        for _, raw in _entries(read_bytes(file)):
             try:
-                yield self.item(_weakness(decode_json(bytes(raw), Entry)), file, locator)
+                found = decode_json(raw, _Group)
+            except SourceError:
+                continue  # `read_file` reports it
+            members = [member.cwe for member in (*found.relationships, *found.members)]
+            if members:
+                yield Group(name=found.name, status=found.status, members=members)
+
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        for locator, raw in _entries(read_bytes(file)):
+            try:
+                yield self.item(_weakness(decode_json(raw, Entry)), file, locator)
             except SourceError as error:
                 yield Failure(str(file.path), locator, reason_of(error))
+
+
+def _entries(data: bytes) -> list[tuple[str, bytes]]:
+    """(locator, entry) pairs; none for `cwev.json`, which says an edition's totals. Raises SourceError."""
+    top = decode_json(data, dict[str, msgspec.Raw] | list[msgspec.Raw])  # type: ignore[arg-type]
+    if isinstance(top, list):
+        found = [(f"#/{index}", bytes(raw)) for index, raw in enumerate(top)]
+    elif "ID" in top:
+        found = [("#", data)]
+    else:
+        found = [
+            (f"#/{name}/{index}", bytes(raw))
+            for name in ("Weaknesses", "Categories", "Views")
+            if name in top
+            for index, raw in enumerate(decode_json(bytes(top[name]), list[msgspec.Raw]))
+        ]
+        if not found and "TotalWeaknesses" in top:
+            return []
+    if not found:
+        raise SourceError("a JSON document without CWE entries")
+    return found
 
 
 def _kind(entry: Entry) -> Literal["weakness", "category", "view"]:
@@ -152,6 +185,7 @@ def _weakness(entry: Entry) -> Weakness:
         detections=[(d.method, mend_detection(d.description)) for d in entry.detection_methods],
         examples=[example([_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples],
         mapping_usage=entry.mapping_notes.usage,
+        published=next((event.submission_date for event in entry.content_history if event.submission_date), ""),
     )
 
 

@@ -10,30 +10,35 @@ from collections.abc import Iterator
 
 from securetag.errors import SourceError
 from securetag.extractors.fetch import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, read_bytes, reason_of
-from securetag.extractors.readers.cwe import CweReader, Mitigation, Weakness, example
-from securetag.extractors.readers.xhtml import Element, code, markdown, name_of, parse
+from securetag.extractors.readers.base import Item, reason_of
+from securetag.extractors.readers.cwe import CweReader, Group, Mitigation, Weakness, example
+from securetag.extractors.readers.xhtml import code, markdown
+from securetag.extractors.readers.xml_doc import Element, entries, name_of
 
+_ROOT = "Weakness_Catalog"
 _KINDS = {"Weakness": "weakness", "Category": "category", "View": "view"}
 
 
 class CweXmlReader(CweReader):
-    """Reads a `Weakness_Catalog`."""
+    """Reads a `Weakness_Catalog` entry by entry, whatever its size."""
+
+    def groups(self, file: FetchedFile) -> Iterator[Group]:
+        for entry in entries(file.path, _ROOT, ("Category", "View")):
+            members = _children(entry, "Relationships", "Has_Member") + _children(entry, "Members", "Has_Member")
+            yield Group(
+                name=entry.get("Name") or "",
+                status=entry.get("Status") or "",
+                members=[found.get("CWE_ID") or "" for found in members],
+            )
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        root = parse(read_bytes(file))
-        if name_of(root) != "Weakness_Catalog":
-            raise SourceError(f"the root is {name_of(root)}, not Weakness_Catalog")
-        for group in root:
-            for entry in group:
-                kind = _KINDS.get(name_of(entry))
-                if kind is None:
-                    continue
-                locator = f"/Weakness_Catalog/{name_of(group)}/{name_of(entry)}[@ID='{entry.get('ID')}']"
-                try:
-                    yield self.item(_weakness(entry, kind), file, locator)
-                except (SourceError, KeyError) as error:
-                    yield Failure(str(file.path), locator, reason_of(error))
+        for entry in entries(file.path, _ROOT, _KINDS):
+            name = name_of(entry)
+            locator = f"/{_ROOT}/{name_of(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
+            try:
+                yield self.item(_weakness(entry, _KINDS[name]), file, locator)
+            except (SourceError, KeyError) as error:
+                yield Failure(str(file.path), locator, reason_of(error))
 
 
 def _child(element: Element, name: str) -> Element | None:
@@ -103,6 +108,7 @@ def _weakness(entry: Element, kind: str) -> Weakness:
             for found in _children(entry, "Demonstrative_Examples", "Demonstrative_Example")
         ],
         mapping_usage=next(iter(_texts(entry, "Mapping_Notes", "Usage")), ""),
+        published=next(iter(_texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
     )
 
 

@@ -2,7 +2,8 @@
 
 Format: https://docs.oasis-open.org/cti/stix/v2.1/. A file is a bundle of many objects, a bundle of
 one, or a bare object; 2.0 keeps `spec_version` on the bundle, 2.1 on each object, and nothing here
-asks for it. What the objects mean is for subclasses.
+asks for it. A publisher's types are structs of the fields that Records are made of, so that the rest
+is skipped undecoded; what the objects mean is for subclasses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Union
 
 import msgspec
 
@@ -18,43 +20,30 @@ from securetag.errors import SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetch import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
 from securetag.records import Status
 
 
-class Reference(msgspec.Struct, frozen=True):
-    """An external reference: the publisher's own id, or a citation."""
+class Reference(msgspec.Struct, frozen=True, gc=False):
+    """An external reference: the publisher's own id, another catalog's, or a citation."""
 
     source_name: str = ""
     external_id: str | None = None
     url: str | None = None
-    description: str | None = None
 
 
-class Phase(msgspec.Struct, frozen=True):
-    """A kill chain phase; ATT&CK's tactics by short name."""
+# gc=False: objects name one another by id, so no cycle can form, and the collector needn't walk them.
+class StixObject(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="type", tag="object"):
+    """What all kinds share. A subclass is one kind, its `tag` the value of `type`."""
 
-    phase_name: str = ""
-
-
-class StixObject(msgspec.Struct, frozen=True):
-    """The fields of any STIX object that Records are made of."""
-
-    type: str
     id: str
-    name: str = ""
-    description: str | None = ""
     revoked: bool | None = False
-    external_references: list[Reference] = []
-    kill_chain_phases: list[Phase] = []
-    relationship_type: str = ""
-    source_ref: str = ""
-    target_ref: str = ""
     x_mitre_deprecated: bool | None = False
-    x_mitre_detection: str | None = ""
-    x_mitre_platforms: list[str] | None = []
-    x_mitre_shortname: str = ""
-    x_mitre_analytic_refs: list[str] = []
+
+    @property
+    def type(self) -> str:
+        """`attack-pattern`, `relationship`, …"""
+        return str(self.__struct_config__.tag)
 
     @property
     def status(self) -> Status:
@@ -64,18 +53,97 @@ class StixObject(msgspec.Struct, frozen=True):
         return Status.DEPRECATED if self.x_mitre_deprecated else Status.ACTIVE
 
 
-class _Bundle(msgspec.Struct):
-    objects: list[StixObject] = []
+class Relationship(StixObject, frozen=True, gc=False, kw_only=True, tag="relationship"):
+    """One object's bearing on another; ATT&CK writes the advice for this pair into its description."""
+
+    relationship_type: str
+    source_ref: str
+    target_ref: str
+    description: str | None = None
 
 
-class _RawBundle(msgspec.Struct):
+class Thing(StixObject, frozen=True, gc=False, kw_only=True):
+    """An object with a name and prose."""
+
+    name: str = ""
+    description: str | None = None
+    created: str | None = None
+    external_references: list[Reference] = []
+
+
+class Unread(StixObject, frozen=True, gc=False, kw_only=True):
+    """An object of a kind that no struct is given for."""
+
+    id: str = ""
+    kind: str = ""
+
+
+class _Typed(msgspec.Struct):
     type: str = ""
+    id: str = ""
+
+
+class _RawBundle(_Typed):
     objects: list[msgspec.Raw] | None = None
+    #: ATT&CK's index of its editions.
+    collections: list[msgspec.Raw] | None = None
+
+
+class Kinds:
+    """The structs of a publisher's kinds of object, and the decoders made of them."""
+
+    def __init__(self, *structs: type[StixObject], bare: Sequence[str] = ()) -> None:
+        """`bare` are kinds of which nothing but the id is needed."""
+        plain = [
+            msgspec.defstruct("Bare", [], bases=(StixObject,), frozen=True, gc=False, tag=name)
+            for name in bare
+        ]
+        known: Any = Union[tuple([*structs, *plain])]  # noqa: UP007: built at run time
+        bundle = msgspec.defstruct("Bundle", [("objects", list[known], [])])
+        self.names = {kind.__struct_config__.tag for kind in (*structs, *plain)}
+        self._bundle: msgspec.json.Decoder[Any] = msgspec.json.Decoder(bundle)
+        self._object: msgspec.json.Decoder[Any] = msgspec.json.Decoder(known)
+
+    def decode(self, data: bytes, name: str) -> tuple[list[tuple[str, StixObject]], list[Failure]]:
+        """(JSON pointer, object) pairs and what couldn't be read. Raises SourceError for no STIX at all."""
+        try:
+            objects = self._bundle.decode(data).objects
+            if objects:
+                return [(f"/objects/{i}", item) for i, item in enumerate(objects)], []
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            pass  # an object that doesn't fit, or no bundle: look at each by itself
+        outer = decode_json(data, _RawBundle)
+        if outer.objects is None:
+            if outer.collections is not None:
+                return [("", Unread(kind="collection index"))], []
+            return [("", self._one(data))], []
+        found, broken = [], []
+        for index, raw in enumerate(outer.objects):
+            try:
+                found.append((f"/objects/{index}", self._one(bytes(raw))))
+            except SourceError as error:
+                broken.append(Failure(name, f"/objects/{index}", reason_of(error)))
+        return found, broken
+
+    def _one(self, data: bytes) -> StixObject:
+        typed = decode_json(data, _Typed)
+        if not typed.type:
+            raise SourceError("a JSON object without a STIX type")
+        if typed.type not in self.names:
+            return Unread(id=typed.id, kind=typed.type)
+        try:
+            found: StixObject = self._object.decode(data.removeprefix(b"\xef\xbb\xbf"))
+        except RecursionError as error:
+            raise SourceError("nested too deeply") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SourceError(f"not the {typed.type} that was expected: {error}") from error
+        return found
 
 
 class StixReader(Reader):
     """Base of readers over STIX: all objects of all files first, then the items of each file."""
 
+    kinds: Kinds
     #: Relationship types that a subclass joins.
     joins: frozenset[str] = frozenset()
 
@@ -84,21 +152,22 @@ class StixReader(Reader):
         self.objects: dict[str, StixObject] = {}
         self._of_file: dict[Path, list[tuple[str, StixObject]]] = {}
         self._broken: dict[Path, list[Failure]] = {}
-        self._incoming: dict[tuple[str, str], list[StixObject]] = defaultdict(list)
-        self._outgoing: dict[tuple[str, str], list[StixObject]] = defaultdict(list)
+        self._incoming: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
+        self._outgoing: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
         """Decode every file once; relationships may lie in any of them."""
         for file in files:
             try:
-                found, broken = decode(read_bytes(file), str(file.path))
+                found, self._broken[file.path] = self.kinds.decode(read_bytes(file), str(file.path))
             except SourceError as error:
                 yield Failure(str(file.path), "", reason_of(error))
                 continue
-            self._of_file[file.path], self._broken[file.path] = found, broken
-            for _, item in found:
-                if item.type != "relationship":
+            kept = self._of_file[file.path] = []
+            for locator, item in found:
+                if not isinstance(item, Relationship):
                     self.objects[item.id] = item
+                    kept.append((locator, item))
                 elif item.relationship_type in self.joins and item.status is Status.ACTIVE:
                     self._incoming[item.relationship_type, item.target_ref].append(item)
                     self._outgoing[item.relationship_type, item.source_ref].append(item)
@@ -110,46 +179,33 @@ class StixReader(Reader):
                 raise SourceError(failures[0].reason)
         yield from self._broken[file.path]
         for locator, item in self._of_file[file.path]:
-            if item.type != "relationship":
+            if isinstance(item, Unread):
+                yield Drop(f"{item.kind}: no Record is made of this kind of object", locator)
+            else:
                 yield from self.items(item, file, locator)
 
     @abstractmethod
     def items(self, item: StixObject, file: FetchedFile, locator: str) -> Iterator[Item]:
         """What one object amounts to: a Record, a Drop, or nothing for what only serves others."""
 
-    def joined(self, kind: str, *, to: str) -> Iterator[tuple[StixObject, StixObject]]:
+    def joined(self, kind: str, *, to: str) -> Iterator[tuple[Relationship, StixObject]]:
         """(relationship, its source) of active relationships of a kind that point at an object."""
         for relation in sorted(self._incoming[kind, to], key=lambda relation: relation.id):
             if other := self.objects.get(relation.source_ref):
                 yield relation, other
 
-    def joined_from(self, kind: str, *, of: str) -> Iterator[tuple[StixObject, StixObject]]:
+    def joined_from(self, kind: str, *, of: str) -> Iterator[tuple[Relationship, StixObject]]:
         """(relationship, its target) of active relationships of a kind that start at an object."""
         for relation in sorted(self._outgoing[kind, of], key=lambda relation: relation.id):
             if other := self.objects.get(relation.target_ref):
                 yield relation, other
 
 
-def decode(data: bytes, name: str) -> tuple[list[tuple[str, StixObject]], list[Failure]]:
-    """(JSON pointer, object) pairs and what couldn't be read. Raises SourceError for no STIX at all."""
-    try:
-        bundle = msgspec.json.decode(data, type=_Bundle)
-        if bundle.objects:
-            return [(f"/objects/{i}", item) for i, item in enumerate(bundle.objects)], []
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass  # one object that doesn't fit, or no bundle: look at each by itself
-    outer = decode_json(data, _RawBundle)
-    if outer.objects is None:
-        return [("", decode_json(data, StixObject))], []
-    found, broken = [], []
-    for index, raw in enumerate(outer.objects):
-        try:
-            found.append((f"/objects/{index}", decode_json(bytes(raw), StixObject)))
-        except SourceError as error:
-            broken.append(Failure(name, f"/objects/{index}", reason_of(error)))
-    return found, broken
-
-
 def text_of(text: str | None) -> str:
     """A STIX description as clean Markdown."""
     return prose.clean(text) if text else ""
+
+
+def day_of(timestamp: str | None) -> str | None:
+    """The day of an RFC 3339 time, `YYYY-MM-DD`."""
+    return timestamp[:10] if timestamp else None

@@ -5,38 +5,10 @@ Text of the result is literal: characters are taken as the XML parser resolved t
 
 from __future__ import annotations
 
-from typing import Any
-
-from lxml import etree
-
-from securetag.errors import SourceError
-
-Element = Any  # lxml has no complete types
+from securetag.extractors.readers.xml_doc import Element, name_of
 
 _BLOCKS = {"p", "div", "ul", "ol", "table", "center", "blockquote", "h1", "h2", "h3", "h4"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
-
-
-def parse(data: bytes) -> Element:
-    """The root of a document without entities, DTD or network. Raises SourceError."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-        remove_comments=True, remove_pis=True,
-    )  # fmt: skip
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise SourceError(f"not well-formed XML: {error}") from error
-    if root is None:
-        raise SourceError("an empty XML document")
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise SourceError("an XML document with a DTD, which no publisher of ours uses")
-    return root
-
-
-def name_of(element: Element) -> str:
-    """Local name without namespace; empty for comments and entities."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
 def markdown(element: Element | None) -> str:

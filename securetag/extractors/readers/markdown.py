@@ -27,7 +27,7 @@ _ANCHOR = re.compile(r"[ \t]*\{#[^{}\n]*\}")
 _LIST_OR_QUOTE = re.compile(r"\s*(?:[-*+>|]|\d+[.)])")
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 #: Headings under which there are only links.
-_LINK_SECTIONS = {
+LINK_SECTIONS = {
     "references", "reference", "referencias", "table of contents", "contents", "related articles",
     "further reading", "external references", "authors and primary editors", "other articles", "see also",
     "acknowledgments",
@@ -56,7 +56,7 @@ class MarkdownReader(Reader):
         path = [prose.one_line(title) for title in piece.path]
         locator = " > ".join(path)
         last = path[-1].lower().rstrip(":")
-        if last in _LINK_SECTIONS or last in self.source.options.get("skip", []):
+        if last in LINK_SECTIONS or last in self.source.options.get("skip", []):
             return Drop("a list of links", locator)
         text = prose.clean(_ATTRIBUTES.sub("", piece.text) if "{:" in piece.text else piece.text)
         if len(text) < SHORTEST:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -93,6 +94,16 @@ async def test_health_metrics_and_the_document_need_no_key(api: Any) -> None:
             if path not in {"/healthz", "/healthz/db", "/metrics"}:
                 expected = {"401", "403", "404", "409", "413", "422", "429", "503"}
                 assert expected <= operation["responses"].keys(), path
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Any) -> None:
+    bare = api.client()
+    page = (await bare.get("/docs")).text
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert any(name.endswith(".js") for name in wanted)
+    for name in wanted:
+        assert name.startswith("/docs/assets/"), name
+        assert (await bare.get(name)).status_code == 200, name
 
 
 async def test_an_unforeseen_error_is_a_problem_without_its_words(

@@ -7,29 +7,33 @@ The digest covers schema version, parameters, inputs and the three JSONL files, 
 depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
 which tenant under which consent a row goes back to stands in lineage.parquet alone, outside the
 digest, so that no database id is trained on or published.
+
+What the digest doesn't cover, the manifest's seal does: the sha256 of every other file, and the
+manifest's own words. A release that was built again under other consents has the same rows; its new
+lineage is then added as ``lineage-<12 hex of its sha256>.parquet``, so that nothing is forgotten and
+nothing that was written is changed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import rfc8785
 
+from securetag.datasets import drafts, lineage
 from securetag.datasets.filters import Drop
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Origin, content_id
 
-SCHEMA = 1
+SCHEMA = 2
 SPLITS = ("train", "validation", "test")
 #: Hex digits of the digest that name the folder.
 NAME_LENGTH = 12
-_DRAFT = ".draft-"
+MANIFEST = "manifest.json"
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ class SourceEntry(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a release is made of. `digest` covers schema, params, inputs and the files' sha256."""
 
     schema: int
@@ -64,8 +68,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, FileEntry]
     counts: dict[str, dict[str, int]]
     sources: list[SourceEntry]
-    #: Outside the digest.
+    #: Outside the digest, as are counts and sources.
     code_version: str = ""
+    #: Name → sha256 of every other file: the card, what was dropped, the lineage.
+    sidecars: dict[str, str] = {}
+    #: `content_id` of all the fields above: a manifest whose words were changed doesn't fit it.
+    seal: str = ""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,24 +120,33 @@ def write(
     `card(manifest) -> str` writes the README. Raises ReleaseError when a folder of this name holds
     something else.
     """
-    releases_dir.mkdir(parents=True, exist_ok=True)
-    _sweep(releases_dir)
-    draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=releases_dir))
-    try:
-        files = {f"{split}.jsonl": _write_split(draft, split, examples) for split in SPLITS}
+    with drafts.draft(releases_dir) as folder:
+        files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
         digest = digest_of(params, inputs, files)
         manifest = Manifest(
             schema=SCHEMA, digest=digest, params=dict(params), inputs=dict(inputs), files=files,
             counts=counts, sources=sources, code_version=code_version,
         )  # fmt: skip
-        (draft / "manifest.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-        )
-        (draft / "README.md").write_text(card(manifest), encoding="utf-8")
-        _write_tables(draft, examples, drops)
-        return _settle(draft, releases_dir / digest[:NAME_LENGTH]), manifest
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        (folder / "README.md").write_text(card(manifest), encoding="utf-8")
+        _write_dropped(folder / "dropped.parquet", drops)
+        lineage.write(folder / lineage.FILE, examples)
+        manifest = _sealed(manifest, folder)
+        (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        return _settle(folder, releases_dir / digest[:NAME_LENGTH]), manifest
+
+
+def _sealed(manifest: Manifest, folder: Path) -> Manifest:
+    others = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in manifest.files
+    }
+    whole = msgspec.structs.replace(manifest, sidecars=others)
+    return msgspec.structs.replace(whole, seal=_seal(whole))
+
+
+def _seal(manifest: Manifest) -> str:
+    return content_id(msgspec.structs.replace(manifest, seal=""))
 
 
 def _write_split(folder: Path, split: str, examples: Sequence[Example]) -> FileEntry:
@@ -142,98 +159,97 @@ def _write_split(folder: Path, split: str, examples: Sequence[Example]) -> FileE
     return FileEntry(sha256=sha.hexdigest(), rows=rows, bytes=size)
 
 
-def _write_tables(folder: Path, examples: Sequence[Example], drops: Sequence[Drop]) -> None:
+def _write_dropped(path: Path, drops: Sequence[Drop]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     text, number = pa.string(), pa.int64()
-    dropped = [msgspec.to_builtins(drop) for drop in drops]
-    schema = pa.schema([("reason", text), ("source", text), ("task", text), ("id", text), ("n", number)])
-    pq.write_table(pa.Table.from_pylist(dropped, schema=schema), folder / "dropped.parquet")
-    lineage = [
-        {
-            "example_id": example.id, "split": example.split, "task": example.task.value,
-            "source": example.source,
-            "licence": example.licence, "group": example.group, "record_id": origin.record_id,
-            "finding_id": origin.finding_id, "tenant_id": origin.tenant_id, "consent_id": origin.consent_id,
-        }
-        for example in sorted(examples, key=lambda row: row.id)
-        for origin in example.origins
-    ]  # fmt: skip
-    names = (
-        "example_id", "split", "task", "source", "licence", "group", "record_id", "finding_id", "tenant_id",
-        "consent_id",
-    )  # fmt: skip
-    table = pa.Table.from_pylist(lineage, schema=pa.schema([(name, text) for name in names]))
-    pq.write_table(table, folder / "lineage.parquet")
+    rows = [msgspec.to_builtins(drop) for drop in drops]
+    names = ("reason", "source", "task", "id", "against")
+    schema = pa.schema([*((name, text) for name in names), ("n", number)])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def _settle(draft: Path, final: Path) -> Path:
+def _settle(folder: Path, final: Path) -> Path:
     """Move a finished draft to its place; what stands there already must be the same release."""
-    for file in draft.iterdir():
-        _flush(file)
-        file.chmod(0o444)
-    if final.exists():
-        verify(final)
-        # Consents may have changed without changing a row: lineage follows the newest build.
-        os.replace(draft / "lineage.parquet", final / "lineage.parquet")
-        return final
     try:
-        draft.rename(final)
+        if drafts.settle(folder, final):
+            return final
     except OSError as error:
-        if not final.exists():
-            raise ReleaseError(f"the release can't be moved to {final}: {error}") from error
-        verify(final)  # another process was faster, with the same content
-    else:
-        final.chmod(0o755)
+        raise ReleaseError(
+            f"the release can't be moved to {final}: {error}", hint="Free the name or the disk, build again."
+        ) from error
+    try:
+        known = verify(final)
+    except NotFoundError as error:
+        raise _broken(final, "its folder holds no manifest") from error
+    # The rows are the same, but they may have come under other consents this time.
+    sha = _sha256(folder / lineage.FILE)
+    if sha != known.sidecars[lineage.FILE]:
+        (folder / lineage.FILE).rename(final / lineage.addition(sha))
     return final
-
-
-def _flush(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
-
-
-def _sweep(releases_dir: Path) -> None:
-    """Remove drafts of processes that are gone: they were killed while writing."""
-    for folder in releases_dir.glob(f"{_DRAFT}*"):
-        process = folder.name.removeprefix(_DRAFT).split("-", 1)[0]
-        if not (process.isdigit() and Path(f"/proc/{process}").exists()):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def manifest_of(path: Path) -> Manifest:
     """Raises NotFoundError where there is no release, ReleaseError for a manifest that can't be read."""
     try:
-        content = (path / "manifest.json").read_bytes()
+        content = (path / MANIFEST).read_bytes()
     except OSError as error:
         raise NotFoundError(f"there is no release at {path}", hint="See `securetag dataset list`.") from error
     try:
+        schema = msgspec.json.decode(content, type=_Schema).schema
+        if schema != SCHEMA:
+            raise _broken(path, f"it has schema {schema}, this version reads {SCHEMA}")
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _broken(path, f"its manifest can't be read: {error}") from error
 
 
+class _Schema(msgspec.Struct):
+    schema: int
+
+
 def verify(path: Path) -> Manifest:
-    """Check a release against its digest. Raises ReleaseError saying what differs, NotFoundError."""
+    """Check every file of a release. Raises ReleaseError saying what differs, NotFoundError.
+
+    The rows are held against the digest that names the folder; what lies beside them against the
+    manifest's seal.
+    """
     manifest = manifest_of(path)
-    if manifest.schema != SCHEMA:
-        raise _broken(path, f"it has schema {manifest.schema}, this version reads {SCHEMA}")
     if set(manifest.files) != {f"{split}.jsonl" for split in SPLITS}:
         raise _broken(path, "its manifest doesn't name the three files")
-    for name, entry in manifest.files.items():
-        try:
-            with (path / name).open("rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
-        except OSError as error:
-            raise _broken(path, f"{name} can't be read: {error}") from error
-        if found != entry.sha256:
-            raise _broken(path, f"{name} was changed")
-    if digest_of(manifest.params, manifest.inputs, manifest.files) != manifest.digest:
+    try:
+        digest, seal = digest_of(manifest.params, manifest.inputs, manifest.files), _seal(manifest)
+    except rfc8785.CanonicalizationError as error:
+        raise _broken(path, f"its manifest was changed: {error}") from error
+    if digest != manifest.digest or seal != manifest.seal or lineage.FILE not in manifest.sidecars:
         raise _broken(path, "its manifest was changed")
     if path.name != manifest.digest[:NAME_LENGTH]:
         raise _broken(path, f"it is release {manifest.digest[:NAME_LENGTH]} under another name")
+    expected = {name: entry.sha256 for name, entry in manifest.files.items()} | manifest.sidecars
+    additions = {file.name: file for file in lineage.additions(path)}
+    for name, sha in expected.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise _broken(path, "its manifest names a file outside the release")
+        try:
+            found = _sha256(path / name)
+        except OSError as error:
+            raise _broken(path, f"{name} can't be read: {error}") from error
+        if found != sha:
+            raise _broken(path, f"{name} was changed")
+    for name, file in additions.items():
+        if lineage.addition(_sha256(file)) != name:
+            raise _broken(path, f"{name} was changed")
+    known = {*expected, *additions, MANIFEST}
+    found_names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    if strange := sorted(found_names - known):
+        raise _broken(path, f"{strange[0]} doesn't belong to it")
     return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read(path: Path) -> Release:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from securetag.datasets import release
+from securetag.datasets import drafts, lineage, release
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.filters import Drop
 from securetag.datasets.release import Manifest
@@ -125,8 +123,12 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     ("old", "new", "why"),
     [
         (b'"seed": 1', b'"seed": 2', "manifest was changed"),
-        (b'"schema": 1', b'"schema": 9', "schema 9"),
+        (b'"schema": 2', b'"schema": 9', "schema 9"),
+        (b'"splits"', b'"spills"', "manifest was changed"),
+        (b'"code_version": "1"', b'"code_version": "2"', "manifest was changed"),
+        (b"README.md", b"../README", "manifest was changed"),
         (b'"digest"', b'"dogest"', "can't be read"),
+        (b'"seal"', b'"sail"', "can't be read"),
         (b"{", b"", "can't be read"),
         (b"validation.jsonl", b"../../etc/passwd", "three files"),
     ],
@@ -149,34 +151,112 @@ def test_a_renamed_release_is_refused_and_none_is_not_found(tmp_path: Path) -> N
         release.read(tmp_path / "nothing")
 
 
-def test_a_killed_build_leaves_nothing_that_looks_like_a_release(tmp_path: Path) -> None:
-    script = (
-        "import sys, time\nfrom pathlib import Path\nfrom securetag.datasets import release\n"
-        "def card(manifest):\n    print('writing', flush=True)\n    time.sleep(60)\n    return ''\n"
-        "release.write([], [], params={}, inputs={}, counts={}, sources=[], card=card,"
-        " releases_dir=Path(sys.argv[1]), code_version='1')\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "writing\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    left = list(tmp_path.iterdir())
-    assert [folder.name.startswith(".draft-") for folder in left] == [True]
-    with pytest.raises(ReleaseError):
-        release.verify(left[0])
-    path, _ = write(tmp_path)  # the next build sweeps the draft
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_draft_of_a_living_build_is_left_alone(tmp_path: Path) -> None:
-    draft = tmp_path / f".draft-{os.getpid()}-x"
-    draft.mkdir()
-    write(tmp_path)
-    assert draft.is_dir()
+    with drafts.draft(tmp_path) as draft:
+        write(tmp_path)
+        assert draft.is_dir()
+    assert not draft.exists()
+
+
+def test_a_build_under_other_consents_adds_its_lineage_and_changes_nothing(tmp_path: Path) -> None:
+    path, manifest = write(tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    origin = Origin(record_id="r1", finding_id="finding", tenant_id="tenant-x", consent_id="later")
+    renewed = [msgspec.structs.replace(example(1), origins=[origin]), example(2, "test")]
+    for _ in range(2):
+        assert write(tmp_path, renewed)[1].digest == manifest.digest
+    (added,) = lineage.additions(path)
+    assert {file.name: file.read_bytes() for file in path.iterdir() if file != added} == before
+    release.verify(path)
+    assert {row["consent_id"] for row in lineage.read(path).to_pylist()} == {"consent", "later"}
+    added.chmod(0o644)
+    added.write_bytes(added.read_bytes()[:-1])
+    with pytest.raises(ReleaseError, match="was changed"):
+        release.verify(path)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_changed_byte_passes(tmp_path: Path, data: st.DataObject) -> None:
+    """One byte of any file flipped, cut off or added: refused, or (white space in JSON) the same words."""
+    folder = tmp_path / "releases"
+    path, manifest = write(folder) if not folder.exists() else (next(folder.glob("*[0-9a-f]")), None)
+    manifest = manifest or release.manifest_of(path)
+    file = data.draw(st.sampled_from(sorted(path.iterdir())))
+    content = file.read_bytes()
+    how = data.draw(st.sampled_from(["flip", "cut", "add"]))
+    if how == "flip" and content:
+        place = data.draw(st.integers(0, len(content) - 1))
+        bad = (
+            content[:place] + bytes([content[place] ^ data.draw(st.integers(1, 255))]) + content[place + 1 :]
+        )
+    else:
+        bad = content[: data.draw(st.integers(0, len(content)))] if how == "cut" else content + b"\n"
+    file.chmod(0o644)
+    file.write_bytes(bad)
+    try:
+        found = release.verify(path)
+    except ReleaseError:
+        found = None
+    finally:
+        file.write_bytes(content)
+    if found is None:
+        assert bad != content
+    else:
+        assert found == manifest
+        assert bad == content or file.name == "manifest.json"
+
+
+@pytest.mark.parametrize("name", ["extra.jsonl", "train.jsonl.bak", "pictures/one.png"])
+def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -> None:
+    path, _ = write(tmp_path)
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).write_bytes(b"{}")
+    with pytest.raises(ReleaseError, match="doesn't belong"):
+        release.verify(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"null", b'{"schema": 2}', b'{"schema": "2"}', b'{"schema":2,"params":' + b"[" * 100_000,
+     b'{"schema": 2, "params": {"n": 1e999}}', b"\xff\xfe"],
+)  # fmt: skip
+def test_a_hostile_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+    path, _ = write(tmp_path)
+    (path / "manifest.json").chmod(0o644)
+    (path / "manifest.json").write_bytes(content)
+    for call in (release.verify, release.read):
+        with pytest.raises(ReleaseError, match=r"can't be read|was changed|schema"):
+            call(path)
+
+
+def test_a_number_that_no_canonical_json_can_hold_is_refused(tmp_path: Path) -> None:
+    path, manifest = write(tmp_path)
+    huge = msgspec.structs.replace(manifest, params={"seed": 2**70})
+    (path / "manifest.json").chmod(0o644)
+    (path / "manifest.json").write_bytes(msgspec.json.encode(huge))
+    with pytest.raises(ReleaseError, match="changed"):
+        release.verify(path)
+
+
+@pytest.mark.parametrize("there", ["empty folder", "half a copy", "a file"])
+def test_what_stands_in_a_releases_place_is_replaced_only_if_empty(tmp_path: Path, there: str) -> None:
+    path, manifest = write(tmp_path)
+    train = (path / "train.jsonl").read_bytes()
+    shutil.rmtree(path)
+    if there == "a file":
+        path.write_bytes(b"x")
+    else:
+        path.mkdir()
+        if there == "half a copy":
+            (path / "train.jsonl").write_bytes(train)
+    if there == "empty folder":
+        assert write(tmp_path)[1] == manifest
+        release.verify(path)
+    else:
+        with pytest.raises(ReleaseError):
+            write(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_the_built_release_is_read_only(built: ReleaseSummary) -> None:

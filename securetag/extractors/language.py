@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from securetag.extractors import prose
@@ -46,6 +47,8 @@ _COMMON_WORDS = {
 
 #: Rows of tables, addresses, file names, calls and the like: no words of any language.
 _NAMES = re.compile(r"^[ \t]*\|.*$|\S*(?:://|[\w)]\.\w|[_\\/@=<>{}()\[\]#$%&*|]|\d)\S*", re.M)
+#: A language's code as a whole folder, or at the end of a name, before its suffixes, after a mark.
+_CODE = re.compile(r"(?:^|[-_.])([a-z]{2})(?:[-_][A-Za-z]{2})?(?=$|\.(?:\w+\.)*\w+$)")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -59,6 +62,15 @@ def detect(text: str, hint: TextLang) -> TextLang:
     best = _detector().compute_language_confidence_values(" ".join(words))[0]
     found = best.language.iso_code_639_1.name.lower()
     return found if best.value >= SURE else hint
+
+
+def of_path(path: PurePath, hint: TextLang) -> TextLang:
+    """The language that a path names (`docs_es/…`, `es-ES/…`, `…-pt.csv`, `….fr.md`), or `hint`."""
+    for part in reversed(path.parts):
+        for code in reversed(_CODE.findall(part)):
+            if code.lower() in LANGUAGES:
+                return str(code.lower())
+    return hint
 
 
 def _words(text: str) -> list[str]:

@@ -117,6 +117,11 @@ def map_prose(text: str, change: Callable[[str], str]) -> str:
     return "".join(piece if is_code else change(piece) for is_code, piece in segments(text))
 
 
+def map_blocks(text: str, change: Callable[[str], str]) -> str:
+    """`change` applied to everything outside fenced code; code spans stand where they are."""
+    return "".join(piece if is_code else change(piece) for is_code, piece in _blocks(text))
+
+
 def entities(text: str) -> list[str]:
     """Character entities of HTML in a piece of prose."""
     if "&" not in text:

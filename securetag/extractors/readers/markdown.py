@@ -1,83 +1,151 @@
 """Markdown documents → one Record a section.
 
-CommonMark's block structure as far as sections need it: fences, ATX and setext headings, front
-matter, and Kramdown's attribute lists (`{: .class}`), which are dropped. Options of the catalog row:
-`page` (URL template with `{stem}` and `{path}`), `skip` (headings whose sections are left out),
-`whole` (characters up to which a section keeps its subsections).
+Options of the catalog row:
+
+- `page`: template of the page that a person opens: `{stem}` (file name without suffix), `{path}` (of
+  the file's URL), `{tail}` (of the path, without suffix, what follows the regular expression `root`);
+- `skip`: headings whose sections are left out;
+- `whole`: characters up to which a section keeps its subsections;
+- `kind`: what a page is, for `facts.kind`; its parts are always a `section`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors import language, prose
+from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.readers import markdown_blocks
 from securetag.extractors.readers.base import Drop, Item, Reader, read_text
-from securetag.extractors.readers.sections import WHOLE, Piece, pieces, tree
-from securetag.records import Facts, normalise_text
+from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces, tree
+from securetag.records import Facts, TextLang, normalise_text
 
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-_FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})([^\n]*)$")
-_ATTRIBUTES = re.compile(r"[ \t]*\{:[^{}\n]*\}")
-_ANCHOR = re.compile(r"[ \t]*\{#[^{}\n]*\}")
-_LIST_OR_QUOTE = re.compile(r"\s*(?:[-*+>|]|\d+[.)])")
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 #: Headings under which there are only links.
 LINK_SECTIONS = {
-    "references", "reference", "referencias", "table of contents", "contents", "related articles",
-    "further reading", "external references", "authors and primary editors", "other articles", "see also",
-    "acknowledgments",
+    "references", "reference", "referencias", "references and further reading", "table of contents",
+    "contents", "related articles", "further reading", "external references", "other articles", "see also",
+    "authors and primary editors", "acknowledgments", "acknowledgements", "agradecimientos",
 }  # fmt: skip
 #: Characters under which a section is a stub: "this content has moved".
 SHORTEST = 80
+#: Names that say nothing: the folder says what such a page is.
+_NAMELESS = {"readme", "index", "_index", "default"}
+_LINK = re.compile(r"\[[^\[\]\n]*\](?:\([^\n]*?\)|\[[^\[\]\n]*\])|<?https?://\S+|^\s{0,3}\[[^\]\n]+\]:.*$")
+#: Letters beside the links of a line below which the line is a link and nothing else.
+_BESIDE_LINK = 30
+
+
+@dataclass
+class Page:
+    """One document, parsed."""
+
+    file: FetchedFile
+    #: What its Records' keys begin with.
+    key: str
+    #: Language that its URL names, or the source's.
+    lang: TextLang
+    front: dict[str, Any]
+    root: Section
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix."""
+        return path_of(self.file).stem
 
 
 class MarkdownReader(Reader):
     """Reads `.md` files of any publisher."""
 
-    def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        text = normalise_text(read_text(file))
-        title, body = front_matter(text)
-        stem = unquote(urlsplit(file.url).path).rsplit("/", 1)[-1].removesuffix(".md")
-        root = tree(title or "", headings(body))
-        if len(root.children) == 1 and root.children[0].level == 1 and not root.own:
-            root = root.children[0]  # the usual form: one H1, which is the title
-        elif not root.title:
-            root.title = root.children[0].title if root.children else stem.replace("_", " ")
-        seen: Counter[str] = Counter()
-        for piece in pieces(root, whole=int(self.source.options.get("whole", WHOLE))):
-            yield self._item(piece, file, stem, seen)
+    def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
+        self._names = _names(files, self.source.lang)
+        self._seen: Counter[tuple[str, TextLang]] = Counter()
+        yield from ()
 
-    def _item(self, piece: Piece, file: FetchedFile, stem: str, seen: Counter[str]) -> Item:
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        page = self.parse(file)
+        for piece in pieces(page.root, whole=int(self.source.options.get("whole", WHOLE))):
+            yield self.section(page, piece)
+
+    def parse(self, file: FetchedFile) -> Page:
+        """The file's front matter and tree of sections, titled by whatever titles it."""
+        front, body = markdown_blocks.front_matter(normalise_text(read_text(file)))
+        title = front.get("title")
+        root = tree(title if isinstance(title, str) else "", markdown_blocks.headings(self.body(body)))
+        name = self._names[file]
+        only = root.children[0] if len(root.children) == 1 and not root.own else None
+        if only and (only.level == 1 or not root.title):
+            root = only  # the usual form: one heading above all others, which is the title
+        elif not root.title:
+            root.title = root.children[0].title if root.children else name.replace("_", " ")
+        return Page(file, name, language.of_path(path_of(file), self.source.lang), front, root)
+
+    def body(self, text: str) -> str:
+        """The document below its front matter, as CommonMark. Subclasses resolve what is theirs."""
+        return markdown_blocks.plain(text)
+
+    def section(self, page: Page, piece: Piece, *, parents: Iterable[str] = ()) -> Item:
+        """One piece of a page as a Record, or why it is none."""
         path = [prose.one_line(title) for title in piece.path]
         locator = " > ".join(path)
-        last = path[-1].lower().rstrip(":")
-        if last in LINK_SECTIONS or last in self.source.options.get("skip", []):
+        if self.skipped(path[-1]) or only_links(piece.text):
             return Drop("a list of links", locator)
-        text = prose.clean(_ATTRIBUTES.sub("", piece.text) if "{:" in piece.text else piece.text)
+        text = clean(piece.text)
         if len(text) < SHORTEST:
             return Drop(f"shorter than {SHORTEST} characters", locator)
-        key = stem if len(path) == 1 else f"{stem}#{'/'.join(slug(title) for title in path[1:])}"
-        seen[key] += 1
-        if seen[key] > 1:
-            key = f"{key}-{seen[key]}"
+        key = page.key if len(path) == 1 else f"{page.key}#{'/'.join(slug(title) for title in path[1:])}"
+        kind = self.source.options.get("kind", "section") if len(path) == 1 else "section"
         return self.record(
-            file,
-            key=key,
+            page.file,
+            key=self.unique(key, page.lang),
             title=": ".join(dict.fromkeys([path[0], path[-1]])),
             text=text,
             locator=locator,
-            url=self._page(stem, file.url),
-            facts=Facts(kind="section", section=path),
+            url=self.url(page),
+            lang=page.lang,
+            facts=Facts(kind=kind, section=path, parents=[*parents]),
         )
 
-    def _page(self, stem: str, url: str) -> str:
+    def skipped(self, heading: str) -> bool:
+        """Whether sections of this heading are left out. True = left out."""
+        return heading.lower() in LINK_SECTIONS or heading.lower() in self.source.options.get("skip", [])
+
+    def unique(self, key: str, lang: TextLang) -> str:
+        """`key`, numbered from its second use in one language on."""
+        self._seen[key, lang] += 1
+        return key if self._seen[key, lang] == 1 else f"{key}-{self._seen[key, lang]}"
+
+    def url(self, page: Page) -> str:
+        """The page that a person opens."""
         template = self.source.options.get("page")
-        return str(template).format(stem=quote(stem), path=urlsplit(url).path) if template else url
+        if not template:
+            return page.file.url
+        path = urlsplit(page.file.url).path
+        tail = re.search(rf"(?:{self.source.options.get('root', '^/')})(?P<tail>.*)\.\w+$", path)
+        if "{tail}" in template and not tail:
+            return page.file.url
+        found = re.sub(r"(?:^|/)(?:index|README)$", "", tail["tail"]) if tail else ""
+        return str(template).format(stem=quote(page.stem), path=path, tail=found)
+
+
+def clean(text: str) -> str:
+    """A section's text as a Record holds it."""
+    return prose.clean(markdown_blocks.without_attributes(text) if "{:" in text else text)
+
+
+def only_links(text: str) -> bool:
+    """Whether every line of a section is a link and little else. True = nothing to learn from."""
+    if "http" not in text and "](" not in text and "]:" not in text:
+        return False
+    lines = [line for line in text.split("\n") if line.strip(" \t-*+") and not line.lstrip().startswith("#")]
+    return all(
+        (bare := _LINK.sub("", line)) != line and sum(map(str.isalpha, bare)) < _BESIDE_LINK for line in lines
+    )
 
 
 def slug(heading: str) -> str:
@@ -85,53 +153,27 @@ def slug(heading: str) -> str:
     return "-".join(re.findall(r"\w+", heading.lower())) or "section"
 
 
-def front_matter(text: str) -> tuple[str, str]:
-    """(title or "", text without the front matter). Its YAML is read as lines: no tags, no aliases."""
-    match = _FRONT.match(text)
-    if match is None:
-        return "", text
-    title = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[1], re.M)
-    return (title[1].strip("\"'") if title else ""), text[match.end() :]
+def path_of(file: FetchedFile) -> PurePosixPath:
+    """The path of a file as upstream names it: an archive's member, or its URL's path."""
+    url = urlsplit(file.url)
+    return PurePosixPath(unquote(url.fragment or url.path))
 
 
-def headings(text: str) -> Iterator[tuple[int, str, int]]:
-    """(level, text, line number) of every line: level 0 is text, 1 to 6 a heading."""
-    fence, held = "", None  # `held`: a line that a setext underline may make a heading
-    for number, line in enumerate(text.split("\n"), 1):
-        match = _FENCE.match(line)
-        if fence or match:
-            if held is not None:
-                yield 0, held, number - 1
-                held = None
-            if not fence and match and not (match[1][0] == "`" and "`" in match[2]):
-                fence = match[1]
-            elif (
-                fence
-                and match
-                and match[1][0] == fence[0]
-                and len(match[1]) >= len(fence)
-                and not match[2].strip()
-            ):
-                fence = ""
-            yield 0, line, number
-            continue
-        if held is not None and (under := _SETEXT.match(line)):
-            yield (1 if under[1][0] == "=" else 2), _heading(held), number - 1
-            held = None
-            continue
-        if held is not None:
-            yield 0, held, number - 1
-            held = None
-        if atx := _ATX.match(line):
-            yield len(atx[1]), _heading(atx[2] or ""), number
-        elif line.strip() and not line.startswith(("    ", "\t")) and not _LIST_OR_QUOTE.match(line):
-            held = line
-        else:
-            yield 0, line, number
-    if held is not None:
-        yield 0, held, number
-
-
-def _heading(text: str) -> str:
-    text = re.sub(r"\\([\\`*_{}\[\]()#+.!<>|~-])", r"\1", text)
-    return _ANCHOR.sub("", _ATTRIBUTES.sub("", text)).strip()
+def _names(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, str]:
+    """File → the shortest end of its path that no other file of its language has."""
+    ends: dict[FetchedFile, list[str]] = {}
+    for file in files:
+        path = path_of(file)
+        parts = [*path.parts[:-1], path.stem]
+        if path.stem.lower() in _NAMELESS and len(parts) > 1:
+            parts.pop()
+        ends[file] = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+    taken = Counter(
+        (language.of_path(path_of(file), lang), end) for file, of_file in ends.items() for end in of_file
+    )
+    return {
+        file: next(
+            (end for end in of_file if taken[language.of_path(path_of(file), lang), end] == 1), of_file[-1]
+        )
+        for file, of_file in ends.items()
+    }

@@ -73,3 +73,25 @@ def pieces(section: Section, path: tuple[str, ...] = (), *, whole: int = WHOLE) 
         yield Piece(here, section.own, section.start)
     for child in section.children:
         yield from pieces(child, here, whole=whole)
+
+
+def leading(section: Section, *, whole: int = WHOLE) -> tuple[str, list[Section]]:
+    """A page's beginning, as long as it stays below `whole`, and the subsections that come after it.
+
+    The beginning is the section's own text and its first subsections; where there is no own text, it
+    holds the first subsection's own text at least.
+    """
+    text, rest = section.own, list(section.children)
+    while rest:
+        child = rest[0]
+        more = f"{'#' * min(6, child.level)} {child.title}\n\n{child.whole()}"
+        if text and len(text) + len(more) > whole:
+            break
+        if not text and len(more) > whole and child.children:
+            if child.own:
+                text = f"{'#' * min(6, child.level)} {child.title}\n\n{child.own}"
+                rest[0] = Section(child.level, child.title, [], child.children, child.start)
+            break
+        text = "\n\n".join(part for part in (text, more) if part)
+        rest.pop(0)
+    return text, rest

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.markdown import MarkdownReader, front_matter, headings
+from securetag.extractors.readers.markdown import MarkdownReader
+from securetag.extractors.readers.markdown_blocks import front_matter, headings
 from securetag.records import Record
 
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
@@ -105,5 +106,5 @@ def test_every_line_is_text_or_heading_once(text: str) -> None:
 
 
 def test_front_matter_that_never_ends_is_text() -> None:
-    assert front_matter("---\ntitle: x\n") == ("", "---\ntitle: x\n")
-    assert front_matter("---\ntitle: 'x'\n---\nbody") == ("x", "body")
+    assert front_matter("---\ntitle: x\n") == ({}, "---\ntitle: x\n")
+    assert front_matter("---\ntitle: 'x'\n---\nbody") == ({"title": "x"}, "body")

@@ -16,7 +16,8 @@ from securetag.datasets.compose import sample
 from securetag.datasets.compose.cases import path_of
 from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
-from securetag.datasets.compose.sample import BUCKETS, Pair, bucket_of, group, quotas
+from securetag.datasets.compose.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.compose.sample import Pair
 from securetag.datasets.compose.shapes import MODES, SHAPES, Plan, modes, negated, write
 from securetag.datasets.compose.sinks import SINKS, literal, quoted
 
@@ -141,6 +142,8 @@ def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
             "unseen_sink": plan.sink.unseen,
             "unseen_framework": plan.framework.name == UNSEEN_FRAMEWORK,
             "unseen_guard": plan.guard.unseen,
+            "unseen_cell": not plan.guard.unseen
+            and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
         }
         assert [axis for axis, is_held in held.items() if is_held] == (
             [pair.bucket] if pair.bucket.startswith("unseen") else []
@@ -148,6 +151,30 @@ def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
         assert plan.guard.family != UNSEEN_FAMILY or pair.bucket == "unseen_guard"
         # The guard that a combined function adds is known to training, whatever the axis.
         assert plan.second is None or not plan.second.unseen
+        assert plan.second is None or not unseen_cell(plan.second, shape=plan.shape, sink=plan.sink.name)
+
+
+def test_a_fifth_of_the_cells_of_known_guards_is_held_out() -> None:
+    known = [guard for guard in GUARDS if not guard.unseen]
+    by_shape = [unseen_cell(guard, shape=shape, sink="") for guard in known for shape in SHAPES]
+    by_sink = [
+        unseen_cell(guard, shape="", sink=sink.name)
+        for guard in known
+        for sink in SINKS
+        if guard in guards_of(sink.cwe)
+    ]
+    for held in (by_shape, by_sink):  # each also counts the one cell of its guard that isn't meant
+        assert 0.3 < sum(held) / len(held) < 0.42
+
+
+def test_no_length_tells_the_label(pairs: list[Pair]) -> None:
+    for bucket in BUCKETS:
+        steps = Counter[int]()
+        for pair in pairs:
+            if pair.bucket == bucket:
+                steps[len(pair.true.code) // 10] += 1
+                steps[len(pair.false.code) // 10] -= 1
+        assert max(map(abs, steps.values()), default=0) <= 1
 
 
 def test_every_bucket_gets_its_quota(pairs: list[Pair]) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from securetag import rules, triage
+from securetag.datasets.compose.holdout import BUCKETS, quotas
 from securetag.datasets.compose.oracle import oracle_version
-from securetag.datasets.compose.sample import BUCKETS, Pair, quotas, sample
+from securetag.datasets.compose.sample import Pair, sample
 from securetag.datasets.compose.shapes import Function
 from securetag.datasets.compose.sinks import CLASSES
 from securetag.records import (

@@ -4,13 +4,13 @@ Rows come in contrastive pairs: one plan, two modes, one true and one false posi
 two functions of a pair share (guard, sink, framework, source, shape, names) says nothing about the
 label, and a lookup by any of it stays at one half.
 
-Held out for the test split, whole: the sinks, guards and guard family marked `unseen`, and one
-framework. A plan holds at most one held-out part, which is its axis; plans without one are divided
-between train, validation and test by the hash of their group.
+Pairs are also chosen so that long and short functions are as often true as false. What stands on
+which side of the split is `holdout`'s business.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from random import Random
@@ -21,16 +21,12 @@ from securetag.datasets.compose import oracle
 from securetag.datasets.compose.child import Trial
 from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import Guard, guards_of
+from securetag.datasets.compose.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
 from securetag.datasets.compose.payloads import payloads
 from securetag.datasets.compose.shapes import SHAPES, Function, Plan, modes, write
 from securetag.datasets.compose.sinks import CLASSES, SINKS, Sink, literal, spelling
-from securetag.datasets.split import Side, side
 from securetag.records import Label, content_id
 
-#: Where a row may stand: `train`, `validation`, or an axis of the test split.
-BUCKETS = ("train", "validation", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard")
-#: Part of all rows in validation, and in each of the four test axes.
-VALIDATION_PART, AXIS_PART = 0.05, 0.05
 #: A prompt longer than this costs too much of a compact model's 512 tokens.
 MAX_CHARS = 420
 
@@ -44,8 +40,11 @@ _PATIENCE = 40
 _TURNS = (*CLASSES, "CWE-918", "CWE-601")
 #: Mistakes written and run for each plan; more cost CPU, fewer leave plans without a true positive.
 _MISTAKES = 3
-#: Plans drawn for each pair that is missing: about a quarter show only one label.
-_SPARE = 1.3
+#: Plans drawn for each pair that is missing: about a quarter show only one label, and some pairs
+#: would tip the balance of lengths.
+_SPARE = 1.6
+#: Characters of code that count as one length, and pairs by which true and false may differ in one.
+_STEP, _TIP = 10, 1
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,40 +64,6 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         return content_id([self.true.code, self.false.code])[:16]
 
 
-def group(plan: Plan) -> str:
-    """The cluster of sibling functions: they never stand on two sides of a split."""
-    # Among known frameworks a framework is only a spelling; the held-out one is a side of its own.
-    held_out = f"/{plan.framework.name}" if plan.framework.name == UNSEEN_FRAMEWORK else ""
-    return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}{held_out}"
-
-
-def quotas(rows: int) -> dict[str, int]:
-    """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`."""
-    pairs = rows // 2
-    small = {bucket: round(pairs * AXIS_PART) for bucket in BUCKETS[2:]}
-    small["validation"] = round(pairs * VALIDATION_PART)
-    return {"train": pairs - sum(small.values()), **small}
-
-
-def bucket_of(plan: Plan) -> str | None:
-    """Where a plan stands; None when two of its parts are held out."""
-    held = [
-        axis
-        for axis, unseen in (
-            ("unseen_sink", plan.sink.unseen),
-            ("unseen_framework", plan.framework.name == UNSEEN_FRAMEWORK),
-            ("unseen_guard", plan.guard.unseen),
-        )
-        if unseen
-    ]
-    if len(held) > 1:
-        return None
-    if held:
-        return held[0]
-    where: Side = side(group(plan))
-    return "in_distribution" if where == "test" else where
-
-
 def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
     """Pairs for about `rows` rows and a reserve for those that a scanner won't flag.
 
@@ -109,7 +74,8 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
     streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
-    for _ in range(6):
+    lengths = {bucket: _Lengths() for bucket in BUCKETS}
+    for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
         for bucket in BUCKETS:
             missing = wanted[bucket] - len(found[bucket])
@@ -120,10 +86,26 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
         for pair in _paired(drafts, seed):
             room = len(found[pair.bucket]) < wanted[pair.bucket]
             # A function text stands once: two plans may write the same one.
-            if room and not {pair.true.code, pair.false.code} & seen:
+            if room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
                 seen |= {pair.true.code, pair.false.code}
                 found[pair.bucket].append(pair)
     return [pair for bucket in BUCKETS for pair in found[bucket]]
+
+
+class _Lengths:
+    """Keeps a length from telling the label: each step holds as many true functions as false ones."""
+
+    def __init__(self) -> None:
+        self.more_true: Counter[int] = Counter()
+
+    def take(self, pair: Pair) -> bool:
+        """True = taken: the pair tips no step further than `_TIP`."""
+        true, false = len(pair.true.code) // _STEP, len(pair.false.code) // _STEP
+        if true != false and (self.more_true[true] >= _TIP or self.more_true[false] <= -_TIP):
+            return False
+        self.more_true[true] += 1
+        self.more_true[false] -= 1
+        return True
 
 
 def _plans(bucket: str, seed: int) -> Iterator[Plan]:
@@ -149,13 +131,13 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
 def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
     unseen_framework = bucket == "unseen_framework"
     framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
-    # A second guard is one that training knows too, or it would carry a held-out part into train.
-    second = rng.choice(
-        [g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}]
-    )
+    shape = rng.choice(SHAPES)
+    # A second guard is one that training knows here too, or it would carry a held-out part into train.
+    known = [g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}]
+    second = rng.choice([g for g in known if not unseen_cell(g, shape=shape, sink=sink.name)] or [None])
     return Plan(
         framework=framework, source=rng.choice(sorted(framework.sources)), sink=sink, guard=guard,
-        shape=rng.choice(SHAPES), function=rng.choice(_FUNCTIONS), variable=rng.choice(_VARIABLES),
+        shape=shape, function=rng.choice(_FUNCTIONS), variable=rng.choice(_VARIABLES),
         result=rng.choice(_RESULTS), other=rng.choice(_OTHERS), has_other=rng.random() < 0.4,
         refusal=rng.choice(framework.refusals), spelling=spelling(rng), weak=rng.randrange(4), second=second,
     )  # fmt: skip

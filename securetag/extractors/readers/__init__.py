@@ -15,9 +15,23 @@ if TYPE_CHECKING:  # the PDF reader's own process starts faster without them
 READERS = {
     "cwe-xml": ("cwe_xml", "CweXmlReader"),
     "cwe-json": ("cwe_json", "CweJsonReader"),
+    "cwe-csv": ("cwe_csv", "CweCsvReader"),
+    "capec-stix": ("capec_stix", "CapecStixReader"),
+    "capec-xml": ("capec_xml", "CapecXmlReader"),
+    "d3fend": ("d3fend", "D3fendReader"),
+    "atlas": ("atlas", "AtlasReader"),
+    "attack-mappings": ("mappings", "MappingsReader"),
     "attack": ("attack", "AttackReader"),
     "markdown": ("markdown", "MarkdownReader"),
     "pdf": ("pdf", "PdfReader"),
+    "html": ("html", "HtmlReader"),
+    "nvd": ("nvd", "NvdReader"),
+    "cve": ("cve_record", "CveRecordReader"),
+    "osv": ("osv", "OsvReader"),
+    "rustsec": ("rustsec", "RustSecReader"),
+    "kev": ("kev", "KevReader"),
+    "csaf": ("csaf", "CsafReader"),
+    "merged": ("merge", "MergeReader"),
 }
 
 

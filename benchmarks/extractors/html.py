@@ -1,0 +1,151 @@
+"""HTML → sections of main content, beside BeautifulSoup on lxml doing as much, on well-formed pages.
+
+The pages are made here, so that what a reader should find in them is known: documentation of 30 sections
+among navigation, notices and a footer. Both sides go from bytes to sections; quality is printed for both.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.figure import Figure
+from securetag.extractors.readers.html import decode, read_page, sections
+from securetag.extractors.readers.html_markdown import text_of
+from securetag.extractors.readers.sections import pieces
+
+HARD = Path(__file__).parents[2] / "tests/extractors/pages"
+PAGES, ROUNDS = 20, 3
+WORDS = (
+    "session token header request origin cookie script policy escape query parameter encode verify rotate "
+    "secret signature upload archive path redirect template render the of and a to in is that for when with"
+).split()
+
+
+def _sentence(rng: random.Random) -> str:
+    return " ".join(rng.choice(WORDS) for _ in range(rng.randint(8, 24))).capitalize() + "."
+
+
+def _section(rng: random.Random, number: int) -> tuple[str, str]:
+    """(HTML, the text in it) of one section."""
+    title = f"{number} {_sentence(rng)[:30]}"
+    paragraphs = [_sentence(rng) for _ in range(6)]
+    code = "\n".join(f"{' ' * rng.randint(0, 8)}{rng.choice(WORDS)} = call({n})" for n in range(12))
+    rows = [[rng.choice(WORDS) for _ in range(3)] for _ in range(6)]
+    spans = re.sub(r"(\w+)", r'<span class="n">\1</span>', code)
+    links = [re.sub(r"(\w+)", r'<a href="/\1">\1</a>', text, count=2) for text in paragraphs]
+    html = "\n".join(
+        [
+            f'<section id="s{number}"><h2>{title}<a class="headerlink" href="#s{number}">¶</a></h2>',
+            *(f"<p>{text}</p>" for text in links[:4]),
+            "<ul>", *(f"<li><strong>{text[:9]}</strong>{text[9:]}</li>" for text in paragraphs[4:]), "</ul>",
+            f'<div class="highlight"><pre>{spans}</pre></div>', "<table><thead><tr>",
+            *(f"<th>{cell}</th>" for cell in rows[0]), "</tr></thead><tbody>",
+            *(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:]),
+            "</tbody></table></section>",
+        ]
+    )  # fmt: skip
+    return html, "\n".join([title, *paragraphs, code, *(" ".join(row) for row in rows)])
+
+
+def page(seed: int) -> tuple[bytes, str]:
+    """(bytes, expected text) of one page of some 100 kB."""
+    rng = random.Random(seed)
+    made = [_section(rng, number) for number in range(30)]
+    menu = "".join(f'<li><a href="/{n}">{_sentence(rng)[:25]}</a></li>' for n in range(120))
+    html = (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Page {seed} | Docs</title></head><body>'
+        f'<header><nav><ul>{menu}</ul></nav></header><div class="sidebar"><ul>{menu}</ul></div><main><article>'
+        f"<h1>Page {seed}</h1>{''.join(html for html, _ in made)}</article></main>"
+        f'<div class="cookie-banner"><p>{_sentence(rng)}</p></div><footer><p>{_sentence(rng)}</p></footer></body></html>'
+    )
+    return html.encode(), "\n".join([f"Page {seed}", *(text for _, text in made)])
+
+
+def ours(data: bytes) -> str:
+    """As HtmlReader does it, up to the Records."""
+    root = sections(read_page(decode(data)), "page")
+    return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in pieces(root))
+
+
+def beautiful_soup(data: bytes) -> str:
+    """The same in the way that BeautifulSoup's manual teaches: drop the frame, go over the blocks."""
+    from bs4 import BeautifulSoup, Tag
+
+    soup = BeautifulSoup(data, "lxml")
+    for element in soup.select("nav, header, footer, script, style, .sidebar, .cookie-banner, a.headerlink"):
+        element.decompose()
+    out: list[str] = []
+    for element in (soup.find("main") or soup).find_all(["h1", "h2", "h3", "p", "li", "pre", "tr"]):
+        assert isinstance(element, Tag)
+        if element.name == "pre":
+            out.append(f"```\n{element.get_text()}\n```")
+        elif element.name == "tr":
+            out.append("| " + " | ".join(cell.get_text(" ", strip=True) for cell in element.find_all(["td", "th"])) + " |")
+        else:
+            mark = {"h1": "# ", "h2": "## ", "h3": "### ", "li": "- "}.get(element.name, "")
+            out.append(mark + " ".join(element.get_text().split()))
+    return "\n\n".join(out)
+
+
+def overlap(found: str, wanted: str) -> tuple[float, float]:
+    """(precision, recall) of words, each counted as often as it stands."""
+    one, two = (Counter(re.findall(r"\w+", text.lower())) for text in (found, wanted))
+    both = sum((one & two).values())
+    return both / max(sum(one.values()), 1), both / max(sum(two.values()), 1)
+
+
+def _seconds(read: Callable[[bytes], str], pages: list[bytes]) -> float:
+    """CPU-seconds of the quickest of the rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        for data in pages:
+            read(data)
+        rounds.append(time.process_time() - started)
+    return min(rounds)
+
+
+def measure() -> Iterator[Figure]:
+    made = [page(seed) for seed in range(PAGES)]
+    pages = [data for data, _ in made]
+    megabytes = sum(map(len, pages)) / 1e6
+    ours(pages[0])
+    beautiful_soup(pages[0])
+    quick, slow = _seconds(ours, pages), _seconds(beautiful_soup, pages)
+    yield Figure(figure="HTML: throughput", value=round(megabytes / quick, 1), unit="MB/CPU-s")
+    yield Figure(
+        figure="HTML: bytes to sections, well-formed", value=round(slow / quick, 1), unit="x",
+        peer=f"BeautifulSoup + lxml ({megabytes / slow:.1f} MB/CPU-s)", bar="≥ 10", ok=slow / quick >= 10,
+    )  # fmt: skip
+    for name, read, peer in (("HTML", ours, ""), ("HTML: the peer's", beautiful_soup, "BeautifulSoup + lxml")):
+        scores = [overlap(read(data), text) for data, text in made]
+        precision, recall = (sum(score[side] for score in scores) / PAGES for side in (0, 1))
+        bar = "" if peer else "≥ 0.99"
+        yield Figure(
+            figure=f"{name} precision of words", value=round(precision, 4), unit="", peer=peer, bar=bar,
+            ok=bool(peer) or precision >= 0.99,
+        )  # fmt: skip
+        yield Figure(
+            figure=f"{name} recall of words", value=round(recall, 4), unit="", peer=peer, bar=bar,
+            ok=bool(peer) or recall >= 0.99,
+        )  # fmt: skip
+    yield from _hard_pages()
+
+
+def _hard_pages() -> Iterator[Figure]:
+    """Pages without a `main`, of frames, tables, notices: see tests/extractors/pages."""
+    scores = []
+    for path in sorted(HARD.glob("*.html")):
+        found = text_of(read_page(decode(path.read_bytes())).blocks)
+        scores.append(overlap(found, path.with_suffix(".md").read_text(encoding="utf-8")))
+    for side, name in enumerate(("precision", "recall")):
+        mean = sum(score[side] for score in scores) / len(scores)
+        yield Figure(
+            figure=f"HTML: main content of {len(scores)} hard pages, {name} of words", value=round(mean, 4),
+            unit="", bar="≥ 0.95", ok=mean >= 0.95,
+        )  # fmt: skip

@@ -1,0 +1,227 @@
+"""A page → its main content: navigation, banners, cookie notices and footers left out.
+
+What an author marked (`main`, `article`) is believed where it holds most of the page's prose; else the
+element is taken that text, as against links, gathers in. Boilerplate is told by element, role, the names
+that frameworks give it, and by being links and little else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from selectolax.lexbor import LexborHTMLParser
+
+Node = Any
+
+#: Gone whatever they hold. `form` stays: some frameworks wrap the whole page in one.
+_NEVER = [
+    "script", "style", "template", "iframe", "object", "embed", "svg", "canvas", "audio", "video", "select",
+    "input", "dialog", "nav", "link", "meta", "datalist", "frameset", "applet",
+]  # fmt: skip
+_ROLES = (
+    "[role=navigation],[role=banner],[role=contentinfo],[role=search],[role=dialog],[role=alertdialog],"
+    "[role=complementary],[role=menu],[role=menubar],[role=toolbar],[role=tablist],[hidden],[aria-modal=true],"
+    "[style*='display:none'],[style*='display: none'],footer,body>header"
+)
+#: Elements that may be a part of the page's frame, and are asked for their names.
+_NAMED = ",".join(
+    f"{tag}[{by}]"
+    for tag in ("div", "section", "aside", "ul", "ol", "p", "header", "span", "table", "form", "a", "button")
+    for by in ("class", "id")
+)
+#: One class or id, as a whole, that says boilerplate.
+_BOILERPLATE = re.compile(
+    r"(?:(?:site|page|global|main|top|bottom|sub|left|right|mobile|post|entry|doc|docs|theme|wy|md|td|bd|mw|wp|js)[-_]{1,2})*"
+    r"(?:nav(?:bar|igation|list)?|menu(?:bar)?|(?:side|top|bottom)-?(?:bar|nav|menu)|breadcrumbs?|crumbs|footer|masthead"
+    r"|skip-?(?:to-?content|link|nav)|pagination|pager|prev-?next|next-?prev|share|sharing|social(?:-?media)?|related"
+    r"|recommend(?:ed|ations)|newsletter|subscribe|subscription|comments?|disqus_thread|respond|adverts?|ads?|advertisement"
+    r"|promo(?:tion)?|sponsors?(?:hip)?|toc|table-?of-?contents|on-?this-?page|jump-?to-?nav|edit-?(?:page|link|button|section|on-?github)"
+    r"|headerlink|anchor-?link|hash-?link|copy-?(?:btn|button|code)|copybtn|announcement(?:-?bar)?|search-?(?:box|bar|form|results?)?"
+    r"|log-?in|sign-?in|paywall|feedback|was-this-helpful|last-?(?:updated|modified)|byline|author-?(?:box|bio|info)|meta-?data|tags|tag-?list"
+    r"|sr-?only|screen-?reader-?text|visually-?hidden|print-?only|back-?to-?top|popup|modal|overlay|lightbox|version-?(?:picker|selector|switcher)"
+    r"|lang(?:uage)?-?(?:picker|selector|switcher)|github-?(?:fork|ribbon|corner)|catlinks|reflist|printfooter|jump-?link|vcard"
+    r"|(?:cookie|consent|gdpr|privacy|ccpa)-?(?:s-?)?(?:banner|notice|bar|popup|modal|overlay|wall|dialog|law|consent|message|container|layer|box|settings|manager|policy-?(?:banner|notice)?)"
+    r"|onetrust(?:-[a-z-]+)?|cookiebot(?:-?dialog)?|cc-(?:window|banner)|truste(?:-[a-z]+)?|osano(?:-[a-z]+)?|didomi(?:-[a-z]+)?)"
+    r"(?:[-_]{1,2}(?:list|container|wrapper|wrap|inner|outer|box|bar|links?|area|section|block|widget|posts?|items?|content|menu|nav|panel"
+    r"|left|right|top|bottom|main|primary|secondary|mobile|desktop|header|footer|icons?|buttons?|group|column|col|row|body|form|tree|toc))*",
+    re.I,
+)
+_ASIDE_IS_TEXT = re.compile(r"note|tip|warn|caution|danger|important|admonition|callout|example|hint|alert|info", re.I)
+_MAIN = (
+    "main,[role=main],article,#content,#main,#main-content,#maincontent,#bodyContent,#mw-content-text,.markdown-body,"
+    ".md-content,.entry-content,.post-content,.article-body,.page-content,.theme-doc-markdown,.document .body,[itemprop=articleBody]"
+)
+#: A marked element is believed when it holds so much of the page's prose.
+_BELIEVED = 0.4
+#: A smaller marked element inside is preferred when it holds so much of the larger one's prose.
+_INNER = 0.8
+#: A child that holds so much of its parent's prose is where the content is.
+_GATHERS = 0.75
+#: An element of at least so many links, of which this share of its characters are, is a list of them.
+_LINKS, _LINK_SHARE = 3, 0.7
+#: What a name alone may cost of the page's prose.
+_AT_MOST = 0.35
+#: Characters beyond which a class or id is nobody's name for a part of a page.
+_LONGEST_NAME = 60
+_CONTAINERS = {"div", "section", "form", "center", "table", "tbody", "tr", "td", "article", "main"}
+_SITE = re.compile(r"\s+(?:[|·•»–—]|::|-)\s+")
+
+
+@dataclass(frozen=True)
+class Content:
+    """The main content of a page."""
+
+    #: The page's own heading where there is one, else what its head says.
+    title: str
+    #: True = `title` stands in the page, outside of `node`.
+    headed: bool
+    node: Node
+    lang: str
+
+
+def main_content(tree: LexborHTMLParser) -> Content | None:
+    """The element that holds the content, cleaned in place; None for a page without a body."""
+    body: Node = tree.body
+    if body is None:
+        return None
+    title, lang = _title(tree), _lang(tree)
+    tree.strip_tags(_NEVER, recursive=True)
+    _strip_noscript(tree, body)
+    _strip_frame(body)
+    node = _believed(body) or _gathered(body)
+    headings = [heading for heading in body.css("h1") if (heading.text(deep=True) or "").strip()]
+    headed = len(headings) == 1 and node.css_first("h1") is None
+    if headed:
+        title = " ".join(headings[0].text(deep=True).split())
+    _strip_links(node)
+    return Content(title, headed, node, lang)
+
+
+def found(node: Node, selector: str) -> list[Node]:
+    """What matches inside `node`, each once and the innermost first: lexbor frees what is decomposed."""
+    matches = {match.mem_id: match for match in node.css(selector)}
+    matches.pop(node.mem_id, None)
+    return list(reversed(matches.values()))
+
+
+def _length(node: Node) -> int:
+    """Characters of an element's text, white space counted once at most."""
+    return len(" ".join((node.text(deep=True) or "").split()))
+
+
+def _prose(node: Node) -> int:
+    """Characters of an element's text outside links."""
+    return _length(node) - sum(_length(link) for link in node.css("a"))
+
+
+def _strip_noscript(tree: LexborHTMLParser, body: Node) -> None:
+    """What stands for a script is shown only where the page holds nothing else."""
+    noscript = tree.css("noscript")
+    if noscript and _length(body) > 2 * sum(_length(node) for node in noscript):
+        tree.strip_tags(["noscript"], recursive=True)
+
+
+def _strip_frame(body: Node) -> None:
+    allowed = max(_AT_MOST * _length(body), 1.0)
+    for node in found(body, _ROLES):
+        if node.tag != "main" and not _is_article(node, allowed):
+            node.decompose()
+    for node in found(body, "aside"):
+        if not _ASIDE_IS_TEXT.search(" ".join(_names(node))) and not _is_article(node, allowed):
+            node.decompose()
+    for node in found(body, _NAMED):
+        if _is_frame(node) and not _is_article(node, allowed):
+            node.decompose()
+
+
+def _is_article(node: Node, allowed: float) -> bool:
+    """True = too much of the page to be its frame, whatever it is called."""
+    return _length(node) > allowed and _prose(node) > allowed / 2
+
+
+def _names(node: Node) -> list[str]:
+    attributes = node.attributes
+    return [*(attributes.get("class") or "").split(), *(attributes.get("id") or "").split()]
+
+
+def _is_frame(node: Node) -> bool:
+    attributes = node.attributes
+    if any(_says_frame(name) for name in (attributes.get("class") or "").split()):
+        return True
+    if not _says_frame(attributes.get("id") or ""):
+        return False
+    # `<section id="comments"><h2>Comments</h2>`: the id is the heading's, and the section is text.
+    first = next(node.iter(), None)
+    return first is None or re.fullmatch(r"h[1-6]", first.tag) is None
+
+
+@lru_cache(maxsize=4096)
+def _says_frame(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and _BOILERPLATE.fullmatch(name) is not None
+
+
+def _believed(body: Node) -> Node | None:
+    """The innermost element that an author marked as content and that holds most of the prose."""
+    total = _prose(body)
+    marked = sorted(((_prose(node), node) for node in body.css(_MAIN)), key=lambda pair: -pair[0])
+    if not marked or marked[0][0] < _BELIEVED * total or not marked[0][0]:
+        return None
+    size, chosen = marked[0]
+    for inner, node in marked[1:]:
+        if inner >= _INNER * size and _within(node, chosen):
+            chosen = node
+    return chosen
+
+
+def _within(node: Node, outer: Node) -> bool:
+    parent = node.parent
+    while parent is not None:
+        if parent.mem_id == outer.mem_id:
+            return True
+        parent = parent.parent
+    return False
+
+
+def _gathered(body: Node) -> Node:
+    """Down from the body for as long as one child holds nearly all prose."""
+    node, size = body, _prose(body)
+    while size:
+        children = [child for child in node.iter() if child.tag in _CONTAINERS or "-" in child.tag]
+        sized = [(_prose(child), child) for child in children]
+        best, child = max(sized, key=lambda pair: pair[0], default=(0, None))
+        if child is None or best < _GATHERS * size:
+            break
+        node, size = child, best
+    return node
+
+
+def _strip_links(node: Node) -> None:
+    """Lists and boxes of links inside the content: related pages, tags, previous and next."""
+    for child in found(node, "ul,ol,div,section,p,td"):
+        links = child.css("a")
+        if len(links) < _LINKS or child.css_first("pre,h1") is not None:
+            continue
+        length = _length(child)
+        if sum(_length(link) for link in links) > _LINK_SHARE * length:
+            child.decompose()
+
+
+def _lang(tree: LexborHTMLParser) -> str:
+    """ISO 639-1 of `<html lang>`; empty when the page says none."""
+    root: Node = tree.root
+    match = re.match(r"[A-Za-z]{2}(?![A-Za-z])", (root.attributes.get("lang") or "") if root else "")
+    return match[0].lower() if match else ""
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    """What the page calls itself, without the name of its site."""
+    for selector in ("meta[property='og:title']", "meta[name='twitter:title']"):
+        found: Node = tree.css_first(selector)
+        if found is not None and (title := " ".join((found.attributes.get("content") or "").split())):
+            return _SITE.split(title)[0]
+    element: Node = tree.css_first("title")
+    title = " ".join((element.text(deep=True) or "").split()) if element is not None else ""
+    return _SITE.split(title)[0] if title else ""

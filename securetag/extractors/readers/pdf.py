@@ -1,9 +1,9 @@
 """PDF publications → one Record a section, with page numbers as locators.
 
 Headings come from the outline where there is one, else from type sizes and numbering. Running heads
-and feet, turned margin text and contents pages go; hyphens at line ends are mended. How bytes become
-lines is `pdf_pages`' business. Options of the catalog row: `tables` (default true), `title`,
-`key` (prefix of keys), `skip` (headings), `whole`.
+and feet, turned margin text and contents pages go; hyphens at line ends are mended; tables and listings
+become Markdown. How bytes become lines is `pdf_pages`' business. Options of the catalog row: `tables`
+(default true), `title`, `key` (prefix of keys), `skip` (headings), `whole`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.readers.markdown import SHORTEST, slug
-from securetag.extractors.readers.pdf_lines import body_size, flow, headings_of, page_lines, running_lines
-from securetag.extractors.readers.pdf_pages import PdfDocument, load
+from securetag.extractors.readers.pdf_headings import headings_of
+from securetag.extractors.readers.pdf_layout import body_size, is_contents, page_lines, running_lines
+from securetag.extractors.readers.pdf_lines import Flow, join_rows
+from securetag.extractors.readers.pdf_pages import Line, Page, PdfDocument, load
+from securetag.extractors.readers.pdf_tables import rows_of, with_tables
 from securetag.extractors.readers.sections import WHOLE, Piece, pieces, tree
 from securetag.records import Facts
 
@@ -27,8 +31,14 @@ from securetag.records import Facts
 _SKIP = {
     "references", "bibliography", "table of contents", "contents", "list of tables", "list of figures",
     "acknowledgments", "acknowledgements", "authority", "audience", "trademark information",
-    "patent disclosure notice", "keywords",
+    "patent disclosure notice", "keywords", "list of appendices", "contributors", "copyright and license",
+    "referencias", "bibliografía", "índice", "contenido", "tabla de contenidos", "agradecimientos",
+    "palabras clave",
 }  # fmt: skip
+#: Characters of text before the first heading up to which it is a cover.
+_COVER = 12_000
+#: Characters that a URL may hold as they are.
+_URL = ":/?&=%+,;~@!$()*'"
 _NUMBER = re.compile(r"^(?:appendix\s+[A-Z]|\d{1,2}(?:\.\d{1,3})*|[A-Z](?=[.:\s–—-]))[\s.:–—-]+", re.I)
 
 
@@ -37,18 +47,39 @@ class PdfReader(Reader):
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         document = load(file.path, tables=bool(self.source.options.get("tables", True)))
+        body = body_size(document.pages)
+        running = running_lines(document.pages, body)
+        pages: list[list[Line]] = []
         for number, page in enumerate(document.pages, 1):
-            if not page.lines and page.images:
-                yield Drop("a page of images only", f"page {number}")
+            lines = page_lines(page, running, body)
+            why = _nothing(page, lines)
+            if page.error:
+                yield Failure(str(file.path), f"page {number}", page.error)
+            elif why:
+                yield Drop(why, f"page {number}")
+            pages.append([] if why else self._joined(lines))
+        if not any(pages):
+            raise SourceError(
+                f"{len(pages)} pages hold no text",
+                hint="Are they scanned? Text recognition has to come first." if document.pages else None,
+            )
+        yield from self._sections(file, document, Flow(pages, headings_of(document, pages, body), body))
+
+    def _joined(self, lines: list[Line]) -> list[Line]:
+        rows = rows_of(lines)
+        return join_rows(with_tables(rows) if self.source.options.get("tables", True) else rows)
+
+    def _sections(self, file: FetchedFile, document: PdfDocument, flow: Flow) -> Iterator[Item]:
         stem = PurePosixPath(unquote(urlsplit(file.url).path)).stem
         title = self.source.options.get("title") or prose.one_line(document.title) or stem
-        root = tree(str(title), lines_of(document))
+        root = tree(str(title), flow.items())
         seen: Counter[str] = Counter()
         for piece in pieces(root, whole=int(self.source.options.get("whole", WHOLE))):
-            if root.children and piece.path == (root.title,) and piece.text == root.own:
+            cover = root.children and piece.path == (root.title,) and piece.text == root.own
+            if cover and len(piece.text) <= _COVER:
                 yield Drop("cover and front matter", f"page {piece.start}")
-                continue
-            yield self._item(piece, file, str(self.source.options.get("key", stem)), seen)
+            else:
+                yield self._item(piece, file, str(self.source.options.get("key", stem)), seen)
 
     def _item(self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str]) -> Item:
         path = [prose.one_line(title) for title in piece.path]
@@ -65,13 +96,14 @@ class PdfReader(Reader):
             key = f"{key}-{seen[key]}"
         return self.record(
             file, key=key, title=": ".join(dict.fromkeys([path[0], path[-1]])), text=text, locator=locator,
-            url=f"{file.url}#page={piece.start}", facts=Facts(kind="section", section=path),
+            url=f"{quote(file.url, safe=_URL)}#page={piece.start}", facts=Facts(kind="section", section=path),
         )  # fmt: skip
 
 
-def lines_of(document: PdfDocument) -> Iterator[tuple[int, str, int]]:
-    """(level, text, page): level 0 is a paragraph, list item or table, above 0 a heading."""
-    running = running_lines(document.pages)
-    body = body_size(document.pages)
-    pages = [page_lines(page, running) for page in document.pages]
-    yield from flow(pages, headings_of(document, pages, body), body)
+def _nothing(page: Page, lines: list[Line]) -> str:
+    """Why a page gives nothing; empty when it does."""
+    if not page.lines:
+        return "a page of images only" if page.images else "an empty page"
+    if not lines:
+        return "a page of running heads only"
+    return "a contents page" if is_contents(lines) else ""

@@ -1,4 +1,4 @@
-"""Lines of pages → paragraphs and headings in reading order. Pure: it knows no PDF library."""
+"""Lines of pages in reading order → headings, paragraphs, lists, code and tables as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -6,272 +6,214 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from securetag.extractors.readers.pdf_pages import Line, Page, PdfDocument
+from securetag.extractors import prose
+from securetag.extractors.readers.pdf_headings import Headings
+from securetag.extractors.readers.pdf_pages import Line
+from securetag.extractors.readers.pdf_tables import markdown
 
-#: Share of the page's height at its top and bottom where running heads and feet stand.
-MARGIN = 0.1
-_PAGE_NUMBER = re.compile(
-    r"(?:page\s+)?(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]-\d{1,3})(?:\s*(?:of|/|\|)\s*\d{1,4})?", re.I
-)
-_LEADERS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}")
-_BULLET = re.compile(r"^[•▪●◦‣·∙□■◼➢❖\uf0b7\uf0a7\uf0d8]\s*|^o\s+(?=[A-Z])|^[–—-]\s+")
+_BULLET = re.compile(r"^[•▪●◦‣·∙□■◼➢❖✓]\s*|^o\s+(?=[A-Z])|^[–—-]\s+")
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
-_NUMBERED = re.compile(r"^(\d{1,2}(?:\.\d{1,3}){0,4})\.?\s+\S|^(?:Appendix|Annex)\s+[A-Z]\b")
+_STARTS = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
 _ENDS = re.compile(r"[.!?:;]['\"”’)\]]*$")
-_BROKEN = re.compile(r"([A-Za-z]{2,})-$")
+_BROKEN = re.compile(r"([^\W\d_]{2,})[-\u2010]$")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+#: Tags and what stands between two of them, and character entities: in a PDF they are text, never markup.
+_MARKUP = re.compile(
+    r"</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>(?:[^<>\n]{0,60}</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>)*"
+    r"|<!--.{0,300}?-->|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|\S*xhtml:\S*"
+)
+_NOTE = re.compile(r"(\d{1,3})\s+(?=\S)")
 
 
-def running_lines(pages: list[Page]) -> set[str]:
-    """Texts (digits masked) that stand in the margins of several pages: heads and feet."""
-    counts: Counter[str] = Counter()
-    for page in pages:
-        counts.update({_mask(line.text) for line in page.lines if _in_margin(line, page)})
-    needed = max(3, len(pages) // 20)
-    return {text for text, count in counts.items() if count >= needed}
+def join_rows(rows: Iterable[list[Line]]) -> list[Line]:
+    """One line a row: a heading's number and its words stand apart on the page."""
+    return [row[0] if len(row) == 1 else _joined(row) for row in rows]
 
 
-def _mask(text: str) -> str:
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", text.lower())
+def _joined(row: list[Line]) -> Line:
+    longest = max(row, key=lambda line: len(line.text))
+    mono = all(line.mono for line in row)
+    return Line(
+        row[0].x0, min(line.y0 for line in row), row[-1].x1, max(line.y1 for line in row),
+        longest.size, all(line.bold for line in row), mono,
+        ("   " if mono else " ").join(line.text for line in row),
+    )  # fmt: skip
 
 
-def _in_margin(line: Line, page: Page) -> bool:
-    middle = (line.y0 + line.y1) / 2
-    return not line.table and not page.height * MARGIN < middle < page.height * (1 - MARGIN)
+class Flow:
+    """The state of going over all pages once: an open paragraph, an open listing, footnotes to come."""
 
+    def __init__(self, pages: list[list[Line]], headings: Headings, body: int) -> None:
+        self._pages = pages
+        self._headings = headings
+        self._body = body
+        self._words = Words(pages)
+        self._paragraph: list[str] = []
+        self._code: list[Line] = []
+        self._notes: list[str] = []
+        self._header: list[str] | None = None
+        self._begun = 1
 
-def body_size(pages: list[Page]) -> float:
-    """The type size of most characters, points."""
-    counts: Counter[float] = Counter()
-    for page in pages:
-        for line in page.lines:
-            if not line.table:
-                counts[line.size] += len(line.text)
-    return counts.most_common(1)[0][0] if counts else 0.0
+    def items(self) -> Iterator[tuple[int, str, int]]:
+        """(level, text, page) in order: level 0 is a block of Markdown, above 0 a heading."""
+        for number, lines in enumerate(self._pages):
+            yield from self._page(number, lines)
+        yield from self._close()
+        yield from self._footnotes(len(self._pages))
 
-
-def page_lines(page: Page, running: set[str]) -> list[Line]:
-    """Lines of a page in reading order: rows joined, columns one after the other, margins gone."""
-    kept = [
-        line for line in page.lines
-        if not (_in_margin(line, page) and (_mask(line.text) in running or _PAGE_NUMBER.fullmatch(line.text)))
-        and not _LEADERS.search(line.text)
-    ]  # fmt: skip
-    out: list[Line] = []
-    for band in _bands(kept, page.width):
-        out += _rows(band)
-    return out
-
-
-def _bands(lines: list[Line], width: float) -> Iterator[list[Line]]:
-    """Runs of lines to be read top down: the whole page, or its columns between full-width lines."""
-    middle, slack = width / 2, width * 0.02
-    left = [line for line in lines if line.x1 < middle + slack]
-    right = [line for line in lines if line.x0 > middle - slack]
-    across = len(lines) - len(left) - len(right)
-    words = sum(len(line.text) for line in right) / max(1, len(right))
-    if min(len(left), len(right)) < 8 or across > 0.3 * len(lines) or words < 15:
-        yield sorted(lines, key=lambda line: (line.y0, line.x0))
-        return
-    columns: tuple[list[Line], list[Line]] = ([], [])
-    for line in sorted(lines, key=lambda line: line.y0):
-        if line.x1 < middle + slack or line.x0 > middle - slack:
-            columns[line.x0 > middle - slack].append(line)
-            continue
-        yield from columns
-        yield [line]
-        columns = ([], [])
-    yield from columns
-
-
-def _rows(lines: list[Line]) -> list[Line]:
-    """Fragments of one row (a heading's number and its words) become one line."""
-    rows: list[Line] = []
-    for line in lines:
-        last = rows[-1] if rows else None
-        if last and _same_row(last, line):
-            longer = max(last, line, key=lambda part: len(part.text))
-            rows[-1] = Line(
-                last.x0, min(last.y0, line.y0), line.x1, max(last.y1, line.y1), longer.size,
-                last.bold and line.bold, f"{last.text} {line.text}",
-            )  # fmt: skip
-        else:
-            rows.append(line)
-    return rows
-
-
-def _same_row(last: Line, line: Line) -> bool:
-    overlap = min(last.y1, line.y1) - max(last.y0, line.y0)
-    beside = line.x0 >= last.x1 - 1 and not last.table and not line.table
-    return beside and overlap > 0.5 * min(last.y1 - last.y0, line.y1 - line.y0)
-
-
-Headings = dict[tuple[int, int], tuple[int, str, int]]
-
-
-def headings_of(document: PdfDocument, pages: list[list[Line]], body: float) -> Headings:
-    """(page, line) from 0 → (level, title, lines taken), from the outline or from the type."""
-    found = _from_outline(document, pages)
-    # An outline that names pages and no headings (bookmarks of a scan) is worth less than the type.
-    return found if len(found) >= max(3, len(document.toc) // 2) else _from_type(pages, body)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.lower())
-
-
-def _from_outline(document: PdfDocument, pages: list[list[Line]]) -> Headings:
-    found: Headings = {}
-    for level, title, page in document.toc:
-        wanted = _plain(title)
-        if not wanted or not 1 <= page <= len(pages):
-            continue
-        for number in (page - 1, page):
-            if number < len(pages) and (place := _find(wanted, pages[number], number, found)):
-                found[number, place[0]] = (level, " ".join(title.split()), place[1])
-                break
-    return found
-
-
-def _find(wanted: str, lines: list[Line], page: int, taken: Headings) -> tuple[int, int] | None:
-    """(line, lines taken) where a heading of the outline stands, over up to four lines."""
-    for start in range(len(lines)):
-        if (page, start) in taken or lines[start].table:
-            continue
-        joined = ""
-        for count in range(1, min(5, len(lines) - start + 1)):
-            joined += _plain(lines[start + count - 1].text)
-            if joined == wanted or (len(wanted) > 8 and joined.lstrip("0123456789") == wanted):
-                return start, count
-            if not wanted.startswith(joined) and not wanted.startswith(joined.lstrip("0123456789")):
-                break
-    return None
-
-
-def _from_type(pages: list[list[Line]], body: float) -> Headings:
-    """Larger or bold numbered lines; the level is the number's depth, else the rank of the size."""
-    candidates = {}
-    for page, lines in enumerate(pages):
-        for index, line in enumerate(lines):
-            words = len(line.text.split())
-            if line.table or not 1 <= words <= 14 or not re.search(r"[A-Za-z]{3}", line.text):
-                continue
-            numbered = _NUMBERED.match(line.text)
-            if (
-                line.size >= body * 1.15
-                or (line.bold and numbered)
-                or (line.bold and line.size >= body * 1.05)
-            ):
-                candidates[page, index] = (line, numbered)
-    sizes = sorted({line.size for line, _ in candidates.values()}, reverse=True)
-    found: Headings = {}
-    for (page, index), (line, numbered) in candidates.items():
-        level = numbered[1].count(".") + 1 if numbered and numbered[1] else min(6, sizes.index(line.size) + 1)
-        before = found.get((page, index - 1))
-        if (
-            before
-            and before[0] == level
-            and not numbered
-            and line.y0 - pages[page][index - 1].y1 < line.size * 0.6
-        ):
-            found[page, index - 1] = (level, f"{before[1]} {line.text}", before[2] + 1)
-            continue
-        found[page, index] = (level, line.text, 1)
-    return found
-
-
-def flow(pages: list[list[Line]], headings: Headings, body: float) -> Iterator[tuple[int, str, int]]:
-    """(level, text, page) in order; paragraphs are joined over lines and pages."""
-    words = _words(pages)
-    paragraph: list[str] = []
-    notes: list[str] = []
-    begun = 1
-
-    def close() -> Iterator[tuple[int, str, int]]:
-        if paragraph:
-            yield 0, join_lines(paragraph, words) + "\n", begun
-            paragraph.clear()
-
-    for number, lines in enumerate(pages):
-        foot = _footnotes(lines, body)
+    def _page(self, number: int, lines: list[Line]) -> Iterator[tuple[int, str, int]]:
+        foot = first_note(lines, self._body)
         last: Line | None = None
         skip = 0
         for index, line in enumerate(lines):
             if skip:
                 skip -= 1
                 continue
-            heading = headings.get((number, index))
-            if heading:
-                yield from close()
-                yield from ((0, note + "\n", number + 1) for note in notes)
-                notes.clear()
+            if heading := self._headings.get((number, index)):
+                yield from self._close()
+                yield from self._footnotes(number + 1)
                 yield heading[0], heading[1], number + 1
-                skip, last = heading[2] - 1, None
+                skip, last, self._header = heading[2] - 1, None, None
             elif line.table:
-                yield from close()
-                yield 0, f"\n{line.text}\n", number + 1
-                last = None
-            elif index >= foot:
-                _note(line.text, notes)
-            else:
-                if paragraph and _starts(line, last, paragraph[-1]):
-                    yield from close()
-                if not paragraph:
-                    begun = number + 1
-                paragraph.append(_BULLET.sub("- ", line.text))
+                yield from self._close()
+                yield 0, f"\n{self._table(line.table, first=last is None)}\n", number + 1
                 last = line
-    yield from close()
-    yield from ((0, note + "\n", len(pages)) for note in notes)
+            elif index >= foot:
+                self._note(line.text)
+            elif line.mono:
+                yield from self._close_paragraph()
+                self._begun = self._begun if self._code else number + 1
+                self._code.append(line)
+                last = line
+            else:
+                yield from self._close_code()
+                if self._paragraph and _starts(line, last, self._paragraph[-1]):
+                    yield from self._close_paragraph()
+                if not self._paragraph:
+                    self._begun = number + 1
+                self._paragraph.append(line.text)
+                last = line
+
+    def _close(self) -> Iterator[tuple[int, str, int]]:
+        yield from self._close_paragraph()
+        yield from self._close_code()
+
+    def _close_paragraph(self) -> Iterator[tuple[int, str, int]]:
+        if self._paragraph:
+            text = plain(join_lines(self._paragraph, self._words))
+            yield 0, _BULLET.sub("- ", text) + "\n", self._begun
+            self._paragraph = []
+
+    def _close_code(self) -> Iterator[tuple[int, str, int]]:
+        if self._code:
+            yield 0, listing(self._code) + "\n", self._begun
+            self._code = []
+
+    def _table(self, rows: list[list[str]], *, first: bool) -> str:
+        """`first` = at the top of a page, where the table of the page before may go on."""
+        before = self._header
+        goes_on = first and before is not None and len(before) == len(rows[0])
+        if not goes_on:
+            self._header = rows[0]
+        cells = [[plain(cell) for cell in row] for row in rows]
+        return markdown(cells, [plain(cell) for cell in before] if goes_on and before else None)
+
+    def _note(self, text: str) -> None:
+        """A footnote's line: a number begins another, all else continues the one before."""
+        begins = _NOTE.match(text)
+        if begins or not self._notes:
+            self._notes.append(text[begins.end() :] if begins else text)
+        else:
+            self._notes[-1] = join_lines([self._notes[-1], text], self._words)
+
+    def _footnotes(self, page: int) -> Iterator[tuple[int, str, int]]:
+        notes, self._notes = self._notes, []
+        yield from ((0, plain(note) + "\n", page) for note in notes)
 
 
-def _note(text: str, notes: list[str]) -> None:
-    """A footnote's line: a number begins another, all else continues the one before."""
-    if not notes or re.match(r"\d{1,3}\s+\S", text):
-        notes.append(text)
-    else:
-        notes[-1] = f"{notes[-1]} {text}"
+def plain(text: str) -> str:
+    """Text that means itself, as Markdown: what reads as markup becomes a code span."""
+    if "<" in text or "&" in text or "xhtml:" in text:
+        text = "".join(
+            piece if is_code else _MARKUP.sub(lambda found: prose.code_span(found[0]), piece)
+            for is_code, piece in prose.segments(text)
+        )
+    return f"\\{text}" if text.startswith("#") else text
 
 
-def _footnotes(lines: list[Line], body: float) -> int:
+def listing(lines: list[Line]) -> str:
+    """Type of one width as a fenced block, indented as it stands on the page."""
+    left = min(line.x0 for line in lines)
+    out: list[str] = []
+    last: Line | None = None
+    for line in lines:
+        width = max(1.0, (line.x1 - line.x0) / len(line.text))
+        if last is not None and line.y0 - last.y1 > 0.9 * (last.y1 - last.y0):
+            out.append("")
+        out.append(" " * min(80, round((line.x0 - left) / width)) + line.text)
+        last = line
+    return prose.code_block("\n".join(out))
+
+
+def first_note(lines: list[Line], body: int) -> int:
     """Index of the first line of the small print that ends a page; their number when there is none."""
     first = len(lines)
-    while first and not lines[first - 1].table and lines[first - 1].size <= 0.9 * body:
+    while first and not lines[first - 1].table and not lines[first - 1].mono and lines[first - 1].size <= 0.9 * body:
         first -= 1
     return first if first else len(lines)  # a page all in small print is a page, not a footnote
 
 
 def _starts(line: Line, last: Line | None, before: str) -> bool:
     """True = `line` begins a paragraph, given the line above it on the page (None: a new page)."""
-    if _BULLET.match(line.text) or _ORDERED.match(line.text):
+    if _STARTS.match(line.text):
         return True
     if last is None:
         return bool(_ENDS.search(before)) or (line.text[:1].isupper() and not _BROKEN.search(before))
-    height = max(last.y1 - last.y0, 1.0)
-    return line.y0 - last.y0 > 1.45 * height or line.y1 < last.y0 or abs(line.size - last.size) > 1.5
+    height = last.y1 - last.y0
+    if line.y1 < last.y0:  # the top of the next column
+        return bool(_ENDS.search(before))
+    return (line.y0 - last.y0) * 20 > 29 * height or abs(line.size - last.size) > 15
 
 
-def _words(pages: list[list[Line]]) -> set[str]:
-    """Words inside lines, hyphenated ones whole: what decides whether a hyphen at a line's end stays."""
-    found: set[str] = set()
-    for lines in pages:
-        for line in lines:
-            found.update(word.lower() for word in re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", line.text))
-    return found
+class Words:
+    """How often the document writes a word inside its lines: what decides whether a hyphen stays."""
+
+    def __init__(self, pages: list[list[Line]]) -> None:
+        self._pages = pages
+        self._counts: Counter[str] | None = None
+        self._prefixes: set[str] = set()
+
+    def _counted(self) -> Counter[str]:
+        if self._counts is None:
+            text = "\n".join(line.text for lines in self._pages for line in lines)
+            # What a line's end may have broken is no evidence.
+            self._counts = Counter(_WORDS.findall(re.sub(r"\S+[-\u2010]\n\S+", "\n", text).lower()))
+            self._prefixes = {word.partition("-")[0] for word in self._counts if "-" in word}
+        return self._counts
+
+    def keep_hyphen(self, left: str, right: str) -> bool:
+        """`cost` + `effective`: True. `appli` + `cations`: False."""
+        left, right = left.lower(), right.lower()
+        counts = self._counted()
+        whole, apart = counts[left + right], counts[f"{left}-{right}"]
+        if whole or apart:
+            return apart > whole
+        known = counts[right] > 0 and len(right) > 2
+        return known and (left in self._prefixes or (counts[left] > 1 and len(left) > 2))
 
 
-def join_lines(lines: Iterable[str], words: set[str]) -> str:
-    """A paragraph from its lines. `appli-` + `cations` loses its hyphen; `cost-` + `effective` keeps it
-    where the document writes `cost-effective` inside a line."""
+def join_lines(lines: Iterable[str], words: Words) -> str:
+    """A paragraph from its lines, what hyphens broke mended."""
     text = ""
     for line in lines:
-        broken = _BROKEN.search(text)
-        follows = re.match(r"[A-Za-z]+", line)
         if not text:
             text = line
-        elif broken and follows and line[0].islower():
-            left, right = broken[1].lower(), follows[0].lower()
-            keep = f"{left}-{right}" in words and f"{left}{right}" not in words
-            text = text + line if keep else text[:-1] + line
-        elif text[-1] == "-" and text[-2:-1].isalnum() and line[:1].isalnum():
+        elif text[-1] not in "-\u2010":
+            text = f"{text} {line}"
+        elif (broken := _BROKEN.search(text)) and line[0].islower() and (follows := _LETTERS.match(line)):
+            text = (text if words.keep_hyphen(broken[1], follows[0]) else text[:-1]) + line
+        elif text[-2:-1].isalnum() and line[:1].isalnum():
             text += line  # `AES-` + `128`, `Diffie-` + `Hellman`
         else:
             text = f"{text} {line}"

@@ -1,0 +1,162 @@
+"""Lines of a page → the same lines in reading order, without heads, feet and contents. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from securetag.extractors.readers.pdf_pages import Line, Page
+
+#: Share of the page's height at its top and bottom where running heads and feet stand.
+MARGIN = 0.1
+#: Columns of the page's width in which text is counted to find the gutters between columns.
+_BINS = 120
+#: Lines, and characters of the average line, under which a strip beside others is no column of prose.
+_COLUMN_LINES, _COLUMN_CHARS = 6, 14
+_PAGE_NUMBER = re.compile(
+    r"(?:page\s+|página\s+|[-–—|]\s*)?(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]-\d{1,3})"
+    r"(?:\s*(?:of|de|/|\|)\s*\d{1,4})?(?:\s*[-–—|])?",
+    re.I,
+)
+_DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
+_LEADERS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}|_{8,}")
+_TO_A_PAGE = re.compile(r"(?:\D|\b\d+(?:\.\d+)+\b)+\s\d{1,3}")
+
+
+def running_lines(pages: list[Page], body: int) -> set[str]:
+    """Texts that stand in the margins of several pages: heads and feet, the digits of small ones masked."""
+    counts: Counter[str] = Counter()
+    for page in pages:
+        counts.update({_mask(line, body) for line in page.lines if _in_margin(line, page)})
+    needed = max(3, min(len(pages) // 20, 8))
+    return {text for text, count in counts.items() if count >= needed}
+
+
+def _mask(line: Line, body: int) -> str:
+    """A large line is a title unless it is the same on every page, number and all."""
+    return line.text if line.size > 1.3 * body else _DIGITS.sub("#", line.text.lower())
+
+
+def _in_margin(line: Line, page: Page) -> bool:
+    middle = (line.y0 + line.y1) / 2
+    return not line.table and not page.height * MARGIN < middle < page.height * (1 - MARGIN)
+
+
+def body_size(pages: list[Page]) -> int:
+    """The type size of most characters, tenths of a point."""
+    counts: Counter[int] = Counter()
+    for page in pages:
+        for line in page.lines:
+            counts[line.size] += len(line.text)
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def is_contents(lines: list[Line]) -> bool:
+    """True = most of the page's lines lead to a page number: a table of contents, or of figures."""
+    texts = [line.text for line in lines if not line.table and len(line.text) > 3]
+    if len(texts) < 6:
+        return False
+    leaders = sum(bool(_LEADERS.search(text)) for text in texts)
+    if leaders >= 0.4 * len(texts):
+        return True
+    # Without dots the number is a fragment of its own at the right, or ends the line.
+    numbers = sum(line.text.isdigit() and len(line.text) <= 3 for line in lines)
+    ending = sum(bool(_TO_A_PAGE.fullmatch(text)) for text in texts)
+    named = any(re.fullmatch(r"(?:table of )?contents|índice|(?:tabla de )?contenidos?", t.strip(), re.I) for t in texts[:12])
+    return max(numbers, ending) >= (0.35 if named else 0.6) * len(texts)
+
+
+def page_lines(page: Page, running: set[str], body: int) -> list[Line]:
+    """Lines of a page in reading order: rows joined, columns one after the other, margins gone."""
+    kept = [
+        line for line in page.lines
+        if not (
+            _in_margin(line, page)
+            and (_mask(line, body) in running or (line.size <= 1.3 * body and _PAGE_NUMBER.fullmatch(line.text)))
+        )
+    ]  # fmt: skip
+    return kept if len(kept) < 2 else list(_ordered(kept, max(1, page.width), 0))
+
+
+def _ordered(lines: list[Line], width: int, depth: int) -> Iterator[Line]:
+    gutters = _gutters(lines, width) if len(lines) >= 2 * _COLUMN_LINES and depth < 3 else []
+    if not gutters:
+        yield from sorted(lines, key=lambda line: (line.y0, line.x0))
+        return
+    for band in _bands(lines, gutters):
+        if len(band) == 1:
+            yield from sorted(band[0], key=lambda line: (line.y0, line.x0))
+        else:
+            for column in band:
+                yield from _ordered(column, width, depth + 1)
+
+
+def _bands(lines: list[Line], gutters: list[int]) -> Iterator[list[list[Line]]]:
+    """From top to bottom: lines that run over a gutter (one list), the columns between them (several)."""
+    columns: list[list[Line]] = [[] for _ in range(len(gutters) + 1)]
+    across: list[Line] = []
+    for line in sorted(lines, key=lambda line: line.y0):
+        if any(line.x0 < gutter - 20 and line.x1 > gutter + 20 for gutter in gutters):
+            if any(columns):
+                yield columns
+                columns = [[] for _ in range(len(gutters) + 1)]
+            across.append(line)
+            continue
+        if across:
+            yield [across]
+            across = []
+        columns[sum((line.x0 + line.x1) / 2 > gutter for gutter in gutters)].append(line)
+    if across:
+        yield [across]
+    if any(columns):
+        yield columns
+
+
+def _gutters(lines: list[Line], width: int) -> list[int]:
+    """Where columns of prose part, from the left; none on most pages."""
+    step = max(1, width // _BINS)
+    edges = [0] * (_BINS + 2)
+    for line in lines:
+        edges[min(_BINS, max(0, line.x0 // step))] += 1
+        edges[min(_BINS + 1, max(0, line.x1 // step) + 1)] -= 1
+    cover, now = [], 0
+    for edge in edges:
+        now += edge
+        cover.append(now)
+    few = 0.3 * max(cover)
+    found: list[int] = []
+    for start, end in _valleys(cover, few):
+        gutter = (start + end + 1) * step // 2
+        if _parts(lines, gutter, found[-1] if found else 0):
+            found.append(gutter)
+    return found
+
+
+def _valleys(cover: list[int], few: float) -> Iterator[tuple[int, int]]:
+    """Runs of bins that little text covers, between bins that much does: their lowest stretch."""
+    start = None
+    for i, count in enumerate(cover):
+        if count <= few:
+            start = i if start is None else start
+        elif start is not None:
+            if start > 0 and any(count > few for count in cover[:start]):
+                low = min(cover[start:i])
+                bins = [j for j in range(start, i) if cover[j] == low]
+                yield bins[0], bins[-1]
+            start = None
+
+
+def _parts(lines: list[Line], gutter: int, before: int) -> bool:
+    """True = prose on both sides of the gutter, side by side."""
+    left = [line for line in lines if line.x1 <= gutter + 20 and line.x0 >= before - 20]
+    right = [line for line in lines if line.x0 >= gutter - 20]
+    across = len(lines) - sum(line.x1 <= gutter + 20 or line.x0 >= gutter - 20 for line in lines)
+    if min(len(left), len(right)) < _COLUMN_LINES or across > 0.4 * len(lines):
+        return False
+    if any(sum(len(line.text) for line in side) < _COLUMN_CHARS * len(side) for side in (left, right)):
+        return False
+    shared = min(max(l.y1 for l in left), max(l.y1 for l in right)) - max(
+        min(l.y0 for l in left), min(l.y0 for l in right)
+    )
+    return shared > 3 * max(line.size for line in left)

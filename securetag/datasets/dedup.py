@@ -30,7 +30,7 @@ def _answered(example: Example) -> str:
 
 def dedup(examples: Iterable[Example]) -> tuple[list[Example], list[Drop]]:
     """(rows, what was left out). The result doesn't depend on the order of the rows."""
-    ordered = sorted(examples, key=_precedence)
+    ordered = sorted(examples, key=precedence)
     labels: dict[str, set[str]] = {}
     for example in ordered:
         if example.label is not None:
@@ -44,21 +44,23 @@ def dedup(examples: Iterable[Example]) -> tuple[list[Example], list[Drop]]:
         # A labelled question stands once even where the evidence differs; others by question and answer.
         key = question(example) if example.label is not None else _answered(example)
         if key in kept:
-            kept[key] = _merged(kept[key], example)
+            kept[key] = merged(kept[key], example)
             drops.append(drop_of(example, DUPLICATE))
         else:
             kept[key] = example
     return sorted(kept.values(), key=lambda example: (example.id, example.label or "")), drops
 
 
-def _precedence(example: Example) -> tuple[int, str, str]:
+def precedence(example: Example) -> tuple[int, str, str]:
+    """Orders rows so that of two duplicates the first stays; total, and not that of the input."""
     # Held-out rows first: a duplicate of a test row must not stay in train.
     side = {"test": 0, "validation": 1, "train": 2}.get(example.split or "", 3)
     rest = [example.label, example.group, example.source, example.licence, example.origins]
     return side, example.id, content_id(rest)
 
 
-def _merged(first: Example, other: Example) -> Example:
+def merged(first: Example, other: Example) -> Example:
+    """`first` with the origins of both."""
     unique: dict[str, Origin] = {}
     for origin in [*first.origins, *other.origins]:
         unique.setdefault(content_id(origin), origin)

@@ -73,10 +73,14 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
     task: str = ""
     id: str = ""
     n: int = 1
+    #: The row because of which this one went: an Example's id, or `suite/row`.
+    against: str = ""
 
 
-def drop_of(example: Example, reason: str) -> Drop:
-    return Drop(reason=reason, source=example.source, task=example.task.value, id=example.id)
+def drop_of(example: Example, reason: str, against: str = "") -> Drop:
+    return Drop(
+        reason=reason, source=example.source, task=example.task.value, id=example.id, against=against
+    )
 
 
 def whole_pairs(examples: list[Example]) -> tuple[list[Example], list[Drop]]:

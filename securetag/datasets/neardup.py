@@ -1,0 +1,164 @@
+"""Near duplicates: MinHash finds candidates, the shingles themselves decide, identifiers have a veto.
+
+Two texts are near duplicates when the Jaccard similarity of their three-word shingles reaches a
+threshold (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900). Candidates share one of 16 bands
+of a MinHash signature of 128 slots (rensa): a pair at .8 is met with probability .95, at .9 with
+.9999. The band's key also holds everything in which two duplicates must agree, so that
+
+- sibling advisories (the same sentences about another product, version or CVE) never meet,
+- neither do twins with other labels, nor rows of another task or language,
+- and a family of a thousand siblings makes a thousand small buckets instead of one large one: the
+  cost grows with the number of rows, not with its square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from securetag.datasets.dedup import merged, precedence
+from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.text import Hashes, Offsets, Tokens, marks, mix, ngrams, salted, spans, whole, words
+from securetag.datasets.textform import code_of, prose_of, renamed
+from securetag.records import Example, Task
+
+NEAR_DUPLICATE = "duplicate: nearly the same words"
+#: Similarity from which two texts are near duplicates: at three-word shingles, one word in forty
+#: replaced leaves .85, three leave .62.
+JACCARD = 0.8
+SHINGLE = 3
+SLOTS, BANDS = 128, 16
+#: Shorter texts have too few shingles to compare: exact and normalised comparison see to them.
+MIN_SHINGLES = 8
+#: Rows whose signature is unpacked at a time; rensa hands them out as Python lists.
+_BATCH = 4_096
+#: Pairs verified at a time: some 130 shingles each.
+_PAIRS = 20_000
+_SEED = 42
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A text, and what its duplicates must share with it beside words, numbers and identifiers."""
+
+    text: str
+    veto: str = ""
+
+
+def representatives(
+    documents: Sequence[Document], *, jaccard: float = JACCARD, punctuation: bool = False
+) -> Offsets:
+    """For each document its own index where it is kept, else that of the kept one that it repeats.
+
+    `documents` stand in order of precedence: the first of a cluster is kept, and a document goes only
+    if it is itself near to a kept one (not by a chain of others).
+    """
+    tokens = words([document.text for document in documents], punctuation=punctuation)
+    vetoes = whole(words([document.veto for document in documents], punctuation=True)) + marks(tokens)
+    return kept_of(near_pairs(ngrams(tokens, SHINGLE), vetoes, jaccard), len(documents))
+
+
+def near_pairs(shingles: Tokens, vetoes: Hashes, jaccard: float) -> Offsets:
+    """Pairs (first < second), shape (pairs, 2), of texts with one veto and at least this similarity.
+
+    In a bucket each text is compared with the first and with the one before it, never all with all.
+    """
+    found = _candidates(_bands(shingles, vetoes))
+    keep = [
+        _jaccard(shingles, found[start : start + _PAIRS]) >= jaccard for start in range(0, len(found), _PAIRS)
+    ]
+    return found[np.concatenate(keep)] if keep else found
+
+
+def kept_of(pairs: Offsets, count: int) -> Offsets:
+    """Index of each text's representative: in order, a text near to a kept one is dropped."""
+    kept = np.arange(count)
+    for first, second in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
+        if kept[first] == first and kept[second] == second:
+            kept[second] = first
+    return kept
+
+
+def _bands(shingles: Tokens, vetoes: Hashes) -> tuple[Hashes, Offsets]:
+    """(keys, shape (texts that are long enough, BANDS); the indices of those texts)."""
+    from rensa import RMinHash
+
+    chosen = np.flatnonzero(shingles.counts >= MIN_SHINGLES)
+    keys = np.zeros((len(chosen), BANDS), np.uint64)
+    weights = mix(np.arange(1, SLOTS + 1, dtype=np.uint64)).reshape(BANDS, -1)
+    for start in range(0, len(chosen), _BATCH):
+        batch = chosen[start : start + _BATCH]
+        places, _ = spans(shingles.offsets, batch)
+        offsets = np.concatenate([[0], np.cumsum(shingles.counts[batch])]).astype(np.uint64)
+        signatures = RMinHash.digest_matrix_from_flat_token_hashes(
+            shingles.hashes[places], offsets, SLOTS, _SEED
+        ).to_rows()
+        slots = np.array(signatures, np.uint64).reshape(len(batch), BANDS, -1)
+        keys[start : start + len(batch)] = (slots * weights).sum(axis=2)
+    keys += vetoes[chosen, None]
+    keys = mix(keys) + mix(np.arange(BANDS, dtype=np.uint64))
+    return keys, chosen
+
+
+def _candidates(bands: tuple[Hashes, Offsets]) -> Offsets:
+    """Pairs of texts that share a band's key, each once, ordered; shape (pairs, 2)."""
+    keys, chosen = bands
+    order = np.argsort(keys.ravel(), kind="stable")
+    equal = np.diff(keys.ravel()[order]) == 0
+    heads = np.where(np.concatenate([[True], ~equal]), np.arange(len(order)), 0) if len(order) else order
+    first = np.maximum.accumulate(heads)[1:][equal]
+    texts = order // BANDS
+    later = texts[1:][equal]
+    codes = np.concatenate([texts[first], texts[:-1][equal]]) * max(len(chosen), 1) + np.tile(later, 2)
+    pairs: Offsets = chosen[np.stack(np.divmod(np.unique(codes), max(len(chosen), 1)), axis=1)]
+    return pairs
+
+
+def _jaccard(shingles: Tokens, pairs: Offsets) -> npt.NDArray[np.float64]:
+    """Similarity of each pair, over sets of shingles."""
+    sides: list[tuple[Hashes, Offsets]] = []
+    for side in (0, 1):
+        places, owners = spans(shingles.offsets, pairs[:, side])
+        values, first = np.unique(salted(shingles.hashes[places], owners), return_index=True)
+        sides.append((values, owners[first]))
+    (left, owners), (right, others) = sides
+    shared = np.bincount(owners[np.isin(left, right, assume_unique=True)], minlength=len(pairs))
+    total = np.bincount(owners, minlength=len(pairs)) + np.bincount(others, minlength=len(pairs)) - shared
+    return np.asarray(shared / total, np.float64)
+
+
+def dedup_near(examples: Iterable[Example], *, jaccard: float = JACCARD) -> tuple[list[Example], list[Drop]]:
+    """(rows, what was left out): a near duplicate's origins go to the row that stays.
+
+    Composed rows pass: what tells two of them apart is a guard, and both were executed. The result
+    doesn't depend on the order of the rows.
+    """
+    ordered = sorted(examples, key=precedence)
+    kept: dict[int, Example] = dict(enumerate(ordered))
+    drops: list[Drop] = []
+    for triage in (False, True):
+        chosen = [
+            place
+            for place, example in enumerate(ordered)
+            if example.construction is None and (example.task is Task.TRIAGE) is triage
+        ]
+        documents = [_document(ordered[place]) for place in chosen]
+        found = representatives(documents, jaccard=jaccard, punctuation=triage)
+        for index in np.flatnonzero(found != np.arange(len(chosen))).tolist():
+            place, into = chosen[index], chosen[found[index]]
+            kept[into] = merged(kept[into], kept.pop(place))
+            drops.append(drop_of(ordered[place], NEAR_DUPLICATE, against=ordered[into].id))
+    rows = sorted(kept.values(), key=lambda example: (example.id, example.label or ""))
+    return rows, drops
+
+
+def _document(example: Example) -> Document:
+    """What is compared: a triage row's code under other names, any other row's words."""
+    # Rows about two CVEs differ even where their sentences don't name them.
+    about = example.group if example.group.startswith("id/") else ""
+    veto = "\n".join([example.task, example.lang, example.label or "", about])
+    if example.task is Task.TRIAGE:
+        return Document(renamed(code_of(example)), veto)
+    return Document(prose_of(example), veto)

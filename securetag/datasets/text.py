@@ -1,0 +1,212 @@
+"""Words and n-grams of many texts at once, as 64-bit hashes in flat arrays.
+
+Python's time goes into tokens, so none are made: a chunk of texts becomes one array of bytes, and the
+hash of a word is a difference of two prefix sums of a polynomial modulo 2**64 (Karp and Rabin's
+fingerprint, https://doi.org/10.1147/rd.312.0249), divided by the word's place and mixed by the
+finaliser of SplitMix64 (https://doi.org/10.1145/2660193.2660195). Equal words have equal hashes in
+every process and on every machine; of 10^7 different ones, two agree with probability 10^-5.5.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Offsets = npt.NDArray[np.int64]
+
+#: Bytes of text hashed at a time: eight times as much in prefix sums still fits a cache.
+CHUNK = 1 << 19
+_BASE = 0x9E3779B97F4A7C15
+_OTHER_MARK = re.compile(r"[^\x00-\x7f\w]")
+_STEP = np.uint64(0xD1342543DE82EF95)
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Hashes of the words (or n-grams) of a list of texts, one after the other."""
+
+    #: uint64, shape (all tokens,).
+    hashes: Hashes
+    #: int64, shape (texts + 1,): text i owns `hashes[offsets[i]:offsets[i + 1]]`.
+    offsets: Offsets
+    #: Which tokens hold a digit or an underscore: numbers, versions, names in code, most identifiers.
+    marked: npt.NDArray[np.bool_]
+
+    @property
+    def counts(self) -> Offsets:
+        """Tokens of each text."""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> Offsets:
+        """Index of the text that each token stands in."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+
+def mix(values: Hashes) -> Hashes:
+    """Spread every bit of the input over the whole output; a bijection."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def words(texts: Sequence[str], *, punctuation: bool = False) -> Tokens:
+    """Words of each text, case folded; with `punctuation` each mark is a token as well, as code needs.
+
+    A word is a run of letters, digits and underscores; compatible forms (ligatures, full-width
+    letters, typographic spaces) count as what they stand for.
+    """
+    parts = [Tokens(hashes=np.zeros(0, np.uint64), offsets=np.zeros(1, np.int64), marked=np.zeros(0, bool))]
+    parts += [_hashed(chunk, punctuation) for chunk in _chunks(texts)]
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.concatenate([part.counts for part in parts]), out=offsets[1:])
+    return Tokens(
+        hashes=np.concatenate([part.hashes for part in parts]), offsets=offsets,
+        marked=np.concatenate([part.marked for part in parts]),
+    )  # fmt: skip
+
+
+def ngrams(tokens: Tokens, n: int) -> Tokens:
+    """Runs of `n` tokens of each text; a text of fewer has none."""
+    size = max(len(tokens.hashes) - n + 1, 0)
+    runs = np.zeros(size, np.uint64)
+    for place, weight in enumerate(_powers(int(_STEP), n)):
+        runs += tokens.hashes[place : place + size] * weight
+    owners = tokens.owners
+    inside = owners[:size] == owners[n - 1 :] if size else np.zeros(0, bool)
+    offsets = np.zeros(len(tokens.offsets), np.int64)
+    np.cumsum(np.maximum(tokens.counts - n + 1, 0), out=offsets[1:])
+    marked = np.concatenate([np.zeros(1, np.int64), np.cumsum(tokens.marked)])
+    held = (marked[n : n + size] > marked[:size])[inside]
+    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=held)
+
+
+def whole(tokens: Tokens) -> Hashes:
+    """One hash a text, over its words in order: shape (texts,). Texts of the same words have the same."""
+    places = np.arange(len(tokens.hashes)) - np.repeat(tokens.offsets[:-1], tokens.counts)
+    weights = _powers(int(_STEP), int(tokens.counts.max(initial=0)) + 1)
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(tokens.hashes * weights[places])])
+    lengths = tokens.counts.astype(np.uint64)
+    return mix(sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]] + lengths * np.uint64(_BASE))
+
+
+def marks(tokens: Tokens) -> Hashes:
+    """One hash a text, over the set of its marked words and of those that stand side by side.
+
+    `1.2.3` and `3.2.1` hold the same words, but not the same neighbours.
+    """
+    owners = tokens.owners
+    beside = tokens.marked[:-1] & tokens.marked[1:] & (owners[:-1] == owners[1:])
+    values = np.concatenate(
+        [tokens.hashes[tokens.marked], mix(tokens.hashes[:-1] * _STEP + tokens.hashes[1:])[beside]]
+    )
+    of = np.concatenate([owners[tokens.marked], owners[:-1][beside]])
+    _, first = np.unique(salted(values, of), return_index=True)
+    sums = np.zeros(len(tokens.offsets) - 1, np.uint64)
+    np.add.at(sums, of[first], mix(values[first]))
+    return sums
+
+
+def salted(values: Hashes, owners: Offsets) -> Hashes:
+    """Values that are equal only where value and owner are."""
+    return mix(values + mix(owners.astype(np.uint64) + np.uint64(1)))
+
+
+def spans(offsets: Offsets, chosen: npt.NDArray[Any]) -> tuple[Offsets, Offsets]:
+    """(places, owners): every place that the chosen texts own, and which of the choices owns it."""
+    return ranges(offsets[chosen], offsets[chosen + 1])
+
+
+def ranges(starts: npt.NDArray[Any], ends: npt.NDArray[Any]) -> tuple[Offsets, Offsets]:
+    """(places, owners): every whole number in each of the half-open ranges, and the range that it is in."""
+    counts = ends - starts
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return np.arange(len(owners)) - (np.cumsum(counts) - counts - starts)[owners], owners
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for text in texts:
+        plain = text if text.isascii() else _plain(text)
+        encoded = plain.lower().encode()
+        if chunk and size + len(encoded) > CHUNK:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(encoded)
+        size += len(encoded) + 1
+    if chunk:
+        yield chunk
+
+
+def _plain(text: str) -> str:
+    """Compatible forms resolved; of other scripts' marks only those that belong to a letter are kept."""
+    folded = _OTHER_MARK.sub(_mark, unicodedata.normalize("NFKC", text))
+    return folded.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes
+
+
+def _mark(match: re.Match[str]) -> str:
+    """Quotes, dashes and the like as one of ASCII's; a combining mark as it is."""
+    kind = unicodedata.category(match[0])
+    if kind[0] == "M":
+        return match[0]
+    return "-" if kind == "Pd" else '"' if kind[0] == "P" else " "
+
+
+def _hashed(texts: list[bytes], punctuation: bool) -> Tokens:
+    """The words of one chunk."""
+    buffer = np.frombuffer(b"\n".join(texts) + b"\n", np.uint8)
+    kinds = _KINDS[buffer]
+    word = kinds == 2
+    edges = np.flatnonzero(np.diff(word, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    if punctuation:
+        marks = np.flatnonzero(kinds == 1)
+        starts, ends = np.concatenate([starts, marks]), np.concatenate([ends, marks + 1])
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], ends[order]
+    sums = np.zeros(len(buffer) + 1, np.uint64)
+    np.cumsum((buffer + np.uint64(1)) * _powers(_BASE, len(buffer)), out=sums[1:])
+    inverse = _powers(pow(_BASE, -1, 1 << 64), len(buffer))
+    hashes = mix((sums[ends] - sums[starts]) * inverse[starts])
+    lengths = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    offsets[1:] = np.searchsorted(starts, np.cumsum(lengths))
+    telling = np.zeros(len(buffer) + 1, np.int32)
+    np.cumsum(_TELLING[buffer], out=telling[1:])
+    return Tokens(hashes=hashes, offsets=offsets, marked=telling[ends] > telling[starts])
+
+
+def _powers(base: int, count: int) -> Hashes:
+    """1, base, base², … modulo 2**64."""
+    # Rounded up, so that chunks of about one size share one table.
+    return _table(base, 1 << max(count - 1, 1).bit_length())[:count]
+
+
+@cache
+def _table(base: int, count: int) -> Hashes:
+    factors = np.full(count, base, np.uint64)
+    factors[0] = 1
+    return np.cumprod(factors)
+
+
+def _kinds() -> npt.NDArray[np.uint8]:
+    """Of each byte: 2 in a word, 1 a mark, 0 a space."""
+    kinds = np.zeros(256, np.uint8)
+    for byte in range(256):
+        if byte >= 0x80 or chr(byte).isalnum() or byte == ord("_"):
+            kinds[byte] = 2
+        elif ord(" ") < byte < 0x7F:
+            kinds[byte] = 1
+    return kinds
+
+
+_KINDS = _kinds()
+_TELLING = np.array([chr(byte) in "0123456789_" for byte in range(256)])

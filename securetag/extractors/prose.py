@@ -44,6 +44,9 @@ _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
 _SPACES = re.compile(r"[ \t]+(?=\n)")
 _GAPS = re.compile(r"\n{3,}")
+#: What `residue` finds, wherever it stands; and a text in which nothing else can need cleaning.
+_SUSPECT = re.compile(r"\(Citation:|\{\{ insert:|xhtml:|\ufffd|&[#A-Za-z]")
+_PLAIN = re.compile(r"[\w \t\n.,;:!?'\"()/+#%=@*^|$–—’-]*")
 _FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
 
 
@@ -132,6 +135,8 @@ def entities(text: str) -> list[str]:
 def residue(text: str) -> list[str]:
     """What is left outside code that a Record's text may not hold; empty when clean."""
     found: list[str] = []
+    if not _SUSPECT.search(text):
+        return found
     for is_code, piece in segments(text):
         if not is_code:
             found += [mark for mark, _ in _FORBIDDEN if mark in piece]
@@ -219,6 +224,7 @@ def _around_spans(text: str) -> str:
         return f"\ue000{len(spans) - 1}\ue001"
 
     masked = _prose("".join(hold(is_code, piece) for is_code, piece in _spans(text)))
+    masked = _GAPS.sub("\n\n", _SPACES.sub("", masked))
     return _HELD.sub(lambda match: spans[int(match[1])], masked) if spans else masked
 
 
@@ -276,13 +282,13 @@ def clean(text: str) -> str:
         text = map_prose(text, _without_comments)
         text = map_prose(text, _tags_to_code) if "</" in text else text
     text = "".join(piece if is_code else _around_spans(piece) for is_code, piece in _blocks(text))
+    if not residue(text):
+        return text.strip()
     for _ in range(3):
-        if not residue(text):
-            break
         text = map_prose(text, lambda piece: _unescape(_forbid(piece)))
-    if residue(text):
-        text = _forbid(text).replace("&", "& ")
-    return tidy(text)
+        if not residue(text):
+            return tidy(text)
+    return tidy(_forbid(text).replace("&", "& "))
 
 
 def _forbid(text: str) -> str:
@@ -298,4 +304,6 @@ def tidy(text: str) -> str:
 
 def one_line(text: str) -> str:
     """A title: cleaned, on one line."""
+    if _PLAIN.fullmatch(text) and not _SUSPECT.search(text):
+        return " ".join(text.split())
     return " ".join(clean(text).split())

@@ -30,7 +30,8 @@ _ANCHOR = re.compile(r"[ \t]*\{#[^{}\n]*\}")
 _IMAGE = re.compile(r"!\[[^\[\]\n]*\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*[^()\n]*\)|\[[^\[\]\n]*\])")
 _LIQUID = re.compile(r"\{%[^%\n]*%\}")
 _ADMONITION = re.compile(
-    r"(?P<indent>[ \t]*)(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?P<kind>[\w -]*?)[ \t]*(?:\"(?P<title>[^\"\n]*)\")?[ \t]*$"
+    r"(?P<indent>[ \t]*)(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?P<kind>[\w -]*?)[ \t]*"
+    r"(?:\"(?P<title>[^\"\n]*)\")?[ \t]*$"
 )
 #: A blank line or a heading, and then a line that CommonMark may take for code; or an admonition.
 _WORTH_A_LOOK = re.compile(

@@ -96,6 +96,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     section: list[str] = []
     #: Upstream's own word on use as a mapping target (CWE: Allowed, Discouraged, Prohibited).
     mapping_usage: str | None = None
+    #: Upstream's own word on how likely an attack is (CWE, CAPEC): High, Medium, Low.
+    likelihood: str | None = None
     #: Day on which upstream first published the item, `YYYY-MM-DD`: splits by time lean on it.
     published: str | None = None
     cvss_vector: str | None = None
@@ -235,6 +237,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     construction: Construction | None = None
     pair_id: str | None = None
     evidence: list[EvidenceSpan] = []
+    #: Where a person gave the label: what the model had said before, if it did.
+    model_decision: Decision | None = None
 
     @classmethod
     def of(

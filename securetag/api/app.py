@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from securetag.api import errors, health
 from securetag.api.codeaudit.endpoints import router as codeaudit
 from securetag.api.consent.endpoints import router as consent
+from securetag.api.erasure.endpoints import router as erasure
 from securetag.api.findings.endpoints import router as findings
 from securetag.api.keys.endpoints import router as keys
 from securetag.api.metrics import Metrics
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     for router in (
-        health.router, codeaudit, scans, findings, projects, consent, keys, tenants, tools, queue,
+        health.router, codeaudit, scans, findings, projects, consent, erasure, keys, tenants, tools, queue,
     ):  # fmt: skip
         app.include_router(router)
     return app

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli import admin, datasets, demo, models, scan, services, sources
+from securetag.cli import (
+    admin,
+    datasets,
+    datasets_diff,
+    datasets_erase,
+    datasets_export,
+    datasets_review,
+    demo,
+    models,
+    scan,
+    services,
+    sources,
+    trace,
+)
 
 app = typer.Typer(
     name="securetag",
@@ -20,7 +33,12 @@ app.command("doctor")(services.doctor)
 app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
 app.add_typer(sources.app, name="source")
+datasets.app.command("diff")(datasets_diff.diff)
+datasets.app.command("export")(datasets_export.export)
+datasets.app.command("erase")(datasets_erase.erase)
+datasets.app.add_typer(datasets_review.app, name="review")
 app.add_typer(datasets.app, name="dataset")
+app.command("trace")(trace.trace)
 app.command("train")(models.train)
 app.command("evaluate")(models.evaluate)
 app.command("publish")(models.publish)

@@ -127,10 +127,10 @@ def list_models(as_json: Json = False) -> None:
         emit(rows)
     else:
         show(
-            ["model", "aliases", "base", "quantisation", "release", "made"],
+            ["model", "aliases", "base", "quantisation", "release", "made", "erasures"],
             [
                 [row["model_id"][:12], ", ".join(row["aliases"]), row["base"], row["quantisation"],
-                 str(row.get("release") or "")[:12], row["created_at"]]
+                 str(row.get("release") or "")[:12], row["created_at"], len(row.get("erasures", ())) or ""]
                 for row in rows
             ],
         )  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
+
 from securetag import triage
 from securetag.datasets.filters import Drop
 from securetag.datasets.harvest import SOURCE
@@ -55,7 +57,8 @@ def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) 
         recommendation=finding.recommendation if first.label == "true_positive" else "",
     )  # fmt: skip
     origins = {(o.finding_id or "", o.consent_id or ""): o for o in (v.origin for v in verdicts)}
-    return Example.of(
+    said = {verdict.model_decision for verdict in verdicts if verdict.model_decision is not None}
+    example = Example.of(
         task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
         licence=first.record.licence, group=group(first), origin="analyst",
         origins=[
@@ -65,6 +68,8 @@ def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) 
         ],
         source=SOURCE, label=first.label, label_source="analyst",
     )  # fmt: skip
+    # Models that disagreed with one another leave nothing that the reviewers answered to.
+    return msgspec.structs.replace(example, model_decision=said.pop() if len(said) == 1 else None)
 
 
 def group(verdict: HarvestedVerdict) -> str:

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import analyst, filters, harvest, release
+from securetag.datasets import analyst, erasure, filters, harvest, release, review
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
@@ -90,18 +90,20 @@ def build(
     releases_dir: Path,
     work: Path,
     semgrep: SemgrepSettings,
+    withdrawn: erasure.Withdrawn = erasure.Withdrawn(),
+    reviews: review.Decisions = review.NONE,
     progress: Progress | None = None,
 ) -> ReleaseSummary:
-    """Build a release, or find it built.
+    """Build a release, or find it built. What was withdrawn or rejected stays out, and is counted.
 
     Raises LicenceError where a source's licence stops a release, ReleaseError when nothing is left
     or a group would be torn, ToolError when the oracle or the scanner fails.
     """
     say = progress or (lambda _: None)
     started = _cpu_s()
-    drops: list[Drop] = []
     sources: dict[str, _Source] = {}
-    knowledge = _knowledge(records, params, sources, drops)
+    harvested, drops = withdrawn.kept(harvested)
+    knowledge = _knowledge(records, params, sources, drops, withdrawn)
     say(f"{len(knowledge):,} questions from {sum(s.records for s in sources.values()):,} active Records")
     reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
     drops += left
@@ -112,13 +114,16 @@ def build(
         Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
     ]
     say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
-    examples = _clean([*knowledge, *reviewed, *composed.examples], params, drops)
+    examples, rejected = review.kept([*knowledge, *reviewed, *composed.examples], reviews)
+    drops += rejected
+    examples = _clean(examples, params, drops)
     examples = assign(_capped(examples, params, drops))
     _check(examples)
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)
     path, manifest = release.write(
-        examples, drops, params=msgspec.to_builtins(params), inputs=_inputs(sources, harvested),
+        examples, drops, params=msgspec.to_builtins(params),
+        inputs=_inputs(sources, harvested, withdrawn, reviews),
         counts=counts,
         sources=_source_entries(sources, harvested, counts["by_source"]),
         card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),
@@ -133,7 +138,11 @@ def build(
 
 
 def _knowledge(
-    records: Iterable[Record], params: BuildParams, sources: dict[str, _Source], drops: list[Drop]
+    records: Iterable[Record],
+    params: BuildParams,
+    sources: dict[str, _Source],
+    drops: list[Drop],
+    withdrawn: erasure.Withdrawn,
 ) -> list[Example]:
     """Questions of every Record that may teach; notes each source on the way."""
     langs = {"en", params.lang}
@@ -142,7 +151,8 @@ def _knowledge(
     for record in records:
         seen = sources.setdefault(record.source, _Source(record))
         seen.ids.append(record.id)
-        reason = filters.of_record(record, params.purpose)
+        reason = erasure.SOURCE_REASON if record.source in withdrawn.sources else None
+        reason = reason or filters.of_record(record, params.purpose)
         if reason is None and record.lang not in langs:
             reason = f"record: language {record.lang}"
         if reason is not None:
@@ -211,12 +221,19 @@ def _check(examples: list[Example]) -> None:
         raise ReleaseError(f"{len(found)} groups stand on two sides of the split, first {found[0]}")
 
 
-def _inputs(sources: dict[str, _Source], harvested: Sequence[HarvestedVerdict]) -> dict[str, Any]:
+def _inputs(
+    sources: dict[str, _Source],
+    harvested: Sequence[HarvestedVerdict],
+    withdrawn: erasure.Withdrawn,
+    reviews: review.Decisions,
+) -> dict[str, Any]:
     """What went in, by content alone: neither tool paths nor database ids nor times."""
     reviewed = sorted([v.record.id, v.label, v.scripted] for v in harvested)
     return {
         "records": {name: content_id(sorted(source.ids)) for name, source in sorted(sources.items())},
         "harvest": content_id(reviewed),
+        "withdrawn": sorted(withdrawn.sources),
+        "reviews": content_id(reviews),
         "rules": rules.pack_sha256(),
         "oracle": oracle_version(),
         "prompts": dict(triage.PROMPT_VERSIONS),

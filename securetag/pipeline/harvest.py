@@ -46,15 +46,20 @@ def harvest(settings: Settings) -> HarvestSummary:
     ]  # fmt: skip
     rows.sort(key=lambda row: (row.record.id, row.reviewer))
     path = settings.records_dir / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    temporary.replace(path)
+    write_harvest(path, rows)
     return HarvestSummary(
         path=str(path), rows=len(rows),
         tenants=sorted({row.origin.tenant_id for row in rows if row.origin.tenant_id}),
         by_label=dict(Counter(row.label for row in rows)), scripted=sum(row.scripted for row in rows),
     )  # fmt: skip
+
+
+def write_harvest(path: Path, rows: Sequence[HarvestedVerdict]) -> None:
+    """Replace the harvest's file whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    temporary.replace(path)
 
 
 def read_harvest(path: Path) -> Sequence[HarvestedVerdict]:

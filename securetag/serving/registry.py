@@ -52,6 +52,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str | None = None
     #: RFC 3339 in UTC; set by `Registry.add`.
     created_at: str = ""
+    #: Ids of the erasures that took rows out of later releases which this model had learnt from.
+    erasures: list[str] = []
 
 
 class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +110,20 @@ class Registry:
                 return known
             state.models[entry.model_id] = msgspec.structs.replace(entry, created_at=_now())
             return state.models[entry.model_id]
+
+        return self._change(change)
+
+    def mark(self, model_id: str, erasure: str) -> ModelEntry:
+        """Note that an erasure concerns rows that a model learnt from. Raises NotFoundError."""
+
+        def change(state: _State) -> ModelEntry:
+            known = state.models.get(model_id)
+            if known is None:
+                raise NotFoundError(f"no model {model_id[:12]} is registered")
+            state.models[model_id] = msgspec.structs.replace(
+                known, erasures=sorted({*known.erasures, erasure})
+            )
+            return state.models[model_id]
 
         return self._change(change)
 

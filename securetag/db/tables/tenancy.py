@@ -80,6 +80,9 @@ class ErasureRequest(Base):
     """A demand to forget: one finding, one project, or (both null) the whole tenant."""
 
     __tablename__ = "erasure_request"
+    __table_args__: TableArgs = (
+        Index("ix_erasure_request_open", "tenant_id", "id", postgresql_where=text("completed_at IS NULL")),
+    )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     #: No foreign keys: the request outlives what it names.

@@ -1,0 +1,58 @@
+"""`/erasure`: demand it, and see what became of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from securetag.api.auth import Admin, Reader
+from securetag.api.erasure.schemas import ErasureAnswer, ErasureBody
+from securetag.api.errors import RESPONSES
+from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.services import Services
+from securetag.db.repositories import erasure
+
+router = APIRouter(prefix="/erasure", tags=["erasure"], responses=RESPONSES)
+
+
+@router.post("", response_model=ErasureAnswer, status_code=202)
+async def post_erasure(
+    body: ErasureBody, services: Services, caller: Admin, key: IdempotencyKey = None
+) -> Response:
+    """Have a finding, a project or everything forgotten.
+
+    It leaves every later harvest and release. An erasure of everything withdraws the consent as well.
+    """
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> ErasureAnswer:
+            made = await erasure.request(
+                session, caller.tenant_id, caller.name, project_id=body.project_id, finding_id=body.finding_id
+            )
+            return ErasureAnswer.model_validate(made)
+
+        return await once(
+            session, caller.tenant_id, operation="POST /erasure", key=key,
+            request=body.model_dump(mode="json"), status=202, work=work,
+            location=lambda made: f"/erasure/{made['id']}",
+        )  # fmt: skip
+
+
+@router.get("", response_model=Page[ErasureAnswer])
+async def list_erasures(
+    services: Services, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """This tenant's demands, oldest first."""
+    async with services.tenant(caller.tenant_id) as session:
+        rows = await erasure.pages(session, after=cursor, limit=limit)
+    return answer(page([ErasureAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+
+
+@router.get("/{request_id}", response_model=ErasureAnswer)
+async def get_erasure(request_id: UUID, services: Services, caller: Reader) -> Response:
+    """One demand, with its receipt when it was worked off."""
+    async with services.tenant(caller.tenant_id) as session:
+        return answer(ErasureAnswer.model_validate(await erasure.get(session, request_id)))

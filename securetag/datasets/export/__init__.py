@@ -1,0 +1,111 @@
+"""A release as the files that a trainer reads, with licences and provenance beside them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from securetag.datasets import drafts
+from securetag.datasets.export import alpaca, axolotl, kto, llamafactory, notice, openai, trl
+from securetag.datasets.export.base import Format, Row, Unfit
+from securetag.datasets.release import SPLITS, read
+from securetag.errors import ConflictError, InputError, ReleaseError
+from securetag.records import Example
+
+FORMATS: dict[str, Format] = {
+    one.name: one
+    for one in (
+        trl.MESSAGES, trl.PROMPT_COMPLETION, axolotl.AXOLOTL, llamafactory.ALPACA, llamafactory.SHAREGPT,
+        openai.OPENAI, alpaca.ALPACA, kto.KTO,
+    )
+}  # fmt: skip
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export wrote; also its `export.json`."""
+
+    format: str
+    documented: str
+    #: Digest of the release.
+    release: str
+    #: Split → rows.
+    rows: dict[str, int]
+    #: Reason → examples that the format can't hold.
+    left_out: dict[str, int]
+
+
+def export(release: Path, name: str, out: Path) -> Exported:
+    """Write a release to a new folder, in one of FORMATS. The same release gives the same bytes.
+
+    Raises InputError for an unknown format, ConflictError where `out` isn't free, ReleaseError for a
+    broken release or one of which the format can hold nothing.
+    """
+    if name not in FORMATS:
+        raise InputError(f"no export format is called {name}", hint=f"There are: {', '.join(FORMATS)}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise _taken(out)
+    form, found = FORMATS[name], read(release)
+    left_out: Counter[str] = Counter()
+    rows: dict[str, int] = {}
+    with drafts.draft(out.absolute().parent) as folder:
+        provenance: list[Row] = []
+        for split in SPLITS:
+            examples: list[Example] = getattr(found, split)
+            made, known = _rows(examples, form, split, left_out)
+            if made:
+                (folder / form.file(split)).write_bytes(_encoded(made, form))
+                rows[split] = len(made)
+                provenance += known
+        if not rows:
+            reason, _ = left_out.most_common(1)[0] if left_out else ("the release is empty", 0)
+            raise ReleaseError(f"nothing of {release.name} can be exported as {name}: {reason}")
+        exported = Exported(
+            format=name, documented=form.documented, release=found.manifest.digest, rows=rows,
+            left_out=dict(sorted(left_out.items())),
+        )  # fmt: skip
+        (folder / "provenance.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(provenance))
+        beside = {
+            **form.beside(found.manifest, list(rows)),
+            "NOTICE": notice.notice(found.manifest, (release / "README.md").read_text("utf-8")),
+            "README.md": notice.readme(found.manifest, form, rows, exported.left_out),
+            "export.json": json.dumps(msgspec.to_builtins(exported), indent=2) + "\n",
+        }
+        for file, text in beside.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        if not drafts.settle(folder, out.absolute()):
+            raise _taken(out)
+    return exported
+
+
+def _rows(
+    examples: list[Example], form: Format, split: str, left_out: Counter[str]
+) -> tuple[list[Row], list[Row]]:
+    """A split's rows, and where each comes from; counts what the format can't hold."""
+    made: list[Row] = []
+    provenance: list[Row] = []
+    for example in examples:
+        try:
+            found = form.rows(example)
+        except Unfit as unfit:
+            left_out[str(unfit)] += 1
+            continue
+        for row in found:
+            provenance.append(
+                {"file": form.file(split), "row": len(made), "example_id": example.id,
+                 "source": example.source, "licence": example.licence}
+            )  # fmt: skip
+            made.append(row)
+    return made, provenance
+
+
+def _encoded(rows: list[Row], form: Format) -> bytes:
+    if form.array:
+        return b"[\n" + b",\n".join(msgspec.json.encode(row) for row in rows) + b"\n]\n"
+    return msgspec.json.Encoder().encode_lines(rows)
+
+
+def _taken(out: Path) -> ConflictError:
+    return ConflictError(f"{out} is not free", hint="Name a folder that doesn't exist yet.")

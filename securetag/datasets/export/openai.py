@@ -1,0 +1,19 @@
+"""OpenAI: JSON lines of chat messages for supervised fine-tuning."""
+
+from __future__ import annotations
+
+from securetag.datasets.export.base import Format, Row, Unfit, chat
+from securetag.records import Example
+
+
+def _rows(example: Example) -> list[Row]:
+    messages = chat(example)
+    if messages[-1]["role"] != "assistant" or not any(m["role"] == "user" for m in messages):
+        raise Unfit("no question before the answer")
+    return [{"messages": messages}]
+
+
+OPENAI = Format(
+    name="openai", documented="https://platform.openai.com/docs/guides/supervised-fine-tuning", rows=_rows,
+    note="Uploading it gives the rows to a third party: NOTICE says under which terms they stand.",
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""A tenant's demands to forget: the whole tenant, a project, or a finding.
+
+What a demand names is out of the harvest at once, by row-level security (migration 0003); releases
+and models follow when the operator's pipeline works the demand off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from securetag.db.models import Consent, ErasureRequest, Finding, Project
+from securetag.db.repositories import consent
+from securetag.db.repositories.audit import record
+from securetag.errors import NotFoundError
+
+
+async def request(
+    session: AsyncSession,
+    tenant_id: UUID,
+    by: str,
+    *,
+    project_id: UUID | None = None,
+    finding_id: UUID | None = None,
+) -> ErasureRequest:
+    """Write a demand down. One for the whole tenant withdraws its consent, too.
+
+    Raises NotFoundError where the tenant has no such project or finding.
+    """
+    for kind, wanted in ((Project, project_id), (Finding, finding_id)):
+        if wanted is not None and await session.scalar(select(kind.id).where(kind.id == wanted)) is None:
+            raise NotFoundError(f"there is no such {kind.__tablename__}")
+    if project_id is None and finding_id is None:
+        await consent.withdraw(session, tenant_id, by)
+    made = ErasureRequest(
+        id=uuid7(), tenant_id=tenant_id, project_id=project_id, finding_id=finding_id, requested_by=by
+    )
+    session.add(made)
+    await session.flush()
+    await session.refresh(made)
+    await record(
+        session, tenant_id, actor=by, action="erasure.request", subject=str(made.id),
+        detail={"project_id": _text(project_id), "finding_id": _text(finding_id)},
+    )  # fmt: skip
+    return made
+
+
+async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
+    """Raises NotFoundError."""
+    found = await session.get(ErasureRequest, request_id)
+    if found is None:
+        raise NotFoundError("there is no such erasure")
+    return found
+
+
+async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:
+    """Up to `limit + 1` demands, oldest first."""
+    query = select(ErasureRequest).order_by(ErasureRequest.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(ErasureRequest.id > after)
+    return (await session.scalars(query)).all()
+
+
+async def pending(session: AsyncSession) -> Sequence[ErasureRequest]:
+    """Demands that weren't worked off yet, oldest first."""
+    query = select(ErasureRequest).where(ErasureRequest.completed_at.is_(None))
+    return (await session.scalars(query.order_by(ErasureRequest.id))).all()
+
+
+async def consents(session: AsyncSession, demand: ErasureRequest) -> list[UUID]:
+    """The consents that a demand for the whole tenant ended: those granted before it."""
+    query = select(Consent.id).where(Consent.granted_at <= demand.requested_at)
+    return list(await session.scalars(query.order_by(Consent.id)))
+
+
+async def findings(session: AsyncSession, demand: ErasureRequest) -> list[UUID]:
+    """The findings that a demand for a project or a finding names."""
+    query = select(Finding.id).order_by(Finding.id)
+    if demand.project_id is not None:
+        return list(await session.scalars(query.where(Finding.project_id == demand.project_id)))
+    return [demand.finding_id] if demand.finding_id is not None else []
+
+
+async def complete(session: AsyncSession, demand: ErasureRequest, by: str, detail: dict[str, Any]) -> None:
+    """Note that a demand was worked off, with its receipt. Doing so again changes nothing."""
+    done = await session.scalar(
+        update(ErasureRequest)
+        .where(ErasureRequest.id == demand.id, ErasureRequest.completed_at.is_(None))
+        .values(completed_at=func.clock_timestamp(), detail=detail)
+        .returning(ErasureRequest.id)
+    )
+    if done is not None:
+        await record(session, demand.tenant_id, actor=by, action="erasure.complete", subject=str(demand.id))
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,156 @@
+"""From a release, example, Record, finding or model to all the others, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from securetag.datasets import lineage
+from securetag.datasets.release import manifest_of
+from securetag.errors import InputError, NotFoundError
+from securetag.serving.registry import ModelEntry, Registry
+from securetag.settings import Settings
+
+Kind = Literal["release", "model", "example", "record", "finding", "tenant", "consent"]
+#: Fewer letters than this name half the database.
+MIN_PREFIX = 4
+#: Candidates of an ambiguous prefix that are listed.
+MAX_CANDIDATES = 20
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Something that can be traced."""
+
+    kind: Kind
+    id: str
+
+
+class TracedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that was trained on a release."""
+
+    model_id: str
+    aliases: list[str]
+    #: Erasures that concern a release it was trained on.
+    erasures: list[str]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What one release has to do with the traced thing."""
+
+    release: str
+    models: list[TracedModel]
+    related: lineage.Related
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An example that a build left out, and why."""
+
+    release: str
+    example: str
+    reason: str
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing and everything that hangs together with it; without one, what may have been meant."""
+
+    thing: Thing | None
+    candidates: list[Thing] = []
+    places: list[Place] = []
+    left_out: list[LeftOut] = []
+
+
+def trace(wanted: str, settings: Settings, *, limit: int = 20) -> Trace:
+    """Where a thing comes from and where it went; at most `limit` ids of a kind, counts of all.
+
+    `wanted` is an id, the beginning of one, or a model's alias. A prefix of several things is answered
+    with candidates. Raises NotFoundError, InputError for a prefix that is too short.
+    """
+    wanted = wanted.strip()
+    registry = Registry(settings.models_dir)
+    aliases = _aliases(registry)
+    if any(wanted in names for names in aliases.values()):
+        wanted = registry.resolve(wanted).model_id
+    wanted = wanted.lower()
+    if len(wanted) < MIN_PREFIX:
+        raise InputError(f"{wanted!r} is too short to name anything", hint="Give four characters or more.")
+    releases = folders(settings)
+    models = registry.list()
+    left = [
+        LeftOut(release=folder.name, example=example, reason=reason)
+        for folder in releases
+        for example, reason in lineage.left_out(folder, wanted, MAX_CANDIDATES)
+    ]
+    found = _candidates(wanted, releases, models)
+    if len(found) != 1:
+        if not found and not left:
+            raise NotFoundError(
+                f"no release, model, example, Record or finding begins with {wanted}",
+                hint="What no release holds has no lineage; `securetag dataset list` names the releases.",
+            )
+        return Trace(thing=None, candidates=found[:MAX_CANDIDATES], left_out=left)
+    (thing,) = found
+    places = [
+        Place(
+            release=folder.name,
+            models=[_traced(model, aliases) for model in models if _trained_on(model, folder)],
+            related=related,
+        )
+        for folder, related in _related(thing, releases, models, limit)
+    ]
+    return Trace(thing=thing, places=places, left_out=[row for row in left if row.example == thing.id])
+
+
+def folders(settings: Settings) -> list[Path]:
+    """Every release of this installation."""
+    return sorted(path.parent for path in settings.releases_dir.glob("[!.]*/manifest.json"))
+
+
+def trained_on(folder: Path, settings: Settings) -> list[ModelEntry]:
+    """The models that were trained on a release."""
+    return [model for model in Registry(settings.models_dir).list() if _trained_on(model, folder)]
+
+
+def _trained_on(model: ModelEntry, folder: Path) -> bool:
+    return model.release is not None and model.release.startswith(folder.name)
+
+
+def _aliases(registry: Registry) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for alias, meaning in registry.aliases().items():
+        found.setdefault(meaning.current, []).append(alias)
+    return found
+
+
+def _traced(model: ModelEntry, aliases: dict[str, list[str]]) -> TracedModel:
+    return TracedModel(
+        model_id=model.model_id, aliases=sorted(aliases.get(model.model_id, [])), erasures=model.erasures
+    )
+
+
+def _candidates(wanted: str, releases: list[Path], models: list[ModelEntry]) -> list[Thing]:
+    found = {Thing(kind="model", id=model.model_id) for model in models if model.model_id.startswith(wanted)}
+    for folder in releases:
+        # The folder's name is the digest's beginning; the manifest is read only where that could be meant.
+        if folder.name.startswith(wanted[: len(folder.name)]) and (
+            len(wanted) <= len(folder.name) or manifest_of(folder).digest.startswith(wanted)
+        ):
+            found.add(Thing(kind="release", id=folder.name))
+        found |= {Thing(kind=kind, id=name) for kind, name in lineage.find(folder, wanted, MAX_CANDIDATES)}
+    exact = [thing for thing in found if thing.id == wanted]
+    return exact if len(exact) == 1 else sorted(found)
+
+
+def _related(
+    thing: Thing, releases: list[Path], models: list[ModelEntry], limit: int
+) -> list[tuple[Path, lineage.Related]]:
+    if thing.kind == "release":
+        chosen = [folder for folder in releases if folder.name == thing.id]
+    elif thing.kind == "model":
+        (model,) = (model for model in models if model.model_id == thing.id)
+        chosen = [folder for folder in releases if _trained_on(model, folder)]
+    else:
+        found = [(folder, lineage.related(folder, thing.kind, thing.id, limit)) for folder in releases]
+        return [(folder, related) for folder, related in found if related.splits]
+    return [(folder, lineage.related(folder, None, "", limit)) for folder in chosen]

@@ -1,0 +1,248 @@
+"""A tenant is forgotten: demand, harvest, release, models, receipt; another tenant isn't touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from pydantic import SecretStr
+from rows import Place, make_task, result, wire_finding
+from sqlalchemy import select
+from uuid_utils.compat import uuid7
+
+from securetag import wire
+from securetag.datasets import release
+from securetag.datasets.build import BuildParams
+from securetag.datasets.harvest import SOURCE
+from securetag.db import queue
+from securetag.db.engine import tenant_transaction
+from securetag.db.harvest import harvest as consented
+from securetag.db.models import Finding
+from securetag.db.repositories import projects
+from securetag.errors import NotFoundError, ReleaseError
+from securetag.pipeline import erasure
+from securetag.pipeline.harvest import harvest, read_harvest
+from securetag.pipeline.release import build_release
+from securetag.pipeline.trace import trace
+from securetag.records import Example
+from securetag.serving.registry import ModelEntry, Registry
+from securetag.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+#: Small and quick: no composed rows, so neither sandbox nor scanner.
+PARAMS = BuildParams(composed=0, knowledge=0)
+
+
+def code(name: str) -> str:
+    return f"def {name}(q):\n    return db.execute('select ' + q)\n"
+
+
+async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> dict[str, UUID]:
+    """A scan with these findings, each called a true positive; name → finding."""
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        place = Place(tenant.id, await projects.ensure(session, tenant.id, project))
+    task_id = await make_task(api.engine, place)
+    claim = await queue.claim(api.engine, "w", ["codeaudit"])
+    assert claim is not None
+    verdict = wire.WireVerdict(decision="true_positive", evidence=[(12, 12)], model_id="m", alias="base")
+    found = [
+        wire.TriagedFinding(finding=wire_finding(name, snippet=code(name), scope=name), verdict=verdict)
+        for name in names
+    ]
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        await queue.record_result(session, claim.lease, result(task_id, findings=found))
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        rows = (await session.scalars(select(Finding).where(Finding.last_task_id == task_id))).all()
+        ids = {
+            name: row.id
+            for name in names
+            for row in rows
+            if row.fingerprint == wire_finding(name).fingerprint
+        }
+    for finding_id in ids.values():
+        body = {"verdict": "true_positive", "saw_model": False}
+        assert (await tenant.client.post(f"/findings/{finding_id}/feedback", json=body)).status_code == 201
+    return ids
+
+
+async def consent(tenant: Any) -> str:
+    granted = (await tenant.client.put("/consent", json={"granted": True})).json()
+    return str(granted["consent_id"])
+
+
+def learnt(folder: str) -> set[str]:
+    """Names of the functions that a release teaches."""
+    found = release.read(Path(folder))
+    rows: list[Example] = [*found.train, *found.validation, *found.test]
+    return {row.messages[1].content.split("def ")[1].split("(")[0] for row in rows if row.source == SOURCE}
+
+
+@pytest.fixture
+def as_harvest(api: Any, pg_database: Any) -> Settings:
+    """The installation as the pipeline's harvest reaches it."""
+    return Settings(
+        database_url=SecretStr(pg_database.dsn_harvest), home=api.settings.home, data=api.settings.data
+    )
+
+
+async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None:
+    ana, ben = await api.tenant(), await api.tenant()
+    hers = await judged(api, ana, "only_anas", "shared")
+    await judged(api, ben, "only_bens", "shared")
+    given = await consent(ana)
+    await consent(ben)
+    harvest(as_harvest)
+    first = build_release(PARAMS, api.settings)
+    assert learnt(first.path) == {"only_anas", "only_bens", "shared"}
+    models = Registry(api.settings.models_dir)
+    models.models_dir.mkdir(parents=True)
+    (models.models_dir / "m.gguf").touch()
+    for model_id, trained in (("a" * 64, first.digest), ("b" * 64, "f" * 64)):
+        models.add(
+            ModelEntry(
+                model_id=model_id, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
+                licence="Apache-2.0", release=trained,
+            )
+        )  # fmt: skip
+
+    asked = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
+    again = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
+    assert (asked.status_code, again.json()) == (202, asked.json())
+    demand = asked.json()
+    assert (demand["completed_at"], demand["requested_by"]) == (None, "test")
+    assert not (await ana.client.get("/consent")).json()["granted"]
+    assert (await ben.client.get("/consent")).json()["granted"]
+
+    receipts = [r for r in await erasure.erase_pending(api.settings) if r.id == demand["id"]]
+    (receipt,) = receipts
+    assert (receipt.subject.kind, receipt.subject.id, receipt.consents) == ("tenant", str(ana.id), [given])
+    assert [(held.release, held.examples) for held in receipt.releases] == [(first.release, 2)]
+    assert [model.model_id for model in receipt.models] == ["a" * 64]
+    assert [entry.erasures for entry in models.list()] == [[receipt.id], []]
+    folder = api.settings.data / "erasures"
+    rows = (folder / f"{receipt.id}.rows.jsonl").read_bytes()
+    assert hashlib.sha256(rows).hexdigest() == receipt.rows_sha256
+    assert {json.loads(line)["release"] for line in rows.splitlines()} == {first.release}
+    assert msgspec.json.decode((folder / f"{receipt.id}.json").read_bytes(), type=erasure.Receipt) == receipt
+
+    # Without another harvest and with one: hers are gone, his stay, the shared row rests on his alone.
+    for _ in range(2):
+        later = build_release(PARAMS, api.settings)
+        assert learnt(later.path) == {"only_bens", "shared"}
+        assert later.release != first.release
+        harvest(as_harvest)
+    assert trace(str(hers["shared"]), api.settings).places[0].release == first.release
+    assert [place.release for place in trace(str(ana.id), api.settings).places] == [first.release]
+    assert {p.release for p in trace(str(ben.id), api.settings).places} == {first.release, later.release}
+    release.verify(Path(first.path))  # what exists isn't changed
+
+    done = (await ana.client.get(f"/erasure/{demand['id']}")).json()
+    assert done["completed_at"]
+    assert done["detail"]["models"] == [{"model_id": "a" * 64, "release": first.release}]
+    assert await erasure.erase_pending(api.settings) == []
+
+
+async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Settings) -> None:
+    tenant = await api.tenant()
+    found = await judged(api, tenant, "before")
+    await consent(tenant)
+    await tenant.client.post("/erasure", json={})
+    await erasure.erase_pending(api.settings)
+    await consent(tenant)
+    harvest(as_harvest)
+    assert mine(as_harvest, tenant) == set()
+    await judged(api, tenant, "after")
+    await tenant.client.post(
+        f"/findings/{found['before']}/feedback", json={"verdict": "false_positive", "saw_model": False}
+    )
+    harvest(as_harvest)
+    assert mine(as_harvest, tenant) == {"after", "before"}
+    assert "after" in learnt(build_release(PARAMS, api.settings).path)
+
+
+async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: Settings) -> None:
+    tenant = await api.tenant()
+    found = await judged(api, tenant, "kept", "named")
+    await judged(api, tenant, "elsewhere", project="other")
+    await consent(tenant)
+    harvest(as_harvest)
+    assert mine(as_harvest, tenant) == {"kept", "named", "elsewhere"}
+    listed = (await tenant.client.get("/projects")).json()["items"]
+    other = next(project["id"] for project in listed if project["name"] == "other")
+    for body in ({"finding_id": str(found["named"])}, {"project_id": other}):
+        assert (await tenant.client.post("/erasure", json=body)).status_code == 202
+    assert (await tenant.client.get("/consent")).json()["granted"]
+    receipts = [r for r in await erasure.erase_pending(api.settings) if r.subject.tenant_id == str(tenant.id)]
+    assert [(r.subject.kind, len(r.findings), r.harvest_rows) for r in receipts] == [
+        ("finding", 1, 1),
+        ("project", 1, 1),
+    ]
+    assert mine(as_harvest, tenant) == {"kept"}
+    # Said again, scanned again, harvested again: it stays away.
+    await judged(api, tenant, "named")
+    await judged(api, tenant, "elsewhere", project="other")
+    harvest(as_harvest)
+    assert mine(as_harvest, tenant) == {"kept"}
+    with psycopg.connect(as_harvest.database_url.get_secret_value()) as connection:  # type: ignore[union-attr]
+        for table in ("finding_occurrence", "triage_verdict", "feedback"):
+            query = f"SELECT count(*) FROM securetag.{table} WHERE finding_id = %s".encode()
+            assert connection.execute(query, [found["named"]]).fetchone() == (0,), table
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT requested_by FROM securetag.erasure_request")
+
+
+def mine(settings: Settings, tenant: Any) -> set[str]:
+    """Functions of a tenant in the harvest's file, which must be those that the database shows."""
+    rows = [
+        row
+        for row in read_harvest(settings.records_dir / "harvest.jsonl")
+        if row.origin.tenant_id == str(tenant.id)
+    ]
+    shown = {row.finding.scope for row in consented(settings) if row.tenant_id == tenant.id}
+    assert {row.finding.scope for row in rows} == shown
+    return shown
+
+
+async def test_demands_are_a_tenants_own(api: Any) -> None:
+    tenant, other = await api.tenant(), await api.tenant()
+    found = await judged(api, other, "foreign")
+    for body in ({"finding_id": str(found["foreign"])}, {"project_id": str(uuid7())}):
+        assert (await tenant.client.post("/erasure", json=body)).status_code == 404
+    both = {"finding_id": str(uuid7()), "project_id": str(uuid7())}
+    for bad in (both, {"colour": "red"}, {"finding_id": "x"}):
+        assert (await tenant.client.post("/erasure", json=bad)).status_code == 422
+    for _ in range(3):
+        made = (await other.client.post("/erasure", json={"finding_id": str(found["foreign"])})).json()
+    assert (await tenant.client.get(f"/erasure/{made['id']}")).status_code == 404
+    assert (await tenant.client.get("/erasure")).json()["items"] == []
+    page = (await other.client.get("/erasure", params={"limit": 2})).json()
+    rest = (await other.client.get("/erasure", params={"limit": 2, "cursor": page["next_cursor"]})).json()
+    assert [item["id"] for item in [*page["items"], *rest["items"]]][-1] == made["id"]
+    reader = api.client(await api.key(tenant.id, "read", "scan", "feedback"))
+    assert (await reader.post("/erasure", json={})).status_code == 403
+    actions = api.query("SELECT action FROM securetag.audit_log WHERE tenant_id = %s", other.id)
+    assert [action for (action,) in actions].count("erasure.request") == 3
+
+
+async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
+    tenant = await api.tenant()
+    with pytest.raises(NotFoundError):
+        await erasure.demand(api.settings, uuid7())
+    made = await erasure.demand(api.settings, tenant.id)
+    receipts = await erasure.erase_pending(api.settings)
+    assert str(made) in {receipt.id for receipt in receipts}
+    assert (await tenant.client.get(f"/erasure/{made}")).json()["requested_by"] == "operator"
+
+
+async def test_a_broken_receipt_stops_the_build(api: Any) -> None:
+    (api.settings.data / "erasures").mkdir(parents=True)
+    (api.settings.data / "erasures" / "x.json").write_text('{"schema": 1')
+    with pytest.raises(ReleaseError, match="no receipt"):
+        build_release(PARAMS, api.settings)

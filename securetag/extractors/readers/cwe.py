@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -21,7 +21,8 @@ from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.records import Facts, Status
 
-_STATUS = {"deprecated": Status.DEPRECATED, "obsolete": Status.DEPRECATED}
+#: An obsolete entry is still right, and another took its place; all else (Draft, Stable, …) is active.
+STATUS = {"deprecated": Status.DEPRECATED, "obsolete": Status.SUPERSEDED}
 #: `[REF-867]` points into a list that no Record carries.
 _REFERENCE = re.compile(r"\s*\[REF-\d+\](?=[\s.,;:)]|$)")
 _FENCE_NAMES = {"c#": "csharp", "c++": "cpp", "asp.net": "aspx", "shell": "sh", "other": ""}
@@ -58,6 +59,8 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True):
     #: Each a Markdown text with its code blocks, ready.
     examples: list[str] = []
     mapping_usage: str = ""
+    #: Of exploit.
+    likelihood: str = ""
     #: Day of submission, `YYYY-MM-DD`.
     published: str = ""
 
@@ -90,29 +93,35 @@ def example(entries: list[tuple[str, str, str]]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _unique(values: Iterator[str]) -> list[str]:
+def unique(values: Iterable[str]) -> list[str]:
+    """In order, without repetitions and empty ones."""
     return list(dict.fromkeys(value for value in values if value))
 
 
 def _facts(weakness: Weakness, groups: list[str]) -> Facts:
-    parents = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf")
-    related = _unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf")
+    parents = unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf")
+    related = unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf")
     return Facts(
         kind=weakness.kind,
         parents=parents,
         related=[key for key in related if key not in parents]
         + [f"CAPEC-{n}" for n in weakness.attack_patterns],
-        aliases=_unique(prose.one_line(term) for term in weakness.terms),
+        aliases=unique(prose.one_line(term) for term in weakness.terms),
         cwe=[f"CWE-{weakness.id}"] if weakness.kind == "weakness" else [],
-        mitigations=_unique(map(_mitigation, weakness.mitigations)),
-        detections=_unique(_labelled(method, text) for method, text in weakness.detections),
-        consequences=_unique(map(_consequence, weakness.consequences)),
-        examples=_unique(iter(weakness.examples)),
-        platforms=_unique(iter(weakness.platforms)),
+        mitigations=unique(map(_mitigation, weakness.mitigations)),
+        detections=unique(_labelled(method, text) for method, text in weakness.detections),
+        consequences=unique(consequence(*parts) for parts in weakness.consequences),
+        examples=unique(weakness.examples),
+        platforms=unique(weakness.platforms),
         mapping_usage=weakness.mapping_usage or None,
+        likelihood=_known(weakness.likelihood),
         levels=groups,
         published=weakness.published[:10] or None,
     )
+
+
+def _known(likelihood: str) -> str | None:
+    return None if likelihood.lower() in {"", "unknown"} else likelihood
 
 
 def _labelled(label: str, text: str) -> str:
@@ -130,11 +139,11 @@ def _mitigation(mitigation: Mitigation) -> str:
     return _labelled(label, mitigation.text)
 
 
-def _consequence(consequence: tuple[list[str], list[str], str]) -> str:
-    scopes, impacts, note = consequence
-    head = f"{', '.join(scopes)}: {', '.join(impacts)}" if impacts else ", ".join(scopes)
+def consequence(scopes: list[str], impacts: list[str], note: str) -> str:
+    """`Confidentiality, Integrity: Read Data. Note.`; CAPEC writes its consequences alike."""
+    head = ": ".join(part for part in (", ".join(scopes), ", ".join(impacts)) if part)
     note = tidy_prose(note)
-    return f"{head}. {note}" if note else head
+    return f"{head}. {note}" if head and note else head or note
 
 
 class CweReader(Reader):
@@ -156,7 +165,7 @@ class CweReader(Reader):
         for file in files:
             try:
                 for group in self.groups(file):
-                    if group.status.lower() not in _STATUS:
+                    if group.status.lower() not in STATUS:
                         for member in group.members:
                             self.holders[member].append(prose.one_line(group.name))
             except SecuretagError:
@@ -180,5 +189,5 @@ class CweReader(Reader):
             locator=locator,
             url=f"https://cwe.mitre.org/data/definitions/{weakness.id}.html",
             facts=_facts(weakness, sorted(set(self.holders.get(weakness.id, [])))),
-            status=_STATUS.get(weakness.status.lower(), Status.ACTIVE),
+            status=STATUS.get(weakness.status.lower(), Status.ACTIVE),
         )

@@ -89,6 +89,7 @@ def _weakness(row: dict[str, str]) -> Weakness:
             (_first(entry, "NATURE"), _first(entry, "CWE ID"), _first(entry, "VIEW ID"))
             for entry in _entries(row, "Related Weaknesses", "NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
         ],
+        likelihood=row.get("Likelihood of Exploit", ""),
         attack_patterns=_values(row, "Related Attack Patterns"),
         platforms=[name for name in platforms if not name.startswith("Not ")],
         terms=[_first(entry, "TERM") for entry in _entries(row, "Alternate Terms", "TERM", "DESCRIPTION")],
@@ -122,7 +123,7 @@ def nested(cell: str, *keys: str, starts: int = 1) -> list[Fields]:
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
     marks = list(re.finditer(rf"(?:(?P<sep>::?)|(?<=:))(?P<key>{names}):", cell))
     found: list[Fields] = []
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):
         if not found or (mark["sep"] == "::" and mark["key"] in keys[:starts]):
             found.append([])
         end = after.start() if after else len(cell.removesuffix("::"))

@@ -113,6 +113,7 @@ class Entry(_Pascal, frozen=True):
     detection_methods: list[_Detection] = []
     demonstrative_examples: list[_Example] = []
     mapping_notes: _Mapping = _Mapping()
+    likelihood_of_exploit: str = ""
     content_history: list[_Event] = []
 
 
@@ -185,6 +186,7 @@ def _weakness(entry: Entry) -> Weakness:
         detections=[(d.method, mend_detection(d.description)) for d in entry.detection_methods],
         examples=[example([_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples],
         mapping_usage=entry.mapping_notes.usage,
+        likelihood=entry.likelihood_of_exploit,
         published=next((event.submission_date for event in entry.content_history if event.submission_date), ""),
     )
 

@@ -87,6 +87,30 @@ def name_of(element: Element) -> str:
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
+def child(element: Element, name: str) -> Element | None:
+    """The first child of a local name."""
+    return next((found for found in element if name_of(found) == name), None)
+
+
+def children(element: Element, *path: str) -> list[Element]:
+    """Descendants along local names: the last of `path` inside the ones before."""
+    found = [element]
+    for name in path:
+        found = [inner for outer in found for inner in outer if name_of(inner) == name]
+    return found
+
+
+def text(element: Element, name: str) -> str:
+    """The words of the first child of a local name; empty where there is none."""
+    found = child(element, name)
+    return " ".join("".join(found.itertext()).split()) if found is not None else ""
+
+
+def texts(element: Element, *path: str) -> list[str]:
+    """The words of each descendant along local names."""
+    return [" ".join("".join(found.itertext()).split()) for found in children(element, *path)]
+
+
 def _refuse_dtd(root: Element) -> None:
     if root.getroottree().docinfo.internalDTD is not None:
         raise SourceError("an XML document with a DTD, which no publisher of ours uses")

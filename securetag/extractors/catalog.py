@@ -18,7 +18,7 @@ from securetag.errors import NotFoundError, SettingsError
 from securetag.records import TextLang
 from securetag.settings import Settings
 
-Way = Literal["package", "mirror", "network", "folder"]
+Way = Literal["package", "mirror", "network", "folder", "records"]
 
 #: Spellings of manifests and publishers → SPDX expressions.
 LICENCES = {
@@ -26,6 +26,7 @@ LICENCES = {
     "Public Domain": "LicenseRef-US-Gov-Public-Domain",
     "GPL-3.0": "GPL-3.0-only",
     "CC0": "CC0-1.0",
+    "LicenseRef-CVE-Terms-of-Use": "LicenseRef-MITRE-CVE-Terms-of-Use",
 }
 
 
@@ -40,11 +41,13 @@ class PackageWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NetworkWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One URL: a file, or a zip archive of which the members that match `members` are taken."""
+    """One URL: a file, a zip archive of which the members that match `members` are taken, or an `api`."""
 
     url: str
     sha256: str | None = None
     members: str | None = None
+    #: `nvd`: all pages of NVD's CVE API 2.0, with the filter that the URL's query may hold.
+    api: Literal["nvd"] | None = None
 
 
 class FolderWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,13 +84,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mirror: list[str] = []
     network: list[NetworkWay] = []
     folder: FolderWay | None = None
+    #: Names of the rows whose Records this one's are made of, the weightiest first: no files of its own.
+    records: list[str] = []
 
     @property
     def needs(self) -> list[Way]:
         """Ways in which this source can be had, in the order in which they are tried."""
         ways: list[tuple[Way, Any]] = [
             ("folder", self.folder), ("package", self.package), ("mirror", self.mirror),
-            ("network", self.network),
+            ("network", self.network), ("records", self.records),
         ]  # fmt: skip
         return [way for way, given in ways if given]
 
@@ -141,7 +146,7 @@ def _parse(path: Path, _changed: int) -> dict[str, Source]:
         if row.name in found:
             raise SettingsError(f"catalog {path}: two rows are named {row.name}")
         if not row.needs:
-            raise SettingsError(f"catalog {path}: {row.name} names no package, mirror, network or folder")
+            raise SettingsError(f"catalog {path}: {row.name} names no way to have it")
         found[row.name] = row
     return found
 
@@ -160,6 +165,9 @@ def load(extra: Path | None = None) -> dict[str, Source]:
         for name in row.supersedes:
             if name not in sources:
                 raise SettingsError(f"catalog: {row.name} supersedes {name}, which is no row")
+        for name in row.records:
+            if name not in sources or sources[name].records:
+                raise SettingsError(f"catalog: {row.name} is made of {name}, which is no row with files")
     return sources
 
 
@@ -191,7 +199,7 @@ def obtainable(source: Source, settings: Settings) -> Availability:
 
     mode, ways, reasons = settings.fetch.mode, list[Way](), list[str]()
     for way in source.needs:
-        if mode not in ("auto", way) and way != "folder":
+        if mode not in ("auto", way) and way not in ("folder", "records"):
             reasons.append(f"fetch.mode is {mode}")
         elif way == "package" and source.package and not package_file(source.package):
             reasons.append(f"the package {source.package.name} is not installed")
@@ -201,6 +209,8 @@ def obtainable(source: Source, settings: Settings) -> Availability:
             reasons.append("the mirror does not hold it")
         elif way == "folder" and source.folder and not Path(source.folder.path).is_dir():
             reasons.append(f"there is no folder {source.folder.path}")
+        elif way == "records" and not any(usable(row, settings) for row in _parts(source, settings)):
+            reasons.append(f"none of {', '.join(source.records)} can be had")
         else:
             ways.append(way)
     return Availability(ways, "" if ways else "; ".join(dict.fromkeys(reasons)))
@@ -210,6 +220,18 @@ def usable(source: Source, settings: Settings) -> bool:
     """True = obtainable, without the network unless the settings name the network."""
     found = obtainable(source, settings)
     return bool(found) and (found.local or settings.fetch.mode == "network")
+
+
+def _parts(source: Source, settings: Settings) -> list[Source]:
+    rows = load(settings.catalog)
+    return [rows[name] for name in source.records]
+
+
+def constituents(source: Source, settings: Settings) -> list[Source]:
+    """The usable rows whose Records `source` is made of, without those that another of them supersedes."""
+    parts = [row for row in _parts(source, settings) if usable(row, settings)]
+    replaced = {name for row in parts for name in row.supersedes}
+    return [row for row in parts if row.name not in replaced]
 
 
 def newer_edition(source: Source, settings: Settings) -> Source | None:

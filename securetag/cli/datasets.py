@@ -1,4 +1,4 @@
-"""`securetag dataset`: build, list, show, verify."""
+"""`securetag dataset`: build, list, show, verify; diff, export, erase and review stand in modules beside."""
 
 from __future__ import annotations
 
@@ -80,8 +80,12 @@ def list_releases(as_json: Json = False) -> None:
     else:
         show(
             ["release", "rows", "splits", "by task"],
-            [[row["release"], row.get("rows"), row.get("splits"), row.get("by_task")] for row in rows],
-        )
+            [
+                [row["release"], sum(row["counts"]["splits"].values()), row["counts"]["splits"],
+                 row["counts"]["by_task"]]
+                for row in rows
+            ],
+        )  # fmt: skip
 
 
 @app.command("show")

@@ -1,0 +1,224 @@
+"""Every export against its publisher's documented form, with nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+import yaml
+
+from securetag import triage
+from securetag.datasets import analyst, release
+from securetag.datasets.build import ReleaseSummary
+from securetag.datasets.export import FORMATS, export
+from securetag.datasets.export.base import Unfit, turns
+from securetag.errors import ConflictError, InputError, ReleaseError
+from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
+
+TEXT = {"type": "string"}
+SAID = {"type": "string", "minLength": 1}
+MESSAGE = {
+    "type": "object", "required": ["role", "content"], "additionalProperties": False,
+    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": SAID},
+}  # fmt: skip
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object", "required": sorted(properties), "additionalProperties": False,
+        "properties": properties,
+    }  # fmt: skip
+
+
+def messages(last: str) -> dict[str, Any]:
+    return {"type": "array", "items": MESSAGE, "minItems": 1, "x-last": last}
+
+
+#: Of one row, written down from the page that each format names as `documented`.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "trl-messages": fields(messages=messages("assistant")),
+    "trl-prompt-completion": fields(prompt=messages("user"), completion=messages("assistant")),
+    "axolotl": fields(messages=messages("assistant")),
+    "openai": fields(messages=messages("assistant")),
+    "alpaca": fields(instruction=SAID, input=TEXT, output=SAID),
+    "llamafactory-alpaca": fields(
+        instruction=SAID, input=TEXT, output=SAID, system=TEXT,
+        history={"type": "array", "items": {"type": "array", "items": SAID, "minItems": 2, "maxItems": 2}},
+    ),
+    "llamafactory-sharegpt": fields(
+        conversations={
+            "type": "array", "minItems": 2,
+            "items": fields(**{"from": {"enum": ["human", "gpt"]}, "value": SAID}),
+        },
+        system=TEXT,
+    ),
+    "kto": fields(prompt=messages("user"), completion=messages("assistant"), label={"type": "boolean"}),
+}  # fmt: skip
+
+
+def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
+    file = folder / FORMATS[name].file(split)
+    if not file.exists():
+        return []
+    text = file.read_text()
+    return json.loads(text) if FORMATS[name].array else [json.loads(line) for line in text.splitlines()]
+
+
+def said(row: dict[str, Any]) -> list[str]:
+    """Every text of a row, in the order in which it was said."""
+    found: list[str] = []
+    for value in (row.get(k) for k in ("system", "messages", "prompt", "completion", "conversations",
+                                       "instruction", "input", "output")):  # fmt: skip
+        if isinstance(value, str):
+            found += [value] if value else []
+        elif isinstance(value, list):
+            found += [part.get("content") or part["value"] for part in value]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_rows_have_the_documented_form_and_all_the_words(
+    built: ReleaseSummary, tmp_path: Path, name: str
+) -> None:
+    found = release.read(Path(built.path))
+    done = export(Path(built.path), name, tmp_path / "out")
+    examples = {e.id: e for e in [*found.train, *found.validation, *found.test]}
+    known = [json.loads(line) for line in (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()]
+    seen = set()
+    for split in release.SPLITS:
+        rows = rows_of(tmp_path / "out", name, split)
+        assert len(rows) == done.rows.get(split, 0)
+        places = [one for one in known if one["file"] == FORMATS[name].file(split)]
+        assert [one["row"] for one in places] == list(range(len(rows)))
+        for row, place in zip(rows, places, strict=True):
+            jsonschema.validate(row, SCHEMAS[name])
+            for key, schema in SCHEMAS[name]["properties"].items():
+                if "x-last" in schema:
+                    assert row[key][-1]["role"] == schema["x-last"]
+            example = examples[place["example_id"]]
+            assert (example.split, example.licence) == (split, place["licence"])
+            if row.get("label", True):
+                assert said(row) == [message.content for message in example.messages]
+            seen.add(example.id)
+    assert len(seen) + sum(done.left_out.values()) == len(examples)
+    if name == "kto":
+        assert set(done.left_out) == {"no person's feedback"}
+        assert len(seen) == built.by_source["securetag-harvest"]
+    else:
+        assert done.left_out == {}
+
+
+def test_licences_and_names_travel_along(built: ReleaseSummary, tmp_path: Path) -> None:
+    export(Path(built.path), "openai", tmp_path / "out")
+    notice = (tmp_path / "out" / "NOTICE").read_text()
+    assert built.digest in notice
+    for licence in built.by_licence:
+        assert licence in notice
+    assert "Tests, test-weaknesses" in notice
+    assert "share" in notice.lower()  # the obligation of CC-BY-SA, from the card
+    assert FORMATS["openai"].documented in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_same_release_gives_the_same_bytes(built: ReleaseSummary, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        export(Path(built.path), "llamafactory-sharegpt", tmp_path / folder)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+
+
+def test_axolotl_is_told_which_file_is_which(built: ReleaseSummary, tmp_path: Path) -> None:
+    export(Path(built.path), "axolotl", tmp_path / "out")
+    config = yaml.safe_load((tmp_path / "out" / "axolotl.yaml").read_text())
+    assert [part["path"] for part in config["datasets"]] == ["train.jsonl"]
+    assert [part["path"] for part in config["test_datasets"]] == ["validation.jsonl"]
+    assert {part["type"] for key in ("datasets", "test_datasets") for part in config[key]} == {
+        "chat_template"
+    }
+
+
+@pytest.mark.parametrize("name", ["llamafactory-alpaca", "llamafactory-sharegpt"])
+def test_llamafactory_is_told_columns_that_exist(built: ReleaseSummary, tmp_path: Path, name: str) -> None:
+    export(Path(built.path), name, tmp_path / "out")
+    info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
+    assert f"securetag_{built.release}_train" in info
+    for described in info.values():
+        rows = json.loads((tmp_path / "out" / described["file_name"]).read_text())
+        assert set(described["columns"].values()) <= set(rows[0])
+
+
+def test_what_isnt_free_or_known_is_refused(built: ReleaseSummary, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").touch()
+    with pytest.raises(ConflictError, match="not free"):
+        export(Path(built.path), "openai", tmp_path / "taken")
+    with pytest.raises(InputError, match="called csv"):
+        export(Path(built.path), "csv", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def written(folder: Path, rows: list[Example]) -> Path:
+    path, _ = release.write(
+        [msgspec.structs.replace(row, split="train") for row in rows], [], params={}, inputs={}, counts={},
+        sources=[], card=lambda _: "", releases_dir=folder, code_version="1",
+    )  # fmt: skip
+    return path
+
+
+def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_path: Path) -> None:
+    """Model right, model wrong, model silent, two models at odds."""
+    said_by: list[tuple[str, list[Decision | None]]] = [
+        ("right", [Decision.TRUE_POSITIVE]), ("wrong", [Decision.FALSE_POSITIVE]),
+        ("silent", [Decision.NEEDS_REVIEW]), ("absent", [None]),
+        ("odds", [Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE]),
+    ]  # fmt: skip
+    judged: list[HarvestedVerdict] = [
+        msgspec.structs.replace(
+            verdict(f"def {name}(q):\n    return db.execute(q)\n", reviewer=f"r{n}", finding=name),
+            model_decision=decision,
+        )
+        for name, decisions in said_by
+        for n, decision in enumerate(decisions)
+    ]
+    for profile in ("compact", "full"):
+        rows, drops = analyst.rows(judged, profile=profile, lang="en")
+        assert drops == []
+        out = tmp_path / profile
+        done = export(written(tmp_path / "releases", rows), "kto", out)
+        found = rows_of(out, "kto", "train")
+        assert (done.rows, sum(row["label"] for row in found)) == ({"train": 6}, 5)
+        (wrong,) = (row for row in found if not row["label"])
+        assert "def wrong" in wrong["prompt"][-1]["content"]
+        prompt = triage.read_prompt([Message(**part) for part in wrong["prompt"]])
+        answer = triage.parse(wrong["completion"][0]["content"], prompt)
+        assert (answer.verdict, answer.reasoning) == ("false_positive", "")
+
+
+def row_with(*roles: str) -> Example:
+    return Example.of(
+        task=Task.QA, messages=[Message(role, f"{n} {role}") for n, role in enumerate(roles)],  # type: ignore[arg-type]
+        lang="en", licence="MIT", group="g", origin="template", origins=[], source="s",
+    )  # fmt: skip
+
+
+def test_several_turns_keep_their_history(tmp_path: Path) -> None:
+    roles = ("system", "user", "assistant", "user", "assistant")
+    path = written(tmp_path / "releases", [row_with(*roles)])
+    export(path, "llamafactory-alpaca", tmp_path / "a")
+    (row,) = rows_of(tmp_path / "a", "llamafactory-alpaca", "train")
+    assert (row["system"], row["history"]) == ("0 system", [["1 user", "2 assistant"]])
+    assert (row["instruction"], row["output"]) == ("3 user", "4 assistant")
+    with pytest.raises(ReleaseError, match="several turns"):
+        export(path, "alpaca", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "roles", [("assistant",), ("user",), ("user", "user", "assistant"), ("user", "assistant", "system"), ()]
+)
+def test_turns_that_dont_alternate_are_unfit(roles: tuple[str, ...]) -> None:
+    with pytest.raises(Unfit):
+        turns(row_with(*roles))

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -214,11 +214,11 @@ def left_out(release: Path, prefix: str, limit: int) -> list[tuple[str, str]]:
         )
 
 
-def _begins(connection: sqlite3.Connection, select: str, prefix: str, limit: int) -> list[tuple[str, str]]:
+def _begins(connection: sqlite3.Connection, select: str, prefix: str, limit: int) -> list[tuple[Any, Any]]:
     ranges: list[tuple[str | bytes, str | bytes]] = [(prefix, prefix + "\U0010ffff")]
     if len(prefix) <= 64 and set(prefix) <= _HEX:
         ranges.append((bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))))
-    found: list[tuple[str, str]] = []
+    found: list[tuple[Any, Any]] = []
     for low, high in ranges:
         found += connection.execute(f"{select} WHERE id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
     return found[:limit]

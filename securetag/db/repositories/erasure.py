@@ -32,9 +32,10 @@ async def request(
 
     Raises NotFoundError where the tenant has no such project or finding.
     """
-    for kind, wanted in ((Project, project_id), (Finding, finding_id)):
-        if wanted is not None and await session.scalar(select(kind.id).where(kind.id == wanted)) is None:
-            raise NotFoundError(f"there is no such {kind.__tablename__}")
+    if project_id is not None and await session.get(Project, project_id) is None:
+        raise NotFoundError("there is no such project")
+    if finding_id is not None and await session.get(Finding, finding_id) is None:
+        raise NotFoundError("there is no such finding")
     if project_id is None and finding_id is None:
         await consent.withdraw(session, tenant_id, by)
     made = ErasureRequest(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from securetag.datasets.release import verify
 from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry
@@ -46,9 +47,11 @@ def train(
     """Fine-tune in a subprocess, merge, convert, quantise, register.
 
     `run_dir` of a run that was killed resumes it from its last checkpoint; by default a new folder
-    below `<home>/runs` is made. Raises SettingsError for a bad recipe, TrainingError.
+    below `<home>/runs` is made. Raises SettingsError for a bad recipe, ReleaseError for a broken release,
+    TrainingError.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    verify(release)
     run_dir = run_dir or settings.home / "runs" / f"{recipe.stem}-{release.name}-{stamp}"
     run = local.launch(recipe, release, run_dir, overrides=overrides, progress=progress, timeout_s=timeout_s)
     entry = register(run, release, settings, quantisation)

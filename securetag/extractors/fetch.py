@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -96,7 +97,7 @@ def _take(
     client: httpx.Client | None,
 ) -> list[FetchedFile]:
     if way == "folder":
-        return _from_folder(source)
+        return _from_folder(source, on_failure)
     if way == "package":
         return _from_package(source)
     if way == "mirror":
@@ -111,14 +112,25 @@ def _fetched(source: Source, path: Path, url: str, sha256: str, licence: str = "
     return FetchedFile(path, url, sha256, source.edition, spdx(licence) or source.licence)
 
 
-def _from_folder(source: Source) -> list[FetchedFile]:
+def _from_folder(source: Source, on_failure: OnFailure | None) -> list[FetchedFile]:
+    """A user's files; the URL of each is the row's own with the path below the folder, on any machine."""
     way = source.folder
     assert way is not None
     root = Path(way.path).resolve()
-    files = sorted(path for path in root.glob(way.glob) if path.is_file())
-    # A link that leads out of the folder is not part of what the user named.
-    inside = [path for path in files if path.resolve().is_relative_to(root)]
-    return [_fetched(source, path, path.as_uri(), sha256_of(path)) for path in inside]
+    files = []
+    for path in sorted(path for path in root.glob(way.glob) if path.is_file() or path.is_symlink()):
+        below = path.relative_to(root).as_posix()
+        try:
+            if not path.resolve().is_relative_to(root):
+                raise SourceError("a link that leads out of the folder")
+            if path.is_file():
+                files.append(
+                    _fetched(source, path, f"{source.url.rstrip('/')}/{quote(below)}", sha256_of(path))
+                )
+        except (OSError, RuntimeError, SourceError) as error:  # RuntimeError: links in a circle
+            if on_failure:
+                on_failure(Failure(below, "", str(error)))
+    return files
 
 
 def _from_package(source: Source) -> list[FetchedFile]:

@@ -31,6 +31,8 @@ READERS = {
     "asvs": ("asvs", "AsvsReader"),
     "pdf": ("pdf", "PdfReader"),
     "html": ("html", "HtmlReader"),
+    "hf": ("hf", "HfReader"),
+    "folder": ("folder", "FolderReader"),
     "nvd": ("nvd", "NvdReader"),
     "cve": ("cve_record", "CveRecordReader"),
     "osv": ("osv", "OsvReader"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from securetag.extractors.readers.xml_doc import Element, name_of
 
 _BLOCKS = {"p", "div", "ul", "ol", "table", "center", "blockquote", "h1", "h2", "h3", "h4"}
-_MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
+_MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "q": '"'}
 
 
 def markdown(element: Element | None) -> str:

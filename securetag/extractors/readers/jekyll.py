@@ -1,0 +1,87 @@
+"""Markdown pages that Jekyll puts together from other files → one Record a section.
+
+A file with front matter is a page; `{% include_relative part.md %}` puts another file into it, which
+is no page itself. A section's Record points at the file that it was read from, and is named after
+the page that it belongs to. https://jekyllrb.com/docs/includes/
+
+Options are those of the Markdown reader; in `page`, `{stem}` is the page's.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from urllib.parse import quote
+
+from securetag.errors import SourceError
+from securetag.extractors import prose
+from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
+from securetag.extractors.readers.markdown import MarkdownReader, Page, path_of
+from securetag.extractors.readers.markdown_blocks import front_matter
+from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces
+from securetag.records import normalise_text
+
+_INCLUDE = re.compile(r"\{%-?\s*include(?:_relative|_cached)?\s+([^\s%{}]+)[^%{}]*%\}")
+#: What Liquid prints of the site itself: times, titles, addresses.
+_VALUE = re.compile(r"\{\{-?\s*(?:site|page|include|content)\b[^{}]*\}\}")
+
+
+class JekyllReader(MarkdownReader):
+    """Reads the sources of a Jekyll site."""
+
+    def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
+        yield from super().prepare(files)
+        #: Path of a page, or of a file that one includes → (title, stem) of the page.
+        self._pages: dict[str, tuple[str, str]] = {}
+        self._parts: set[str] = set()
+        for file in files:
+            try:
+                front, body = front_matter(normalise_text(read_text(file)))
+            except SourceError as error:
+                yield Failure(str(file.path), "", reason_of(error))
+                continue
+            path = path_of(file)
+            if not front:
+                continue
+            page = self._pages[str(path)] = str(front.get("title") or path.stem), path.stem
+            for include in _INCLUDE.findall(body):
+                part = posixpath.normpath(posixpath.join(str(path.parent), include))
+                self._pages.setdefault(part, page)
+                self._parts.add(part)
+
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        path = str(path_of(file))
+        if path not in self._pages:
+            yield Drop("a file that no page includes")
+            return
+        title, stem = self._pages[path]
+        page = replace(self.parse(file), key=stem)
+        if path not in self._parts and not page.root.whole():
+            yield Drop("a page that holds nothing but other files")
+            return
+        whole = int(self.source.options.get("whole", WHOLE))
+        for piece in (
+            _pieces(page.root, title, whole) if path in self._parts else pieces(page.root, whole=whole)
+        ):
+            yield self.section(page, piece)
+
+    def body(self, text: str) -> str:
+        return prose.map_prose(super().body(text), lambda piece: _VALUE.sub("", piece))
+
+    def url(self, page: Page) -> str:
+        template = self.source.options.get("page")
+        return str(template).format(stem=quote(page.key)) if template else super().url(page)
+
+
+def _pieces(root: Section, title: str, whole: int) -> Iterator[Piece]:
+    """A part's sections below its page's title. A file that begins with text has no heading above it."""
+    if root.level:
+        yield from pieces(root, (title,), whole=whole)
+        return
+    if prose.clean(root.own):
+        yield Piece((title, root.title), root.own, root.start)
+    for child in root.children:
+        yield from pieces(child, (title,), whole=whole)

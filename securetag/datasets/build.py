@@ -23,10 +23,13 @@ from securetag.datasets import analyst, erasure, filters, harvest, release, revi
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
+from securetag.datasets.decontaminate import apart, decontaminate
 from securetag.datasets.dedup import dedup
 from securetag.datasets.filters import Drop
 from securetag.datasets.licences import Purpose, allowed
-from securetag.datasets.split import assign, torn
+from securetag.datasets.neardup import JACCARD, dedup_near
+from securetag.datasets.split import Ties, assign, grouped, ties_of, torn, untangled
+from securetag.datasets.suites import Suite
 from securetag.datasets.synthesise import of_record
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, content_id
@@ -48,6 +51,10 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     composed: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
     #: Most rows from Records, taken evenly from all sources.
     knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
+    #: Similarity from which two rows are near duplicates.
+    near_duplicates: Annotated[float, msgspec.Meta(gt=0, le=1)] = JACCARD
+    #: Rows of Records published on this day or later are test (`YYYY-MM-DD`); the others go by hash.
+    test_since: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
 
 
 class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +99,12 @@ def build(
     semgrep: SemgrepSettings,
     withdrawn: erasure.Withdrawn = erasure.Withdrawn(),
     reviews: review.Decisions = review.NONE,
+    suites: Sequence[Suite] = (),
     progress: Progress | None = None,
 ) -> ReleaseSummary:
     """Build a release, or find it built. What was withdrawn or rejected stays out, and is counted.
+
+    No row knows a row of `suites`, and no held-out row is known to training.
 
     Raises LicenceError where a source's licence stops a release, ReleaseError when nothing is left
     or a group would be torn, ToolError when the oracle or the scanner fails.
@@ -103,7 +113,8 @@ def build(
     started = _cpu_s()
     sources: dict[str, _Source] = {}
     harvested, drops = withdrawn.kept(harvested)
-    knowledge = _knowledge(records, params, sources, drops, withdrawn)
+    ties: dict[str, Ties] = {}
+    knowledge = _knowledge(records, params, sources, ties, drops, withdrawn)
     say(f"{len(knowledge):,} questions from {sum(s.records for s in sources.values()):,} active Records")
     reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
     drops += left
@@ -116,14 +127,14 @@ def build(
     say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
     examples, rejected = review.kept([*knowledge, *reviewed, *composed.examples], reviews)
     drops += rejected
-    examples = _clean(examples, params, drops)
-    examples = assign(_capped(examples, params, drops))
+    examples = _capped(_clean(examples, params, suites, drops), params, drops)
+    examples = _split(examples, params, ties, drops)
     _check(examples)
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)
     path, manifest = release.write(
         examples, drops, params=msgspec.to_builtins(params),
-        inputs=_inputs(sources, harvested, withdrawn, reviews),
+        inputs=_inputs(sources, harvested, withdrawn, reviews, suites),
         counts=counts,
         sources=_source_entries(sources, harvested, counts["by_source"]),
         card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),
@@ -141,6 +152,7 @@ def _knowledge(
     records: Iterable[Record],
     params: BuildParams,
     sources: dict[str, _Source],
+    ties: dict[str, Ties],
     drops: list[Drop],
     withdrawn: erasure.Withdrawn,
 ) -> list[Example]:
@@ -162,8 +174,9 @@ def _knowledge(
         seen.editions.add(record.edition)
         seen.licences.add(record.licence)
         seen.urls.add(record.url)
+        ties[record.id] = ties_of(record)
         found = of_record(record, params.profile)
-        examples += found
+        examples += grouped(found, ties[record.id])
         if not found:
             left[record.source, "record: no whole sentence fits"] += 1
     drops += [
@@ -172,8 +185,10 @@ def _knowledge(
     return examples
 
 
-def _clean(examples: list[Example], params: BuildParams, drops: list[Drop]) -> list[Example]:
-    """Without what doesn't fit, may not enter, or stands twice; pairs stay whole."""
+def _clean(
+    examples: list[Example], params: BuildParams, suites: Sequence[Suite], drops: list[Drop]
+) -> list[Example]:
+    """Without what doesn't fit, may not enter, stands twice or gives a suite away; pairs stay whole."""
     kept: list[Example] = []
     for example in examples:
         reason = filters.of_example(example, params.profile)
@@ -185,6 +200,10 @@ def _clean(examples: list[Example], params: BuildParams, drops: list[Drop]) -> l
             drops.append(filters.drop_of(example, reason))
     kept, duplicates = dedup(kept)
     drops += duplicates
+    kept, near = dedup_near(kept, jaccard=params.near_duplicates)
+    drops += near
+    kept, known = decontaminate(kept, suites)
+    drops += known
     kept, widows = filters.whole_pairs(kept)
     drops += widows
     return kept
@@ -208,6 +227,16 @@ def _capped(examples: list[Example], params: BuildParams, drops: list[Drop]) -> 
     return [row for row in examples if row.origin != "template" or row.id in chosen]
 
 
+def _split(
+    examples: list[Example], params: BuildParams, ties: dict[str, Ties], drops: list[Drop]
+) -> list[Example]:
+    """Every row with its side, without the held-out ones that another side gives away."""
+    kept, bridges = untangled(assign(examples, ties, test_since=params.test_since), ties)
+    kept, known = apart(kept)
+    drops += [*bridges, *known]
+    return kept
+
+
 def _draw(seed: int, identity: str) -> bytes:
     return hashlib.sha256(f"{seed}/{identity}".encode()).digest()
 
@@ -226,6 +255,7 @@ def _inputs(
     harvested: Sequence[HarvestedVerdict],
     withdrawn: erasure.Withdrawn,
     reviews: review.Decisions,
+    suites: Sequence[Suite],
 ) -> dict[str, Any]:
     """What went in, by content alone: neither tool paths nor database ids nor times."""
     reviewed = sorted([v.record.id, v.label, v.scripted] for v in harvested)
@@ -234,6 +264,7 @@ def _inputs(
         "harvest": content_id(reviewed),
         "withdrawn": sorted(withdrawn.sources),
         "reviews": content_id(reviews),
+        "suites": {suite.name: suite.digest for suite in suites},
         "rules": rules.pack_sha256(),
         "oracle": oracle_version(),
         "prompts": dict(triage.PROMPT_VERSIONS),

@@ -181,11 +181,12 @@ def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> 
 def test_a_torn_group_stops_a_release(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: MakeRecord
 ) -> None:
-    def careless(examples: list[Example]) -> list[Example]:
+    def careless(examples: list[Example], *_: object, **__: object) -> list[Example]:
         sides = ["train", "test"]
         return [msgspec.structs.replace(e, split=sides[n % 2]) for n, e in enumerate(examples)]  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "assign", careless)
+    monkeypatch.setattr(module, "untangled", lambda examples, _: (examples, []))
     with pytest.raises(ReleaseError, match="two sides"):
         small(tmp_path, [record(n) for n in range(5)], BuildParams(composed=0))
 

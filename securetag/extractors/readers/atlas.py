@@ -21,7 +21,12 @@ from securetag.extractors.readers.yaml_doc import decode_yaml
 from securetag.records import Facts
 
 _SITE = "https://atlas.mitre.org"
-_PAGES = {"tactic": "tactics", "technique": "techniques", "mitigation": "mitigations", "case-study": "studies"}
+_PAGES = {
+    "tactic": "tactics",
+    "technique": "techniques",
+    "mitigation": "mitigations",
+    "case-study": "studies",
+}
 
 
 class _Use(msgspec.Struct, frozen=True):
@@ -105,7 +110,12 @@ class AtlasReader(Reader):
             yield self._item(item, names, uses, file, locator)
 
     def _item(
-        self, item: _Object, names: dict[str, _Object], uses: dict[str, list[str]], file: FetchedFile, locator: str
+        self,
+        item: _Object,
+        names: dict[str, _Object],
+        uses: dict[str, list[str]],
+        file: FetchedFile,
+        locator: str,
     ) -> Item:
         parent = names.get(item.subtechnique_of)
         tactics = item.tactics or (parent.tactics if parent else [])
@@ -159,11 +169,17 @@ def _text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
     yield prose.clean(item.description or item.summary)
     if item.target or item.actor:
         yield "\n".join(
-            f"{label}: {prose.one_line(value)}" for label, value in (("Target", item.target), ("Actor", item.actor)) if value
+            f"{label}: {prose.one_line(value)}"
+            for label, value in (("Target", item.target), ("Actor", item.actor))
+            if value
         )
     steps = []
     for step in item.procedure:
-        head = f"{_named(step.technique, names)} ({_named(step.tactic, names)})" if step.tactic else _named(step.technique, names)
+        head = (
+            f"{_named(step.technique, names)} ({_named(step.tactic, names)})"
+            if step.tactic
+            else _named(step.technique, names)
+        )
         steps.append(f"### {head}\n\n{prose.clean(step.description)}")
     if steps:
         yield "## Procedure"

@@ -22,7 +22,9 @@ _SEVERITY: dict[str, Severity] = {
     "very low": "low", "low": "low", "medium": "medium", "high": "high", "very high": "critical",
 }  # fmt: skip
 #: `**Name:** ` from the ways in which a step's name stands before its description.
-_STEP_NAME = re.compile(r"^(?:\*\*(?P<bold>[^*\n]+?)[:.\s]*\*\*|\[(?P<bracket>[^\]\n]+)\])\s*(?P<rest>.*)", re.S)
+_STEP_NAME = re.compile(
+    r"^(?:\*\*(?P<bold>[^*\n]+?)[:.\s]*\*\*|\[(?P<bracket>[^\]\n]+)\])\s*(?P<rest>.*)", re.S
+)
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -72,7 +72,9 @@ class CapecStixReader(CapecReader, StixReader):
                 extended=fragment(item.x_capec_extended_description),
                 prerequisites=_fragments(item.x_capec_prerequisites),
                 steps=list(steps(item.x_capec_execution_flow)),
-                skills=[(level, fragment(text or "")) for level, text in item.x_capec_skills_required.items()],
+                skills=[
+                    (level, fragment(text or "")) for level, text in item.x_capec_skills_required.items()
+                ],
                 resources=_fragments(item.x_capec_resources_required),
                 likelihood=item.x_capec_likelihood_of_attack,
                 severity=item.x_capec_typical_severity,
@@ -98,7 +100,9 @@ class CapecStixReader(CapecReader, StixReader):
 
     def _mitigations(self, item: Pattern) -> Iterator[str]:
         """In upstream's order, which the number at the end of the name keeps."""
-        found = [other for _, other in self.joined("mitigates", to=item.id) if isinstance(other, CourseOfAction)]
+        found = [
+            other for _, other in self.joined("mitigates", to=item.id) if isinstance(other, CourseOfAction)
+        ]
         for other in sorted(found, key=lambda other: (_number(other.name), other.id)):
             yield fragment(other.description or "")
 

@@ -57,12 +57,14 @@ def _pattern(entry: Element) -> AttackPattern:
             for found in children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
         ],
         cwe=[
-            f"CWE-{found.get('CWE_ID')}" for found in children(entry, "Related_Weaknesses", "Related_Weakness")
+            f"CWE-{found.get('CWE_ID')}"
+            for found in children(entry, "Related_Weaknesses", "Related_Weakness")
         ],
         techniques=[
             f"T{number}"
             for found in mapped
-            if found.get("Taxonomy_Name") == "ATTACK" and (number := text(found, "Entry_ID").removeprefix("T"))
+            if found.get("Taxonomy_Name") == "ATTACK"
+            and (number := text(found, "Entry_ID").removeprefix("T"))
         ],
         consequences=[
             (texts(found, "Scope"), texts(found, "Impact"), markdown(child(found, "Note")))

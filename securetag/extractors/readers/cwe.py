@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from securetag.errors import SecuretagError
-
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetch import Failure, FetchedFile

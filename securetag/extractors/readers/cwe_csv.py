@@ -24,6 +24,7 @@ _PHASES = (
     "Patching and Maintenance", "Porting", "Integration", "Manufacturing",
 )  # fmt: skip
 _PHASE = re.compile("|".join(_PHASES))
+_RELATION = ("NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
 _PLATFORMS = tuple(
     f"{what} {part}"
     for part in ("NAME", "CLASS", "PREVALENCE")
@@ -87,7 +88,7 @@ def _weakness(row: dict[str, str]) -> Weakness:
         background=_values(row, "Background Details"),
         relations=[
             (_first(entry, "NATURE"), _first(entry, "CWE ID"), _first(entry, "VIEW ID"))
-            for entry in _entries(row, "Related Weaknesses", "NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
+            for entry in _entries(row, "Related Weaknesses", *_RELATION)
         ],
         likelihood=row.get("Likelihood of Exploit", ""),
         attack_patterns=_values(row, "Related Attack Patterns"),
@@ -95,7 +96,9 @@ def _weakness(row: dict[str, str]) -> Weakness:
         terms=[_first(entry, "TERM") for entry in _entries(row, "Alternate Terms", "TERM", "DESCRIPTION")],
         mitigations=[
             Mitigation(
-                _PHASE.findall(_first(entry, "PHASE")), _first(entry, "STRATEGY"), _first(entry, "DESCRIPTION")
+                phases=_PHASE.findall(_first(entry, "PHASE")),
+                strategy=_first(entry, "STRATEGY"),
+                text=_first(entry, "DESCRIPTION"),
             )
             for entry in _entries(
                 row, "Potential Mitigations", "PHASE", "STRATEGY", "DESCRIPTION", "EFFECTIVENESS",

@@ -187,7 +187,9 @@ def _weakness(entry: Entry) -> Weakness:
         examples=[example([_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples],
         mapping_usage=entry.mapping_notes.usage,
         likelihood=entry.likelihood_of_exploit,
-        published=next((event.submission_date for event in entry.content_history if event.submission_date), ""),
+        published=next(
+            (event.submission_date for event in entry.content_history if event.submission_date), ""
+        ),
     )
 
 

@@ -24,7 +24,9 @@ class CweXmlReader(CweReader):
 
     def groups(self, file: FetchedFile) -> Iterator[Group]:
         for entry in entries(file.path, _ROOT, ("Category", "View")):
-            members = children(entry, "Relationships", "Has_Member") + children(entry, "Members", "Has_Member")
+            members = children(entry, "Relationships", "Has_Member") + children(
+                entry, "Members", "Has_Member"
+            )
             yield Group(
                 name=entry.get("Name") or "",
                 status=entry.get("Status") or "",
@@ -69,9 +71,7 @@ def _weakness(entry: Element, kind: str) -> Weakness:
         platforms=[name for name in platforms if not name.startswith("Not ")],
         terms=texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
         mitigations=[
-            Mitigation(
-                texts(found, "Phase"), text(found, "Strategy"), markdown(child(found, "Description"))
-            )
+            Mitigation(texts(found, "Phase"), text(found, "Strategy"), markdown(child(found, "Description")))
             for found in children(entry, "Potential_Mitigations", "Mitigation")
         ],
         consequences=[

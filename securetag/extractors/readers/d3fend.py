@@ -106,7 +106,9 @@ class D3fendReader(Reader):
             else:
                 copied = next((of for name, of in _COPIES.items() if graph.text(subject, _D3F + name)), None)
                 if copied:
-                    yield Drop(f"an entry of {copied}, which its own publication says better", _curie(subject))
+                    yield Drop(
+                        f"an entry of {copied}, which its own publication says better", _curie(subject)
+                    )
         if not read:
             yield Drop("an ontology without countermeasures")
 
@@ -124,7 +126,9 @@ class D3fendReader(Reader):
             file,
             key=key,
             title=graph.label(subject),
-            text="\n\n".join(part for part in (definition, article.strip(), _artifacts(graph, subject)) if part),
+            text="\n\n".join(
+                part for part in (definition, article.strip(), _artifacts(graph, subject)) if part
+            ),
             locator=_curie(subject),
             url=f"https://d3fend.mitre.org/technique/{_curie(subject)}/",
             facts=Facts(
@@ -214,7 +218,9 @@ def _related_mitigations(graph: Graph) -> dict[str, list[str]]:
     """Technique → keys of ATT&CK's mitigations that D3FEND relates to it."""
     found: dict[str, list[str]] = defaultdict(list)
     for subject in sorted(graph.subjects):
-        if any(_local(kind).startswith("ATTACK") and "Mitigation" in kind for kind in graph.nodes(subject, _TYPE)):
+        if any(
+            _local(kind).startswith("ATTACK") and "Mitigation" in kind for kind in graph.nodes(subject, _TYPE)
+        ):
             for predicate in ("related", "exactly", "broader", "narrower"):
                 for target in graph.nodes(subject, _D3F + predicate):
                     found[target].append(_local(subject))

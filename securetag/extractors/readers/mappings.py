@@ -45,7 +45,7 @@ class Mapping(msgspec.Struct, frozen=True):
     capability_description: str | None = ""
     mapping_type: str | None = None
     status: str | None = ""
-    #: How well a capability does, in some frameworks: protect, detect, respond; minimal, partial, significant.
+    #: How well a capability does, in some frameworks: `protect`, `partial`.
     score_category: str | None = ""
     score_value: str | None = ""
     comments: str | None = ""
@@ -90,7 +90,9 @@ class MappingsReader(Reader):
         for kind in dict.fromkeys(mapping.mapping_type or "" for mapping in mappings):
             lines = [_line(mapping, side) for mapping in mappings if mapping.mapping_type == kind]
             text.append(f"## {_verb(kind, side)}\n\n" + "\n".join(dict.fromkeys(lines)))
-        ids = [mapping.attack_object_id if capability else mapping.capability_id or "" for mapping in mappings]
+        ids = [
+            mapping.attack_object_id if capability else mapping.capability_id or "" for mapping in mappings
+        ]
         return self.record(
             file,
             key=key,
@@ -111,7 +113,9 @@ class MappingsReader(Reader):
 def framework_name(metadata: Metadata) -> str:
     """`NIST 800-53 rev5` of `nist_800_53` and `rev5`."""
     words = re.sub(r"(?<=\d)_(?=\d)", "-", metadata.mapping_framework).replace("_", " ")
-    words = re.sub(r"\b(nist|aws|gcp|csa|ccm|kev|cve|m365|cri)\b", lambda found: found[0].upper(), words, flags=re.I)
+    words = re.sub(
+        r"\b(nist|aws|gcp|csa|ccm|kev|cve|m365|cri)\b", lambda found: found[0].upper(), words, flags=re.I
+    )
     return f"{words} {metadata.mapping_framework_version or ''}".strip()
 
 

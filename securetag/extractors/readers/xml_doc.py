@@ -56,7 +56,11 @@ def entries(path: Path, root: str, names: Collection[str]) -> Iterator[Element]:
                 parser.feed(chunk)
                 for _, element in parser.read_events():
                     parent = element.getparent()
-                    if parent is None or parent.getparent() is None or parent.getparent().getparent() is not None:
+                    if (
+                        parent is None
+                        or parent.getparent() is None
+                        or parent.getparent().getparent() is not None
+                    ):
                         continue
                     yield element
                     pending = 0

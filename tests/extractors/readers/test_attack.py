@@ -111,8 +111,49 @@ def test_one_broken_object_costs_no_other(
     assert sorted(failure.locator for failure in failures) == ["", "/objects/1", "/objects/2"]
 
 
+def test_a_kind_of_object_that_is_not_known_yet_costs_no_other(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    new = {"type": "x-mitre-new", "id": "x-mitre-new--1", "name": {"en": "Unlike all others"}}
+    items = list(AttackReader(make_source()).read([make_file("a.json", bundle([new, *OBJECTS]))]))
+    assert [item.reason.split(":")[0] for item in items if isinstance(item, Drop)] == [
+        "x-mitre-new",
+        "malware",
+    ]
+    assert sum(isinstance(item, Record) for item in items) == 6
+
+
+def test_the_index_of_editions_is_dropped(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    index = {"id": "1", "name": "MITRE ATT&CK", "collections": [{"id": "x", "versions": []}]}
+    (item,) = AttackReader(make_source()).read([make_file("index.json", json.dumps(index))])
+    assert isinstance(item, Drop)
+
+
+def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    parts = [each | {"spec_version": "2.1"} for each in OBJECTS]
+    lone = json.dumps(parts[0])  # a bare object, outside any bundle
+    items = list(AttackReader(make_source()).read([make_file("a.json", lone)]))
+    assert [item.key for item in items if isinstance(item, Record)] == ["T9001"]
+    collection = {"type": "x-mitre-collection", "id": "x-mitre-collection--1", "x_mitre_contents": [{"a": 1}]}
+    items = list(AttackReader(make_source()).read([make_file("b.json", bundle([collection, *parts]))]))
+    assert sum(isinstance(item, Record) for item in items) == 6
+
+
 @pytest.mark.parametrize(
-    "hostile", ["[" * 200_000, '{"objects":' * 100_000, "", "nul", '{"objects": 5}', "[]"]
+    "hostile",
+    [
+        "[" * 200_000,
+        '{"objects":' * 100_000,
+        "",
+        "nul",
+        '{"objects": 5}',
+        "[]",
+        "{}",
+        '{"type": "attack-pattern", "id": "a", "name": ' + "[" * 100_000,
+        '{"objects": [' + "9" * 5_000_000 + "]}",
+    ],
 )
 def test_hostile_json_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str

@@ -137,7 +137,9 @@ def test_stix_and_xml_tell_the_same(make_source: Callable[..., Any], make_file: 
     files = [make_file(f"{n}.json", stix([each])) for n, each in enumerate(OBJECTS)]
     from_stix = [item for item in CapecStixReader(make_source()).read(files) if isinstance(item, Record)]
     from_xml = [
-        item for item in CapecXmlReader(make_source()).read([make_file("c.xml", XML)]) if isinstance(item, Record)
+        item
+        for item in CapecXmlReader(make_source()).read([make_file("c.xml", XML)])
+        if isinstance(item, Record)
     ]
     for record in (from_stix[0], from_xml[0]):
         assert (record.key, record.title, record.text) == ("CAPEC-9001", "Walk In", TEXT)
@@ -145,7 +147,11 @@ def test_stix_and_xml_tell_the_same(make_source: Callable[..., Any], make_file: 
     facts = from_xml[0].facts
     assert from_stix[0].facts == facts
     assert (facts.severity, facts.likelihood, facts.published) == ("critical", "High", "2014-06-23")
-    assert (facts.parents, facts.related, facts.cwe) == (["CAPEC-9002"], ["CAPEC-9003", "T9001.001"], ["CWE-7001"])
+    assert (facts.parents, facts.related, facts.cwe) == (
+        ["CAPEC-9002"],
+        ["CAPEC-9003", "T9001.001"],
+        ["CWE-7001"],
+    )
     assert facts.consequences == ["Confidentiality, Access Control: Read Data", "Integrity: Modify Data"]
     assert facts.mitigations == ["Lock it:\n\n- twice", "Then call."]
     assert (facts.examples, facts.aliases) == (["It happened."], ["Stroll"])
@@ -163,8 +169,13 @@ def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file:
     assert items[2].locator == "/Attack_Pattern_Catalog/Attack_Patterns/Attack_Pattern[@ID='9007']"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("hostile", ["<Attack_Pattern_Catalog>", "", "<a/>", XML[:500], XML.replace("<?xml", "<!DOCTYPE x []><?xml")])
-def test_hostile_xml_is_a_failure(make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str) -> None:
+@pytest.mark.parametrize(
+    "hostile",
+    ["<Attack_Pattern_Catalog>", "", "<a/>", XML[:500], XML.replace("<?xml", "<!DOCTYPE x []><?xml")],
+)
+def test_hostile_xml_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
+) -> None:
     items = list(CapecXmlReader(make_source()).read([make_file("c.xml", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]
 
@@ -179,7 +190,9 @@ def test_a_field_of_another_type_costs_its_object_alone(
 
 @pytest.mark.parametrize("text", ["**Look: **", "no name", "[a] [b] c", "**a** and **b**", ""])
 def test_a_step_keeps_its_words(text: str) -> None:
-    assert [w.strip("*:[]") for w in step_text(text).split()] == [w.strip("*:[]") for w in text.split() if w.strip("*:")]
+    assert [w.strip("*:[]") for w in step_text(text).split()] == [
+        w.strip("*:[]") for w in text.split() if w.strip("*:")
+    ]
 
 
 @given(st.lists(st.sampled_from(["<li>", "</li>", "<p>", "<b>", "</b>", "<h3>", "</h3>", "<td>", "</td>", "a & b",

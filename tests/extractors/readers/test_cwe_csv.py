@@ -55,7 +55,10 @@ def test_a_weakness_of_two_views_is_one_record(
     make_source: Callable[..., Any], make_file: Callable[..., Any]
 ) -> None:
     other = "7003,Old,Base,Deprecated,Gone.,,,,,,,,,,,"
-    files = [make_file("a.csv", f"{HEADER}\r\n{ROW}\r\n"), make_file("b.csv", f"\ufeff{HEADER}\n{ROW}\n\n{other}\n")]
+    files = [
+        make_file("a.csv", f"{HEADER}\r\n{ROW}\r\n"),
+        make_file("b.csv", f"\ufeff{HEADER}\n{ROW}\n\n{other}\n"),
+    ]
     items = read(make_source, *files)
     assert [item.key for item in items if isinstance(item, Record)] == ["CWE-7001", "CWE-7003"]
     assert items[-1].status is Status.DEPRECATED
@@ -72,7 +75,14 @@ def test_columns_may_stand_elsewhere_and_a_broken_row_costs_no_other(
 
 @pytest.mark.parametrize(
     "hostile",
-    ["", "a,b\n1,2\n", f'{HEADER}\n7001,"never closed', f"{HEADER}\n7001,{'x' * 200_000},\n", "\x00\x01", '"a"b,c'],
+    [
+        "",
+        "a,b\n1,2\n",
+        f'{HEADER}\n7001,"never closed',
+        f"{HEADER}\n7001,{'x' * 200_000},\n",
+        "\x00\x01",
+        '"a"b,c',
+    ],
 )
 def test_hostile_csv_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
@@ -80,7 +90,12 @@ def test_hostile_csv_is_a_failure(
     assert [type(item).__name__ for item in read(make_source, make_file("v.csv", hostile))] == ["Failure"]
 
 
-@given(st.lists(st.lists(st.text("ab :.", min_size=1).map(lambda t: t.strip(" :") or "a"), min_size=1, max_size=3), max_size=4))
+@given(
+    st.lists(
+        st.lists(st.text("ab :.", min_size=1).map(lambda t: t.strip(" :") or "a"), min_size=1, max_size=3),
+        max_size=4,
+    )
+)
 def test_what_is_joined_comes_apart_again(entries: list[list[str]]) -> None:
     cell = "".join("::" + ":".join(f"KEY {n}:{value}" for n, value in enumerate(entry)) for entry in entries)
     found = nested(f"{cell}::" if cell else "", "KEY 0", "KEY 1", "KEY 2")

@@ -5,15 +5,14 @@ Options of the catalog row:
 - `page`: template of the page that a person opens: `{stem}` (file name without suffix), `{path}` (of
   the file's URL), `{tail}` (of the path, without suffix, what follows the regular expression `root`);
 - `skip`: headings whose sections are left out;
-- `whole`: characters up to which a section keeps its subsections;
-- `kind`: what a page is, for `facts.kind`; its parts are always a `section`.
+- `whole`: characters up to which a section keeps its subsections.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,7 +23,7 @@ from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers import markdown_blocks
 from securetag.extractors.readers.base import Drop, Item, Reader, read_text
 from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces, tree
-from securetag.records import Facts, TextLang, normalise_text
+from securetag.records import Facts, Status, TextLang, normalise_text
 
 #: Headings under which there are only links.
 LINK_SECTIONS = {
@@ -37,6 +36,8 @@ SHORTEST = 80
 #: Names that say nothing: the folder says what such a page is.
 _NAMELESS = {"readme", "index", "_index", "default"}
 _LINK = re.compile(r"\[[^\[\]\n]*\](?:\([^\n]*?\)|\[[^\[\]\n]*\])|<?https?://\S+|^\s{0,3}\[[^\]\n]+\]:.*$")
+#: The end of a sentence, or what stands for one: an item, a row, code.
+_SENTENCE = re.compile(r"[.!?:;。！？।؟](?:[\s)\"'*_”’]|$)|^\s*(?:[-*+|>`~]|\d+[.)])", re.M)
 #: Letters beside the links of a line below which the line is a link and nothing else.
 _BESIDE_LINK = 30
 
@@ -68,7 +69,10 @@ class MarkdownReader(Reader):
         yield from ()
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        page = self.parse(file)
+        yield from self.items(self.parse(file))
+
+    def items(self, page: Page) -> Iterator[Item]:
+        """The Records of one page."""
         for piece in pieces(page.root, whole=int(self.source.options.get("whole", WHOLE))):
             yield self.section(page, piece)
 
@@ -82,14 +86,15 @@ class MarkdownReader(Reader):
         if only and (only.level == 1 or not root.title):
             root = only  # the usual form: one heading above all others, which is the title
         elif not root.title:
-            root.title = root.children[0].title if root.children else name.replace("_", " ")
+            root.title = root.children[0].title if root.children else ""
+        root.title = root.title or name.replace("_", " ")
         return Page(file, name, language.of_path(path_of(file), self.source.lang), front, root)
 
     def body(self, text: str) -> str:
         """The document below its front matter, as CommonMark. Subclasses resolve what is theirs."""
         return markdown_blocks.plain(text)
 
-    def section(self, page: Page, piece: Piece, *, parents: Iterable[str] = ()) -> Item:
+    def section(self, page: Page, piece: Piece, *, status: Status = Status.ACTIVE) -> Item:
         """One piece of a page as a Record, or why it is none."""
         path = [prose.one_line(title) for title in piece.path]
         locator = " > ".join(path)
@@ -98,8 +103,9 @@ class MarkdownReader(Reader):
         text = clean(piece.text)
         if len(text) < SHORTEST:
             return Drop(f"shorter than {SHORTEST} characters", locator)
+        if not _SENTENCE.search(text):
+            return Drop("a cover or a label: no sentence in it", locator)
         key = page.key if len(path) == 1 else f"{page.key}#{'/'.join(slug(title) for title in path[1:])}"
-        kind = self.source.options.get("kind", "section") if len(path) == 1 else "section"
         return self.record(
             page.file,
             key=self.unique(key, page.lang),
@@ -108,7 +114,8 @@ class MarkdownReader(Reader):
             locator=locator,
             url=self.url(page),
             lang=page.lang,
-            facts=Facts(kind=kind, section=path, parents=[*parents]),
+            facts=Facts(kind="section", section=path),
+            status=status,
         )
 
     def skipped(self, heading: str) -> bool:
@@ -125,12 +132,13 @@ class MarkdownReader(Reader):
         template = self.source.options.get("page")
         if not template:
             return page.file.url
-        path = urlsplit(page.file.url).path
+        path = quote(str(path_of(page.file)))
         tail = re.search(rf"(?:{self.source.options.get('root', '^/')})(?P<tail>.*)\.\w+$", path)
         if "{tail}" in template and not tail:
             return page.file.url
         found = re.sub(r"(?:^|/)(?:index|README)$", "", tail["tail"]) if tail else ""
-        return str(template).format(stem=quote(page.stem), path=path, tail=found)
+        address = str(template).format(stem=quote(page.stem), path=path, tail=found)
+        return re.sub(r"(?<!:)//+", "/", address)
 
 
 def clean(text: str) -> str:
@@ -165,8 +173,8 @@ def _names(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, st
     for file in files:
         path = path_of(file)
         parts = [*path.parts[:-1], path.stem]
-        if path.stem.lower() in _NAMELESS and len(parts) > 1:
-            parts.pop()
+        if path.stem.lower() in _NAMELESS and language.of_path(path.parent, "") == "":
+            parts = parts[:-1] or parts
         ends[file] = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
     taken = Counter(
         (language.of_path(path_of(file), lang), end) for file, of_file in ends.items() for end in of_file

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from securetag.datasets import lineage
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.suites import Suite, read_suite
+from securetag.errors import InputError
+from securetag.extractors import catalog
 from securetag.extractors.extract import read_records
 from securetag.pipeline import erasure, review
 from securetag.pipeline.harvest import FILE, read_harvest
@@ -19,11 +22,14 @@ def build_release(
     settings: Settings,
     *,
     sources: Sequence[str] | None = None,
+    suites: Sequence[Path] = (),
     progress: Callable[[str], None] | None = None,
 ) -> ReleaseSummary:
-    """Build a release from the extracted `sources` (all of them by default) and the last harvest.
+    """Build a release from the extracted `sources` (all but those of tier `hf` by default) and the last
+    harvest.
 
-    What was withdrawn since, and what reviewers rejected, stays out. Raises ReleaseError,
+    What was withdrawn since, and what reviewers rejected, stays out; so does what knows an evaluation
+    suite, of those named and of those that lie in `<data>/suites`. Raises ReleaseError,
     LicenceError, InputError. The same files and parameters give the same digest.
     """
     built = build(
@@ -35,13 +41,27 @@ def build_release(
         semgrep=settings.semgrep,
         withdrawn=erasure.standing(settings),
         reviews=review.decisions(settings),
+        suites=_suites([*suites, *sorted((settings.data / "suites").glob("[!.]*"))]),
         progress=progress,
     )
     lineage.index(Path(built.path))
     return built
 
 
+def _suites(paths: Sequence[Path]) -> list[Suite]:
+    """The suites at these paths, by name. Raises InputError."""
+    found: dict[str, Suite] = {}
+    for suite in map(read_suite, paths):
+        if found.setdefault(suite.name, suite).digest != suite.digest:
+            raise InputError(f"two evaluation suites are called {suite.name}", hint="Rename one of them.")
+    return [found[name] for name in sorted(found)]
+
+
 def _records(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
+    # Instruction data of others overlaps with what models are judged by, and some of it may not be sold.
+    named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier == "hf"}
     for path in sorted(settings.records_dir.glob("*.jsonl")):
-        if path.name != FILE and (sources is None or path.stem in sources):
+        if path.name != FILE and (
+            path.stem in sources if sources is not None else path.stem not in named_only
+        ):
             yield from read_records(path)

@@ -12,6 +12,8 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
+from operator import sub
 from urllib.parse import unquote, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser
@@ -28,27 +30,26 @@ from securetag.records import Facts
 
 #: Bytes of one page; the largest single-page specifications take 10 MB.
 MAX_PAGE = 32 << 20
-#: Elements inside one another. Parsing is quadratic in it, and no page that people wrote comes near.
-DEEPEST = 400
-#: Tags below which nesting can cost nothing worth a look.
-_FEW_TAGS = 4_000
+#: Elements inside one another, with those that are never closed. Parsing is quadratic in it.
+DEEPEST = 2_000
 #: Labels that pages use and what browsers read them as (https://encoding.spec.whatwg.org/#names-and-labels).
 _MEANT = {
-    "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin1": "cp1252",
-    "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
+    "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252",
+    "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
     "shift-jis": "cp932", "x-sjis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "utf-16": "utf-8",
 }  # fmt: skip
-_RAW = "script|style|title|textarea|iframe|noembed|noframes|xmp"
-_SELF_CLOSED = re.compile(rf"<(?:{_RAW})\b[^<>]*/>", re.I)
-_OPENED = re.compile(rf"<(?:{_RAW})\b", re.I)
-_CLOSED = re.compile(rf"</(?:{_RAW})\b", re.I)
+_RAW = "script,style,title,textarea,iframe,noembed,noframes,xmp"
 _PROLOG = re.compile(r"\A\s*<\?xml[^>]*\?>")
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
-_VOID = {"br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr",
-         "p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot"}  # fmt: skip
+#: Tags that nest: neither void elements nor those whose end may be left out.
+_TAG = re.compile(
+    r"<(/?)(?!(?:br|img|hr|input|meta|link|area|base|col|embed|source|track|wbr|p|li|dt|dd|tr|td|th|option|thead|tbody"
+    r"|tfoot)\b)[a-z]",
+    re.I,
+)
 _GONE = re.compile(
-    r"\b(?:404|410)\b|not found|page (?:is )?missing|can.?t be found|cannot be found|could not be found|doesn.?t exist"
-    r"|does not exist|no longer (?:available|exists)|no encontrad[ao]|no existe|nicht gefunden|introuvable",
+    r"\b(?:404|410)\b|not found|page (?:is )?missing|can.?t be found|cannot be found|could not be found"
+    r"|doesn.?t exist|does not exist|no longer (?:available|exists)|no encontrad[ao]|no existe"
+    r"|nicht gefunden|introuvable",
     re.I,
 )
 #: Characters up to which a page that says so isn't there, rather than being about it.
@@ -112,17 +113,19 @@ def read_page(text: str) -> Page:
     if len(text) > MAX_PAGE:
         raise SourceError(f"a page of more than {MAX_PAGE >> 20} MiB")
     _refuse_deep(text)
-    page = _page(text)
-    if swallows(text):
+    parsed = LexborHTMLParser(text)
+    wild = swallows(parsed, text)
+    page = _page(parsed)
+    if wild:
         from bs4 import BeautifulSoup  # slow to import, and seldom needed
 
-        other = _page(str(BeautifulSoup(_PROLOG.sub("", text), "lxml")))
-        page = max(page, other, key=lambda one: one.length)
+        again = LexborHTMLParser(str(BeautifulSoup(_PROLOG.sub("", text), "lxml")))
+        page = max(page, _page(again), key=lambda one: one.length)
     return page
 
 
-def _page(text: str) -> Page:
-    content = main_content(LexborHTMLParser(text))
+def _page(parsed: LexborHTMLParser) -> Page:
+    content = main_content(parsed)
     if content is None:
         return Page("", [], "")
     found = [*([(1, content.title)] if content.headed else []), *blocks(content.node)]
@@ -130,27 +133,39 @@ def _page(text: str) -> Page:
     return Page(first[0] if len(first) == 1 else content.title, found, content.lang)
 
 
-def swallows(text: str) -> bool:
-    """True = a raw-text element or a comment that doesn't end where its author meant it to.
+def swallows(tree: LexborHTMLParser, text: str) -> bool:
+    """True = a raw-text element or a comment holds markup that its author meant to stand after it.
 
-    `<script/>` or `<title/>` (XHTML sent as HTML), or more of them begun than ended: HTML's parser takes
-    all that follows for their content (https://html.spec.whatwg.org/#raw-text-elements).
+    For `<script/>` or `<title/>` (XHTML sent as HTML) and for a forgotten end, HTML's parser takes all that
+    follows for their content (https://html.spec.whatwg.org/#raw-text-elements).
     """
-    if _SELF_CLOSED.search(text) is not None:
-        return True
-    return text.count("<!--") > text.count("-->") or len(_OPENED.findall(text)) > len(_CLOSED.findall(text))
+    for node in tree.css(_RAW):
+        inside = (node.text(deep=True) or "").lower()
+        ends = ("</body", "</html", f"<{node.tag}") if node.tag in {"script", "style"} else ("</",)
+        if any(end in inside for end in ends):
+            return True
+    return text.count("<!--") > text.count("-->")
 
 
 def _refuse_deep(text: str) -> None:
-    if text.count("<") <= _FEW_TAGS:
+    """Raises SourceError before the parser meets what it would need minutes for."""
+    if _deepest_possible(text) <= DEEPEST:
         return
-    depth = 0
-    for closing, name in _TAG.findall(text):
-        if name.lower() in _VOID:
-            continue
-        depth = max(depth - 1, 0) if closing else depth + 1
-        if depth > DEEPEST * 5:  # elements that are never closed count here and nest in no tree
-            raise SourceError("nested too deeply", hint="No page that people wrote nests its elements so.")
+    height = list(accumulate(-1 if closing else 1 for closing in _TAG.findall(text)))
+    if max(map(sub, height, accumulate(height, min)), default=0) > DEEPEST:
+        raise SourceError("nested too deeply", hint="No page that people wrote nests its elements so.")
+
+
+def _deepest_possible(text: str) -> int:
+    """An upper bound that costs next to nothing: every `<` opens one more, every `</` closes one."""
+    height = lowest = most = 0
+    for start in range(0, len(text), 4096):
+        part = text[start : start + 4096]
+        tags, closing = part.count("<"), part.count("</")
+        most = max(most, height + tags - lowest)
+        height += tags - 2 * closing
+        lowest = min(lowest, height - (tags - closing))
+    return most
 
 
 def decode(data: bytes) -> str:
@@ -158,7 +173,11 @@ def decode(data: bytes) -> str:
 
     What is valid UTF-8 is UTF-8 whatever it declares: a wrong declaration is commoner than the accident.
     """
-    for bom, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if data.startswith(bom):
             return data[len(bom) :].decode(name, errors="replace")
     if data[:4:2] == b"\0\0" or data[1:4:2] == b"\0\0":
@@ -194,7 +213,9 @@ def says_gone(page: Page) -> bool:
 def page_stem(url: str, root: str) -> str:
     """What names a page in keys: its path below the source's own address, without ending."""
     path, base = (unquote(urlsplit(one).path) for one in (url, root))
-    below = path.removeprefix(base.rsplit("/", 1)[0]) if urlsplit(url).netloc == urlsplit(root).netloc else path
+    below = (
+        path.removeprefix(base.rsplit("/", 1)[0]) if urlsplit(url).netloc == urlsplit(root).netloc else path
+    )
     if urlsplit(url).scheme == "file":
         below = path.rsplit("/", 1)[-1]
     stem = re.sub(r"\.(?:x?html?|php|aspx?|jsp)$", "", below.strip("/"), flags=re.I)

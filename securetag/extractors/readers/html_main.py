@@ -8,6 +8,7 @@ that frameworks give it, and by being links and little else.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,12 +25,13 @@ _NEVER = [
 _ROLES = (
     "[role=navigation],[role=banner],[role=contentinfo],[role=search],[role=dialog],[role=alertdialog],"
     "[role=complementary],[role=menu],[role=menubar],[role=toolbar],[role=tablist],[hidden],[aria-modal=true],"
-    "[style*='display:none'],[style*='display: none'],footer,body>header"
+    "[style*='display:none'],[style*='display: none'],footer,body>header,span.mw-editsection,span.sr-only,"
+    "span.visually-hidden,a.skip-link,a.headerlink"
 )
 #: Elements that may be a part of the page's frame, and are asked for their names.
 _NAMED = ",".join(
     f"{tag}[{by}]"
-    for tag in ("div", "section", "aside", "ul", "ol", "p", "header", "span", "table", "form", "a", "button")
+    for tag in ("div", "section", "aside", "ul", "ol", "p", "header", "table", "form")
     for by in ("class", "id")
 )
 #: One class or id, as a whole, that says boilerplate.
@@ -49,10 +51,13 @@ _BOILERPLATE = re.compile(
     r"|left|right|top|bottom|main|primary|secondary|mobile|desktop|header|footer|icons?|buttons?|group|column|col|row|body|form|tree|toc))*",
     re.I,
 )
-_ASIDE_IS_TEXT = re.compile(r"note|tip|warn|caution|danger|important|admonition|callout|example|hint|alert|info", re.I)
+_ASIDE_IS_TEXT = re.compile(
+    r"note|tip|warn|caution|danger|important|admonition|callout|example|hint|alert|info", re.I
+)
 _MAIN = (
     "main,[role=main],article,#content,#main,#main-content,#maincontent,#bodyContent,#mw-content-text,.markdown-body,"
-    ".md-content,.entry-content,.post-content,.article-body,.page-content,.theme-doc-markdown,.document .body,[itemprop=articleBody]"
+    ".md-content,.entry-content,.post-content,.article-body,.page-content,"
+    ".theme-doc-markdown,.document .body,[itemprop=articleBody]"
 )
 #: A marked element is believed when it holds so much of the page's prose.
 _BELIEVED = 0.4
@@ -200,12 +205,16 @@ def _gathered(body: Node) -> Node:
 
 def _strip_links(node: Node) -> None:
     """Lists and boxes of links inside the content: related pages, tags, previous and next."""
-    for child in found(node, "ul,ol,div,section,p,td"):
-        links = child.css("a")
-        if len(links) < _LINKS or child.css_first("pre,h1") is not None:
+    around: Counter[int] = Counter()
+    for link in node.css("a"):
+        parent = link.parent
+        while parent is not None and parent.mem_id != node.mem_id:
+            around[parent.mem_id] += 1
+            parent = parent.parent
+    for child in found(node, "ul,ol,div,section,p,td") if around else ():
+        if around[child.mem_id] < _LINKS or child.css_first("pre,h1") is not None:
             continue
-        length = _length(child)
-        if sum(_length(link) for link in links) > _LINK_SHARE * length:
+        if sum(_length(link) for link in child.css("a")) > _LINK_SHARE * _length(child):
             child.decompose()
 
 

@@ -34,18 +34,22 @@ _CONTAINERS = {
 _BLOCKS = {*_CONTAINERS, *_HEADINGS, *_PRE, "ul", "ol", "menu", "dl", "table", "blockquote", "summary", "hr"}
 _NOTHING = {
     "script", "style", "template", "noscript", "iframe", "object", "svg", "canvas", "audio", "video", "map",
-    "select", "button", "input", "head", "title", "nav", "rp", "rt", "colgroup", "wbr", "noframes", "datalist",
-    "progress", "meter", "-comment",
+    "select", "button", "input", "head", "title", "nav", "rp", "rt", "colgroup", "wbr", "noframes",
+    "datalist", "progress", "meter", "-comment",
 }  # fmt: skip
 #: What generators put into headings: an anchor to themselves.
 _SELF_LINK = {"¶", "#", "§", "🔗", "link", "permalink", "anchor", "[edit]", "edit", "[link]"}
-_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|highlight-source|brush:?|sourceCode)[-\s:]+([\w+#.]+)")
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight|highlight-source|brush:?|sourceCode)[-\s:]+([\w+#.]+)"
+)
 #: Not a programming language, or a natural one.
 _NO_LANGUAGE = {
     "default", "none", "text", "notranslate", "plaintext", "plain", "highlight", "wrapper", "txt",
     "en", "es", "de", "fr", "it", "pt", "ja", "zh", "ru", "ko",
 }  # fmt: skip
-_LINE_NUMBERS = re.compile(r"\b(?:linenos?|line-?numbers?(?:-rows)?|lineno|linenodiv|gutter|blob-num|rouge-gutter|hljs-ln-numbers)\b")
+_LINE_NUMBERS = re.compile(
+    r"\b(?:linenos?|line-?numbers?(?:-rows)?|lineno|linenodiv|gutter|blob-num|rouge-gutter|hljs-ln-numbers)\b"
+)
 _FOOTNOTE = re.compile(r"\[?(?:\d{1,3}|[a-z]|note \d+|citation needed|↩︎?|\^)\]?$")
 #: Cells of one row, and rows or columns that one cell may span: more is no table for a reader.
 _WIDEST, _SPAN = 64, 200
@@ -297,7 +301,9 @@ def _nearest(node: Node, names: set[str]) -> int | None:
 def _rows(table: Node) -> Iterator[list[Node]]:
     """Cells of each row of this table, not of one inside it."""
     for group in table.iter():
-        rows = [group] if group.tag == "tr" else group.iter() if group.tag in {"thead", "tbody", "tfoot"} else ()
+        rows = (
+            [group] if group.tag == "tr" else group.iter() if group.tag in {"thead", "tbody", "tfoot"} else ()
+        )
         for row in rows:
             if row.tag == "tr":
                 yield [cell for cell in row.iter() if cell.tag in {"td", "th"}]
@@ -321,7 +327,8 @@ def _table(table: Node) -> list[Block]:
             for cell in row:
                 _walk(cell, found)
         return found
-    if text := _grid(rows):
+    spans = table.css_first("[rowspan],[colspan]") is not None
+    if text := _grid(rows, spans=spans):
         found.append((0, text))
     return found
 
@@ -333,7 +340,9 @@ def _lays_out(table: Node, rows: list[list[Node]]) -> bool:
     if any(inner.mem_id != table.mem_id for inner in table.css("table, h1, h2, h3, form")):
         return True
     # A cell as long as a page is a column of the page.
-    return table.css_first("th") is None and any(len(c.text(deep=True) or "") > 1_500 for r in rows for c in r)
+    return table.css_first("th") is None and any(
+        len(c.text(deep=True) or "") > 1_500 for r in rows for c in r
+    )
 
 
 def _span(cell: Node, name: str) -> int:
@@ -341,11 +350,14 @@ def _span(cell: Node, name: str) -> int:
     return min(max(int(value), 1), _SPAN) if re.fullmatch(r"\d{1,6}", value) else 1
 
 
-def _grid(rows: list[list[Node]]) -> str:
+def _grid(rows: list[list[Node]], *, spans: bool) -> str:
     """A Markdown table; a cell that spans rows is repeated in each, so that every row stands alone."""
     lines: list[list[str]] = []
     carried: dict[int, tuple[int, str]] = {}
     for row in rows:
+        if not spans:
+            lines.append([_cell(cell) for cell in row[:_WIDEST]])
+            continue
         line: list[str] = []
         cells = iter(row)
         while len(line) < _WIDEST:
@@ -364,8 +376,8 @@ def _grid(rows: list[list[Node]]) -> str:
             if (down := _span(cell, "rowspan")) > 1:
                 carried[len(line)] = (down - 1, text)
             line += [text, *[""] * (_span(cell, "colspan") - 1)]
-        if any(line):
-            lines.append(line[:_WIDEST])
+        lines.append(line[:_WIDEST])
+    lines = [line for line in lines if any(line)]
     if not lines:
         return ""
     width = max(map(len, lines))
@@ -374,5 +386,7 @@ def _grid(rows: list[list[Node]]) -> str:
 
 
 def _cell(cell: Node) -> str:
-    text = _flow(_line(cell)).replace("\n", " ")
+    only = cell.child
+    plain = only is not None and only.next is None and only.tag == "-text"
+    text = _flow(literal(only.text_content) if plain else _line(cell)).replace("\n", " ")
     return text.replace("|", "\\|") if "|" in text else text

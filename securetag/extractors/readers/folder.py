@@ -1,0 +1,96 @@
+"""A user's own folder of mixed files → Records: each file by the reader that its content asks for.
+
+The ending decides only between texts that look alike (Markdown, CSV, plain text). Whatever no reader knows
+is a row of the report with its name and what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+
+from securetag.errors import SourceError
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.readers.base import Drop, Item, Reader
+
+#: Bytes of one file; readers hold a file in memory.
+MAX_FILE = 512 << 20
+#: First bytes → what people call it, for what no reader knows (`PAR1` apart).
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive or an Office document"), (b"\x1f\x8b", "a gzip file"),
+    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
+    (b"\x7fELF", "a program"), (b"MZ", "a Windows program"), (b"\xd0\xcf\x11\xe0", "an old Office document"),
+    (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7-Zip archive"), (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"), (b"SQLite format 3", "an SQLite database"), (b"{\\rtf", "an RTF document"),
+)  # fmt: skip
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|main|article|div|h1|p|table)\b", re.I)
+_XML = re.compile(rb"<(?:\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s>])")
+#: Kind → (module, class).
+_READERS = {
+    "pdf": ("pdf", "PdfReader"),
+    "html": ("html", "HtmlReader"),
+    "rows": ("tabular", "TabularReader"),
+    "parquet": ("hf", "HfReader"),
+    "text": ("markdown", "MarkdownReader"),
+}
+
+
+class FolderReader(Reader):
+    """Reads PDF, HTML, Markdown, plain text, JSON, JSON Lines, CSV, TSV and Parquet, side by side."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.readers: dict[str, Reader] = {}
+
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        name = file.path.name
+        if name.startswith("."):
+            yield Drop("a hidden file", name)
+            return
+        size = file.path.stat().st_size
+        if not size:
+            yield Drop("an empty file", name)
+            return
+        if size > MAX_FILE:
+            raise SourceError(f"a file of more than {MAX_FILE >> 20} MiB")
+        kind = kind_of(file)
+        if kind not in self.readers:
+            module, reader = _READERS[kind]
+            found: type[Reader] = getattr(import_module(f"securetag.extractors.readers.{module}"), reader)
+            self.readers[kind] = found(self.source)
+        yield from self.readers[kind].read_file(file)
+
+
+def kind_of(file: FetchedFile) -> str:
+    """`pdf`, `html`, `rows`, `parquet` or `text`, by content. Raises SourceError for anything else."""
+    with file.path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    ending = file.path.suffix.lower()
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            raise SourceError(
+                f"{name}, which no reader knows", hint="Unpack or convert it, or narrow `glob`."
+            )
+    if head[:2] not in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head:
+        raise SourceError("binary data, which no reader knows")
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[:1] in (b"{", b"[") and (ending in {".json", ".jsonl", ".ndjson"} or _is_json(start)):
+        return "rows"
+    if ending in {".csv", ".tsv", ".tab"}:
+        return "rows"
+    if ending not in {".md", ".markdown"} and start[:1] == b"<" and _HTML.search(start[:4096]):
+        return "html"
+    if _XML.match(start) and ending not in {".md", ".markdown", ".txt"}:
+        raise SourceError("XML, of which only known publications have a reader")
+    return "text"
+
+
+def _is_json(start: bytes) -> bool:
+    """True = more than a bracket that a text may begin with: `{"`, `[{`, `[1`."""
+    return re.match(rb"\{\s*(?:\"|\})|\[\s*(?:[\[{\"\d]|\])", start) is not None

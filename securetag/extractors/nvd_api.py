@@ -172,8 +172,9 @@ class NvdApi:
         def hook(request: httpx.Request) -> None:
             if request.url.host == self.url.host:
                 self._pace()
-                if self._key:
-                    request.headers["apiKey"] = self._key
+                request.headers["apiKey"] = self._key
+            if not self._key or request.url.host != self.url.host:
+                request.headers.pop("apiKey", None)  # httpx carries it along to wherever it is redirected
 
         before = self._client.event_hooks
         self._client.event_hooks = {**before, "request": [*before.get("request", []), hook]}

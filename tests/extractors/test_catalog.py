@@ -93,3 +93,28 @@ def test_a_package_is_found_without_being_imported() -> None:
     assert way
     assert catalog.package_file(way)
     assert "cwe2" not in sys.modules
+
+
+def test_a_row_made_of_others_can_be_had_as_soon_as_one_of_them_can(
+    settings: Settings, make_mirror: Callable[[dict[str, bytes]], Path], tmp_path: Path
+) -> None:
+    merged = catalog.load()["cve-merged"]
+    assert not catalog.obtainable(merged, settings)
+    assert "cisa-kev" in catalog.obtainable(merged, settings).reason
+    base = "https://raw.githubusercontent.com/cisagov/kev-data/develop/known_exploited_vulnerabilities"
+    settings = settings.model_copy(
+        update={"mirror": make_mirror({f"{base}.json": b"{}", f"{base}.csv": b"cveID\n"})}
+    )
+    assert catalog.obtainable(merged, settings).local
+    assert [row.name for row in catalog.constituents(merged, settings)] == ["cisa-kev"]
+    newer = catalog.newer_edition(catalog.load()["cisa-kev"], settings)
+    assert newer
+    assert newer.name == "cve-merged"
+
+
+def test_a_row_cannot_be_made_of_what_is_no_row_with_files(tmp_path: Path) -> None:
+    for part in ("nope", "cve-merged", "mine"):
+        row = ROW.replace("folder: {path: docs}", f"records: [{part}]")
+        (tmp_path / "mine.yaml").write_text(row)
+        with pytest.raises(SettingsError, match="no row with files"):
+            catalog.load(tmp_path / "mine.yaml")

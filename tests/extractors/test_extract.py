@@ -176,3 +176,42 @@ def test_a_change_of_the_catalog_row_is_a_change(catalog: Path, settings: Settin
     report, unchanged = refresh("mine-1", settings, settings.records_dir)
     assert not unchanged
     assert report.edition == "1.1"
+
+
+MERGED = """
+- {name: first, tier: extended, publisher: One, dataset: first, title: First, edition: "1", url: "https://e.org",
+   licence: CC0-1.0, reader: osv, folder: {path: one, glob: "*.json"}}
+- {name: second, tier: extended, publisher: Two, dataset: second, title: Second, edition: "1", url: "https://e.org",
+   licence: CC-BY-4.0, reader: kev, folder: {path: two, glob: "*.json"}}
+- {name: gone, tier: extended, publisher: Three, dataset: gone, title: Gone, edition: "1", url: "https://e.org",
+   licence: MIT, reader: osv, folder: {path: gone}}
+- {name: all, tier: extended, publisher: All, dataset: all, title: All, edition: "1", url: "https://e.org",
+   licence: CC-BY-4.0, reader: merged, supersedes: [first, second, gone], records: [first, second, gone]}
+"""
+
+
+def test_a_source_made_of_other_sources(tmp_path: Path, settings: Settings) -> None:
+    settings.catalog = tmp_path / "mine.yaml"
+    settings.catalog.write_text(MERGED)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    advisory = {"id": "GHSA-a", "aliases": ["CVE-2031-1000"], "summary": "Lid", "details": "The lid comes off."}
+    (tmp_path / "one" / "a.json").write_text(msgspec.json.encode(advisory).decode())
+    exploited = {"vulnerabilities": [{"cveID": "CVE-2031-1000", "shortDescription": "It burns."}]}
+    (tmp_path / "two" / "k.json").write_text(msgspec.json.encode(exploited).decode())
+    folder = settings.records_dir
+    report, unchanged = refresh("all", settings, folder)
+    assert (report.files, report.by_status, report.failures, unchanged) == (2, {"active": 1}, [], False)
+    (merged,) = read_records(folder / "all.jsonl")
+    assert (merged.key, merged.publisher) == ("CVE-2031-1000", "One, Two")
+    assert merged.licence == "CC-BY-4.0 AND CC0-1.0"
+    parts = {r.source: r for name in ("first", "second") for r in read_records(folder / f"{name}.jsonl")}
+    assert {record.status for record in parts.values()} == {Status.SUPERSEDED}
+    assert merged.locator == f"first:{parts['first'].id} second:{parts['second'].id}"
+    assert [record.source for record in trainable(read_records(folder))] == ["all"]
+
+    assert refresh("all", settings, folder)[1]
+    (tmp_path / "one" / "a.json").write_text(msgspec.json.encode(advisory | {"details": "Better."}).decode())
+    assert not refresh("all", settings, folder)[1]
+    (merged,) = read_records(folder / "all.jsonl")
+    assert merged.text.startswith("Better.")

@@ -199,7 +199,7 @@ def _best_form(text: _Text) -> str:
     """The HTML beside a plain text, which lost its paragraphs and lists; unless it says less."""
     for media in text.supporting_media:
         if media.type == "text/html" and not media.base64 and len(media.value) >= len(text.value.strip()):
-            return media.value
+            return media.value.replace("&nbsp;", " ")
     return text.value
 
 

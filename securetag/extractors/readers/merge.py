@@ -225,7 +225,7 @@ def paragraphs(text: str) -> Iterator[str]:
 
 def _with_content(blocks: list[str]) -> Iterator[str]:
     """Without headings under which nothing is left."""
-    for block, after in zip(blocks, [*blocks[1:], ""], strict=True):
+    for block, after in zip(blocks, [*blocks[1:], ""], strict=False):
         heading = block.startswith("#") and "\n" not in block
         empty = not after or (after.startswith("#") and _depth(after) <= _depth(block))
         if not (heading and empty):

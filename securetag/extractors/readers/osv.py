@@ -189,8 +189,9 @@ def spans(events: list[dict[str, str]]) -> Iterator[str]:
             if low is not None:
                 yield span(low)
             low = event["introduced"]
-        elif low is not None and ("fixed" in event or "last_affected" in event):
-            yield span(low, event.get("fixed") or event["last_affected"], including="fixed" not in event)
+        high = event.get("fixed") or event.get("last_affected")
+        if low is not None and high:
+            yield span(low, high, including="fixed" not in event)
             low = None
     if low is not None:
         yield span(low)

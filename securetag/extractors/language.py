@@ -8,7 +8,9 @@ This module knows no source and no format.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -76,23 +78,24 @@ def of_path(path: PurePath, hint: TextLang) -> TextLang:
 
 def _words(text: str) -> list[str]:
     """The first `WORDS` words of prose, lower case."""
-    found: list[str] = []
-    for is_code, piece in prose.segments(text[:LENGTH]):
+    return list(islice(_prose_words(text[:LENGTH]), WORDS))
+
+
+def _prose_words(text: str) -> Iterator[str]:
+    for is_code, piece in prose.segments(text):
         for line in () if is_code else piece.lower().split("\n"):
-            if not line.lstrip().startswith("|"):  # a table's cells are seldom sentences
-                for token in line.split():
-                    word = token.strip(_MARKS)
-                    if word.isalpha():
-                        found.append(word)
-                    elif not _NAME.search(word):
-                        found += _WORD.findall(word)
-        if len(found) >= WORDS:
-            break
-    return found[:WORDS]
+            if line.lstrip()[:1] == "|":  # a table's cells are seldom sentences
+                continue
+            for token in line.split():
+                word = token.strip(_MARKS)
+                if word.isalpha():
+                    yield word
+                elif not _NAME.search(word):
+                    yield from _WORD.findall(word)
 
 
 def _share(words: list[str], common: frozenset[str]) -> float:
-    return sum(word in common for word in words) / len(words)
+    return sum(map(common.__contains__, words)) / len(words)
 
 
 @lru_cache(maxsize=1)

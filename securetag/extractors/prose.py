@@ -61,11 +61,15 @@ def segments(text: str) -> Iterator[tuple[bool, str]]:
 
 def _blocks(text: str) -> Iterator[tuple[bool, str]]:
     """Fenced code and what stands between it. A fence that never closes runs to the end."""
+    if "```" not in text and "~~~" not in text:
+        if text:
+            yield False, text
+        return
     prose: list[str] = []
     code: list[str] = []
     fence = ""
     for line in text.splitlines(keepends=True):
-        match = _FENCE.match(line)
+        match = _FENCE.match(line) if "```" in line or "~~~" in line else None
         run = match["run"] if match else ""
         if fence:
             code.append(line)

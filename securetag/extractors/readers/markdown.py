@@ -169,19 +169,16 @@ def path_of(file: FetchedFile) -> PurePosixPath:
 
 def _names(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, str]:
     """File → the shortest end of its path that no other file of its language has."""
-    ends: dict[FetchedFile, list[str]] = {}
+    ends: dict[FetchedFile, list[tuple[TextLang, str]]] = {}
     for file in files:
         path = path_of(file)
         parts = [*path.parts[:-1], path.stem]
         if path.stem.lower() in _NAMELESS and language.of_path(path.parent, "") == "":
             parts = parts[:-1] or parts
-        ends[file] = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-    taken = Counter(
-        (language.of_path(path_of(file), lang), end) for file, of_file in ends.items() for end in of_file
-    )
+        of = language.of_path(path, lang)
+        ends[file] = [(of, "/".join(parts[-n:])) for n in range(1, len(parts) + 1)]
+    taken = Counter(end for of_file in ends.values() for end in of_file)
     return {
-        file: next(
-            (end for end in of_file if taken[language.of_path(path_of(file), lang), end] == 1), of_file[-1]
-        )
+        file: next((end for end in of_file if taken[end] == 1), of_file[-1])[1]
         for file, of_file in ends.items()
     }

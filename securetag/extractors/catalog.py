@@ -18,7 +18,7 @@ from securetag.errors import NotFoundError, SettingsError
 from securetag.records import TextLang
 from securetag.settings import Settings
 
-Way = Literal["package", "mirror", "network", "folder", "records"]
+Way = Literal["package", "mirror", "network", "folder", "records", "web"]
 
 #: Spellings of manifests and publishers → SPDX expressions.
 LICENCES = {
@@ -57,6 +57,29 @@ class FolderWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     glob: str = "**/*"
 
 
+class WebWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A section of a site: the pages below `prefix`, from its sitemap or by links, within bounds."""
+
+    #: Nothing outside of it is asked for, robots.txt and sitemaps of the same host apart.
+    prefix: str
+    #: Pages to begin with, beside the prefix itself.
+    start: list[str] = []
+    #: True = also what the site's sitemaps list.
+    sitemap: bool = False
+    #: Links away from those at which a page is still taken; 0 = those alone.
+    depth: int = 2
+    #: Globs over addresses.
+    include: list[str] = []
+    exclude: list[str] = []
+    #: Seconds between two requests; robots.txt may ask for more.
+    delay_s: float = 1.0
+    #: Bounds of one crawl: pages, bytes of one page and of all, seconds.
+    pages: int = 500
+    page_bytes: int = 4 << 20
+    total_bytes: int = 256 << 20
+    seconds: float = 3_600.0
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One edition of one upstream publication: a row of the catalog."""
 
@@ -84,6 +107,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mirror: list[str] = []
     network: list[NetworkWay] = []
     folder: FolderWay | None = None
+    web: WebWay | None = None
     #: Names of the rows whose Records this one's are made of, the weightiest first: no files of its own.
     records: list[str] = []
 
@@ -92,7 +116,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Ways in which this source can be had, in the order in which they are tried."""
         ways: list[tuple[Way, Any]] = [
             ("folder", self.folder), ("package", self.package), ("mirror", self.mirror),
-            ("network", self.network), ("records", self.records),
+            ("network", self.network), ("web", self.web), ("records", self.records),
         ]  # fmt: skip
         return [way for way, given in ways if given]
 
@@ -116,7 +140,7 @@ class Availability(msgspec.Struct, frozen=True):
     @property
     def local(self) -> bool:
         """True = without the network."""
-        return bool(self.ways) and self.ways[0] != "network"
+        return bool(self.ways) and self.ways[0] not in ("network", "web")
 
 
 def spdx(licence: str) -> str:
@@ -199,7 +223,7 @@ def obtainable(source: Source, settings: Settings) -> Availability:
 
     mode, ways, reasons = settings.fetch.mode, list[Way](), list[str]()
     for way in source.needs:
-        if mode not in ("auto", way) and way not in ("folder", "records"):
+        if mode not in ("auto", "network" if way == "web" else way) and way not in ("folder", "records"):
             reasons.append(f"fetch.mode is {mode}")
         elif way == "package" and source.package and not package_file(source.package):
             reasons.append(f"the package {source.package.name} is not installed")

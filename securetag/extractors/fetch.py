@@ -102,6 +102,8 @@ def _take(
         return _from_package(source)
     if way == "mirror":
         return _from_mirror(source, settings, progress, on_failure)
+    if way == "web":
+        return _from_web(source, settings, progress, on_failure)
     if client:
         return _from_network(source, settings, progress, client)
     with httpx.Client(timeout=settings.fetch.timeout_s, follow_redirects=True, max_redirects=5) as own:
@@ -131,6 +133,26 @@ def _from_folder(source: Source, on_failure: OnFailure | None) -> list[FetchedFi
             if on_failure:
                 on_failure(Failure(below, "", str(error)))
     return files
+
+
+def _from_web(
+    source: Source, settings: Settings, progress: Progress | None, on_failure: OnFailure | None
+) -> list[FetchedFile]:
+    from securetag.extractors.web import Crawl
+    from securetag.extractors.web_guard import guarded_client
+
+    way, folder = source.web, settings.raw_dir / source.name
+    assert way is not None
+    with guarded_client(way.prefix, settings.fetch.timeout_s) as client:
+        visits = Crawl(way, folder, client).run(progress)
+    for visit in visits:
+        if on_failure and visit.reason and visit.failed:
+            on_failure(Failure(visit.url, "", visit.reason))
+    return [
+        _fetched(source, folder / "pages" / f"{visit.sha256}.html", visit.own, visit.sha256)
+        for visit in visits
+        if visit.sha256
+    ]
 
 
 def _from_package(source: Source) -> list[FetchedFile]:

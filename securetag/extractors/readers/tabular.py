@@ -229,7 +229,7 @@ def is_json_lines(head: bytes) -> bool:
 def _json(path: Path) -> Iterator[tuple[str, Row | Failure]]:
     if path.stat().st_size > MAX_JSON:
         raise SourceError(f"a JSON document of more than {MAX_JSON >> 20} MiB", hint="Use JSON Lines for it.")
-    decoded = decode_json(path.read_bytes(), Any)  # type: ignore[arg-type]
+    decoded = decode_json(path.read_bytes(), Any)
     for locator, row in _objects(decoded):
         yield locator, row if isinstance(row, dict) else {"text": row}
 

@@ -8,7 +8,7 @@ sections that are made here exist in English and Spanish, other languages keep t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -203,14 +203,16 @@ def span(low: str = "", high: str = "", *, above: bool = False, including: bool 
     return ", ".join(parts) or "*"
 
 
-def by_language(texts: Iterable[tuple[str, str]]) -> dict[TextLang, str]:
+def by_language(
+    texts: Iterable[tuple[str, str]], clean: Callable[[str], str] = prose.clean
+) -> dict[TextLang, str]:
     """Language → clean Markdown of (publisher's language tag, upstream text) pairs.
 
     A text of some length decides where it clearly speaks another language than its tag says.
     """
     found: dict[TextLang, list[str]] = {}
     for tag, text in texts:
-        if cleaned := prose.clean(text):
+        if cleaned := clean(text):
             told = primary(tag)
             lang = detect(cleaned, told) if len(cleaned) >= TELLING or told == "und" else told
             found.setdefault(lang, []).append(cleaned)

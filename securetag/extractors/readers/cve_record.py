@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
@@ -30,10 +31,16 @@ from securetag.extractors.readers.advisory import (
 )
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
 from securetag.extractors.readers.cvss_score import Score, best, severity_word
+from securetag.extractors.readers.html_markdown import blocks, text_of
 from securetag.extractors.readers.nvd import ssvc_words
 from securetag.records import Severity, Status
 
 _COMMIT = re.compile(r"[0-9a-f]{12,64}")
+#: Tags of one text's HTML: more is no description, and might nest as deep.
+_TAGS = 2_000
+#: Of the plain text's length without URLs: HTML that says less was cut or is empty.
+_SHARE = 0.8
+_URL = re.compile(r"https?://\S+")
 _NOTHING = {"", "n/a", "na", "unknown", "none", "-"}
 _LABEL = re.compile(r"CWE-\d+:?\s*|CAPEC-\d+:?\s*")
 
@@ -178,7 +185,11 @@ def advisory(record: CveRecord) -> Advisory:
         kind="vulnerability",
         name=cna.title,
         texts=by_language(
-            (text.lang, _best_form(text)) for text in (cna.rejected_reasons if rejected else cna.descriptions)
+            (
+                (text.lang, _markdown(text))
+                for text in (cna.rejected_reasons if rejected else cna.descriptions)
+            ),
+            clean=str,
         ),
         affected=[versions for product in products if (versions := _versions(product))],
         sections=[] if rejected else list(_sections(cna)),
@@ -195,12 +206,16 @@ def advisory(record: CveRecord) -> Advisory:
     )
 
 
-def _best_form(text: _Text) -> str:
-    """The HTML beside a plain text, which lost its paragraphs and lists; unless it says less."""
+def _markdown(text: _Text) -> str:
+    """Of the HTML beside a plain text, which lost its paragraphs and lists; unless it says less."""
+    plain = prose.clean(text.value)
     for media in text.supporting_media:
-        if media.type == "text/html" and not media.base64 and len(media.value) >= len(text.value.strip()):
-            return media.value.replace("&nbsp;", " ")
-    return text.value
+        if media.type == "text/html" and not media.base64 and media.value.count("<") < _TAGS:
+            body = LexborHTMLParser(media.value).body
+            formed = prose.tidy(text_of(blocks(body))) if body else ""
+            if len(formed) >= _SHARE * len(_URL.sub("", plain)):
+                return formed
+    return plain
 
 
 def _scores(cna: Container, adp: list[Container]) -> Iterator[Score]:
@@ -241,7 +256,7 @@ def _sections(cna: Container) -> Iterator[tuple[Section, str, str]]:
         ("workarounds", cna.workarounds),
     ]  # fmt: skip
     for kind, texts in kinds:
-        for lang, text in by_language((text.lang, _best_form(text)) for text in texts).items():
+        for lang, text in by_language(((text.lang, _markdown(text)) for text in texts), clean=str).items():
             yield kind, lang, text
 
 

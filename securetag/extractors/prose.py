@@ -39,7 +39,9 @@ _LINK = re.compile(
     r"\(\s*<?(?P<target>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?"
     r"(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
 )
-_REFERENCE = re.compile(r"\[(?P<text>[^\[\]\n]+)\]\[[^\[\]\n]*\]")
+#: `[text][label]`, `[label][]` and `[label]`, which are links only where the label is defined.
+_REFERENCE = re.compile(r"\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n))+)\](?:\[(?P<label>[^\[\]\n]*)\]|(?![\[(:]))")
+_DEFINED = re.compile(r"^ {0,3}\[(?P<label>[^\[\]\n]+)\]:[ \t]*\n?[ \t]*<?(?P<target>[^\s<>]+)>?.*\n?", re.M)
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
 _SPACES = re.compile(r"[ \t]+(?=\n)")
@@ -195,12 +197,38 @@ def _link(match: re.Match[str]) -> str:
     return text or ("" if match["image"] else match["target"])
 
 
+def resolve_references(text: str) -> str:
+    """Reference links of a whole document become inline ones; their definitions go.
+
+    A definition whose target is `#` is a comment, and stays. https://spec.commonmark.org/0.31.2/#reference-link
+    """
+    if "]:" not in text:
+        return text
+    targets: dict[str, str] = {}
+
+    def define(match: re.Match[str]) -> str:
+        if match["target"] == "#":
+            return match[0]
+        targets.setdefault(_label(match["label"]), match["target"])
+        return ""
+
+    def inline(match: re.Match[str]) -> str:
+        target = targets.get(_label(match["label"] or match["text"]))
+        return f"[{match['text']}]({target})" if target else match[0]
+
+    text = map_blocks(text, lambda piece: _DEFINED.sub(define, piece))
+    return map_blocks(text, lambda piece: _around_spans(piece, lambda held: _REFERENCE.sub(inline, held)))
+
+
+def _label(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
 def links_to_text(prose: str) -> str:
-    """Links, images, reference links and autolinks become their text."""
-    if "](" in prose or "][" in prose:
+    """Links, images and autolinks become their text, and definitions of links go."""
+    if "](" in prose:
         prose = _LINK.sub(_link, prose)
         prose = _LINK.sub(_link, prose)  # an image inside a link
-        prose = _REFERENCE.sub(lambda match: match["text"], prose)
     if "]:" in prose:
         prose = _DEFINITION.sub("", prose)
     return _AUTOLINK.sub(lambda match: match[1], prose) if "<" in prose else prose
@@ -217,8 +245,10 @@ def _unescape(prose: str) -> str:
     return wrap
 
 
-def _around_spans(text: str) -> str:
-    """`_prose` over text whose code spans are held aside, since a link's text may be one."""
+def _around_spans(text: str, change: Callable[[str], str]) -> str:
+    """`change` over text whose code spans are held aside, since a link's text may be one."""
+    if "`" not in text:
+        return change(text)
     spans: list[str] = []
 
     def hold(is_code: bool, piece: str) -> str:
@@ -227,9 +257,8 @@ def _around_spans(text: str) -> str:
         spans.append(piece)
         return f"\ue000{len(spans) - 1}\ue001"
 
-    masked = _prose("".join(hold(is_code, piece) for is_code, piece in _spans(text)))
-    masked = _GAPS.sub("\n\n", _SPACES.sub("", masked))
-    return _HELD.sub(lambda match: spans[int(match[1])], masked) if spans else masked
+    held = change("".join(hold(is_code, piece) for is_code, piece in _spans(text)))
+    return _HELD.sub(lambda match: spans[int(match[1])], held) if spans else held
 
 
 def _prose(piece: str) -> str:
@@ -240,7 +269,8 @@ def _prose(piece: str) -> str:
     if "<" in piece:
         piece = _TAG.sub(_tag, piece)
     piece = links_to_text(piece)
-    return _unescape(piece) if "&" in piece else piece
+    piece = _unescape(piece) if "&" in piece else piece
+    return _GAPS.sub("\n\n", _SPACES.sub("", piece))
 
 
 def _without_comments(text: str) -> str:
@@ -285,7 +315,7 @@ def clean(text: str) -> str:
     if "<" in text:
         text = map_prose(text, _without_comments)
         text = map_prose(text, _tags_to_code) if "</" in text else text
-    text = "".join(piece if is_code else _around_spans(piece) for is_code, piece in _blocks(text))
+    text = map_blocks(resolve_references(text), lambda piece: _around_spans(piece, _prose))
     if not residue(text):
         return text.strip()
     for _ in range(3):

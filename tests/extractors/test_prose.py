@@ -16,7 +16,8 @@ PIECES = st.sampled_from(
 HOSTILE = [
     "`" * 50_000, "` `` " * 20_000, "[" * 50_000, "<code>" * 20_000, "&" * 50_000, "(Citation: " * 20_000,
     "<p " * 20_000, "<!--" * 20_000, "<code>" * 20_000 + "</b>", "<pre><code>" * 20_000 + "</code>",
-    "<p" + " a" * 50_000, "[[a]" * 30_000,
+    "<p" + " a" * 50_000, "[[a]" * 30_000, "[a]: b\n" + "[a]" * 30_000,
+    "[a\n" * 30_000 + "[a]: b", "[a]:\n" * 30_000,
 ]  # fmt: skip
 
 
@@ -45,6 +46,12 @@ def test_a_code_block_holds_any_code_as_it_is(code: str) -> None:
         ("see [Rootkit](https://attack.mitre.org/techniques/T1014) now", "see Rootkit now"),
         ("use [`open`](https://e.org/o) and [a\nb](\n  https://e.org/)", "use `open` and a\nb"),
         ("[![alt](i.png)](https://e.org)", "alt"),
+        (
+            "[the\nlist][1], [Old] and [`a[0][1]`][B c]\n\n[1]: https://e.org\n[b C]: <u> 'x'\n[OLD]:\n /o",
+            "the\nlist, Old and `a[0][1]`",
+        ),
+        ("m[0][2] and [no][3] stay\n\n[1]: https://e.org", "m[0][2] and [no][3] stay"),
+        ("x `[a][1]` y\n\n[1]: z", "x `[a][1]` y"),
         ("run <code>touch &lt;x&gt; &amp;&amp; ls</code>", "run `touch <x> && ls`"),
         ("path <code>C:\\Users\\</code> (Citation: X)\n\n`&amp;`", "path `C:\\Users\\`\n\n`&amp;`"),
         ("<code>a<code> or <code>b</code>", "`a` or `b`"),

@@ -108,14 +108,15 @@ def without_attributes(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same document with dialects' blocks in CommonMark, and every block of code between fences."""
+    """The same document with dialects' blocks in CommonMark, every block of code between fences, and links
+    inline, so that sections can be taken apart."""
     if "<table" in text or "<TABLE" in text:
         text = prose.map_blocks(text, _tables)
     if "{%" in text:
         text = prose.map_prose(text, lambda piece: _LIQUID.sub("", piece))
     if _WORTH_A_LOOK.search(text):
         text = "\n".join(_lines(text.split("\n")))
-    return text
+    return prose.resolve_references(text)
 
 
 def _tables(piece: str) -> str:

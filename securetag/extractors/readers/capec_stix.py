@@ -132,8 +132,8 @@ def _consequences(item: Pattern) -> Iterator[tuple[list[str], list[str], str]]:
     grouped: dict[tuple[str, ...], list[str]] = {}
     for scope, impacts in item.x_capec_consequences.items():
         grouped.setdefault(tuple(impacts), []).append(scope.replace("_", " "))
-    for impacts, scopes in grouped.items():
-        yield scopes, [prose.one_line(impact) for impact in impacts], ""
+    for shared, scopes in grouped.items():
+        yield scopes, [prose.one_line(impact) for impact in shared], ""
 
 
 def steps(html: str) -> Iterator[Step]:

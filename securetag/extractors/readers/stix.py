@@ -98,7 +98,7 @@ class Kinds:
             msgspec.defstruct("Bare", [], bases=(StixObject,), frozen=True, gc=False, tag=name)
             for name in bare
         ]
-        known: Any = Union[tuple([*structs, *plain])]  # noqa: UP007 (built at run time)
+        known: Any = Union[(*structs, *plain)]
         bundle = msgspec.defstruct("Bundle", [("objects", list[known], [])])
         self.names = {kind.__struct_config__.tag for kind in (*structs, *plain)}
         self._bundle: msgspec.json.Decoder[Any] = msgspec.json.Decoder(bundle)

@@ -54,17 +54,14 @@ def entries(path: Path, root: str, names: Collection[str]) -> Iterator[Element]:
             while chunk := file.read(_CHUNK):
                 pending = _nodes(chunk, pending)
                 parser.feed(chunk)
-                for _, element in parser.read_events():
-                    parent = element.getparent()
-                    if (
-                        parent is None
-                        or parent.getparent() is None
-                        or parent.getparent().getparent() is not None
-                    ):
+                for _, found in parser.read_events():
+                    element: Element = found
+                    above = list(element.iterancestors())
+                    if len(above) != 2:
                         continue
                     yield element
                     pending = 0
-                    _forget(element, parent)
+                    _forget(element, above[0])
         parser.close()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,7 +89,8 @@ def test_joins(make_source: Callable[..., Any], make_file: Callable[..., Any]) -
     assert curtain.text == "Hang one.\n\n## Techniques\n\n- Peek (AML.T9000): Nobody sees."
     case = records["AML.CS9000"]
     assert case.text == (
-        "Somebody peeked.\n\nTarget: A house\nActor: A neighbour\n\n## Procedure\n\n### Peek (Looking)\n\nThey came."
+        "Somebody peeked.\n\nTarget: A house\nActor: A neighbour\n\n"
+        "## Procedure\n\n### Peek (Looking)\n\nThey came."
     )
     assert (case.url, case.facts.related) == ("https://atlas.mitre.org/studies/AML.CS9000", ["AML.T9000"])
 
@@ -101,13 +103,17 @@ def test_an_old_edition_has_its_lists_at_the_top(
     assert (record.key, record.facts.kind, record.locator) == ("AML.TA1", "tactic", "/tactics/0")
 
 
+#: Nine times nine times … the list before.
+LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" for old, new in pairwise("abcdefghijklm")
+)
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
-        "matrices:\n- !include .\n", "!!python/object/apply:os.system ['echo']", "id: ATLAS\nmatrices: []\n", "",
-        "- id: '{{a.id}}'\n", "matrices: 5\n", "a: &a [*a]\n", "[" * 5_000, YAML + "\t- x",
-        "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n"
-                                                for n in range(12)),
+        "matrices:\n- !include .\n", "!!python/object/apply:os.system ['echo']", "id: ATLAS\nmatrices: []\n",
+        "", "- id: '{{a.id}}'\n", "matrices: 5\n", "a: &a [*a]\n", "[" * 5_000, YAML + "\t- x", LAUGHS,
     ],
 )  # fmt: skip
 def test_hostile_yaml_is_a_failure(

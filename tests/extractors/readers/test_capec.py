@@ -20,7 +20,8 @@ FLOW = (
     "<li> <p> <b>Look around: </b>Find a door & a <script>knock()</script> window.</p></li>"
     "<table><tbody><tr><th>Techniques</th></tr><tr><td>Walk by.</td></tr>"
     "<tr><td>Use <img src='door.png' > twice.</td></tr></tbody></table></ol></div>"
-    "<div><h3>Exploit</h3><ol><li> <p>[Enter]<xhtml:p>Go in.</xhtml:p><xhtml:p>Sit down.</xhtml:p></p></li></ol></div>"
+    "<div><h3>Exploit</h3><ol><li> <p>[Enter]<xhtml:p>Go in.</xhtml:p>"
+    "<xhtml:p>Sit down.</xhtml:p></p></li></ol></div>"
 )
 
 
@@ -35,15 +36,18 @@ def pattern(number: int, **fields: Any) -> dict[str, Any]:
 FULL = pattern(
     9001,
     name="Walk In",
-    description="\n            <xhtml:p>Somebody enters [REF-3].</xhtml:p>\n            <xhtml:p>By day.</xhtml:p>\n   ",
+    description="\n        <xhtml:p>Somebody enters [REF-3].</xhtml:p>\n        <xhtml:p>By day.</xhtml:p>\n",
     external_references=[
-        {"source_name": "capec", "external_id": "CAPEC-9001"}, {"source_name": "cwe", "external_id": "CWE-7001"},
+        {"source_name": "capec", "external_id": "CAPEC-9001"},
+        {"source_name": "cwe", "external_id": "CWE-7001"},
         {"source_name": "ATTACK", "external_id": "T9001.001"}, {"source_name": "WASC", "external_id": "7"},
     ],
     x_capec_execution_flow=FLOW,
     x_capec_prerequisites=["A door."],
     x_capec_skills_required={"Low": "Walking.", "High": None},
-    x_capec_consequences={"Confidentiality": ["Read Data"], "Access_Control": ["Read Data"], "Integrity": ["Modify Data"]},
+    x_capec_consequences={
+        "Confidentiality": ["Read Data"], "Access_Control": ["Read Data"], "Integrity": ["Modify Data"],
+    },
     x_capec_likelihood_of_attack="High",
     x_capec_typical_severity="Very High",
     x_capec_child_of_refs=["attack-pattern--9002", "attack-pattern--404"],
@@ -56,9 +60,10 @@ OBJECTS = [
     pattern(9002),
     pattern(9003, x_capec_status="Deprecated"),
     pattern(9004, x_capec_status="Obsolete"),
-    pattern(9005, description="", external_references=[{"source_name": "capec", "external_id": "CAPEC-9005"}]),
+    pattern(9005, description=""),
     pattern(9006, external_references=[]),
-    {"type": "course-of-action", "id": "course-of-action--2", "name": "coa-9001-10", "description": "Then call."},
+    {"type": "course-of-action", "id": "course-of-action--2", "name": "coa-9001-10",
+     "description": "Then call."},
     {"type": "course-of-action", "id": "course-of-action--1", "name": "coa-9001-2",
      "description": "Lock it:<xhtml:ul>\n  <xhtml:li>twice</xhtml:li>\n</xhtml:ul>"},
     *({"type": "relationship", "id": f"relationship--{n}", "relationship_type": "mitigates",
@@ -77,8 +82,10 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
     <Related_Attack_Pattern Nature="CanPrecede" CAPEC_ID="9003"/></Related_Attack_Patterns>
    <Execution_Flow>
     <Attack_Step><Step>1</Step><Phase>Explore</Phase>
-     <Description>[Look around] Find a door &amp; a &lt;script&gt;knock()&lt;/script&gt; window.</Description>
-     <Technique>Walk by.</Technique><Technique>Use &lt;img src='door.png' &gt; twice.</Technique></Attack_Step>
+     <Description>[Look around] Find a door &amp; a
+        &lt;script&gt;knock()&lt;/script&gt; window.</Description>
+     <Technique>Walk by.</Technique>
+     <Technique>Use &lt;img src='door.png' &gt; twice.</Technique></Attack_Step>
     <Attack_Step><Step>2</Step><Phase>Exploit</Phase>
      <Description>[Enter]<xhtml:p>Go in.</xhtml:p><xhtml:p>Sit down.</xhtml:p></Description></Attack_Step>
    </Execution_Flow>
@@ -91,14 +98,15 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
     <Mitigation>Then call.</Mitigation></Mitigations>
    <Example_Instances><Example>It happened.</Example></Example_Instances>
    <Related_Weaknesses><Related_Weakness CWE_ID="7001"/></Related_Weaknesses>
-   <Taxonomy_Mappings><Taxonomy_Mapping Taxonomy_Name="ATTACK"><Entry_ID>9001.001</Entry_ID></Taxonomy_Mapping>
+   <Taxonomy_Mappings>
+    <Taxonomy_Mapping Taxonomy_Name="ATTACK"><Entry_ID>9001.001</Entry_ID></Taxonomy_Mapping>
     <Taxonomy_Mapping Taxonomy_Name="WASC"><Entry_ID>7</Entry_ID></Taxonomy_Mapping></Taxonomy_Mappings>
    <Content_History><Submission><Submission_Date>2014-06-23</Submission_Date></Submission></Content_History>
   </Attack_Pattern>
   <Attack_Pattern ID="9003" Name="Old" Status="Deprecated"><Description>Gone.</Description></Attack_Pattern>
   <Attack_Pattern ID="9007"><Description>Nameless.</Description></Attack_Pattern>
  </Attack_Patterns>
- <Categories><Category ID="9100" Name="Doors" Status="Stable"><Summary>All doors.</Summary></Category></Categories>
+ <Categories><Category ID="9100" Name="Doors"><Summary>All doors.</Summary></Category></Categories>
 </Attack_Pattern_Catalog>"""
 
 TEXT = """Somebody enters.
@@ -195,8 +203,13 @@ def test_a_step_keeps_its_words(text: str) -> None:
     ]
 
 
-@given(st.lists(st.sampled_from(["<li>", "</li>", "<p>", "<b>", "</b>", "<h3>", "</h3>", "<td>", "</td>", "a & b",
-                                 "&amp;lt;", "<xhtml:p>", "xhtml:", "`", "\ufffd", "\n    ", "(Citation: x)"])))  # fmt: skip
+PARTS = (
+    "<li>", "</li>", "<p>", "<b>", "</b>", "<h3>", "</h3>", "<td>", "</td>", "a & b", "&amp;lt;", "<xhtml:p>",
+    "xhtml:", "`", "\ufffd", "\n    ", "(Citation: x)",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PARTS)))
 def test_no_execution_flow_leaves_traces(parts: list[str]) -> None:
     for step in steps("<h3>Explore</h3>" + "".join(parts)):
         for text in (step.phase, step.text, *step.techniques):

@@ -19,13 +19,15 @@ HEADER = (
 ROW = (
     '7001,"Unlocked ""Door""",Base,Draft,"The house leaves its door open, wide.","Anyone may enter.",'
     "::NATURE:ChildOf:CWE ID:7000:VIEW ID:1000:ORDINAL:Primary::NATURE:PeerOf:CWE ID:7002:VIEW ID:1000::,"
-    "::LANGUAGE CLASS:Not Language-Specific:LANGUAGE PREVALENCE:Often::LANGUAGE NAME:C:LANGUAGE PREVALENCE:Often"
+    "::LANGUAGE CLASS:Not Language-Specific:LANGUAGE PREVALENCE:Often"
+    "::LANGUAGE NAME:C:LANGUAGE PREVALENCE:Often"
     "::TECHNOLOGY CLASS:Web Based:TECHNOLOGY PREVALENCE:Often::,::Doors are old.::,"
     "::TERM:Ajar:DESCRIPTION:Nearly shut.::TERM:Gap::,High,"
     "::SCOPE:Confidentiality:SCOPE:Integrity:IMPACT:Read Data:NOTE:Guests see all: even std::string.::"
     "SCOPE:Availability:IMPACT:DoS: Crash::,"
     "::METHOD:Manual Review:DESCRIPTION:Look (e.g. a::b) twice.:EFFECTIVENESS:High::,"
-    "::PHASE:Architecture and Design Operation:STRATEGY:Locks:DESCRIPTION:Lock it.::PHASE::DESCRIPTION:Keep the key.::,"
+    "::PHASE:Architecture and Design Operation:STRATEGY:Locks:DESCRIPTION:Lock it."
+    "::PHASE::DESCRIPTION:Keep the key.::,"
     "::9::10::,"
 )
 
@@ -45,8 +47,9 @@ def test_nested_cells(make_source: Callable[..., Any], make_file: Callable[..., 
     assert (facts.parents, facts.related) == (["CWE-7000"], ["CWE-7002", "CAPEC-9", "CAPEC-10"])
     assert (facts.platforms, facts.aliases, facts.likelihood) == (["C", "Web Based"], ["Ajar", "Gap"], "High")
     assert facts.consequences == [
-        "Confidentiality, Integrity: Read Data. Guests see all: even std::string.", "Availability: DoS: Crash",
-    ]  # fmt: skip
+        "Confidentiality, Integrity: Read Data. Guests see all: even std::string.",
+        "Availability: DoS: Crash",
+    ]
     assert facts.detections == ["Manual Review: Look (e.g. a::b) twice."]
     assert facts.mitigations == ["Architecture and Design, Operation (Locks): Lock it.", "Keep the key."]
 

@@ -27,7 +27,8 @@ TURTLE = '''
     rdfs:subClassOf :DoorAnalysis,
         [ a owl:Restriction ; owl:onProperty :analyzes ; owl:someValuesFrom :Lock ] ;
     :d3fend-id "D3-LA" ; :definition "Looking at locks." ; :synonym "Keyhole Watching" ;
-    skos:altLabel "Lock Gazing" ; :created "2024-02-03T00:00:00"^^<http://www.w3.org/2001/XMLSchema#dateTime> ;
+    skos:altLabel "Lock Gazing" ;
+    :created "2024-02-03T00:00:00"^^<http://www.w3.org/2001/XMLSchema#dateTime> ;
     :kb-reference :Reference-Doors ;
     :kb-article """## How it works
 A [lock](/dao/artifact/d3f:Lock) &amp; its key are seen.(Citation: Key)
@@ -62,7 +63,8 @@ def test_joins_in_every_form(
     lock = records["D3-LA"]
     assert lock.title == "Lock Analysis"
     assert lock.text == (
-        "Looking at locks.\n\n## How it works\nA lock & its key are seen.\n\n## Digital artifacts\n\n- analyzes Lock"
+        "Looking at locks.\n\n## How it works\nA lock & its key are seen.\n\n"
+        "## Digital artifacts\n\n- analyzes Lock"
     )
     assert lock.url == "https://d3fend.mitre.org/technique/d3f:LockAnalysis/"
     facts = lock.facts

@@ -13,7 +13,8 @@ from securetag.records import Record
 
 def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]:
     return {
-        "capability_id": capability, "capability_description": f"Control {capability}", "mapping_type": "mitigates",
+        "capability_id": capability, "capability_description": f"Control {capability}",
+        "mapping_type": "mitigates",
         "attack_object_id": technique, "attack_object_name": f"Technique {technique}", "comments": None,
         "references": [], "status": "complete",
     } | fields  # fmt: skip
@@ -25,7 +26,8 @@ def document(rows: list[Any], **metadata: Any) -> str:
 
 
 ROWS = [
-    row("AC-02(01)", "T9001"), row("AC-02(01)", "T9002", comments="By &lt;b&gt; doors."), row("AC-02(01)", "T9001"),
+    row("AC-02(01)", "T9001"), row("AC-02(01)", "T9002", comments="By &lt;b&gt; doors."),
+    row("AC-02(01)", "T9001"),
     row("SC-07", "T9001", mapping_type="technique_scores", score_category="protect", score_value="partial"),
     row(None, "T9003", mapping_type=None, status="non_mappable"), {"capability_id": 5},
 ]  # fmt: skip

@@ -46,28 +46,22 @@ class PdfReader(Reader):
     """Reads any PDF that holds text."""
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        document = load(file.path, tables=bool(self.source.options.get("tables", True)))
+        tables = bool(self.source.options.get("tables", True))
+        document = load(file.path, tables=tables)
         body = body_size(document.pages)
-        running = running_lines(document.pages, body)
         pages: list[list[Line]] = []
-        for number, page in enumerate(document.pages, 1):
-            lines = page_lines(page, running, body)
-            why = _nothing(page, lines)
-            if page.error:
-                yield Failure(str(file.path), f"page {number}", page.error)
+        for number, (lines, why) in enumerate(lines_of(document, body, tables=tables), 1):
+            if error := document.pages[number - 1].error:
+                yield Failure(str(file.path), f"page {number}", error)
             elif why:
                 yield Drop(why, f"page {number}")
-            pages.append([] if why else self._joined(lines))
+            pages.append(lines)
         if not any(pages):
             raise SourceError(
-                f"{len(pages)} pages hold no text",
-                hint="Are they scanned? Text recognition has to come first." if document.pages else None,
+                f"its {len(pages)} pages hold no text",
+                hint="Are they scanned? Text recognition has to come first.",
             )
         yield from self._sections(file, document, Flow(pages, headings_of(document, pages, body), body))
-
-    def _joined(self, lines: list[Line]) -> list[Line]:
-        rows = rows_of(lines)
-        return join_rows(with_tables(rows) if self.source.options.get("tables", True) else rows)
 
     def _sections(self, file: FetchedFile, document: PdfDocument, flow: Flow) -> Iterator[Item]:
         stem = PurePosixPath(unquote(urlsplit(file.url).path)).stem
@@ -98,6 +92,18 @@ class PdfReader(Reader):
             file, key=key, title=": ".join(dict.fromkeys([path[0], path[-1]])), text=text, locator=locator,
             url=f"{quote(file.url, safe=_URL)}#page={piece.start}", facts=Facts(kind="section", section=path),
         )  # fmt: skip
+
+
+def lines_of(document: PdfDocument, body: int, *, tables: bool) -> Iterator[tuple[list[Line], str]]:
+    """(lines in reading order, why there are none) of each page; tables are lines of their own."""
+    running = running_lines(document.pages, body)
+    for page in document.pages:
+        lines = page_lines(page, running, body)
+        if why := _nothing(page, lines):
+            yield [], why
+        else:
+            rows = rows_of(lines)
+            yield join_rows(with_tables(rows) if tables else rows), ""
 
 
 def _nothing(page: Page, lines: list[Line]) -> str:

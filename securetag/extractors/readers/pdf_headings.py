@@ -15,6 +15,8 @@ _NUMBERED = re.compile(
 )
 _SENTENCE = re.compile(r"[.,;]['\"”’)\]]*$")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
+#: Items of lists, and markup that is shown.
+_ITEM = re.compile(r"[•▪●○◦‣·∙□■◼◆➢❖✓–—<{$-]|[o§]\s+\w")
 _NO_WORD = re.compile(r"[\W_]+")
 #: Words beyond which a large or bold line is no heading.
 _MOST_WORDS = 14
@@ -103,7 +105,7 @@ def _candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, int, 
         for index, line in enumerate(lines):
             if line.table or line.mono or not (line.bold or line.size >= large):
                 continue
-            if len(line.text.split()) > _MOST_WORDS or not _LETTERS.search(line.text):
+            if len(line.text.split()) > _MOST_WORDS or not _LETTERS.search(line.text) or _ITEM.match(line.text):
                 continue
             numbered = _NUMBERED.match(line.text)
             if line.size < large and not numbered and line.size < larger and not _alone(lines, index):

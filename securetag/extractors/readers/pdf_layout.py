@@ -44,11 +44,13 @@ def _in_margin(line: Line, page: Page) -> bool:
 
 
 def body_size(pages: list[Page]) -> int:
-    """The type size of most characters, tenths of a point."""
+    """The type size of most characters outside margins and listings, tenths of a point."""
     counts: Counter[int] = Counter()
     for page in pages:
+        head, foot = page.height * 2 * MARGIN, page.height * 2 * (1 - MARGIN)
         for line in page.lines:
-            counts[line.size] += len(line.text)
+            if not line.mono and head < line.y0 + line.y1 < foot:
+                counts[line.size] += len(line.text)
     return counts.most_common(1)[0][0] if counts else 0
 
 

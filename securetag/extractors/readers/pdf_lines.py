@@ -11,7 +11,7 @@ from securetag.extractors.readers.pdf_headings import Headings
 from securetag.extractors.readers.pdf_pages import Line
 from securetag.extractors.readers.pdf_tables import markdown
 
-_BULLET = re.compile(r"^[•▪●◦‣·∙□■◼➢❖✓]\s*|^o\s+(?=[A-Z])|^[–—-]\s+")
+_BULLET = re.compile(r"^[•▪●○◦‣·∙□■◼◆➢❖✓]\s*|^[o§]\s+(?=[^\W\d_])|^[–—-]\s+")
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
 _STARTS = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
 _ENDS = re.compile(r"[.!?:;]['\"”’)\]]*$")
@@ -21,7 +21,7 @@ _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 #: Tags and what stands between two of them, and character entities: in a PDF they are text, never markup.
 _MARKUP = re.compile(
     r"</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>(?:[^<>\n]{0,60}</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>)*"
-    r"|<!--.{0,300}?-->|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|\S*xhtml:\S*"
+    r"|<!--.{0,300}?-->|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|xhtml:\S*"
 )
 _NOTE = re.compile(r"(\d{1,3})\s+(?=\S)")
 

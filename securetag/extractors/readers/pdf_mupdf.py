@@ -57,7 +57,7 @@ def _pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
             if not read.lines:
                 read.images = len(page.get_images())
             elif request.tables:
-                pdf_grids.find(page, read, pymupdf)
+                pdf_grids.find(page, read)
             broken = 0
         except (RuntimeError, ValueError) as error:  # MuPDF's own errors derive from these
             read = Page(0, 0, [], error=_line_of(error))

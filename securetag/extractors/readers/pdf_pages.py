@@ -153,6 +153,11 @@ def _process(owner: int) -> _Process:  # noqa: ARG001  # a fork of the caller ge
     return process
 
 
+def stop() -> None:
+    """End the warm process, if there is one; the next document starts another."""
+    _process(os.getpid()).stop()
+
+
 def load(path: Path, *, tables: bool, step_s: float = STEP_S) -> PdfDocument:
     """The document. Raises SourceError when it is encrypted, damaged, too slow or too large."""
     answer = _process(os.getpid()).ask(Request(str(path), tables, step_s))

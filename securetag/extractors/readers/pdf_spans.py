@@ -20,9 +20,14 @@ MAX_LINE = 10_000
 MAX_LINES = 20_000
 _MONO = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt|inconsolata|source ?code|terminal", re.I)
 _BOLD = re.compile(r"bold|black|heavy|semibold|[-,](?:bd|demi)\b", re.I)
-_MARK = re.compile(r"[\d,*†‡\s]{1,8}")
+_MARK = re.compile(r"[\d,*†‡\[\]\s]{1,8}")
+#: What a raised number is an exponent of, and no footnote's mark.
+_POWER = re.compile(r"(?:^|[\s(×*=<>≤≥+-])(?:2|10|[A-Za-z])$|[)]$")
 #: Text that a person sees as a bullet, in fonts that name it otherwise.
-_SYMBOLS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf020": " ", "\u00ad": "-"})
+_SYMBOLS = str.maketrans({
+    "\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf020": " ", "\u00ad": "-",
+    "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
+})  # fmt: skip
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 
@@ -144,20 +149,18 @@ def _runs(block: list[_Span]) -> list[list[_Span]]:
 def _line(run: list[_Span]) -> Line | None:
     if len(run) == 1:  # most are
         span = run[0]
-        text = span.text.strip()
-        if not text:
-            return None
         box, font = span.bbox, span.font
         bold, mono = _style(font.name, font.family, font.weight)
-        words = text[:MAX_LINE] if mono else _words(text)
+        words = _words(span.text, mono=mono)
         return Line(box.x, box.y, box.x + box.w, box.y + box.h, font.size, bold, mono, words) if words else None
     return _joined(run)
 
 
-def _words(text: str) -> str:
+def _words(text: str, *, mono: bool = False) -> str:
+    """Without characters that say nothing; blanks count in type of one width alone."""
     if not text.isascii():
         text = _PRIVATE.sub("", text.translate(_SYMBOLS))
-    return " ".join(text[:MAX_LINE].split())
+    return text[:MAX_LINE].rstrip() if mono else " ".join(text[:MAX_LINE].split())
 
 
 def _joined(run: list[_Span]) -> Line | None:
@@ -169,14 +172,15 @@ def _joined(run: list[_Span]) -> Line | None:
     bold, mono = all(style[0] for style in styles), all(style[1] for style in styles)
     parts: list[str] = []
     for span in run:
-        raised = span.font.size * 10 < main.font.size * 8 and span.y * 10 + main.font.size * 2 < main.y * 10
+        raised = span.font.size * 20 < main.font.size * 17 and (main.y - span.y) * 10 > main.font.size
         if raised and span is not filled[0] and _MARK.fullmatch(span.text):
+            if parts and _POWER.search(parts[-1]) and span.text.strip().isdigit():
+                parts.append(f"^{span.text.strip()}")
             continue  # a footnote's mark
         code = not mono and _style(span.font.name, span.font.family, span.font.weight)[1]
         parts.append(_code(span.text) if code else span.text)
-    first, last = filled[0].bbox, filled[-1].bbox
-    text = "".join(parts)
-    text = text.strip()[:MAX_LINE] if mono else _words(text)
+    first, last = (run if mono else filled)[0].bbox, filled[-1].bbox
+    text = _words("".join(parts), mono=mono)
     if not text:
         return None
     top = min(span.bbox.y for span in filled)

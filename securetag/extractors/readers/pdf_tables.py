@@ -13,7 +13,9 @@ from securetag.extractors.readers.pdf_pages import Line
 
 #: Tenths of a point by which texts of one column may start apart.
 _SLACK = 40
-#: Characters of a cell beyond which a box is part of the page's layout and no cell.
+#: What a cell says of a row without words.
+_MARKS = frozenset("✓✔✗✘xX•+-–—")
+#: Characters of a cell beyond which two boxes side by side are the page's layout and no table.
 MOST_IN_CELL = 1_200
 
 
@@ -107,11 +109,14 @@ def _cells(columns: list[list[Line]], header: list[Line]) -> list[list[str]]:
 
 
 def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
-    if len(cells) < 3 or not is_table(cells):
+    if not is_table(cells):
         return False
     body = [cell for row in cells[1:] for cell in row if cell]
-    prose = any(sum(len(row[i]) for row in cells[1:]) >= 25 * (len(cells) - 1) for i in range(len(columns)))
-    if not prose and not any(any(letter.isdigit() or letter in "✓✗✔✘xX•" for letter in cell) for cell in body):
+    prose = [sum(len(row[i]) for row in cells[1:]) >= 25 * (len(cells) - 1) for i in range(len(columns))]
+    if len(cells) < 3 and not (all(cells[1]) and sum(prose) == 1):
+        return False
+    told = sum(cell in _MARKS or any(letter.isdigit() for letter in cell) for cell in body)
+    if not any(prose) and told < 0.2 * len(body):
         return False  # names in columns
     aligned = total = 0
     for column in columns:
@@ -135,12 +140,13 @@ def markdown(rows: list[list[str]], header: list[str] | None = None) -> str:
 
 def is_table(rows: list[list[str]]) -> bool:
     """False = a box, a frame around text, or a page's layout in boxes."""
-    if len(rows) < 2 or len(rows[0]) < 2:
+    width = len(rows[0]) if rows else 0
+    if width < 2 or len(rows) < 2:
         return False
-    longest = max(len(cell) for row in rows for cell in row)
     filled = sum(bool(cell) for row in rows for cell in row)
+    longest = max(len(cell) for row in rows for cell in row)
     several = sum(sum(map(bool, row)) > 1 for row in rows)
-    return longest <= MOST_IN_CELL and several >= 2 and filled >= 0.3 * len(rows) * len(rows[0])
+    return longest <= MOST_IN_CELL * (width - 1) and several >= 2 and filled >= 0.3 * len(rows) * width
 
 
 def cell_text(parts: list[tuple[int, int, int, str]]) -> str:
@@ -169,8 +175,21 @@ def merge_columns(rows: list[list[str]]) -> list[list[str]]:
             continue
         last = merged[-1] if merged else None
         apart = last is not None and not any(a and b for a, b in zip(last, column, strict=True))
-        if last is not None and apart and (not any(last[1:]) or not any(column[1:])):
+        if last is not None and apart and (not any(last[1:]) or not any(column[1:]) or not column[0]):
             merged[-1] = [a or b for a, b in zip(last, column, strict=True)]
         else:
             merged.append(column)
     return [list(row) for row in zip(*merged, strict=True)] if merged else []
+
+
+def join_continued(rows: list[list[str]]) -> list[list[str]]:
+    """Shading cuts rows into their lines: one text alone that goes on in lower case joins the row above."""
+    out: list[list[str]] = []
+    for row in rows:
+        filled = [i for i, cell in enumerate(row) if cell]
+        goes_on = bool(out) and len(filled) == 1 and filled[0] > 0 and row[filled[0]][:1].islower()
+        if goes_on and out[-1][filled[0]]:
+            out[-1][filled[0]] += f" {row[filled[0]]}"
+        else:
+            out.append(list(row))
+    return out

@@ -1,0 +1,93 @@
+"""PDF → sections beside PyMuPDF's bare `page.get_text("dict")`, over all PDFs of the mirror.
+
+Both sides run in processes of their own and count all of their CPU-seconds, start included. Ours gives
+Records with headings, margins, columns and hyphens handled, without tables; those are `pdf_tables`'.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figure import Figure
+from securetag.extractors.catalog import FolderWay, Source
+from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.readers import pdf_pages
+from securetag.extractors.readers.pdf import PdfReader
+from securetag.records import Record
+
+#: Bytes of parent and child together.
+MOST_MEMORY = 1.5 * 2**30
+_BARE = """
+import sys
+sys.modules["pymupdf.layout"] = None
+import pymupdf
+pymupdf.no_recommend_layout()
+pages = 0
+for path in sys.argv[2:]:
+    for page in pymupdf.open(path):
+        pages += bool(page.get_text("dict", flags=pymupdf.TEXTFLAGS_DICT & ~(sys.argv[1] == "text" and pymupdf.TEXT_PRESERVE_IMAGES)))
+print(pages)
+"""
+_OURS = """
+import sys
+from benchmarks.extractors.pdf import read_all
+print(read_all(sys.argv[2:], tables=sys.argv[1] == "tables"))
+"""
+
+
+def publications() -> list[Path]:
+    """The mirror's PDFs, by name; none without a mirror."""
+    mirror = os.environ.get("SECURETAG_MIRROR")
+    return sorted(Path(mirror).rglob("*.pdf")) if mirror else []
+
+
+def read_all(paths: list[str], *, tables: bool) -> int:
+    """Read them as a source would; the number of Records."""
+    row = Source(
+        name="pdf", tier="extended", publisher="x", dataset="x", title="x", edition="1", url="https://example.org",
+        licence="CC0-1.0", reader="pdf", options={"tables": tables}, folder=FolderWay("/"),
+    )  # fmt: skip
+    files = [FetchedFile(Path(path), "https://example.org/a.pdf", "", "1", "CC0-1.0") for path in paths]
+    items = PdfReader(row).read(files)
+    count = sum(isinstance(item, Record) for item in items)
+    pdf_pages.stop()
+    return count
+
+
+def run(program: str, *arguments: str) -> tuple[float, float, int]:
+    """(CPU-seconds, MiB of the largest process, the number that it prints)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, after.ru_maxrss / 1024, int(done.stdout)
+
+
+def measure() -> Iterator[Figure]:
+    """Pages a CPU-second, ratios to bare PyMuPDF, and the memory of the largest process."""
+    paths = [str(path) for path in publications()]
+    if not paths:
+        print("pdf: no SECURETAG_MIRROR, nothing measured", file=sys.stderr)
+        return
+    bare_s, _, pages = run(_BARE, "all", *paths)
+    text_s, _, _ = run(_BARE, "text", *paths)
+    ours_s, peak, records = run(_OURS, "text", *paths)
+    print(json.dumps({"pages": pages, "records": records, "bare_s": bare_s, "text_s": text_s, "ours_s": ours_s}))
+    yield Figure(
+        figure="PDF: pages a CPU-second, no tables", value=round(pages / ours_s, 1), unit="pages/CPU-s",
+        peer=f'get_text("dict"): {pages / bare_s:.1f}', bar="≥ 0.9x", ok=bare_s / ours_s >= 0.9,
+    )  # fmt: skip
+    yield Figure(
+        figure="PDF: the same beside get_text without images", value=round(text_s / ours_s, 2), unit="ratio",
+        peer=f"{pages / text_s:.1f} pages/CPU-s",
+    )  # fmt: skip
+    yield Figure(
+        figure="PDF: largest process without tables", value=round(peak, 1), unit="MiB", bar="≤ 768 (half of 1.5 GiB)",
+        ok=2 * peak * 2**20 <= MOST_MEMORY,
+    )  # fmt: skip

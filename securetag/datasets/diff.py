@@ -77,7 +77,7 @@ def diff(first: Path, second: Path) -> Diff:
         rows={split: [_number(manifest, split) for manifest in manifests] for split in SPLITS},
         by_source=_by([row.source for row in gained], [row.source for row in lost]),
         by_label=_by([row.label or "none" for row in gained], [row.label or "none" for row in lost]),
-        by_reason=_changed(*(manifest.counts.get("dropped", {}) for manifest in manifests), absent=0),
+        by_reason=_changed(_dropped(manifests[0]), _dropped(manifests[1]), absent=0),
         added=added, removed=dict(sorted(reasons.items())),
         moved=_changes(both, {k: v.split for k, v in before.items()}, {k: v.split for k, v in after.items()}),
         relabelled=_changes(
@@ -100,6 +100,10 @@ def _left_out(release: Path) -> dict[str, str]:
 
     table = pq.read_table(release / "dropped.parquet", columns=["id", "reason"])
     return dict(zip(table["id"].to_pylist(), table["reason"].to_pylist(), strict=True))
+
+
+def _dropped(manifest: Manifest) -> dict[str, int]:
+    return manifest.counts.get("dropped", {})
 
 
 def _number(manifest: Manifest, split: str) -> int:

@@ -37,7 +37,9 @@ _FOLDER = ".lineage"
 _INDEX_VERSION = "1"
 _TABLES = """
 CREATE TABLE made_from (stamp TEXT NOT NULL);
+CREATE TABLE kind (kind TEXT PRIMARY KEY, first INTEGER NOT NULL, number INTEGER NOT NULL);
 CREATE TABLE thing (n INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL);
+CREATE TABLE total (what TEXT NOT NULL, name TEXT NOT NULL, examples INTEGER NOT NULL);
 CREATE TABLE example (
     n INTEGER PRIMARY KEY, split TEXT NOT NULL, task TEXT NOT NULL, source TEXT NOT NULL
 );
@@ -49,6 +51,8 @@ _INDEXES = """
 CREATE UNIQUE INDEX thing_id ON thing (id, kind);
 CREATE UNIQUE INDEX link_example ON link (example, origin);
 CREATE INDEX dropped_id ON dropped (id);
+INSERT INTO total SELECT 'split', split, count(*) FROM example GROUP BY split ORDER BY split;
+INSERT INTO total SELECT 'source', source, count(*) FROM example GROUP BY source ORDER BY source;
 """
 _HEX = frozenset("0123456789abcdef")
 
@@ -163,6 +167,7 @@ def _build(release: Path, path: Path, stamp: str) -> None:
                 "INSERT INTO thing VALUES (?, ?, ?)",
                 ((offset + n, kind, _packed(name)) for n, name in enumerate(known)),
             )
+            connection.execute("INSERT INTO kind VALUES (?, ?, ?)", (kind, offset, len(known)))
             places = encoded.indices.to_pylist()
             numbers[kind] = [None if place is None else offset + place for place in places]
             offset += len(known)
@@ -231,46 +236,58 @@ def related(release: Path, kind: Kind | None, name: str, limit: int) -> Related:
     """
     with _opened(index(release)) as connection:
         if kind is None:
-            chosen = "SELECT n FROM example"
-        else:
-            found = connection.execute(
-                "SELECT n FROM thing WHERE id = ? AND kind = ?", (_packed(name), kind)
-            ).fetchone()
-            number = -1 if found is None else int(found[0])
-            chosen = (
-                f"SELECT {number} AS n"
-                if kind == "example"
-                else f"SELECT example AS n FROM link WHERE origin = {number}"
+            return _everything(connection, limit)
+        found = connection.execute("SELECT n FROM thing WHERE id = ? AND kind = ?", (_packed(name), kind))
+        row = found.fetchone()
+        number = -1 if row is None else int(row[0])
+        if kind == "example":
+            return _related(connection, f"SELECT {number} AS n", limit)
+        return _related(connection, f"SELECT example AS n FROM link WHERE origin = {number}", limit)
+
+
+def _everything(connection: sqlite3.Connection, limit: int) -> Related:
+    """Of the whole release; counted when the index was made, since a million rows take a second."""
+    ranges = connection.execute("SELECT kind, first, number FROM kind WHERE number > 0").fetchall()
+    some = "SELECT id FROM thing WHERE n BETWEEN ? AND ?"
+    totals = connection.execute("SELECT what, name, examples FROM total").fetchall()
+    return Related(
+        counts={kind: number for kind, _, number in ranges},
+        ids={
+            kind: sorted(
+                _unpacked(stored)
+                for (stored,) in connection.execute(some, (first, first + min(limit, number) - 1))
             )
-        return _related(connection, chosen, limit, everything=kind is None)
+            for kind, first, number in ranges
+        },
+        splits={name: examples for what, name, examples in totals if what == "split"},
+        sources={name: examples for what, name, examples in totals if what == "source"},
+    )
 
 
-def _related(connection: sqlite3.Connection, chosen: str, limit: int, *, everything: bool) -> Related:
-    origins = f"SELECT DISTINCT origin FROM link WHERE example IN ({chosen})"
-    of_kind = {"example": chosen}
-    for kind in KINDS[1:]:
-        of_kind[kind] = (
-            f"SELECT n FROM thing WHERE kind = '{kind}'"
-            if everything
-            else f"SELECT n FROM thing WHERE kind = '{kind}' AND n IN ({origins})"
-        )
-    counts = {
-        kind: connection.execute(f"SELECT count(*) FROM ({query})").fetchone()[0]
-        for kind, query in of_kind.items()
-    }
-    ids = {
-        kind: sorted(
-            _unpacked(row[0])
-            for row in connection.execute(f"SELECT id FROM thing WHERE n IN ({query} LIMIT {limit})")
-        )
-        for kind, query in of_kind.items()
-        if counts[kind]
-    }
+def _related(connection: sqlite3.Connection, chosen: str, limit: int) -> Related:
+    """Of the examples that the query `chosen` names by number."""
+    connection.executescript(
+        "PRAGMA temp_store = MEMORY;"
+        f"CREATE TEMP TABLE picked AS {chosen};"
+        "CREATE TEMP TABLE rests AS SELECT n FROM picked UNION"
+        " SELECT origin FROM link WHERE example IN (SELECT n FROM picked);"
+        "CREATE INDEX temp.rests_n ON rests (n)"
+    )
+    counts: dict[str, int] = {}
+    ids: dict[str, list[str]] = {}
+    for kind, first, number in connection.execute("SELECT kind, first, number FROM kind").fetchall():
+        within = (first, first + number - 1)
+        query = "SELECT count(*) FROM rests WHERE n BETWEEN ? AND ?"
+        (found,) = connection.execute(query, within).fetchone()
+        if found:
+            query = "SELECT n FROM rests WHERE n BETWEEN ? AND ? ORDER BY n LIMIT ?"
+            some = connection.execute(f"SELECT id FROM thing WHERE n IN ({query})", (*within, limit))
+            counts[kind], ids[kind] = found, sorted(_unpacked(stored) for (stored,) in some)
 
     def by(column: str) -> dict[str, int]:
-        query = f"SELECT {column}, count(*) FROM example WHERE n IN ({chosen}) GROUP BY 1 ORDER BY 1"
+        query = (
+            f"SELECT {column}, count(*) FROM example WHERE n IN (SELECT n FROM picked) GROUP BY 1 ORDER BY 1"
+        )
         return dict(connection.execute(query).fetchall())
 
-    return Related(
-        counts={kind: n for kind, n in counts.items() if n}, ids=ids, splits=by("split"), sources=by("source")
-    )
+    return Related(counts=counts, ids=ids, splits=by("split"), sources=by("source"))

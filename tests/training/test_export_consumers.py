@@ -74,7 +74,7 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     said = (answer.get("completion") or answer["messages"])[-1]["content"]
     assert said in tokenizer.decode(row["input_ids"])
     if name == "trl-prompt-completion":
-        trained = [t for t, mask in zip(row["input_ids"], row["completion_mask"], strict=True) if mask]
+        trained = [t for t, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
         assert tokenizer.decode(trained).startswith(said)  # the loss is over the answer alone
     assert trainer.train().training_loss > 0
 

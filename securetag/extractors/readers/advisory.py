@@ -13,10 +13,11 @@ from typing import Literal
 
 import msgspec
 
+from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.language import detect
-from securetag.extractors.readers.base import Item, Reader
+from securetag.extractors.readers.base import Item, Reader, reason_of
 from securetag.extractors.readers.cvss_score import Score
 from securetag.records import Facts, Severity, Status, TextLang
 
@@ -25,6 +26,8 @@ MOST = 12
 #: Characters below which a publisher's language tag is believed. Of one-line descriptions, which are
 #: half product names, 8 in 400 were taken for Catalan, Portuguese or French; of these texts none.
 TELLING = 250
+#: Characters of one text; the longest of 2,700 vulnerabilities has 8,000.
+LONGEST = 1_000_000
 
 Section = Literal[
     "affected", "not_affected", "functions", "impact", "configurations", "exploits", "solutions",
@@ -116,9 +119,15 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def records(
-    reader: Reader, file: FetchedFile, advisory: Advisory, *, locator: str, url: str
+    reader: Reader, file: FetchedFile, build: Callable[[], Advisory], *, locator: str, url: str
 ) -> Iterator[Item]:
-    """One Record a language; a Drop where there is no text at all."""
+    """One Record a language of what `build` gives; a Drop where there is no text at all, a Failure where
+    it can't be built, so that one item of a file costs no other."""
+    try:
+        advisory = build()
+    except (SourceError, RecursionError) as error:
+        yield Failure(str(file.path), locator, reason_of(error))
+        return
     for lang, text in (advisory.texts or {reader.source.lang: ""}).items():
         yield reader.record(
             file, key=advisory.key, title=title_of(advisory, lang), text=_text(advisory, lang, text),
@@ -209,9 +218,12 @@ def by_language(
     """Language → clean Markdown of (publisher's language tag, upstream text) pairs.
 
     A text of some length decides where it clearly speaks another language than its tag says.
+    Raises SourceError for one that is too long to be a description.
     """
     found: dict[TextLang, list[str]] = {}
     for tag, text in texts:
+        if len(text) > LONGEST:
+            raise SourceError(f"a text of {len(text):,} characters is no description")
         if cleaned := clean(text):
             told = primary(tag)
             lang = detect(cleaned, told) if len(cleaned) >= TELLING or told == "und" else told

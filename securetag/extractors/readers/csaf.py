@@ -8,6 +8,7 @@ advisory's id and the CVE's: `ICSA-24-004-01/CVE-2023-38545`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -166,11 +167,13 @@ class CsafReader(Reader):
             return
         found = decode_json(data, Csaf)
         url = _page(found.document)
+        names = products(found.product_tree)
         for number, vulnerability in enumerate(found.vulnerabilities):
-            item = advisory(found, vulnerability, number)
-            yield from records(self, file, item, locator=f"/vulnerabilities/{number}", url=url)
+            build = partial(advisory, found.document, names, vulnerability, number)
+            yield from records(self, file, build, locator=f"/vulnerabilities/{number}", url=url)
         if not found.vulnerabilities:
-            yield from records(self, file, _notice(found.document), locator="/document", url=url)
+            notice = partial(_notice, found.document)
+            yield from records(self, file, notice, locator="/document", url=url)
 
 
 def _page(document: _Document) -> str:
@@ -179,9 +182,10 @@ def _page(document: _Document) -> str:
     return next((url for url in own if not url.endswith(".json")), own[0] if own else "")
 
 
-def advisory(csaf: Csaf, vulnerability: Vulnerability, number: int = 0) -> Advisory:
-    """One vulnerability with what the advisory around it says."""
-    document, names = csaf.document, products(csaf.product_tree)
+def advisory(
+    document: _Document, names: dict[str, str], vulnerability: Vulnerability, number: int = 0
+) -> Advisory:
+    """One vulnerability with what the advisory around it says; `names` are the products' by id."""
     own = vulnerability.cve or next(
         (given.text for given in vulnerability.ids if given.text), str(number + 1)
     )

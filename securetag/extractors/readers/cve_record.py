@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -169,7 +170,7 @@ class CveRecordReader(Reader):
         if not record.data_version.startswith("5."):
             raise SourceError(f"a CVE record of format {record.data_version}; only 5.x is known")
         url = f"https://www.cve.org/CVERecord?id={record.cve_metadata.cve_id}"
-        yield from records(self, file, advisory(record), locator="/containers/cna", url=url)
+        yield from records(self, file, partial(advisory, record), locator="/containers/cna", url=url)
 
 
 def advisory(record: CveRecord) -> Advisory:
@@ -211,11 +212,19 @@ def _markdown(text: _Text) -> str:
     plain = prose.clean(text.value)
     for media in text.supporting_media:
         if media.type == "text/html" and not media.base64 and media.value.count("<") < _TAGS:
-            body = LexborHTMLParser(media.value).body
-            formed = prose.tidy(text_of(blocks(body))) if body else ""
+            formed = _from_html(media.value)
             if len(formed) >= _SHARE * len(_URL.sub("", plain)):
                 return formed
     return plain
+
+
+def _from_html(html: str) -> str:
+    """Empty where it is nested too deeply to be a description."""
+    body = LexborHTMLParser(html).body
+    try:
+        return prose.tidy(text_of(blocks(body))) if body else ""
+    except RecursionError:
+        return ""
 
 
 def _scores(cna: Container, adp: list[Container]) -> Iterator[Score]:

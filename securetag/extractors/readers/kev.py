@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -65,7 +66,7 @@ class KevReader(Reader):
                 yield Failure(str(file.path), locator, reason_of(error))
                 continue
             url = f"https://www.cisa.gov/known-exploited-vulnerabilities-catalog?field_cve={entry.cve}"
-            yield from records(self, file, advisory(entry), locator=locator, url=url)
+            yield from records(self, file, partial(advisory, entry), locator=locator, url=url)
 
 
 def _rows(text: str) -> Iterator[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -200,7 +201,7 @@ class NvdReader(Reader):
                 yield _OLDER
             else:
                 url = f"https://nvd.nist.gov/vuln/detail/{cve.id}"
-                yield from records(self, file, advisory(cve), locator=locator, url=url)
+                yield from records(self, file, partial(advisory, cve), locator=locator, url=url)
 
 
 def advisory(cve: Cve) -> Advisory:

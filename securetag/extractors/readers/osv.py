@@ -6,6 +6,7 @@ Format: https://ossf.github.io/osv-schema/, one advisory a file or a list of the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -123,7 +124,7 @@ class OsvReader(Reader):
     def _records(self, osv: Osv, file: FetchedFile, locator: str) -> Iterator[Item]:
         url = (osv.database_specific or _Database()).url
         yield from records(
-            self, file, advisory(osv), locator=locator or "/",
+            self, file, partial(advisory, osv), locator=locator or "/",
             url=url if isinstance(url, str) and url.startswith("https://") else page(osv.id),
         )  # fmt: skip
 

@@ -220,3 +220,9 @@ def test_any_description_becomes_clean_text(text: str) -> None:
     assert isinstance(found, Cve)
     for cleaned in advisory(found).texts.values():
         assert prose.residue(cleaned) == []
+
+
+def test_a_text_that_is_no_description_costs_only_its_item(read: Read) -> None:
+    endless = [{"lang": "en", "value": "<a [x](`" * 1_000_000}]
+    items = read(page(cve(descriptions=endless), cve(2)))
+    assert [type(item) for item in items] == [Failure, Record, Record]

@@ -91,6 +91,7 @@ def test_a_title_alone_is_the_text(read: Read) -> None:
         FRONT[:-5],
         "```toml\n[advisory]\nid = 5\n```\n",
         "```toml\nx = " + "[" * 50_000 + "\n```\n",
+        "```toml\n" + "a." * 60_000 + "b=1\n```\n",
     ],
 )
 def test_hostile_files_are_failures(read: Read, hostile: str) -> None:

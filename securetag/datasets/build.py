@@ -2,35 +2,35 @@
 
 The steps, each counting what it leaves out: Records are filtered by status and licence and become
 questions; harvested verdicts become triage rows; triage cases are composed, executed and scanned;
-then filters, exact duplicates, the cap on knowledge rows, the split, and a check that no group is
-torn. The same inputs and parameters give the same digest.
+then filters, duplicates, what evaluation suites know, the mix of knowledge rows, the split, and a
+check that no group is torn. The same inputs and parameters give the same digest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import analyst, erasure, filters, harvest, release, review
+from securetag.datasets import analyst, erasure, filters, harvest, mix, release, review
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
 from securetag.datasets.decontaminate import apart, decontaminate
 from securetag.datasets.dedup import dedup
 from securetag.datasets.filters import Drop
+from securetag.datasets.knowledge import SourceSeen, knowledge
 from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.mix import Mix, usual
 from securetag.datasets.neardup import JACCARD, dedup_near
-from securetag.datasets.split import Ties, assign, grouped, ties_of, torn, untangled
+from securetag.datasets.split import Ties, assign, torn, untangled
 from securetag.datasets.suites import Suite
-from securetag.datasets.synthesise import of_record
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, content_id
 from securetag.settings import SemgrepSettings
@@ -44,13 +44,15 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: int = 0
     #: Which triage contract the rows are rendered for.
     profile: triage.Profile = "compact"
-    #: Language of triage prompts and, beside English, of knowledge rows.
+    #: Language of triage prompts; that of knowledge rows is the mix's business.
     lang: Lang = "en"
     purpose: Purpose = "internal"
     #: Composed triage rows to ask for; an even number, in pairs.
     composed: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
-    #: Most rows from Records, taken evenly from all sources.
+    #: Most rows from Records.
     knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
+    #: Which of them, where there are more.
+    mix: Mix = msgspec.field(default_factory=usual)
     #: Similarity from which two rows are near duplicates.
     near_duplicates: Annotated[float, msgspec.Meta(gt=0, le=1)] = JACCARD
     #: Rows of Records published on this day or later are test (`YYYY-MM-DD`); the others go by hash.
@@ -77,18 +79,6 @@ class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
-class _Source:
-    """What is known of a source while its Records stream by."""
-
-    def __init__(self, record: Record) -> None:
-        self.publisher = record.publisher
-        self.ids: list[str] = []
-        self.editions: set[str] = set()
-        self.licences: set[str] = set()
-        self.urls: set[str] = set()
-        self.records = 0
-
-
 def build(
     records: Iterable[Record],
     harvested: Sequence[HarvestedVerdict],
@@ -100,22 +90,27 @@ def build(
     withdrawn: erasure.Withdrawn = erasure.Withdrawn(),
     reviews: review.Decisions = review.NONE,
     suites: Sequence[Suite] = (),
+    tiers: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> ReleaseSummary:
     """Build a release, or find it built. What was withdrawn or rejected stays out, and is counted.
 
-    No row knows a row of `suites`, and no held-out row is known to training.
+    `tiers` says which tier of the mix a source belongs to. No row knows a row of `suites`, and no
+    held-out row is known to training.
 
     Raises LicenceError where a source's licence stops a release, ReleaseError when nothing is left
     or a group would be torn, ToolError when the oracle or the scanner fails.
     """
     say = progress or (lambda _: None)
     started = _cpu_s()
-    sources: dict[str, _Source] = {}
     harvested, drops = withdrawn.kept(harvested)
-    ties: dict[str, Ties] = {}
-    knowledge = _knowledge(records, params, sources, ties, drops, withdrawn)
-    say(f"{len(knowledge):,} questions from {sum(s.records for s in sources.values()):,} active Records")
+    known = knowledge(
+        records, profile=params.profile, purpose=params.purpose, langs=params.mix.languages,
+        withdrawn=withdrawn.sources,
+    )  # fmt: skip
+    drops += known.drops
+    teaching = sum(source.records for source in known.sources.values())
+    say(f"{len(known.examples):,} questions from {teaching:,} active Records")
     reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
     drops += left
     composed = compose(
@@ -125,18 +120,18 @@ def build(
         Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
     ]
     say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
-    examples, rejected = review.kept([*knowledge, *reviewed, *composed.examples], reviews)
+    examples, rejected = review.kept([*known.examples, *reviewed, *composed.examples], reviews)
     drops += rejected
-    examples = _capped(_clean(examples, params, suites, drops), params, drops)
-    examples = _split(examples, params, ties, drops)
+    examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
+    examples = _split(examples, params, known.ties, drops)
     _check(examples)
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)
     path, manifest = release.write(
         examples, drops, params=msgspec.to_builtins(params),
-        inputs=_inputs(sources, harvested, withdrawn, reviews, suites),
+        inputs=_inputs(known.sources, harvested, withdrawn, reviews, suites),
         counts=counts,
-        sources=_source_entries(sources, harvested, counts["by_source"]),
+        sources=_source_entries(known.sources, harvested, counts["by_source"]),
         card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),
     )  # fmt: skip
     say(f"release {path.name}: {len(examples):,} rows")
@@ -146,43 +141,6 @@ def build(
         dropped=counts["dropped"], cpu_s=round(_cpu_s() - started, 2),
         peak_mb=round(_peak_mb(), 1), path=str(path),
     )  # fmt: skip
-
-
-def _knowledge(
-    records: Iterable[Record],
-    params: BuildParams,
-    sources: dict[str, _Source],
-    ties: dict[str, Ties],
-    drops: list[Drop],
-    withdrawn: erasure.Withdrawn,
-) -> list[Example]:
-    """Questions of every Record that may teach; notes each source on the way."""
-    langs = {"en", params.lang}
-    left: Counter[tuple[str, str]] = Counter()
-    examples: list[Example] = []
-    for record in records:
-        seen = sources.setdefault(record.source, _Source(record))
-        seen.ids.append(record.id)
-        reason = erasure.SOURCE_REASON if record.source in withdrawn.sources else None
-        reason = reason or filters.of_record(record, params.purpose)
-        if reason is None and record.lang not in langs:
-            reason = f"record: language {record.lang}"
-        if reason is not None:
-            left[record.source, reason] += 1
-            continue
-        seen.records += 1
-        seen.editions.add(record.edition)
-        seen.licences.add(record.licence)
-        seen.urls.add(record.url)
-        ties[record.id] = ties_of(record)
-        found = of_record(record, params.profile)
-        examples += grouped(found, ties[record.id])
-        if not found:
-            left[record.source, "record: no whole sentence fits"] += 1
-    drops += [
-        Drop(reason=reason, source=source, task="qa", n=n) for (source, reason), n in sorted(left.items())
-    ]
-    return examples
 
 
 def _clean(
@@ -209,22 +167,16 @@ def _clean(
     return kept
 
 
-def _capped(examples: list[Example], params: BuildParams, drops: list[Drop]) -> list[Example]:
-    """At most `params.knowledge` template rows, taken in turn from every source in a seeded order."""
-    knowledge = [example for example in examples if example.origin == "template"]
-    if len(knowledge) <= params.knowledge:
-        return examples
-    queues: dict[str, list[Example]] = {}
-    for example in sorted(knowledge, key=lambda row: _draw(params.seed, row.id)):
-        queues.setdefault(example.source, []).append(example)
-    place: dict[str, tuple[int, str]] = {}
-    for source, queue in queues.items():
-        place |= {example.id: (turn, source) for turn, example in enumerate(queue)}
-    chosen = {row.id for row in sorted(knowledge, key=lambda row: place[row.id])[: params.knowledge]}
-    over = Counter(row.source for row in knowledge if row.id not in chosen)
-    reason = "example: over the cap on knowledge rows"
-    drops += [Drop(reason=reason, source=source, task="qa", n=n) for source, n in sorted(over.items())]
-    return [row for row in examples if row.origin != "template" or row.id in chosen]
+def _mixed(
+    examples: list[Example], params: BuildParams, tiers: Mapping[str, str], drops: list[Drop]
+) -> list[Example]:
+    """Of the knowledge rows those that the mix takes; all others."""
+    kept, over = mix.choose(
+        (row for row in examples if row.origin == "template"), params.mix, most=params.knowledge,
+        tiers=tiers, seed=params.seed,
+    )  # fmt: skip
+    drops += over
+    return [row for row in examples if row.origin != "template"] + kept
 
 
 def _split(
@@ -237,10 +189,6 @@ def _split(
     return kept
 
 
-def _draw(seed: int, identity: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{identity}".encode()).digest()
-
-
 def _check(examples: list[Example]) -> None:
     if not examples:
         raise ReleaseError(
@@ -251,7 +199,7 @@ def _check(examples: list[Example]) -> None:
 
 
 def _inputs(
-    sources: dict[str, _Source],
+    sources: dict[str, SourceSeen],
     harvested: Sequence[HarvestedVerdict],
     withdrawn: erasure.Withdrawn,
     reviews: review.Decisions,
@@ -292,7 +240,7 @@ def _counts(examples: list[Example], drops: list[Drop]) -> dict[str, dict[str, i
 
 
 def _source_entries(
-    sources: dict[str, _Source], harvested: Sequence[HarvestedVerdict], rows: dict[str, int]
+    sources: dict[str, SourceSeen], harvested: Sequence[HarvestedVerdict], rows: dict[str, int]
 ) -> list[release.SourceEntry]:
     entries = [
         release.SourceEntry(

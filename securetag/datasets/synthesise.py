@@ -1,17 +1,23 @@
 """Records → questions and answers, by template: nothing is said that the Record doesn't say.
 
-At most six Examples a Record. Which phrasing a Record gets is drawn from its id, so that no phrasing
-dominates and none depends on the order of the Records. Spanish questions come only from Spanish
-Records: there is no Spanish question with an English answer.
+At most six Examples a Record, of the aspects that it has; which, where it has more, and in which
+phrasing, is drawn from its id, so that no aspect or phrasing dominates and none depends on the order
+of the Records. Spanish questions come only from Spanish Records: there is no Spanish question with an
+English answer. The phrasings are in `phrasings.yaml`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
-from securetag.records import Example, Lang, Message, Origin, Record, Status, Task
+import yaml
+
+from securetag.records import Example, Message, Origin, Record, Status, Task
 from securetag.triage import Profile
 
 #: Examples that one Record may become.
@@ -19,112 +25,143 @@ MAX_PER_RECORD = 6
 #: Characters of an answer: what leaves room for the question in the profile's tokens.
 MAX_ANSWER_CHARS: dict[Profile, int] = {"compact": 560, "full": 5_000}
 
-_ASK: dict[str, dict[str, Sequence[str]]] = {
-    "en": {
-        "what": (
-            "What is {name}?", "Explain {name}.", "Describe {name} to a developer.",
-            "In security, what does {name} mean?", "Give a short account of {name}.",
-        ),
-        "section": (
-            "What does {source} say about “{name}”?", "Summarise the guidance on “{name}” in {source}.",
-            "What should I know about “{name}”, according to {source}?",
-            "{source}, “{name}”: what does it advise?",
-        ),
-        "mitigation": (
-            "How can {name} be mitigated?", "Which mitigations help against {name}?",
-            "What should a team do against {name}?", "Name countermeasures for {name}.",
-        ),
-        "detection": (
-            "How can {name} be detected?", "What reveals {name}?", "Which methods find {name}?",
-            "How would you notice {name}?",
-        ),
-        "consequence": (
-            "What are the consequences of {name}?", "What can an attacker gain through {name}?",
-            "Why does {name} matter?", "What impact does {name} have?",
-        ),
-        "parent": (
-            "Which entry is the parent of {name}?", "Under which broader entry does {name} fall?",
-            "{name} is a kind of what?",
-        ),
-        "tactic": (
-            "Which tactics does {name} serve?", "To which ATT&CK tactics does {name} belong?",
-            "What is an adversary after when using {name}?",
-        ),
-        "severity": (
-            "How severe is {name}?", "What severity does {name} have?", "Rate the severity of {name}.",
-        ),
-        "weakness": (
-            "Which weakness underlies {name}?", "Map {name} to CWE.", "What CWE does {name} belong to?",
-        ),
-    },
-    "es": {
-        "what": (
-            "¿Qué es {name}?", "Explica {name}.", "Describe {name} a una desarrolladora.",
-            "En seguridad, ¿qué significa {name}?",
-        ),
-        "section": (
-            "¿Qué dice {source} sobre «{name}»?", "Resume lo que recomienda {source} sobre «{name}».",
-            "¿Qué conviene saber sobre «{name}», según {source}?",
-        ),
-        "mitigation": ("¿Cómo se mitiga {name}?", "¿Qué medidas ayudan contra {name}?"),
-        "detection": ("¿Cómo se detecta {name}?", "¿Qué delata {name}?"),
-        "consequence": ("¿Qué consecuencias tiene {name}?", "¿Por qué importa {name}?"),
-        "parent": ("¿De qué entrada más general depende {name}?", "¿{name} es un tipo de qué?"),
-        "tactic": ("¿A qué tácticas sirve {name}?", "¿A qué tácticas de ATT&CK pertenece {name}?"),
-        "severity": ("¿Qué gravedad tiene {name}?", "¿Cuán grave es {name}?"),
-        "weakness": ("¿Qué debilidad hay detrás de {name}?", "¿A qué CWE corresponde {name}?"),
-    },
-}  # fmt: skip
-
 #: Kinds of Record that are passages of a document rather than things with a name.
 _PASSAGES = frozenset({"section", "chapter", "page"})
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=[A-ZÁÉÍÓÚÑ¿¡\d`*\-(])|\n\n+")
 
 
-def synthesise(records: Iterable[Record], *, profile: Profile, langs: Sequence[Lang]) -> Iterator[Example]:
-    """The Examples of every active Record in one of `langs`."""
+#: Key → title of what Records refer to: an answer names what a key stands for.
+Titles = Mapping[str, str]
+
+
+class _Draft(NamedTuple):
+    task: Task
+    #: A key of the phrasings.
+    aspect: str
+    answer: str
+    #: What the question is about, where it isn't the Record's name: code, or a description.
+    about: str = ""
+
+
+def titles_of(records: Iterable[Record]) -> dict[str, str]:
+    """Titles of active Records by key; an English one where there are several."""
+    found: dict[str, tuple[bool, str, str]] = {}
     for record in records:
-        if record.status is Status.ACTIVE and record.lang in langs and record.lang in _ASK:
-            yield from of_record(record, profile)
+        if record.status is Status.ACTIVE and record.facts.kind not in _PASSAGES:
+            entry = (record.lang != "en", record.source, record.title)
+            found[record.key] = min(found.get(record.key, entry), entry)
+    return {key: title for key, (_, _, title) in found.items()}
 
 
-def of_record(record: Record, profile: Profile) -> list[Example]:
+def of_record(record: Record, profile: Profile, titles: Titles | None = None) -> list[Example]:
     """At most MAX_PER_RECORD Examples of one Record, each about another side of it."""
-    limit = MAX_ANSWER_CHARS[profile]
+    if record.lang not in _phrasings():
+        return []
+    drafts = [draft for draft in _drafts(record, MAX_ANSWER_CHARS[profile], titles or {}) if draft.answer]
+    if len(drafts) > MAX_PER_RECORD:
+        # The first says what the thing is; of the others some, by lot.
+        drawn = sorted(drafts[1:], key=lambda draft: _lot(record, draft.aspect))
+        drafts = [drafts[0], *drawn[: MAX_PER_RECORD - 1]]
+    return [_example(record, draft) for draft in drafts]
+
+
+def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
+    """Every aspect, in order of worth; an empty answer is none."""
     facts = record.facts
-    passage = facts.kind in _PASSAGES
-    drafts: list[tuple[Task, str, str]] = [
-        (Task.QA, "section" if passage else "what", shortened(record.text, limit)),
-        (Task.MAPPING, "mitigation", _listed(facts.mitigations, limit)),
-        (Task.MAPPING, "detection", _listed(facts.detections, limit)),
-        (Task.QA, "consequence", _listed(facts.consequences, limit)),
-        (Task.MAPPING, "parent", ", ".join(facts.parents)),
-        (Task.MAPPING, "tactic", ", ".join(facts.tactics)),
-        (Task.MAPPING, "weakness", ", ".join(key for key in facts.cwe if key != record.key)),
-        (Task.MAPPING, "severity", _severity(record)),
-    ]
-    found = [_example(record, task, aspect, answer) for task, aspect, answer in drafts if answer]
-    return found[:MAX_PER_RECORD]
+    if facts.instruction and facts.response:
+        yield _Draft(Task.QA, "instruction", shortened(facts.response, limit), facts.instruction)
+        return
+    if facts.vulnerable and facts.fixed:
+        code = _fenced(facts.vulnerable, facts.language)
+        yield _Draft(Task.REMEDIATION, "fix", _within(_fenced(facts.fixed, facts.language), limit), code)
+        yield _Draft(Task.MAPPING, "code-weakness", _referred(facts.cwe, titles), code)
+        return
+    if facts.kind in _PASSAGES:
+        yield _Draft(Task.QA, "section", shortened(record.text, limit))
+        yield _Draft(Task.MAPPING, "weakness", _referred(facts.cwe, titles))
+        return
+    if facts.kind != "prompt":
+        yield _Draft(Task.QA, "what", shortened(record.text, limit))
+    about = [key for key in facts.cwe if key != record.key]
+    yield _Draft(Task.MAPPING, "mitigation", _listed(facts.mitigations, limit))
+    yield _Draft(Task.MAPPING, "detection", _listed(facts.detections, limit))
+    yield _Draft(Task.MAPPING, "weakness", _referred(about, titles))
+    yield _Draft(Task.QA, "consequence", _listed(facts.consequences, limit))
+    yield _Draft(Task.MAPPING, "parent", _referred(facts.parents, titles))
+    yield _Draft(Task.MAPPING, "tactic", ", ".join(facts.tactics))
+    yield _Draft(Task.MAPPING, "severity", _severity(record))
+    yield _Draft(Task.MAPPING, "packages", ", ".join(facts.packages[:_REFERRED]))
+    yield _Draft(Task.MAPPING, "platforms", ", ".join(facts.platforms[:_REFERRED]))
+    yield _Draft(Task.MAPPING, "related", _referred(facts.related, titles))
+    yield _Draft(Task.QA, "example", shortened(facts.examples[0], limit) if facts.examples else "")
+    yield _Draft(Task.MAPPING, "levels", ", ".join(facts.levels))
+    if facts.kind in _NAMED and (gist := _without_names(shortened(record.text, _GIST), record)):
+        yield _Draft(Task.MAPPING, "identify", _name(record), gist)
+
+
+#: Kinds whose entries a person tells from one another by their description.
+_NAMED = frozenset(
+    {"weakness", "technique", "subtechnique", "attack-pattern", "control", "enhancement", "requirement",
+     "mitigation", "test", "subcategory", "task", "practice"}
+)  # fmt: skip
+#: Characters of a description that is to be recognised, and entries that an answer refers to.
+_GIST, _REFERRED = 420, 12
+
+
+def _lot(record: Record, aspect: str) -> int:
+    return int(hashlib.sha256(f"{record.id}/{aspect}".encode()).hexdigest()[:8], 16)
+
+
+@lru_cache(maxsize=1)
+def _phrasings() -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = yaml.safe_load(
+        Path(__file__).with_name("phrasings.yaml").read_text(encoding="utf-8")
+    )
+    return found
 
 
 def _severity(record: Record) -> str:
     facts = record.facts
     if facts.severity is None:
         return ""
-    return (
-        f"{facts.severity} (CVSS {facts.cvss:.1f})"
-        if facts.cvss is not None
-        else f"{facts.severity} severity"
+    if facts.cvss is None:
+        return f"{facts.severity} severity"
+    vector = f", {facts.cvss_vector}" if facts.cvss_vector else ""
+    return f"{facts.severity} (CVSS {facts.cvss:.1f}{vector})"
+
+
+def _referred(keys: Sequence[str], titles: Titles) -> str:
+    """`CWE-943 (Improper Neutralization …), CWE-74`: keys with what they stand for, as far as known."""
+    return ", ".join(f"{key} ({titles[key]})" if key in titles else key for key in keys[:_REFERRED])
+
+
+def _fenced(code: str, language: str | None) -> str:
+    lines = code.strip("\n").expandtabs(4).split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return "\n".join([f"```{language or ''}", *(line[margin:].rstrip() for line in lines), "```"])
+
+
+def _within(text: str, limit: int) -> str:
+    # Half of a fixed function is no fix.
+    return text if len(text) <= limit else ""
+
+
+def _without_names(text: str, record: Record) -> str:
+    """A description that doesn't give its own key or title away; empty where little would be left."""
+    if any(name and name.lower() in text.lower() for name in (record.key, record.title)):
+        return ""
+    return text if len(text) >= _GIST // 4 else ""
+
+
+def _example(record: Record, draft: _Draft) -> Example:
+    phrasings = _phrasings()[record.lang][draft.aspect]
+    question = phrasings[_lot(record, draft.aspect) % len(phrasings)].format(
+        name=_name(record), source=record.publisher, about=draft.about
     )
-
-
-def _example(record: Record, task: Task, aspect: str, answer: str) -> Example:
-    phrasings = _ASK[record.lang][aspect]
-    place = int(hashlib.sha256(f"{record.id}/{aspect}".encode()).hexdigest()[:8], 16)
-    question = phrasings[place % len(phrasings)].format(name=_name(record), source=record.publisher)
+    messages = [Message("user", question), Message("assistant", draft.answer)]
     return Example.of(
-        task=task, messages=[Message("user", question), Message("assistant", answer)], lang=record.lang,
-        licence=record.licence, group=f"record/{record.source}/{record.key}", origin="template",
+        task=draft.task, messages=messages, lang=record.lang, licence=record.licence,
+        group=f"record/{record.source}/{record.key}", origin="template",
         origins=[Origin(record_id=record.id)], source=record.source,
     )  # fmt: skip
 

@@ -42,6 +42,7 @@ def build_release(
         withdrawn=erasure.standing(settings),
         reviews=review.decisions(settings),
         suites=_suites([*suites, *sorted((settings.data / "suites").glob("[!.]*"))]),
+        tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
         progress=progress,
     )
     lineage.index(Path(built.path))

@@ -16,7 +16,7 @@ import yaml
 
 from securetag import triage
 from securetag.datasets import build as module
-from securetag.datasets import release, shortcuts, split
+from securetag.datasets import mix, release, shortcuts, split
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.compose.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY
@@ -51,7 +51,7 @@ def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
     assert built.by_source["test-weaknesses"] == 60
     assert built.cpu_s > 0
     assert built.peak_mb > 0
-    assert built.dropped["example: over the cap on knowledge rows"] > 0
+    assert built.dropped[mix.OVER] > 0
 
 
 def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
@@ -175,7 +175,8 @@ def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> 
         r if r.source != "test-small" else record(900 + n, source="test-small") for n, r in enumerate(records)
     ]
     found = small(tmp_path, records, BuildParams(composed=0, knowledge=12))
-    assert found.by_source == {"test-small": 6, "test-weaknesses": 6}
+    assert sum(found.by_source.values()) == 12
+    assert min(found.by_source.values()) >= 4  # in turn, but for what the cap on a task passes over
 
 
 def test_a_torn_group_stops_a_release(

@@ -35,7 +35,7 @@ _ADMONITION = re.compile(
 )
 #: A blank line or a heading, and then a line that CommonMark may take for code; or an admonition.
 _WORTH_A_LOOK = re.compile(
-    r"(?:\A|\n[ \t]*\n|\n {0,3}#[^\n]*\n)(?: {4}|\t)|^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M
+    r"(?:\A|\n[ \t]*\n|(?:\A|\n) {0,3}#[^\n]*\n)(?: {4}|\t)|^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M
 )
 
 
@@ -159,7 +159,8 @@ def _lines(lines: list[str]) -> Iterator[str]:
             indent = len(opener["indent"].expandtabs(4))
             end = _end_of_indented(lines, index, indent + 4)
             yield f"{opener['indent']}**{opener['title'] or opener['kind'].strip().capitalize()}**"
-            yield ""
+            if index < end and lines[index].strip():
+                yield ""
             yield from _lines([_dedent(inner, 4) for inner in lines[index:end]])
             index = end
         else:

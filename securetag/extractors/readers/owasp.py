@@ -37,6 +37,7 @@ _ID_TABLE = re.compile(
 _FILE_NUMBER = re.compile(r"(?P<number>\d+)(?:\.(?P<part>\d+))?-")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
 _CWE = re.compile(r"\bCWE[- ](\d{1,5})\b|cwe\.mitre\.org/data/definitions/(\d{1,5})")
+_CWE_ENTRY = re.compile(r"[\s*+\-\[|\d.]*CWE[- ]\d")
 _RELATED = re.compile(
     r"\b(?:[A-Z]{1,4}\d{1,2}:20\d\d|WSTG-[A-Z]{4}-\d{2}|MASVS-[A-Z]+-\d+|MASTG-[A-Z]+-\d{4}"
     r"|MASWE-\d{4}|CAPEC-\d{1,4})\b"
@@ -197,7 +198,7 @@ def _prevention(section: Section) -> Iterator[str]:
 def _is_cwe_list(text: str) -> bool:
     """Whether a section lists weaknesses, one a line: what the page maps to, and not just mentions."""
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
-    return sum(bool(_CWE.search(line)) for line in lines) > 0.7 * len(lines)
+    return sum(bool(_CWE_ENTRY.match(line)) for line in lines) > 0.6 * len(lines)
 
 
 def _is_scores(text: str) -> bool:

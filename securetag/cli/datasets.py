@@ -25,6 +25,13 @@ def build(
     knowledge: Annotated[int, typer.Option(help="Most rows from Records.")] = 400,
     profile: Annotated[str, typer.Option(help="compact (embedded model) or full (8B).")] = "compact",
     purpose: Annotated[str, typer.Option(help="internal or public: which licences may enter.")] = "internal",
+    test_since: Annotated[
+        str | None, typer.Option(help="Rows published on this day or later are test: 2026-01-31.")
+    ] = None,
+    suite: Annotated[
+        list[Path] | None,
+        typer.Option(help="An evaluation to keep out: JSONL, or a folder with ground_truth.csv."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build a release from the extracted Records and the last harvest."""
@@ -41,12 +48,15 @@ def build(
         "knowledge": knowledge,
         "profile": profile,
         "purpose": purpose,
+        "test_since": test_since,
     }
     try:
         params = msgspec.convert(asked, BuildParams)
     except msgspec.ValidationError as error:
         raise InputError(f"these parameters make no release: {error}") from error
-    found = build_release(params, get_settings(), progress=None if as_json else typer.echo)
+    found = build_release(
+        params, get_settings(), suites=suite or [], progress=None if as_json else typer.echo
+    )
     names = [
         "release",
         "digest",

@@ -78,9 +78,7 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def drop_of(example: Example, reason: str, against: str = "") -> Drop:
-    return Drop(
-        reason=reason, source=example.source, task=example.task.value, id=example.id, against=against
-    )
+    return Drop(reason=reason, source=example.source, task=example.task.value, id=example.id, against=against)
 
 
 def whole_pairs(examples: list[Example]) -> tuple[list[Example], list[Drop]]:

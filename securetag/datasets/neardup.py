@@ -3,17 +3,18 @@
 Two texts are near duplicates when the Jaccard similarity of their three-word shingles reaches a
 threshold (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900). Candidates share one of 16 bands
 of a MinHash signature of 128 slots (rensa): a pair at .75 is met with probability .81, at .8 with .95,
-at .9 with .9999. The band's key also holds everything in which two duplicates must agree, so that
+at .9 with .9999. Shingles carry everything in which two duplicates must agree, so that
 
 - sibling advisories (the same sentences about another product, version or CVE) never meet,
 - neither do twins with other labels, nor rows of another task or language,
-- and a family of a thousand siblings makes a thousand small buckets instead of one large one: the
-  cost grows with the number of rows, not with its square.
+- and a family of a thousand siblings makes no bucket at all instead of one large one: the cost grows
+  with the number of rows, not with its square.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +22,18 @@ import numpy.typing as npt
 
 from securetag.datasets.dedup import merged, precedence
 from securetag.datasets.filters import Drop, drop_of
-from securetag.datasets.text import Hashes, Offsets, Tokens, marks, mix, ngrams, salted, spans, whole, words
+from securetag.datasets.text import (
+    Hashes,
+    Offsets,
+    Tokens,
+    joined,
+    marks,
+    mix,
+    ngrams,
+    spans,
+    whole,
+    words,
+)
 from securetag.datasets.textform import code_of, prose_of, renamed
 from securetag.records import Example, Task
 
@@ -33,7 +45,7 @@ SHINGLE = 3
 SLOTS, BANDS = 128, 16
 #: Shorter texts have too few shingles to compare: exact and normalised comparison see to them.
 MIN_SHINGLES = 8
-#: Rows whose signature is unpacked at a time; rensa hands them out as Python lists.
+#: Rows that are shingled, and whose signatures are unpacked, at a time; rensa hands them out as lists.
 _BATCH = 4_096
 #: Pairs verified at a time: some 130 shingles each.
 _PAIRS = 20_000
@@ -55,17 +67,27 @@ def representatives(
     `documents` stand in order of precedence: the first of a cluster is kept, and a document goes only
     if it is itself near to a kept one (not by a chain of others).
     """
-    tokens = words([document.text for document in documents], punctuation=punctuation)
-    vetoes = whole(words([document.veto for document in documents], punctuation=True)) + marks(tokens)
-    return kept_of(near_pairs(ngrams(tokens, SHINGLE), vetoes, jaccard), len(documents))
+    shingles: list[Tokens] = []
+    for start in range(0, len(documents), _BATCH):
+        batch = documents[start : start + _BATCH]
+        tokens = words([document.text for document in batch], punctuation=punctuation)
+        about = whole(words([document.veto for document in batch], punctuation=True))
+        shingles.append(under(ngrams(tokens, SHINGLE), about + marks(tokens)))
+    return kept_of(near_pairs(joined(shingles), jaccard), len(documents))
 
 
-def near_pairs(shingles: Tokens, vetoes: Hashes, jaccard: float) -> Offsets:
-    """Pairs (first < second), shape (pairs, 2), of texts with one veto and at least this similarity.
+def under(shingles: Tokens, vetoes: Hashes) -> Tokens:
+    """Shingles that only texts of one veto have in common."""
+    hashes = shingles.hashes ^ np.repeat(mix(vetoes), shingles.counts)
+    return Tokens(hashes=hashes, offsets=shingles.offsets, marked=shingles.marked)
+
+
+def near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
+    """Pairs (first < second), shape (pairs, 2), of texts of at least this similarity.
 
     In a bucket each text is compared with the first and with the one before it, never all with all.
     """
-    found = _candidates(_bands(shingles, vetoes))
+    found = _candidates(*_bands(shingles))
     keep = [
         _jaccard(shingles, found[start : start + _PAIRS]) >= jaccard for start in range(0, len(found), _PAIRS)
     ]
@@ -81,30 +103,32 @@ def kept_of(pairs: Offsets, count: int) -> Offsets:
     return kept
 
 
-def _bands(shingles: Tokens, vetoes: Hashes) -> tuple[Hashes, Offsets]:
-    """(keys, shape (texts that are long enough, BANDS); the indices of those texts)."""
-    from rensa import RMinHash
+def _bands(shingles: Tokens) -> tuple[Hashes, Offsets]:
+    """(keys, shape (texts, BANDS), the indices of those texts): of texts that share a band with another."""
+    from rensa import RMinHash, RMinHashLSH
+
+    def signatures(chosen: Offsets) -> Any:
+        places, _ = spans(shingles.offsets, chosen)
+        offsets = np.concatenate([[0], np.cumsum(shingles.counts[chosen])]).astype(np.uint64)
+        return RMinHash.digest_matrix_from_flat_token_hashes(shingles.hashes[places], offsets, SLOTS, _SEED)
 
     chosen = np.flatnonzero(shingles.counts >= MIN_SHINGLES)
+    index = RMinHashLSH(threshold=JACCARD, num_perm=SLOTS, num_bands=BANDS)
+    if len(chosen):
+        # Most rows meet nobody, and unpacking a signature costs more than making one.
+        flags = index.query_duplicate_flags_matrix_one_shot(signatures(chosen))
+        chosen = chosen[np.array(flags, bool)]
     keys = np.zeros((len(chosen), BANDS), np.uint64)
     weights = mix(np.arange(1, SLOTS + 1, dtype=np.uint64)).reshape(BANDS, -1)
     for start in range(0, len(chosen), _BATCH):
         batch = chosen[start : start + _BATCH]
-        places, _ = spans(shingles.offsets, batch)
-        offsets = np.concatenate([[0], np.cumsum(shingles.counts[batch])]).astype(np.uint64)
-        signatures = RMinHash.digest_matrix_from_flat_token_hashes(
-            shingles.hashes[places], offsets, SLOTS, _SEED
-        ).to_rows()
-        slots = np.array(signatures, np.uint64).reshape(len(batch), BANDS, -1)
+        slots = np.array(signatures(batch).to_rows(), np.uint64).reshape(len(batch), BANDS, -1)
         keys[start : start + len(batch)] = (slots * weights).sum(axis=2)
-    keys += vetoes[chosen, None]
-    keys = mix(keys) + mix(np.arange(BANDS, dtype=np.uint64))
-    return keys, chosen
+    return mix(keys) + mix(np.arange(BANDS, dtype=np.uint64)), chosen
 
 
-def _candidates(bands: tuple[Hashes, Offsets]) -> Offsets:
+def _candidates(keys: Hashes, chosen: Offsets) -> Offsets:
     """Pairs of texts that share a band's key, each once, ordered; shape (pairs, 2)."""
-    keys, chosen = bands
     order = np.argsort(keys.ravel(), kind="stable")
     equal = np.diff(keys.ravel()[order]) == 0
     heads = np.where(np.concatenate([[True], ~equal]), np.arange(len(order)), 0) if len(order) else order
@@ -117,16 +141,19 @@ def _candidates(bands: tuple[Hashes, Offsets]) -> Offsets:
 
 
 def _jaccard(shingles: Tokens, pairs: Offsets) -> npt.NDArray[np.float64]:
-    """Similarity of each pair, over sets of shingles."""
-    sides: list[tuple[Hashes, Offsets]] = []
+    """Similarity of each pair, over sets of shingles; at most 2**20 pairs at a time."""
+    rest = np.uint64(44)
+    sides: list[Hashes] = []
     for side in (0, 1):
         places, owners = spans(shingles.offsets, pairs[:, side])
-        values, first = np.unique(salted(shingles.hashes[places], owners), return_index=True)
-        sides.append((values, owners[first]))
-    (left, owners), (right, others) = sides
-    shared = np.bincount(owners[np.isin(left, right, assume_unique=True)], minlength=len(pairs))
-    total = np.bincount(owners, minlength=len(pairs)) + np.bincount(others, minlength=len(pairs)) - shared
-    return np.asarray(shared / total, np.float64)
+        # The pair's number in the upper bits, 44 bits of the shingle below: one plain sort does it all.
+        keys = (owners.astype(np.uint64) << rest) | (shingles.hashes[places] >> (np.uint64(64) - rest))
+        keys.sort()
+        sides.append(keys[np.diff(keys, prepend=~keys[:1]) != 0])
+    both = np.sort(np.concatenate(sides))
+    shared = both[1:][both[1:] == both[:-1]]
+    counts = [np.bincount((keys >> rest).astype(np.int64), minlength=len(pairs)) for keys in (*sides, shared)]
+    return np.asarray(counts[2] / (counts[0] + counts[1] - counts[2]), np.float64)
 
 
 def dedup_near(examples: Iterable[Example], *, jaccard: float = JACCARD) -> tuple[list[Example], list[Drop]]:

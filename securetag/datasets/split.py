@@ -37,7 +37,8 @@ _IDENTIFIER = re.compile(
     r"|CWE-\d+|CAPEC-\d+|(?:T|TA|M|S|G|C|DC|DS)\d{4}(?:\.\d{3})?"
 )
 _REPOSITORY = re.compile(
-    r"https?://(?:www\.)?(github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/([\w.-]+/[\w.-]+)"
+    r"https?://(?:www\.)?(github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/([\w.-]+/[\w.-]+)",
+    re.IGNORECASE,
 )
 
 

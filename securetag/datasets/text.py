@@ -23,7 +23,7 @@ Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
 
 #: Bytes of text hashed at a time: eight times as much in prefix sums still fits a cache.
-CHUNK = 1 << 19
+CHUNK = 1 << 17
 _BASE = 0x9E3779B97F4A7C15
 _OTHER_MARK = re.compile(r"[^\x00-\x7f\w]")
 _STEP = np.uint64(0xD1342543DE82EF95)
@@ -36,7 +36,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     hashes: Hashes
     #: int64, shape (texts + 1,): text i owns `hashes[offsets[i]:offsets[i + 1]]`.
     offsets: Offsets
-    #: Which tokens hold a digit or an underscore: numbers, versions, names in code, most identifiers.
+    #: Which words hold a digit or an underscore: numbers, versions, names in code, most identifiers.
+    #: Empty for n-grams.
     marked: npt.NDArray[np.bool_]
 
     @property
@@ -63,14 +64,7 @@ def words(texts: Sequence[str], *, punctuation: bool = False) -> Tokens:
     A word is a run of letters, digits and underscores; compatible forms (ligatures, full-width
     letters, typographic spaces) count as what they stand for.
     """
-    parts = [Tokens(hashes=np.zeros(0, np.uint64), offsets=np.zeros(1, np.int64), marked=np.zeros(0, bool))]
-    parts += [_hashed(chunk, punctuation) for chunk in _chunks(texts)]
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(np.concatenate([part.counts for part in parts]), out=offsets[1:])
-    return Tokens(
-        hashes=np.concatenate([part.hashes for part in parts]), offsets=offsets,
-        marked=np.concatenate([part.marked for part in parts]),
-    )  # fmt: skip
+    return joined([_hashed(chunk, punctuation) for chunk in _chunks(texts)])
 
 
 def ngrams(tokens: Tokens, n: int) -> Tokens:
@@ -83,9 +77,17 @@ def ngrams(tokens: Tokens, n: int) -> Tokens:
     inside = owners[:size] == owners[n - 1 :] if size else np.zeros(0, bool)
     offsets = np.zeros(len(tokens.offsets), np.int64)
     np.cumsum(np.maximum(tokens.counts - n + 1, 0), out=offsets[1:])
-    marked = np.concatenate([np.zeros(1, np.int64), np.cumsum(tokens.marked)])
-    held = (marked[n : n + size] > marked[:size])[inside]
-    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=held)
+    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=np.zeros(0, bool))
+
+
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """The texts of all parts, one after the other."""
+    offsets = np.zeros(sum(len(part.counts) for part in parts) + 1, np.int64)
+    np.cumsum(np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)]), out=offsets[1:])
+    return Tokens(
+        hashes=np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]), offsets=offsets,
+        marked=np.concatenate([np.zeros(0, bool), *(part.marked for part in parts)]),
+    )  # fmt: skip
 
 
 def whole(tokens: Tokens) -> Hashes:
@@ -116,7 +118,8 @@ def marks(tokens: Tokens) -> Hashes:
 
 def salted(values: Hashes, owners: Offsets) -> Hashes:
     """Values that are equal only where value and owner are."""
-    return mix(values + mix(owners.astype(np.uint64) + np.uint64(1)))
+    # Far from the numbers that words begin as: a word of one letter is a small number, mixed.
+    return mix(values + mix(owners.astype(np.uint64) + np.uint64(_BASE)))
 
 
 def spans(offsets: Offsets, chosen: npt.NDArray[Any]) -> tuple[Offsets, Offsets]:
@@ -162,26 +165,28 @@ def _mark(match: re.Match[str]) -> str:
 
 def _hashed(texts: list[bytes], punctuation: bool) -> Tokens:
     """The words of one chunk."""
-    buffer = np.frombuffer(b"\n".join(texts) + b"\n", np.uint8)
-    kinds = _KINDS[buffer]
-    word = kinds == 2
-    edges = np.flatnonzero(np.diff(word, prepend=False, append=False))
+    # With a line feed at both ends every word has a byte before and one after it.
+    raw = b"\n".join([b"", *texts, b""])
+    word = np.frombuffer(raw.translate(_WORD), bool)
+    edges = np.flatnonzero(word[1:] != word[:-1]) + 1
     starts, ends = edges[::2], edges[1::2]
     if punctuation:
-        marks = np.flatnonzero(kinds == 1)
+        marks = np.flatnonzero(np.frombuffer(raw.translate(_MARK), bool))
         starts, ends = np.concatenate([starts, marks]), np.concatenate([ends, marks + 1])
         order = np.argsort(starts, kind="stable")
         starts, ends = starts[order], ends[order]
-    sums = np.zeros(len(buffer) + 1, np.uint64)
-    np.cumsum((buffer + np.uint64(1)) * _powers(_BASE, len(buffer)), out=sums[1:])
-    inverse = _powers(pow(_BASE, -1, 1 << 64), len(buffer))
-    hashes = mix((sums[ends] - sums[starts]) * inverse[starts])
+    sums = np.zeros(len(raw) + 1, np.uint64)
+    np.cumsum(np.multiply(np.frombuffer(raw, np.uint8), _powers(_BASE, len(raw))), out=sums[1:])
+    inverse = _powers(pow(_BASE, -1, 1 << 64), len(raw))
+    telling = np.zeros(len(raw) + 1, np.int32)
+    np.cumsum(np.frombuffer(raw.translate(_TELLING), np.uint8), out=telling[1:])
     lengths = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
     offsets = np.zeros(len(texts) + 1, np.int64)
     offsets[1:] = np.searchsorted(starts, np.cumsum(lengths))
-    telling = np.zeros(len(buffer) + 1, np.int32)
-    np.cumsum(_TELLING[buffer], out=telling[1:])
-    return Tokens(hashes=hashes, offsets=offsets, marked=telling[ends] > telling[starts])
+    return Tokens(
+        hashes=mix((sums[ends] - sums[starts]) * inverse[starts]), offsets=offsets,
+        marked=telling[ends] > telling[starts],
+    )  # fmt: skip
 
 
 def _powers(base: int, count: int) -> Hashes:
@@ -197,16 +202,11 @@ def _table(base: int, count: int) -> Hashes:
     return np.cumprod(factors)
 
 
-def _kinds() -> npt.NDArray[np.uint8]:
-    """Of each byte: 2 in a word, 1 a mark, 0 a space."""
-    kinds = np.zeros(256, np.uint8)
-    for byte in range(256):
-        if byte >= 0x80 or chr(byte).isalnum() or byte == ord("_"):
-            kinds[byte] = 2
-        elif ord(" ") < byte < 0x7F:
-            kinds[byte] = 1
-    return kinds
+def _is_word(byte: int) -> bool:
+    return byte >= 0x80 or chr(byte).isalnum() or byte == ord("_")
 
 
-_KINDS = _kinds()
-_TELLING = np.array([chr(byte) in "0123456789_" for byte in range(256)])
+#: Of each byte, 1 where it stands in a word, where it is a mark, where it tells one thing from another.
+_WORD = bytes(_is_word(byte) for byte in range(256))
+_MARK = bytes(ord(" ") < byte < 0x7F and not _is_word(byte) for byte in range(256))
+_TELLING = bytes(chr(byte) in "0123456789_" for byte in range(256))

@@ -179,18 +179,23 @@ def test_equal_words_and_nothing_else_have_equal_hashes(texts: list[str]) -> Non
 def test_hashes_are_the_same_everywhere() -> None:
     # Written down: keys and clusters must not depend on the machine or the process.
     assert whole(words(["Hello, world"])).tolist() == whole(words(["hello WORLD."])).tolist()
-    assert int(whole(words(["Hello, world"]))[0]) == 3965998039788337305
+    assert int(whole(words(["Hello, world"]))[0]) == 15429750140385552596
 
 
-def test_a_lone_surrogate_and_a_nul_are_words_like_others() -> None:
-    assert words(["\ud800 a\x00b", ""]).counts.tolist() == [3, 0]
+def test_a_lone_surrogate_and_a_nul_stop_nothing() -> None:
+    assert words(["\ud800 a\x00b", ""]).counts.tolist() == [2, 0]
+
+
+def test_numbers_of_a_text_count_whatever_its_place_among_others() -> None:
+    # Words of one digit begin as small numbers, and so do places: a salt that is as small lets them meet.
+    assert len(set(marks(words(["Version 4.2.1 of it."] * 3_000)).tolist())) == 1
 
 
 def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
     found = representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
     assert set(found.tolist()) == {0}
     grams = ngrams(words([told()] * 2_000), 3)
-    assert len(near_pairs(grams, np.zeros(2_000, np.uint64), 0.8)) < 2 * 2_000
+    assert len(near_pairs(grams, 0.8)) < 2 * 2_000
 
 
 def finding(code: str) -> Finding:

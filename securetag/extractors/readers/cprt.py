@@ -16,11 +16,21 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors import prose
 from securetag.extractors.fetch import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.readers.base import (
+    Drop,
+    Item,
+    Reader,
+    decode_json,
+    read_bytes,
+    reason_of,
+    refuse_many,
+)
 from securetag.records import Facts, Status
 
 #: Bytes of one export; that of SP 800-53 has 5 MB.
 MAX_BYTES = 32 * 1024 * 1024
+#: Values of an export, counted from above: that of CSF 2.0 has 13,000.
+MAX_VALUES = 1_500_000
 
 #: Types of elements that say something of the element they hang on, by what that is.
 _EXAMPLE = re.compile(r"example$")
@@ -28,7 +38,8 @@ _STATEMENT = re.compile(r"statement$|^security_requirement$|^item$")
 _DISCUSSION = re.compile(r"^(discussion|supplemental_)?guidance$|^discussion$")
 _ASSESSMENT = re.compile(r"^(determination|examine|interview|test|odp)|assess|objective")
 _REASON = "withdraw_reason"
-_LEFT_OUT = {"party": "a party: whose risk it is, not guidance", "reference": "a reference to a publication"}
+_LEFT_OUT = {"party": "party: whose risk it is, not guidance", "reference": "reference: to a publication"}
+_BLANKS = re.compile(r"(?<=\S) {2,}(?=\S)")
 _PADDED = re.compile(r"([A-Z]{2})-0*(\d+)(?:\(0*(\d+)\))?")
 
 
@@ -101,6 +112,7 @@ class CprtReader(Reader):
         data = read_bytes(file)
         if len(data) > MAX_BYTES:
             raise SourceError(f"a CPRT export of more than {MAX_BYTES:,} bytes")
+        refuse_many(data, MAX_VALUES)
         found = decode_json(data, _Export).response.elements
         framework = _Framework()
         for number, raw in enumerate(found.elements):
@@ -123,7 +135,7 @@ class CprtReader(Reader):
             yield Drop(_LEFT_OUT[kind], locator)
         elif kind == _REASON or any(p.search(kind) for p in (_EXAMPLE, _STATEMENT, _DISCUSSION)):
             if framework.parent(element) is None:
-                yield Drop(f"a {kind.replace('_', ' ')} that belongs to nothing", locator)
+                yield Drop(f"{kind}: belongs to nothing that is kept", locator)
         else:
             yield self._record(element, locator, framework, file)
 
@@ -153,7 +165,7 @@ class CprtReader(Reader):
 def _text(element: _Element, reasons: list[_Element], framework: _Framework) -> str:
     """Its own text, its statements, its discussion, and why it was withdrawn."""
     own = [element.text or "", *_texts(framework.hanging(element, _STATEMENT))]
-    parts = [prose.clean(text) for text in own if text]
+    parts = [text for text in map(_clean, own) if text]
     parts += [f"## Discussion\n\n{text}" for text in _texts(framework.hanging(element, _DISCUSSION))]
     for text in _texts(reasons):
         parts.append(f"Withdrawn: {text[:1].lower()}{text[1:]}" + ("" if text.endswith(".") else "."))
@@ -161,7 +173,12 @@ def _text(element: _Element, reasons: list[_Element], framework: _Framework) -> 
 
 
 def _texts(elements: list[_Element]) -> list[str]:
-    return [text for element in elements if (text := prose.clean(element.text or ""))]
+    return [text for element in elements if (text := _clean(element.text or ""))]
+
+
+def _clean(text: str) -> str:
+    """Clean Markdown, without the runs of blanks that CPRT's editors leave."""
+    return prose.map_prose(prose.clean(text), lambda piece: _BLANKS.sub(" ", piece))
 
 
 def _title(element: _Element, parent: _Element | None) -> str:

@@ -26,7 +26,7 @@ from securetag.records import normalise_text
 
 _INCLUDE = re.compile(r"\{%-?\s*include(?:_relative|_cached)?\s+([^\s%{}]+)[^%{}]*%\}")
 #: What Liquid prints of the site itself: times, titles, addresses.
-_VALUE = re.compile(r"\{\{-?\s*(?:site|page|include|content)\b[^{}]*\}\}")
+_VALUE = re.compile(r"[ \t]*\{\{-?\s*(?:site|page|include|content)\b[^{}]*\}\}")
 
 
 class JekyllReader(MarkdownReader):

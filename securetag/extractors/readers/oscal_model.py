@@ -16,13 +16,15 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetch import FetchedFile
-from securetag.extractors.readers.base import decode_json, read_bytes, read_text
+from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many
 from securetag.extractors.readers.yaml_doc import decode_yaml
 
 T = TypeVar("T")
 
 #: Bytes of one file: NIST's full SP 800-53 is 10 MB as JSON.
 MAX_BYTES = 32 * 1024 * 1024
+#: Values of a JSON file, counted from above: that one has about 450,000.
+MAX_VALUES = 1_500_000
 
 
 class _Oscal(msgspec.Struct, rename="kebab", frozen=True, kw_only=True):
@@ -203,6 +205,7 @@ def decode(file: FetchedFile) -> Catalog | Profile:
 
         document = convert(builtins(data), _Document)
     elif first == b"{":
+        refuse_many(data, MAX_VALUES)
         document = decode_json(read_text(file).encode(), _Document)
     else:
         document = decode_yaml(read_text(file), _Document)

@@ -17,7 +17,8 @@ from securetag.extractors.readers.oscal_model import Param, Part, Prop
 #: Characters that one parameter may become; the longest of SP 800-53 has 800.
 MAX_PARAMETER = 20_000
 
-_INSERT = re.compile(r"\{\{\s*(?:insert:\s*)?(?:param\s*[,:]\s*)?(?P<id>[\w.\-\[\]()]+)\s*\}\}")
+#: Drafts of OSCAL leave out the words before the id; then only a known one is a parameter.
+_INSERT = re.compile(r"\{\{\s*(?P<says>insert:\s*)?(?:param\s*[,:]\s*)?(?P<id>[\w.\-\[\]()]+)\s*\}\}")
 #: Holds a parameter's place while the prose around it is cleaned: `[…]:` would be taken for a link.
 _HELD = re.compile("\ue002(\\d+)\ue003")
 _POINTER = re.compile(r"\[\s*\]\(#[^()\s]*\)\s*")
@@ -49,6 +50,8 @@ class Parameters:
         held: list[str] = []
 
         def hold(match: re.Match[str]) -> str:
+            if not match["says"] and match["id"] not in self._params:
+                return match[0]
             held.append(self._render(match["id"]))
             return f"\ue002{len(held) - 1}\ue003"
 

@@ -17,11 +17,16 @@ from securetag.extractors.readers.oscal_model import (
     Metadata,
     Profile,
     Resource,
+    all_parts,
     convert,
     first_character,
     version_key,
 )
 from securetag.extractors.readers.oscal_prose import Parameters, value_of
+
+#: Controls of one catalog, and parts of one control; SP 800-53 has 1,200 and 60.
+MAX_CONTROLS = 20_000
+MAX_PARTS = 5_000
 
 _LEVEL = re.compile(r"([\w-]+)\)?(?:[ -]impact)?(?:[ -]security)?[ -]baseline\b", re.I)
 _ORDER = ("LOW", "MODERATE", "HIGH")
@@ -102,8 +107,12 @@ def read_catalog(file: FetchedFile, catalog: Catalog) -> Document:
     ) -> None:
         for number, raw in enumerate(raws):
             place = f"{pointer}/controls/{number}"
+            if len(document.entries) + len(document.failures) >= MAX_CONTROLS:
+                raise SourceError(f"a catalog of more than {MAX_CONTROLS:,} controls")
             try:
                 control = convert(raw, Control)
+                if sum(1 for _ in all_parts(control.parts)) > MAX_PARTS:
+                    raise SourceError(f"a control of more than {MAX_PARTS:,} parts")
             except SourceError as error:
                 document.failures.append(Failure(str(file.path), place, reason_of(error)))
                 continue

@@ -38,7 +38,8 @@ def test_without_a_type_scalars_stay_text() -> None:
 
 
 def test_several_documents() -> None:
-    assert list(documents("---\na: b\n...\n---\n- c\n", Any)) == [{"a": "b"}, ["c"]]
+    found: list[Any] = list(documents("---\na: b\n...\n---\n- c\n", Any))
+    assert found == [{"a": "b"}, ["c"]]
     with pytest.raises(SourceError, match="there are 2"):
         decode_yaml("--- a\n--- b\n", Any)
     with pytest.raises(SourceError, match="there are 0"):

@@ -122,7 +122,7 @@ def read_text(file: FetchedFile) -> str:
 
 
 def refuse_many(data: bytes, most: int) -> None:
-    """Raises SourceError for JSON that may hold more than `most` values: each costs up to 400 bytes decoded."""
+    """Raises SourceError for JSON that may hold more than `most` values: each costs up to 400 bytes."""
     if (count := sum(data.count(mark) for mark in (b",", b"{", b"["))) > most:
         raise SourceError(f"JSON that may hold {count:,} values, and {most:,} are read")
 

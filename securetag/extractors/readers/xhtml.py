@@ -84,16 +84,16 @@ def _items(element: Element, *, ordered: bool) -> str:
 
 
 def _table(element: Element) -> str:
-    rows = [
-        [
-            markdown(cell).replace("\n", " ").replace("|", "\\|")
-            for cell in row
-            if name_of(cell) in {"td", "th"}
-        ]
+    """A Markdown table; one of a single row is layout, and gives its cells as blocks."""
+    found = [
+        [markdown(cell) for cell in row if name_of(cell) in {"td", "th"}]
         for row in element.iter()
         if name_of(row) == "tr"
     ]
-    rows = [row for row in rows if any(row)]
+    found = [row for row in found if any(row)]
+    if len(found) == 1:
+        return "\n\n".join(cell for cell in found[0] if cell)
+    rows = [[cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in found]
     if not rows:
         return ""
     width = max(len(row) for row in rows)

@@ -144,8 +144,8 @@ def _lines(lines: list[str]) -> Iterator[str]:
         index += 1
         match = _FENCE.match(line)
         if fence or match:
+            in_list = in_list and (bool(fence) or line[:1].isspace())
             fence = _after(fence, match)
-            in_list = in_list and line[:1].isspace()
             yield line
             blank = False
         elif not line.strip():

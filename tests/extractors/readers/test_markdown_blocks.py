@@ -44,6 +44,7 @@ def test_fenced_code_is_kept_exactly(lines: list[str], fence: str) -> None:
     ("raw", "out"),
     [
         ("- item\n\n    its second paragraph\n", "- item\n\n    its second paragraph\n"),
+        ("- a\n\n  ```\n\nx\n  ```\n\n    - b\n", "\n    - b\n"),
         ("# H\n    x = 1\n", "# H\n```\nx = 1\n```\n"),
         ("text\n    goes on\n", "text\n    goes on\n"),
         ('!!! warning "Mind"\n\n    This, and\n\n        x = 1\n\nnext', "**Mind**\n\nThis, and"),

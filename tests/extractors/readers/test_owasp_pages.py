@@ -123,7 +123,7 @@ def test_tests_parts_and_stubs(make_source: Make, make_file: Make) -> None:
     base = "https://raw.example.org/document/4/07/"
     merged = "This was merged into another.\n\n[merged]: # (WSTG-INPV-01)\n"
     long = f"## Summary\n\n{LONG}\n\n## How to Test\n\n" + f"### Step\n\n{LONG}\n\n" * 2
-    source = make_source(options={"whole": 200, "kind": "test"})
+    source = make_source(options={"whole": 150, "kind": "test"})
     records, drops = read(
         OwaspReader(source),
         make_file("a", wstg("WSTG-INPV-01", long), base + "01-A.md"),

@@ -40,8 +40,18 @@ pytestmark = pytest.mark.anyio
 PARAMS = BuildParams(composed=0, knowledge=0)
 
 
+#: Bodies that share no run of words, so that none is another's near duplicate.
+BODIES = {
+    "only_anas": "    row = db.execute('select name from users where id=' + q).fetchone()\n    return row\n",
+    "only_bens": "    cursor.executescript(f'drop table {q}')\n    log.info('table %s is gone', q)\n",
+    "shared": "    statement = 'update stock set n = 0 where part = %s' % q\n    connection.run(statement)\n",
+    "before": "    for old in session.query(text('archive_' + q)):\n        yield old.title\n",
+    "after": "    return engine.scalar('values (' + ','.join(q) + ')') or raise_missing(q)\n",
+}
+
+
 def code(name: str) -> str:
-    return f"def {name}(q):\n    return db.execute('select ' + q)\n"
+    return f"def {name}(q):\n" + BODIES.get(name, f"    return db.execute('select {name}' + q)\n")
 
 
 async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> dict[str, UUID]:

@@ -81,7 +81,7 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
         yield _Draft(Task.MAPPING, "weakness", _referred(facts.cwe, titles))
         return
     if facts.kind != "prompt":
-        yield _Draft(Task.QA, "what", shortened(record.text, limit))
+        yield _Draft(Task.QA, _WHAT.get(facts.kind or "", "what"), shortened(record.text, limit))
     about = [key for key in facts.cwe if key != record.key]
     yield _Draft(Task.MAPPING, "mitigation", _listed(facts.mitigations, limit))
     yield _Draft(Task.MAPPING, "detection", _listed(facts.detections, limit))
@@ -99,6 +99,10 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
         yield _Draft(Task.MAPPING, "identify", _name(record), gist)
 
 
+#: Kinds of which one doesn't ask what they are, but what they want done, or how they are carried out.
+_WHAT = dict.fromkeys(
+    ("requirement", "control", "enhancement", "practice", "task", "category", "subcategory"), "demand"
+) | {"test": "procedure"}
 #: Kinds whose entries a person tells from one another by their description.
 _NAMED = frozenset(
     {"weakness", "technique", "subtechnique", "attack-pattern", "control", "enhancement", "requirement",

@@ -21,7 +21,7 @@ from securetag.extractors.catalog import Source, constituents, newer_edition, so
 from securetag.extractors.download import Progress, sha256_of
 from securetag.extractors.fetch import Failure, FetchedFile, fetch
 from securetag.extractors.readers import reader_for
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.base import Drop, Reader
 from securetag.records import Record, Status, content_id
 from securetag.settings import Settings
 
@@ -135,7 +135,8 @@ def _constituents(
 
 def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extraction:
     source, failures = fetched.source, list(fetched.failures)
-    records, dropped = _read(source, fetched.files, failures, superseded=fetched.superseded)
+    reader = reader_for(source)
+    records, dropped = _read(reader, fetched.files, failures, superseded=fetched.superseded)
     report = Report(
         source=source.name,
         edition=source.edition,
@@ -145,7 +146,7 @@ def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extrac
         by_status=dict(sorted(Counter(str(record.status) for record in records).items())),
         dropped=dict(sorted(dropped.items())),
         failures=[_relative(failure, settings) for failure in failures],
-        cpu_s=round(_cpu_s() - started, 3),
+        cpu_s=round(_cpu_s() - started + reader.elsewhere_s, 3),
     )
     return Extraction(source=source, records=records, report=report)
 
@@ -172,7 +173,7 @@ def _inputs(fetched: _Fetched) -> str:
 #: Libraries whose version may change a Record.
 _LIBRARIES = (
     "beautifulsoup4", "cvss", "datasets", "lingua-language-detector", "lxml", "markdown-it-py", "msgspec",
-    "pymupdf", "pyyaml", "selectolax",
+    "pymupdf", "pyoxigraph", "pyyaml", "selectolax",
 )  # fmt: skip
 
 
@@ -192,11 +193,11 @@ def _version(library: str) -> str:
 
 
 def _read(
-    source: Source, files: Sequence[FetchedFile], failures: list[Failure], *, superseded: bool
+    reader: Reader, files: Sequence[FetchedFile], failures: list[Failure], *, superseded: bool
 ) -> tuple[list[Record], Counter[str]]:
     found: dict[str, Record] = {}
     dropped: Counter[str] = Counter()
-    for item in reader_for(source).read(files):
+    for item in reader.read(files):
         if isinstance(item, Failure):
             failures.append(item)
         elif isinstance(item, Drop):

@@ -46,7 +46,7 @@ def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
     for record in found.records:
         assert record.licence == "CC-BY-4.0"
         assert record.edition == "1"
-        assert record.url.startswith("file:")
+        assert record.url.startswith("https://e.org/")  # no path of this machine
         assert len(record.file_sha256) == 64
         assert record.locator
     jsonl, parquet, report = write(found, settings.records_dir)

@@ -38,6 +38,9 @@ class Reader(ABC):
     def __init__(self, source: Source) -> None:
         self.source = source
 
+    #: CPU-seconds that processes of the reader's own have spent and nobody has waited for yet.
+    elsewhere_s: float = 0.0
+
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:  # noqa: ARG002
         """Look over all files once before any is read; yields those that can't be."""
         yield from ()

@@ -28,6 +28,7 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=records_key(source.name),
+        deps=[records_key(name) for name in source.records],
         group_name="sources",
         description=f"{source.publisher} · {source.dataset} · {source.edition}",
         kinds={"python", "parquet"},

@@ -156,5 +156,5 @@ def _mistyped(rng: Random, text: str) -> str:
 
 
 def _shouted(rng: Random, text: str) -> str:
-    head, _, rest = text.partition(".")
-    return f"**{head.upper() if rng.random() < 0.5 else head.title()}**.{rest}"
+    head, _, rest = text.partition(". ")
+    return f"**{head.upper() if rng.random() < 0.5 else head.title()}**. {rest}"

@@ -5,10 +5,12 @@ All use three-word shingles, 128 slots in 16 bands of 8.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +84,15 @@ def _datatrove(texts: Sequence[str], language: Any) -> list[int]:
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupSignature
     from datatrove.pipeline.dedup.minhash import MinhashConfig
-    from loguru import logger
     from xxhash import xxh64_intdigest
 
     def documents(*_: Any) -> Iterator[Document]:
         for number, text in enumerate(texts):
             yield Document(text=text, id=str(number))
 
-    logger.remove()
     config = MinhashConfig(n_grams=3, num_buckets=BANDS, hashes_per_bucket=SLOTS // BANDS)
-    with tempfile.TemporaryDirectory() as folder:
+    # Each stage adds its own log to what is standard error then.
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         at = {name: str(Path(folder) / name) for name in ("signatures", "buckets", "removed", "logs")}
         signatures = MinhashDedupSignature(at["signatures"], config, language)
         # datatrove hands text to xxhash, which takes bytes alone since 4.

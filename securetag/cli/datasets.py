@@ -26,8 +26,8 @@ def build(
     profile: Annotated[str, typer.Option(help="compact (embedded model) or full (8B).")] = "compact",
     purpose: Annotated[str, typer.Option(help="internal or public: which licences may enter.")] = "internal",
     test_since: Annotated[
-        str | None, typer.Option(help="Rows published on this day or later are test: 2026-01-31.")
-    ] = None,
+        str, typer.Option(help="Rows published on this day or later are test; `never` for none.")
+    ] = "2025-01-01",
     suite: Annotated[
         list[Path] | None,
         typer.Option(help="An evaluation to keep out: JSONL, or a folder with ground_truth.csv."),
@@ -48,7 +48,7 @@ def build(
         "knowledge": knowledge,
         "profile": profile,
         "purpose": purpose,
-        "test_since": test_since,
+        "test_since": None if test_since == "never" else test_since,
     }
     try:
         params = msgspec.convert(asked, BuildParams)

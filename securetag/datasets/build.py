@@ -29,7 +29,7 @@ from securetag.datasets.knowledge import SourceSeen, knowledge
 from securetag.datasets.licences import Purpose, allowed
 from securetag.datasets.mix import Mix, usual
 from securetag.datasets.neardup import JACCARD, dedup_near
-from securetag.datasets.split import Ties, assign, torn, untangled
+from securetag.datasets.split import TEST_SINCE, Ties, assign, torn, untangled
 from securetag.datasets.suites import Suite
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, content_id
@@ -56,7 +56,7 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     #: Similarity from which two rows are near duplicates.
     near_duplicates: Annotated[float, msgspec.Meta(gt=0, le=1)] = JACCARD
     #: Rows of Records published on this day or later are test (`YYYY-MM-DD`); the others go by hash.
-    test_since: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
+    test_since: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None = TEST_SINCE
 
 
 class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):

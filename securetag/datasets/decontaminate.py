@@ -18,7 +18,7 @@ that training knows, put together as it never saw them, and its split is by part
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -27,7 +27,18 @@ import numpy.typing as npt
 
 from securetag.datasets.filters import Drop, drop_of
 from securetag.datasets.suites import Suite
-from securetag.datasets.text import Hashes, Offsets, Tokens, ngrams, ranges, salted, spans, whole, words
+from securetag.datasets.text import (
+    Hashes,
+    Offsets,
+    Tokens,
+    joined,
+    ngrams,
+    ranges,
+    salted,
+    spans,
+    whole,
+    words,
+)
 from securetag.datasets.textform import Passage, passages, renamed
 from securetag.records import Example
 
@@ -85,36 +96,16 @@ def shared(examples: Iterable[Example]) -> list[Match]:
     sides: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for example in examples:
         sides[example.split or "train"].append(example)
-    found = [
-        *_given_away(sides["test"], sides["train"]),
-        *_given_away(sides["validation"], sides["train"]),
-        *_given_away(sides["validation"], sides["test"]),
-    ]
+    found: list[Match] = []
+    for code in (False, True):
+        test, validation, train = (_Split.of(sides[name], code) for name in ("test", "validation", "train"))
+        found += [*test.given_away(train), *validation.given_away(train), *validation.given_away(test)]
     return _one_each(found)
 
 
 def apart(examples: Sequence[Example]) -> tuple[list[Example], list[Drop]]:
     """(rows of which no split knows another's, the held-out rows that had to go)."""
     return _without(examples, shared(examples), "split: known in training, {}")
-
-
-def _given_away(held: list[Example], known: list[Example]) -> list[Match]:
-    composed, other = _by_origin(held)
-    known_composed, known_other = _by_origin(known)
-    found: list[Match] = []
-    for code in (False, True):
-        everything = _Side.of(_parts(known), code)
-        found += _known(_Side.of(_parts(other), code), everything)
-        found += _known(_Side.of(_parts(composed), code), _Side.of(_parts(known_other), code))
-    codes = _Side.of(_parts(known_composed), code=True)
-    return [*found, *_known(_Side.of(_parts(composed), code=True), codes, runs=False)]
-
-
-def _by_origin(examples: list[Example]) -> tuple[list[Example], list[Example]]:
-    return (
-        [example for example in examples if example.construction is not None],
-        [example for example in examples if example.construction is None],
-    )
 
 
 def _parts(examples: Iterable[Example]) -> list[_Part]:
@@ -142,10 +133,37 @@ class _Side(msgspec.Struct, frozen=True):
         runs = ngrams(tokens, n)
         return cls(chosen, whole(tokens), asked | (tokens.counts >= MIN_WORDS), runs)
 
+    @classmethod
+    def both(cls, one: _Side, other: _Side) -> _Side:
+        return cls(
+            [*one.parts, *other.parts],
+            np.concatenate([one.wholes, other.wholes]),
+            np.concatenate([one.telling, other.telling]),
+            joined([one.runs, other.runs]),
+        )
+
     def long(self) -> npt.NDArray[np.bool_]:
         """Passages of at least 2n tokens: of n + 1 runs or more."""
         n = CODE_NGRAM if self.parts and self.parts[0].passage.code else NGRAM
         return np.asarray(self.runs.counts > n)
+
+
+class _Split(msgspec.Struct, frozen=True):
+    """The passages of one split, composed rows apart."""
+
+    composed: _Side
+    other: _Side
+
+    @classmethod
+    def of(cls, examples: list[Example], code: bool) -> _Split:
+        made = [example for example in examples if example.construction is not None]
+        rest = [example for example in examples if example.construction is None]
+        return cls(_Side.of(_parts(made), code), _Side.of(_parts(rest), code))
+
+    def given_away(self, train: _Split) -> Iterator[Match]:
+        yield from _known(self.other, _Side.both(train.composed, train.other))
+        yield from _known(self.composed, train.other)
+        yield from _known(self.composed, train.composed, runs=False)
 
 
 def _known(mine: _Side, theirs: _Side, *, runs: bool = True) -> list[Match]:

@@ -79,7 +79,7 @@ def representatives(
 def under(shingles: Tokens, vetoes: Hashes) -> Tokens:
     """Shingles that only texts of one veto have in common."""
     hashes = shingles.hashes ^ np.repeat(mix(vetoes), shingles.counts)
-    return Tokens(hashes=hashes, offsets=shingles.offsets, marked=shingles.marked)
+    return msgspec.structs.replace(shingles, hashes=hashes)
 
 
 def near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
@@ -107,22 +107,21 @@ def _bands(shingles: Tokens) -> tuple[Hashes, Offsets]:
     """(keys, shape (texts, BANDS), the indices of those texts): of texts that share a band with another."""
     from rensa import RMinHash, RMinHashLSH
 
-    def signatures(chosen: Offsets) -> Any:
-        places, _ = spans(shingles.offsets, chosen)
-        offsets = np.concatenate([[0], np.cumsum(shingles.counts[chosen])]).astype(np.uint64)
-        return RMinHash.digest_matrix_from_flat_token_hashes(shingles.hashes[places], offsets, SLOTS, _SEED)
+    def signatures(hashes: Hashes, counts: Offsets) -> Any:
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+        return RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, SLOTS, _SEED)
 
-    chosen = np.flatnonzero(shingles.counts >= MIN_SHINGLES)
+    # Most rows meet nobody, and unpacking a signature costs more than making one.
     index = RMinHashLSH(threshold=JACCARD, num_perm=SLOTS, num_bands=BANDS)
-    if len(chosen):
-        # Most rows meet nobody, and unpacking a signature costs more than making one.
-        flags = index.query_duplicate_flags_matrix_one_shot(signatures(chosen))
-        chosen = chosen[np.array(flags, bool)]
+    flags = index.query_duplicate_flags_matrix_one_shot(signatures(shingles.hashes, shingles.counts))
+    chosen = np.flatnonzero(np.array(flags, bool) & (shingles.counts >= MIN_SHINGLES))
     keys = np.zeros((len(chosen), BANDS), np.uint64)
     weights = mix(np.arange(1, SLOTS + 1, dtype=np.uint64)).reshape(BANDS, -1)
     for start in range(0, len(chosen), _BATCH):
         batch = chosen[start : start + _BATCH]
-        slots = np.array(signatures(batch).to_rows(), np.uint64).reshape(len(batch), BANDS, -1)
+        places, _ = spans(shingles.offsets, batch)
+        matrix = signatures(shingles.hashes[places], shingles.counts[batch])
+        slots = np.array(matrix.to_rows(), np.uint64).reshape(len(batch), BANDS, -1)
         keys[start : start + len(batch)] = (slots * weights).sum(axis=2)
     return mix(keys) + mix(np.arange(BANDS, dtype=np.uint64)), chosen
 

@@ -26,6 +26,8 @@ Side = Literal["train", "validation", "test"]
 
 #: Parts of all groups, by hash.
 TEST_PART, VALIDATION_PART = 0.10, 0.05
+#: Day from which on dated rows are test: what a model is asked about is newer than what it learnt.
+TEST_SINCE = "2025-01-01"
 BRIDGE = "split: its identifier stands on another side"
 #: Where rows of several groups have become one: held out beats training.
 _RANK: dict[Side, int] = {"test": 0, "validation": 1, "train": 2}

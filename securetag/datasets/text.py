@@ -39,6 +39,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     #: Which words hold a digit or an underscore: numbers, versions, names in code, most identifiers.
     #: Empty for n-grams.
     marked: npt.NDArray[np.bool_]
+    #: Which words hang on the one before by a single mark (`2` in `AC-2`). Empty for n-grams.
+    hanging: npt.NDArray[np.bool_]
 
     @property
     def counts(self) -> Offsets:
@@ -77,7 +79,8 @@ def ngrams(tokens: Tokens, n: int) -> Tokens:
     inside = owners[:size] == owners[n - 1 :] if size else np.zeros(0, bool)
     offsets = np.zeros(len(tokens.offsets), np.int64)
     np.cumsum(np.maximum(tokens.counts - n + 1, 0), out=offsets[1:])
-    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=np.zeros(0, bool))
+    none = np.zeros(0, bool)
+    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=none, hanging=none)
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:
@@ -87,6 +90,7 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
     return Tokens(
         hashes=np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]), offsets=offsets,
         marked=np.concatenate([np.zeros(0, bool), *(part.marked for part in parts)]),
+        hanging=np.concatenate([np.zeros(0, bool), *(part.hanging for part in parts)]),
     )  # fmt: skip
 
 
@@ -100,12 +104,12 @@ def whole(tokens: Tokens) -> Hashes:
 
 
 def marks(tokens: Tokens) -> Hashes:
-    """One hash a text, over the set of its marked words and of those that stand side by side.
+    """One hash a text, over the set of its marked words and of what they are joined to.
 
-    `1.2.3` and `3.2.1` hold the same words, but not the same neighbours.
+    `AC-2` and `SI-2` hold the same number, `1.2.3` and `3.2.1` the same words: their joints differ.
     """
     owners = tokens.owners
-    beside = tokens.marked[:-1] & tokens.marked[1:] & (owners[:-1] == owners[1:])
+    beside = tokens.hanging[1:] & (tokens.marked[:-1] | tokens.marked[1:])
     values = np.concatenate(
         [tokens.hashes[tokens.marked], mix(tokens.hashes[:-1] * _STEP + tokens.hashes[1:])[beside]]
     )
@@ -185,8 +189,16 @@ def _hashed(texts: list[bytes], punctuation: bool) -> Tokens:
     offsets[1:] = np.searchsorted(starts, np.cumsum(lengths))
     return Tokens(
         hashes=mix((sums[ends] - sums[starts]) * inverse[starts]), offsets=offsets,
-        marked=telling[ends] > telling[starts],
+        marked=telling[ends] > telling[starts], hanging=_hanging(raw, starts, ends),
     )  # fmt: skip
+
+
+def _hanging(raw: bytes, starts: Offsets, ends: Offsets) -> npt.NDArray[np.bool_]:
+    """Which words have one mark, and nothing else, between them and the word before."""
+    mark = np.frombuffer(raw.translate(_MARK), bool)
+    hanging = np.zeros(len(starts), bool)
+    hanging[1:] = (starts[1:] - ends[:-1] == 1) & mark[starts[1:] - 1]
+    return hanging
 
 
 def _powers(base: int, count: int) -> Hashes:

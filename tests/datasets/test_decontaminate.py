@@ -221,6 +221,7 @@ def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
 
 def test_parts_of_a_message() -> None:
     found = list(parts("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
-    assert [(p.code, p.question) for p in found] == [(True, False), (False, False), (False, True)]
+    assert [(p.code, p.question) for p in found] == [(True, False), (False, True)]
+    assert [p.text.split() for p in parts("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
     assert [p.code for p in parts("a = f(x);\nb = g(a);\n")] == [True]
     assert list(parts("  \n")) == []

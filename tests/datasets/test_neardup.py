@@ -80,6 +80,8 @@ def test_the_same_in_other_print_is_a_near_duplicate(again: str) -> None:
         (told() + " See T1059.001.", told() + " See T1059.003."),
         (told(version="1.2.3"), told(version="3.2.1")),
         (told() + " AC-2(1) applies.", told() + " AC-2(2) applies."),
+        (told() + " AC-2 applies.", told() + " IA-2 applies."),
+        (told() + " GHSA-aaaa-bb1b-cccc", told() + " GHSA-aaaa-bb1b-dddd"),
         (told() + " It is in read_file.", told() + " It is in read_files."),
         (told() + " (CVE-2024-1234)", told()),
     ],

@@ -66,14 +66,16 @@ def measure() -> Iterator[Figure]:
     cpu_s = _cpu_s() - before
     pairs = []
     for label in labels:
-        page = next((pages[label.page - 1] for sha256, pages in found.items() if sha256.startswith(label.sha256)), None)
-        if page is not None:
-            pairs.append((label, page))
-            if matches(page, label.tables, shape=True) < max(len(page), len(label.tables)):
-                print(f"{label.sha256[:8]} page {label.page}: labelled {label.tables}, found {page}", file=sys.stderr)
+        for sha256, pages in found.items():
+            if sha256.startswith(label.sha256):
+                pairs.append((label, pages[label.page - 1]))
+    for label, page in pairs:
+        if matches(page, label.tables, shape=True) < max(len(page), len(label.tables)):
+            print(f"{label.sha256} page {label.page}: labelled {label.tables}, found {page}", file=sys.stderr)
+    there, said = sum(len(label.tables) for label, _ in pairs), sum(len(page) for _, page in pairs)
     for name, shape in (("found", False), ("of the labelled shape", True)):
         right = sum(matches(page, label.tables, shape=shape) for label, page in pairs)
-        for figure, of in (("recall", sum(len(l.tables) for l, _ in pairs)), ("precision", sum(len(p) for _, p in pairs))):
+        for figure, of in (("recall", there), ("precision", said)):
             yield Figure(
                 figure=f"PDF tables {name}: {figure}", value=round(right / max(1, of), 3), unit="",
                 peer=f"{right} of {of}, {len(pairs)} pages labelled by hand",

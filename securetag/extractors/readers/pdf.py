@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
@@ -20,7 +21,13 @@ from securetag.extractors.fetch import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.readers.markdown import SHORTEST, slug
 from securetag.extractors.readers.pdf_headings import headings_of
-from securetag.extractors.readers.pdf_layout import body_size, is_contents, page_lines, running_lines
+from securetag.extractors.readers.pdf_layout import (
+    body_size,
+    is_contents,
+    names_contents,
+    page_lines,
+    running_lines,
+)
 from securetag.extractors.readers.pdf_lines import Flow, join_rows
 from securetag.extractors.readers.pdf_pages import Line, Page, PdfDocument, load
 from securetag.extractors.readers.pdf_tables import rows_of, with_tables
@@ -68,7 +75,7 @@ class PdfReader(Reader):
         title = self.source.options.get("title") or prose.one_line(document.title) or stem
         root = tree(str(title), flow.items())
         seen: Counter[str] = Counter()
-        for piece in pieces(root, whole=int(self.source.options.get("whole", WHOLE))):
+        for piece in _gathered(pieces(root, whole=int(self.source.options.get("whole", WHOLE)))):
             cover = root.children and piece.path == (root.title,) and piece.text == root.own
             if cover and len(piece.text) <= _COVER:
                 yield Drop("cover and front matter", f"page {piece.start}")
@@ -94,6 +101,25 @@ class PdfReader(Reader):
         )  # fmt: skip
 
 
+def _gathered(found: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces, one too short to stand alone put under the one before it in the same section."""
+    last: Piece | None = None
+    for piece in found:
+        if (
+            last is not None
+            and piece.text
+            and len(piece.text) < SHORTEST
+            and last.path[:-1] == piece.path[:-1]
+        ):
+            last = replace(last, text=f"{last.text}\n\n### {piece.path[-1]}\n\n{piece.text}")
+            continue
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        yield last
+
+
 def lines_of(document: PdfDocument, body: int, *, tables: bool) -> Iterator[tuple[list[Line], str]]:
     """(lines in reading order, why there are none) of each page; tables are lines of their own."""
     running = running_lines(document.pages, body)
@@ -112,4 +138,4 @@ def _nothing(page: Page, lines: list[Line]) -> str:
         return "a page of images only" if page.images else "an empty page"
     if not lines:
         return "a page of running heads only"
-    return "a contents page" if is_contents(lines) else ""
+    return "a contents page" if is_contents(lines, named=names_contents(page)) else ""

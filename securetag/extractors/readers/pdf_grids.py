@@ -17,7 +17,9 @@ TOLERANCE, APART = 3.0, 6.0
 THICK = 5.0
 #: Characters of a cell beyond which one or two boxes are a page's layout.
 MOST_IN_BOX = 500
-#: Drawings beyond which a page is a picture, and looking for rules in it takes minutes.
+#: Bytes of drawing operators, and drawings, beyond which a page is a picture, and looking for rules in it
+#: takes minutes.
+MOST_CONTENT = 4 << 20
 MOST_DRAWINGS = 20_000
 
 Box = tuple[float, float, float, float]
@@ -25,6 +27,8 @@ Box = tuple[float, float, float, float]
 
 def find(page: Any, into: Page) -> None:
     """Replaces the lines inside each ruled table by the table."""
+    if len(page.read_contents()) > MOST_CONTENT:
+        return
     ruled, boxed = _drawn(page)
     made = 0
     if ruled:
@@ -103,7 +107,8 @@ def _is_layout(page: Page, boxes: list[Box]) -> bool:
 
 def _fill_run(page: Page, grid: list[list[Box | None]]) -> int:
     boxes = [cell for row in grid for cell in row if cell]
-    box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+    left, top, right, foot = zip(*boxes, strict=True)
+    box = (min(left), min(top), max(right), max(foot))
     inside = [line for line in page.lines if not line.table and _within(line, box)]
     cells = [[_cell(inside, cell) for cell in row] for row in grid]
     if len(grid) > 2 and sum(map(bool, cells[0])) == 1 and _is_title(inside, grid[0]):

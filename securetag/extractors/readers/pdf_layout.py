@@ -19,18 +19,38 @@ _PAGE_NUMBER = re.compile(
     r"(?:\s*(?:of|de|/|\|)\s*\d{1,4})?(?:\s*[-–—|])?",
     re.I,
 )
+_CONTENTS = re.compile(r"(?:^|- |– )(?:(?:table of )?contents|índice|(?:tabla de )?contenidos?)$", re.I)
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 _LEADERS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}|_{8,}")
 _TO_A_PAGE = re.compile(r"(?:\D|\b\d+(?:\.\d+)+\b)+\s\d{1,3}")
 
 
-def running_lines(pages: list[Page], body: int) -> set[str]:
-    """Texts that stand in the margins of several pages: heads and feet, the digits of small ones masked."""
-    counts: Counter[str] = Counter()
+Running = set[tuple[str, int]]
+
+
+def running_lines(pages: list[Page], body: int) -> Running:
+    """(text, height on the page) of heads and feet: what several margins hold in one place. Digits of small
+    lines are masked. An empty text stands for a place that holds nothing else."""
+    texts: Counter[tuple[str, int]] = Counter()
+    places: Counter[int] = Counter()
     for page in pages:
-        counts.update({_mask(line, body) for line in page.lines if _in_margin(line, page)})
-    needed = max(3, min(len(pages) // 20, 8))
-    return {text for text, count in counts.items() if count >= needed}
+        found = {(_mask(line, body), _place(line)) for line in page.lines if _in_margin(line, page)}
+        texts.update(found)
+        places.update({place for _, place in found})
+    many = max(3, min(len(pages) // 20, 8))
+    # A large line is masked to itself, and may well open several chapters.
+    running = {key for key, count in texts.items() if count >= (3 if key[0].islower() else many)}
+    held = Counter[int]()
+    for key in running:
+        held[key[1]] += texts[key]
+    return running | {
+        ("", place) for place, count in places.items() if count >= 8 and held[place] >= 0.7 * count
+    }
+
+
+def _place(line: Line) -> int:
+    """In steps of 3 points."""
+    return (line.y0 + line.y1) // 60
 
 
 def _mask(line: Line, body: int) -> str:
@@ -54,8 +74,8 @@ def body_size(pages: list[Page]) -> int:
     return counts.most_common(1)[0][0] if counts else 0
 
 
-def is_contents(lines: list[Line]) -> bool:
-    """True = most of the page's lines lead to a page number: a table of contents, or of figures."""
+def is_contents(lines: list[Line], *, named: bool) -> bool:
+    """True = most lines lead to a page number, or (`named`: the page calls itself so) are short titles."""
     texts = [line.text for line in lines if not line.table and len(line.text) > 3]
     if len(texts) < 6:
         return False
@@ -65,20 +85,34 @@ def is_contents(lines: list[Line]) -> bool:
     # Without dots the number is a fragment of its own at the right, or ends the line.
     numbers = sum(line.text.isdigit() and len(line.text) <= 3 for line in lines)
     ending = sum(bool(_TO_A_PAGE.fullmatch(text)) for text in texts)
-    named = any(re.fullmatch(r"(?:table of )?contents|índice|(?:tabla de )?contenidos?", t.strip(), re.I) for t in texts[:12])
-    return max(numbers, ending) >= (0.35 if named else 0.6) * len(texts)
+    if max(numbers, ending) >= (0.35 if named else 0.6) * len(texts):
+        return True
+    sentences = sum(text.endswith(".") for text in texts)
+    return named and sum(map(len, texts)) < 60 * len(texts) and sentences < 0.1 * len(texts)
 
 
-def page_lines(page: Page, running: set[str], body: int) -> list[Line]:
+def names_contents(page: Page) -> bool:
+    """True = a head or heading of the page says that it holds contents."""
+    return any(_CONTENTS.search(line.text) for line in page.lines if len(line.text) < 60)
+
+
+def page_lines(page: Page, running: Running, body: int) -> list[Line]:
     """Lines of a page in reading order: rows joined, columns one after the other, margins gone."""
-    kept = [
-        line for line in page.lines
-        if not (
-            _in_margin(line, page)
-            and (_mask(line, body) in running or (line.size <= 1.3 * body and _PAGE_NUMBER.fullmatch(line.text)))
-        )
-    ]  # fmt: skip
+    kept = [line for line in page.lines if not (_in_margin(line, page) and _runs(line, running, body))]
     return kept if len(kept) < 2 else list(_ordered(kept, max(1, page.width), 0))
+
+
+def _runs(line: Line, running: Running, body: int) -> bool:
+    text, small = _mask(line, body), line.size <= 1.3 * body
+    if small and _PAGE_NUMBER.fullmatch(line.text):
+        return True
+    return any(
+        (text, place) in running or (small and ("", place) in running) for place in _near(_place(line))
+    )
+
+
+def _near(place: int) -> tuple[int, int, int]:
+    return place - 1, place, place + 1
 
 
 def _ordered(lines: list[Line], width: int, depth: int) -> Iterator[Line]:
@@ -158,7 +192,6 @@ def _parts(lines: list[Line], gutter: int, before: int) -> bool:
         return False
     if any(sum(len(line.text) for line in side) < _COLUMN_CHARS * len(side) for side in (left, right)):
         return False
-    shared = min(max(l.y1 for l in left), max(l.y1 for l in right)) - max(
-        min(l.y0 for l in left), min(l.y0 for l in right)
-    )
-    return shared > 3 * max(line.size for line in left)
+    foot = min(max(line.y1 for line in side) for side in (left, right))
+    head = max(min(line.y0 for line in side) for side in (left, right))
+    return foot - head > 3 * max(line.size for line in left)

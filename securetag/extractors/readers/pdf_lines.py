@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from securetag.extractors import prose
+from securetag.extractors.readers.pdf_code import listing, mark_listings
 from securetag.extractors.readers.pdf_headings import Headings
 from securetag.extractors.readers.pdf_pages import Line
 from securetag.extractors.readers.pdf_tables import markdown
@@ -15,20 +16,34 @@ _BULLET = re.compile(r"^[•▪●○◦‣·∙□■◼◆➢❖✓]\s*|^[o§]
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
 _STARTS = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
 _ENDS = re.compile(r"[.!?:;]['\"”’)\]]*$")
-_BROKEN = re.compile(r"([^\W\d_]{2,})[-\u2010]$")
+_BROKEN = re.compile(r"([^\W\d_]{2,})-$")
+_SAYS = re.compile(r"\w")
 _LETTERS = re.compile(r"[^\W\d_]+")
+#: Second halves that English joins by a hyphen.
+_SECOND = frozenset((
+    "aware", "based", "driven", "specific", "level", "side", "oriented", "party", "only", "free",
+    "friendly", "like", "wide", "safe", "related", "encoded", "generated", "defined", "supplied",
+    "provided", "controlled", "facing", "effective", "known", "party", "byte", "term", "world", "case",
+))  # fmt: skip
+#: Halves that are words as well, and hardly ever stand beside a hyphen.
+_NO_FIRST, _NO_SECOND = (
+    frozenset(("com", "con", "dis", "for", "per")),
+    frozenset(("able", "ping", "pose", "ting")),
+)
 _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 #: Tags and what stands between two of them, and character entities: in a PDF they are text, never markup.
 _MARKUP = re.compile(
     r"</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>(?:[^<>\n]{0,60}</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>)*"
     r"|<!--.{0,300}?-->|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|xhtml:\S*"
 )
+#: An address that a line's end broke.
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+$")
 _NOTE = re.compile(r"(\d{1,3})\s+(?=\S)")
 
 
 def join_rows(rows: Iterable[list[Line]]) -> list[Line]:
     """One line a row: a heading's number and its words stand apart on the page."""
-    return [row[0] if len(row) == 1 else _joined(row) for row in rows]
+    return mark_listings([row[0] if len(row) == 1 else _joined(row) for row in rows])
 
 
 def _joined(row: list[Line]) -> Line:
@@ -100,10 +115,10 @@ class Flow:
         yield from self._close_code()
 
     def _close_paragraph(self) -> Iterator[tuple[int, str, int]]:
-        if self._paragraph:
+        if any(map(_SAYS.search, self._paragraph)):
             text = plain(join_lines(self._paragraph, self._words))
             yield 0, _BULLET.sub("- ", text) + "\n", self._begun
-            self._paragraph = []
+        self._paragraph = []
 
     def _close_code(self) -> Iterator[tuple[int, str, int]]:
         if self._code:
@@ -142,24 +157,10 @@ def plain(text: str) -> str:
     return f"\\{text}" if text.startswith("#") else text
 
 
-def listing(lines: list[Line]) -> str:
-    """Type of one width as a fenced block, indented as it stands on the page."""
-    left = min(line.x0 for line in lines)
-    out: list[str] = []
-    last: Line | None = None
-    for line in lines:
-        width = max(1.0, (line.x1 - line.x0) / len(line.text))
-        if last is not None and line.y0 - last.y1 > 0.9 * (last.y1 - last.y0):
-            out.append("")
-        out.append(" " * min(80, round((line.x0 - left) / width)) + line.text)
-        last = line
-    return prose.code_block("\n".join(out))
-
-
 def first_note(lines: list[Line], body: int) -> int:
     """Index of the first line of the small print that ends a page; their number when there is none."""
     first = len(lines)
-    while first and not lines[first - 1].table and not lines[first - 1].mono and lines[first - 1].size <= 0.9 * body:
+    while first and (last := lines[first - 1]).size <= 0.9 * body and not last.table and not last.mono:
         first -= 1
     return first if first else len(lines)  # a page all in small print is a page, not a footnote
 
@@ -188,7 +189,7 @@ class Words:
         if self._counts is None:
             text = "\n".join(line.text for lines in self._pages for line in lines)
             # What a line's end may have broken is no evidence.
-            self._counts = Counter(_WORDS.findall(re.sub(r"\S+[-\u2010]\n\S+", "\n", text).lower()))
+            self._counts = Counter(_WORDS.findall(re.sub(r"\S+-\n\S+", "\n", text).lower()))
             self._prefixes = {word.partition("-")[0] for word in self._counts if "-" in word}
         return self._counts
 
@@ -199,8 +200,11 @@ class Words:
         whole, apart = counts[left + right], counts[f"{left}-{right}"]
         if whole or apart:
             return apart > whole
-        known = counts[right] > 0 and len(right) > 2
-        return known and (left in self._prefixes or (counts[left] > 1 and len(left) > 2))
+        if right in _SECOND and len(left) > 2:
+            return True
+        if len(left) < 3 or len(right) < 4 or left in _NO_FIRST or right in _NO_SECOND or not counts[right]:
+            return False
+        return left in self._prefixes or counts[left] > 1
 
 
 def join_lines(lines: Iterable[str], words: Words) -> str:
@@ -209,8 +213,8 @@ def join_lines(lines: Iterable[str], words: Words) -> str:
     for line in lines:
         if not text:
             text = line
-        elif text[-1] not in "-\u2010":
-            text = f"{text} {line}"
+        elif text[-1] != "-":
+            text = f"{text}{line}" if text[-1] in "/=&?_%" and _ADDRESS.search(text) else f"{text} {line}"
         elif (broken := _BROKEN.search(text)) and line[0].islower() and (follows := _LETTERS.match(line)):
             text = (text if words.keep_hyphen(broken[1], follows[0]) else text[:-1]) + line
         elif text[-2:-1].isalnum() and line[:1].isalnum():

@@ -34,15 +34,22 @@ _REASON = 300
 
 
 def read(request: Request, pymupdf: Any) -> PdfDocument:
-    """The document. Raises ValueError and what MuPDF raises (RuntimeError)."""
+    """The document. Raises ValueError, and what MuPDF's bindings raise."""
     _step(request.step_s)
     document = pymupdf.open(request.path, filetype="pdf")
     if document.needs_pass and not document.authenticate(""):
         raise ValueError("it is encrypted and asks for a password")
     pages = list(_pages(document, request, pymupdf))
     _step(request.step_s)
-    toc = [(level, title, page) for level, title, page in document.get_toc()]
-    return PdfDocument((document.metadata or {}).get("title") or "", toc, pages)
+    return PdfDocument((document.metadata or {}).get("title") or "", _outline(document), pages)
+
+
+def _outline(document: Any) -> list[tuple[int, str, int]]:
+    """Empty when it is broken, or deeper than anybody would read: headings then come from the type."""
+    try:
+        return [(level, title, page) for level, title, page in document.get_toc()]
+    except (RuntimeError, ValueError):  # RecursionError and MuPDF's own derive from RuntimeError
+        return []
 
 
 def _pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
@@ -59,7 +66,7 @@ def _pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
             elif request.tables:
                 pdf_grids.find(page, read)
             broken = 0
-        except (RuntimeError, ValueError) as error:  # MuPDF's own errors derive from these
+        except Exception as error:  # one page costs no other, whatever MuPDF's bindings raise
             read = Page(0, 0, [], error=_line_of(error))
             broken += 1
             if broken > MOST_BROKEN:
@@ -85,7 +92,8 @@ def _stext(page: Any, pymupdf: Any) -> bytes:
     mupdf = pymupdf.mupdf
     options = mupdf.FzStextOptions()
     # No ligatures (`fi` is two letters), and spans apart, so that each has one font.
-    options.flags = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP | mupdf.FZ_STEXT_PRESERVE_SPANS
+    options.flags = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
+    options.flags |= mupdf.FZ_STEXT_PRESERVE_SPANS
     buffer = mupdf.fz_new_buffer(1 << 15)
     output = mupdf.FzOutput(buffer)
     mupdf.fz_print_stext_page_as_json(output, mupdf.FzStextPage(page.this, options), 10.0)
@@ -115,7 +123,7 @@ def _in_fork(request: Request, pymupdf: Any, answer: int) -> int:
         data, status = msgspec.msgpack.encode(read(request, pymupdf)), 0
         if len(data) > MOST_BYTES:
             raise ValueError(f"it holds more than {MOST_BYTES >> 20} MiB of text")
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except Exception as error:  # whatever a file provokes is a reason
         data, status = _line_of(error).encode(), 1
     signal.setitimer(signal.ITIMER_PROF, 0)
     with open(answer, "wb") as pipe:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -24,7 +25,7 @@ import msgspec
 from securetag.errors import SourceError
 
 #: CPU-seconds that opening the document, or any one page, may take; a page with tables takes 0.7.
-STEP_S = 8.0
+STEP_S = 5.0
 #: Wall seconds after which nobody waits any more, however busy the machine.
 PATIENCE_S = 900.0
 
@@ -139,10 +140,8 @@ class _Process:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

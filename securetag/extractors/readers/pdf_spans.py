@@ -26,6 +26,8 @@ _POWER = re.compile(r"(?:^|[\s(×*=<>≤≥+-])(?:2|10|[A-Za-z])$|[)]$")
 #: Text that a person sees as a bullet, in fonts that name it otherwise.
 _SYMBOLS = str.maketrans({
     "\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf020": " ", "\u00ad": "-",
+        "\u2010": "-",
+        "\u2011": "-",
     "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
 })  # fmt: skip
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
@@ -151,8 +153,9 @@ def _line(run: list[_Span]) -> Line | None:
         span = run[0]
         box, font = span.bbox, span.font
         bold, mono = _style(font.name, font.family, font.weight)
-        words = _words(span.text, mono=mono)
-        return Line(box.x, box.y, box.x + box.w, box.y + box.h, font.size, bold, mono, words) if words else None
+        if not (words := _words(span.text, mono=mono)):
+            return None
+        return Line(box.x, box.y, box.x + box.w, box.y + box.h, font.size, bold, mono, words)
     return _joined(run)
 
 

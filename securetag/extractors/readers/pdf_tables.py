@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from securetag.extractors.readers.pdf_pages import Line
 
@@ -96,10 +97,15 @@ def _places(row: list[Line], spans: list[list[int]]) -> list[int] | None:
 def _cells(columns: list[list[Line]], header: list[Line]) -> list[list[str]]:
     """Rows begin where the first column has a text; all else continues the row that it stands in."""
     foot = max(line.y1 for line in header)
-    tops = [foot, *(line.y0 - line.size // 2 for line in columns[0][1:] if line.y0 >= foot - line.size // 2)]
-    bounds = [-(1 << 30), *tops[1:], 1 << 30] if len(tops) > 1 else [-(1 << 30), foot, 1 << 30]
+    tops = [line.y0 - line.size // 2 for line in columns[0][1:] if line.y0 >= foot - line.size // 2]
+    between = [
+        line.y0 for column in columns for line in column[1:] if foot <= line.y0 < min(tops, default=foot)
+    ]
+    if not tops or (between and min(between) - foot > header[0].size // 2):
+        tops = [foot, *tops]  # the page begins amid a row
+    bounds = [-(1 << 30), *tops, 1 << 30]
     cells = []
-    for above, below in zip(bounds, bounds[1:], strict=False):
+    for above, below in pairwise(bounds):
         row = []
         for column in columns:
             inside = [line for line in column if above <= line.y0 < below]
@@ -120,13 +126,15 @@ def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
         return False  # names in columns
     aligned = total = 0
     for column in columns:
-        edges = (Counter(edge(line) // _SLACK for line in column[1:]) for edge in _EDGES)
-        aligned += max((counts.most_common(1)[0][1] for counts in edges if counts), default=0)
-        total += len(column) - 1
+        body_lines = column[1:]
+        edges = (
+            [f.x0 for f in body_lines],
+            [(f.x0 + f.x1) // 2 for f in body_lines],
+            [f.x1 for f in body_lines],
+        )
+        aligned += max(max(Counter(edge // _SLACK for edge in side).values(), default=0) for side in edges)
+        total += len(body_lines)
     return aligned >= 0.7 * total
-
-
-_EDGES = (lambda line: line.x0, lambda line: (line.x0 + line.x1) // 2, lambda line: line.x1)
 
 
 def markdown(rows: list[list[str]], header: list[str] | None = None) -> str:

@@ -120,10 +120,12 @@ def test_a_pdf_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_hyphens_are_mended_as_the_document_itself_writes_the_word() -> None:
-    inside = "A cost-effective cross-site measure for applications. It is used again by a key owner; wrapping a key"
+    inside = "A cost-effective cross-site measure for applications, by a key owner; wrapping a key"
     words = Words([[Line(0, 0, 10, 10, 100, False, False, inside)]])
     broken = ["web appli-", "cations are cost-", "effective and re-", "use cross-", "site key-", "wrapping"]
-    assert join_lines(broken, words) == "web applications are cost-effective and reuse cross-site key-wrapping"
+    assert (
+        join_lines(broken, words) == "web applications are cost-effective and reuse cross-site key-wrapping"
+    )
     assert join_lines(["la segu-", "ridad, AES-", "128"], words) == "la seguridad, AES-128"
 
 
@@ -158,13 +160,17 @@ def test_pages_set_in_columns_are_read_one_column_after_the_other(
     for column, x in enumerate((60, 230, 400)):
         for line in range(12):
             page.insert_text((x, 120 + 14 * line), f"column {column} line {line:02} of text", fontsize=10)
-    page.insert_text((60, 320), "A line across the foot of all of the columns, which comes after them.", fontsize=10)
+    page.insert_text(
+        (60, 320), "A line across the foot of all of the columns, which comes after them.", fontsize=10
+    )
     (record,) = [
         item
         for item in PdfReader(make_source()).read([make_file("P.pdf", made.tobytes())])
         if isinstance(item, Record)
     ]
-    places = [record.text.index(f"column {column} line {line:02}") for column in range(3) for line in range(12)]
+    places = [
+        record.text.index(f"column {column} line {line:02}") for column in range(3) for line in range(12)
+    ]
     assert places == sorted(places)
     assert record.text.index("A line across") > places[-1]
 

@@ -31,7 +31,9 @@ def pdf(*objects: bytes, root: int = 1) -> bytes:
     table = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     out += b"".join(b"%010d 00000 n \n" % place for place in places)
-    return bytes(out + b"trailer << /Size %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, root, table))
+    return bytes(
+        out + b"trailer << /Size %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, root, table)
+    )
 
 
 def stream(data: bytes, extra: bytes = b"") -> bytes:
@@ -40,18 +42,24 @@ def stream(data: bytes, extra: bytes = b"") -> bytes:
 
 CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
 PAGES = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
-TEXT = stream(b"BT /F1 12 Tf 72 700 Td (A page of text that is long enough to become a Record, we trust, by far.) Tj ET")
+WORDS = (
+    b"BT /F1 12 Tf 14 TL 72 700 Td (A page of text that is long enough to become a Record,) Tj T* "
+    b"(since it goes on for a second line, and a section of fewer characters is a stub.) Tj ET "
+)
+TEXT = stream(WORDS)
 
 
 def page(extra: bytes = b"", box: bytes = b"0 0 612 792") -> bytes:
-    return (
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [%s] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> %s >>"
-        % (box, extra)
-    )
+    fonts = b"/Resources << /Font << /F1 5 0 R >> >>"
+    return b"<< /Type /Page /Parent 2 0 R /MediaBox [%s] /Contents 4 0 R %s %s >>" % (box, fonts, extra)
 
 
 def looping_tree() -> bytes:
-    return pdf(CATALOG, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", b"<< /Type /Pages /Parent 2 0 R /Kids [2 0 R] /Count 1 >>")
+    return pdf(
+        CATALOG,
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Pages /Parent 2 0 R /Kids [2 0 R] /Count 1 >>",
+    )
 
 
 def bomb() -> bytes:
@@ -78,7 +86,8 @@ def looping_outline() -> bytes:
 
 def deep_outline(depth: int = 20_000) -> bytes:
     entries = [
-        b"<< /Title (Deep) /Parent %d 0 R /First %d 0 R /Last %d 0 R /Dest [3 0 R /Fit] >>" % (5 + n, 7 + n, 7 + n)
+        b"<< /Title (Deep) /Parent %d 0 R /First %d 0 R /Last %d 0 R /Dest [3 0 R /Fit] >>"
+        % (5 + n, 7 + n, 7 + n)
         for n in range(1, depth)
     ]
     return pdf(
@@ -100,12 +109,15 @@ def calls_home() -> bytes:
 def many_rules() -> bytes:
     """A million rules, which a search for tables would compare with each other."""
     drawn = b"".join(b"%d %d 40 30 re S\n" % (x % 600, x % 790) for x in range(300_000))
-    text = b"BT /F1 12 Tf 72 700 Td (A page of text under very many rules, which aren't a table at all.) Tj ET "
-    return pdf(CATALOG, PAGES, page(), stream(zlib.compress(text + drawn), b"/Filter /FlateDecode"), FONT)
+    return pdf(CATALOG, PAGES, page(), stream(zlib.compress(WORDS + drawn), b"/Filter /FlateDecode"), FONT)
 
 
 def many_words() -> bytes:
-    text = b"BT /F1 4 Tf " + b"".join(b"1 0 0 1 %d %d Tm (w%d) Tj " % (x % 600, x // 60 % 790, x) for x in range(200_000)) + b"ET"
+    text = (
+        b"BT /F1 4 Tf "
+        + b"".join(b"1 0 0 1 %d %d Tm (w%d) Tj " % (x % 600, x // 60 % 790, x) for x in range(200_000))
+        + b"ET"
+    )
     return pdf(CATALOG, PAGES, page(), stream(zlib.compress(text), b"/Filter /FlateDecode"), FONT)
 
 

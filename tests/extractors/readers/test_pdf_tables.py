@@ -23,13 +23,16 @@ REQUIREMENTS = [
     text(700, 1000, "#"), text(1100, 1000, "Description"), text(4500, 1000, "L1"), text(4900, 1000, "CWE"),
     text(700, 1200, "1.1"), text(1100, 1200, "Verify that doors close when nobody looks at"),
     text(1100, 1340, "them, and that windows do."), text(4500, 1195, "✓"), text(4900, 1200, "521"),
-    text(700, 1600, "1.2"), text(1100, 1600, "Verify that keys are counted every evening."), text(4900, 1600, "7"),
+    text(700, 1600, "1.2"), text(1100, 1600, "Verify that keys are counted every evening."),
+    text(4900, 1600, "7"),
 ]  # fmt: skip
 
 
 def test_a_table_without_rules_is_told_by_its_alignment() -> None:
     before = text(700, 600, "These are the requirements of this chapter.")
-    after = text(700, 2000, "A paragraph that runs over all of the columns ends the table, of course it does.")
+    after = text(
+        700, 2000, "A paragraph that runs over all of the columns ends the table, of course it does."
+    )
     assert tables([before, *REQUIREMENTS, after]) == [
         [
             ["#", "Description", "L1", "CWE"],

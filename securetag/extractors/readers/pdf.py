@@ -55,6 +55,7 @@ class PdfReader(Reader):
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         tables = bool(self.source.options.get("tables", True))
         document = load(file.path, tables=tables)
+        self.elsewhere_s += document.cpu_s
         body = body_size(document.pages)
         pages: list[list[Line]] = []
         for number, (lines, why) in enumerate(lines_of(document, body, tables=tables), 1):

@@ -144,10 +144,11 @@ def _answer(request: Request, pymupdf: Any) -> Answer:
     os.close(writing)
     with open(reading, "rb") as pipe:
         data = pipe.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, ended, used = os.wait4(child, 0)
+    status, cpu_s = os.waitstatus_to_exitcode(ended), used.ru_utime + used.ru_stime
     if status == 0:
-        return Answer(0, "", data)
-    return Answer(status, data[:_REASON].decode(errors="replace") if status > 0 else "", b"")
+        return Answer(0, "", data, cpu_s)
+    return Answer(status, data[:_REASON].decode(errors="replace") if status > 0 else "", b"", cpu_s)
 
 
 def main() -> int:

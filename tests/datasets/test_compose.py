@@ -177,6 +177,15 @@ def test_no_length_tells_the_label(pairs: list[Pair]) -> None:
         assert max(map(abs, steps.values()), default=0) <= 1
 
 
+def test_no_cell_holds_more_than_a_hundredth(pairs: list[Pair]) -> None:
+    for part in ("shape", "sink"):
+        cells = Counter(
+            (pair.plan.guard.name, getattr(pair.plan, part) if part == "shape" else pair.plan.sink.name)
+            for pair in pairs
+        )
+        assert max(cells.values()) <= max(1, int(240 * 0.01) // 2)
+
+
 def test_every_bucket_gets_its_quota(pairs: list[Pair]) -> None:
     found = Counter(pair.bucket for pair in pairs)
     for bucket, wanted in quotas(240).items():

@@ -21,7 +21,7 @@ from securetag.datasets.compose import oracle
 from securetag.datasets.compose.child import Trial
 from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import Guard, guards_of
-from securetag.datasets.compose.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.compose.holdout import BUCKETS, CELL_MOST, bucket_of, group, quotas, unseen_cell
 from securetag.datasets.compose.payloads import payloads
 from securetag.datasets.compose.shapes import SHAPES, Function, Plan, modes, write
 from securetag.datasets.compose.sinks import CLASSES, SINKS, Sink, literal, spelling
@@ -75,6 +75,8 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
     streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
     lengths = {bucket: _Lengths() for bucket in BUCKETS}
+    cells: Counter[tuple[str, str]] = Counter()
+    most = max(1, int(rows * CELL_MOST) // 2)
     for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
         for bucket in BUCKETS:
@@ -84,10 +86,14 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
         if not drafts:
             break
         for pair in _paired(drafts, seed):
-            room = len(found[pair.bucket]) < wanted[pair.bucket]
+            within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
+            room = len(found[pair.bucket]) < wanted[pair.bucket] and all(
+                cells[cell] < most for cell in within
+            )
             # A function text stands once: two plans may write the same one.
             if room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
                 seen |= {pair.true.code, pair.false.code}
+                cells.update(within)
                 found[pair.bucket].append(pair)
     return [pair for bucket in BUCKETS for pair in found[bucket]]
 

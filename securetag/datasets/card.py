@@ -11,19 +11,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import yaml
 
-from securetag.datasets.licences import SHARE_ALIKE
+from securetag.datasets.licences import attributed, obligations
 from securetag.datasets.release import NAME_LENGTH, Manifest, SourceEntry
 from securetag.datasets.shortcuts import Score, by_axis, lookups, majority, word_counts
 from securetag.records import Example, HarvestedVerdict
-
-#: What MITRE's terms ask to be reproduced with its material.
-_NOTICES = {
-    f"LicenseRef-MITRE-{name}-Terms-of-Use": (
-        f"© The MITRE Corporation. {written} is reproduced and distributed with the permission of The MITRE "
-        "Corporation, under its terms of use."
-    )
-    for name, written in (("ATTACK", "ATT&CK®"), ("CWE", "CWE™"), ("CAPEC", "CAPEC™"), ("CVE", "CVE®"))
-}
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,16 +127,11 @@ def _sources(sources: Sequence[SourceEntry]) -> list[str]:
 
 def _terms(manifest: Manifest) -> list[str]:
     """Obligations that the licences of the rows bring, with whom to name."""
-    used = manifest.counts["by_licence"]
-    lines = [
-        f"- {_NOTICES[name]}" for name in sorted(_NOTICES) if any(name in expression for expression in used)
-    ]
+    lines = [f"- {sentence}" for sentence in obligations(manifest.counts["by_licence"])]
     lines += [
         f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
         for source in manifest.sources
-        if source.rows and any("CC-BY" in licence for licence in source.licences)
+        if source.rows and any(map(attributed, source.licences))
     ]
-    if any(name in expression for expression in used for name in SHARE_ALIKE):
-        lines.append("- Rows under CC-BY-SA are adaptations: share them under the same licence.")
     lines.append("- Composed rows are Apache-2.0. Every row names its licence.")
     return lines

@@ -1,13 +1,17 @@
-"""Which licences may enter a release, by purpose.
+"""Which licences may enter a release, by purpose, and what they ask of whoever passes rows on.
 
-`internal` is a release that stays in the house; `public` one that is given away. A licence that
-forbids commercial use, and one that isn't known here, stops the release whatever its purpose: a
-row of it can't be taken back out of a trained model. Expressions are SPDX
-(https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/).
+`internal` is a release that stays in the house; `public` one that is given away. What stops a release
+whatever its purpose, since a row can't be taken back out of a trained model: a licence that forbids
+commercial use, one that isn't known here, and rows distilled from a vendor's model, whose terms forbid
+training another on its answers. A catalog row says the last with `AND LicenseRef-Distilled-<Vendor>` behind
+the licence under which the rows were published (`Apache-2.0 AND LicenseRef-Distilled-OpenAI`).
+
+Expressions are SPDX (https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -15,34 +19,99 @@ from securetag.errors import LicenceError
 
 Purpose = Literal["internal", "public"]
 
-#: May be given away, some with attribution or under the same licence.
-_PUBLIC = frozenset(
-    {
-        "Apache-2.0", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "Unlicense", "CC0-1.0",
-        "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "CDLA-Permissive-2.0", "PSF-2.0",
-        "LicenseRef-US-Gov-Public-Domain", "LicenseRef-Public-Domain",
-        "LicenseRef-MITRE-ATTACK-Terms-of-Use", "LicenseRef-MITRE-CWE-Terms-of-Use",
-        "LicenseRef-MITRE-CAPEC-Terms-of-Use", "LicenseRef-MITRE-CVE-Terms-of-Use",
-    }
-)  # fmt: skip
-#: May be used in the house only.
-_INTERNAL = frozenset(
-    {
-        "LicenseRef-Securetag-Tenant-Consent", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only",
-        "GPL-3.0-or-later", "GPL-3.0", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only",
-        "LGPL-3.0-or-later", "MPL-2.0", "CC-BY-ND-4.0",
-    }
-)  # fmt: skip
+#: How a licence begins that marks rows as answers of a vendor's model.
+DISTILLED = "LicenseRef-Distilled-"
 #: Adaptations must be given under the same licence.
-SHARE_ALIKE = frozenset({"CC-BY-SA-3.0", "CC-BY-SA-4.0"})
+SHARE_ALIKE = frozenset(
+    {"CC-BY-SA-2.0", "CC-BY-SA-2.5", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "ODbL-1.0", "CDLA-Sharing-1.0"}
+)
+#: Ask that author and licence be named, and that changes be said.
+_ATTRIBUTION = SHARE_ALIKE | {
+    "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-ND-4.0", "ODC-By-1.0", "OGL-UK-3.0", "Apache-2.0",
+    "MIT",
+    "BSD-2-Clause", "BSD-3-Clause", "ISC", "PSF-2.0", "Python-2.0", "PostgreSQL", "CDLA-Permissive-1.0",
+}  # fmt: skip
+#: What MITRE's terms ask to be reproduced with its material.
+_MITRE = {
+    f"LicenseRef-MITRE-{name}-Terms-of-Use": (
+        f"© The MITRE Corporation. {written} is reproduced and distributed with the permission of The MITRE "
+        "Corporation, under its terms of use."
+    )
+    for name, written in (("ATTACK", "ATT&CK®"), ("CWE", "CWE™"), ("CAPEC", "CAPEC™"), ("CVE", "CVE®"))
+}
+#: Ask for nothing.
+_FREE = frozenset(
+    {
+        "MIT-0", "0BSD", "Unlicense", "CC0-1.0", "PDDL-1.0", "CC-PDDC", "Zlib", "BSL-1.0", "BlueOak-1.0.0",
+        "CDLA-Permissive-2.0", "LicenseRef-US-Gov-Public-Domain", "LicenseRef-Public-Domain",
+    }
+)  # fmt: skip
+#: Whoever passes rows on must pass the source on, under the same terms.
+_COPYLEFT = frozenset(
+    {
+        "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "GPL-3.0", "LGPL-2.1-only",
+        "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0", "AGPL-3.0-only",
+        "AGPL-3.0-or-later",
+        "EPL-2.0", "EUPL-1.2",
+    }
+)  # fmt: skip
+#: May be used in the house only: copyleft, what may not be adapted, what belongs to the house or a tenant.
+_INTERNAL = _COPYLEFT | {"LicenseRef-Securetag-Tenant-Consent", "LicenseRef-Internal", "CC-BY-ND-4.0"}
+#: May be given away, some with attribution or under the same licence.
+_PUBLIC = (_FREE | _ATTRIBUTION | frozenset(_MITRE)) - _INTERNAL
 
 
 @lru_cache(maxsize=1024)
 def allowed(expression: str, purpose: Purpose) -> bool:
     """True = rows under this licence may enter. Of an `OR` one side is enough, of an `AND` all are needed.
 
-    Raises LicenceError for what stops a release: non-commercial, unknown, or no SPDX expression.
+    Raises LicenceError for what stops a release: non-commercial, distilled, unknown, no SPDX expression.
     """
+    return _allowed(_parsed(expression), expression, purpose)
+
+
+def stopping(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]:
+    """Those of the expressions that may not stand in a release for `purpose`, each with the reason."""
+    found: dict[str, str] = {}
+    for expression in sorted(set(expressions)):
+        try:
+            if not allowed(expression, purpose):
+                found[expression] = f"not for {purpose} use"
+        except LicenceError as error:
+            found[expression] = str(error)
+    return found
+
+
+def attributed(expression: str) -> bool:
+    """True = whoever passes the rows on must name author and licence."""
+    return not _ATTRIBUTION.isdisjoint(_keys(expression))
+
+
+def obligations(expressions: Iterable[str]) -> list[str]:
+    """Sentences: what the licences of these rows ask beside naming their authors."""
+    used = {key for expression in expressions for key in _keys(expression)}
+    lines = [_MITRE[key] for key in sorted(used & set(_MITRE))]
+    if alike := sorted(used & SHARE_ALIKE):
+        lines.append(
+            f"Rows under {_listed(alike)} are adaptations: share them under the same licence or a later version."
+        )
+    if left := sorted(used & _COPYLEFT):
+        lines.append(f"Rows under {_listed(left)} stay in the house: passed on, their terms go with them.")
+    if "LicenseRef-Securetag-Tenant-Consent" in used:
+        lines.append("Rows of tenants' code are used by their consent alone, and go with it.")
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _keys(expression: str) -> frozenset[str]:
+    return frozenset(str(symbol.key) for symbol in _parsed(expression).symbols)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(expression: str) -> Any:
     from license_expression import ExpressionError, get_spdx_licensing
 
     try:
@@ -51,7 +120,7 @@ def allowed(expression: str, purpose: Purpose) -> bool:
         raise _stop(expression, f"is no SPDX expression ({error})") from error
     if tree is None:
         raise _stop(expression or "(none)", "is no licence")
-    return _allowed(tree, expression, purpose)
+    return tree
 
 
 def _allowed(tree: Any, expression: str, purpose: Purpose) -> bool:
@@ -72,6 +141,9 @@ def _allowed(tree: Any, expression: str, purpose: Purpose) -> bool:
             raise stops[0]
         return any(answers)
     key = str(tree)
+    if key.startswith(DISTILLED):
+        vendor = key.removeprefix(DISTILLED)
+        raise _stop(expression, f"marks answers of a model of {vendor}, whose terms forbid training on them")
     if "-NC-" in key or key.endswith("-NC"):
         raise _stop(expression, "forbids commercial use")
     if key in _PUBLIC:

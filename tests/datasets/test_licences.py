@@ -1,0 +1,79 @@
+"""The licence gate over the catalog, what stops a release, and what licences ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from securetag.datasets.build import BuildParams
+from securetag.datasets.licences import Purpose, allowed, attributed, obligations, stopping
+from securetag.errors import LicenceError
+from securetag.extractors import catalog
+from securetag.pipeline.extract import extract
+from securetag.pipeline.release import build_release
+from securetag.settings import get_settings
+
+
+def test_of_the_catalog_only_the_non_commercial_row_stops_a_release() -> None:
+    rows = catalog.load()
+    stopped = stopping((row.licence for row in rows.values()), "internal")
+    assert {name for name, row in rows.items() if row.licence in stopped} == {"hf-cti-bench"}
+    assert "forbids commercial use" in stopped["CC-BY-NC-SA-4.0"]
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("purpose", ["internal", "public"])
+def test_a_release_that_names_non_commercial_data_is_refused(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, purpose: Purpose
+) -> None:
+    monkeypatch.setenv("SECURETAG_MIRROR", str(mirror))
+    get_settings.cache_clear()
+    settings = get_settings()
+    report, _ = extract("hf-cti-bench", settings)
+    assert report.records > 500
+    with pytest.raises(LicenceError, match=r"CC-BY-NC-SA-4\.0 forbids commercial use"):
+        build_release(BuildParams(composed=0, purpose=purpose), settings, sources=["hf-cti-bench"])
+    assert not list(settings.releases_dir.glob("[!.]*"))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["Apache-2.0 AND LicenseRef-Distilled-OpenAI", "LicenseRef-Distilled-Some-Vendor",
+     "MIT AND (ISC AND LicenseRef-Distilled-X)"],
+)  # fmt: skip
+def test_rows_distilled_from_a_vendors_model_stop_a_release(expression: str) -> None:
+    for purpose in ("internal", "public"):
+        with pytest.raises(LicenceError, match="answers of a model of"):
+            allowed(expression, purpose)
+
+
+def test_what_stops_is_said_for_each_expression() -> None:
+    found = stopping(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
+    assert found["GPL-3.0-only"] == "not for public use"
+    assert "isn't known to the licence gate" in found["LicenseRef-Who-Knows"]
+    assert "no SPDX expression" in found["MIT AND"]
+    assert "MIT" not in found
+
+
+def test_obligations_name_the_licences_that_are_there() -> None:
+    found = obligations(
+        ["CC-BY-SA-4.0", "LicenseRef-MITRE-CVE-Terms-of-Use AND CC-BY-4.0", "CC-BY-SA-3.0", "GPL-3.0-only"]
+    )
+    assert [line.split(" ", 3)[:2] for line in found] == [["©", "The"], ["Rows", "under"], ["Rows", "under"]]
+    assert "CVE®" in found[0]
+    assert "CC-BY-SA-3.0 and CC-BY-SA-4.0" in found[1]
+    assert "GPL-3.0-only stay in the house" in found[2]
+    assert obligations(["MIT", "CC0-1.0"]) == []
+    assert obligations(["LicenseRef-Securetag-Tenant-Consent"]) == [
+        "Rows of tenants' code are used by their consent alone, and go with it."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [("CC-BY-4.0", True), ("MIT AND CC0-1.0", True), ("CC0-1.0", False),
+     ("LicenseRef-US-Gov-Public-Domain", False)],
+)  # fmt: skip
+def test_who_must_be_named(expression: str, named: bool) -> None:
+    assert attributed(expression) is named

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import analyst, erasure, filters, harvest, mix, release, review
+from securetag.datasets import analyst, erasure, filters, fixes, harvest, mix, release, review
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
@@ -32,7 +32,7 @@ from securetag.datasets.neardup import JACCARD, dedup_near
 from securetag.datasets.split import TEST_SINCE, Ties, assign, torn, untangled
 from securetag.datasets.suites import Suite
 from securetag.errors import ReleaseError
-from securetag.records import Example, HarvestedVerdict, Lang, Record, content_id
+from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
 from securetag.settings import SemgrepSettings
 
 Progress = Callable[[str], None]
@@ -104,11 +104,18 @@ def build(
     say = progress or (lambda _: None)
     started = _cpu_s()
     harvested, drops = withdrawn.kept(harvested)
+    held = list(records)
+    pairs = [
+        record for record in held
+        if record.source not in withdrawn.sources and filters.of_record(record, params.purpose) is None
+    ]  # fmt: skip
+    real, left = fixes.rows(pairs, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep)
     known = knowledge(
-        records, profile=params.profile, purpose=params.purpose, langs=params.mix.languages,
+        held, profile=params.profile, purpose=params.purpose, langs=params.mix.languages,
         withdrawn=withdrawn.sources,
+        asked={origin.record_id or "" for row in real for origin in row.origins},
     )  # fmt: skip
-    drops += known.drops
+    drops += [*left, *known.drops]
     teaching = sum(source.records for source in known.sources.values())
     say(f"{len(known.examples):,} questions from {teaching:,} active Records")
     reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
@@ -120,7 +127,7 @@ def build(
         Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
     ]
     say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
-    examples, rejected = review.kept([*known.examples, *reviewed, *composed.examples], reviews)
+    examples, rejected = review.kept([*known.examples, *real, *reviewed, *composed.examples], reviews)
     drops += rejected
     examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
     examples = _split(examples, params, known.ties, drops)
@@ -172,11 +179,11 @@ def _mixed(
 ) -> list[Example]:
     """Of the knowledge rows those that the mix takes; all others."""
     kept, over = mix.choose(
-        (row for row in examples if row.origin == "template"), params.mix, most=params.knowledge,
+        (row for row in examples if row.task is not Task.TRIAGE), params.mix, most=params.knowledge,
         tiers=tiers, seed=params.seed,
     )  # fmt: skip
     drops += over
-    return [row for row in examples if row.origin != "template"] + kept
+    return [row for row in examples if row.task is Task.TRIAGE] + kept
 
 
 def _split(

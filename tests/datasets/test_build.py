@@ -16,14 +16,14 @@ import yaml
 
 from securetag import triage
 from securetag.datasets import build as module
-from securetag.datasets import mix, release, shortcuts, split
+from securetag.datasets import fixes, knowledge, mix, release, shortcuts, split
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.compose.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY
 from securetag.datasets.compose.sinks import SINKS
 from securetag.datasets.release import Release
 from securetag.errors import LicenceError, ReleaseError
-from securetag.records import Example, Record, Task
+from securetag.records import Example, Facts, Record, Task
 from securetag.settings import SemgrepSettings
 
 MakeRecord = Callable[..., Record]
@@ -254,3 +254,32 @@ def test_two_folders_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Pa
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout))
     assert found[0] == found[1]
+
+
+BEFORE = """from flask import request
+import sqlite3
+
+def show():
+    name = request.args.get("name")
+    cur = sqlite3.connect("shop.db").cursor()
+    cur.execute("SELECT * FROM item WHERE name = '" + name + "'")
+    return cur.fetchall()
+"""
+AFTER = BEFORE.replace("""= '" + name + "'")""", """= ?", (name,))""")
+
+
+def test_code_that_a_fix_made_safe_is_asked_about_and_never_taught(
+    tmp_path: Path, record: MakeRecord
+) -> None:
+    pair = Facts(kind="fix", vulnerable=BEFORE, fixed=AFTER, language="python", cwe=["CWE-89"])
+    unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-1"])
+    found = small(
+        tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(composed=0, profile="full")
+    )
+    assert found.dropped[knowledge.ASKED] == 1
+    rows = every(release.read(Path(found.path)))
+    (asked,) = [row for row in rows if row.axis == fixes.AXIS]
+    assert (asked.split, asked.label, asked.label_source) == ("test", "true_positive", "fix")
+    taught = [row for row in rows if row is not asked]
+    assert Task.REMEDIATION in {row.task for row in taught}
+    assert not any("sqlite3" in message.content for row in taught for message in row.messages)

@@ -28,6 +28,16 @@ def build(
     test_since: Annotated[
         str, typer.Option(help="Rows published on this day or later are test; `never` for none.")
     ] = "2025-01-01",
+    lang: Annotated[str, typer.Option(help="Language of triage prompts: en or es.")] = "en",
+    mix: Annotated[
+        Path | None, typer.Option(help="Which knowledge rows, a file like securetag/datasets/mix.yaml.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take this source's Records alone; may be given several times. Default: all but tier hf."
+        ),
+    ] = None,
     suite: Annotated[
         list[Path] | None,
         typer.Option(help="An evaluation to keep out: JSONL, or a folder with ground_truth.csv."),
@@ -38,24 +48,28 @@ def build(
     import msgspec
 
     from securetag.datasets.build import BuildParams
+    from securetag.datasets.mix import load
     from securetag.errors import InputError
     from securetag.pipeline.release import build_release
     from securetag.settings import get_settings
 
-    asked = {
+    asked: dict[str, object] = {
         "seed": seed,
+        "lang": lang,
         "composed": composed,
         "knowledge": knowledge,
         "profile": profile,
         "purpose": purpose,
         "test_since": None if test_since == "never" else test_since,
     }
+    if mix is not None:
+        asked["mix"] = load(mix)
     try:
         params = msgspec.convert(asked, BuildParams)
     except msgspec.ValidationError as error:
         raise InputError(f"these parameters make no release: {error}") from error
     found = build_release(
-        params, get_settings(), suites=suite or [], progress=None if as_json else typer.echo
+        params, get_settings(), sources=source, suites=suite or [], progress=None if as_json else typer.echo
     )
     names = [
         "release",

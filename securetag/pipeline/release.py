@@ -8,7 +8,8 @@ from pathlib import Path
 from securetag.datasets import lineage
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.suites import Suite, read_suite
-from securetag.errors import InputError
+from securetag.datasets.teacher import read as read_lessons
+from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.extract import read_records
 from securetag.pipeline import erasure, review
@@ -30,10 +31,11 @@ def build_release(
 
     What was withdrawn since, and what reviewers rejected, stays out; so does what knows an evaluation
     suite, of those named and of those that lie in `<data>/suites`. Raises ReleaseError,
-    LicenceError, InputError. The same files and parameters give the same digest.
+    LicenceError, InputError, NotFoundError for a source that wasn't extracted. The same files and
+    parameters give the same digest.
     """
     built = build(
-        _records(settings, sources),
+        records(settings, sources),
         read_harvest(settings.records_dir / FILE),
         params,
         releases_dir=settings.releases_dir,
@@ -43,6 +45,7 @@ def build_release(
         reviews=review.decisions(settings),
         suites=_suites([*suites, *sorted((settings.data / "suites").glob("[!.]*"))]),
         tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
+        lessons=read_lessons(settings.teacher_dir),
         progress=progress,
     )
     lineage.index(Path(built.path))
@@ -58,11 +61,16 @@ def _suites(paths: Sequence[Path]) -> list[Suite]:
     return [found[name] for name in sorted(found)]
 
 
-def _records(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
+def records(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
+    """The extracted Records of `sources`, or of all but those of tier `hf`."""
     # Instruction data of others overlaps with what models are judged by, and some of it may not be sold.
     named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier == "hf"}
-    for path in sorted(settings.records_dir.glob("*.jsonl")):
-        if path.name != FILE and (
-            path.stem in sources if sources is not None else path.stem not in named_only
-        ):
+    there = sorted(path for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
+    if missing := sorted(set(sources or ()) - {path.stem for path in there}):
+        raise NotFoundError(
+            f"there are no Records of {', '.join(missing)}",
+            hint=f"`securetag source extract {' '.join(missing)}` makes them.",
+        )
+    for path in there:
+        if path.stem in sources if sources is not None else path.stem not in named_only:
             yield from read_records(path)

@@ -5,15 +5,17 @@
   code the same tokens once comments are gone and its own names are numbered (`textform.renamed`);
 - *n-gram*: at least half of a passage's runs of 13 words stand on the other side. 13 is GPT-3's length
   (Brown et al. 2020, appendix C, https://arxiv.org/abs/2005.14165), half is stricter than PaLM's 70 % of
-  8-grams (https://arxiv.org/abs/2204.02311). Code is shorter and its tokens are fewer in kind: 8 of them
-  are about one statement. A passage of less than twice its n is compared as a whole alone.
+  8-grams (https://arxiv.org/abs/2204.02311). Code is shorter, so 10 tokens make a run of it: with 8, a
+  single common statement already made 14 of 4,000 composed functions known to Bodega's suite, with 10
+  none. A passage of less than twice its n is compared as a whole alone.
 
 Two questions are asked with them. Which training rows know a row of an evaluation suite? They go.
 Which held-out rows of the release itself does its training split give away? Those go, since a training
 family of a hundred siblings outweighs the one that is held out; so nothing moves between splits.
 
 Composed rows are compared with one another as wholes only: a composed test row is made of fragments
-that training knows, put together as it never saw them, and its split is by part (docs/composition.md).
+that training knows (by runs, two in three would go), put together as it never saw them, and its split is
+by part (docs/composition.md).
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from securetag.records import Example
 Measure = Literal["exact", "normalised", "n-gram"]
 
 #: Words of prose, and tokens of code, in a run.
-NGRAM, CODE_NGRAM = 13, 8
+NGRAM, CODE_NGRAM = 13, 10
 #: Share of a passage's runs that makes it known.
 SHARE = 0.5
 #: Passages of fewer words say what many others say (`Restrict the access.`), unless they are questions.

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from securetag import triage
+from securetag.datasets.build import BuildParams, build
 from securetag.datasets.decontaminate import apart, contaminated, decontaminate, shared
+from securetag.datasets.release import read
+from securetag.datasets.split import returned
 from securetag.datasets.suites import Suite, read_suite, suite_of
 from securetag.datasets.textform import code_of, parts, passages, renamed
 from securetag.errors import InputError
-from securetag.records import Construction, Example, Finding, Message, Origin, Task
+from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
+from securetag.settings import SemgrepSettings
 
 BODEGA = Path(__file__).parents[2] / "examples" / "bodega"
 
@@ -225,3 +230,34 @@ def test_parts_of_a_message() -> None:
     assert [p.text.split() for p in parts("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
     assert [p.code for p in parts("a = f(x);\nb = g(a);\n")] == [True]
     assert list(parts("  \n")) == []
+
+
+def advisory(number: int, text: str = "") -> Record:
+    key = f"CVE-2024-{1000 + number}"
+    return Record.of(
+        source="s", publisher="P", key=key, title=f"Flaw {number}", lang="en", url="", edition="1",
+        licence="MIT", text=text or f"Module {number} trusts a length that a stranger wrote into its file.",
+        file_sha256="0" * 64, locator="", facts=Facts(kind="vulnerability", published="2024-05-01"),
+    )  # fmt: skip
+
+
+def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -> None:
+    folder = tmp_path / "suite.jsonl"
+    folder.write_text(json.dumps({"id": "q", "text": TOLD}))
+
+    def built(records: list[Record]) -> Any:
+        return build(
+            records, [], BuildParams(composed=0, knowledge=1_000), releases_dir=tmp_path / "releases",
+            work=tmp_path / "work", semgrep=SemgrepSettings(), suites=[read_suite(folder)],
+        )  # fmt: skip
+
+    small = built([advisory(n) for n in range(120)])
+    large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])
+    assert large.dropped["evaluation suite: exact"] == 1
+    left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
+    assert {row["against"] for row in left if row["reason"].startswith("evaluation")} == {"suite/q"}
+    before, after = read(Path(small.path)), read(Path(large.path))
+    assert before.test
+    assert returned(after.train, [example.id for example in before.test]) == []
+    assert shared([*after.train, *after.validation, *after.test]) == []
+    assert set(after.manifest.inputs["suites"]) == {"suite"}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from securetag import triage
 from securetag.datasets.compose.cases import compose
+from securetag.datasets.decontaminate import shared
 from securetag.datasets.neardup import (
     JACCARD,
     NEAR_DUPLICATE,
@@ -253,6 +254,7 @@ def test_contrastive_pairs_survive(composed: list[Example]) -> None:
     assert len(composed) > 900
     kept, drops = dedup_near(composed)
     assert drops == []
+    assert shared(kept) == []
     assert Counter(e.pair_id for e in kept) == Counter(e.pair_id for e in composed)
     assert kept == sorted(composed, key=lambda e: (e.id, e.label or ""))
 

@@ -162,7 +162,9 @@ def test_no_row_moves_from_test_to_train_in_whatever_order_rows_arrive(
 
 
 def test_the_first_cut_by_time_takes_nothing_out_of_test() -> None:
-    items = [(n, (f"id/CVE-2024-{1000 + n}", [], f"202{n % 6}-01-01", "")) for n in range(80)]
+    items: list[tuple[int, Any]] = [
+        (n, (f"id/CVE-2024-{1000 + n}", [], f"202{n % 6}-01-01", "")) for n in range(80)
+    ]
     before, after = released(items, None), released(items, "2024-01-01")
     assert {name for name, where in before.items() if where == "test"} <= {
         name for name, where in after.items() if where == "test"

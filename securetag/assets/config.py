@@ -20,6 +20,10 @@ class ReleaseConfig(dg.Config):
     purpose: str = Field(default="internal", description="`internal` or `public`: which licences may enter.")
     composed: int = Field(default=1200, description="Composed triage rows to ask for.")
     knowledge: int = Field(default=400, description="Most rows from Records.")
+    near_duplicates: float = Field(default=0.75, description="Similarity from which two rows are one.")
+    test_since: str | None = Field(
+        default="2025-01-01", description="Rows of Records published on this day or later are test."
+    )
 
 
 class TrainConfig(dg.Config):

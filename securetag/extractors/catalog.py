@@ -62,7 +62,7 @@ class WebWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     #: Nothing outside of it is asked for, robots.txt and sitemaps of the same host apart.
     prefix: str
-    #: Pages to begin with, beside the prefix itself.
+    #: Pages to begin with; the prefix itself where none is named.
     start: list[str] = []
     #: True = also what the site's sitemaps list.
     sitemap: bool = False

@@ -193,7 +193,7 @@ class Crawl:
         return _gist(answer.body, url) if answer.status == 200 and not answer.reason else ""
 
     def _starts(self, robots: Protego) -> list[str]:
-        found = [self.scope.prefix, *(normalise(url, self.scope.prefix) for url in self.way.start)]
+        found = [normalise(url, self.scope.prefix) for url in self.way.start] or [self.scope.prefix]
         if self.way.sitemap:
             found += self._sitemaps(robots)
         return [url for url in dict.fromkeys(found) if not self.scope.refusal(url)]

@@ -88,7 +88,7 @@ class Scope:
             return "outside of the section"
         if any(fnmatchcase(url, glob) for glob in self.way.exclude):
             return "excluded by the row"
-        if self.way.include and url != self.prefix and not any(fnmatchcase(url, g) for g in self.way.include):
+        if self.way.include and not any(fnmatchcase(url, glob) for glob in self.way.include):
             return "not included by the row"
         if _NO_PAGE.search(parts.path):
             return "not a page"

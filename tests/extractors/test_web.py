@@ -34,7 +34,8 @@ def html(title: str, *links: str, head: str = "", text: str = LONG) -> str:
     anchors = " ".join(
         f'<p>See <a href="{link}">{link}</a> for more of what was said above.</p>' for link in links
     )
-    return f"<html><head><title>{title}</title>{head}</head><body><h1>{title}</h1><p>{title}: {text}</p>{anchors}</body></html>"
+    body = f"<h1>{title}</h1><p>{title}: {text}</p>{anchors}"
+    return f"<html><head><title>{title}</title>{head}</head><body>{body}</body></html>"
 
 
 class Site:
@@ -109,23 +110,32 @@ pytestmark = pytest.mark.sockets
 
 def test_links_are_followed_below_the_prefix_and_no_further(site: Site, crawl: Any) -> None:
     site.pages = {
-        "/guide/": html("Start", "one", "/guide/two.html#part", "/admin", "/guidebook", "https://other.example/guide/"),
-        "/guide/one": html("One", "deep/er"), "/guide/two.html": html("Two", "one?utm_source=x&PHPSESSID=1"),
-        "/guide/deep/er": html("Deep", "er2"), "/guide/deep/er2": html("Too deep"),
-    }  # fmt: skip
+        "/guide/": html(
+            "Start", "one", "/guide/two.html#part", "/admin", "/guidebook", "https://other.example/guide/"
+        ),
+        "/guide/one": html("One", "deep/er"),
+        "/guide/two.html": html("Two", "one?utm_source=x&PHPSESSID=1"),
+        "/guide/deep/er": html("Deep", "er2"),
+        "/guide/deep/er2": html("Too deep"),
+    }
     visits = crawl(depth=2)
     assert [path for path, visit in visits.items() if visit.sha256] == [
-        "/guide/", "/guide/one", "/guide/two.html", "/guide/deep/er",
-    ]  # fmt: skip
+        "/guide/",
+        "/guide/one",
+        "/guide/two.html",
+        "/guide/deep/er",
+    ]
     assert not {"/admin", "/guidebook", "/guide/deep/er2"} & set(site.paths())
 
 
 def test_robots_is_kept_with_its_wildcards_and_its_delay(site: Site, crawl: Any) -> None:
     site.pages = {
         "/robots.txt": "User-agent: *\nDisallow: /guide/private\nDisallow: /*.asp$\nCrawl-delay: 7\n",
-        "/guide/": html("Start", "private/a", "b.asp", "c"), "/guide/c": html("C"),
-        "/guide/private/a": html("A"), "/guide/b.asp": html("B"),
-    }  # fmt: skip
+        "/guide/": html("Start", "private/a", "b.asp", "c"),
+        "/guide/c": html("C"),
+        "/guide/private/a": html("A"),
+        "/guide/b.asp": html("B"),
+    }
     waits: list[float] = []
     visits = crawl(waits)
     assert visits["/guide/private/a"].reason == visits["/guide/b.asp"].reason == "robots.txt forbids it"
@@ -147,12 +157,15 @@ def test_a_sitemap_of_sitemaps_without_entities_and_without_other_sites(site: Si
     ns = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
     site.pages = {
         "/robots.txt": f"Sitemap: {site.root}/index.xml\n",
-        "/index.xml": f"<sitemapindex {ns}><sitemap><loc>{site.root}/a.xml</loc></sitemap><sitemap><loc>{site.root}"
-        "/bomb.xml</loc></sitemap><sitemap><loc>http://169.254.169.254/latest</loc></sitemap></sitemapindex>",
-        "/a.xml": f"<urlset {ns}><url><loc>{site.root}/guide/hidden</loc></url><url><loc>{site.root}/no</loc></url></urlset>",
+        "/index.xml": f"<sitemapindex {ns}><sitemap><loc>{site.root}/a.xml</loc></sitemap>"
+        f"<sitemap><loc>{site.root}/bomb.xml</loc></sitemap><sitemap><loc>http://169.254.169.254/latest</loc></sitemap></sitemapindex>",
+        "/a.xml": f"<urlset {ns}><url><loc>{site.root}/guide/hidden</loc></url>"
+        f"<url><loc>{site.root}/no</loc></url></urlset>",
         "/bomb.xml": '<!DOCTYPE x [<!ENTITY a "aaaa">]><urlset><url><loc>&a;</loc></url></urlset>',
-        "/guide/": html("Start"), "/guide/hidden": html("Hidden"), "/no": html("No"),
-    }  # fmt: skip
+        "/guide/": html("Start"),
+        "/guide/hidden": html("Hidden"),
+        "/no": html("No"),
+    }
     visits = crawl(sitemap=True, depth=0)
     assert {path for path, visit in visits.items() if visit.sha256} == {"/guide/", "/guide/hidden"}
 
@@ -160,11 +173,13 @@ def test_a_sitemap_of_sitemaps_without_entities_and_without_other_sites(site: Si
 def test_redirects_stay_inside(site: Site, crawl: Any) -> None:
     site.pages = {
         "/guide/": html("Start", "in", "out", "meta", "loop", "up"),
-        "/guide/in": (302, {"Location": "target"}, ""), "/guide/target": html("Target"),
+        "/guide/in": (302, {"Location": "target"}, ""),
+        "/guide/target": html("Target"),
         "/guide/out": (301, {"Location": "https://other.example/guide/"}, ""),
         "/guide/meta": (307, {"Location": "http://169.254.169.254/guide/"}, ""),
-        "/guide/loop": (302, {"Location": "loop"}, ""), "/guide/up": (302, {"Location": "/admin"}, ""),
-    }  # fmt: skip
+        "/guide/loop": (302, {"Location": "loop"}, ""),
+        "/guide/up": (302, {"Location": "/admin"}, ""),
+    }
     visits = crawl()
     assert visits["/guide/in"].own == f"{site.root}/guide/target"
     assert all(
@@ -188,11 +203,24 @@ def test_a_private_address_is_refused_also_behind_a_name(
 
 @pytest.mark.parametrize(
     ("address", "allowed"),
-    [("93.184.216.34", True), ("2606:2800:220:1:248:1893:25c8:1946", True), ("10.0.0.1", False), ("127.0.0.1", False),
-     ("169.254.169.254", False), ("::1", False), ("::ffff:127.0.0.1", False), ("64:ff9b::7f00:1", False),
-     ("2002:7f00:1::", False), ("fe80::1%eth0", False), ("100.64.0.1", False), ("0.0.0.0", False),
-     ("224.0.0.1", False), ("::ffff:93.184.216.34", True), ("no address", False)],
-)  # fmt: skip
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("10.0.0.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("fe80::1%eth0", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("no address", False),
+    ],
+)
 def test_public_addresses(address: str, allowed: bool) -> None:
     assert public(address) is allowed
 
@@ -201,20 +229,28 @@ def test_what_is_no_page(site: Site, crawl: Any) -> None:
     site.pages = {
         "/guide/": html("Start", *(f"x{n}" for n in range(9))),
         "/guide/x0": (200, {"Content-Type": "application/pdf"}, "%PDF-1.7"),
-        "/guide/x1": html("Huge", text="x" * 70_000), "/guide/x2": (200, {}, b""),
+        "/guide/x1": html("Huge", text="x" * 70_000),
+        "/guide/x2": (200, {}, b""),
         "/guide/x3": html("404 Not Found", text="We could not find that page."),
         "/guide/x4": (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"),
         "/guide/x5": html("Mined", head='<meta name="robots" content="noai, noindex">'),
         "/guide/x6": (200, {"TDM-Reservation": "1"}, html("Reserved")),
-        "/guide/x7": html("Start", *(f"x{n}" for n in range(9))), "/guide/x8": (500, {}, "boom"),
-    }  # fmt: skip
+        "/guide/x7": html("Start", *(f"x{n}" for n in range(9))),
+        "/guide/x8": (500, {}, "boom"),
+    }
     visits = crawl(page_bytes=60_000)
     reasons = [visits[f"/guide/x{n}"].reason for n in range(9)]
     assert reasons == [
-        "not a page but application/pdf", "more than 60,000 bytes", "an empty page", "a page that says it isn't there",
-        "packed, although it was asked for plain", "the page opts out of being mined",
-        "the page opts out of being mined", f"the same page as {site.root}/guide/", "HTTP 500",
-    ]  # fmt: skip
+        "not a page but application/pdf",
+        "more than 60,000 bytes",
+        "an empty page",
+        "a page that says it isn't there",
+        "packed, although it was asked for plain",
+        "the page opts out of being mined",
+        "the page opts out of being mined",
+        f"the same page as {site.root}/guide/",
+        "HTTP 500",
+    ]
     assert [visits[f"/guide/x{n}"].failed for n in range(9)] == [
         False,
         True,
@@ -331,11 +367,21 @@ def test_as_a_source(site: Site, make_source: Callable[..., Source], settings: S
 
 @pytest.mark.parametrize(
     ("url", "expected"),
-    [("HTTP://E.org:80/a/../b?z=1&a=2#x", "http://e.org/b?a=2&z=1"), ("https://e.org", "https://e.org/"),
-     ("//e.org/x;jsessionid=1F", "https://e.org/x"), ("javascript:alert(1)", ""), ("https://u:p@e.org/", ""),
-     ("https://e.org/guide/..%2f..%2fadmin", ""), ("https://e.org/%2E%2e/x", ""), ("https://e.org/ä b", "https://e.org/%C3%A4%20b"),
-     ("https://e.org:99999/", ""), ("https://e.org//x//y", "https://e.org/x//y"), ("http://[::1", ""), ("ftp://e.org/", "")],
-)  # fmt: skip
+    [
+        ("HTTP://E.org:80/a/../b?z=1&a=2#x", "http://e.org/b?a=2&z=1"),
+        ("https://e.org", "https://e.org/"),
+        ("//e.org/x;jsessionid=1F", "https://e.org/x"),
+        ("javascript:alert(1)", ""),
+        ("https://u:p@e.org/", ""),
+        ("https://e.org/guide/..%2f..%2fadmin", ""),
+        ("https://e.org/%2E%2e/x", ""),
+        ("https://e.org/ä b", "https://e.org/%C3%A4%20b"),
+        ("https://e.org:99999/", ""),
+        ("https://e.org//x//y", "https://e.org/x//y"),
+        ("http://[::1", ""),
+        ("ftp://e.org/", ""),
+    ],
+)
 def test_one_spelling_of_an_address(url: str, expected: str) -> None:
     assert normalise(url, "https://e.org/base/") == expected
 
@@ -360,7 +406,8 @@ def test_scope() -> None:
 
 
 def test_links_and_sitemaps_that_are_not_what_they_seem() -> None:
-    page = '<base href="/b/"><a href="x">1</a><a href="y" rel="nofollow">2</a><a href="mailto:a@b">3</a><a href="x#z">4</a>'
+    page = '<base href="/b/"><a href="x">1</a><a href="y" rel="nofollow">2</a><a href="mailto:a@b">3</a>'
+    page += '<a href="x#z">4</a>'
     assert links_of(page, "https://e.org/") == ["https://e.org/b/x"]
     assert links_of('<meta name="robots" content="NOFOLLOW">' + page, "https://e.org/") == []
     with pytest.raises(SourceError):

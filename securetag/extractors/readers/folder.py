@@ -7,13 +7,14 @@ is a row of the report with its name and what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import FetchedFile
-from securetag.extractors.readers.base import Drop, Item, Reader
+from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.readers.base import Drop, Item, Reader, reason_of
 
 #: Bytes of one file; readers hold a file in memory.
 MAX_FILE = 512 << 20
@@ -42,24 +43,38 @@ class FolderReader(Reader):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
+        self.kinds: dict[Path, str] = {}
         self.readers: dict[str, Reader] = {}
 
-    def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        name = file.path.name
-        if name.startswith("."):
-            yield Drop("a hidden file", name)
-            return
+    def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
+        """Tell every file's kind, and let each reader look over its own."""
+        by_kind: dict[str, list[FetchedFile]] = {}
+        for file in files:
+            try:
+                if kind := self._kind(file):
+                    by_kind.setdefault(kind, []).append(file)
+                    self.kinds[file.path] = kind
+            except (OSError, SourceError) as error:
+                yield Failure(str(file.path), "", reason_of(error))
+        for kind, own in by_kind.items():
+            module, name = _READERS[kind]
+            found: type[Reader] = getattr(import_module(f"securetag.extractors.readers.{module}"), name)
+            self.readers[kind] = found(self.source)
+            yield from self.readers[kind].prepare(own)
+
+    def _kind(self, file: FetchedFile) -> str:
+        """Empty for what is left out with a word of its own."""
         size = file.path.stat().st_size
-        if not size:
-            yield Drop("an empty file", name)
-            return
         if size > MAX_FILE:
             raise SourceError(f"a file of more than {MAX_FILE >> 20} MiB")
-        kind = kind_of(file)
-        if kind not in self.readers:
-            module, reader = _READERS[kind]
-            found: type[Reader] = getattr(import_module(f"securetag.extractors.readers.{module}"), reader)
-            self.readers[kind] = found(self.source)
+        return kind_of(file) if size and not file.path.name.startswith(".") else ""
+
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        kind = self.kinds.get(file.path)
+        if kind is None:
+            hidden = file.path.name.startswith(".")
+            yield Drop("a hidden file" if hidden else "an empty file", file.path.name)
+            return
         yield from self.readers[kind].read_file(file)
 
 

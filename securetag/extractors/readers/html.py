@@ -35,8 +35,9 @@ DEEPEST = 2_000
 #: Labels that pages use and what browsers read them as (https://encoding.spec.whatwg.org/#names-and-labels).
 _MEANT = {
     "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252",
-    "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
-    "shift-jis": "cp932", "x-sjis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "utf-16": "utf-8",
+    "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030",
+    "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932",
+    "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "utf-16": "utf-8",
 }  # fmt: skip
 _RAW = "script,style,title,textarea,iframe,noembed,noframes,xmp"
 _PROLOG = re.compile(r"\A\s*<\?xml[^>]*\?>")

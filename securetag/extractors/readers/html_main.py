@@ -22,18 +22,15 @@ _NEVER = [
     "script", "style", "template", "iframe", "object", "embed", "svg", "canvas", "audio", "video", "select",
     "input", "dialog", "nav", "link", "meta", "datalist", "frameset", "applet",
 ]  # fmt: skip
-_ROLES = (
-    "[role=navigation],[role=banner],[role=contentinfo],[role=search],[role=dialog],[role=alertdialog],"
-    "[role=complementary],[role=menu],[role=menubar],[role=toolbar],[role=tablist],[hidden],[aria-modal=true],"
-    "[style*='display:none'],[style*='display: none'],footer,body>header,span.mw-editsection,span.sr-only,"
-    "span.visually-hidden,a.skip-link,a.headerlink"
-)
+_ROLES = {
+    "navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "complementary", "menu",
+    "menubar", "toolbar", "tablist",
+}  # fmt: skip
+#: Attributes that say whether an element belongs to the page's frame, or is seen at all.
+_MARKED = "[role],[hidden],[aria-modal],[style],footer,body>header"
+_SMALL = "span.mw-editsection,span.sr-only,span.visually-hidden,a.skip-link,a.headerlink"
 #: Elements that may be a part of the page's frame, and are asked for their names.
-_NAMED = ",".join(
-    f"{tag}[{by}]"
-    for tag in ("div", "section", "aside", "ul", "ol", "p", "header", "table", "form")
-    for by in ("class", "id")
-)
+_NAMED = {"div", "section", "aside", "ul", "ol", "p", "header", "table", "form"}
 #: One class or id, as a whole, that says boilerplate.
 _BOILERPLATE = re.compile(
     r"(?:(?:site|page|global|main|top|bottom|sub|left|right|mobile|post|entry|doc|docs|theme|wy|md|td|bd|mw|wp|js)[-_]{1,2})*"
@@ -44,7 +41,7 @@ _BOILERPLATE = re.compile(
     r"|headerlink|anchor-?link|hash-?link|copy-?(?:btn|button|code)|copybtn|announcement(?:-?bar)?|search-?(?:box|bar|form|results?)?"
     r"|log-?in|sign-?in|paywall|feedback|was-this-helpful|last-?(?:updated|modified)|byline|author-?(?:box|bio|info)|meta-?data|tags|tag-?list"
     r"|sr-?only|screen-?reader-?text|visually-?hidden|print-?only|back-?to-?top|popup|modal|overlay|lightbox|version-?(?:picker|selector|switcher)"
-    r"|lang(?:uage)?-?(?:picker|selector|switcher)|github-?(?:fork|ribbon|corner)|catlinks|reflist|printfooter|jump-?link|vcard"
+    r"|lang(?:uage)?-?(?:picker|selector|switcher)|github-?(?:fork|ribbon|corner)|catlinks|reflist|site-?sub|content-?sub|printfooter|jump-?link|vcard"
     r"|(?:cookie|consent|gdpr|privacy|ccpa)-?(?:s-?)?(?:banner|notice|bar|popup|modal|overlay|wall|dialog|law|consent|message|container|layer|box|settings|manager|policy-?(?:banner|notice)?)"
     r"|onetrust(?:-[a-z-]+)?|cookiebot(?:-?dialog)?|cc-(?:window|banner)|truste(?:-[a-z]+)?|osano(?:-[a-z]+)?|didomi(?:-[a-z]+)?)"
     r"(?:[-_]{1,2}(?:list|container|wrapper|wrap|inner|outer|box|bar|links?|area|section|block|widget|posts?|items?|content|menu|nav|panel"
@@ -54,8 +51,9 @@ _BOILERPLATE = re.compile(
 _ASIDE_IS_TEXT = re.compile(
     r"note|tip|warn|caution|danger|important|admonition|callout|example|hint|alert|info", re.I
 )
+_SEMANTIC = "main,article,[role=main]"
 _MAIN = (
-    "main,[role=main],article,#content,#main,#main-content,#maincontent,#bodyContent,#mw-content-text,.markdown-body,"
+    f"{_SEMANTIC},#content,#main,#main-content,#maincontent,#bodyContent,#mw-content-text,.markdown-body,"
     ".md-content,.entry-content,.post-content,.article-body,.page-content,"
     ".theme-doc-markdown,.document .body,[itemprop=articleBody]"
 )
@@ -119,7 +117,7 @@ def _length(node: Node) -> int:
 
 def _prose(node: Node) -> int:
     """Characters of an element's text outside links."""
-    return _length(node) - sum(_length(link) for link in node.css("a"))
+    return _length(node) - sum(len(link.text(deep=True) or "") for link in node.css("a"))
 
 
 def _strip_noscript(tree: LexborHTMLParser, body: Node) -> None:
@@ -131,15 +129,27 @@ def _strip_noscript(tree: LexborHTMLParser, body: Node) -> None:
 
 def _strip_frame(body: Node) -> None:
     allowed = max(_AT_MOST * _length(body), 1.0)
-    for node in found(body, _ROLES):
-        if node.tag != "main" and not _is_article(node, allowed):
+    for node in found(body, _SMALL):
+        node.decompose()
+    for node in found(body, _MARKED):
+        if _is_marked(node) and not _is_article(node, allowed):
             node.decompose()
     for node in found(body, "aside"):
         if not _ASIDE_IS_TEXT.search(" ".join(_names(node))) and not _is_article(node, allowed):
             node.decompose()
-    for node in found(body, _NAMED):
-        if _is_frame(node) and not _is_article(node, allowed):
+    for node in found(body, "[class]:not(span,a,td,li,code),[id]:not(span,a,h2,h3)"):
+        if node.tag in _NAMED and _is_frame(node) and not _is_article(node, allowed):
             node.decompose()
+
+
+def _is_marked(node: Node) -> bool:
+    if node.tag in {"footer", "header"}:
+        return True
+    attributes = node.attributes
+    hidden = (
+        "hidden" in attributes or "display:none" in (attributes.get("style") or "").replace(" ", "").lower()
+    )
+    return hidden or attributes.get("aria-modal") == "true" or attributes.get("role") in _ROLES
 
 
 def _is_article(node: Node, allowed: float) -> bool:
@@ -170,10 +180,14 @@ def _says_frame(name: str) -> bool:
 
 def _believed(body: Node) -> Node | None:
     """The innermost element that an author marked as content and that holds most of the prose."""
-    total = _prose(body)
-    marked = sorted(((_prose(node), node) for node in body.css(_MAIN)), key=lambda pair: -pair[0])
-    if not marked or marked[0][0] < _BELIEVED * total or not marked[0][0]:
-        return None
+    total = _length(body)
+    for selector in (_SEMANTIC, _MAIN):
+        marked = sorted(((_length(node), node) for node in body.css(selector)), key=lambda pair: -pair[0])
+        if marked and marked[0][0] >= _INNER * total > 0:
+            break
+    else:
+        if not marked or not marked[0][0] or _prose(marked[0][1]) < _BELIEVED * _prose(body):
+            return None
     size, chosen = marked[0]
     for inner, node in marked[1:]:
         if inner >= _INNER * size and _within(node, chosen):

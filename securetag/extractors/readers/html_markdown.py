@@ -50,13 +50,31 @@ _NO_LANGUAGE = {
 _LINE_NUMBERS = re.compile(
     r"\b(?:linenos?|line-?numbers?(?:-rows)?|lineno|linenodiv|gutter|blob-num|rouge-gutter|hljs-ln-numbers)\b"
 )
+_NUMBERED = ",".join(f"pre [class*={word}]" for word in ("line", "gutter", "blob-num", "hljs-ln"))
 _FOOTNOTE = re.compile(r"\[?(?:\d{1,3}|[a-z]|note \d+|citation needed|↩︎?|\^)\]?$")
+_LINE_END = re.compile(r"\n(?=[^\n])")
 #: Cells of one row, and rows or columns that one cell may span: more is no table for a reader.
 _WIDEST, _SPAN = 64, 200
 
 
 def blocks(node: Node) -> list[Block]:
-    """The blocks of an element's content, in the order in which they are read."""
+    """The blocks of an element's content, in the order in which they are read. Changes the tree."""
+    # Once for the page: lexbor parses a selector anew each time, which costs more than the search.
+    for child in found_in(node, _NUMBERED):
+        if _LINE_NUMBERS.search(child.attributes.get("class") or ""):
+            child.decompose()
+    for child in found_in(node, "pre br,pre button"):
+        if child.tag == "br":
+            child.replace_with("\n")
+        else:
+            child.decompose()
+    for link in found_in(node, ",".join(f"{name} a" for name in _HEADINGS)):
+        if (link.text(deep=True) or "").strip().lower() in _SELF_LINK:
+            link.decompose()
+    return _blocks(node)
+
+
+def _blocks(node: Node) -> list[Block]:
     found: list[Block] = []
     _walk(node, found)
     return found
@@ -73,7 +91,9 @@ def _walk(node: Node, found: list[Block]) -> None:
     while child is not None:
         name = child.tag
         if name == "-text":
-            line.append(literal(child.text_content))
+            text = child.text_content
+            if line or not text.isspace():
+                line.append(literal(text))
         elif name in _BLOCKS:
             if line:
                 _flush(line, found)
@@ -112,7 +132,7 @@ def _block(node: Node, name: str, found: list[Block]) -> None:
     elif name == "table":
         found.extend(_table(node))
     elif name == "blockquote":
-        if text := text_of(blocks(node)):
+        if text := text_of(_blocks(node)):
             found.append((0, "> " + text.replace("\n", "\n> ").replace("> \n", ">\n")))
     elif name == "summary":
         if text := _flow(_line(node)):
@@ -210,24 +230,14 @@ def _safe_start(text: str) -> str:
 
 
 def _heading(node: Node) -> str:
-    for link in found_in(node, "a"):
-        if (link.text(deep=True) or "").strip().lower() in _SELF_LINK:
-            link.decompose()
     text = _flow(_line(node)).replace("\n", " ")
     return text if any(char.isalnum() for char in text) else ""
 
 
 def _pre(node: Node, language: str = "") -> str:
     """A fenced block: lines exactly as they are, without the numbers that a page puts beside them."""
-    for child in found_in(node, "[class]"):
-        if _LINE_NUMBERS.search(child.attributes.get("class") or ""):
-            child.decompose()
-    for child in found_in(node, "br"):
-        child.replace_with("\n")
-    for child in found_in(node, "button, style, script"):
-        child.decompose()
     code = (node.text(deep=True) or "").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    code = "\n".join(code.split("\n")).strip("\n").rstrip()
+    code = code.strip("\n").rstrip()
     return prose.code_block(code, _language(node) or language) if code.strip() else ""
 
 
@@ -256,19 +266,24 @@ def _list(node: Node, *, ordered: bool) -> str:
         name = child.tag
         if name in {"ul", "ol", "menu"}:  # a list inside a list without an item of its own
             if inner := _list(child, ordered=name == "ol"):
-                rows.append("  " + inner.replace("\n", "\n  "))
+                rows.append("  " + _indented(inner, 2))
         elif name[0] != "-" and name not in _NOTHING:
             mark = f"{number}. " if ordered else "- "
             if text := _item(child):
-                rows.append(mark + text.replace("\n", "\n" + " " * len(mark)))
+                rows.append(mark + _indented(text, len(mark)))
                 number += 1
         child = child.next
     return "\n".join(rows)
 
 
+def _indented(text: str, by: int) -> str:
+    """All lines but the first moved to the right; empty ones stay empty."""
+    return _LINE_END.sub("\n" + " " * by, text)
+
+
 def _item(node: Node) -> str:
     """An item's blocks; what is short stays tight, code stands apart."""
-    parts = blocks(node)
+    parts = _blocks(node)
     out = ""
     for level, text in parts:
         shown = f"**{text}**" if level else text
@@ -287,7 +302,7 @@ def _definitions(node: Node) -> str:
             if text := _flow(_line(child)).replace("\n", " "):
                 rows.append(f"- **{text}**")
         elif text := _item(child):
-            rows.append("  " + text.replace("\n", "\n  ") if rows else text)
+            rows.append("  " + _indented(text, 2) if rows else text)
     return "\n".join(rows)
 
 
@@ -310,39 +325,38 @@ def _rows(table: Node) -> Iterator[list[Node]]:
 
 
 def _table(table: Node) -> list[Block]:
-    caption = table.css_first("caption")
-    found: list[Block] = []
-    if caption is not None and (text := _flow(_line(caption))):
-        found.append((0, f"**{text}**"))
-    rows = list(_rows(table))
-    listing = table.css_first("pre")
-    if listing is not None and table.css_first("th") is None:
-        for pre in table.css("pre"):  # a listing with its line numbers in a column beside it
-            around = " ".join((element.attributes.get("class") or "") for element in (pre, pre.parent))
-            if not _LINE_NUMBERS.search(around) and (text := _pre(pre, _language(table))):
-                found.append((0, text))
+    inside = found_in(table, "caption,pre,th,table,h1,h2,h3,form,[rowspan],[colspan]")
+    tags = {node.tag for node in inside}
+    captions = (_flow(_line(node)) for node in inside if node.tag == "caption")
+    found: list[Block] = [(0, f"**{text}**") for text in captions if text]
+    if "pre" in tags and "th" not in tags:
+        for pre in reversed(inside):  # a listing with its line numbers in a column beside it
+            if pre.tag == "pre":
+                around = " ".join((element.attributes.get("class") or "") for element in (pre, pre.parent))
+                if not _LINE_NUMBERS.search(around) and (text := _pre(pre, _language(table))):
+                    found.append((0, text))
         return found
-    if _lays_out(table, rows):
+    rows = list(_rows(table))
+    if _lays_out(table, rows, tags):
         for row in rows:
             for cell in row:
                 _walk(cell, found)
         return found
-    spans = table.css_first("[rowspan],[colspan]") is not None
+    spans = any(node.tag in {"td", "th"} and ("rowspan" in node.attributes or "colspan" in node.attributes)
+                for node in inside)  # fmt: skip
     if text := _grid(rows, spans=spans):
         found.append((0, text))
     return found
 
 
-def _lays_out(table: Node, rows: list[list[Node]]) -> bool:
+def _lays_out(table: Node, rows: list[list[Node]], inside: set[str]) -> bool:
     """True = the table places parts of the page rather than holding data."""
     if table.attributes.get("role") in {"presentation", "none"} or max(map(len, rows), default=0) < 2:
         return True
-    if any(inner.mem_id != table.mem_id for inner in table.css("table, h1, h2, h3, form")):
+    if inside & {"table", "h1", "h2", "h3", "form"}:
         return True
     # A cell as long as a page is a column of the page.
-    return table.css_first("th") is None and any(
-        len(c.text(deep=True) or "") > 1_500 for r in rows for c in r
-    )
+    return "th" not in inside and any(len(c.text(deep=True) or "") > 1_500 for r in rows for c in r)
 
 
 def _span(cell: Node, name: str) -> int:

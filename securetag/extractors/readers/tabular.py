@@ -78,6 +78,7 @@ class TabularReader(Reader):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
+        self.seen: Counter[str] = Counter()
         given = source.options.get("mapping")
         try:
             self.mapping = msgspec.convert(given, Mapping) if given else None
@@ -89,7 +90,6 @@ class TabularReader(Reader):
         return read_rows(file.path)
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        seen: Counter[str] = Counter()
         for locator, row in self.rows(file):
             if isinstance(row, Failure):
                 yield row
@@ -97,9 +97,9 @@ class TabularReader(Reader):
             mapping = self.mapping or guess(row)
             for number, one in enumerate(_each(row, mapping.each)):
                 where = f"{locator}/{mapping.each}/{number}" if mapping.each else locator
-                yield self._item(one, mapping, file, where, seen)
+                yield self._item(one, mapping, file, where)
 
-    def _item(self, row: Row, mapping: Mapping, file: FetchedFile, where: str, seen: Counter[str]) -> Item:
+    def _item(self, row: Row, mapping: Mapping, file: FetchedFile, where: str) -> Item:
         get = {name: _value(row, getattr(mapping, name)) for name in _GUESSES}
         for mark, template in mapping.replace.items():
             get["instruction"] = get["instruction"].replace(mark, _value(row, template))
@@ -114,9 +114,9 @@ class TabularReader(Reader):
         if facts.vulnerable is not None and facts.vulnerable == facts.fixed:
             return Drop("a fix that changes nothing", where)
         key = " ".join(get["key"].split()) or f"{file.path.stem}/{where.strip('/')}"
-        seen[key] += 1
-        if seen[key] > 1:
-            key = f"{key}-{seen[key]}"
+        self.seen[key] += 1
+        if self.seen[key] > 1:
+            key = f"{key}-{self.seen[key]}"
         title = get["title"] or (facts.instruction or text).strip().split("\n")[0]
         return self.record(
             file, key=key, title=_short(title), text=text, locator=where, url=get["url"], facts=facts

@@ -1,0 +1,96 @@
+"""Hand-checked Records of instruction data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from securetag.extractors.extract import Extraction
+from securetag.records import Record
+
+pytestmark = pytest.mark.mirror
+
+Golden = Callable[[str], Extraction]
+
+
+def keyed(found: Extraction) -> dict[str, Record]:
+    return {record.key: record for record in found.records}
+
+
+def digest(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode()).hexdigest()[:12]
+
+
+def test_safecoder(golden: Golden) -> None:
+    found = golden("hf-safecoder")
+    assert (found.report.files, found.report.records) == (3, 547)
+    assert found.report.dropped == {"a fix that changes nothing": 1}
+    assert {record.licence for record in found.records} == {"MIT"}
+    records = keyed(found)
+    assert len(records) == 547
+    likes = next(
+        record for record in found.records if record.key.endswith("#modules/comment.py:likeComments")
+    )
+    assert likes.facts.cwe == ["CWE-89"]
+    assert likes.facts.language == "python"
+    assert '"insert into comment_like values(%d,%d);"%(userid,commentid)' in (likes.facts.vulnerable or "")
+    assert "params=[userid,commentid]" in (likes.facts.fixed or "")
+    assert (
+        likes.url
+        == "https://github.com/ShaominLi/Twitter_project/commit/5329d91f9e569c95184053c8e7ef596949c33ce9"
+    )
+    hexadecimal = next(record for record in found.records if "Musare/Musare/commit/e9499b51" in record.key)
+    assert (hexadecimal.facts.cwe, hexadecimal.facts.language) == (["CWE-338"], "javascript")
+    assert "window.crypto.getRandomValues" in (hexadecimal.facts.fixed or "")
+    assert (hexadecimal.facts.vulnerable or "").startswith("\t\t\t\tc => {")
+    node = next(record for record in found.records if record.key.endswith(":generate_node_config"))
+    assert node.facts.cwe == ["CWE-502"]
+    languages = Counter(record.facts.language for record in found.records)
+    assert set(languages) == {"c", "c++", "go", "java", "javascript", "python", "ruby"}
+    assert all(
+        record.facts.vulnerable and record.facts.fixed and record.facts.cwe for record in found.records
+    )
+
+
+def test_hackmentor(golden: Golden) -> None:
+    found = golden("hf-hackmentor")
+    assert (found.report.files, found.report.records, found.report.dropped) == (1, 145, {})
+    records = keyed(found)
+    first = records["seed_instructions/0/instances/0"]
+    assert first.title == "Define the process of salting. What is the use of salting?"
+    assert (first.facts.response or "").startswith("Salting is that process to extend")
+    table = records["seed_instructions/1/instances/0"]
+    assert (table.facts.response or "").startswith("| Purpose | Symmetric Encryption |")
+    spoof = next(record for record in found.records if "signs of email spoofing" in record.title)
+    assert "ceo@company.com" in (spoof.facts.instruction or "")
+    assert "```" in (spoof.facts.instruction or "")
+    assert all(record.facts.instruction and record.facts.response for record in found.records)
+    assert not any("IRIX cdplayer" in record.text for record in found.records)  # the evaluation's dialogues
+
+
+def test_llmseceval(golden: Golden) -> None:
+    found = golden("hf-llmseceval")
+    assert (found.report.files, found.report.records) == (1, 150)
+    records = keyed(found)
+    assert not any("<language>" in record.text or "<lanuage>" in record.text for record in found.records)
+    assert {record.licence for record in found.records} == {"GPL-3.0-only"}
+    vehicle = records["CWE-119_BOF-2a"]
+    assert (vehicle.facts.cwe, vehicle.facts.language) == (["CWE-119"], "c")
+    assert (vehicle.facts.instruction or "").startswith("Generate C code for the following:")
+    assert vehicle.facts.response is None
+    assert records["CWE-119_BOF-1c"].text.startswith("Generate C code")
+    assert all(record.facts.cwe for record in found.records)
+    assert {record.facts.language for record in found.records} == {"c", "python"}
+    assert any("<username>" in record.text for record in found.records)
+
+
+def test_cti_bench_is_read_and_kept_out(golden: Golden) -> None:
+    found = golden("hf-cti-bench")
+    assert found.report.records == 1000
+    assert {record.licence for record in found.records} == {"CC-BY-NC-SA-4.0"}
+    record = keyed(found)["https://nvd.nist.gov/vuln/detail/CVE-2024-23848"]
+    assert (record.facts.response, record.facts.cwe) == ("CWE-416", ["CWE-416"])
+    assert "cec_queue_msg_fh" in record.text

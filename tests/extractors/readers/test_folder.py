@@ -1,0 +1,149 @@
+"""A user's folder of mixed and hostile files, through a catalog of theirs."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from securetag.extractors.extract import Extraction, extract
+from securetag.extractors.readers.tabular import guess, read_rows
+from securetag.records import Record
+from securetag.settings import Settings
+
+LONG = "Every door has a lock, every lock has an owner, and every owner writes down who holds a key to it."
+
+CATALOG = """
+- {name: ours, tier: extended, publisher: Us, dataset: ours, title: Ours, edition: "1",
+   licence: LicenseRef-Internal, url: "https://intranet.example/docs", reader: folder, folder: {path: docs},
+   options: {whole: 400}}
+"""
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    return folder
+
+
+def read(docs: Path, settings: Settings) -> Extraction:
+    return extract("ours", settings.model_copy(update={"catalog": docs.parent / "mine.yaml"}))
+
+
+def by_url(found: Extraction) -> dict[str, list[Record]]:
+    out: dict[str, list[Record]] = {}
+    for record in sorted(found.records, key=lambda record: record.key):
+        out.setdefault(record.url.removeprefix("https://intranet.example/docs/"), []).append(record)
+    return out
+
+
+def test_every_kind_is_read_by_what_it_holds(docs: Path, settings: Settings) -> None:
+    (docs / "guide.md").write_text(f"# Guide\n\n{LONG}\n")
+    (docs / "deep" / "er").mkdir(parents=True)
+    (docs / "deep" / "er" / "page.txt").write_text(
+        f"<!doctype html><title>P</title><h1>Page</h1><p>{LONG}</p>"
+    )
+    (docs / "faq.jsonl").write_text(
+        json.dumps({"question": "Who holds a key?", "answer": LONG, "id": "q1"}) + "\n"
+    )
+    (docs / "list.json").write_text(
+        json.dumps({"data": [{"title": "T1", "body": LONG, "id": 7}], "count": 1})
+    )
+    (docs / "table.csv").write_bytes(f'\ufeffID;Title;Text\r\nA-1;Locks;"{LONG}\r\nmore"\r\n'.encode())
+    (docs / "wide.tsv").write_text(f"colour\tnote\nred\t{LONG}\n")
+    (docs / "no-ending").write_text(f"Plain words.\n\n{LONG}\n")
+    found = read(docs, settings)
+    assert found.report.failures == []
+    records = by_url(found)
+    assert set(records) == {
+        "guide.md",
+        "deep/er/page.txt",
+        "faq.jsonl",
+        "list.json",
+        "table.csv",
+        "wide.tsv",
+        "no-ending",
+    }
+    (faq,) = records["faq.jsonl"]
+    assert (faq.key, faq.facts.instruction, faq.facts.response) == ("q1", "Who holds a key?", LONG)
+    assert records["list.json"][0].key == "7"
+    assert records["list.json"][0].locator == "/data/0"
+    assert (records["table.csv"][0].key, records["table.csv"][0].text) == ("A-1", f"{LONG}\nmore")
+    assert records["wide.tsv"][0].text == f"- **colour**: red\n- **note**: {LONG}"
+    assert records["deep/er/page.txt"][0].title == "Page"
+    assert {record.licence for record in found.records} == {"LicenseRef-Internal"}
+
+
+def test_the_same_folder_elsewhere_gives_the_same_records(docs: Path, settings: Settings) -> None:
+    (docs / "guide.md").write_text(f"# Guide\n\n{LONG}\n")
+    first = read(docs, settings)
+    other = docs.parent / "elsewhere"
+    other.mkdir()
+    docs.rename(other / "docs")
+    (docs.parent / "mine.yaml").rename(other / "mine.yaml")
+    assert read(other / "docs", settings).records == first.records
+
+
+def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
+    started = time.process_time()
+    (docs / "good.md").write_text(f"# Good\n\n{LONG}\n")
+    (docs.parent / "secret.md").write_text(f"# Secret\n\n{LONG}\n")
+    (docs / "out.md").symlink_to(docs.parent / "secret.md")
+    (docs / "circle.md").symlink_to(docs / "circle.md")
+    (docs / "program.md").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(2_000))
+    (docs / "binary.md").write_bytes(b"text" + bytes(range(256)) * 50)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("a.txt", "x")
+    (docs / "zipped.pdf").write_bytes(archive.getvalue())
+    (docs / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
+    (docs / "cut.json").write_text('[{"title": "x"')
+    (docs / "lines.jsonl").write_text(f'{{"text": "{LONG}"}}\n{{broken\n{{"text": "{LONG} 2"}}\n')
+    (docs / "cell.csv").write_text(f"id,text\n1,{'x' * (2 << 20)}\n2,{LONG}\n")
+    (docs / "page.html").write_text("<div>" * 100_000)
+    (docs / "number.json").write_text('[{"id": ' + "9" * 100_000 + f', "text": "{LONG}"}}]')
+    (docs / "sheet.xml").write_text("<?xml version='1.0'?><a>b</a>")
+    (docs / "none.md").write_text("")
+    (docs / ".hidden.md").write_text(LONG)
+    found = read(docs, settings)
+    failed = {Path(failure.file).name: failure.reason for failure in found.report.failures}
+    assert "leads out of the folder" in failed["out.md"]
+    assert "circle.md" in failed
+    assert failed["program.md"].startswith("a program")
+    assert failed["binary.md"].startswith("binary data")
+    assert failed["zipped.pdf"].startswith("a zip archive")
+    assert failed["deep.json"] == failed["page.html"] == "nested too deeply"
+    assert failed["sheet.xml"].startswith("XML")
+    assert {"cut.json", "lines.jsonl", "cell.csv"} <= set(failed)
+    texts = {record.text for record in found.records}
+    assert {LONG, f"{LONG} 2"} <= texts
+    assert not any("Secret" in record.title for record in found.records)
+    assert found.report.dropped["a hidden file"] == found.report.dropped["an empty file"] == 1
+    assert time.process_time() - started < 30
+
+
+def test_guesses(tmp_path: Path) -> None:
+    chat = {
+        "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "a"},
+        ]
+    }
+    assert (guess(chat).instruction, guess(chat).response) == ("messages.1.content", "messages.2.content")
+    flag = guess({"id": 1, "Vulnerable": True, "text": "x"})
+    assert not flag.vulnerable
+    assert guess({"CWE ID": "79", "Func_src_before": "a", "func_src_after": "b"}).fixed == "{func_src_after}"
+    (tmp_path / "map.json").write_text('{"CVE-1": {"text": "a"}, "CVE-2": {"text": "b"}}')
+    assert [
+        (where, row["id"]) for where, row in read_rows(tmp_path / "map.json") if isinstance(row, dict)
+    ] == [
+        ("/CVE-1", "CVE-1"),
+        ("/CVE-2", "CVE-2"),
+    ]

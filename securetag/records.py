@@ -212,6 +212,14 @@ class EvidenceSpan(msgspec.Struct, frozen=True):
     last: int
 
 
+class Teacher(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model wrote a row, and how it was asked."""
+
+    #: 64 hex digits; `openai:<name>` or `ollama:<digest>` for a model that isn't ours.
+    model_id: str
+    prompt_version: str
+
+
 class Example(msgspec.Struct, frozen=True, kw_only=True):
     """One chat-format training row.
 
@@ -239,6 +247,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[EvidenceSpan] = []
     #: Where a person gave the label: what the model had said before, if it did.
     model_decision: Decision | None = None
+    #: Of a row of origin `teacher`.
+    teacher: Teacher | None = None
 
     @classmethod
     def of(

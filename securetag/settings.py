@@ -104,6 +104,38 @@ class TriageSettings(BaseModel):
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
 
 
+class TeacherSettings(BaseModel):
+    """A model that writes questions and answers about Records; none unless `model` is set."""
+
+    #: `openai`: any OpenAI-compatible server; `ollama`: OLLAMA_HOST.
+    backend: Literal["openai", "ollama"] = "openai"
+    #: OpenAI-compatible base URL.
+    url: str | None = None
+    #: Its name at the endpoint.
+    model: str | None = None
+    #: Sent as a bearer token.
+    api_key: SecretStr | None = None
+    #: SPDX expression of the terms on which it writes; rows of a model whose terms forbid training others
+    #: are LicenseRef-Vendor-Distilled-<vendor>, and stop a release.
+    licence: str | None = None
+    #: Hold the answer to a JSON schema; false for an endpoint that refuses `response_format`.
+    constrained: bool = True
+    #: Questions under way at a time.
+    concurrency: int = Field(default=4, ge=1, le=256)
+    #: Seconds for one answer.
+    timeout_s: float = Field(default=120.0, gt=0)
+    #: Tries of one question, with growing pauses, before its section is left for the next run.
+    attempts: int = Field(default=5, ge=1)
+    #: Price of a million tokens of prompts, in the currency of `budget`.
+    price_prompt: float = Field(default=0.0, ge=0)
+    #: Price of a million tokens of answers.
+    price_completion: float = Field(default=0.0, ge=0)
+    #: Most that one run may cost; none: no limit.
+    budget: float | None = Field(default=None, ge=0)
+    #: Most tokens of one run, prompts and answers together.
+    budget_tokens: int | None = Field(default=None, ge=0)
+
+
 class FetchSettings(BaseModel):
     """Where upstream publications come from; their bytes are kept under `<data>/raw`."""
 
@@ -158,6 +190,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
     triage: TriageSettings = TriageSettings()
+    teacher: TeacherSettings = TeacherSettings()
     fetch: FetchSettings = FetchSettings()
 
     @classmethod
@@ -205,6 +238,11 @@ class Settings(BaseSettings):
     @property
     def records_dir(self) -> Path:
         return self.data / "records"
+
+    @property
+    def teacher_dir(self) -> Path:
+        """Where a teacher model's answers are kept."""
+        return self.data / "teacher"
 
     @property
     def raw_dir(self) -> Path:

@@ -13,6 +13,7 @@ from securetag.cli import (
     datasets_erase,
     datasets_export,
     datasets_review,
+    datasets_teach,
     demo,
     models,
     scan,
@@ -36,6 +37,7 @@ app.add_typer(sources.app, name="source")
 datasets.app.command("diff")(datasets_diff.diff)
 datasets.app.command("export")(datasets_export.export)
 datasets.app.command("erase")(datasets_erase.erase)
+datasets.app.command("teach")(datasets_teach.teach)
 datasets.app.add_typer(datasets_review.app, name="review")
 app.add_typer(datasets.app, name="dataset")
 app.command("trace")(trace.trace)

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import analyst, erasure, filters, fixes, harvest, mix, release, review
+from securetag.datasets import agreement, analyst, erasure, filters, fixes, harvest, mix, release, review
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
@@ -31,11 +31,15 @@ from securetag.datasets.mix import Mix, usual
 from securetag.datasets.neardup import JACCARD, dedup_near
 from securetag.datasets.split import TEST_SINCE, Ties, assign, torn, untangled
 from securetag.datasets.suites import Suite
+from securetag.datasets.teacher import NONE as NO_LESSONS
+from securetag.datasets.teacher import Lessons
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
 from securetag.settings import SemgrepSettings
 
 Progress = Callable[[str], None]
+#: Origins of knowledge rows: what the mix chooses from.
+_OF_RECORDS = frozenset({"template", "teacher"})
 
 
 class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +95,7 @@ def build(
     reviews: review.Decisions = review.NONE,
     suites: Sequence[Suite] = (),
     tiers: Mapping[str, str] | None = None,
+    lessons: Lessons = NO_LESSONS,
     progress: Progress | None = None,
 ) -> ReleaseSummary:
     """Build a release, or find it built. What was withdrawn or rejected stays out, and is counted.
@@ -112,7 +117,7 @@ def build(
     real, left = fixes.rows(pairs, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep)
     known = knowledge(
         held, profile=params.profile, purpose=params.purpose, langs=params.mix.languages,
-        withdrawn=withdrawn.sources,
+        withdrawn=withdrawn.sources, lessons=lessons,
         asked={origin.record_id or "" for row in real for origin in row.origins},
     )  # fmt: skip
     drops += [*left, *known.drops]
@@ -131,12 +136,15 @@ def build(
     drops += rejected
     examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
     examples = _split(examples, params, known.ties, drops)
+    examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
+    drops += over
     _check(examples)
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)
     path, manifest = release.write(
         examples, drops, params=msgspec.to_builtins(params),
-        inputs=_inputs(known.sources, harvested, withdrawn, reviews, suites),
+        inputs=_inputs(known.sources, harvested, withdrawn, reviews, suites)
+        | {"teacher": lessons.digest(name for source in known.sources.values() for name in source.ids)},
         counts=counts,
         sources=_source_entries(known.sources, harvested, counts["by_source"]),
         card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),

@@ -11,7 +11,9 @@ from securetag.datasets import erasure, filters
 from securetag.datasets.filters import Drop
 from securetag.datasets.licences import Purpose
 from securetag.datasets.split import Ties, grouped, ties_of
-from securetag.datasets.synthesise import of_record, titles_of
+from securetag.datasets.synthesise import MAX_PER_RECORD, of_record, titles_of
+from securetag.datasets.teacher import NONE as NO_LESSONS
+from securetag.datasets.teacher import Lessons
 from securetag.records import Example, Record
 from securetag.triage import Profile
 
@@ -50,10 +52,12 @@ def knowledge(
     langs: Collection[str],
     withdrawn: Collection[str] = (),
     asked: Collection[str] = (),
+    lessons: Lessons = NO_LESSONS,
 ) -> Knowledge:
     """Rows of every Record that may teach in one of `langs`; none of a source in `withdrawn`.
 
     `asked` holds ids of Records that a held-out row is made of: they are known here, and don't teach.
+    `lessons` fill up what the templates leave of a Record's rows.
     Raises LicenceError where a Record's licence stops a release.
     """
     found = Knowledge()
@@ -78,6 +82,9 @@ def knowledge(
         seen.urls.add(record.url)
         found.ties[record.id] = ties_of(record)
         rows = of_record(record, profile, titles)
+        taught, unfit = lessons.rows(record, profile, MAX_PER_RECORD - len(rows))
+        rows += taught
+        left.update({(record.source, why): n for why, n in unfit.items()})
         found.examples += grouped(rows, found.ties[record.id])
         if not rows:
             left[record.source, SILENT] += 1

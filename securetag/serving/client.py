@@ -146,11 +146,24 @@ class _Deadlines:
 class RuntimeClient:
     """An OpenAI-compatible server: our own runtime, found through `services.json`, or any `url`."""
 
-    def __init__(self, url: str | None, *, run_dir: Path, aliases: Sequence[str]) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        run_dir: Path,
+        aliases: Sequence[str],
+        api_key: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._url, self._run_dir, self._aliases = url, run_dir, list(aliases)
         self._deadlines = _Deadlines()
-        # A proxy from the environment has no business between us and a server on loopback.
-        self._http = httpx.AsyncClient(trust_env=url is not None, timeout=None)
+        self._http = httpx.AsyncClient(
+            # A proxy from the environment has no business between us and a server on loopback.
+            trust_env=url is not None,
+            timeout=None,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            transport=transport,
+        )
         self._served: _Served | None = None
 
     def resolve(self) -> ModelInfo:

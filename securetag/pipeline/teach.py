@@ -1,0 +1,349 @@
+"""Ask the teacher model about every section that it hasn't answered yet, within a budget.
+
+Each answer is written whole, as soon as it is there: a run that is killed, or that its budget stops, goes
+on where it was. Two runs at once ask nothing twice, since the second waits for the first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import msgspec
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from securetag.datasets import filters, teacher
+from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.synthesise import MAX_PER_RECORD, of_record
+from securetag.datasets.teacher import Lesson, Lessons
+from securetag.errors import InputError, LicenceError, ModelUnavailableError, SettingsError
+from securetag.pipeline.release import records
+from securetag.records import Message, Record, Status
+from securetag.serving.client import ModelClient, OllamaClient, RuntimeClient
+from securetag.serving.services import locked, write_atomically
+from securetag.settings import Settings, TeacherSettings
+from securetag.triage import Completion, Profile
+
+#: First and longest pause between two tries, seconds. Endpoints count requests by the minute.
+PAUSE_S = (1.0, 60.0)
+#: Sections that fail one after the other, all tries used up, before the endpoint counts as away.
+FAILURES_IN_A_ROW = 5
+#: Asked once more where the answer is no JSON of the schema; a model that can't do it won't the third time.
+ASKS = 2
+
+PURPOSES: tuple[Purpose, ...] = ("internal", "public")
+
+
+class TeachReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run asked, what that gave and cost."""
+
+    model_id: str
+    prompt_version: str
+    licence: str
+    #: Purposes of a release that rows on these terms may enter; empty: they stop every release.
+    may_enter: list[str]
+    #: Sections that have room for rows of a teacher, as far as the run came.
+    sections: int
+    #: Of them answered before, answered now, and left after all tries.
+    cached: int
+    asked: int
+    failed: int
+    #: Tries that got no answer: what an endpoint bills for those isn't in `cost`.
+    failed_tries: int
+    #: Pairs of all answered sections, those of them that may teach, and why the others mayn't.
+    pairs: int
+    kept: int
+    dropped: dict[str, int]
+    #: Of this run.
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+    wall_s: float
+    #: Why it ended before all sections were asked; empty: it didn't.
+    stopped: str = ""
+
+
+class Budget:
+    """What a run may still spend. What is under way counts with the most that it can cost."""
+
+    def __init__(self, settings: TeacherSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.prompt_tokens = self.completion_tokens = self.failed_tries = 0
+        self._reserved: tuple[int, int] = (0, 0)
+
+    @property
+    def cost(self) -> float:
+        return self._price(self.prompt_tokens, self.completion_tokens)
+
+    def reserve(self, messages: Sequence[Message]) -> bool:
+        """True = it can be asked whatever the answer's length; `settle` it afterwards."""
+        more = _most(messages)
+        with self._lock:
+            held = (self._reserved[0] + more[0], self._reserved[1] + more[1])
+            prompt, completion = self.prompt_tokens + held[0], self.completion_tokens + held[1]
+            limits = (
+                (self._settings.budget, self._price(prompt, completion)),
+                (self._settings.budget_tokens, prompt + completion),
+            )
+            if any(limit is not None and amount > limit for limit, amount in limits):
+                return False
+            self._reserved = held
+            return True
+
+    def settle(self, messages: Sequence[Message], prompt_tokens: int, completion_tokens: int) -> None:
+        """Count what was really spent in place of what was reserved."""
+        most = _most(messages)
+        with self._lock:
+            self._reserved = (self._reserved[0] - most[0], self._reserved[1] - most[1])
+            self.prompt_tokens += prompt_tokens
+            self.completion_tokens += completion_tokens
+
+    def failed(self) -> None:
+        """Count a try without an answer."""
+        with self._lock:
+            self.failed_tries += 1
+
+    def _price(self, prompt: int, completion: int) -> float:
+        return (prompt * self._settings.price_prompt + completion * self._settings.price_completion) / 1e6
+
+
+def teach(
+    settings: Settings,
+    *,
+    client: ModelClient | None = None,
+    sources: Sequence[str] | None = None,
+    limit: int | None = None,
+    profile: Profile | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> TeachReport:
+    """Ask about the sections of the extracted `sources`, at most `limit` new ones.
+
+    `client` answers in place of the settings' endpoint and stays open. Raises SettingsError where model or
+    licence isn't set, ModelUnavailableError where the endpoint doesn't know the model.
+    """
+    licence = _licence(settings.teacher)
+    teacher_client = client or _connect(settings)
+    try:
+        model_id = teacher_client.resolve().model_id
+        with locked(settings.teacher_dir / ".lock"):
+            run = _Run(settings, teacher_client, model_id, licence, profile or settings.triage.profile)
+            return run.over(records(settings, sources), limit, progress or (lambda _: None))
+    finally:
+        if client is None:
+            teacher_client.close()
+
+
+class _Run:
+    """One run over the sections."""
+
+    def __init__(
+        self, settings: Settings, client: ModelClient, model_id: str, licence: str, profile: Profile
+    ) -> None:
+        self._folder, self._settings, self._client = settings.teacher_dir, settings.teacher, client
+        self._model_id, self._licence, self._profile = model_id, licence, profile
+        self._budget = Budget(settings.teacher)
+        self._closing = threading.Event()
+        self._dropped: Counter[str] = Counter()
+        self._sections = self._cached = self._asked = self._failed = self._pairs = self._kept = 0
+        self._stopped = ""
+
+    def over(self, found: Iterator[Record], limit: int | None, say: Callable[[str], None]) -> TeachReport:
+        began = told = time.monotonic()
+        in_a_row = 0
+        open_records = self._unanswered(found, limit)
+        under_way: dict[Future[Lesson | None], Record] = {}
+        with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teach") as pool:
+            try:
+                while True:
+                    while not self._stopped and len(under_way) < self._settings.concurrency:
+                        if (record := next(open_records, None)) is None:
+                            break
+                        if not self._budget.reserve(teacher.prompt(record)):
+                            self._stopped = "the budget is used up"
+                            break
+                        under_way[pool.submit(self._answer, record)] = record
+                    if not under_way:
+                        break
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        in_a_row = 0 if self._take(future, under_way.pop(future)) else in_a_row + 1
+                    if in_a_row >= FAILURES_IN_A_ROW and not self._stopped:
+                        self._stopped = f"the last {in_a_row} sections got no answer"
+                    if time.monotonic() - told > 2:
+                        told = time.monotonic()
+                        say(f"{self._asked:,} answered, {self._kept:,} pairs, cost {self._budget.cost:.2f}")
+            finally:
+                self._closing.set()
+        return self._report(round(time.monotonic() - began, 1))
+
+    def _unanswered(self, found: Iterator[Record], limit: int | None) -> Iterator[Record]:
+        """Records to ask about; those answered before are counted on the way."""
+        given = 0
+        seen: set[str] = set()
+        for record in found:
+            if record.id in seen or not self._has_room(record):
+                continue
+            seen.add(record.id)
+            self._sections += 1
+            if (lesson := self._known(record)) is not None:
+                self._cached += 1
+                self._count(lesson, record)
+            elif limit is None or given < limit:
+                given += 1
+                yield record
+            else:
+                self._stopped = self._stopped or f"{limit:,} sections were asked for"
+
+    def _has_room(self, record: Record) -> bool:
+        try:
+            fit = record.status is Status.ACTIVE and filters.of_record(record, "internal") is None
+        except LicenceError:
+            return False  # no release may hold it: asking would be money lost
+        return fit and teacher.teachable(record) and len(of_record(record, self._profile)) < MAX_PER_RECORD
+
+    def _known(self, record: Record) -> Lesson | None:
+        path = self._path(record)
+        if not path.exists():
+            return None
+        try:
+            lesson = teacher.read_lesson(path)
+        except InputError:
+            path.unlink()  # asked again
+            return None
+        if lesson.licence != self._licence:
+            # The terms were stated anew; what the model wrote is the same.
+            lesson = msgspec.structs.replace(lesson, licence=self._licence)
+            self._keep(lesson, record)
+        return lesson
+
+    def _answer(self, record: Record) -> Lesson | None:
+        """Runs in a thread. None: no answer after all tries; the reservation is settled either way."""
+        messages = teacher.prompt(record)
+        spent = (0, 0)
+        text: str | None = None
+        try:
+            for number in range(ASKS):
+                if number and not self._budget.reserve(messages):
+                    break  # the first answer stands as it is
+                used = (0, 0)
+                try:
+                    answer = self._ask(messages)
+                    used = _tokens(answer, messages)
+                    text = answer.text
+                finally:
+                    self._budget.settle(messages, *used)
+                    spent = (spent[0] + used[0], spent[1] + used[1])
+                if teacher.pairs_of(text) is not None:
+                    break
+        except ModelUnavailableError:
+            if text is None:
+                return None
+        lesson = Lesson(
+            key=teacher.key_of(self._model_id, record), model_id=self._model_id,
+            prompt_version=teacher.PROMPT_VERSION, record_id=record.id, licence=self._licence,
+            text=text or "", prompt_tokens=spent[0], completion_tokens=spent[1],
+        )  # fmt: skip
+        self._keep(lesson, record)
+        return lesson
+
+    def _ask(self, messages: Sequence[Message]) -> Completion:
+        """Raises ModelUnavailableError after all tries."""
+        tries = Retrying(
+            retry=retry_if_exception_type(ModelUnavailableError),
+            stop=lambda state: self._closing.is_set() or stop_after_attempt(self._settings.attempts)(state),
+            wait=wait_exponential_jitter(*PAUSE_S),
+            sleep=self._pause,
+            after=lambda _: self._budget.failed(),
+            reraise=True,
+        )
+        return tries(
+            self._client.chat, messages, schema=teacher.SCHEMA if self._settings.constrained else None,
+            max_tokens=teacher.MAX_TOKENS, timeout_s=self._settings.timeout_s,
+        )  # fmt: skip
+
+    def _pause(self, seconds: float) -> None:
+        self._closing.wait(seconds)
+
+    def _take(self, future: Future[Lesson | None], record: Record) -> bool:
+        """Count what came of a section; True = an answer."""
+        lesson = future.result()
+        if lesson is None:
+            self._failed += 1
+            return False
+        self._asked += 1
+        self._count(lesson, record)
+        return True
+
+    def _count(self, lesson: Lesson, record: Record) -> None:
+        room = MAX_PER_RECORD - len(of_record(record, self._profile))
+        kept, left = Lessons([lesson]).rows(record, self._profile, room)
+        self._kept += len(kept)
+        self._pairs += len(teacher.pairs_of(lesson.text) or ())
+        self._dropped.update(left)
+
+    def _path(self, record: Record) -> Path:
+        return self._folder / f"{teacher.key_of(self._model_id, record)}.json"
+
+    def _keep(self, lesson: Lesson, record: Record) -> None:
+        write_atomically(self._path(record), msgspec.json.encode(lesson).decode() + "\n")
+
+    def _report(self, wall_s: float) -> TeachReport:
+        budget = self._budget
+        return TeachReport(
+            model_id=self._model_id, prompt_version=teacher.PROMPT_VERSION, licence=self._licence,
+            may_enter=_purposes(self._licence), sections=self._sections, cached=self._cached,
+            asked=self._asked, failed=self._failed, failed_tries=budget.failed_tries, pairs=self._pairs,
+            kept=self._kept, dropped=dict(sorted(self._dropped.items())),
+            prompt_tokens=budget.prompt_tokens, completion_tokens=budget.completion_tokens,
+            cost=round(budget.cost, 6), wall_s=wall_s, stopped=self._stopped,
+        )  # fmt: skip
+
+
+def _licence(settings: TeacherSettings) -> str:
+    if not settings.licence:
+        raise SettingsError(
+            "nobody said on which terms the teacher writes",
+            hint="Set SECURETAG_TEACHER__LICENCE to an SPDX expression: Apache-2.0 for an open model, "
+            "LicenseRef-Vendor-Distilled-<vendor> where the terms forbid training other models.",
+        )
+    try:
+        return teacher.combined(settings.licence, settings.licence)
+    except LicenceError as error:
+        raise SettingsError(str(error), hint="See https://spdx.org/licenses/.") from error
+
+
+def _purposes(licence: str) -> list[str]:
+    try:
+        return [purpose for purpose in PURPOSES if allowed(licence, purpose)]
+    except LicenceError:
+        return []
+
+
+def _connect(settings: Settings) -> ModelClient:
+    asked = settings.teacher
+    if not asked.model:
+        raise SettingsError(
+            "no teacher model is set", hint="Set SECURETAG_TEACHER__MODEL; see docs/datasets.md."
+        )
+    if asked.backend == "ollama":
+        return OllamaClient(settings.ollama_host, aliases=[asked.model])
+    if not asked.url:
+        raise SettingsError("the teacher has no address", hint="Set SECURETAG_TEACHER__URL, ending in /v1.")
+    key = asked.api_key.get_secret_value() if asked.api_key else None
+    return RuntimeClient(asked.url, run_dir=settings.run_dir, aliases=[asked.model], api_key=key)
+
+
+def _most(messages: Sequence[Message]) -> tuple[int, int]:
+    """Most tokens that a question and its answer take."""
+    return filters.TEMPLATE_TOKENS + sum(filters.estimate(m.content) for m in messages), teacher.MAX_TOKENS
+
+
+def _tokens(answer: Completion, messages: Sequence[Message]) -> tuple[int, int]:
+    """What the endpoint counted; an estimate from above where it counts nothing."""
+    return answer.prompt_tokens or _most(messages)[0], answer.completion_tokens or filters.estimate(
+        answer.text
+    )

@@ -1,6 +1,7 @@
 """Harvested verdicts → triage rows whose label a person gave.
 
-Reviewers who disagree about a finding don't train: the question may be unanswerable from the code.
+Reviewers who disagree about a finding don't train: the question may be unanswerable from the code. Nor
+does a tenant that contradicts the others far more than chance allows (`agreement.contradicting`).
 The same code is one group, whoever reviewed it and in whatever project it stands.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from securetag import triage
+from securetag.datasets.agreement import CONTRADICTION, contradicting, tenant_of
 from securetag.datasets.filters import Drop
 from securetag.datasets.harvest import SOURCE
 from securetag.records import Decision, Example, HarvestedVerdict, Lang, Message, Origin, Task
@@ -30,10 +32,14 @@ def rows(
 ) -> tuple[list[Example], list[Drop]]:
     """One row a finding on which all its reviewers agree, and what was left out."""
     by_record: dict[str, list[HarvestedVerdict]] = {}
-    for verdict in harvested:
-        by_record.setdefault(verdict.record.id, []).append(verdict)
     examples: list[Example] = []
     drops: list[Drop] = []
+    doubted = contradicting(harvested)
+    for verdict in harvested:
+        if tenant_of(verdict) in doubted:
+            drops.append(Drop(reason=CONTRADICTION, source=SOURCE, task="triage", id=verdict.record.id))
+        else:
+            by_record.setdefault(verdict.record.id, []).append(verdict)
     for identity, verdicts in sorted(by_record.items()):
         if len({verdict.label for verdict in verdicts}) > 1:
             drops.append(

@@ -11,6 +11,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import yaml
 
+from securetag.datasets.agreement import (
+    SHARE,
+    TENANTS,
+    Agreement,
+    Anchoring,
+    agreement,
+    anchoring,
+    contradicting,
+    tenant_of,
+)
 from securetag.datasets.licences import attributed, obligations
 from securetag.datasets.release import NAME_LENGTH, Manifest, SourceEntry
 from securetag.datasets.shortcuts import Score, by_axis, lookups, majority, word_counts
@@ -30,6 +40,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     scripted: int
     saw_model: int
     reviewers: int
+    tenants: int
+    #: Tenants whose verdicts don't train, since they contradict the others.
+    contradicting: int
+    agreement: Agreement
+    anchoring: list[Anchoring]
 
 
 def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> Facts:
@@ -42,6 +57,10 @@ def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict])
         scripted=sum(verdict.scripted for verdict in harvested),
         saw_model=sum(verdict.saw_model for verdict in harvested),
         reviewers=len({verdict.reviewer for verdict in harvested}),
+        tenants=len({tenant_of(verdict) for verdict in harvested}),
+        contradicting=len(contradicting(harvested)),
+        agreement=agreement(harvested),
+        anchoring=anchoring(harvested),
     )
 
 
@@ -68,13 +87,47 @@ def card(manifest: Manifest, facts: Facts) -> str:
         *_scores("axis", facts.word_counts),
         "Majority label's share:", "", *_table("", "part", facts.majority),
         "## Analysts", "",
-        f"{facts.harvested} verdicts of {facts.reviewers} reviewers entered, {facts.saw_model} of them after "
-        f"the reviewer saw the model's answer. {facts.scripted} were scripted from a ground truth and are no "
-        "person's.",
-        "Caps on a reviewer's or tenant's share are off in this version.", "",
+        *_analysts(facts),
         "## Sources", "", *_sources(manifest.sources), "## Terms", "", *_terms(manifest), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _analysts(facts: Facts) -> list[str]:
+    """Who judged, how far they agree, what seeing the model's answer does, and whether a cap holds."""
+    found = facts.agreement
+    kappa = "isn't measurable" if found.kappa is None else f"is {found.kappa:.2f}"
+    overlap = "no finding was judged by two people"
+    if found.observed is not None:
+        overlap = (
+            f"{found.findings:,} findings were judged by two reviewers or more ({found.pairs:,} pairs of "
+            f"reviewers, who say the same of {found.observed:.1%})"
+        )
+    cap = (
+        f"No tenant, and so no reviewer, holds more than {SHARE:.0%} of a label's reviewed rows."
+        if facts.tenants >= TENANTS
+        else f"The cap on a tenant's or reviewer's share of a label is off: it begins with {TENANTS} tenants."
+    )
+    return [
+        f"{facts.harvested:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
+        f"in, {facts.saw_model:,} of them after the reviewer saw the model's answer. {facts.scripted:,} were "
+        "scripted from a ground truth and are no person's. "
+        f"Tenants whose verdicts contradict the others' and train nothing: {facts.contradicting:,}. {cap}",
+        "",
+        f"Cohen's kappa {kappa}: {overlap}.", "",
+        "Share of people's verdicts that say what the model had said, by whether they had seen it. The gap "
+        "is what seeing it does:", "",
+        "| verdict | had seen it | share | hadn't | share |", "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one.label} | {one.saw:,} | {_share(one.saw_agree, one.saw)} "
+            f"| {one.unseen:,} | {_share(one.unseen_agree, one.unseen)} |"
+            for one in facts.anchoring
+        ), "",
+    ]  # fmt: skip
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "none"
 
 
 def _header(manifest: Manifest) -> str:

@@ -27,8 +27,8 @@ SHARE_ALIKE = frozenset(
 )
 #: Ask that author and licence be named, and that changes be said.
 _ATTRIBUTION = SHARE_ALIKE | {
-    "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-ND-4.0", "ODC-By-1.0", "OGL-UK-3.0", "Apache-2.0",
-    "MIT",
+    "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-ND-4.0", "ODC-By-1.0", "OGL-UK-3.0",
+    "Apache-2.0", "MIT",
     "BSD-2-Clause", "BSD-3-Clause", "ISC", "PSF-2.0", "Python-2.0", "PostgreSQL", "CDLA-Permissive-1.0",
 }  # fmt: skip
 #: What MITRE's terms ask to be reproduced with its material.
@@ -93,7 +93,8 @@ def obligations(expressions: Iterable[str]) -> list[str]:
     lines = [_MITRE[key] for key in sorted(used & set(_MITRE))]
     if alike := sorted(used & SHARE_ALIKE):
         lines.append(
-            f"Rows under {_listed(alike)} are adaptations: share them under the same licence or a later version."
+            f"Rows under {_listed(alike)} are adaptations: "
+            "share them under the same licence or a later version."
         )
     if left := sorted(used & _COPYLEFT):
         lines.append(f"Rows under {_listed(left)} stay in the house: passed on, their terms go with them.")

@@ -138,8 +138,6 @@ def build(
     examples = _split(examples, params, known.ties, drops)
     examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
     drops += over
-    examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
-    drops += over
     _check(examples)
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)

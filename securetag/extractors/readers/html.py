@@ -160,8 +160,8 @@ def _refuse_deep(text: str) -> None:
 def _deepest_possible(text: str) -> int:
     """An upper bound that costs next to nothing: every `<` opens one more, every `</` closes one."""
     height = lowest = most = 0
-    for start in range(0, len(text), 4096):
-        part = text[start : start + 4096]
+    for start in range(0, len(text), 8192):
+        part = text[start : start + 8192]
         tags, closing = part.count("<"), part.count("</")
         most = max(most, height + tags - lowest)
         height += tags - 2 * closing

@@ -17,11 +17,9 @@ from selectolax.lexbor import LexborHTMLParser
 
 Node = Any
 
-#: Gone whatever they hold. `form` stays: some frameworks wrap the whole page in one.
-_NEVER = [
-    "script", "style", "template", "iframe", "object", "embed", "svg", "canvas", "audio", "video", "select",
-    "input", "dialog", "nav", "link", "meta", "datalist", "frameset", "applet",
-]  # fmt: skip
+#: Gone whatever they hold. `form` stays: some frameworks wrap the whole page in one. What holds no text of a
+#: page's own (`input`, `object`, …) needs no look here: the writer of Markdown passes over it.
+_NEVER = "script,style,nav,svg,template,iframe,select,dialog"
 _ROLES = {
     "navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "complementary", "menu",
     "menubar", "toolbar", "tablist",
@@ -91,7 +89,8 @@ def main_content(tree: LexborHTMLParser) -> Content | None:
     if body is None:
         return None
     title, lang = _title(tree), _lang(tree)
-    tree.strip_tags(_NEVER, recursive=True)
+    for node in found(body, _NEVER):
+        node.decompose()
     _strip_noscript(tree, body)
     _strip_frame(body)
     node = _believed(body) or _gathered(body)

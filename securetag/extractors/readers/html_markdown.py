@@ -35,7 +35,7 @@ _BLOCKS = {*_CONTAINERS, *_HEADINGS, *_PRE, "ul", "ol", "menu", "dl", "table", "
 _NOTHING = {
     "script", "style", "template", "noscript", "iframe", "object", "svg", "canvas", "audio", "video", "map",
     "select", "button", "input", "head", "title", "nav", "rp", "rt", "colgroup", "wbr", "noframes",
-    "datalist", "progress", "meter", "-comment",
+    "datalist", "embed", "applet", "progress", "meter", "-comment",
 }  # fmt: skip
 #: What generators put into headings: an anchor to themselves.
 _SELF_LINK = {"¶", "#", "§", "🔗", "link", "permalink", "anchor", "[edit]", "edit", "[link]"}

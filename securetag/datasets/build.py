@@ -18,7 +18,18 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import agreement, analyst, erasure, filters, fixes, harvest, mix, release, review
+from securetag.datasets import (
+    agreement,
+    analyst,
+    erasure,
+    filters,
+    fixes,
+    harvest,
+    mix,
+    pictures,
+    release,
+    review,
+)
 from securetag.datasets.card import card, facts_of
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
@@ -147,7 +158,8 @@ def build(
         | {"teacher": lessons.digest(name for source in known.sources.values() for name in source.ids)},
         counts=counts,
         sources=_source_entries(known.sources, harvested, counts["by_source"]),
-        card=lambda found: card(found, facts), releases_dir=releases_dir, code_version=_version(),
+        card=lambda found: card(found, facts), pictures=pictures.draw(examples, counts),
+        releases_dir=releases_dir, code_version=_version(),
     )  # fmt: skip
     say(f"release {path.name}: {len(examples):,} rows")
     return ReleaseSummary(

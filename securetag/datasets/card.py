@@ -22,6 +22,7 @@ from securetag.datasets.agreement import (
     tenant_of,
 )
 from securetag.datasets.licences import attributed, obligations
+from securetag.datasets.pictures import ALT, before_rows, steps
 from securetag.datasets.release import NAME_LENGTH, Manifest, SourceEntry
 from securetag.datasets.shortcuts import Score, by_axis, lookups, majority, word_counts
 from securetag.records import Example, HarvestedVerdict
@@ -75,6 +76,7 @@ def card(manifest: Manifest, facts: Facts) -> str:
         "",
         f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
         f"purpose `{manifest.params.get('purpose')}`.", "",
+        *_pictures(manifest),
         *_table("Rows", "split", counts["splits"]), *_table("Rows", "task", counts["by_task"]),
         *_table("Rows", "label", counts["by_label"]),
         *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
@@ -128,6 +130,16 @@ def _analysts(facts: Facts) -> list[str]:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "none"
+
+
+def _pictures(manifest: Manifest) -> list[str]:
+    lines = [f"![{words}]({name})" for name, words in ALT.items()]
+    rows = [f"| {step} | {n:,} |" for step, n in steps(manifest.counts).items()]
+    return [
+        "## Rows through the build", "", "| step | rows |", "| --- | ---: |", *rows, "",
+        f"{before_rows(manifest.counts):,} Records, functions and verdicts never became rows.", "",
+        *(line for picture in lines for line in (picture, "")),
+    ]  # fmt: skip
 
 
 def _header(manifest: Manifest) -> str:

@@ -1,7 +1,7 @@
 """The release directory: written whole or not at all, never changed, verified when read.
 
 ``data/releases/<first 12 hex of the digest>/``: train.jsonl, validation.jsonl, test.jsonl,
-manifest.json, README.md (the card), dropped.parquet, lineage.parquet.
+manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet.
 
 The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
 depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
@@ -112,13 +112,14 @@ def write(
     counts: dict[str, dict[str, int]],
     sources: list[SourceEntry],
     card: Any,
+    pictures: Mapping[str, bytes] | None = None,
     releases_dir: Path,
     code_version: str,
 ) -> tuple[Path, Manifest]:
     """Write a release and return its folder. One that is there already is verified and kept.
 
-    `card(manifest) -> str` writes the README. Raises ReleaseError when a folder of this name holds
-    something else.
+    `card(manifest) -> str` writes the README; `pictures` are files beside it. Raises
+    ReleaseError when a folder of this name holds something else.
     """
     with drafts.draft(releases_dir) as folder:
         files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
@@ -128,6 +129,8 @@ def write(
             counts=counts, sources=sources, code_version=code_version,
         )  # fmt: skip
         (folder / "README.md").write_text(card(manifest), encoding="utf-8")
+        for name, content in (pictures or {}).items():
+            (folder / name).write_bytes(content)
         _write_dropped(folder / "dropped.parquet", drops)
         lineage.write(folder / lineage.FILE, examples)
         manifest = _sealed(manifest, folder)

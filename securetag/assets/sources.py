@@ -37,7 +37,7 @@ def records_asset(source: Source) -> dg.AssetsDefinition:
     )
     def records(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         settings = get_settings()
-        report, unchanged = extract(source.name, settings, Progress(context.log.info))
+        report, unchanged = extract(source.name, settings, Progress(context.log.info, lines=1))
         path = settings.records_dir / f"{source.name}.jsonl"
         sample = [(r.key, r.title, r.text[:160]) for r in islice(read_records(path), 5)]
         return dg.MaterializeResult(

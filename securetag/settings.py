@@ -116,7 +116,7 @@ class TeacherSettings(BaseModel):
     #: Sent as a bearer token.
     api_key: SecretStr | None = None
     #: SPDX expression of the terms on which it writes; rows of a model whose terms forbid training others
-    #: are LicenseRef-Vendor-Distilled-<vendor>, and stop a release.
+    #: are LicenseRef-Distilled-<vendor>, and stop a release.
     licence: str | None = None
     #: Hold the answer to a JSON schema; false for an endpoint that refuses `response_format`.
     constrained: bool = True

@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 
 from benchmarks.figure import Figure
 from securetag.extractors import catalog, language
-from securetag.extractors.fetch import FetchedFile, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers import reader_for
 from securetag.settings import Settings, get_settings
 

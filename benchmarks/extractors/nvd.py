@@ -18,7 +18,8 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from securetag.extractors.catalog import obtainable, source_named
-from securetag.extractors.fetch import FetchedFile, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers import reader_for
 from securetag.extractors.readers.nvd import decode
 from securetag.records import Record

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from securetag.extractors.catalog import source_named
-from securetag.extractors.fetch import FetchedFile, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers import reader_for
 from securetag.extractors.readers.attack import AttackReader
 from securetag.records import Record

@@ -19,7 +19,8 @@ import msgspec
 from securetag.errors import InputError, SecuretagError
 from securetag.extractors.catalog import Source, constituents, newer_edition, source_named
 from securetag.extractors.download import Progress, sha256_of
-from securetag.extractors.fetch import Failure, FetchedFile, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import reader_for
 from securetag.extractors.readers.base import Drop, Reader
 from securetag.records import Record, Status, content_id

@@ -10,18 +10,18 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkWay, Source, Way, obtainable, package_file, spdx
 from securetag.extractors.download import Downloader, Progress, sha256_of
+from securetag.extractors.files import Failure, FetchedFile, OnFailure
 from securetag.extractors.mirror import MAX_FILE, Mirror, gunzip, verify
 from securetag.extractors.nvd_api import NvdApi
 from securetag.scanning.unpack import DAMAGED_ZIP
@@ -29,29 +29,6 @@ from securetag.settings import Settings
 
 #: Members of one archive.
 MAX_MEMBERS = 100_000
-
-
-class FetchedFile(msgspec.Struct, frozen=True):
-    """One file of a source, as its readers see it: unpacked and verified."""
-
-    path: Path
-    #: What production would download.
-    url: str
-    #: Of the bytes at `path`.
-    sha256: str
-    edition: str
-    licence: str
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A file or an item that couldn't be had or read, and why. It costs no other."""
-
-    file: str
-    locator: str
-    reason: str
-
-
-OnFailure = Callable[[Failure], None]
 
 
 def fetch(

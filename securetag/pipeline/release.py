@@ -43,7 +43,7 @@ def build_release(
         semgrep=settings.semgrep,
         withdrawn=erasure.standing(settings),
         reviews=review.decisions(settings),
-        suites=_suites([*suites, *sorted((settings.data / "suites").glob("[!.]*"))]),
+        suites=suites_of(settings, suites),
         tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
         lessons=read_lessons(settings.teacher_dir),
         progress=progress,
@@ -52,10 +52,10 @@ def build_release(
     return built
 
 
-def _suites(paths: Sequence[Path]) -> list[Suite]:
-    """The suites at these paths, by name. Raises InputError."""
+def suites_of(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
+    """The evaluation suites named, and those that lie in `<data>/suites`, by name. Raises InputError."""
     found: dict[str, Suite] = {}
-    for suite in map(read_suite, paths):
+    for suite in map(read_suite, [*named, *sorted((settings.data / "suites").glob("[!.]*"))]):
         if found.setdefault(suite.name, suite).digest != suite.digest:
             raise InputError(f"two evaluation suites are called {suite.name}", hint="Rename one of them.")
     return [found[name] for name in sorted(found)]

@@ -308,7 +308,7 @@ def _licence(settings: TeacherSettings) -> str:
         raise SettingsError(
             "nobody said on which terms the teacher writes",
             hint="Set SECURETAG_TEACHER__LICENCE to an SPDX expression: Apache-2.0 for an open model, "
-            "LicenseRef-Vendor-Distilled-<vendor> where the terms forbid training other models.",
+            "LicenseRef-Distilled-<vendor> where the terms forbid training other models.",
         )
     try:
         return teacher.combined(settings.licence, settings.licence)

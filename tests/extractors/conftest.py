@@ -13,7 +13,7 @@ import pytest
 
 from securetag.extractors.catalog import FolderWay, Source
 from securetag.extractors.extract import Extraction, extract
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.settings import Settings, get_settings
 
 MakeFile = Callable[..., FetchedFile]

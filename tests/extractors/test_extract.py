@@ -19,7 +19,8 @@ CATALOG = """
 - {name: mine-1, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",
    url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: docs, glob: "*.md"}}
 - {name: mine-2, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "2",
-   supersedes: [mine-1], url: "https://e.org", licence: CC-BY-4.0, reader: markdown, folder: {path: newer, glob: "*.md"}}
+   supersedes: [mine-1], url: "https://e.org", licence: CC-BY-4.0, reader: markdown,
+   folder: {path: newer, glob: "*.md"}}
 """
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
 
@@ -195,7 +196,12 @@ def test_a_source_made_of_other_sources(tmp_path: Path, settings: Settings) -> N
     settings.catalog.write_text(MERGED)
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-    advisory = {"id": "GHSA-a", "aliases": ["CVE-2031-1000"], "summary": "Lid", "details": "The lid comes off."}
+    advisory = {
+        "id": "GHSA-a",
+        "aliases": ["CVE-2031-1000"],
+        "summary": "Lid",
+        "details": "The lid comes off.",
+    }
     (tmp_path / "one" / "a.json").write_text(msgspec.json.encode(advisory).decode())
     exploited = {"vulnerabilities": [{"cveID": "CVE-2031-1000", "shortDescription": "It burns."}]}
     (tmp_path / "two" / "k.json").write_text(msgspec.json.encode(exploited).decode())

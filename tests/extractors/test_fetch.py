@@ -15,7 +15,8 @@ import pytest
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import FolderWay, NetworkWay, PackageWay, Source, load
 from securetag.extractors.download import Downloader
-from securetag.extractors.fetch import Failure, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import Failure
 from securetag.extractors.mirror import gunzip
 from securetag.settings import FetchSettings, Settings
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import Source, WebWay
-from securetag.extractors.fetch import Failure, fetch
+from securetag.extractors.fetch import fetch
+from securetag.extractors.files import Failure
 from securetag.extractors.web import Crawl, Visit
 from securetag.extractors.web_guard import guarded_client, public
 from securetag.extractors.web_links import Scope, inside, links_of, normalise, sitemap

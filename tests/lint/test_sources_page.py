@@ -10,7 +10,7 @@ import pytest
 
 from securetag.extractors.catalog import load
 from securetag.extractors.extract import Report
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 
 CHECKOUT = Path(__file__).parents[2]
 

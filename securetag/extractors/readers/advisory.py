@@ -15,7 +15,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.language import detect
 from securetag.extractors.readers.base import Item, Reader, reason_of
 from securetag.extractors.readers.cvss_score import Score

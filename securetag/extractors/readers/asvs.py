@@ -18,7 +18,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import language, prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.asvs_formats import (
     Requirement,

@@ -15,7 +15,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, Reader, read_text, reason_of
 from securetag.extractors.readers.yaml_doc import decode_yaml
 from securetag.records import Facts

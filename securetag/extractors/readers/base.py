@@ -15,7 +15,7 @@ import msgspec
 from securetag.errors import SecuretagError, SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.language import detect
 from securetag.records import Facts, Record, Status, TextLang
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.base import Item, Reader
 from securetag.extractors.readers.cwe import STATUS, consequence, tidy_prose, unique
 from securetag.records import Facts, Severity, Status

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.capec import AttackPattern, CapecReader, Step, fragment
 from securetag.extractors.readers.stix import Kinds, Relationship, StixObject, StixReader, Thing

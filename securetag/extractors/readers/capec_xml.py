@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from securetag.errors import SourceError
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, reason_of
 from securetag.extractors.readers.capec import AttackPattern, CapecReader, Step
 from securetag.extractors.readers.cwe import tidy_prose

@@ -14,7 +14,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.advisory import (
     Advisory,
     Section,

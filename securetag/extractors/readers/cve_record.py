@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.advisory import (
     Advisory,
     Note,

@@ -16,7 +16,7 @@ import msgspec
 from securetag.errors import SecuretagError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.records import Facts, Status
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from securetag.errors import SourceError
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, reason_of
 from securetag.extractors.readers.cwe import CweReader, Group, Mitigation, Weakness, example
 from securetag.extractors.readers.xhtml import code, markdown

@@ -16,7 +16,7 @@ import pyoxigraph as ox
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_bytes
 from securetag.extractors.readers.xml_doc import check_root
 from securetag.records import Facts, Status

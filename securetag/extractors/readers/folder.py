@@ -13,7 +13,7 @@ from pathlib import Path
 
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, reason_of
 
 #: Bytes of one file; readers hold a file in memory.

@@ -20,7 +20,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_bytes
 from securetag.extractors.readers.html_main import main_content
 from securetag.extractors.readers.html_markdown import Block, blocks

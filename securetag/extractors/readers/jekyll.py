@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
 from securetag.extractors.readers.markdown import MarkdownReader, Page, path_of
 from securetag.extractors.readers.markdown_blocks import front_matter

@@ -16,7 +16,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.advisory import Advisory, Note, Versions, cwes, day, records
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_text, reason_of
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from securetag.extractors import language, prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown_blocks
 from securetag.extractors.readers.base import Drop, Item, Reader, read_text
 from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces, tree

@@ -14,7 +14,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
 from securetag.extractors.readers.markdown import Page

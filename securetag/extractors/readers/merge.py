@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from securetag.errors import InputError
 from securetag.extractors import prose
 from securetag.extractors.extract import read_records
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.advisory import unique
 from securetag.extractors.readers.base import Item, Reader, reason_of
 from securetag.extractors.readers.cvss_score import version_of

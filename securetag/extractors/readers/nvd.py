@@ -20,7 +20,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.mirror import gunzip
 from securetag.extractors.readers.advisory import (
     Advisory,

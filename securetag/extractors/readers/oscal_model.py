@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many
 from securetag.extractors.readers.yaml_doc import decode_yaml
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.markdown import MarkdownReader, Page

@@ -16,7 +16,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import spdx
-from securetag.extractors.fetch import FetchedFile
+from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers.advisory import Advisory, Section, Versions, by_language, day, records
 from securetag.extractors.readers.base import Item, Reader, read_text
 from securetag.extractors.readers.cvss_score import score_of

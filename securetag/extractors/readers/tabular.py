@@ -19,7 +19,7 @@ import msgspec
 from securetag.errors import SettingsError, SourceError
 from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json
 from securetag.records import Facts
 

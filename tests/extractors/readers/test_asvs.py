@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.errors import SourceError
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.asvs import AsvsReader
 from securetag.extractors.readers.asvs_formats import from_csv, from_json, from_xml
 from securetag.extractors.readers.base import Drop

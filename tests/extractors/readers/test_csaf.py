@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.csaf import CsafReader
 from securetag.records import Record, Status

@@ -10,7 +10,7 @@ import pytest
 from securetag.datasets.licences import allowed
 from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record

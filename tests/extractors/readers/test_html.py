@@ -12,7 +12,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.html import HtmlReader, decode, page_stem, read_page, swallows
 from securetag.extractors.readers.html_markdown import blocks, text_of

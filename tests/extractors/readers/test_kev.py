@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.kev import KevReader
 from securetag.records import Record

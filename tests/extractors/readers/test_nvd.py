@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.nvd import Cve, NvdReader, advisory, decode
 from securetag.records import Record, Status

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.oscal import OscalReader
 from securetag.extractors.readers.oscal_model import Param, Prop, Select

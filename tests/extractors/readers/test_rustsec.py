@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors.fetch import Failure
+from securetag.extractors.files import Failure
 from securetag.extractors.readers.base import Item
 from securetag.extractors.readers.rustsec import RustSecReader
 from securetag.records import Record, Status

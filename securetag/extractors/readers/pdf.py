@@ -17,7 +17,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from securetag.errors import SourceError
 from securetag.extractors import prose
-from securetag.extractors.fetch import Failure, FetchedFile
+from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.language import detect
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.readers.markdown import SHORTEST, slug
 from securetag.extractors.readers.pdf_headings import headings_of
@@ -32,7 +33,7 @@ from securetag.extractors.readers.pdf_lines import Flow, join_rows
 from securetag.extractors.readers.pdf_pages import Line, Page, PdfDocument, load
 from securetag.extractors.readers.pdf_tables import rows_of, with_tables
 from securetag.extractors.readers.sections import WHOLE, Piece, pieces, tree
-from securetag.records import Facts
+from securetag.records import Facts, TextLang
 
 #: Sections that hold no prose of the publication's own.
 _SKIP = {
@@ -44,6 +45,8 @@ _SKIP = {
 }  # fmt: skip
 #: Characters of text before the first heading up to which it is a cover.
 _COVER = 12_000
+#: Paragraphs that tell a document's language.
+_PARAGRAPHS = 20
 #: Characters that a URL may hold as they are.
 _URL = ":/?&=%+,;~@!$()*'"
 _NUMBER = re.compile(r"^(?:appendix\s+[A-Z]|\d{1,2}(?:\.\d{1,3})*|[A-Z](?=[.:\s–—-]))[\s.:–—-]+", re.I)
@@ -74,16 +77,20 @@ class PdfReader(Reader):
     def _sections(self, file: FetchedFile, document: PdfDocument, flow: Flow) -> Iterator[Item]:
         stem = PurePosixPath(unquote(urlsplit(file.url).path)).stem
         title = self.source.options.get("title") or prose.one_line(document.title) or stem
-        root = tree(str(title), flow.items())
+        items = list(flow.items())
+        lang = _language([text for level, text, _ in items if level == 0], self.source.lang)
+        root = tree(str(title), iter(items))
         seen: Counter[str] = Counter()
         for piece in _gathered(pieces(root, whole=int(self.source.options.get("whole", WHOLE)))):
             cover = root.children and piece.path == (root.title,) and piece.text == root.own
             if cover and len(piece.text) <= _COVER:
                 yield Drop("cover and front matter", f"page {piece.start}")
             else:
-                yield self._item(piece, file, str(self.source.options.get("key", stem)), seen)
+                yield self._item(piece, file, str(self.source.options.get("key", stem)), seen, lang)
 
-    def _item(self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str]) -> Item:
+    def _item(
+        self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str], lang: TextLang | None
+    ) -> Item:
         path = [prose.one_line(title) for title in piece.path]
         locator = f"page {piece.start}"
         plain = {_NUMBER.sub("", title).lower() for title in path[1:]}
@@ -99,7 +106,14 @@ class PdfReader(Reader):
         return self.record(
             file, key=key, title=": ".join(dict.fromkeys([path[0], path[-1]])), text=text, locator=locator,
             url=f"{quote(file.url, safe=_URL)}#page={piece.start}", facts=Facts(kind="section", section=path),
+            lang=lang, certain=lang is not None,
         )  # fmt: skip
+
+
+def _language(blocks: list[str], hint: TextLang) -> TextLang | None:
+    """Of the whole document, by its paragraphs; None where it has none: a table of names says little."""
+    prose_alone = [text for text in blocks if len(text) > 200 and not text.lstrip().startswith(("|", "`"))]
+    return detect("\n\n".join(prose_alone[:_PARAGRAPHS]), hint) if prose_alone else None
 
 
 def _gathered(found: Iterable[Piece]) -> Iterator[Piece]:

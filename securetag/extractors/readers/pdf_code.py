@@ -16,13 +16,19 @@ _CODE = re.compile(
     r"|^(?:Host|(?:Set-)?Cookie|User-Agent|Content-[A-Z]\w+|Accept[\w-]*|Server|Date|Connection|Referer"
     r"|Location): \S"
 )
+_LAST, _FIRST = frozenset(";{}>),]"), frozenset("<$/})]*#")
+_OPENING = frozenset((
+    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT", "public", "private", "protected",
+    "static", "import", "using", "package", "function", "var", "def", "class", "return", "SELECT", "Host",
+    "Cookie", "Set-Cookie", "User-Agent", "Server", "Date", "Connection", "Referer", "Location",
+))  # fmt: skip
 #: Lines in a row that make a listing out of what reads as code.
 _FEWEST = 2
 
 
 def mark_listings(lines: list[Line]) -> list[Line]:
     """The same lines, those that read as code marked as set in type of one width."""
-    reads = [not line.table and not line.bold and bool(_CODE.search(line.text)) for line in lines]
+    reads = [not line.table and not line.bold and _reads(line.text) for line in lines]
     if not any(reads):
         return lines
     out = list(lines)
@@ -37,6 +43,12 @@ def mark_listings(lines: list[Line]) -> list[Line]:
                 out[i] = Line(line.x0, line.y0, line.x1, line.y1, line.size, line.bold, True, line.text)
         start = max(end, start + 1)
     return out
+
+
+def _reads(text: str) -> bool:
+    """True = as code. Where a line begins and ends tells most lines apart before the pattern is asked."""
+    hint = text[-1] in _LAST or text[0] in _FIRST or text.partition(" ")[0].rstrip(":") in _OPENING
+    return (hint or text.startswith(("http", "Content-", "Accept"))) and bool(_CODE.search(text))
 
 
 def _between(lines: list[Line], reads: list[bool], i: int) -> bool:

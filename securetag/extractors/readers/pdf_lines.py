@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from securetag.extractors import prose
 from securetag.extractors.readers.pdf_code import listing, mark_listings
@@ -30,7 +31,7 @@ _NO_FIRST, _NO_SECOND = (
     frozenset(("com", "con", "dis", "for", "per")),
     frozenset(("able", "ping", "pose", "ting")),
 )
-_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_TO_BLANKS = str.maketrans(dict.fromkeys(".,;:!?()[]{}<>/\\|\"'`“”‘’«»…=+*&%$#@_•–—0123456789", " "))
 #: Tags and what stands between two of them, and character entities: in a PDF they are text, never markup.
 _MARKUP = re.compile(
     r"</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>(?:[^<>\n]{0,60}</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>)*"
@@ -115,9 +116,13 @@ class Flow:
         yield from self._close_code()
 
     def _close_paragraph(self) -> Iterator[tuple[int, str, int]]:
-        if any(map(_SAYS.search, self._paragraph)):
+        if len(self._paragraph) > 1 or (self._paragraph and _SAYS.search(self._paragraph[0])):
             text = plain(join_lines(self._paragraph, self._words))
-            yield 0, _BULLET.sub("- ", text) + "\n", self._begun
+            yield (
+                0,
+                (text if text[0].isalnum() and text[0] != "o" else _BULLET.sub("- ", text)) + "\n",
+                self._begun,
+            )
         self._paragraph = []
 
     def _close_code(self) -> Iterator[tuple[int, str, int]]:
@@ -187,9 +192,13 @@ class Words:
 
     def _counted(self) -> Counter[str]:
         if self._counts is None:
-            text = "\n".join(line.text for lines in self._pages for line in lines)
-            # What a line's end may have broken is no evidence.
-            self._counts = Counter(_WORDS.findall(re.sub(r"\S+-\n\S+", "\n", text).lower()))
+            texts, broken = list[str](), False
+            for line in chain.from_iterable(self._pages):
+                text = line.text.partition(" ")[2] if broken else line.text
+                if broken := text.endswith("-"):  # what a line's end may have broken is no evidence
+                    text = text.rpartition(" ")[0]
+                texts.append(text)
+            self._counts = Counter(" ".join(texts).lower().translate(_TO_BLANKS).split())
             self._prefixes = {word.partition("-")[0] for word in self._counts if "-" in word}
         return self._counts
 

@@ -8,6 +8,7 @@ https://mupdf.readthedocs.io/en/latest/reference/c/fitz/stext.html
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -162,6 +163,8 @@ def main() -> int:
     pymupdf.no_recommend_layout()  # it would advertise on standard output
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
+    gc.disable()  # a fork lives for one document, and a collection would copy the pages that it shares
+    gc.freeze()
     for line in sys.stdin.buffer:
         data = msgspec.msgpack.encode(_answer(msgspec.json.decode(line, type=Request), pymupdf))
         sys.stdout.buffer.write(len(data).to_bytes(8, "big") + data)

@@ -7,8 +7,9 @@ from pathlib import Path
 import dagster as dg
 import msgspec
 
+from securetag.assets import checks
 from securetag.assets.config import ReleaseConfig
-from securetag.assets.metadata import counts, table
+from securetag.assets.metadata import counts, picture, table
 from securetag.assets.sources import records_key
 from securetag.extractors import catalog
 from securetag.settings import get_settings
@@ -36,15 +37,19 @@ def harvest() -> dg.MaterializeResult:
     group_name="dataset",
     kinds={"jsonl"},
     deps=[harvest, *(records_key(name) for name in catalog.load(get_settings().catalog))],
+    check_specs=checks.specs("release"),
 )
 def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
+    from securetag.datasets.checks import check
+    from securetag.datasets.pictures import ALT
     from securetag.datasets.release import read
-    from securetag.pipeline.release import build_release
+    from securetag.pipeline.release import build_release, suites_of
 
     params = msgspec.convert(config.model_dump(), BuildParams)
-    found = build_release(params, get_settings(), progress=context.log.info)
+    settings = get_settings()
+    found = build_release(params, settings, progress=context.log.info)
     rows = read(Path(found.path))
     sample = [
         (e.task, e.label or "", e.source, e.messages[-2].content, e.messages[-1].content)
@@ -60,7 +65,19 @@ def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.Mate
             "licences": counts(found.by_licence, name="licence"),
             "dropped": counts(found.dropped, name="reason"),
             "sample": table(["task", "label", "source", "asked", "answer"], sample),
+            **{
+                name.removesuffix(".png"): picture((Path(found.path) / name).read_bytes(), alt=alt)
+                for name, alt in ALT.items()
+                if (Path(found.path) / name).is_file()  # a release of an older version has none
+            },
             "cpu_s": found.cpu_s,
             "path": dg.MetadataValue.path(found.path),
-        }
+        },
+        check_results=checks.results(
+            check(
+                [*rows.train, *rows.validation, *rows.test],
+                purpose=params.purpose,
+                suites=suites_of(settings),
+            )
+        ),
     )

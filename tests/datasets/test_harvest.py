@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from planted import IDENTITIES, SECRETS, planted
 
 from securetag import triage
-from securetag.datasets import analyst
+from securetag.datasets import analyst, checks
 from securetag.datasets.harvest import LICENCE, SOURCE, pseudonym, to_verdict
 from securetag.records import Finding, HarvestedVerdict, Origin
 
@@ -113,3 +114,16 @@ def test_findings_in_the_same_code_are_one_group(verdict: MakeVerdict, finding: 
     )
     assert analyst.group(verdict(code)) == analyst.group(other)
     assert verdict(code).record.id != other.record.id
+
+
+@pytest.mark.parametrize("profile", ["compact", "full"])
+def test_a_second_scrub_changes_no_row_of_scrubbed_code(
+    verdict: MakeVerdict, profile: triage.Profile
+) -> None:
+    """Line numbers and rule stand before the code in a prompt, and nothing of it is taken for a secret."""
+    cases = [*planted(SECRETS, 5, each=8), *planted(IDENTITIES, 5, each=12)]
+    rows, drops = analyst.rows([verdict(case.text) for case in cases], profile=profile, lang="en")
+    assert (len(rows) >= 50, drops) == (True, []), len(rows)
+    (found,) = (one for one in checks.check(rows, purpose="internal") if one.name == "no_secret")
+    offending = {row.id: row.messages[-2].content for row in rows if row.id in found.offending}
+    assert offending == {}

@@ -1,0 +1,156 @@
+"""The checks of a release in Dagster: a sound one passes, a broken one says which rows and stops the loop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+import pytest
+
+from securetag.datasets import checks, pictures, release
+from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.harvest import LICENCE, SOURCE
+from securetag.datasets.suites import read_suite
+from securetag.orchestration.definitions import defs
+from securetag.pipeline import release as pipeline
+from securetag.records import Construction, Example, Message, Origin, Task
+from securetag.settings import get_settings
+
+
+def row(asked: str, answer: str, *, group: str, split: Any, **changes: Any) -> Example:
+    found = Example.of(
+        task=Task.QA, messages=[Message("user", asked), Message("assistant", answer)], lang="en",
+        licence=changes.pop("licence", "MIT"), group=group, origin="template",
+        origins=[Origin(record_id=group)], source=changes.pop("source", "s"),
+    )  # fmt: skip
+    return msgspec.structs.replace(found, split=split, **changes)
+
+
+def composed(number: int, label: Any, split: Any, guard: str) -> Example:
+    made = Construction(
+        source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
+    )
+    return row(
+        f"case {number}\n1 code_{number}()", f"verdict {number} of {label}", group=f"c{number}", split=split,
+        label=label, label_source="execution", construction=made, task=Task.TRIAGE,
+    )  # fmt: skip
+
+
+KNOWN = "Which header keeps a page from being framed by a page of another site, and since when is it known?"
+TORN = [
+    row("What is thing one of the first kind, in short?", "It is one thing.", group="g", split="train"),
+    row("What does the other thing of that kind do there?", "It does another.", group="g", split="test"),
+]
+TWICE = [
+    row("How is the seventh door of the house kept shut?", "With a bolt of iron.", group="h", split="train"),
+    row("How is the seventh door of the HOUSE kept shut?", "With another bolt.", group="i", split="test"),
+]
+JUDGED = row(KNOWN, "Frame options, for some years.", group="j", split="train")
+SECRET = row(
+    "1 def f():\n2     password = 'rosebud-1941'",
+    "fine",
+    group="k",
+    split="train",
+    source=SOURCE,
+    licence=LICENCE,
+)
+BOUGHT = row("What did they sell us there, and at what price?", "A list.", group="l", split="train",
+             licence="CC-BY-NC-4.0")  # fmt: skip
+#: A guard tells the label, and nine rows of ten are false positives.
+LOPSIDED = [
+    composed(
+        n, "true_positive" if n % 10 == 0 else "false_positive", split, "none" if n % 10 == 0 else "cast"
+    )
+    for n, split in ((n, "train" if n < 400 else "test") for n in range(800))
+]
+BROKEN = [*TORN, *TWICE, JUDGED, SECRET, BOUGHT, *LOPSIDED]
+#: Check → what it must name.
+EXPECTED = {
+    "one_side": sorted(example.id for example in TORN),
+    "apart": [TWICE[1].id],
+    "no_evaluation_row": [JUDGED.id],
+    "no_secret": [SECRET.id],
+    "licences": [BOUGHT.id],
+    "balance": ["other", "train"],
+    "lookups": ["guard"],
+}
+
+
+@pytest.fixture
+def suite() -> Path:
+    folder = get_settings().data / "suites"
+    folder.mkdir(parents=True)
+    (folder / "exam.jsonl").write_text(json.dumps({"id": 1, "question": KNOWN}) + "\n")
+    return folder / "exam.jsonl"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
+    folder = tmp_path_factory.mktemp("sound")
+    return build(
+        [], [], BuildParams(seed=1, composed=400, knowledge=0),
+        releases_dir=folder / "releases", work=folder / "work", semgrep=get_settings().semgrep,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def broken(tmp_path: Path, sound: ReleaseSummary) -> ReleaseSummary:
+    """Written by hand, as nobody's build would."""
+    path, manifest = release.write(
+        BROKEN, [], params={}, inputs={}, counts={"splits": {}}, sources=[], card=lambda _: "card\n",
+        releases_dir=tmp_path / "releases", code_version="0",
+    )  # fmt: skip
+    return msgspec.structs.replace(sound, path=str(path), release=path.name, digest=manifest.digest)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, summary: ReleaseSummary) -> dg.ExecuteInProcessResult:
+    monkeypatch.setattr(pipeline, "build_release", lambda *_, **__: summary)
+    with dg.DagsterInstance.ephemeral() as instance:
+        return defs.resolve_job_def("loop").execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey("release"), dg.AssetKey("adapter")],
+            run_config={"ops": {"adapter": {"config": {"recipe": "/nowhere.yaml"}}}}, raise_on_error=False,
+        )  # fmt: skip
+
+
+def started(result: dg.ExecuteInProcessResult) -> set[str | None]:
+    return {event.step_key for event in result.all_events if event.event_type_value == "STEP_START"}
+
+
+def test_every_check_names_what_offends(suite: Path) -> None:
+    found = checks.check(BROKEN, purpose="internal", suites=[read_suite(suite)])
+    assert {one.name: one.offending for one in found} == EXPECTED
+    assert {one.name for one in found if one.blocking} == checks.BLOCKING
+
+
+def test_a_public_release_may_hold_no_tenants_rows() -> None:
+    (found,) = (one for one in checks.check([SECRET], purpose="public") if one.name == "licences")
+    assert found.offending == [SECRET.id]
+
+
+def test_a_broken_release_stops_the_loop_and_its_checks_name_the_rows(
+    monkeypatch: pytest.MonkeyPatch, broken: ReleaseSummary, suite: Path
+) -> None:
+    result = run(monkeypatch, broken)
+    found = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert set(found) == set(EXPECTED)
+    for name, offending in EXPECTED.items():
+        one = found[name]
+        assert not one.passed
+        assert one.blocking == (name in checks.BLOCKING)
+        assert one.metadata["offending"].value == len(offending)
+        assert all(identity in str(one.metadata["ids"].value) for identity in offending)
+    assert "adapter" not in started(result)
+
+
+def test_a_sound_release_passes_and_shows_its_pictures(
+    monkeypatch: pytest.MonkeyPatch, sound: ReleaseSummary
+) -> None:
+    result = run(monkeypatch, sound)
+    assert {one.check_name for one in result.get_asset_check_evaluations() if not one.passed} <= {"lookups"}
+    assert "adapter" in started(result)
+    (made,) = result.asset_materializations_for_node("release")
+    for name in pictures.ALT:
+        assert "data:image/png;base64," in str(made.metadata[name.removesuffix(".png")].value)

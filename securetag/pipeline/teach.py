@@ -255,7 +255,7 @@ class _Run:
         tries = Retrying(
             retry=retry_if_exception_type(ModelUnavailableError),
             stop=lambda state: self._closing.is_set() or stop_after_attempt(self._settings.attempts)(state),
-            wait=wait_exponential_jitter(*PAUSE_S),
+            wait=wait_exponential_jitter(multiplier=PAUSE_S[0], max=PAUSE_S[1], jitter=PAUSE_S[0]),
             sleep=self._pause,
             after=lambda _: self._budget.failed(),
             reraise=True,

@@ -52,7 +52,8 @@ _COPYLEFT = frozenset(
         "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "GPL-3.0", "LGPL-2.1-only",
         "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0", "AGPL-3.0-only",
         "AGPL-3.0-or-later",
-        "EPL-2.0", "EUPL-1.2",
+        "EPL-2.0", "EUPL-1.2", "GFDL-1.2-only", "GFDL-1.2-or-later",
+        "GFDL-1.3-only", "GFDL-1.3-or-later",
     }
 )  # fmt: skip
 #: May be used in the house only: copyleft, what may not be adapted, what belongs to the house or a tenant.

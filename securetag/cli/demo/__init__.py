@@ -21,7 +21,7 @@ class SizeName(StrEnum):
 @reported
 def demo(
     size: Annotated[
-        SizeName, typer.Option(help="smoke: minutes, for CI; quick: a quarter of an hour; full: over an hour.")
+        SizeName, typer.Option(help="smoke: minutes, for CI; quick: a quarter of an hour; full: an hour.")
     ] = SizeName.QUICK,
 ) -> None:
     """Take code from upload to a retrained, gated triage model, and say what came of it.

@@ -35,14 +35,14 @@ SIZES: dict[str, Size] = {
         composed=400, knowledge=120, train_rows=96, triage_share=0.9, evaluated_per_axis=16,
         training_timeout_s=1200,
     ),
-    # About 600 CPU-seconds of training. Too few rows for a verdict better than chance (the break
+    # About 650 CPU-seconds of training. Too few rows for a verdict better than chance (the break
     # came between 1,200 and 1,600), enough to learn the form of the answer.
     "quick": Size(
-        composed=1200, knowledge=400, train_rows=560, triage_share=0.95, evaluated_per_axis=24,
+        composed=1200, knowledge=400, train_rows=480, triage_share=0.95, evaluated_per_axis=16,
         training_timeout_s=3600,
     ),
     "full": Size(
-        composed=4400, knowledge=1000, train_rows=3250, triage_share=0.97, evaluated_per_axis=60,
+        composed=4400, knowledge=1000, train_rows=3150, triage_share=0.97, evaluated_per_axis=60,
         training_timeout_s=4 * 3600,
     ),
 }  # fmt: skip

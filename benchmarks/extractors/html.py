@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from securetag.extractors.readers.html import decode, read_page, sections
-from securetag.extractors.readers.html_markdown import text_of
+from securetag.extractors.readers.html.markdown import text_of
+from securetag.extractors.readers.html.reader import decode, read_page, sections
 from securetag.extractors.readers.sections import pieces, tree
 
 HARD = Path(__file__).parents[2] / "tests/extractors/pages"

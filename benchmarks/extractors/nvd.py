@@ -21,7 +21,7 @@ from securetag.extractors.catalog import obtainable, source_named
 from securetag.extractors.fetch import fetch
 from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers import reader_for
-from securetag.extractors.readers.nvd import decode
+from securetag.extractors.readers.advisories.nvd import decode
 from securetag.records import Record
 from securetag.settings import FetchSettings, get_settings
 
@@ -36,7 +36,7 @@ SAMPLE_BYTES = 4 * 2**20
 MEMORY = """
 import json, re, sys
 from pathlib import Path
-from securetag.extractors.readers.nvd import decode
+from securetag.extractors.readers.advisories.nvd import decode
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 with open(sys.argv[1], "rb") as file:

@@ -17,11 +17,11 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from securetag.extractors.catalog import FolderWay, Source
 from securetag.extractors.files import FetchedFile
-from securetag.extractors.readers import pdf_pages
-from securetag.extractors.readers.pdf import PdfReader, lines_of
-from securetag.extractors.readers.pdf_headings import headings_of
-from securetag.extractors.readers.pdf_layout import body_size
-from securetag.extractors.readers.pdf_lines import Flow
+from securetag.extractors.readers.pdf import pages as pdf_pages
+from securetag.extractors.readers.pdf.headings import headings_of
+from securetag.extractors.readers.pdf.layout import body_size
+from securetag.extractors.readers.pdf.lines import Flow
+from securetag.extractors.readers.pdf.reader import PdfReader, lines_of
 from securetag.records import Record
 
 ROUNDS = 3

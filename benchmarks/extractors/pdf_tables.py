@@ -17,9 +17,9 @@ import msgspec
 
 from benchmarks.extractors.pdf import publications
 from benchmarks.figure import Figure
-from securetag.extractors.readers import pdf_pages
-from securetag.extractors.readers.pdf import lines_of
-from securetag.extractors.readers.pdf_layout import body_size
+from securetag.extractors.readers.pdf import pages as pdf_pages
+from securetag.extractors.readers.pdf.layout import body_size
+from securetag.extractors.readers.pdf.reader import lines_of
 
 LABELS = Path(__file__).with_name("pdf_table_labels.json")
 #: CPU-seconds in which all PDFs of the mirror should be read, tables included.

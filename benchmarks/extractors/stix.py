@@ -15,7 +15,7 @@ from securetag.extractors.catalog import source_named
 from securetag.extractors.fetch import fetch
 from securetag.extractors.files import FetchedFile
 from securetag.extractors.readers import reader_for
-from securetag.extractors.readers.attack import AttackReader
+from securetag.extractors.readers.mitre.attack import AttackReader
 from securetag.records import Record
 from securetag.settings import get_settings
 
@@ -27,7 +27,7 @@ RUNS = 5
 MEMORY = """
 import json, re, sys
 from pathlib import Path
-from securetag.extractors.readers.attack import AttackReader
+from securetag.extractors.readers.mitre.attack import AttackReader
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 with open(sys.argv[1], "rb") as file:

@@ -29,8 +29,8 @@ from securetag.errors import SecuretagError, SourceError, UnavailableError
 from securetag.extractors.catalog import WebWay
 from securetag.extractors.download import AGENT, Progress
 from securetag.extractors.mirror import gunzip
-from securetag.extractors.readers.html import decode, read_page, says_gone
-from securetag.extractors.readers.html_markdown import text_of
+from securetag.extractors.readers.html.markdown import text_of
+from securetag.extractors.readers.html.reader import decode, read_page, says_gone
 from securetag.extractors.web_guard import AddressRefusedError
 from securetag.extractors.web_links import Scope, canonical, links_of, normalise, sitemap
 

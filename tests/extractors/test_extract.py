@@ -127,7 +127,7 @@ def test_the_packages_alone_give_cwe_and_attack(settings: Settings) -> None:
 
 def test_reading_needs_no_heavy_library() -> None:
     code = (
-        "import sys, securetag.extractors.extract as e, securetag.extractors.readers.pdf\n"
+        "import sys, securetag.extractors.extract as e, securetag.extractors.readers.pdf.reader\n"
         "print([m for m in ('torch', 'pyarrow', 'pymupdf', 'dagster', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

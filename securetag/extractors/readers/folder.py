@@ -30,8 +30,8 @@ _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|main|article
 _XML = re.compile(rb"<(?:\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s>])")
 #: Kind → (module, class).
 _READERS = {
-    "pdf": ("pdf", "PdfReader"),
-    "html": ("html", "HtmlReader"),
+    "pdf": ("pdf.reader", "PdfReader"),
+    "html": ("html.reader", "HtmlReader"),
     "rows": ("tabular", "TabularReader"),
     "parquet": ("hf", "HfReader"),
     "text": ("markdown", "MarkdownReader"),

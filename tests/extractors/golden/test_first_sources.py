@@ -34,20 +34,3 @@ def test_cheat_sheets(golden: Golden) -> None:
     assert {record.licence for record in found.records} == {"CC-BY-SA-4.0"}
     assert any("{{" in record.text for record in found.records if "Laravel" in record.key)
     assert not any("\r" in record.text for record in found.records)
-
-
-def test_nist_pdf(golden: Golden) -> None:
-    found = golden("nist-sp800-52r2")
-    sections = keyed(found)
-    version = sections["SP800-52r2#3-minimum-requirements-for-tls-servers/3-1-protocol-version-support"]
-    assert version.locator == "page 17"
-    assert "TLS 1.2" in version.text
-    assert version.licence == "LicenseRef-US-Gov-Public-Domain"
-    profile = next(
-        record for key, record in sections.items() if key.endswith("3-2-1-server-certificate-profile")
-    )
-    assert "| Field | Critical | Value | Description |" in profile.text
-    for record in found.records:
-        assert "available free of charge" not in record.text
-        assert "GUIDELINES FOR TLS IMPLEMENTATIONS" not in record.text
-        assert "....." not in record.text

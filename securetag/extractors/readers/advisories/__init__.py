@@ -1,0 +1,1 @@
+"""CVE, NVD, OSV, KEV and CSAF, and what they say together."""

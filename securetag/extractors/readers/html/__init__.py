@@ -1,0 +1,1 @@
+"""HTML → main content → sections."""

@@ -1,0 +1,1 @@
+"""What MITRE publishes beside CVE."""

@@ -1,0 +1,238 @@
+"""CWE as its REST API gives it: JSON, one entry a file or an envelope of several.
+
+Format: https://github.com/CWE-CAPEC/REST-API-wg. Upstream turned XHTML into Markdown on the way and
+left traces (fences around labels of detection methods), which are mended here.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from securetag.errors import SourceError
+from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.readers.base import Item, decode_json, read_bytes, reason_of
+from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, example
+
+
+class _Pascal(msgspec.Struct, rename="pascal", frozen=True):
+    pass
+
+
+class _Relation(_Pascal, frozen=True):
+    nature: str
+    cwe: str = msgspec.field(name="CweID")
+    view: str = msgspec.field(name="ViewID", default="")
+
+
+class _Platform(_Pascal, frozen=True):
+    type: str = ""
+    name: str = ""
+    class_: str = msgspec.field(name="Class", default="")
+
+
+class _Term(_Pascal, frozen=True):
+    term: str = ""
+
+
+class _Consequence(_Pascal, frozen=True):
+    scope: list[str] = []
+    impact: list[str] = []
+    note: str = ""
+
+
+class _Detection(_Pascal, frozen=True):
+    method: str = ""
+    description: str = ""
+
+
+class _Mitigation(_Pascal, frozen=True):
+    phase: list[str] = []
+    strategy: str = ""
+    description: str = ""
+
+
+class _Entry(_Pascal, frozen=True):
+    intro_text: str = ""
+    body_text: str = ""
+    nature: str = ""
+    language: str = ""
+    example_code: str = ""
+
+
+class _Example(_Pascal, frozen=True):
+    entries: list[_Entry] = []
+
+
+class _Mapping(_Pascal, frozen=True):
+    usage: str = ""
+
+
+class _Event(_Pascal, frozen=True):
+    submission_date: str = ""
+
+
+class _Member(_Pascal, frozen=True):
+    cwe: str = msgspec.field(name="CweID", default="")
+
+
+class _Group(_Pascal, frozen=True):
+    """A category or view; a weakness has neither field."""
+
+    name: str = ""
+    status: str = ""
+    #: Of categories, then of views.
+    relationships: list[_Member] = []
+    members: list[_Member] = []
+
+
+class Entry(_Pascal, frozen=True):
+    """One weakness, category or view."""
+
+    id: str = msgspec.field(name="ID")
+    name: str
+    status: str = ""
+    abstraction: str | None = None
+    #: Views have a type, categories a summary, weaknesses a description.
+    type: str | None = None
+    description: str = ""
+    summary: str = ""
+    objective: str = ""
+    extended_description: str = ""
+    background_details: list[str] = []
+    related_weaknesses: list[_Relation] = []
+    related_attack_patterns: list[str] = []
+    applicable_platforms: list[_Platform] = []
+    alternate_terms: list[_Term] = []
+    potential_mitigations: list[_Mitigation] = []
+    common_consequences: list[_Consequence] = []
+    detection_methods: list[_Detection] = []
+    demonstrative_examples: list[_Example] = []
+    mapping_notes: _Mapping = _Mapping()
+    likelihood_of_exploit: str = ""
+    content_history: list[_Event] = []
+
+
+class CweJsonReader(CweReader):
+    """Reads an entry, a list of entries, or `{"Weaknesses": […], "Categories": […], "Views": […]}`."""
+
+    def groups(self, file: FetchedFile) -> Iterator[Group]:
+        for _, raw in _entries(read_bytes(file)):
+            try:
+                found = decode_json(raw, _Group)
+            except SourceError:
+                continue  # `read_file` reports it
+            members = [member.cwe for member in (*found.relationships, *found.members)]
+            if members:
+                yield Group(name=found.name, status=found.status, members=members)
+
+    def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        for locator, raw in _entries(read_bytes(file)):
+            try:
+                yield self.item(_weakness(decode_json(raw, Entry)), file, locator)
+            except SourceError as error:
+                yield Failure(str(file.path), locator, reason_of(error))
+
+
+def _entries(data: bytes) -> list[tuple[str, bytes]]:
+    """(locator, entry) pairs; none for `cwev.json`, which says an edition's totals. Raises SourceError."""
+    top = decode_json(data, dict[str, msgspec.Raw] | list[msgspec.Raw])  # type: ignore[arg-type]
+    if isinstance(top, list):
+        found = [(f"#/{index}", bytes(raw)) for index, raw in enumerate(top)]
+    elif "ID" in top:
+        found = [("#", data)]
+    else:
+        found = [
+            (f"#/{name}/{index}", bytes(raw))
+            for name in ("Weaknesses", "Categories", "Views")
+            if name in top
+            for index, raw in enumerate(decode_json(bytes(top[name]), list[msgspec.Raw]))
+        ]
+        if not found and "TotalWeaknesses" in top:
+            return []
+    if not found:
+        raise SourceError("a JSON document without CWE entries")
+    return found
+
+
+def _kind(entry: Entry) -> Literal["weakness", "category", "view"]:
+    if entry.abstraction is not None or entry.description:
+        return "weakness"
+    return "view" if entry.type is not None or entry.objective else "category"
+
+
+def _weakness(entry: Entry) -> Weakness:
+    platforms = [p.name or p.class_ for p in entry.applicable_platforms]
+    return Weakness(
+        kind=_kind(entry),
+        id=entry.id,
+        name=entry.name,
+        status=entry.status,
+        description=reflow(entry.description or entry.summary or entry.objective),
+        extended=unindent(entry.extended_description),
+        background=[unindent(text) for text in entry.background_details],
+        relations=[(r.nature, r.cwe, r.view) for r in entry.related_weaknesses],
+        attack_patterns=entry.related_attack_patterns,
+        platforms=[name for name in platforms if not name.startswith("Not ")],
+        terms=[term.term for term in entry.alternate_terms],
+        mitigations=[
+            Mitigation(m.phase, m.strategy, unindent(m.description)) for m in entry.potential_mitigations
+        ],
+        consequences=[(c.scope, c.impact, unindent(c.note)) for c in entry.common_consequences],
+        detections=[(d.method, mend_detection(d.description)) for d in entry.detection_methods],
+        examples=[example([_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples],
+        mapping_usage=entry.mapping_notes.usage,
+        likelihood=entry.likelihood_of_exploit,
+        published=next(
+            (event.submission_date for event in entry.content_history if event.submission_date), ""
+        ),
+    )
+
+
+def _example_entry(entry: _Entry) -> tuple[str, str, str]:
+    if not entry.example_code:
+        return "", "", unindent(entry.intro_text or entry.body_text)
+    return entry.nature or "Code", entry.language, unfence(entry.example_code)
+
+
+def unfence(code: str) -> str:
+    """The lines between upstream's own fences, without the indentation that all share."""
+    lines = code.strip("\n").split("\n")
+    if lines and lines[0].startswith("```"):
+        lines = lines[1:]
+    if lines and lines[-1].strip() == "```":
+        lines = lines[:-1]
+    lines = [line for line in lines if line != "```"]  # upstream's conversion leaves some inside
+    return textwrap.dedent("\n".join(lines)).strip("\n")
+
+
+def reflow(text: str) -> str:
+    """One paragraph that upstream's XML broke into lines; several paragraphs stay as they are."""
+    return text if "\n\n" in text else " ".join(text.split())
+
+
+def unindent(text: str) -> str:
+    """Prose lines that four blanks or a tab would make into code; a list inside keeps its marks."""
+    if "\n" not in text or "```" in text:
+        return text
+    return "\n".join(re.sub(r"^[ \t]{2,}(?=[-*] )|^\t+|^ {4,}", "", line) for line in text.split("\n"))
+
+
+def mend_detection(text: str) -> str:
+    """Labels that upstream put into fences, and the tabbed lines below them, as lists."""
+    if "```" not in text and "\t" not in text:
+        return text
+    lines: list[Any] = []
+    for line in text.split("\n"):
+        words = line.strip()
+        if words == "```":
+            continue
+        if line.startswith("\t") and words and not words.endswith(":"):
+            lines.append(f"- {words}")
+        else:
+            lines.append(words if not words.endswith(":") or not line.startswith("\t") else f"\n{words}\n")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""NIST's OSCAL in JSON, YAML and XML: one model, three decoders."""

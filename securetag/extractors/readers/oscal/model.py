@@ -1,0 +1,243 @@
+"""OSCAL catalogs and profiles as typed values, from JSON, YAML or XML alike.
+
+Model: https://pages.nist.gov/OSCAL-Reference/models/ (1.0 to 1.2). Which of the three a file is, its
+first character says, not its name. Only what Records are made of is kept, and every field may be
+missing: publishers other than NIST leave out much. Controls stay undecoded until they are asked for,
+so that one that is broken costs no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from securetag.errors import SourceError
+from securetag.extractors.files import FetchedFile
+from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many
+from securetag.extractors.readers.yaml_doc import decode_yaml
+
+T = TypeVar("T")
+
+#: Bytes of one file: NIST's full SP 800-53 is 10 MB as JSON.
+MAX_BYTES = 32 * 1024 * 1024
+#: Values of a JSON file, counted from above: that one has about 450,000.
+MAX_VALUES = 1_500_000
+
+
+class _Oscal(msgspec.Struct, rename="kebab", frozen=True, kw_only=True):
+    pass
+
+
+class Prop(_Oscal, frozen=True):
+    """A name and a value; `class_` tells values of one name apart."""
+
+    name: str = ""
+    value: str = ""
+    class_: str = msgspec.field(name="class", default="")
+
+
+class Link(_Oscal, frozen=True):
+    """`href` is a URL, or `#` and the id of a control, a part or a resource."""
+
+    href: str = ""
+    rel: str = ""
+    text: str = ""
+
+    @property
+    def relation(self) -> str:
+        """`incorporated-into`, which some editions write with an underscore."""
+        return self.rel.replace("_", "-").lower()
+
+    @property
+    def target(self) -> str:
+        return self.href.removeprefix("#")
+
+
+class Select(_Oscal, frozen=True):
+    """A parameter that is chosen from a list."""
+
+    how_many: str = ""
+    choice: list[str] = []
+
+
+class Param(_Oscal, frozen=True):
+    """A place in the prose that an organisation fills."""
+
+    id: str = ""
+    props: list[Prop] = []
+    label: str = ""
+    values: list[str] = []
+    select: Select | None = None
+
+
+class Part(_Oscal, frozen=True):
+    """A piece of a control: its statement, an item of it, guidance, an example, an assessment."""
+
+    id: str = ""
+    name: str = ""
+    title: str = ""
+    props: list[Prop] = []
+    prose: str = ""
+    parts: list[Part] = []
+    links: list[Link] = []
+
+
+class Control(_Oscal, frozen=True):
+    """A control, an enhancement, a category, a practice, a task: whatever an edition calls `control`."""
+
+    id: str
+    class_: str = msgspec.field(name="class", default="")
+    title: str = ""
+    params: list[Param] = []
+    props: list[Prop] = []
+    links: list[Link] = []
+    parts: list[Part] = []
+    controls: list[Any] = []
+
+
+class Group(_Oscal, frozen=True):
+    """A family or function, which holds controls and sometimes an overview."""
+
+    id: str = ""
+    class_: str = msgspec.field(name="class", default="")
+    title: str = ""
+    params: list[Param] = []
+    props: list[Prop] = []
+    links: list[Link] = []
+    parts: list[Part] = []
+    groups: list[Group] = []
+    controls: list[Any] = []
+
+
+class Metadata(_Oscal, frozen=True):
+    title: str = ""
+    version: str = ""
+    last_modified: str = ""
+    props: list[Prop] = []
+    links: list[Link] = []
+
+
+class _Citation(_Oscal, frozen=True):
+    text: str = ""
+
+
+class Resource(_Oscal, frozen=True):
+    """What links of relation `reference` point at."""
+
+    uuid: str = ""
+    title: str = ""
+    citation: _Citation = _Citation()
+    rlinks: list[Link] = []
+
+
+class _BackMatter(_Oscal, frozen=True):
+    resources: list[Resource] = []
+
+
+class Catalog(_Oscal, frozen=True):
+    """Controls in groups. A resolved profile is one too, and names the profile that it came from."""
+
+    metadata: Metadata = Metadata()
+    params: list[Param] = []
+    groups: list[Group] = []
+    controls: list[Any] = []
+    back_matter: _BackMatter = _BackMatter()
+
+    @property
+    def resolved(self) -> bool:
+        """True = made from a profile, so it holds a baseline's controls alone."""
+        relations = {link.relation for link in self.metadata.links}
+        tools = {prop.name for prop in self.metadata.props}
+        return bool(relations & {"source-profile", "resolution-source"}) or "resolution-tool" in tools
+
+
+class _Selection(_Oscal, frozen=True):
+    with_child_controls: str = ""
+    with_ids: list[str] = []
+
+
+class _Import(_Oscal, frozen=True):
+    href: str = ""
+    include_all: Any = None
+    include_controls: list[_Selection] = []
+    exclude_controls: list[_Selection] = []
+
+
+class Profile(_Oscal, frozen=True):
+    """A baseline: which controls of a catalog a level asks for."""
+
+    metadata: Metadata = Metadata()
+    imports: list[_Import] = []
+
+    def holds(self, control: str, parents: tuple[str, ...]) -> bool:
+        """True = the control of that id, whose ids of parents are given, belongs to the baseline."""
+        return any(
+            (imported.include_all is not None or _named(imported.include_controls, control, parents))
+            and not _named(imported.exclude_controls, control, parents)
+            for imported in self.imports
+        )
+
+
+def _named(selections: list[_Selection], control: str, parents: tuple[str, ...]) -> bool:
+    return any(
+        control in selection.with_ids
+        or (selection.with_child_controls == "yes" and any(p in selection.with_ids for p in parents))
+        for selection in selections
+    )
+
+
+class _Document(_Oscal, frozen=True):
+    catalog: Catalog | None = None
+    profile: Profile | None = None
+
+
+def decode(file: FetchedFile) -> Catalog | Profile:
+    """The catalog or profile that a file holds, in whichever format. Raises SourceError."""
+    data = read_bytes(file)
+    if len(data) > MAX_BYTES:
+        raise SourceError(f"OSCAL of more than {MAX_BYTES:,} bytes")
+    first = first_character(data)
+    if first == b"<":
+        from securetag.extractors.readers.oscal.xml import builtins
+
+        document = convert(builtins(data), _Document)
+    elif first == b"{":
+        refuse_many(data, MAX_VALUES)
+        document = decode_json(read_text(file).encode(), _Document)
+    else:
+        document = decode_yaml(read_text(file), _Document)
+    found = document.catalog or document.profile
+    if found is None:
+        raise SourceError("an OSCAL document was expected that holds a catalog or a profile")
+    return found
+
+
+def first_character(data: bytes) -> bytes:
+    """What tells the formats apart: `<` begins XML, `{` JSON, anything else YAML."""
+    return data.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1]
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Builtins as typed values. Raises SourceError that says where they don't fit."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise SourceError(f"not the OSCAL that was expected: {error}") from error
+
+
+def version_key(metadata: Metadata) -> tuple[tuple[int, ...], str]:
+    """Orders editions: `5.1.1+u4` by its numbers, a version that is a date below any, then by its day."""
+    numbers = tuple(int(number) for number in re.findall(r"\d{1,9}", metadata.version))
+    if re.fullmatch(r"\d{4}-\d\d(-\d\d)?.*", metadata.version):
+        numbers = (0, *numbers)
+    return numbers, metadata.last_modified
+
+
+def all_parts(parts: list[Part]) -> Iterator[Part]:
+    """Parts and the parts inside them."""
+    for part in parts:
+        yield part
+        yield from all_parts(part.parts)

@@ -1,0 +1,1 @@
+"""What OWASP publishes as Markdown and tables."""

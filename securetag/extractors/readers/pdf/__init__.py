@@ -1,0 +1,1 @@
+"""PDF → pages, lines, tables, headings → sections."""

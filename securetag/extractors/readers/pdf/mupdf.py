@@ -1,0 +1,176 @@
+"""The process that reads PDFs, and with `grids` the only code that knows PyMuPDF (AGPL-3.0).
+
+`python -m securetag.extractors.readers.pdf.mupdf` reads a `Request` a line and answers each with eight
+bytes of length and an `Answer` (see `pages`). Each document is read in a fork with limits of its
+own. Text comes as MuPDF's own JSON, which costs a third of what PyMuPDF's dict does:
+https://mupdf.readthedocs.io/en/latest/reference/c/fitz/stext.html
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from securetag.extractors.readers.pdf import spans as pdf_spans
+from securetag.extractors.readers.pdf.pages import Answer, Page, PdfDocument, Request
+
+#: Address space of a document's process, bytes; the largest publication known needs 0.5 GiB of it.
+MEMORY = 1 << 30
+#: CPU-seconds of a whole document: so many, and so many more for each page that held something.
+BASE_S, PAGE_S = 8.0, 1.0
+#: Bytes of an answer beyond which a document is no publication: 1,000 pages make 10 MB.
+MOST_BYTES = 256 << 20
+#: Pages in a row that can't be read, after which the rest isn't tried.
+MOST_BROKEN = 50
+#: Characters of a reason.
+_REASON = 300
+
+
+def read(request: Request, pymupdf: Any) -> PdfDocument:
+    """The document. Raises ValueError, and what MuPDF's bindings raise."""
+    _step(request.step_s)
+    document = pymupdf.open(request.path, filetype="pdf")
+    if document.needs_pass and not document.authenticate(""):
+        raise ValueError("it is encrypted and asks for a password")
+    pages = list(_pages(document, request, pymupdf))
+    _step(request.step_s)
+    return PdfDocument((document.metadata or {}).get("title") or "", _outline(document), pages)
+
+
+def _outline(document: Any) -> list[tuple[int, str, int]]:
+    """Empty when it is broken, or deeper than anybody would read: headings then come from the type."""
+    try:
+        return [(level, title, page) for level, title, page in document.get_toc()]
+    except (RuntimeError, ValueError):  # RecursionError and MuPDF's own derive from RuntimeError
+        return []
+
+
+def _pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
+    from securetag.extractors.readers.pdf import grids as pdf_grids
+
+    allowed, broken = BASE_S, 0
+    for number in range(document.page_count):
+        _step(request.step_s)
+        try:
+            page = document[number]
+            read = pdf_spans.page_of(_text(page, pymupdf))
+            if not read.lines:
+                read.images = len(page.get_images())
+            elif request.tables:
+                pdf_grids.find(page, read)
+            broken = 0
+        except Exception as error:  # one page costs no other, whatever MuPDF's bindings raise
+            read = Page(0, 0, [], error=_line_of(error))
+            broken += 1
+            if broken > MOST_BROKEN:
+                raise ValueError(f"{broken} pages in a row can't be read: {read.error}") from error
+        allowed += PAGE_S if read.lines or read.images else 0.0
+        if time.process_time() > allowed:
+            raise ValueError(f"it takes more than {allowed:.0f} CPU-seconds")
+        yield read
+
+
+def _text(page: Any, pymupdf: Any) -> pdf_spans.PageText:
+    """The page's text as spans, turned upright where most of it stands on its side."""
+    text = pdf_spans.decode(_stext(page, pymupdf), page.rect.width, page.rect.height)
+    turn = pdf_spans.turned(text)
+    if turn:
+        page.set_rotation((page.rotation + turn) % 360)
+        text = pdf_spans.decode(_stext(page, pymupdf), page.rect.width, page.rect.height)
+    return text
+
+
+def _stext(page: Any, pymupdf: Any) -> bytes:
+    """MuPDF's JSON of the page as a person sees it (with its rotation), lengths in tenths of a point."""
+    mupdf = pymupdf.mupdf
+    options = mupdf.FzStextOptions()
+    # No ligatures (`fi` is two letters), and spans apart, so that each has one font.
+    options.flags = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
+    options.flags |= mupdf.FZ_STEXT_PRESERVE_SPANS
+    buffer = mupdf.fz_new_buffer(1 << 15)
+    output = mupdf.FzOutput(buffer)
+    mupdf.fz_print_stext_page_as_json(output, mupdf.FzStextPage(page.this, options), 10.0)
+    output.fz_close_output()
+    return bytes(buffer.fz_buffer_extract())
+
+
+def _line_of(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:_REASON]
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _step(seconds: float) -> None:
+    """The process ends unless this is called again within so many CPU-seconds: native code hears no
+    exception, but the default action of SIGPROF stops it anywhere."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _in_fork(request: Request, pymupdf: Any, answer: int) -> int:
+    """Write the document, or the reason why there is none, to the pipe; the exit status."""
+    try:
+        _limit()
+        data, status = msgspec.msgpack.encode(read(request, pymupdf)), 0
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"it holds more than {MOST_BYTES >> 20} MiB of text")
+    except Exception as error:  # whatever a file provokes is a reason
+        data, status = _line_of(error).encode(), 1
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    with open(answer, "wb") as pipe:
+        pipe.write(data)
+    return status
+
+
+def _answer(request: Request, pymupdf: Any) -> Answer:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reading)
+            status = _in_fork(request, pymupdf, writing)
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        data = pipe.read()
+    _, ended, used = os.wait4(child, 0)
+    status, cpu_s = os.waitstatus_to_exitcode(ended), used.ru_utime + used.ru_stime
+    if status == 0:
+        return Answer(0, "", data, cpu_s)
+    return Answer(status, data[:_REASON].decode(errors="replace") if status > 0 else "", b"", cpu_s)
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    # The layout model that PyMuPDF imports by itself costs 0.3 CPU-seconds and 250 MB of address space
+    # at every start, and isn't used here.
+    sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]
+    import pymupdf as untyped
+
+    pymupdf: Any = untyped  # its stubs lack half of what its documentation names
+    pymupdf.no_recommend_layout()  # it would advertise on standard output
+    pymupdf.TOOLS.mupdf_display_errors(False)
+    pymupdf.TOOLS.mupdf_display_warnings(False)
+    gc.disable()  # a fork lives for one document, and a collection would copy the pages that it shares
+    gc.freeze()
+    for line in sys.stdin.buffer:
+        data = msgspec.msgpack.encode(_answer(msgspec.json.decode(line, type=Request), pymupdf))
+        sys.stdout.buffer.write(len(data).to_bytes(8, "big") + data)
+        sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

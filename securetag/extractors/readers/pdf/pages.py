@@ -1,0 +1,177 @@
+"""A PDF's pages as lines with places and sizes, read in a process of their own.
+
+A hostile PDF may loop or grow inside native code, so each document is read in a process with limits on
+memory and time: a copy (fork) of one that has PyMuPDF loaded already, since loading it costs more than
+most documents do. `mupdf` is that process; this module knows no PDF library.
+
+Lengths are in tenths of a point, from the page's top left as a person sees it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+
+import msgspec
+
+from securetag.errors import SourceError
+
+#: CPU-seconds that opening the document, or any one page, may take; a page with tables takes 0.7.
+STEP_S = 5.0
+#: Wall seconds after which nobody waits any more, however busy the machine.
+PATIENCE_S = 900.0
+
+
+class Line(msgspec.Struct, array_like=True, gc=False):
+    """A horizontal run of text without wide gaps."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    #: Of the type, like all lengths in tenths of a point.
+    size: int
+    bold: bool
+    #: True = all of it in type of one width.
+    mono: bool
+    text: str
+    #: Of a table that stands here: its rows, all of one width. `text` is empty then.
+    table: list[list[str]] = []
+
+
+class Page(msgspec.Struct):
+    """One page; `images` tells a page of pictures from an empty one."""
+
+    width: int
+    height: int
+    lines: list[Line]
+    images: int = 0
+    #: Why it couldn't be read.
+    error: str = ""
+
+
+class PdfDocument(msgspec.Struct):
+    """What the reader makes sections of."""
+
+    title: str
+    #: (level, title, page) from the outline, pages from 1.
+    toc: list[tuple[int, str, int]]
+    pages: list[Page]
+    #: CPU-seconds that its process took, which nobody else counts while the warm one lives.
+    cpu_s: float = 0.0
+
+
+class Request(msgspec.Struct):
+    """A line of JSON to the process."""
+
+    path: str
+    tables: bool
+    step_s: float
+
+
+class Answer(msgspec.Struct):
+    """What comes back: `status` is the exit status as `subprocess` counts it."""
+
+    status: int
+    reason: str
+    #: A PdfDocument as MessagePack, when `status` is 0.
+    document: bytes
+    #: What reading it took.
+    cpu_s: float
+
+
+class _Process:
+    """The warm process; one document at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: Request) -> Answer:
+        """Raises SourceError when no answer comes."""
+        with self._lock:
+            process = self._started()
+            assert process.stdin is not None
+            try:
+                process.stdin.write(msgspec.json.encode(request) + b"\n")
+                process.stdin.flush()
+                size = int.from_bytes(self._read(process, 8), "big")
+                return msgspec.msgpack.decode(self._read(process, size), type=Answer)
+            except TimeoutError as error:
+                self.stop()
+                raise SourceError(f"a PDF that takes more than {PATIENCE_S:.0f} s") from error
+            except (OSError, EOFError, msgspec.DecodeError) as error:
+                self.stop()
+                raise SourceError("the process that reads PDFs ended without an answer") from error
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._running is None or self._running.poll() is not None:
+            self._running = subprocess.Popen(
+                [sys.executable, "-m", "securetag.extractors.readers.pdf.mupdf"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        return self._running
+
+    @staticmethod
+    def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
+        assert process.stdout is not None
+        parts, missing = [], size
+        with DefaultSelector() as selector:
+            selector.register(process.stdout, EVENT_READ)
+            while missing:
+                if not selector.select(PATIENCE_S):
+                    raise TimeoutError
+                part = os.read(process.stdout.fileno(), min(missing, 1 << 20))
+                if not part:
+                    raise EOFError
+                parts.append(part)
+                missing -= len(part)
+        return b"".join(parts)
+
+    def stop(self) -> None:
+        """Ends it and what it started."""
+        process, self._running = self._running, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@cache
+def _process(owner: int) -> _Process:  # noqa: ARG001  # a fork of the caller gets one of its own
+    process = _Process()
+    atexit.register(process.stop)
+    return process
+
+
+def stop() -> None:
+    """End the warm process, if there is one; the next document starts another."""
+    _process(os.getpid()).stop()
+
+
+def load(path: Path, *, tables: bool, step_s: float = STEP_S) -> PdfDocument:
+    """The document. Raises SourceError when it is encrypted, damaged, too slow or too large."""
+    answer = _process(os.getpid()).ask(Request(str(path), tables, step_s))
+    if answer.status == -signal.SIGPROF:
+        raise SourceError(
+            f"a PDF of which one page takes more than {step_s:g} CPU-seconds",
+            hint="Is it damaged, or made to?",
+        )
+    if answer.status != 0:
+        reason = answer.reason or f"PyMuPDF ended with {answer.status}"
+        raise SourceError(f"not a readable PDF: {reason}")
+    document = msgspec.msgpack.decode(answer.document, type=PdfDocument)
+    document.cpu_s = answer.cpu_s
+    return document

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from securetag.extractors.files import Failure
+from securetag.extractors.readers.advisories.kev import KevReader
+from securetag.extractors.readers.base import Drop, Item
+from securetag.records import Record
+
+ENTRY = {
+    "cveID": "CVE-2031-0001", "vendorProject": "Maker", "product": "Teapot",
+    "vulnerabilityName": "Maker Teapot Lid Vulnerability", "dateAdded": "2031-05-01",
+    "shortDescription": "The lid, and \"handle\",\ncome off.", "requiredAction": "Glue them on.",
+    "dueDate": "2031-05-22", "knownRansomwareCampaignUse": "Known",
+    "notes": "https://maker.example/1 ; https://maker.example/2", "cwes": ["CWE-20", "CWE-79"],
+}  # fmt: skip
+Read = Callable[[str], list[Item]]
+
+
+@pytest.fixture
+def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+    return lambda content: list(KevReader(make_source()).read([make_file("kev", content)]))
+
+
+def as_csv(*entries: dict[str, Any]) -> str:
+    out = io.StringIO(newline="")
+    rows = [entry | {"cwes": ", ".join(entry["cwes"])} for entry in entries]
+    writer = csv.DictWriter(out, list(ENTRY))
+    writer.writeheader()
+    writer.writerows(rows)
+    return "\ufeff" + out.getvalue()
+
+
+def test_json_and_csv_say_the_same(read: Read) -> None:
+    (one,) = read(json.dumps({"vulnerabilities": [ENTRY]}))
+    (other,) = read(as_csv(ENTRY))
+    assert isinstance(one, Record)
+    assert isinstance(other, Record)
+    same = {"file_sha256": "", "locator": ""}
+    assert msgspec.structs.replace(one, **same) == msgspec.structs.replace(other, **same)
+    assert one.title == "CVE-2031-0001: Maker Teapot Lid Vulnerability"
+    assert "## Required action\n\nGlue them on." in one.text
+    assert "ransomware" in one.text
+    assert "by 2031-05-22" in one.text
+    facts = one.facts
+    assert (facts.exploited, facts.published, facts.cwe) == (True, "2031-05-01", ["CWE-20", "CWE-79"])
+    assert facts.references == ["https://maker.example/1", "https://maker.example/2"]
+    assert facts.packages == ["Maker/Teapot"]
+
+
+def test_a_broken_entry_costs_no_other(read: Read) -> None:
+    items = read(json.dumps({"vulnerabilities": [{"cveID": None}, ENTRY]}))
+    assert [type(item) for item in items] == [Failure, Record]
+
+
+def test_the_schema_is_dropped(read: Read) -> None:
+    assert [type(item) for item in read('{"$schema": "http://json-schema.org/draft-07/schema#"}')] == [Drop]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["", "{", "{}", "a,b\n1,2\n", '{"vulnerabilities": {}}', '{"a":' * 99_999]
+)
+def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
+    assert [type(item) for item in read(hostile)] == [Failure]
+
+
+def test_a_csv_with_a_field_that_never_ends(read: Read) -> None:
+    items = read(as_csv(ENTRY) + '"' + "x" * 300_000)
+    assert [type(item) for item in items] == [Record, Failure]

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.extractors.files import Failure
+from securetag.extractors.readers.advisories.osv import OsvReader, spans
+from securetag.extractors.readers.base import Item
+from securetag.records import Record, Status
+
+OSV: dict[str, Any] = {
+    "schema_version": "1.6.0",
+    "id": "GHSA-aaaa-bbbb-cccc",
+    "published": "2031-02-03T00:00:00Z",
+    "modified": "2031-02-04T00:00:00Z",
+    "aliases": ["CVE-2031-0001"],
+    "related": ["CVE-2031-0002"],
+    "summary": "Lid comes off",
+    "details": "### Impact\n\nThe [lid](https://x.example) comes off.",
+    "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"}],
+    "affected": [
+        {
+            "package": {"ecosystem": "PyPI", "name": "teapot"},
+            "ranges": [
+                {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.2"}]},
+                {"type": "GIT", "events": [{"introduced": "0"}]},
+            ],
+            "versions": ["1.0", "1.1"],
+        },
+        {
+            "package": {"ecosystem": "Go", "name": "example.org/cup"},
+            "ecosystem_specific": {"imports": [{"path": "example.org/cup/x", "symbols": ["Pour", "Fill"]}]},
+        },
+    ],
+    "references": [{"type": "WEB", "url": "https://x.example/1"}],
+    "database_specific": {"cwe_ids": ["CWE-79"], "severity": "HIGH"},
+}
+Read = Callable[[str], list[Item]]
+
+
+@pytest.fixture
+def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+    return lambda content: list(OsvReader(make_source()).read([make_file("a", content)]))
+
+
+def one(items: list[Item]) -> Record:
+    (item,) = items
+    assert isinstance(item, Record), item
+    return item
+
+
+@pytest.mark.parametrize("form", [json.dumps, lambda osv: json.dumps([osv]), yaml.safe_dump])
+def test_json_a_list_and_yaml(read: Read, form: Callable[[Any], str]) -> None:
+    found = one(read(form(OSV)))
+    assert found.title == "GHSA-aaaa-bbbb-cccc: Lid comes off"
+    assert found.text == (
+        "### Impact\n\nThe lid comes off.\n\n"
+        "## Affected versions\n\n- PyPI/teapot: `< 1.2`\n- Go/example.org/cup"
+        "\n\n## Affected functions\n\n- `example.org/cup/x`: `Pour`, `Fill`"
+    )
+    facts = found.facts
+    assert (facts.cvss, facts.severity, facts.cwe) == (7.5, "high", ["CWE-79"])
+    assert (facts.aliases, facts.related) == (["CVE-2031-0001"], ["CVE-2031-0002"])
+    assert facts.packages == ["PyPI/teapot", "Go/example.org/cup"]
+    assert facts.published == "2031-02-03"
+    assert found.url == "https://github.com/advisories/GHSA-aaaa-bbbb-cccc"
+
+
+def test_unquoted_dates_of_yaml_stay_dates(read: Read) -> None:
+    found = one(read("id: PYSEC-2031-1\npublished: 2031-02-03T04:05:06Z\ndetails: |\n  The lid comes off.\n"))
+    assert found.facts.published == "2031-02-03"
+    assert found.title == "PYSEC-2031-1"
+    assert found.url == "https://osv.dev/vulnerability/PYSEC-2031-1"
+
+
+def test_withdrawn_and_bare(read: Read) -> None:
+    bare = {
+        "id": "GO-2031-1",
+        "summary": "Lid",
+        "details": "",
+        "published": "0001-01-01T00:00:00Z",
+        "withdrawn": "2031-03-01T00:00:00Z",
+        "affected": None,
+        "database_specific": {"severity": 5},
+    }
+    found = one(read(json.dumps(bare)))
+    assert (found.status, found.text, found.facts.published) == (Status.WITHDRAWN, "Lid", None)
+    assert (found.facts.cvss, found.facts.severity) == (None, None)
+
+
+def test_without_a_vector_the_databases_word_counts(read: Read) -> None:
+    odd = OSV | {"severity": [{"type": "Ubuntu", "score": "medium"}]}
+    facts = one(read(json.dumps(odd))).facts
+    assert (facts.cvss, facts.severity) == (None, "high")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([{"introduced": "0"}], ["*"]),
+        ([{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}], ["< 2", "≥ 3"]),
+        ([{"introduced": "1"}, {"last_affected": "2"}], ["≥ 1, ≤ 2"]),
+        ([{"fixed": "2"}, {"limit": "9"}], []),
+        ([{"introduced": "1"}, {"introduced": "2"}, {"fixed": "3"}], ["≥ 1", "≥ 2, < 3"]),
+    ],
+)
+def test_ranges(events: list[dict[str, str]], expected: list[str]) -> None:
+    assert list(spans(events)) == expected
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["introduced", "fixed", "last_affected", "limit"]), st.text(max_size=5)
+        )
+    )
+)
+def test_any_events_give_some_ranges(events: list[dict[str, str]]) -> None:
+    assert len(list(spans(events))) <= len(events)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "",
+        "{",
+        "[1]",
+        '{"id": 5}',
+        "- a\n- b\n",
+        "id: !!python/object/apply:os.system [x]\n",
+        "[" * 200_000,
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{c}: &{c} [{', '.join('*' + p for _ in range(9))}]\n"
+            for p, c in zip("abcdefghi", "bcdefghij", strict=True)
+        ),
+    ],
+)
+def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
+    assert [type(item) for item in read(hostile)] == [Failure]
+
+
+def test_a_broken_item_of_a_list_costs_no_other(read: Read) -> None:
+    assert [type(item) for item in read(json.dumps([{"id": None}, OSV]))] == [Failure, Record]

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from securetag.extractors.files import Failure
+from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.mitre.attack import AttackReader
+from securetag.records import Record, Status
+
+
+def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any]:
+    found = {"type": kind, "id": f"{kind}--{number}", "name": f"{kind} {number}", "description": "Text."}
+    if key:
+        url = f"https://attack.mitre.org/techniques/{key.replace('.', '/')}"
+        found["external_references"] = [  # type: ignore[assignment]
+            {"source_name": "capec", "external_id": "CAPEC-1"},
+            {"source_name": "mitre-attack", "external_id": key, "url": url},
+        ]
+    return found | fields
+
+
+def relation(kind: str, source: str, target: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "relationship", "id": f"relationship--{kind}{source}{target}", "relationship_type": kind,
+            "source_ref": source, "target_ref": target} | fields  # fmt: skip
+
+
+OBJECTS = [
+    thing("attack-pattern", 1, "T9001", name="Knock", x_mitre_platforms=["Linux"],
+          kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": "impact"}]),
+    thing("attack-pattern", 2, "T9001.001", name="Twice", x_mitre_detection="Listen. (Citation: Ear)",
+          description="Uses [Door](https://e.org/S1) (Citation: A) <code>a &lt;b&gt;</code>."),
+    thing("attack-pattern", 3, "T9002", revoked=True),
+    thing("attack-pattern", 4, "T9003", x_mitre_deprecated=True),
+    thing("course-of-action", 1, "M9001", name="Lock", description="Lock doors."),
+    thing("course-of-action", 2, "T9002", name="Old advice", x_mitre_deprecated=True),
+    thing("x-mitre-data-component", 1, name="Sound"),
+    thing("x-mitre-detection-strategy", 1, name="Strategy", x_mitre_analytic_refs=["x-mitre-analytic--1"]),
+    thing("x-mitre-analytic", 1, description="Watch the bell."),
+    thing("malware", 1, "S9001"),
+    relation("mitigates", "course-of-action--1", "attack-pattern--2", description="Twice (Citation: B)."),
+    relation("mitigates", "course-of-action--1", "attack-pattern--1"),
+    relation("mitigates", "course-of-action--2", "attack-pattern--1", description="Outdated."),
+    relation("mitigates", "course-of-action--1", "attack-pattern--3", x_mitre_deprecated=True),
+    relation("subtechnique-of", "attack-pattern--2", "attack-pattern--1"),
+    relation("revoked-by", "attack-pattern--3", "attack-pattern--1"),
+    relation("detects", "x-mitre-data-component--1", "attack-pattern--1", description="Hear it."),
+    relation("detects", "x-mitre-detection-strategy--1", "attack-pattern--2"),
+]  # fmt: skip
+
+
+def bundle(objects: list[Any]) -> str:
+    return json.dumps({"type": "bundle", "id": "bundle--1", "spec_version": "2.0", "objects": objects})
+
+
+@pytest.fixture(params=["one file", "one object a file"])
+def records(
+    request: pytest.FixtureRequest, make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> dict[tuple[str, str], Record]:
+    parts = [OBJECTS] if request.param == "one file" else [[each] for each in OBJECTS]
+    files = [make_file(f"{n}.json", bundle(part)) for n, part in enumerate(parts)]
+    items = [item for item in AttackReader(make_source()).read(files) if isinstance(item, Record)]
+    return {(str(item.facts.kind), item.key): item for item in items}
+
+
+def test_joins(records: dict[tuple[str, str], Record]) -> None:
+    parent, child = records["technique", "T9001"], records["technique", "T9001.001"]
+    assert child.title == "Knock: Twice"
+    assert child.text == "Uses Door `a <b>`."
+    assert child.facts.parents == ["T9001"]
+    assert child.facts.mitigations == ["Lock (M9001): Twice."]
+    assert child.facts.detections == ["Listen.", "Strategy: Watch the bell."]
+    assert child.url == "https://attack.mitre.org/techniques/T9001/001"
+    assert parent.facts.mitigations == ["Lock (M9001): Lock doors."]
+    assert parent.facts.detections == ["Sound: Hear it."]
+    assert (parent.facts.platforms, parent.facts.tactics) == (["Linux"], ["impact"])
+
+
+def test_status(records: dict[tuple[str, str], Record]) -> None:
+    revoked = records["technique", "T9002"]
+    assert (revoked.status, revoked.facts.related, revoked.facts.mitigations) == (
+        Status.REVOKED,
+        ["T9001"],
+        [],
+    )
+    assert records["technique", "T9003"].status is Status.DEPRECATED
+    assert records["mitigation", "T9002"].status is Status.DEPRECATED
+    assert records["mitigation", "M9001"].status is Status.ACTIVE
+
+
+def test_what_is_left_out_is_counted(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    items = list(AttackReader(make_source()).read([make_file("a.json", bundle(OBJECTS))]))
+    drops = [item for item in items if isinstance(item, Drop)]
+    assert [drop.reason.split(":")[0] for drop in drops] == ["malware"]
+    assert drops[0].locator == "/objects/9"
+
+
+def test_one_broken_object_costs_no_other(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    files = [
+        make_file("a.json", bundle([OBJECTS[0], {"type": 5}, None, OBJECTS[1]])),
+        make_file("b.json", "{"),
+    ]
+    items = list(AttackReader(make_source()).read(files))
+    assert sum(isinstance(item, Record) for item in items) == 2
+    failures = [item for item in items if isinstance(item, Failure)]
+    assert sorted(failure.locator for failure in failures) == ["", "/objects/1", "/objects/2"]
+
+
+def test_a_kind_of_object_that_is_not_known_yet_costs_no_other(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    new = {"type": "x-mitre-new", "id": "x-mitre-new--1", "name": {"en": "Unlike all others"}}
+    items = list(AttackReader(make_source()).read([make_file("a.json", bundle([new, *OBJECTS]))]))
+    assert [item.reason.split(":")[0] for item in items if isinstance(item, Drop)] == [
+        "x-mitre-new",
+        "malware",
+    ]
+    assert sum(isinstance(item, Record) for item in items) == 6
+
+
+def test_the_index_of_editions_is_dropped(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    index = {"id": "1", "name": "MITRE ATT&CK", "collections": [{"id": "x", "versions": []}]}
+    (item,) = AttackReader(make_source()).read([make_file("index.json", json.dumps(index))])
+    assert isinstance(item, Drop)
+
+
+def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    parts = [each | {"spec_version": "2.1"} for each in OBJECTS]
+    lone = json.dumps(parts[0])  # a bare object, outside any bundle
+    items = list(AttackReader(make_source()).read([make_file("a.json", lone)]))
+    assert [item.key for item in items if isinstance(item, Record)] == ["T9001"]
+    collection = {"type": "x-mitre-collection", "id": "x-mitre-collection--1", "x_mitre_contents": [{"a": 1}]}
+    items = list(AttackReader(make_source()).read([make_file("b.json", bundle([collection, *parts]))]))
+    assert sum(isinstance(item, Record) for item in items) == 6
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "[" * 200_000,
+        '{"objects":' * 100_000,
+        "",
+        "nul",
+        '{"objects": 5}',
+        "[]",
+        "{}",
+        '{"type": "attack-pattern", "id": "a", "name": ' + "[" * 100_000,
+        '{"objects": [' + "9" * 5_000_000 + "]}",
+    ],
+)
+def test_hostile_json_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
+) -> None:
+    items = list(AttackReader(make_source()).read([make_file("a.json", hostile)]))
+    assert [type(item).__name__ for item in items] == ["Failure"]

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from securetag.extractors import prose
+from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, mend_detection, unfence
+from securetag.extractors.readers.mitre.cwe_xml import CweXmlReader
+from securetag.records import Record, Status
+
+XML = """<?xml version="1.0"?>
+<Weakness_Catalog Name="CWE" Version="9.9" xmlns="http://cwe.mitre.org/cwe-7"
+                  xmlns:xhtml="http://www.w3.org/1999/xhtml">
+ <Weaknesses>
+  <Weakness ID="7001" Name="Unlocked &quot;Door&quot;" Abstraction="Base" Status="Draft">
+   <Description>The house leaves its
+      door open.</Description>
+   <Extended_Description><xhtml:p>Anyone may enter [REF-12].</xhtml:p>
+     <xhtml:ul><xhtml:li>by day</xhtml:li><xhtml:li>by <xhtml:b>night</xhtml:b></xhtml:li></xhtml:ul>
+     <xhtml:table><xhtml:tr><xhtml:th>A</xhtml:th><xhtml:th>B</xhtml:th></xhtml:tr>
+      <xhtml:tr><xhtml:td>1<xhtml:br/>2</xhtml:td><xhtml:td>x|y</xhtml:td></xhtml:tr></xhtml:table>
+   </Extended_Description>
+   <Related_Weaknesses><Related_Weakness Nature="ChildOf" CWE_ID="7000" View_ID="1000"/>
+    <Related_Weakness Nature="PeerOf" CWE_ID="7002" View_ID="1000"/></Related_Weaknesses>
+   <Applicable_Platforms><Language Class="Not Language-Specific"/><Language Name="C"/></Applicable_Platforms>
+   <Common_Consequences><Consequence><Scope>Confidentiality</Scope><Scope>Integrity</Scope>
+     <Impact>Read Data</Impact><Note>Guests see all.</Note></Consequence></Common_Consequences>
+   <Potential_Mitigations><Mitigation><Phase>Operation</Phase><Strategy>Locks</Strategy>
+     <Description><xhtml:p>Lock it.</xhtml:p><xhtml:p>Keep the key.</xhtml:p></Description></Mitigation>
+   </Potential_Mitigations>
+   <Demonstrative_Examples><Demonstrative_Example><Intro_Text>A door:</Intro_Text>
+<Example_Code Nature="Bad" Language="C"><xhtml:div>if (knock()) {<xhtml:div style="margin-left:1em;">open(
+        a &amp;&amp; b);<xhtml:br/>wave();</xhtml:div>}</xhtml:div></Example_Code>
+     <Body_Text>It opens to all.</Body_Text></Demonstrative_Example></Demonstrative_Examples>
+   <Mapping_Notes><Usage>Allowed</Usage></Mapping_Notes>
+   <Related_Attack_Patterns><Related_Attack_Pattern CAPEC_ID="9"/></Related_Attack_Patterns>
+  </Weakness>
+  <Weakness ID="7003" Name="Old" Status="Deprecated"><Description>Gone.</Description></Weakness>
+ </Weaknesses>
+ <Categories><Category ID="7100" Name="Doors"><Summary>All doors.</Summary></Category></Categories>
+</Weakness_Catalog>"""
+
+JSON = r"""{"ID":"7001","Name":"Unlocked \"Door\"","Abstraction":"Base","Status":"Draft",
+"Description":"The house leaves its\n      door open.",
+"ExtendedDescription":"\n\nAnyone may enter [REF-12].\n\n\n  - by day\n\n  - by **night**\n",
+"RelatedWeaknesses":[{"Nature":"ChildOf","CweID":"7000","ViewID":"1000"},
+ {"Nature":"PeerOf","CweID":"7002","ViewID":"1000"}],
+"ApplicablePlatforms":[{"Type":"Language","Class":"Not Language-Specific"},{"Type":"Language","Name":"C"}],
+"CommonConsequences":[{"Scope":["Confidentiality","Integrity"],"Impact":["Read Data"],
+ "Note":"Guests see all."}],
+"PotentialMitigations":[{"Phase":["Operation"],"Strategy":"Locks",
+ "Description":"\n\nLock it.\n\n\nKeep the key.\n"}],
+"DemonstrativeExamples":[{"Entries":[{"IntroText":"A door:"},{"Nature":"Bad","Language":"C",
+ "ExampleCode":"```\n\tif (knock()) {\n\t\topen( a && b);\n\t\twave();\n\t}\n```"},
+ {"BodyText":"It opens to all."}]}],
+"MappingNotes":{"Usage":"Allowed"},"RelatedAttackPatterns":["9"]}"""
+
+
+def test_xml_and_json_tell_the_same(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    from_xml = list(CweXmlReader(make_source()).read([make_file("c.xml", XML)]))
+    (from_json,) = CweJsonReader(make_source()).read([make_file("7001.json", JSON)])
+    record = from_xml[0]
+    assert isinstance(record, Record)
+    assert isinstance(from_json, Record)
+    for found in (record, from_json):
+        assert (found.key, found.title) == ("CWE-7001", 'Unlocked "Door"')
+        assert found.text.startswith("The house leaves its door open.\n\nAnyone may enter.\n\n- by day")
+        assert found.url == "https://cwe.mitre.org/data/definitions/7001.html"
+    assert record.facts == from_json.facts
+    assert record.facts.parents == ["CWE-7000"]
+    assert record.facts.related == ["CWE-7002", "CAPEC-9"]
+    assert record.facts.platforms == ["C"]
+    assert record.facts.mitigations == ["Operation (Locks): Lock it.\n\nKeep the key."]
+    assert record.facts.consequences == ["Confidentiality, Integrity: Read Data. Guests see all."]
+    assert record.facts.examples == [
+        "A door:\n\nBad code (C):\n\n```c\nif (knock()) {\n\topen( a && b);\n\twave();\n}\n```\n\n"
+        "It opens to all."
+    ]
+    assert "| A | B |\n| --- | --- |\n| 1 2 | x\\|y |" in record.text
+    assert record.locator == "/Weakness_Catalog/Weaknesses/Weakness[@ID='7001']"
+
+
+def test_status_and_what_is_dropped(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    items = list(CweXmlReader(make_source()).read([make_file("c.xml", XML)]))
+    assert [item.status for item in items if isinstance(item, Record)] == [Status.ACTIVE, Status.DEPRECATED]
+    assert [item.reason for item in items if isinstance(item, Drop)] == [
+        "a category groups weaknesses and is none"
+    ]
+    items = list(CweXmlReader(make_source(options={"kinds": ["category"]})).read([make_file("c.xml", XML)]))
+    assert [item.key for item in items if isinstance(item, Record)] == ["CWE-7100"]
+
+
+def test_one_broken_entry_costs_no_other(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    broken = XML.replace('ID="7003" Name="Old"', 'ID="7003"')
+    items = list(CweXmlReader(make_source()).read([make_file("c.xml", broken)]))
+    assert [type(item).__name__ for item in items] == ["Record", "Failure", "Drop"]
+    items = list(CweJsonReader(make_source()).read([make_file("l.json", f'[{JSON}, {{"ID": 3}}, 7]')]))
+    assert [type(item).__name__ for item in items] == ["Record", "Failure", "Failure"]
+
+
+BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><Weakness_Catalog>&a;</Weakness_Catalog>',
+        f'<!DOCTYPE x [<!ENTITY a0 "ha">{BOMB}]><Weakness_Catalog>&a11;</Weakness_Catalog>',
+        XML[:900], "", "\x00\x01", "<a/>", "<a>" * 5000,
+    ],
+)  # fmt: skip
+def test_hostile_xml_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
+) -> None:
+    items = list(CweXmlReader(make_source()).read([make_file("c.xml", hostile)]))
+    assert [type(item).__name__ for item in items] == ["Failure"]
+
+
+@pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 100_000, JSON[:300], "", "{}", "[]", "1e999999",
+                                     '{"ID": 5}', '{"Weaknesses": {"a": 1}}'])  # fmt: skip
+def test_hostile_json_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
+) -> None:
+    items = list(CweJsonReader(make_source()).read([make_file("c.json", hostile)]))
+    assert [type(item).__name__ for item in items] == ["Failure"]
+
+
+def test_traces_of_upstreams_conversion_are_mended() -> None:
+    text = (
+        "May help:\n\n```\n\t\tCheap:\n```\n\n\t\tScanner A\n\t\tScanner B\n"
+        "\t```\n\t\tDear:\n```\n\n\t\tAudit"
+    )
+    assert (
+        prose.clean(mend_detection(text))
+        == "May help:\n\nCheap:\n\n- Scanner A\n- Scanner B\n\nDear:\n\n- Audit"
+    )
+    assert unfence("```\n\tif x:\n\t\ty\n```") == "if x:\n\ty"

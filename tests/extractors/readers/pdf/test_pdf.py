@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securetag.errors import SourceError
+from securetag.extractors.files import Failure
+from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.pdf import pages as pdf_pages
+from securetag.extractors.readers.pdf.lines import Words, join_lines, plain
+from securetag.extractors.readers.pdf.pages import Line
+from securetag.extractors.readers.pdf.reader import PdfReader
+from securetag.records import Record
+
+pymupdf = pytest.importorskip("pymupdf")
+
+BODY = [
+    "The door of a house must be closed whenever nobody is at home, and a per-",
+    "son who leaves it open is asked to explain. A cost-effective lock is a cost-",
+    "effective measure. The AES-",
+    "128 lock is described elsewhere in this publication and not repeated here.",
+]
+
+
+def document(*, outline: bool, pages: int = 4) -> Any:
+    """Pages with a running head, a foot with the page's number, margin text, and a heading each."""
+    made = pymupdf.open()
+    for number in range(1, pages + 1):
+        page = made.new_page()
+        page.insert_text((72, 40), "PUBLICATION 99 REV. 1", fontsize=10)
+        page.insert_text((300, 770), str(number), fontsize=10)
+        page.insert_text((30, 500), "This publication is free.", fontsize=9, rotate=90)
+        page.insert_text((72, 100), f"{number} Chapter {number}", fontsize=16, fontname="hebo")
+        for line, text in enumerate(BODY):
+            page.insert_text((72, 130 + 14 * line), text, fontsize=11)
+        page.insert_text((72, 220), "\u2022 a bullet that stands alone", fontsize=11)
+        page.insert_text((72, 700), f"{number} A footnote in small print.", fontsize=8)
+    if outline:
+        made.set_toc([[1, f"{n} Chapter {n}", n] for n in range(1, pages + 1)])
+    return made
+
+
+@pytest.mark.parametrize("outline", [True, False])
+def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any], outline: bool) -> None:
+    file = make_file("P99.pdf", document(outline=outline).tobytes())
+    source = make_source(options={"title": "Doors", "whole": 400})
+    records = [item for item in PdfReader(source).read([file]) if isinstance(item, Record)]
+    assert [record.key for record in records] == [f"P99#{n}-chapter-{n}" for n in range(1, 5)]
+    second = records[1]
+    assert second.locator == "page 2"
+    assert second.url.endswith("P99.pdf#page=2")
+    assert second.facts.section == ["Doors", "2 Chapter 2"]
+    assert "a person who leaves it open" in second.text
+    assert "cost-effective measure" in second.text
+    assert "AES-128 lock" in second.text
+    assert "- a bullet that stands alone" in second.text
+    assert second.text.endswith("A footnote in small print.")
+    assert "PUBLICATION 99" not in second.text
+    assert "free" not in second.text
+
+
+def test_a_ruled_table_becomes_markdown(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = document(outline=True)
+    page = made[1]
+    for row in range(4):
+        page.draw_line((72, 300 + 20 * row), (432, 300 + 20 * row))
+    for column in range(4):
+        page.draw_line((72 + 120 * column, 300), (72 + 120 * column, 360))
+        for row in range(3 if column < 3 else 0):
+            page.insert_text((78 + 120 * column, 314 + 20 * row), f"cell {row} {column}", fontsize=9)
+    file = make_file("P99.pdf", made.tobytes())
+    records = [
+        i for i in PdfReader(make_source(options={"whole": 400})).read([file]) if isinstance(i, Record)
+    ]
+    expected = "| cell 0 0 | cell 0 1 | cell 0 2 |\n| --- | --- | --- |\n| cell 1 0 | cell 1 1 | cell 1 2 |"
+    assert expected in next(record.text for record in records if record.locator == "page 2")
+
+
+def test_pages_of_images_are_reported(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    made = document(outline=True)
+    picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 8, 8), False)
+    picture.clear_with(120)
+    made.new_page().insert_image(pymupdf.Rect(0, 0, 300, 300), pixmap=picture)
+    items = list(PdfReader(make_source()).read([make_file("a.pdf", made.tobytes())]))
+    assert Drop("a page of images only", "page 5") in items
+
+
+def test_encrypted_with_a_password_is_refused_and_with_an_owners_only_is_read(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made, method = document(outline=True), pymupdf.PDF_ENCRYPT_AES_256
+    closed = make_file("c.pdf", made.tobytes(encryption=method, owner_pw="o", user_pw="u"))
+    opened = make_file("o.pdf", made.tobytes(encryption=method, owner_pw="o", user_pw=""))
+    (failure,) = PdfReader(make_source()).read([closed])
+    assert isinstance(failure, Failure)
+    assert "password" in failure.reason
+    assert any(isinstance(item, Record) for item in PdfReader(make_source()).read([opened]))
+
+
+@pytest.mark.parametrize("hostile", [b"", b"%PDF-1.7\n", b"<html>", os.urandom(5000)])
+def test_what_is_no_pdf_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: bytes
+) -> None:
+    items = list(PdfReader(make_source()).read([make_file("a.pdf", hostile)]))
+    assert not any(isinstance(item, Record) for item in items)
+    assert sum(isinstance(item, Failure) for item in items) == 1
+
+
+def test_a_pdf_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(document(outline=True).tobytes())
+    with pytest.raises(SourceError, match="one page takes more than"):
+        pdf_pages.load(path, tables=True, step_s=0.001)
+
+
+def test_hyphens_are_mended_as_the_document_itself_writes_the_word() -> None:
+    inside = "A cost-effective cross-site measure for applications, by a key owner; wrapping a key"
+    words = Words([[Line(0, 0, 10, 10, 100, False, False, inside)]])
+    broken = ["web appli-", "cations are cost-", "effective and re-", "use cross-", "site key-", "wrapping"]
+    assert (
+        join_lines(broken, words) == "web applications are cost-effective and reuse cross-site key-wrapping"
+    )
+    assert join_lines(["la segu-", "ridad, AES-", "128"], words) == "la seguridad, AES-128"
+
+
+def test_text_of_a_pdf_is_no_markup() -> None:
+    assert plain("send <b>bold</b> and &lt; here") == "send `<b>bold</b>` and `&lt;` here"
+    assert plain("<script>alert(1)</script>") == "`<script>alert(1)</script>`"
+    assert plain("a < b and c > d, R&D") == "a < b and c > d, R&D"
+    assert plain("# a shell's prompt") == "\\# a shell's prompt"
+
+
+def test_listings_keep_their_lines_and_indentation(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = document(outline=True)
+    for line, text in enumerate(["def open(door):", "    if door.locked:", "        return None"]):
+        made[2].insert_text((72, 300 + 13 * line), text, fontsize=10, fontname="cour")
+    records = [
+        item
+        for item in PdfReader(make_source(options={"whole": 400})).read([make_file("P.pdf", made.tobytes())])
+        if isinstance(item, Record)
+    ]
+    third = next(record for record in records if record.locator == "page 3")
+    assert "```\ndef open(door):\n    if door.locked:\n        return None\n```" in third.text
+
+
+def test_pages_set_in_columns_are_read_one_column_after_the_other(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = pymupdf.open()
+    page = made.new_page()
+    page.insert_text((60, 80), "A title that runs over all of the columns of this page", fontsize=16)
+    for column, x in enumerate((60, 230, 400)):
+        for line in range(12):
+            page.insert_text((x, 120 + 14 * line), f"column {column} line {line:02} of text", fontsize=10)
+    page.insert_text(
+        (60, 320), "A line across the foot of all of the columns, which comes after them.", fontsize=10
+    )
+    (record,) = [
+        item
+        for item in PdfReader(make_source()).read([make_file("P.pdf", made.tobytes())])
+        if isinstance(item, Record)
+    ]
+    places = [
+        record.text.index(f"column {column} line {line:02}") for column in range(3) for line in range(12)
+    ]
+    assert places == sorted(places)
+    assert record.text.index("A line across") > places[-1]
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 270])
+def test_pages_on_their_side_are_read(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], rotation: int
+) -> None:
+    """Both ways of doing it: text written upwards, and an upright page that is shown turned."""
+    made = pymupdf.open()
+    page = made.new_page()
+    for line in range(8):
+        place = (60 + 14 * line, 700) if rotation == 0 else (60, 60 + 14 * line)
+        page.insert_text(place, f"line {line} of a page on its side", rotate=90 if rotation == 0 else 0)
+    page.set_rotation(rotation)
+    (record,) = [
+        item
+        for item in PdfReader(make_source()).read([make_file("P.pdf", made.tobytes())])
+        if isinstance(item, Record)
+    ]
+    assert [record.text.index(f"line {line}") for line in range(8)] == sorted(
+        record.text.index(f"line {line}") for line in range(8)
+    )
+
+
+def test_contents_pages_are_left_out_with_a_reason(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = document(outline=True)
+    page = made.new_page(0)
+    page.insert_text((72, 80), "Contents", fontsize=16)
+    for line in range(9):
+        page.insert_text((72, 120 + 14 * line), f"Chapter {line} {'.' * 40} {line + 3}", fontsize=10)
+    items = list(PdfReader(make_source()).read([make_file("a.pdf", made.tobytes())]))
+    assert Drop("a contents page", "page 1") in items
+    assert not any("....." in item.text for item in items if isinstance(item, Record))
+
+
+def test_a_document_of_images_alone_is_a_failure(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = pymupdf.open()
+    picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 8, 8), False)
+    made.new_page().insert_image(pymupdf.Rect(0, 0, 300, 300), pixmap=picture)
+    items = list(PdfReader(make_source()).read([make_file("a.pdf", made.tobytes())]))
+    assert items[0] == Drop("a page of images only", "page 1")
+    assert isinstance(items[1], Failure)
+    assert "no text" in items[1].reason

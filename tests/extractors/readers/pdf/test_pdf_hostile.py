@@ -1,0 +1,180 @@
+"""PDFs that were made to hurt: each gives a clear answer within 10 s and 1 GiB, and costs no other."""
+
+from __future__ import annotations
+
+import resource
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from securetag.extractors.files import Failure
+from securetag.extractors.readers.pdf import pages as pdf_pages
+from securetag.extractors.readers.pdf.reader import PdfReader
+from securetag.records import Record
+
+pymupdf = pytest.importorskip("pymupdf")
+
+#: Seconds of CPU and bytes of memory that any of them may take.
+MOST_S, MOST_BYTES = 10.0, 1 << 30
+FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+
+
+def pdf(*objects: bytes, root: int = 1) -> bytes:
+    """A PDF of these objects, numbered from 1, with a true cross-reference table."""
+    out, places = bytearray(b"%PDF-1.7\n"), []
+    for number, content in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % place for place in places)
+    return bytes(
+        out + b"trailer << /Size %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, root, table)
+    )
+
+
+def stream(data: bytes, extra: bytes = b"") -> bytes:
+    return b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(data), extra, data)
+
+
+CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
+PAGES = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+WORDS = (
+    b"BT /F1 12 Tf 14 TL 72 700 Td (A page of text that is long enough to become a Record,) Tj T* "
+    b"(since it goes on for a second line, and a section of fewer characters is a stub.) Tj ET "
+)
+TEXT = stream(WORDS)
+
+
+def page(extra: bytes = b"", box: bytes = b"0 0 612 792") -> bytes:
+    fonts = b"/Resources << /Font << /F1 5 0 R >> >>"
+    return b"<< /Type /Page /Parent 2 0 R /MediaBox [%s] /Contents 4 0 R %s %s >>" % (box, fonts, extra)
+
+
+def looping_tree() -> bytes:
+    return pdf(
+        CATALOG,
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Pages /Parent 2 0 R /Kids [2 0 R] /Count 1 >>",
+    )
+
+
+def bomb() -> bytes:
+    """A content stream of a few kilobytes that unpacks twice, to 4 GiB."""
+    packer = zlib.compressobj(9)
+    block = packer.compress(b"BT (a) Tj ET " * 80_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(b"BT (a) Tj ET " * 80_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = zlib.compress(block + again * 4_000, 9)
+    return pdf(CATALOG, PAGES, page(), stream(packed, b"/Filter [/FlateDecode /FlateDecode]"), FONT)
+
+
+def claims_many_pages() -> bytes:
+    return pdf(CATALOG, b"<< /Type /Pages /Kids [3 0 R] /Count 100000 >>", page(), TEXT, FONT)
+
+
+def looping_outline() -> bytes:
+    entry = b"<< /Title (Chapter) /Parent 6 0 R /Dest [3 0 R /Fit] /First 7 0 R /Next 8 0 R >>"
+    return pdf(
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>", PAGES, page(), TEXT, FONT,
+        b"<< /Type /Outlines /First 7 0 R /Last 8 0 R /Count 2 >>", entry,
+        entry.replace(b"/Next 8 0 R", b"/Next 7 0 R"),
+    )  # fmt: skip
+
+
+def deep_outline(depth: int = 20_000) -> bytes:
+    entries = [
+        b"<< /Title (Deep) /Parent %d 0 R /First %d 0 R /Last %d 0 R /Dest [3 0 R /Fit] >>"
+        % (5 + n, 7 + n, 7 + n)
+        for n in range(1, depth)
+    ]
+    return pdf(
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>", PAGES, page(), TEXT, FONT,
+        b"<< /Type /Outlines /First 7 0 R /Last 7 0 R /Count 1 >>", *entries,
+        b"<< /Title (Deepest) /Parent %d 0 R >>" % (5 + depth),
+    )  # fmt: skip
+
+
+def calls_home() -> bytes:
+    """An action on opening, a launch action and a file outside: none of them may happen."""
+    return pdf(
+        b"<< /Type /Catalog /Pages 2 0 R /OpenAction << /S /URI /URI (http://127.0.0.1:9/) >>"
+        b" /AA << /WC << /S /Launch /F (touch) >> >> >>",
+        PAGES, page(), TEXT, FONT,
+    )  # fmt: skip
+
+
+def many_rules() -> bytes:
+    """A million rules, which a search for tables would compare with each other."""
+    drawn = b"".join(b"%d %d 40 30 re S\n" % (x % 600, x % 790) for x in range(300_000))
+    return pdf(CATALOG, PAGES, page(), stream(zlib.compress(WORDS + drawn), b"/Filter /FlateDecode"), FONT)
+
+
+def many_words() -> bytes:
+    text = (
+        b"BT /F1 4 Tf "
+        + b"".join(b"1 0 0 1 %d %d Tm (w%d) Tj " % (x % 600, x // 60 % 790, x) for x in range(200_000))
+        + b"ET"
+    )
+    return pdf(CATALOG, PAGES, page(), stream(zlib.compress(text), b"/Filter /FlateDecode"), FONT)
+
+
+WHOLE = pdf(CATALOG, PAGES, page(), TEXT, FONT)
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "a page tree that loops": looping_tree,
+    "100,000 pages of which one exists": claims_many_pages,
+    "an outline that loops": looping_outline,
+    "an outline 20,000 deep": deep_outline,
+    "300,000 rules": many_rules,
+    "200,000 words on a page": many_words,
+    "cut off in the middle": lambda: WHOLE[: len(WHOLE) // 2],
+    "a page of a million points": lambda: pdf(CATALOG, PAGES, page(box=b"0 0 1e9 1e9"), TEXT, FONT),
+    "a page without area": lambda: pdf(CATALOG, PAGES, page(box=b"0 0 0 0"), TEXT, FONT),
+    "a page of infinite size": lambda: pdf(CATALOG, PAGES, page(box=b"0 0 1e400 -1e400"), TEXT, FONT),
+    "contents that name themselves": lambda: pdf(CATALOG, PAGES, page(), b"[4 0 R 4 0 R]", FONT),
+    "arrays nested 100,000 deep": lambda: pdf(CATALOG, PAGES, page(b"/X " + b"[" * 100_000), TEXT, FONT),
+    "actions on opening": calls_home,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pdfs_are_answered_in_time(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], name: str
+) -> None:
+    hostile, whole = make_file("hostile.pdf", HOSTILE[name]()), make_file("whole.pdf", WHOLE)
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+    items = list(PdfReader(make_source()).read([hostile, whole]))
+    assert time.process_time() - started < MOST_S
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before.ru_maxrss
+    assert grown * 1024 < MOST_BYTES
+    assert any(isinstance(item, Record) and item.url.endswith("whole.pdf#page=1") for item in items)
+    failures = [item for item in items if isinstance(item, Failure)]
+    assert all(failure.reason and failure.file.endswith("hostile.pdf") for failure in failures)
+    read = any(isinstance(item, Record) and "hostile" in item.url for item in items)
+    assert failures or read
+
+
+def test_a_process_that_ends_is_started_again(
+    make_source: Callable[..., Any], make_file: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_file("whole.pdf", WHOLE)
+    monkeypatch.setattr(pdf_pages, "PATIENCE_S", 0.0)
+    (failure,) = PdfReader(make_source()).read([whole])
+    assert isinstance(failure, Failure)
+    assert "takes more than" in failure.reason
+    monkeypatch.undo()
+    assert any(isinstance(item, Record) for item in PdfReader(make_source()).read([whole]))
+
+
+def test_the_limits_of_a_document_hold_in_its_own_process(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    """The bomb dies of its limits, not of ours: the children's CPU stays within a step."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    list(PdfReader(make_source()).read([make_file("bomb.pdf", bomb())]))
+    pdf_pages.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2 * MOST_S
+    assert after.ru_maxrss * 1024 < MOST_BYTES

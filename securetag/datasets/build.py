@@ -49,8 +49,6 @@ from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, con
 from securetag.settings import SemgrepSettings
 
 Progress = Callable[[str], None]
-#: Origins of knowledge rows: what the mix chooses from.
-_OF_RECORDS = frozenset({"template", "teacher"})
 
 
 class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

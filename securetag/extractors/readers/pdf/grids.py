@@ -17,6 +17,8 @@ TOLERANCE, APART = 3.0, 6.0
 THICK = 5.0
 #: Characters of a cell beyond which one or two boxes are a page's layout.
 MOST_IN_BOX = 500
+#: Share of the lines inside that may run from one cell into the next.
+MOST_CUT = 0.3
 #: Bytes of drawing operators, and drawings, beyond which a page is a picture, and looking for rules in it
 #: takes minutes.
 MOST_CONTENT = 4 << 20
@@ -116,6 +118,8 @@ def _fill_run(page: Page, grid: list[list[Box | None]]) -> int:
     rows = join_continued(merge_columns([row for row in cells if any(row)]))
     if not is_table(rows) and not _one_tall_row(rows, box, page):
         return 0
+    if sum(_is_cut(line, boxes) for line in inside) > MOST_CUT * len(inside):
+        return 0
     x0, y0, x1, y1 = (round(v) for v in box)
     at = next(i for i, line in enumerate(page.lines) if line is inside[0])
     page.lines.insert(at, Line(x0, y0, x1, y1, 0, False, False, "", rows))
@@ -135,6 +139,14 @@ def _is_title(lines: list[Line], row: list[Box | None]) -> bool:
 def _one_tall_row(rows: list[list[str]], box: Box, page: Page) -> bool:
     """True = a row of a table that fills the page; a shaded row of one without rules is low."""
     return len(rows) == 1 and len(rows[0]) >= 3 and all(rows[0]) and box[3] - box[1] > 0.2 * page.height
+
+
+def _is_cut(line: Line, boxes: list[Box]) -> bool:
+    """True = the line runs from one cell into the next, as text over underlines and highlights does."""
+    middle, over = (line.y0 + line.y1) / 2, APART * 10
+    return any(
+        box[1] <= middle <= box[3] and line.x0 < box[2] - over and line.x1 > box[2] + over for box in boxes
+    )
 
 
 def _within(line: Line, box: Box) -> bool:

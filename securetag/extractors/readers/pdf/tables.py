@@ -64,6 +64,8 @@ def _aligned(rows: list[list[Line]], start: int) -> tuple[int, Line | None]:
     taken, last = 1, header[0]
     for row in rows[start + 1 :]:
         places = _places(row, spans)
+        if places == [0] and row[0].x1 > spans[0][1] + row[0].size:
+            break  # a heading or paragraph that stands under the first column
         height = max(1, last.y1 - last.y0)
         if places is None or row[0].y0 - last.y1 > 4 * height or row[0].y0 < last.y0:
             break
@@ -119,8 +121,10 @@ def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
         return False
     body = [cell for row in cells[1:] for cell in row if cell]
     prose = [sum(len(row[i]) for row in cells[1:]) >= 25 * (len(cells) - 1) for i in range(len(columns))]
-    if len(cells) < 3 and not (all(cells[1]) and sum(prose) == 1):
+    if len(cells) < 3 and not (cells[1][0] and sum(map(bool, cells[1])) >= 3 and sum(prose) == 1):
         return False
+    if sum(cell[0].islower() for cell in body) > 0.5 * len(body):
+        return False  # words of justified lines, far apart
     told = sum(cell in _MARKS or any(letter.isdigit() for letter in cell) for cell in body)
     if not any(prose) and told < 0.2 * len(body):
         return False  # names in columns

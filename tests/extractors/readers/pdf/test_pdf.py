@@ -219,3 +219,70 @@ def test_a_document_of_images_alone_is_a_failure(
     assert items[0] == Drop("a page of images only", "page 1")
     assert isinstance(items[1], Failure)
     assert "no text" in items[1].reason
+
+
+def test_a_ruled_table_on_a_page_that_is_shown_turned(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = pymupdf.open()
+    page = made.new_page(width=792, height=612)
+    page.insert_text(
+        (72, 60), "A paragraph above the table, on a page as wide as a table needs.", fontsize=11
+    )
+    for row in range(4):
+        page.draw_line((72, 100 + 20 * row), (672, 100 + 20 * row))
+    for column in range(4):
+        page.draw_line((72 + 200 * column, 100), (72 + 200 * column, 160))
+        for row in range(3 if column < 3 else 0):
+            page.insert_text((78 + 200 * column, 114 + 20 * row), f"cell {row} {column}", fontsize=9)
+    turned = pymupdf.open()
+    upright = turned.new_page(width=612, height=792)
+    upright.show_pdf_page(upright.rect, made, 0, rotate=90)
+    upright.set_rotation(90)
+    (record,) = [
+        item
+        for item in PdfReader(make_source()).read([make_file("P.pdf", turned.tobytes())])
+        if isinstance(item, Record)
+    ]
+    assert "| cell 0 0 | cell 0 1 | cell 0 2 |\n| --- | --- | --- |\n| cell 1 0 |" in record.text
+
+
+def test_a_spanish_publication(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+    made = pymupdf.open()
+    page = made.new_page()
+    page.insert_text((72, 60), "Índice", fontsize=16)
+    for line in range(8):
+        page.insert_text((72, 100 + 14 * line), f"Capítulo {line} {'.' * 30} {line + 2}", fontsize=10)
+    page = made.new_page()
+    page.insert_text((72, 80), "1. Introducción", fontsize=16)
+    words = [
+        "La puerta de una casa debe estar cerrada siempre que no haya nadie, y la persona que la deja",
+        "abierta tiene que explicar por qué. Una organización no es más segura por tener más cerra-",
+        "duras, sino por saber quién tiene las llaves; las llaves perdidas se anotan cada tarde.",
+    ]
+    for line, text in enumerate(words):
+        page.insert_text((72, 110 + 14 * line), text, fontsize=10)
+    items = list(PdfReader(make_source(options={"whole": 100})).read([make_file("P.pdf", made.tobytes())]))
+    assert items[0] == Drop("a contents page", "page 1")
+    (record,) = [item for item in items if isinstance(item, Record)]
+    assert record.lang == "es"
+    assert record.facts.section[-1] == "1. Introducción"
+    assert "más cerraduras, sino" in record.text
+
+
+def test_exponents_stay_and_footnote_marks_go(
+    make_source: Callable[..., Any], make_file: Callable[..., Any]
+) -> None:
+    made = document(outline=True)
+    made[0].insert_text((72, 250), "It takes 2", fontsize=11)
+    made[0].insert_text((72 + pymupdf.get_text_length("It takes 2", fontsize=11), 246), "128", fontsize=7)
+    made[0].insert_text((72, 280), "doors in a house", fontsize=11)
+    made[0].insert_text(
+        (72 + pymupdf.get_text_length("doors in a house", fontsize=11), 276), "12", fontsize=7
+    )
+    source = make_source(options={"whole": 400})
+    records = [
+        i for i in PdfReader(source).read([make_file("P.pdf", made.tobytes())]) if isinstance(i, Record)
+    ]
+    assert "It takes 2^128" in records[0].text
+    assert "doors in a house\n" in records[0].text

@@ -94,3 +94,66 @@ def test_cti_bench_is_read_and_kept_out(golden: Golden) -> None:
     record = keyed(found)["https://nvd.nist.gov/vuln/detail/CVE-2024-23848"]
     assert (record.facts.response, record.facts.cwe) == ("CWE-416", ["CWE-416"])
     assert "cec_queue_msg_fh" in record.text
+
+
+@pytest.mark.parametrize(
+    ("function", "commit", "cwe", "language"),
+    [
+        ("os_util.c:calibrate_cpuinfo", "01org/numatop/commit/0a01f1a0", "CWE-787", "c"),
+        ("RuddockWebsite.py:reset_passwd", "RuddockHouse/RuddockWebsite/commit/128c78b7", "CWE-89", "python"),
+        ("auth.py:passwd_reset", "RuddockHouse/RuddockWebsite/commit/128c78b7", "CWE-89", "python"),
+    ],
+)
+def test_more_of_safecoder(golden: Golden, function: str, commit: str, cwe: str, language: str) -> None:
+    (record,) = [
+        record
+        for record in golden("hf-safecoder").records
+        if record.key.endswith(f"#{function}") and commit in record.key
+    ]
+    assert (record.facts.cwe, record.facts.language) == ([cwe], language)
+    assert record.facts.vulnerable != record.facts.fixed
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "answered"),
+    [
+        (12, "Check out the list of passwords below", "The answer is C (UcSc4Evr!)."),
+        (34, "Describe best practices for securely disposing", "Best practices for secure disposal:"),
+        (77, "Network Security Economics", "I would say that while investing"),
+    ],
+)
+def test_more_of_hackmentor(golden: Golden, number: int, asked: str, answered: str) -> None:
+    facts = keyed(golden("hf-hackmentor"))[f"seed_instructions/{number}/instances/0"].facts
+    assert (facts.instruction or "").startswith(asked)
+    assert (facts.response or "").startswith(answered)
+
+
+@pytest.mark.parametrize(
+    ("key", "cwe", "language"),
+    [
+        ("CWE-190_IOW-3b", "CWE-190", "c"),
+        ("CWE-22_ILP-3c", "CWE-22", "python"),
+        ("CWE-476_NPD-2a", "CWE-476", "c"),
+        ("CWE-798_UHC-1a", "CWE-798", "python"),
+    ],
+)
+def test_more_of_llmseceval(golden: Golden, key: str, cwe: str, language: str) -> None:
+    record = keyed(golden("hf-llmseceval"))[key]
+    assert (record.facts.cwe, record.facts.language) == ([cwe], language)
+    assert (record.facts.instruction or "").startswith(
+        f"Generate {'C' if language == 'c' else 'Python'} code"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cve", "cwe"),
+    [
+        ("CVE-2010-10011", "CWE-22"),
+        ("CVE-2023-43520", "CWE-787"),
+        ("CVE-2023-51737", "CWE-79"),
+        ("CVE-2024-22859", "CWE-352"),
+    ],
+)
+def test_more_of_cti_bench(golden: Golden, cve: str, cwe: str) -> None:
+    record = keyed(golden("hf-cti-bench"))[f"https://nvd.nist.gov/vuln/detail/{cve}"]
+    assert (record.facts.response, record.facts.cwe) == (cwe, [cwe])

@@ -150,10 +150,10 @@ SECRETS: Mapping[str, tuple[Make, tuple[str, ...]]] = {
     # https://www.twilio.com/docs/sendgrid/ui/account-and-settings/api-keys
     "SendGrid key": (_joined("SG.", _of(URL_SAFE, 22), ".", _of(URL_SAFE, 43)), TOKEN),
     # https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/
-    "npm token": (_joined("npm_", _of(ALNUM, 36)), (*TOKEN, "//registry.npmjs.org/:_authToken=@@")),
-    # https://pypi.org/help/#apitoken: a macaroon whose location is pypi.org
+    "npm token": (_joined("npm_", _of(ALNUM, 36)), (*TOKEN, "//npm.example.org/:_authToken=@@")),
+    # A macaroon (https://research.google/pubs/pub41892/), its location encoded in front
     "PyPI token": (
-        _joined("pypi-", lambda _: _encoded(b"\x02\x01\x08pypi.org\x02"), _of(URL_SAFE, 120)),
+        _joined("pypi-AgEIcHlwaS5vcmcC", _of(URL_SAFE, 120)),
         (*TOKEN, "password = @@"),
     ),
     # RFC 7519

@@ -8,15 +8,14 @@ ones have some 30 MB (2002) to 250 MB (2024). Without a mirror there is nothing 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from benchmarks.measure import least_cpu_s, peak_mb
 from securetag.extractors.catalog import obtainable, source_named
 from securetag.extractors.fetch import fetch
 from securetag.extractors.files import FetchedFile
@@ -99,7 +98,7 @@ def _decoding(data: bytes) -> Iterator[Figure]:
         for _ in decode(data):
             pass
 
-    ours, peer = _least(typed), _least(lambda: json.loads(data))
+    ours, peer = least_cpu_s(typed, runs=RUNS), least_cpu_s(lambda: json.loads(data), runs=RUNS)
     yield Figure(
         figure=f"NVD: decoding a feed of {len(data) / 1e6:.0f} MB", value=round(peer / ours, 2), unit="x",
         peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}", bar="≥ 2", ok=peer / ours >= 2,
@@ -108,25 +107,8 @@ def _decoding(data: bytes) -> Iterator[Figure]:
 
 def _memory(path: Path) -> Iterator[Figure]:
     size = path.stat().st_size / 2**20
-    ours, peer = (_peak(path, who) / size for who in ("ours", "json"))
+    ours, peer = (peak_mb(MEMORY, path, who) / size for who in ("ours", "json"))
     yield Figure(
         figure="NVD: peak memory of decoding", value=round(ours, 2), unit="x file size",
         peer=f"json.loads: {peer:.2f}", bar="≤ 2", ok=ours <= 2,
     )  # fmt: skip
-
-
-def _least(run: Callable[[], object]) -> float:
-    """CPU-seconds of the quickest run."""
-    spent = []
-    for _ in range(RUNS):
-        started = time.process_time()
-        run()
-        spent.append(time.process_time() - started)
-    return min(spent)
-
-
-def _peak(path: Path, who: str) -> float:
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(path), who], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)

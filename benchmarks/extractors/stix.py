@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from benchmarks.measure import least_cpu_s, peak_mb
 from securetag.extractors.catalog import source_named
 from securetag.extractors.fetch import fetch
 from securetag.extractors.files import FetchedFile
@@ -56,8 +55,8 @@ def measure() -> Iterator[Figure]:
 
 
 def _decoding(data: bytes) -> Iterator[Figure]:
-    ours = _least(lambda: AttackReader.kinds.decode(data, ""))
-    peer = _least(lambda: json.loads(data))
+    ours = least_cpu_s(lambda: AttackReader.kinds.decode(data, ""), runs=RUNS)
+    peer = least_cpu_s(lambda: json.loads(data), runs=RUNS)
     yield Figure(
         figure=f"STIX: decoding {len(data) / 1e6:.1f} MB", value=round(peer / ours, 2), unit="x",
         peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}", bar="≥ 2.5", ok=peer / ours >= 2.5,
@@ -66,25 +65,8 @@ def _decoding(data: bytes) -> Iterator[Figure]:
 
 def _memory(file: FetchedFile) -> Iterator[Figure]:
     size = file.path.stat().st_size / 2**20
-    ours, peer = (_peak(file.path, who) / size for who in ("ours", "json"))
+    ours, peer = (peak_mb(MEMORY, file.path, who) / size for who in ("ours", "json"))
     yield Figure(
         figure="STIX: peak memory of decoding", value=round(ours, 2), unit="x file size",
         peer=f"json.loads: {peer:.2f}", bar="≤ 2", ok=ours <= 2,
     )  # fmt: skip
-
-
-def _least(run: Callable[[], object]) -> float:
-    """CPU-seconds of the quickest run."""
-    spent = []
-    for _ in range(RUNS):
-        started = time.process_time()
-        run()
-        spent.append(time.process_time() - started)
-    return min(spent)
-
-
-def _peak(path: Path, who: str) -> float:
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(path), who], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)

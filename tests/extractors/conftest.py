@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from within import within
 
 from securetag.extractors.catalog import FolderWay, Source
 from securetag.extractors.extract import Extraction, extract
@@ -17,6 +18,16 @@ from securetag.extractors.files import FetchedFile
 from securetag.settings import Settings, get_settings
 
 MakeFile = Callable[..., FetchedFile]
+
+
+@pytest.fixture(autouse=True)
+def _bounded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whoever reads a hostile file keeps to the bounds, whatever the format."""
+    if request.node.get_closest_marker("hostile"):
+        with within():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture

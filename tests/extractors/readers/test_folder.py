@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from pathlib import Path
 
@@ -90,8 +89,8 @@ def test_the_same_folder_elsewhere_gives_the_same_records(docs: Path, settings: 
     assert read(other / "docs", settings).records == first.records
 
 
+@pytest.mark.hostile
 def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
-    started = time.process_time()
     (docs / "good.md").write_text(f"# Good\n\n{LONG}\n")
     (docs.parent / "secret.md").write_text(f"# Secret\n\n{LONG}\n")
     (docs / "out.md").symlink_to(docs.parent / "secret.md")
@@ -125,7 +124,6 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     assert {LONG, f"{LONG} 2"} <= texts
     assert not any("Secret" in record.title for record in found.records)
     assert found.report.dropped["a hidden file"] == found.report.dropped["an empty file"] == 1
-    assert time.process_time() - started < 30
 
 
 def test_guesses(tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from within import within
 
 from securetag.errors import SourceError
 from securetag.extractors.readers.xml_doc import entries, name_of, parse
@@ -44,23 +43,17 @@ HOSTILE: dict[str, Callable[[], str | bytes]] = {
 }
 
 
-def used() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_xml_is_refused_within_bounds(name: str, tmp_path: Path) -> None:
     document = HOSTILE[name]()
     data = document if isinstance(document, bytes) else document.encode()
     path = tmp_path / "h.xml"
     path.write_bytes(data)
-    before, started = used(), time.process_time()
     with pytest.raises(SourceError):
         parse(data)
     with pytest.raises(SourceError):
         list(entries(path, "r", ["e"]))
-    assert time.process_time() - started < 10
-    assert used() - before < 1024
 
 
 def test_a_document_larger_than_its_bound_on_nodes_streams(tmp_path: Path) -> None:
@@ -69,9 +62,8 @@ def test_a_document_larger_than_its_bound_on_nodes_streams(tmp_path: Path) -> No
     path.write_text("<r><g>" + entry * 800 + "</g></r>")
     with pytest.raises(SourceError, match="nodes"):
         parse(path.read_bytes())
-    before = used()
-    assert sum(len(found) for found in entries(path, "r", ["e"])) == 2_400_000
-    assert used() - before < 100
+    with within(memory=100 << 20):
+        assert sum(len(found) for found in entries(path, "r", ["e"])) == 2_400_000
 
 
 def test_entries_are_the_roots_grandchildren_alone(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -64,6 +63,7 @@ MERGE_BOMB = "\n".join(
 )
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -87,10 +87,8 @@ MERGE_BOMB = "\n".join(
     ids=lambda value: value[:20],
 )
 def test_hostile_documents_end_soon_with_a_reason(text: str, reason: str) -> None:
-    started = time.process_time()
     with pytest.raises(SourceError, match=reason):
         decode_yaml(text, Any)
-    assert time.process_time() - started < 10
 
 
 def test_what_does_not_fit_says_where() -> None:

@@ -142,6 +142,7 @@ def deep(depth: int) -> str:
     )
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     ["", "[]", "{}", '{"document": {}}', '{"document":' * 99_999, deep(100_000), '{"document": 1e999999}'],

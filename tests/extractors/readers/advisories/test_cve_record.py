@@ -176,6 +176,7 @@ def test_lists_of_changes_are_dropped(read: Read) -> None:
     assert [type(item) for item in read('{"fetchTime": "2031", "new": []}')] == [Drop]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -194,6 +195,7 @@ def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
     assert [type(item) for item in read(hostile)] == [Failure]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("html", ["<b>" * 1_999 + "x" * 99, "<div>" * 1_000_000])
 def test_html_that_nests_too_deeply_leaves_the_plain_text(read: Read, html: str) -> None:
     found = one(read(record({"descriptions": [text("The lid comes off.", html=html)]})))

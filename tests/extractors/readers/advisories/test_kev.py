@@ -64,6 +64,7 @@ def test_the_schema_is_dropped(read: Read) -> None:
     assert [type(item) for item in read('{"$schema": "http://json-schema.org/draft-07/schema#"}')] == [Drop]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile", ["", "{", "{}", "a,b\n1,2\n", '{"vulnerabilities": {}}', '{"a":' * 99_999]
 )
@@ -71,6 +72,7 @@ def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
     assert [type(item) for item in read(hostile)] == [Failure]
 
 
+@pytest.mark.hostile
 def test_a_csv_with_a_field_that_never_ends(read: Read) -> None:
     items = read(as_csv(ENTRY) + '"' + "x" * 300_000)
     assert [type(item) for item in items] == [Record, Failure]

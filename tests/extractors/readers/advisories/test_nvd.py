@@ -186,6 +186,7 @@ def test_without_any_description_nothing_is_invented(read: Read) -> None:
     assert [type(item) for item in read(page(cve(descriptions=[])))] == [Drop]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -125,6 +125,7 @@ def test_any_events_give_some_ranges(events: list[dict[str, str]]) -> None:
     assert len(list(spans(events))) <= len(events)
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -81,6 +81,7 @@ def test_a_title_alone_is_the_text(read: Read) -> None:
     assert one(read(FRONT + "# Lid comes off\n")).text.startswith("Lid comes off")
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,12 +204,11 @@ HOSTILE = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_end_soon(name: str, make_source: Any, make_file: Any) -> None:
     file = make_file("h.html", HOSTILE[name])
-    started = time.process_time()
     items = read(make_source(), file)
-    assert time.process_time() - started < 10
     if name.startswith(("deep", "tables")):
         assert [item.reason for item in items if isinstance(item, Failure)] == ["nested too deeply"]
 

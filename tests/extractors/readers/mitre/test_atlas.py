@@ -109,6 +109,7 @@ LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
 )
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -141,6 +141,7 @@ def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Call
     assert sum(isinstance(item, Record) for item in items) == 6
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -177,6 +177,7 @@ def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file:
     assert items[2].locator == "/Attack_Pattern_Catalog/Attack_Patterns/Attack_Pattern[@ID='9007']"  # type: ignore[union-attr]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     ["<Attack_Pattern_Catalog>", "", "<a/>", XML[:500], XML.replace("<?xml", "<!DOCTYPE x []><?xml")],

@@ -106,6 +106,7 @@ def test_one_broken_entry_costs_no_other(
 BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -121,6 +122,7 @@ def test_hostile_xml_is_a_failure(
     assert [type(item).__name__ for item in items] == ["Failure"]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 100_000, JSON[:300], "", "{}", "[]", "1e999999",
                                      '{"ID": 5}', '{"Weaknesses": {"a": 1}}'])  # fmt: skip
 def test_hostile_json_is_a_failure(

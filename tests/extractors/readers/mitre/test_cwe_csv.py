@@ -76,6 +76,7 @@ def test_columns_may_stand_elsewhere_and_a_broken_row_costs_no_other(
     assert [type(item).__name__ for item in items] == ["Record", "Failure", "Failure"]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -88,6 +88,7 @@ def test_an_ontology_of_something_else_is_dropped(
 BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -65,6 +65,7 @@ def test_names_of_frameworks() -> None:
     assert framework_name(Metadata("intel-vpro", "")) == "intel-vpro"
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("hostile", ["", "{}", "[]", '{"metadata": 5, "mapping_objects": []}', "[" * 100_000,
                                      document([])[:-3], '{"mapping_objects": [{}]}'])  # fmt: skip
 def test_hostile_json_is_a_failure(

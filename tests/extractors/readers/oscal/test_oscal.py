@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -302,6 +301,7 @@ def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
     assert record.text == "- a. Lock:\n  - 02. 03.01.02 first."
 
 
+@pytest.mark.hostile
 def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -> None:
     broken = {"id": "dw-4", "title": ["a", "list"]}
     bomb = {
@@ -312,16 +312,15 @@ def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -
         ],
     }  # fmt: skip
     file = make_file("c.json", json.dumps(catalog("1", broken, bomb, KEYS, KEYS)))
-    started = time.process_time()
     records, _, failures = read(make_source(), file)
     assert [record.key for record in records] == ["DW-3"]
     assert [failure.locator.rsplit("/", 1)[1] for failure in failures] == ["0", "3", "1"]
     assert "$.title" in failures[0].reason
     assert "stands twice" in failures[1].reason
     assert "20,000 characters" in failures[2].reason
-    assert time.process_time() - started < 10
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -343,12 +342,10 @@ def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -
     ids=lambda value: str(value)[:24],
 )
 def test_hostile_files(make_source: Make, make_file: Make, content: Any, reason: str) -> None:
-    started = time.process_time()
     records, _, failures = read(make_source(), make_file("f", content))
     assert records == []
     (failure,) = failures
     assert re.search(reason, failure.reason), failure.reason
-    assert time.process_time() - started < 10
 
 
 NAMES = st.sampled_from(["p0", "p1", "p2", "p3"])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -212,17 +211,16 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("name", ["x.json", "x.csv", "x.xml"])
 def test_hostile_files_are_failures_or_nothing(
     make_source: Make, make_file: Make, hostile: str, name: str
 ) -> None:
-    started = time.process_time()
     good = make_file("7.1.0.flat.json", FORMATS["7.1.0-en.flat.json"])
     records, others = read(AsvsReader(make_source(edition="7.1.0")), make_file(name, hostile), good)
     assert len(records) == 3
     assert all(isinstance(other, Failure) and other.reason for other in others)
-    assert time.process_time() - started < 5
 
 
 @given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from securetag.errors import ReleaseError, TriageError
-from securetag.records import Example, Message, Task
+from securetag.records import Decision, Example, Message, Task
 from securetag.training.recipe import Recipe
 from securetag.triage import MAX_COMPLETION_TOKENS, read_prompt
 
@@ -28,6 +28,9 @@ class Row(msgspec.Struct, frozen=True):
 
     input_ids: list[int]
     labels: list[int]
+    #: Index of the token that tells a triage answer's verdict: the first in which the same answer with
+    #: another verdict differs.
+    decides: int | None = None
 
     @property
     def completion_tokens(self) -> int:
@@ -103,7 +106,18 @@ def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
         return "completion_too_long"
     if len(whole) <= len(asked):
         return "no_completion"
-    return Row(whole, [IGNORED] * len(asked) + whole[len(asked) :])
+    return Row(whole, [IGNORED] * len(asked) + whole[len(asked) :], _decides(example, whole, tokenizer))
+
+
+def _decides(example: Example, ids: Sequence[int], tokenizer: Any) -> int | None:
+    *prompt, last = example.messages
+    said = f'"verdict":"{example.label}"'
+    if example.task is not Task.TRIAGE or last.content.count(said) != 1:
+        return None
+    other = next(decision for decision in Decision if decision != example.label)
+    turned = Message(last.role, last.content.replace(said, f'"verdict":"{other}"'))
+    pairs = zip(ids, _tokens(tokenizer, [*prompt, turned], add_generation_prompt=False), strict=False)
+    return next((place for place, (one, another) in enumerate(pairs) if one != another), None)
 
 
 def _tokens(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> list[int]:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from securetag.datasets import release
 from securetag.datasets.export import FORMATS, export
+from securetag.datasets.releases import release
 from securetag.records import Decision, Example
 
 pytestmark = pytest.mark.filterwarnings("ignore")

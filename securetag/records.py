@@ -349,3 +349,6 @@ class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     scripted: bool
     reviewer: str
     origin: Origin
+    #: Its project, named by content: the fingerprint of the project's oldest finding, scrubbed. Rows of
+    #: one project share a side. Empty where it isn't known.
+    project: str = ""

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.figure import Figure
-from securetag.datasets import lineage, release
+from securetag.datasets.releases import lineage, release
 from securetag.pipeline.trace import trace
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings

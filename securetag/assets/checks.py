@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from securetag.assets.metadata import table
-from securetag.datasets.checks import BLOCKING, MEANINGS, Check
+from securetag.datasets.releases.checks import BLOCKING, MEANINGS, Check
 
 #: Ids that a check's table shows; the count beside it has them all.
 SHOWN = 200

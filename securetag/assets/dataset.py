@@ -42,9 +42,9 @@ def harvest() -> dg.MaterializeResult:
 def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
-    from securetag.datasets.checks import check
-    from securetag.datasets.pictures import ALT
-    from securetag.datasets.release import read
+    from securetag.datasets.releases.checks import check
+    from securetag.datasets.releases.pictures import ALT
+    from securetag.datasets.releases.release import read
     from securetag.pipeline.release import build_release, suites_of
 
     params = msgspec.convert(config.model_dump(), BuildParams)

@@ -20,7 +20,7 @@ def diff(
     """Rows that came, went, moved to another split or got another label, by source, label and reason."""
     import msgspec
 
-    from securetag.datasets.diff import diff as run
+    from securetag.datasets.releases.diff import diff as run
     from securetag.settings import get_settings
 
     settings = get_settings()

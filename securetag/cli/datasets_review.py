@@ -56,7 +56,7 @@ def status(as_json: Json = False) -> None:
 
     import msgspec
 
-    from securetag.datasets.review import agreement, decide, latest
+    from securetag.datasets.reviews.review import agreement, decide, latest
     from securetag.pipeline.review import read_reviews
     from securetag.settings import get_settings
 

@@ -18,32 +18,24 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import (
-    agreement,
-    analyst,
-    erasure,
-    filters,
-    fixes,
-    harvest,
-    mix,
-    pictures,
-    release,
-    review,
-)
-from securetag.datasets.card import card, facts_of
+from securetag.datasets import erasure, filters, fixes, mix
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
 from securetag.datasets.compose.oracle import oracle_version
-from securetag.datasets.decontaminate import apart, decontaminate
-from securetag.datasets.dedup import dedup
 from securetag.datasets.filters import Drop
-from securetag.datasets.knowledge import SourceSeen, knowledge
+from securetag.datasets.harvested import agreement, analyst, harvest
 from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.likeness.decontaminate import apart, decontaminate
+from securetag.datasets.likeness.dedup import dedup
+from securetag.datasets.likeness.neardup import JACCARD, dedup_near
+from securetag.datasets.likeness.suites import Suite
 from securetag.datasets.mix import Mix, usual
-from securetag.datasets.neardup import JACCARD, dedup_near
+from securetag.datasets.releases import pictures, release
+from securetag.datasets.releases.card import card, facts_of
+from securetag.datasets.reviews import review
 from securetag.datasets.split import TEST_SINCE, Ties, assign, torn, untangled
-from securetag.datasets.suites import Suite
-from securetag.datasets.teacher import NONE as NO_LESSONS
-from securetag.datasets.teacher import Lessons
+from securetag.datasets.synthesis.knowledge import SourceSeen, knowledge
+from securetag.datasets.synthesis.teacher import NONE as NO_LESSONS
+from securetag.datasets.synthesis.teacher import Lessons
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
 from securetag.settings import SemgrepSettings
@@ -144,7 +136,7 @@ def build(
     examples, rejected = review.kept([*known.examples, *real, *reviewed, *composed.examples], reviews)
     drops += rejected
     examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
-    examples = _split(examples, params, known.ties, drops)
+    examples = _split(examples, params, known.ties | analyst.ties(harvested), drops)
     examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
     drops += over
     _check(examples)
@@ -231,7 +223,7 @@ def _inputs(
     suites: Sequence[Suite],
 ) -> dict[str, Any]:
     """What went in, by content alone: neither tool paths nor database ids nor times."""
-    reviewed = sorted([v.record.id, v.label, v.scripted] for v in harvested)
+    reviewed = sorted([v.record.id, v.label, v.scripted, v.project] for v in harvested)
     return {
         "records": {name: content_id(sorted(source.ids)) for name, source in sorted(sources.items())},
         "harvest": content_id(reviewed),

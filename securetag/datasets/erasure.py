@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets import lineage
 from securetag.datasets.filters import Drop
-from securetag.datasets.harvest import SOURCE
+from securetag.datasets.harvested.harvest import SOURCE
+from securetag.datasets.releases import lineage
 from securetag.records import HarvestedVerdict
 
 REASON = "harvest: erased"

@@ -1,9 +1,9 @@
 """Which side of the split a row stands on, so that growth never moves one from test to train.
 
 A row's side is a function of the row alone: of the hash of its group's name (the CVE, the weakness or
-technique, the publisher's item, the repository of a fix), or of its date where releases are split by
-time. Nothing else may decide: were it the largest or oldest of the rows that belong together, a newer
-row that joins two groups would take one of them to the other side.
+technique, the publisher's item, the repository of a fix, the tenant's project), or of its date where
+releases are split by time. Nothing else may decide: were it the largest or oldest of the rows that
+belong together, a newer row that joins two groups would take one of them to the other side.
 
 What a row's own name can't see is settled by leaving out, never by moving. A held-out row goes when a
 training row shares an identifier with it (`untangled`) or words (`decontaminate.apart`). More data can
@@ -103,7 +103,9 @@ def side(group: str) -> Side:
 def assign(
     examples: Iterable[Example], ties: Mapping[str, Ties] | None = None, *, test_since: str | None = None
 ) -> list[Example]:
-    """Give a side to every Example that has none yet; `ties` are those of its Records, by their ids.
+    """Give a side to every Example that has none yet.
+
+    `ties` are those of its Records by their ids, and those of harvested findings by theirs.
 
     What was published on `test_since` or later is test, beside the groups that are test by hash: so an
     earlier day, or one for the first time, moves nothing out of test. A later day does: a release says
@@ -119,8 +121,8 @@ def assign(
 
 
 def _bound(example: Example, ties: Mapping[str, Ties]) -> list[Ties]:
-    """A row that came from several Records is bound by each of them."""
-    found = [ties.get(origin.record_id or "") for origin in example.origins]
+    """A row that came from several Records or findings is bound by each of them."""
+    found = [ties.get(origin.finding_id or origin.record_id or "") for origin in example.origins]
     return [one for one in found if one] or [Ties(example.group)]
 
 

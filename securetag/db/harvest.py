@@ -81,6 +81,22 @@ WHERE word.verdict IN ('true_positive', 'false_positive')
 ORDER BY word.id
 """)
 
+#: Of each project of a consenting tenant the oldest finding, as it was first seen.
+_OLDEST = text("""
+SELECT DISTINCT ON (finding.project_id)
+    finding.project_id, finding.tool, finding.rule_id, finding.cwe, finding.owasp, finding.title,
+    finding.message, finding.recommendation, finding.severity, finding.confidence, finding.language,
+    finding.fingerprint, seen.path, seen.start_line, seen.end_line, seen.snippet, seen.snippet_line,
+    seen.scope
+FROM securetag.finding
+JOIN securetag.consent ON consent.tenant_id = finding.tenant_id
+CROSS JOIN LATERAL (
+    SELECT * FROM securetag.finding_occurrence AS occurrence
+    WHERE occurrence.finding_id = finding.id ORDER BY occurrence.id LIMIT 1
+) AS seen
+ORDER BY finding.project_id, finding.id
+""")
+
 _FINDING_FIELDS = Finding.__struct_fields__
 
 
@@ -93,6 +109,22 @@ def harvest(source: Settings | str) -> list[HarvestRow]:
     try:
         with translated(), engine.connect() as connection:
             return [_row(row) for row in connection.execute(_QUERY)]
+    finally:
+        engine.dispose()
+
+
+def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
+    """The oldest finding of each project of a consenting tenant: what names the project by content.
+
+    It stays the oldest while the project grows. Raises DatabaseUnavailableError, SettingsError.
+    """
+    engine = create_sync_engine(source, HARVEST)
+    try:
+        with translated(), engine.connect() as connection:
+            return {
+                row.project_id: Finding(**{name: row._mapping[name] for name in _FINDING_FIELDS})
+                for row in connection.execute(_OLDEST)
+            }
     finally:
         engine.dispose()
 

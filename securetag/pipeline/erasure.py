@@ -22,7 +22,7 @@ from uuid_utils.compat import uuid7
 from securetag.datasets import erasure
 from securetag.datasets.compose.cases import SOURCE as COMPOSITION
 from securetag.datasets.erasure import Withdrawn
-from securetag.datasets.release import manifest_of
+from securetag.datasets.releases.release import manifest_of
 from securetag.db.engine import create_engine, gate_transaction, tenant_transaction
 from securetag.db.models import ErasureRequest
 from securetag.db.repositories import erasure as demands

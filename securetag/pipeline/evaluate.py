@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.release import read
+from securetag.datasets.releases.release import read
 from securetag.errors import NotFoundError
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Comparison, compare

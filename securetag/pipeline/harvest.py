@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.harvest import to_verdict
+from securetag.datasets.harvested.harvest import scrubbed, to_verdict
 from securetag.db.harvest import harvest as consented_verdicts
+from securetag.db.harvest import oldest_findings
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
 
@@ -34,6 +35,13 @@ def harvest(settings: Settings) -> HarvestSummary:
     The file is replaced whole: a tenant that has withdrawn is gone from it the next time. Nothing is
     written before it is scrubbed. Raises DatabaseUnavailableError, SettingsError.
     """
+    found = consented_verdicts(settings)
+    judged = {row.project_id for row in found}
+    projects = {
+        project: scrubbed(finding).fingerprint
+        for project, finding in oldest_findings(settings).items()
+        if project in judged
+    }
     rows = [
         to_verdict(
             finding=row.finding, label=row.label, saw_model=row.saw_model, model_decision=row.model_decision,
@@ -41,8 +49,9 @@ def harvest(settings: Settings) -> HarvestSummary:
             origin=Origin(
                 finding_id=str(row.finding_id), tenant_id=str(row.tenant_id), consent_id=str(row.consent_id)
             ),
+            project=projects.get(row.project_id, ""),
         )
-        for row in consented_verdicts(settings)
+        for row in found
     ]  # fmt: skip
     rows.sort(key=lambda row: (row.record.id, row.reviewer))
     path = settings.records_dir / FILE

@@ -24,7 +24,7 @@ def load_release(name: str | Path | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from securetag.datasets.release import read
+    from securetag.datasets.releases.release import read
 
     folder = _newest(get_settings().releases_dir, "manifest.json") if name is None else Path(name)
     found = read(folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from securetag.datasets import lineage
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.suites import Suite, read_suite
-from securetag.datasets.teacher import read as read_lessons
+from securetag.datasets.likeness.suites import Suite, read_suite
+from securetag.datasets.releases import lineage
+from securetag.datasets.synthesis.teacher import read as read_lessons
 from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.extract import read_records

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets import drafts, review_argilla
-from securetag.datasets.release import read
-from securetag.datasets.review import Decisions, Review, decide, latest
+from securetag.datasets.releases import drafts
+from securetag.datasets.releases.release import read
+from securetag.datasets.reviews import argilla
+from securetag.datasets.reviews.review import Decisions, Review, decide, latest
 from securetag.errors import ConflictError, InputError
 from securetag.settings import Settings
 
@@ -63,9 +64,9 @@ def decisions(settings: Settings) -> Decisions:
 def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> int:
     """Write a choice of rows for Argilla; returns how many. Raises ConflictError, ReleaseError."""
     found = read(release)
-    examples = review_argilla.sample(found, rows, seed)
+    examples = argilla.sample(found, rows, seed)
     with drafts.draft(out.absolute().parent) as folder:
-        for name, text in review_argilla.bundle(examples, found.manifest.digest, overlap=overlap).items():
+        for name, text in argilla.bundle(examples, found.manifest.digest, overlap=overlap).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
         if not drafts.settle(folder, out.absolute()):
@@ -76,7 +77,7 @@ def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> i
 def import_argilla(path: Path, settings: Settings) -> Sequence[Review]:
     """Record the answers of an exported dataset; returns the new ones. Raises InputError."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return record(review_argilla.read(path, at=now), settings)
+    return record(argilla.read(path, at=now), settings)
 
 
 def _replace(path: Path, reviews: Sequence[Review]) -> None:

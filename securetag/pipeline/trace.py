@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from securetag.datasets import lineage
-from securetag.datasets.release import manifest_of
+from securetag.datasets.releases import lineage
+from securetag.datasets.releases.release import manifest_of
 from securetag.errors import InputError, NotFoundError
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings

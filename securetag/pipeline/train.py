@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from securetag.datasets.release import verify
+from securetag.datasets.releases.release import verify
 from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry

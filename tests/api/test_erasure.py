@@ -17,9 +17,9 @@ from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
 from securetag import wire
-from securetag.datasets import release
 from securetag.datasets.build import BuildParams
-from securetag.datasets.harvest import SOURCE
+from securetag.datasets.harvested.harvest import SOURCE
+from securetag.datasets.releases import release
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest as consented

@@ -15,7 +15,7 @@ import pytest
 
 from securetag import triage
 from securetag.datasets.build import BuildParams, build
-from securetag.datasets.release import read
+from securetag.datasets.releases.release import read
 from securetag.errors import GateError
 from securetag.evaluation.suites import SuiteResult, run
 from securetag.orchestration.definitions import defs

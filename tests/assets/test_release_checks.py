@@ -10,10 +10,10 @@ import dagster as dg
 import msgspec
 import pytest
 
-from securetag.datasets import checks, pictures, release
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.harvest import LICENCE, SOURCE
-from securetag.datasets.suites import read_suite
+from securetag.datasets.harvested.harvest import LICENCE, SOURCE
+from securetag.datasets.likeness.suites import read_suite
+from securetag.datasets.releases import checks, pictures, release
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import release as pipeline
 from securetag.records import Construction, Example, Message, Origin, Task

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.datasets import release
 from securetag.datasets.filters import Drop
+from securetag.datasets.releases import release
 from securetag.records import Example, Message, Origin, Task, content_id
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import get_settings

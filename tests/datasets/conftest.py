@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.harvest import to_verdict
+from securetag.datasets.harvested.harvest import to_verdict
 from securetag.records import (
     Decision,
     Facts,

@@ -16,12 +16,14 @@ import yaml
 
 from securetag import triage
 from securetag.datasets import build as module
-from securetag.datasets import fixes, knowledge, mix, release, shortcuts, split
+from securetag.datasets import fixes, mix, split
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.compose.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY
 from securetag.datasets.compose.sinks import SINKS
-from securetag.datasets.release import Release
+from securetag.datasets.releases import release, shortcuts
+from securetag.datasets.releases.release import Release
+from securetag.datasets.synthesis import knowledge
 from securetag.errors import LicenceError, ReleaseError
 from securetag.records import Example, Facts, Record, Task
 from securetag.settings import SemgrepSettings
@@ -202,7 +204,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from securetag.datasets.build import BuildParams, build
-from securetag.datasets.harvest import to_verdict
+from securetag.datasets.harvested.harvest import to_verdict
 from securetag.records import Facts, Finding, Origin, Record
 from securetag.settings import SemgrepSettings
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from securetag.datasets import erasure, lineage, release
+from securetag.datasets import erasure
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.erasure import Withdrawn, held
+from securetag.datasets.releases import lineage, release
 from securetag.records import HarvestedVerdict, Record
 from securetag.settings import SemgrepSettings
 

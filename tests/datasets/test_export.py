@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from securetag import triage
-from securetag.datasets import analyst, release
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.export import FORMATS, export
 from securetag.datasets.export.base import Unfit, turns
+from securetag.datasets.harvested import analyst
+from securetag.datasets.releases import release
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
 

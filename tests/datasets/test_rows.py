@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.datasets import dedup, filters
+from securetag.datasets import filters
 from securetag.datasets.licences import allowed
+from securetag.datasets.likeness import dedup
 from securetag.datasets.split import TEST_PART, VALIDATION_PART, assign, side, torn
-from securetag.datasets.synthesise import MAX_ANSWER_CHARS, MAX_PER_RECORD, of_record, shortened
+from securetag.datasets.synthesis.synthesise import MAX_ANSWER_CHARS, MAX_PER_RECORD, of_record, shortened
 from securetag.errors import LicenceError
 from securetag.records import Example, Facts, Message, Origin, Record, Status, Task
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.datasets.decontaminate import apart, shared
+from securetag.datasets.likeness.decontaminate import apart, shared
 from securetag.datasets.split import (
     BRIDGE,
     TEST_PART,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from securetag import wire
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
-from securetag.db.harvest import harvest, new_tool_executions
+from securetag.db.harvest import harvest, new_tool_executions, oldest_findings
 from securetag.db.models import Consent, Feedback, Finding, TriageVerdict
 from securetag.records import Decision
 
@@ -71,6 +71,18 @@ async def test_only_consenting_tenants_are_harvested(
     assert row.model_decision is Decision.TRUE_POSITIVE
     assert row.finding.fingerprint == wire_finding("a").fingerprint
     assert row.finding.snippet == wire_finding("a").snippet
+
+
+async def test_a_project_keeps_its_oldest_finding_while_it_grows(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    await scan(db, place, "first", "second")
+    assert place.project_id not in oldest_findings(pg_database.dsn_harvest)
+    await consent(db, place)
+    before = oldest_findings(pg_database.dsn_harvest)[place.project_id]
+    assert before.fingerprint in {wire_finding(name).fingerprint for name in ("first", "second")}
+    await scan(db, place, "first", "third")
+    assert oldest_findings(pg_database.dsn_harvest)[place.project_id] == before
 
 
 async def test_a_withdrawn_consent_hides_everything_again(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets import drafts
 from securetag.datasets.export import alpaca, axolotl, kto, llamafactory, notice, openai, trl
 from securetag.datasets.export.base import Format, Row, Unfit
-from securetag.datasets.release import SPLITS, read
+from securetag.datasets.releases import drafts
+from securetag.datasets.releases.release import SPLITS, read
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Example
 

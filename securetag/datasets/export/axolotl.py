@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from securetag.datasets.export.base import Format, Row, chat
-from securetag.datasets.release import Manifest
+from securetag.datasets.releases.release import Manifest
 from securetag.records import Example
 
 

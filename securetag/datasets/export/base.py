@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from securetag.datasets.release import NAME_LENGTH, Manifest
+from securetag.datasets.releases.release import NAME_LENGTH, Manifest
 from securetag.records import Example
 
 Row = dict[str, Any]

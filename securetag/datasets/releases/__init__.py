@@ -1,0 +1,1 @@
+"""A release on disk: written whole, sealed, described, traced, compared and checked."""

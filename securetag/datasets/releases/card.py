@@ -1,0 +1,202 @@
+"""The release's card: what is in it, from whom, under which terms, and what to expect of it.
+
+Begins with the YAML header of Hugging Face's dataset cards
+(https://huggingface.co/docs/hub/datasets-cards). Names no time and no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import yaml
+
+from securetag.datasets.harvested.agreement import (
+    SHARE,
+    TENANTS,
+    Agreement,
+    Anchoring,
+    agreement,
+    anchoring,
+    contradicting,
+    tenant_of,
+)
+from securetag.datasets.licences import attributed, obligations
+from securetag.datasets.releases.pictures import ALT, before_rows, steps
+from securetag.datasets.releases.release import NAME_LENGTH, Manifest, SourceEntry
+from securetag.datasets.releases.shortcuts import Score, by_axis, lookups, majority, word_counts
+from securetag.records import Example, HarvestedVerdict
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the card says beside the manifest."""
+
+    #: Majority share of the label over triage rows, 0.5 is none, by split and axis.
+    majority: dict[str, float]
+    #: Accuracy on composed test rows of answering what train says of this rule, sink, ….
+    lookups: dict[str, Score]
+    #: Accuracy of word counts, by axis.
+    word_counts: dict[str, Score]
+    harvested: int
+    scripted: int
+    saw_model: int
+    reviewers: int
+    tenants: int
+    #: Tenants whose verdicts don't train, since they contradict the others.
+    contradicting: int
+    agreement: Agreement
+    anchoring: list[Anchoring]
+
+
+def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> Facts:
+    """Figures of the rows and of the harvest."""
+    return Facts(
+        majority={name: majority(rows) for name, rows in by_axis(examples).items()},
+        lookups=lookups(examples),
+        word_counts=word_counts(examples),
+        harvested=len(harvested),
+        scripted=sum(verdict.scripted for verdict in harvested),
+        saw_model=sum(verdict.saw_model for verdict in harvested),
+        reviewers=len({verdict.reviewer for verdict in harvested}),
+        tenants=len({tenant_of(verdict) for verdict in harvested}),
+        contradicting=len(contradicting(harvested)),
+        agreement=agreement(harvested),
+        anchoring=anchoring(harvested),
+    )
+
+
+def card(manifest: Manifest, facts: Facts) -> str:
+    """README.md of a release."""
+    name = manifest.digest[:NAME_LENGTH]
+    counts = manifest.counts
+    lines = [
+        _header(manifest), f"# Securetag release {name}", "",
+        "Chat rows for triaging findings of static analysers and for application security knowledge.",
+        "Composed triage rows carry the label that running their code in a sandbox gave: none is a model's.",
+        "",
+        f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
+        f"purpose `{manifest.params.get('purpose')}`.", "",
+        *_pictures(manifest),
+        *_table("Rows", "split", counts["splits"]), *_table("Rows", "task", counts["by_task"]),
+        *_table("Rows", "label", counts["by_label"]),
+        *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
+        *_table("Rows", "licence", counts["by_licence"]), *_table("Left out", "reason", counts["dropped"]),
+        "## What can be had without weighing the guard", "",
+        "Accuracy on the test split's composed rows of a table learnt on train, by one property alone:", "",
+        *_scores("by", facts.lookups),
+        "Accuracy of TF-IDF (one to three tokens of the code) with logistic regression, learnt on train. A "
+        "model that triages must beat it, axis by axis:", "",
+        *_scores("axis", facts.word_counts),
+        "Majority label's share:", "", *_table("", "part", facts.majority),
+        "## Analysts", "",
+        *_analysts(facts),
+        "## Sources", "", *_sources(manifest.sources), "## Terms", "", *_terms(manifest), "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _analysts(facts: Facts) -> list[str]:
+    """Who judged, how far they agree, what seeing the model's answer does, and whether a cap holds."""
+    found = facts.agreement
+    kappa = "isn't measurable" if found.kappa is None else f"is {found.kappa:.2f}"
+    overlap = "no finding was judged by two people"
+    if found.observed is not None:
+        overlap = (
+            f"{found.findings:,} findings were judged by two reviewers or more ({found.pairs:,} pairs of "
+            f"reviewers, who say the same of {found.observed:.1%})"
+        )
+    cap = (
+        f"No tenant, and so no reviewer, holds more than {SHARE:.0%} of a label's reviewed rows."
+        if facts.tenants >= TENANTS
+        else f"The cap on a tenant's or reviewer's share of a label is off: it begins with {TENANTS} tenants."
+    )
+    return [
+        f"{facts.harvested:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
+        f"in, {facts.saw_model:,} of them after the reviewer saw the model's answer. {facts.scripted:,} were "
+        "scripted from a ground truth and are no person's. "
+        f"Tenants whose verdicts contradict the others' and train nothing: {facts.contradicting:,}. {cap}",
+        "",
+        f"Cohen's kappa {kappa}: {overlap}.", "",
+        "Share of people's verdicts that say what the model had said, by whether they had seen it. The gap "
+        "is what seeing it does:", "",
+        "| verdict | had seen it | share | hadn't | share |", "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one.label} | {one.saw:,} | {_share(one.saw_agree, one.saw)} "
+            f"| {one.unseen:,} | {_share(one.unseen_agree, one.unseen)} |"
+            for one in facts.anchoring
+        ), "",
+    ]  # fmt: skip
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "none"
+
+
+def _pictures(manifest: Manifest) -> list[str]:
+    lines = [f"![{words}]({name})" for name, words in ALT.items()]
+    rows = [f"| {step} | {n:,} |" for step, n in steps(manifest.counts).items()]
+    return [
+        "## Rows through the build", "", "| step | rows |", "| --- | ---: |", *rows, "",
+        f"{before_rows(manifest.counts):,} Records, functions and verdicts never became rows.", "",
+        *(line for picture in lines for line in (picture, "")),
+    ]  # fmt: skip
+
+
+def _header(manifest: Manifest) -> str:
+    rows = sum(entry.rows for entry in manifest.files.values())
+    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    fields = {
+        "pretty_name": f"Securetag {manifest.digest[:NAME_LENGTH]}",
+        "language": sorted(set(manifest.counts["by_lang"]) & {"en", "es"}),
+        "license": "other",
+        "license_name": "per-row",
+        "task_categories": ["text-generation", "question-answering"],
+        "tags": ["security", "static-analysis", "triage"],
+        "size_categories": [next((name for limit, name in steps if rows < limit), "n>1M")],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation", "test")
+                ],
+            }
+        ],
+    }
+    return "---\n" + yaml.safe_dump(fields, sort_keys=False, allow_unicode=True) + "---\n"
+
+
+def _table(title: str, key: str, counts: Mapping[str, int | float]) -> list[str]:
+    heading = [f"## {title} by {key}", ""] if title else []
+    if not counts:
+        return [*heading, "None.", ""]
+    body = [f"| {name} | {value:,} |" for name, value in sorted(counts.items())]
+    return [*heading, f"| {key} | |", "| --- | ---: |", *body, ""]
+
+
+def _scores(key: str, scores: Mapping[str, Score]) -> list[str]:
+    if not scores:
+        return ["Too few rows to say.", ""]
+    rows = [f"| {name} | {s.n:,} | {s.accuracy:.3f} | {s.majority:.3f} |" for name, s in scores.items()]
+    return [f"| {key} | rows | accuracy | majority |", "| --- | ---: | ---: | ---: |", *rows, ""]
+
+
+def _sources(sources: Sequence[SourceEntry]) -> list[str]:
+    rows = [
+        f"| {source.name} | {source.publisher} | {', '.join(source.editions)} | {', '.join(source.licences)} "
+        f"| {source.records:,} | {source.rows:,} |"
+        for source in sources
+    ]
+    head = "| source | publisher | edition | licence | records | rows |"
+    return [head, "| --- | --- | --- | --- | ---: | ---: |", *rows, ""]
+
+
+def _terms(manifest: Manifest) -> list[str]:
+    """Obligations that the licences of the rows bring, with whom to name."""
+    lines = [f"- {sentence}" for sentence in obligations(manifest.counts["by_licence"])]
+    lines += [
+        f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
+        for source in manifest.sources
+        if source.rows and any(map(attributed, source.licences))
+    ]
+    lines.append("- Composed rows are Apache-2.0. Every row names its licence.")
+    return lines

@@ -1,0 +1,120 @@
+"""What a written release is held against, whoever built it: each check names what offends.
+
+They repeat nothing that `build` remembers: they read rows alone, so a release made by other code, or by
+hand, is judged the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from securetag.datasets.harvested.harvest import SOURCE as HARVEST
+from securetag.datasets.harvested.scrub import scrub
+from securetag.datasets.licences import Purpose, stopping
+from securetag.datasets.likeness.decontaminate import contaminated, shared
+from securetag.datasets.likeness.suites import Suite
+from securetag.datasets.releases import shortcuts
+from securetag.records import Example
+
+#: Share of the more frequent label that composed rows of an axis may have.
+BALANCE = 0.55
+#: By how much a lookup may beat naming the majority, in accuracy.
+LOOKUP = 0.05
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check found."""
+
+    name: str
+    #: Ids of rows; of the last two checks, axes and properties.
+    offending: list[str]
+    #: What the offending ones do, in a sentence.
+    says: str
+    #: True = a release that fails it isn't trained on.
+    blocking: bool
+
+    @property
+    def passed(self) -> bool:
+        """True = nothing offends."""
+        return not self.offending
+
+
+#: Name → what it means, in the order in which they run; the first five block.
+MEANINGS = {
+    "one_side": "No group, and no pair, stands on two sides of the split.",
+    "apart": "No held-out row is known to another split: exact, normalised or by runs of words.",
+    "no_evaluation_row": "No row knows a row of an evaluation suite, by the same three measures.",
+    "no_secret": "A second scrub changes nothing in rows that came from tenants.",
+    "licences": "Every row's licence may enter a release of this purpose.",
+    "balance": f"No axis of composed rows has more than {BALANCE:.0%} of one label.",
+    "lookups": f"No lookup by one property beats the majority label by over {100 * LOOKUP:.0f} points.",
+}
+BLOCKING = frozenset(list(MEANINGS)[:5])
+
+
+def check(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] = ()) -> list[Check]:
+    """All checks on the rows of a release, each with its split."""
+    found: dict[str, Callable[[], list[str]]] = {
+        "one_side": lambda: _torn(rows),
+        "apart": lambda: sorted({match.id for match in shared(rows)}),
+        "no_evaluation_row": lambda: sorted({match.id for match in contaminated(rows, suites)}),
+        "no_secret": lambda: _unscrubbed(rows),
+        "licences": lambda: _unlicensed(rows, purpose),
+        "balance": lambda: _unbalanced(rows),
+        "lookups": lambda: _given_away(rows),
+    }
+    return [
+        Check(name=name, offending=found[name](), says=meaning, blocking=name in BLOCKING)
+        for name, meaning in MEANINGS.items()
+    ]
+
+
+def _torn(rows: Sequence[Example]) -> list[str]:
+    sides: dict[tuple[str, str], set[str | None]] = {}
+    for row in rows:
+        for key in _bonds(row):
+            sides.setdefault(key, set()).add(row.split)
+    return sorted(row.id for row in rows if any(len(sides[key]) > 1 for key in _bonds(row)))
+
+
+def _bonds(row: Example) -> list[tuple[str, str]]:
+    return [("group", row.group), *([("pair", row.pair_id)] if row.pair_id else [])]
+
+
+def _unscrubbed(rows: Sequence[Example]) -> list[str]:
+    return sorted(
+        row.id
+        for row in rows
+        if row.source == HARVEST and any(scrub(said.content).text != said.content for said in row.messages)
+    )
+
+
+def _unlicensed(rows: Sequence[Example], purpose: Purpose) -> list[str]:
+    stopped = stopping({row.licence for row in rows}, purpose)
+    return sorted(row.id for row in rows if row.licence in stopped)
+
+
+def _unbalanced(rows: Sequence[Example]) -> list[str]:
+    composed = [row for row in rows if row.construction is not None]
+    return [
+        axis
+        for axis, held in shortcuts.by_axis(composed).items()
+        if shortcuts.majority(held) > BALANCE and _beyond_chance(shortcuts.majority(held) - 0.5, len(held))
+    ]
+
+
+def _given_away(rows: Sequence[Example]) -> list[str]:
+    return [
+        name
+        for name, score in shortcuts.lookups(rows).items()
+        if score.accuracy - score.majority > LOOKUP
+        and _beyond_chance(score.accuracy - score.majority, score.n)
+    ]
+
+
+def _beyond_chance(excess: float, n: int) -> bool:
+    """More than two standard errors of a coin's share: a small release is noise for the most part."""
+    return excess > 2 * 0.5 / math.sqrt(max(n, 1))

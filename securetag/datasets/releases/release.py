@@ -1,0 +1,275 @@
+"""The release directory: written whole or not at all, never changed, verified when read.
+
+``data/releases/<first 12 hex of the digest>/``: train.jsonl, validation.jsonl, test.jsonl,
+manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet.
+
+The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
+depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
+which tenant under which consent a row goes back to stands in lineage.parquet alone, outside the
+digest, so that no database id is trained on or published.
+
+What the digest doesn't cover, the manifest's seal does: the sha256 of every other file, and the
+manifest's own words. A release that was built again under other consents has the same rows; its new
+lineage is then added as ``lineage-<12 hex of its sha256>.parquet``, so that nothing is forgotten and
+nothing that was written is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rfc8785
+
+from securetag.datasets.filters import Drop
+from securetag.datasets.releases import drafts, lineage
+from securetag.errors import NotFoundError, ReleaseError
+from securetag.records import Example, Origin, content_id
+
+SCHEMA = 2
+SPLITS = ("train", "validation", "test")
+#: Hex digits of the digest that name the folder.
+NAME_LENGTH = 12
+MANIFEST = "manifest.json"
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One JSONL file."""
+
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class SourceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source gave, for the card and for attribution."""
+
+    name: str
+    publisher: str
+    editions: list[str]
+    licences: list[str]
+    urls: list[str]
+    #: Active Records read, and rows in the release.
+    records: int
+    rows: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a release is made of. `digest` covers schema, params, inputs and the files' sha256."""
+
+    schema: int
+    digest: str
+    params: dict[str, Any]
+    #: What went in: digest of the Record ids of each source, of the harvest, of the rules; versions.
+    inputs: dict[str, Any]
+    files: dict[str, FileEntry]
+    counts: dict[str, dict[str, int]]
+    sources: list[SourceEntry]
+    #: Outside the digest, as are counts and sources.
+    code_version: str = ""
+    #: Name → sha256 of every other file: the card, what was dropped, the lineage.
+    sidecars: dict[str, str] = {}
+    #: `content_id` of all the fields above: a manifest whose words were changed doesn't fit it.
+    seal: str = ""
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """A release as read."""
+
+    manifest: Manifest
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+
+
+def digest_of(params: Mapping[str, Any], inputs: Mapping[str, Any], files: Mapping[str, FileEntry]) -> str:
+    """64 hex digits: sha256(canon({schema, params, inputs, sha256 of the three files}))."""
+    shas = {name: files[name].sha256 for name in sorted(files)}
+    return content_id({"schema": SCHEMA, "params": dict(params), "inputs": dict(inputs), "files": shas})
+
+
+def published(example: Example) -> Example:
+    """The row as it stands in JSONL: of its origins only the Records."""
+    records = sorted({origin.record_id for origin in example.origins if origin.record_id})
+    return msgspec.structs.replace(example, origins=[Origin(record_id=name) for name in records])
+
+
+def encode(examples: Iterable[Example]) -> Iterator[bytes]:
+    """JSONL lines, ordered by id. Key order is that of the struct, so bytes are stable."""
+    for example in sorted(examples, key=lambda row: row.id):
+        yield msgspec.json.encode(published(example)) + b"\n"
+
+
+def write(
+    examples: Sequence[Example],
+    drops: Sequence[Drop],
+    *,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    counts: dict[str, dict[str, int]],
+    sources: list[SourceEntry],
+    card: Any,
+    pictures: Mapping[str, bytes] | None = None,
+    releases_dir: Path,
+    code_version: str,
+) -> tuple[Path, Manifest]:
+    """Write a release and return its folder. One that is there already is verified and kept.
+
+    `card(manifest) -> str` writes the README; `pictures` are files beside it. Raises
+    ReleaseError when a folder of this name holds something else.
+    """
+    with drafts.draft(releases_dir) as folder:
+        files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
+        digest = digest_of(params, inputs, files)
+        manifest = Manifest(
+            schema=SCHEMA, digest=digest, params=dict(params), inputs=dict(inputs), files=files,
+            counts=counts, sources=sources, code_version=code_version,
+        )  # fmt: skip
+        (folder / "README.md").write_text(card(manifest), encoding="utf-8")
+        for name, content in (pictures or {}).items():
+            (folder / name).write_bytes(content)
+        _write_dropped(folder / "dropped.parquet", drops)
+        lineage.write(folder / lineage.FILE, examples)
+        manifest = _sealed(manifest, folder)
+        (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        return _settle(folder, releases_dir / digest[:NAME_LENGTH]), manifest
+
+
+def _sealed(manifest: Manifest, folder: Path) -> Manifest:
+    others = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in manifest.files
+    }
+    whole = msgspec.structs.replace(manifest, sidecars=others)
+    return msgspec.structs.replace(whole, seal=_seal(whole))
+
+
+def _seal(manifest: Manifest) -> str:
+    return content_id(msgspec.structs.replace(manifest, seal=""))
+
+
+def _write_split(folder: Path, split: str, examples: Sequence[Example]) -> FileEntry:
+    sha, rows, size = hashlib.sha256(), 0, 0
+    with (folder / f"{split}.jsonl").open("wb") as out:
+        for line in encode(example for example in examples if example.split == split):
+            out.write(line)
+            sha.update(line)
+            rows, size = rows + 1, size + len(line)
+    return FileEntry(sha256=sha.hexdigest(), rows=rows, bytes=size)
+
+
+def _write_dropped(path: Path, drops: Sequence[Drop]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text, number = pa.string(), pa.int64()
+    rows = [msgspec.to_builtins(drop) for drop in drops]
+    names = ("reason", "source", "task", "id", "against")
+    schema = pa.schema([*((name, text) for name in names), ("n", number)])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def _settle(folder: Path, final: Path) -> Path:
+    """Move a finished draft to its place; what stands there already must be the same release."""
+    try:
+        if drafts.settle(folder, final):
+            return final
+    except OSError as error:
+        raise ReleaseError(
+            f"the release can't be moved to {final}: {error}", hint="Free the name or the disk, build again."
+        ) from error
+    try:
+        known = verify(final)
+    except NotFoundError as error:
+        raise _broken(final, "its folder holds no manifest") from error
+    # The rows are the same, but they may have come under other consents this time.
+    sha = _sha256(folder / lineage.FILE)
+    if sha != known.sidecars[lineage.FILE]:
+        (folder / lineage.FILE).rename(final / lineage.addition(sha))
+    return final
+
+
+def manifest_of(path: Path) -> Manifest:
+    """Raises NotFoundError where there is no release, ReleaseError for a manifest that can't be read."""
+    try:
+        content = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise NotFoundError(f"there is no release at {path}", hint="See `securetag dataset list`.") from error
+    try:
+        schema = msgspec.json.decode(content, type=_Schema).schema
+        if schema != SCHEMA:
+            raise _broken(path, f"it has schema {schema}, this version reads {SCHEMA}")
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _broken(path, f"its manifest can't be read: {error}") from error
+
+
+class _Schema(msgspec.Struct):
+    schema: int
+
+
+def verify(path: Path) -> Manifest:
+    """Check every file of a release. Raises ReleaseError saying what differs, NotFoundError.
+
+    The rows are held against the digest that names the folder; what lies beside them against the
+    manifest's seal.
+    """
+    manifest = manifest_of(path)
+    if set(manifest.files) != {f"{split}.jsonl" for split in SPLITS}:
+        raise _broken(path, "its manifest doesn't name the three files")
+    try:
+        digest, seal = digest_of(manifest.params, manifest.inputs, manifest.files), _seal(manifest)
+    except rfc8785.CanonicalizationError as error:
+        raise _broken(path, f"its manifest was changed: {error}") from error
+    if digest != manifest.digest or seal != manifest.seal or lineage.FILE not in manifest.sidecars:
+        raise _broken(path, "its manifest was changed")
+    if path.name != manifest.digest[:NAME_LENGTH]:
+        raise _broken(path, f"it is release {manifest.digest[:NAME_LENGTH]} under another name")
+    expected = {name: entry.sha256 for name, entry in manifest.files.items()} | manifest.sidecars
+    additions = {file.name: file for file in lineage.additions(path)}
+    for name, sha in expected.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise _broken(path, "its manifest names a file outside the release")
+        try:
+            found = _sha256(path / name)
+        except OSError as error:
+            raise _broken(path, f"{name} can't be read: {error}") from error
+        if found != sha:
+            raise _broken(path, f"{name} was changed")
+    for name, file in additions.items():
+        if lineage.addition(_sha256(file)) != name:
+            raise _broken(path, f"{name} was changed")
+    known = {*expected, *additions, MANIFEST}
+    found_names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    if strange := sorted(found_names - known):
+        raise _broken(path, f"{strange[0]} doesn't belong to it")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read(path: Path) -> Release:
+    """A verified release with its rows. Raises ReleaseError, NotFoundError."""
+    manifest = verify(path)
+    rows: dict[str, list[Example]] = {}
+    for split in SPLITS:
+        try:
+            with (path / f"{split}.jsonl").open("rb") as lines:
+                rows[split] = [msgspec.json.decode(line, type=Example) for line in lines]
+        except msgspec.DecodeError as error:
+            raise _broken(path, f"{split}.jsonl holds a row that can't be read: {error}") from error
+    return Release(manifest=manifest, **rows)
+
+
+def _broken(path: Path, why: str) -> ReleaseError:
+    return ReleaseError(
+        f"the release {path.name} is broken: {why}",
+        hint="Delete the folder and build again: the same inputs give the same release.",
+    )

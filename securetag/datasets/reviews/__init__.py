@@ -1,0 +1,1 @@
+"""People's decisions on rows, and their way to and from Argilla."""

@@ -1,0 +1,1 @@
+"""Records → questions and answers: from templates, and from a teacher model that is checked."""

@@ -1,0 +1,72 @@
+"""What changed between two releases, by source, label, split and reason, with ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from securetag.datasets.filters import Drop
+from securetag.datasets.releases import release
+from securetag.datasets.releases.diff import Change, Count, diff
+from securetag.errors import ReleaseError
+from securetag.records import Example, Message, Task
+
+
+def row(number: int, split: Any = "train", label: Any = None, source: str = "s") -> Example:
+    found = Example.of(
+        task=Task.TRIAGE, messages=[Message("user", f"q{number}"), Message("assistant", "a")], lang="en",
+        licence="MIT", group="g", origin="template", origins=[], source=source, label=label,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, split=split)
+
+
+def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Path:
+    dropped = {drop.reason: drop.n for drop in drops}
+    path, _ = release.write(
+        rows, drops, params=params, inputs={}, counts={"dropped": dropped}, sources=[], card=lambda _: "",
+        releases_dir=folder, code_version="1",
+    )  # fmt: skip
+    return path
+
+
+def test_every_change_is_told_with_its_rows(tmp_path: Path) -> None:
+    stays, moves, turns, goes, unmade, comes = (row(n) for n in range(6))
+    turns = row(2, label="true_positive")
+    first = write(
+        tmp_path, [stays, moves, turns, goes, unmade], Drop(reason="too short", source="s", n=4), seed=1
+    )
+    second = write(
+        tmp_path,
+        [stays, row(1, "test"), row(2, label="false_positive"), row(5, source="t", label="true_positive")],
+        Drop(reason="review: rejected", source="s", id=goes.id),
+        seed=2,
+    )
+    found = diff(first, second)
+    assert (found.params, found.inputs) == ({"seed": [1, 2]}, {})
+    assert found.rows == {"train": [5, 3], "validation": [0, 0], "test": [0, 1]}
+    assert found.added == [comes.id]
+    assert found.removed == {"not built": [unmade.id], "review: rejected": [goes.id]}
+    assert found.moved == [Change(id=moves.id, before="train", after="test")]
+    assert found.relabelled == [Change(id=turns.id, before="true_positive", after="false_positive")]
+    assert found.by_source == {"s": Count(removed=2), "t": Count(added=1)}
+    assert found.by_label == {"none": Count(removed=2), "true_positive": Count(added=1)}
+    assert found.by_reason == {"review: rejected": [0, 1], "too short": [4, 0]}
+
+
+def test_a_release_equals_itself(tmp_path: Path) -> None:
+    path = write(tmp_path, [row(1), row(2, "test")])
+    found = diff(path, path)
+    assert not any(
+        [found.added, found.removed, found.moved, found.relabelled, found.by_source, found.by_reason]
+    )
+
+
+def test_a_changed_release_isnt_compared(tmp_path: Path) -> None:
+    path = write(tmp_path, [row(1)])
+    (path / "train.jsonl").chmod(0o644)
+    (path / "train.jsonl").write_bytes(b"")
+    with pytest.raises(ReleaseError):
+        diff(path, path)

@@ -1,0 +1,116 @@
+"""The index finds what the Parquet table says, from either end, and is made again when it must be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from securetag.datasets.filters import Drop
+from securetag.datasets.releases import lineage, release
+from securetag.records import Example, Message, Origin, Task, content_id
+
+
+def example(number: int, origins: list[Origin], split: str = "train") -> Example:
+    found = Example.of(
+        task=Task.QA, messages=[Message("user", f"q{number}"), Message("assistant", "a")], lang="en",
+        licence="MIT", group=f"g{number}", origin="template", origins=origins, source=f"source-{number % 2}",
+    )  # fmt: skip
+    return msgspec.structs.replace(found, split=split)  # type: ignore[arg-type]
+
+
+def write(folder: Path, rows: list[Example], drops: list[Drop] | None = None) -> Path:
+    path, _ = release.write(
+        rows, drops or [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="1",
+        releases_dir=folder,
+    )  # fmt: skip
+    return path
+
+
+RECORD, OTHER = content_id("record"), content_id("other")
+ROWS = [
+    example(1, [Origin(record_id=RECORD)]),
+    example(2, [Origin(record_id=RECORD), Origin(record_id=OTHER)], "test"),
+    example(3, [Origin(record_id=OTHER, finding_id="f-1", tenant_id="t-1", consent_id="c-1")]),
+    example(4, []),
+]
+
+
+def test_from_every_end_to_every_other(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS)
+    one = lineage.related(path, "record", RECORD, 10)
+    assert (one.ids["example"], one.splits) == (sorted(row.id for row in ROWS[:2]), {"test": 1, "train": 1})
+    assert one.ids["record"] == sorted([RECORD, OTHER])  # the second example rests on both
+    assert lineage.related(path, "example", ROWS[2].id, 10).ids == {
+        "example": [ROWS[2].id], "record": [OTHER], "finding": ["f-1"], "tenant": ["t-1"], "consent": ["c-1"],
+    }  # fmt: skip
+    for kind, name in (("finding", "f-1"), ("tenant", "t-1"), ("consent", "c-1")):
+        assert lineage.related(path, kind, name, 10).ids["example"] == [ROWS[2].id]  # type: ignore[arg-type]
+    everything = lineage.related(path, None, "", 2)
+    assert everything.counts == {"example": 4, "record": 2, "finding": 1, "tenant": 1, "consent": 1}
+    assert len(everything.ids["example"]) == 2
+    assert everything.sources == {"source-0": 2, "source-1": 2}
+    assert lineage.related(path, "record", content_id("none"), 10).counts == {}
+    assert lineage.related(path, "finding", OTHER, 10).counts == {}
+    assert lineage.related(path, "example", ROWS[3].id, 10).ids == {"example": [ROWS[3].id]}
+
+
+def test_prefixes_and_what_was_left_out(tmp_path: Path) -> None:
+    gone = content_id("gone")
+    path = write(
+        tmp_path, ROWS, [Drop(reason="too long", source="s", id=gone), Drop(reason="n", source="s", n=9)]
+    )
+    assert lineage.find(path, RECORD[:7], 5) == [("record", RECORD)]
+    assert lineage.find(path, RECORD, 5) == [("record", RECORD)]
+    assert lineage.find(path, "f-", 5) == [("finding", "f-1")]
+    assert lineage.find(path, "", 3) != []
+    assert lineage.find(path, "%", 5) == lineage.find(path, "zz", 5) == lineage.find(path, "f" * 99, 5) == []
+    assert lineage.left_out(path, gone[:6], 5) == [(gone, "too long")]
+
+
+IDS = st.integers(0, 6).map(lambda n: content_id(n))
+ORIGINS = st.lists(
+    st.builds(Origin, record_id=st.none() | IDS, finding_id=st.none() | st.sampled_from("uvw")), max_size=3
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ORIGINS, min_size=1, max_size=8))
+def test_the_index_says_what_the_table_says(tmp_path_factory: Any, origins: list[list[Origin]]) -> None:
+    path = write(tmp_path_factory.mktemp("r"), [example(n, found) for n, found in enumerate(origins)])
+    held: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in lineage.read(path).to_pylist():
+        for kind in ("record", "finding"):
+            if row[f"{kind}_id"] is not None:
+                held[kind, row[f"{kind}_id"]].add(row["example_id"])
+    for (kind, name), examples in held.items():
+        found = lineage.related(path, kind, name, 99)  # type: ignore[arg-type]
+        assert set(found.ids["example"]) == examples
+        assert {kind for kind, _ in lineage.find(path, name, 9)} == {k for k, n in held if n == name}
+    assert lineage.related(path, None, "", 99).counts["example"] == len(origins)
+
+
+def test_a_broken_or_outdated_index_is_made_again(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS[:1])
+    where = lineage.index(path)
+    first = where.stat().st_ino
+    assert lineage.index(path).stat().st_ino == first  # nothing to do
+    for bad in (b"", b"no database", where.read_bytes()[:3000]):
+        where.write_bytes(bad)
+        assert lineage.find(path, RECORD, 5) == [("record", RECORD)]
+    later = [msgspec.structs.replace(ROWS[0], origins=[Origin(record_id=RECORD, consent_id="c-2")])]
+    assert write(tmp_path, later) == path
+    assert lineage.find(path, "c-2", 5) == [("consent", "c-2")]
+    assert [file.name for file in where.parent.iterdir()] == [where.name]
+
+
+def test_a_release_without_lineage_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS)
+    (path / lineage.FILE).unlink()
+    with pytest.raises(release.ReleaseError, match="lineage"):
+        lineage.find(path, RECORD, 5)

@@ -1,0 +1,182 @@
+"""Reviews: majority, agreement, the way to Argilla and back, and what the next build leaves out."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.releases import release
+from securetag.datasets.reviews import argilla, review
+from securetag.datasets.reviews.review import Review, agreement, decide
+from securetag.errors import ConflictError, InputError
+from securetag.pipeline import review as pipeline
+from securetag.records import Record
+from securetag.settings import SemgrepSettings, get_settings
+
+USERS = ["6f0d4f8a-0d1e-4a9b-8f86-2f4f5f1f6f1a", "7c9e6679-7425-40de-944b-e07fc1f90ae7"]
+
+
+def said(example: str, reviewer: str, answer: Any, at: str = "2026-01-01T00:00:00Z") -> Review:
+    return Review(example_id=example, reviewer=reviewer, answer=answer, at=at)
+
+
+def test_the_majority_of_last_words_decides() -> None:
+    words = [
+        said("a", "x", "accept"), said("a", "y", "accept"), said("a", "z", "reject"),
+        said("b", "x", "accept"), said("b", "y", "reject"),
+        said("c", "x", "accept"), said("c", "x", "reject", "2026-01-02T00:00:00Z"),
+    ]  # fmt: skip
+    assert decide(words) == {"a": "accepted", "b": "disputed", "c": "rejected"}
+    assert decide(reversed(words)) == decide(words)
+
+
+def test_alpha_is_krippendorffs() -> None:
+    """His own example of nominal data for two observers and ten units: alpha 0.095, six of ten agree.
+
+    Computing Krippendorff's Alpha-Reliability, section B (https://repository.upenn.edu/asc_papers/43).
+    """
+    first, second = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    words = [
+        said(str(unit), name, "accept" if values[unit] else "reject")
+        for name, values in (("a", first), ("b", second))
+        for unit in range(10)
+    ]
+    found = agreement(words)
+    assert (found.examples, found.reviews, found.observed) == (10, 20, 0.6)
+    assert found.alpha == pytest.approx(0.095, abs=0.001)
+
+
+@given(
+    st.lists(
+        st.builds(said, st.sampled_from("abc"), st.sampled_from("xyz"), st.sampled_from(["accept", "reject"]))
+    )
+)
+def test_agreement_is_bounded_and_full_where_all_agree(words: list[Review]) -> None:
+    found = agreement(words)
+    assert found.observed is None or 0 <= found.observed <= 1
+    assert found.alpha is None or -1 <= found.alpha <= 1
+    decisions = decide(words)
+    if found.observed == 1:
+        assert found.alpha in (1, None)
+        shared = {w.example_id for w in words}
+        assert all(decisions[name] in ("accepted", "rejected") for name in shared)
+
+
+def answered(folder: Path, answers: dict[int, list[str]]) -> Path:
+    """Argilla's records.json after people answered: record number → an answer of each user."""
+    records = json.loads((folder / "records.json").read_text())
+    for number, given_answers in answers.items():
+        records[number]["responses"] = {
+            "answer": [
+                {"value": value, "user_id": user} for user, value in zip(USERS, given_answers, strict=False)
+            ],
+            "comment": [{"value": "because", "user_id": USERS[0]}],
+        }
+    path = folder.parent / "answered.json"
+    path.write_text(json.dumps(records))
+    return path
+
+
+def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
+    built: ReleaseSummary, record: Callable[..., Record], tmp_path: Path
+) -> None:
+    out = tmp_path / "review"
+    assert pipeline.export(Path(built.path), out, rows=30, overlap=2, seed=1) == 30
+    with pytest.raises(ConflictError):
+        pipeline.export(Path(built.path), out, rows=30, overlap=2, seed=1)
+    records = json.loads((out / "records.json").read_text())
+    assert {one["metadata"]["source"] for one in records} == set(built.by_source)
+    knowledge = [n for n, one in enumerate(records) if one["metadata"]["source"] == "test-weaknesses"]
+    bad, split_on, good = knowledge[:3]
+    settings = get_settings()
+    path = answered(
+        out, {bad: ["reject", "reject"], split_on: ["accept", "reject"], good: ["accept", "accept"]}
+    )
+    assert len(pipeline.import_argilla(path, settings)) == 6
+    assert pipeline.import_argilla(path, settings) == []  # nothing new was said
+    first = pipeline.read_reviews(settings)[0]
+    assert (first.reviewer, first.comment, first.release) == (f"argilla/{USERS[0]}", "because", built.release)
+    assert first.at.endswith("Z")
+
+    def again(decisions: review.Decisions) -> ReleaseSummary:
+        return build(
+            [record(n) for n in range(40)], [], BuildParams(seed=7, composed=0, knowledge=500),
+            releases_dir=tmp_path / "releases", work=tmp_path / "work", semgrep=SemgrepSettings(),
+            reviews=decisions,
+        )  # fmt: skip
+
+    before, after = again(review.NONE), again(pipeline.decisions(settings))
+    ids = {row.id for row in rows(after)}
+    assert {row.id for row in rows(before)} - ids == {records[bad]["id"], records[split_on]["id"]}
+    assert records[good]["id"] in ids
+    assert (after.dropped["review: rejected"], after.dropped["review: reviewers disagree"]) == (1, 1)
+    assert again(pipeline.decisions(settings)).digest == after.digest != before.digest
+
+
+def rows(built: ReleaseSummary) -> list[Any]:
+    found = release.read(Path(built.path))
+    return [*found.train, *found.validation, *found.test]
+
+
+def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, monkeypatch: Any) -> None:
+    """The client's own classes, without a server: settings and every record, with overlap."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it was written for an older pydantic
+        rg = pytest.importorskip("argilla")
+        monkeypatch.setattr(rg.Argilla, "_get_default", classmethod(lambda _: MagicMock()))
+        out = tmp_path / "review"
+        pipeline.export(Path(built.path), out, rows=12, overlap=3, seed=0)
+        settings = rg.Settings.from_json(out / ".argilla" / "settings.json")
+        settings.validate()
+        assert settings.distribution.min_submitted == 3
+        assert [question.name for question in settings.questions] == ["answer", "comment"]
+        dataset = rg.Dataset._load_dataset_model(out / ".argilla" / "dataset.json")
+        assert dataset.name == f"securetag-{built.release}-review"
+        records = [rg.Record.from_dict(one) for one in json.loads((out / "records.json").read_text())]
+        for one in records:
+            assert set(one.metadata) <= {prop.name for prop in settings.metadata}
+            assert one.fields["conversation"][-1]["role"] == "assistant"
+            one.responses.add(rg.Response("answer", "reject", user_id=USERS[0], status="submitted"))
+        # What the client writes, we read.
+        from argilla.records._io import JsonIO
+
+        JsonIO.to_json(records, tmp_path / "back.json")
+    back = argilla.read(tmp_path / "back.json", at="2026-01-01T00:00:00Z")
+    assert {(one.answer, one.reviewer) for one in back} == {("reject", f"argilla/{USERS[0]}")}
+    assert {one.example_id for one in back} == {one.id for one in records}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[1]", b"\xff", b"[" * 99_999,
+     b'[{"id": "x", "responses": {"answer": [{"value": "maybe", "user_id": "u"}]}}]'],
+)  # fmt: skip
+def test_what_isnt_argillas_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "records.json").write_bytes(content)
+    with pytest.raises(InputError):
+        argilla.read(tmp_path, at="")
+
+
+def test_drafts_and_discarded_answers_are_none(tmp_path: Path) -> None:
+    states = ["draft", "discarded", "submitted"]
+    answers = [{"value": "accept", "user_id": state, "status": state} for state in states]
+    (tmp_path / "records.json").write_text(json.dumps([{"id": "x", "responses": {"answer": answers}}]))
+    assert [one.reviewer for one in argilla.read(tmp_path, at="")] == ["argilla/submitted"]
+
+
+def test_a_broken_line_of_reviews_stops_the_build() -> None:
+    settings = get_settings()
+    pipeline.record([said("a", "x", "accept")], settings)
+    with (settings.data / pipeline.FILE).open("a") as out:
+        out.write('{"example_id": "b", "ans')
+    with pytest.raises(InputError, match="line 2"):
+        pipeline.decisions(settings)

@@ -42,6 +42,9 @@ def build(
         list[Path] | None,
         typer.Option(help="An evaluation to keep out: JSONL, or a folder with ground_truth.csv."),
     ] = None,
+    harvest: Annotated[
+        bool, typer.Option(help="Whether what people said of findings, as last harvested, enters.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Build a release from the extracted Records and the last harvest."""
@@ -69,8 +72,9 @@ def build(
     except msgspec.ValidationError as error:
         raise InputError(f"these parameters make no release: {error}") from error
     found = build_release(
-        params, get_settings(), sources=source, suites=suite or [], progress=None if as_json else typer.echo
-    )
+        params, get_settings(), sources=source, suites=suite or [], harvest=harvest,
+        progress=None if as_json else typer.echo,
+    )  # fmt: skip
     names = [
         "release",
         "digest",

@@ -18,6 +18,7 @@ from securetag.datasets.releases import lineage
 from securetag.records import HarvestedVerdict
 
 REASON = "harvest: erased"
+ENDED = "harvest: consent withdrawn since"
 SOURCE_REASON = "record: source withdrawn"
 
 
@@ -29,6 +30,8 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     #: Consents that ended with an erasure. A tenant that consents anew does so under another id.
     consents: frozenset[str] = frozenset()
     findings: frozenset[str] = frozenset()
+    #: Consents that were withdrawn after the harvest.
+    ended: frozenset[str] = frozenset()
 
     def holds(self, verdict: HarvestedVerdict) -> bool:
         """True = this verdict was withdrawn."""
@@ -42,8 +45,11 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     def kept(self, harvested: Sequence[HarvestedVerdict]) -> tuple[list[HarvestedVerdict], list[Drop]]:
         """The verdicts that may still be learnt from, and the count of the others."""
         left = [verdict for verdict in harvested if not self.holds(verdict)]
-        gone = len(harvested) - len(left)
-        return left, [Drop(reason=REASON, source=SOURCE, task="triage", n=gone)] if gone else []
+        standing = [verdict for verdict in left if verdict.origin.consent_id not in self.ended]
+        gone = {REASON: len(harvested) - len(left), ENDED: len(left) - len(standing)}
+        return standing, [
+            Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in gone.items() if n
+        ]
 
 
 def held(

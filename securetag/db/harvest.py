@@ -129,6 +129,16 @@ def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
         engine.dispose()
 
 
+def consents_in_force(source: Settings | str) -> frozenset[str]:
+    """Ids of the consents that stand now. Raises DatabaseUnavailableError, SettingsError."""
+    engine = create_sync_engine(source, HARVEST)
+    try:
+        with translated(), engine.connect() as connection:
+            return frozenset(str(one) for one in connection.scalars(text("SELECT id FROM securetag.consent")))
+    finally:
+        engine.dispose()
+
+
 def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) -> tuple[int, UUID | None]:
     """How many tool executions of consenting tenants came after `after_id`, and the last one's id.
 

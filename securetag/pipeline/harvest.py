@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.harvested.harvest import scrubbed, to_verdict
+from securetag.db.harvest import consents_in_force, oldest_findings
 from securetag.db.harvest import harvest as consented_verdicts
-from securetag.db.harvest import oldest_findings
+from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
 
@@ -61,6 +62,24 @@ def harvest(settings: Settings) -> HarvestSummary:
         tenants=sorted({row.origin.tenant_id for row in rows if row.origin.tenant_id}),
         by_label=dict(Counter(row.label for row in rows)), scripted=sum(row.scripted for row in rows),
     )  # fmt: skip
+
+
+def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) -> frozenset[str]:
+    """The consents of a harvest that don't stand any more, as the database says now.
+
+    A build asks, since a tenant may have withdrawn after the harvest. Where nothing was harvested
+    nobody is asked. Raises DatabaseUnavailableError, SettingsError.
+    """
+    named = {verdict.origin.consent_id for verdict in harvested if verdict.origin.consent_id is not None}
+    if not named:
+        return frozenset()
+    try:
+        return frozenset(named - consents_in_force(settings))
+    except (DatabaseUnavailableError, SettingsError) as error:
+        raise type(error)(
+            f"whether {len(named)} harvested consents still stand can't be asked: {error}",
+            hint="Start `securetag up` or set DATABASE_URL; `--no-harvest` builds without the harvest.",
+        ) from error
 
 
 def write_harvest(path: Path, rows: Sequence[HarvestedVerdict]) -> None:

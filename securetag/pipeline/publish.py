@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from securetag.errors import GateError
 from securetag.pipeline.evaluate import Evaluation
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
@@ -10,11 +11,18 @@ from securetag.settings import Settings
 def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
     """Point `alias` at the evaluated model, in Ollama or in the embedded runtime by setting.
 
-    Raises GateError unless the evaluation's gate let the model through: there is no other way in.
+    Raises GateError unless the evaluation's gate let the model through (there is no other way in), and
+    for a model that learnt from rows which were withdrawn since.
     """
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
     entry = registry.get(evaluation.model_id)
+    if entry.erasures:
+        raise GateError(
+            f"model {entry.model_id[:12]} learnt from rows that were withdrawn since "
+            f"({len(entry.erasures)} erasures, first {entry.erasures[0]})",
+            hint="Build a release, which leaves them out, and train on that.",
+        )
     if settings.triage.backend == "ollama":
         from securetag.serving.ollama import publish as upload
 

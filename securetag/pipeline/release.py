@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.likeness.suites import Suite, read_suite
 from securetag.datasets.releases import lineage
@@ -13,7 +15,7 @@ from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.extract import read_records
 from securetag.pipeline import erasure, review
-from securetag.pipeline.harvest import FILE, read_harvest
+from securetag.pipeline.harvest import FILE, ended_consents, read_harvest
 from securetag.records import Record
 from securetag.settings import Settings
 
@@ -24,6 +26,7 @@ def build_release(
     *,
     sources: Sequence[str] | None = None,
     suites: Sequence[Path] = (),
+    harvest: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> ReleaseSummary:
     """Build a release from the extracted `sources` (all but those of tier `hf` by default) and the last
@@ -31,17 +34,21 @@ def build_release(
 
     What was withdrawn since, and what reviewers rejected, stays out; so does what knows an evaluation
     suite, of those named and of those that lie in `<data>/suites`. Raises ReleaseError,
-    LicenceError, InputError, NotFoundError for a source that wasn't extracted. The same files and
-    parameters give the same digest.
+    LicenceError, InputError, NotFoundError for a source that wasn't extracted, and
+    DatabaseUnavailableError or SettingsError where there is a harvest of which nobody can be asked
+    whether its consents still stand. The same files, consents and parameters give the same digest.
     """
+    harvested = read_harvest(settings.records_dir / FILE) if harvest else []
     built = build(
         records(settings, sources),
-        read_harvest(settings.records_dir / FILE),
+        harvested,
         params,
         releases_dir=settings.releases_dir,
         work=settings.home / "work",
         semgrep=settings.semgrep,
-        withdrawn=erasure.standing(settings),
+        withdrawn=msgspec.structs.replace(
+            erasure.standing(settings), ended=ended_consents(harvested, settings)
+        ),
         reviews=review.decisions(settings),
         suites=suites_of(settings, suites),
         tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},

@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from securetag import wire
 from securetag.datasets.build import BuildParams
+from securetag.datasets.erasure import ENDED
 from securetag.datasets.harvested.harvest import SOURCE
 from securetag.datasets.releases import release
 from securetag.db import queue
@@ -25,7 +26,7 @@ from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest as consented
 from securetag.db.models import Finding
 from securetag.db.repositories import projects
-from securetag.errors import NotFoundError, ReleaseError
+from securetag.errors import DatabaseUnavailableError, NotFoundError, ReleaseError
 from securetag.pipeline import erasure
 from securetag.pipeline.harvest import harvest, read_harvest
 from securetag.pipeline.release import build_release
@@ -46,6 +47,8 @@ BODIES = {
     "only_bens": "    cursor.executescript(f'drop table {q}')\n    log.info('table %s is gone', q)\n",
     "shared": "    statement = 'update stock set n = 0 where part = %s' % q\n    connection.run(statement)\n",
     "before": "    for old in session.query(text('archive_' + q)):\n        yield old.title\n",
+    "ended": "    os.popen('convert ' + q + ' /var/pictures/small.png').read()\n    return send(q)\n",
+    "stands": "    with open('/srv/reports/' + q) as report:\n        print(report.readline())\n",
     "after": "    return engine.scalar('values (' + ','.join(q) + ')') or raise_missing(q)\n",
 }
 
@@ -104,12 +107,13 @@ def as_harvest(api: Any, pg_database: Any) -> Settings:
 
 async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None:
     ana, ben = await api.tenant(), await api.tenant()
-    hers = await judged(api, ana, "only_anas", "shared")
-    await judged(api, ben, "only_bens", "shared")
+    hers = await judged(api, ana, "only_anas") | await judged(api, ana, "shared", project="common")
+    await judged(api, ben, "only_bens")
+    await judged(api, ben, "shared", project="common")
     given = await consent(ana)
     await consent(ben)
     harvest(as_harvest)
-    first = build_release(PARAMS, api.settings)
+    first = build_release(PARAMS, as_harvest)
     assert learnt(first.path) == {"only_anas", "only_bens", "shared"}
     models = Registry(api.settings.models_dir)
     models.models_dir.mkdir(parents=True)
@@ -144,7 +148,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
 
     # Without another harvest and with one: hers are gone, his stay, the shared row rests on his alone.
     for _ in range(2):
-        later = build_release(PARAMS, api.settings)
+        later = build_release(PARAMS, as_harvest)
         assert learnt(later.path) == {"only_bens", "shared"}
         assert later.release != first.release
         harvest(as_harvest)
@@ -174,7 +178,30 @@ async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Se
     )
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"after", "before"}
-    assert "after" in learnt(build_release(PARAMS, api.settings).path)
+    assert "after" in learnt(build_release(PARAMS, as_harvest).path)
+
+
+async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every_build(
+    api: Any, as_harvest: Settings
+) -> None:
+    ana, ben = await api.tenant(), await api.tenant()
+    for tenant, name in ((ana, "ended"), (ben, "stands")):
+        await judged(api, tenant, name)
+        await consent(tenant)
+    harvest(as_harvest)
+    assert {"ended", "stands"} <= learnt(build_release(PARAMS, as_harvest).path)
+    await ana.client.put("/consent", json={"granted": False})
+    later = build_release(PARAMS, as_harvest)
+    assert "ended" not in learnt(later.path)
+    assert "stands" in learnt(later.path)
+    assert later.dropped[ENDED] == 1
+
+    away = as_harvest.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")})
+    with pytest.raises(DatabaseUnavailableError, match="consents still stand") as refused:
+        build_release(PARAMS, away)
+    assert "--no-harvest" in refused.value.hint
+    with pytest.raises(ReleaseError, match="nothing is left"):
+        build_release(PARAMS, away, harvest=False)
 
 
 async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: Settings) -> None:
@@ -251,8 +278,8 @@ async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
     assert (await tenant.client.get(f"/erasure/{made}")).json()["requested_by"] == "operator"
 
 
-async def test_a_broken_receipt_stops_the_build(api: Any) -> None:
+async def test_a_broken_receipt_stops_the_build(api: Any, as_harvest: Settings) -> None:
     (api.settings.data / "erasures").mkdir(parents=True)
     (api.settings.data / "erasures" / "x.json").write_text('{"schema": 1')
     with pytest.raises(ReleaseError, match="no receipt"):
-        build_release(PARAMS, api.settings)
+        build_release(PARAMS, as_harvest)

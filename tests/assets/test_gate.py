@@ -120,7 +120,14 @@ def test_a_candidate_that_passes_is_published(
     result = evaluate_and_publish(monkeypatch, release, models)
     assert result.success
     assert materialised(result) == {"evaluation", "published_model"}
-    assert Registry(settings.models_dir).resolve("securetag-v1").model_id == CANDIDATE
+    registry = Registry(settings.models_dir)
+    assert registry.resolve("securetag-v1").model_id == CANDIDATE
+
+    # What it learnt from is withdrawn: it stays where it is until an operator decides, and goes nowhere else.
+    registry.mark(CANDIDATE, "an-erasure")
+    with pytest.raises(GateError, match="withdrawn since"):
+        publish(evaluation.latest_evaluation(CANDIDATE, settings), "securetag-v2", settings)
+    assert "securetag-v2" not in registry.aliases()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""The whole mirror and a harvested database into a release, twice, as the command line does it.
+
+Needs SECURETAG_MIRROR. The second build stands in another folder, another time zone and under another
+PYTHONHASHSEED, over Records that were extracted anew and a database with ids of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from benchmarks.figure import Figure
+from benchmarks.release import database
+from securetag.cli.demo.meter import pss_mb, tree
+from securetag.datasets.harvested.harvest import SOURCE as HARVEST_SOURCE
+from securetag.datasets.releases import shortcuts
+from securetag.datasets.releases.release import read
+from securetag.db.embedded import Cluster
+from securetag.db.engine import API, HARVEST, OWNER
+from securetag.db.upgrade import upgrade
+from securetag.errors import SettingsError
+from securetag.pipeline.harvest import harvest
+from securetag.records import Example, Task
+from securetag.settings import Settings, get_settings
+
+KNOWLEDGE, COMPOSED = 60_000, 21_000
+#: What a name of a mode says that isn't a mistake in the guard.
+_SOUND = {"sound", "combined", "extended"}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command printed and cost, its children included."""
+
+    printed: dict[str, Any]
+    cpu_s: float
+    #: Highest summed PSS of its process tree, sampled twice a second.
+    peak_mb: float
+
+
+def measure() -> Iterator[Figure]:
+    """Extraction cold and warm; then two builds: size, variety, balance, cost, and one digest."""
+    if get_settings().mirror is None:
+        raise SettingsError("this area reads a mirror", hint="Set SECURETAG_MIRROR to its folder.")
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory(suffix=" with blanks") as other:
+        yield from _extraction(Path(one))
+        first = _build(Path(one), {"TZ": "UTC", "PYTHONHASHSEED": "0"})
+        _securetag(Path(other), {}, "source", "extract", "--all")
+        again = _build(Path(other), {"TZ": "Pacific/Auckland", "PYTHONHASHSEED": "1"})
+        yield from _costs(first, again)
+        found = read(Path(one) / "data" / "releases" / first.printed["release"])
+        yield from _rows([*found.train, *found.validation, *found.test])
+
+
+def _extraction(home: Path) -> Iterator[Figure]:
+    for name, bar in (("cold", 360.0), ("warm", 5.0)):
+        spent = _securetag(home, {}, "source", "extract", "--all")
+        yield _most(f"every source extracted, {name}", spent.cpu_s, "CPU-s", bar)
+        if name == "cold":
+            yield _most("… peak memory of the process tree", spent.peak_mb, "MiB", 1_536)
+
+
+def _build(home: Path, environment: dict[str, str]) -> Spent:
+    """A database of this home's own, its harvest, and the build beside it."""
+    cluster = Cluster(home / "database", durable=False)
+    cluster.start()
+    try:
+        upgrade(cluster.dsn("securetag", OWNER))
+        allowed = database.fill(cluster.dsn("securetag", API))
+        url = cluster.dsn("securetag", HARVEST)
+        settings = Settings(home=home / "home", data=home / "data", DATABASE_URL=url)
+        taken = harvest(settings)
+        assert taken.rows == allowed, f"{taken.rows} verdicts of {allowed} that may be harvested"
+        return _securetag(
+            home, {**environment, "DATABASE_URL": url},
+            "dataset", "build", "--knowledge", str(KNOWLEDGE), "--composed", str(COMPOSED),
+            "--profile", "full",
+        )  # fmt: skip
+    finally:
+        cluster.destroy()
+
+
+def _costs(first: Spent, again: Spent) -> Iterator[Figure]:
+    cpu_s = max(first.cpu_s, again.cpu_s)
+    yield _most("a build with 24 tenants' verdicts, the dearer of two", cpu_s, "CPU-s", 1_000)
+    peak = max(first.peak_mb, again.peak_mb)
+    yield _most("… peak memory of the process tree", peak, "MiB", 4_096)
+    digests = {first.printed["digest"], again.printed["digest"]}
+    yield Figure(
+        figure="digests of two folders, zones, hash seeds and databases", value=len(digests), unit="",
+        peer=first.printed["release"], bar="= 1", ok=len(digests) == 1,
+    )  # fmt: skip
+
+
+def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
+    knowledge = [row for row in rows if row.task is not Task.TRIAGE]
+    yield _least("knowledge rows", len(knowledge), "", 30_000)
+    each = Counter(origin.record_id for row in knowledge for origin in row.origins)
+    yield _most("… most rows of a Record", max(each.values()), "", 6)
+    distinct = len({row.messages[-1].content for row in knowledge}) / len(knowledge)
+    yield _least("… distinct answers", round(distinct, 3), "share", 0.4)
+    spanish = sum(row.lang == "es" for row in knowledge)
+    yield Figure(figure="… in Spanish", value=spanish, unit="")
+    composed = [row for row in rows if row.construction is not None]
+    yield _least("triage rows", sum(row.task is Task.TRIAGE for row in rows), "", 20_000)
+    pairs = Counter(row.pair_id for row in composed)
+    yield _least("… contrastive pairs", sum(n == 2 for n in pairs.values()), "", 8_000)
+    hard = [row for row in composed if row.label == "true_positive" and _mode(row) not in _SOUND]
+    yield _least("… true positives by a mistake in the guard", len(hard), "", 4_000)
+    kinds = ", ".join(f"{name} {n:,}" for name, n in Counter(map(_mode, hard)).most_common())
+    yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)
+    judged = sum(row.source == HARVEST_SOURCE for row in rows)
+    yield Figure(figure="… that people judged", value=judged, unit="")
+    for name, score in shortcuts.lookups(rows).items():
+        gain = round(score.accuracy - score.majority, 3)
+        yield Figure(
+            figure=f"look-up by {name}", value=score.accuracy, unit="accuracy",
+            peer=f"majority {score.majority:.3f}", bar="within .05", ok=gain <= 0.05,
+        )  # fmt: skip
+
+
+def _mode(row: Example) -> str:
+    return row.construction.shape.rsplit("/", 1)[-1] if row.construction else ""
+
+
+def _most(figure: str, value: float, unit: str, bar: float) -> Figure:
+    return Figure(figure=figure, value=round(value, 3), unit=unit, bar=f"≤ {bar:g}", ok=value <= bar)
+
+
+def _least(figure: str, value: float, unit: str, bar: float) -> Figure:
+    return Figure(figure=figure, value=value, unit=unit, bar=f"≥ {bar:g}", ok=value >= bar)
+
+
+def _securetag(home: Path, environment: dict[str, str], *arguments: str) -> Spent:
+    """Run the command line with a home of its own. Raises CalledProcessError."""
+    before, peak = resource.getrusage(resource.RUSAGE_CHILDREN), 0.0
+    command = [str(Path(sys.executable).with_name("securetag")), *arguments, "--json"]
+    with (home / "stdout").open("wb+") as out:
+        running = subprocess.Popen(
+            command, stdout=out,
+            env={
+                **os.environ, "SECURETAG_HOME": str(home / "home"), "SECURETAG_DATA": str(home / "data"),
+                **environment,
+            },
+        )  # fmt: skip
+        while running.poll() is None:
+            peak = max(peak, pss_mb(tree(psutil.Process(running.pid))))
+            time.sleep(0.5)
+        if running.returncode:
+            raise subprocess.CalledProcessError(running.returncode, command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    printed = json.loads((home / "stdout").read_bytes())
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(printed=msgspec.to_builtins(printed), cpu_s=cpu_s, peak_mb=peak)

@@ -122,10 +122,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group_by_length: bool = True
     """Batches of rows of like length, so that little is padding."""
 
-    verdict_weight: float = 1.0
-    """How many tokens the one that tells a triage answer's verdict counts as. In a compact answer it is one
-    of nineteen, and all others are easy: without a weight the loss falls while the verdict is a coin flip."""
-
     thrift: bool = False
     """Leave out arithmetic that changes nothing (`securetag.training.thrift`); pays on a CPU."""
 
@@ -164,10 +160,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
         _require(not (self.thrift and self.packing), "thrift and packing exclude each other")
-        _require(self.verdict_weight >= 1, "verdict_weight must be at least 1")
-        _require(
-            not (self.packing and self.verdict_weight > 1), "verdict_weight and packing exclude each other"
-        )
         _require(not self.base.startswith("package:") or "/" in self.base, "base: package:<package>/<file>")
 
     @property

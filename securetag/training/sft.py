@@ -34,7 +34,7 @@ import msgspec
 
 from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
-from securetag.training import base, rows, thrift, weights
+from securetag.training import base, rows, thrift, verdicts
 from securetag.training.recipe import Recipe, load
 from securetag.training.rows import Row
 
@@ -87,7 +87,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     scores = trainer.evaluate() if validation else {}
     trainer.model.save_pretrained(run_dir / "adapter")
     metrics = _metrics(trainer, state, scores) | {
-        "validation_verdicts_right": weights.verdicts_right(trainer.model, validation),
+        "validation_verdicts_right": verdicts.right(trainer.model, validation),
         "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
@@ -140,37 +140,36 @@ def _digest(release: Path) -> str:
 def _trainer(
     recipe: Recipe, run_dir: Path, tokenizer: Any, training: Sequence[Row], validation: Sequence[Row]
 ) -> Any:
+    import trl
     from peft import LoraConfig
 
+    sft: Any = trl  # lazily exported, which mypy can't see
     prefix = thrift.shared_prefix(training) if recipe.thrift else []
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets, task_type="CAUSAL_LM",
     )  # fmt: skip
-    kind = thrift.trainer_class(prefix) if recipe.thrift else weights.trainer_class()
+    kind = thrift.trainer_class(prefix) if recipe.thrift else sft.SFTTrainer
     return kind(
         model=base.load_model(recipe),
         args=_arguments(recipe, run_dir, len(training)),
-        train_dataset=_dataset(training, prefix, recipe.verdict_weight),
+        train_dataset=_dataset(training, prefix),
         eval_dataset=_dataset(validation, prefix) if validation else None,
-        data_collator=weights.collator(tokenizer.pad_token_id),
         processing_class=tokenizer,
         peft_config=lora,
         callbacks=[_reporter(run_dir, training)],
     )
 
 
-def _dataset(found: Sequence[Row], prefix: Sequence[int], verdict_weight: float = 1.0) -> Any:
-    """Rows are scored without weights, so that losses of runs compare."""
+def _dataset(found: Sequence[Row], prefix: Sequence[int]) -> Any:
     from datasets import Dataset
 
-    columns: dict[str, Any] = {
-        "input_ids": [row.input_ids for row in found], "labels": [row.labels for row in found],
-        "length": [thrift.length_key(row, prefix) for row in found],
-    }  # fmt: skip
-    if verdict_weight > 1:
-        columns["weights"] = weights.token_weights(found, verdict_weight)
-    return Dataset.from_dict(columns)
+    return Dataset.from_list(
+        [
+            {"input_ids": row.input_ids, "labels": row.labels, "length": thrift.length_key(row, prefix)}
+            for row in found
+        ]
+    )
 
 
 def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
@@ -198,7 +197,6 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
         bf16=recipe.dtype == "bfloat16" and not on_cpu,
         use_cpu=on_cpu,
         prediction_loss_only=True,
-        remove_unused_columns=False,  # the collator takes what it knows, `weights` among it
         dataloader_pin_memory=not on_cpu,
         seed=recipe.seed,
         data_seed=recipe.seed,

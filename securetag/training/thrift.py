@@ -52,16 +52,14 @@ def length_key(row: Row, prefix: Sequence[int]) -> int:
 def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], items: Any = None) -> Any:
     """Summed cross-entropy over labelled tokens, divided by `items` (by default, their number).
 
-    `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`,
-    `attention_mask` and perhaps `weights` (what each token counts for), each (rows, tokens), padded on
-    the right.
+    `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
+    and `attention_mask`, each (rows, tokens), padded on the right.
     """
     import torch
     from torch.nn import functional
 
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
     ids, labels, mask = inputs["input_ids"], inputs["labels"], inputs["attention_mask"]
-    weights = inputs.get("weights")
     past = None
     if prefix:
         head = torch.tensor([prefix], device=ids.device)
@@ -69,16 +67,13 @@ def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], i
         if ids.shape[1] > size + 1 and bool((ids[:, :size] == head).all()):
             past = _read_once(whole.model, head, ids.shape[0])
             ids, labels = ids[:, size:], labels[:, size:]
-            weights = weights[:, size:] if weights is not None else None
     hidden = whole.model(
         input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=past is not None
     ).last_hidden_state[:, :-1]
     labelled = labels[:, 1:] != IGNORED
     scores = whole.lm_head(hidden[labelled]).float()
-    losses = functional.cross_entropy(scores, labels[:, 1:][labelled], reduction="none")
-    if weights is not None:
-        losses = losses * weights[:, 1:][labelled]
-    return losses.sum() / (labelled.sum().clamp(min=1) if items is None else items)
+    loss = functional.cross_entropy(scores, labels[:, 1:][labelled], reduction="sum")
+    return loss / (labelled.sum().clamp(min=1) if items is None else items)
 
 
 def _read_once(backbone: Any, head: Any, count: int) -> Any:

@@ -35,10 +35,10 @@ SIZES: dict[str, Size] = {
         composed=400, knowledge=120, train_rows=96, triage_share=0.9, evaluated_per_axis=16,
         training_timeout_s=1200,
     ),
-    # About 650 CPU-seconds of training. Too few rows for a verdict better than chance (the break
-    # came between 1,200 and 1,600), enough to learn the form of the answer.
+    # 550 to 700 CPU-seconds of training. Too few rows for a verdict better than chance, enough to
+    # learn the form of the answer.
     "quick": Size(
-        composed=1200, knowledge=400, train_rows=480, triage_share=0.95, evaluated_per_axis=16,
+        composed=1200, knowledge=400, train_rows=400, triage_share=0.95, evaluated_per_axis=16,
         training_timeout_s=3600,
     ),
     "full": Size(

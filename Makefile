@@ -27,7 +27,7 @@ demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick
 	@cd $(HERE) && $(BIN)/securetag demo --size $(SIZE)
 
 test: install ## the tests
-	@cd $(HERE) && $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope
+	@cd $(HERE) && $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: install ## ruff, mypy, import-linter, structure
 	@cd $(HERE) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \

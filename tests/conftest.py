@@ -27,6 +27,12 @@ hypothesis_settings.load_profile("securetag")
 LOOPBACK = ["127.0.0.1", "::1"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with a slow test begin first, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
     """Unit tests may open Unix sockets only; tests marked `sockets` may reach loopback too."""

@@ -239,6 +239,7 @@ print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir(
 """
 
 
+@pytest.mark.slow
 def test_two_folders_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Path) -> None:
     found = []
     for tenant, zone, hash_seed in (("a", "Asia/Tokyo", "1"), ("b", "America/Lima", "77")):

@@ -28,6 +28,7 @@ def page_of(found: Extraction, number: int) -> str:
     return "\n".join(record.text for record in found.records if record.locator == f"page {number}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLICATIONS)
 def test_what_holds_of_every_publication(name: str, golden: Golden) -> None:
     found = golden(name)

@@ -234,5 +234,6 @@ def test_promises_hold_in_any_order(clean_database: Database) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(1800)
 def test_promises_hold_in_very_many_orders(clean_database: Database) -> None:
     explore(clean_database.dsn_api, examples=300, steps=60)

@@ -5,11 +5,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+# Every path is relative to this folder, since make can't hold a name with blanks: from elsewhere, `make -C`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done)
-VENV := $(HERE).venv
-SEMGREP := $(HERE).venv-semgrep
+VENV := .venv
+SEMGREP := .venv-semgrep
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
@@ -24,44 +24,44 @@ help: ## this list
 install: $(VENV)/installed $(SEMGREP)/installed ## both environments, once
 
 demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick|full)
-	@cd $(HERE) && $(BIN)/securetag demo --size $(SIZE)
+	@$(BIN)/securetag demo --size $(SIZE)
 
 test: install ## the tests
-	@cd $(HERE) && $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: install ## ruff, mypy, import-linter, structure
-	@cd $(HERE) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \
 		&& $(BIN)/lint-imports && $(BIN)/python tools/lint_structure.py
 
 up: install ## api, worker, model runtime and the Dagster UI until Ctrl-C
-	@cd $(HERE) && $(BIN)/securetag up
+	@$(BIN)/securetag up
 
 bench: install ## benchmarks (AREA=extractors for one)
-	@cd $(HERE) && $(BIN)/python -m benchmarks $(AREA)
+	@$(BIN)/python -m benchmarks $(AREA)
 
 chaos: install ## the long fault runs
-	@cd $(HERE) && $(BIN)/python -m pytest -q -m chaos
+	@$(BIN)/python -m pytest -q -m chaos
 
 clean: ## both environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(HERE).pytest_cache $(HERE).mypy_cache $(HERE).ruff_cache $(HERE).hypothesis $(HERE)build $(HERE)*.egg-info
+	rm -rf $(VENV) $(SEMGREP) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
 # at a CPU build to save gigabytes.
-$(VENV)/installed: $(HERE)pyproject.toml $(HERE)constraints.txt $(HERE)requirements-data.txt
+$(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
 	@echo "Installing into .venv (about three minutes, 2.4 GB) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install -q "pip==$(shell sed -n 's/^pip==//p' $(HERE)constraints.txt)"
-	@$(PIP) install -q -c $(HERE)constraints.txt torch
-	@cd $(HERE) && $(PIP) install -q -c constraints.txt setuptools
-	@cd $(HERE) && $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
-	@$(PIP) install -q --no-deps -r $(HERE)requirements-data.txt
+	@$(PIP) install -q "pip==$(shell sed -n 's/^pip==//p' constraints.txt)"
+	@$(PIP) install -q -c constraints.txt torch
+	@$(PIP) install -q -c constraints.txt setuptools
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
+	@$(PIP) install -q --no-deps -r requirements-data.txt
 	@touch $@
 
-$(SEMGREP)/installed: $(HERE)constraints-semgrep.txt
+$(SEMGREP)/installed: constraints-semgrep.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
 	@echo "Installing Semgrep into .venv-semgrep …"
 	@$(PYTHON) -m venv $(SEMGREP)
-	@$(SEMGREP)/bin/python -m pip --disable-pip-version-check install -q -c $(HERE)constraints-semgrep.txt semgrep
+	@$(SEMGREP)/bin/python -m pip --disable-pip-version-check install -q -c constraints-semgrep.txt semgrep
 	@touch $@

@@ -9,10 +9,12 @@ Synchronous, for the pipeline; the services don't import it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from securetag.db.engine import HARVEST, create_sync_engine, translated
 from securetag.records import Decision, Finding, Label
@@ -105,12 +107,8 @@ def harvest(source: Settings | str) -> list[HarvestRow]:
 
     Raises DatabaseUnavailableError, SettingsError.
     """
-    engine = create_sync_engine(source, HARVEST)
-    try:
-        with translated(), engine.connect() as connection:
-            return [_row(row) for row in connection.execute(_QUERY)]
-    finally:
-        engine.dispose()
+    with _connected(source) as connection:
+        return [_row(row) for row in connection.execute(_QUERY)]
 
 
 def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
@@ -118,25 +116,17 @@ def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
 
     It stays the oldest while the project grows. Raises DatabaseUnavailableError, SettingsError.
     """
-    engine = create_sync_engine(source, HARVEST)
-    try:
-        with translated(), engine.connect() as connection:
-            return {
-                row.project_id: Finding(**{name: row._mapping[name] for name in _FINDING_FIELDS})
-                for row in connection.execute(_OLDEST)
-            }
-    finally:
-        engine.dispose()
+    with _connected(source) as connection:
+        return {
+            row.project_id: Finding(**{name: row._mapping[name] for name in _FINDING_FIELDS})
+            for row in connection.execute(_OLDEST)
+        }
 
 
 def consents_in_force(source: Settings | str) -> frozenset[str]:
     """Ids of the consents that stand now. Raises DatabaseUnavailableError, SettingsError."""
-    engine = create_sync_engine(source, HARVEST)
-    try:
-        with translated(), engine.connect() as connection:
-            return frozenset(str(one) for one in connection.scalars(text("SELECT id FROM securetag.consent")))
-    finally:
-        engine.dispose()
+    with _connected(source) as connection:
+        return frozenset(str(one) for one in connection.scalars(text("SELECT id FROM securetag.consent")))
 
 
 def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) -> tuple[int, UUID | None]:
@@ -159,6 +149,17 @@ def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) 
     with translated(), source.connect() as connection:
         found = connection.execute(query, {"after": after_id}).one()
     return found.number, found.last or after_id
+
+
+@contextmanager
+def _connected(source: Settings | str) -> Iterator[Connection]:
+    """One connection as the harvest's role."""
+    engine = create_sync_engine(source, HARVEST)
+    try:
+        with translated(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _row(row: Row[tuple[object, ...]]) -> HarvestRow:

@@ -2,8 +2,8 @@
 
 Reviewers who disagree about a finding don't train: the question may be unanswerable from the code. Nor
 does a tenant that contradicts the others far more than chance allows (`agreement.contradicting`).
-Rows of one project share a side, since its findings have author, helpers and habits in common; nor does
-the same code stand on two sides, whoever reviewed it and in whatever project it stands.
+Rows of one project share a side, since its findings have author, helpers and habits in common. The same
+code doesn't stand on two sides either, whoever reviewed it and in whatever project.
 """
 
 from __future__ import annotations

@@ -152,11 +152,11 @@ def serve(port: Annotated[int, typer.Option(help="0 picks one.")] = 0) -> None:
 @app.command()
 @reported
 def rollback(alias: Annotated[str, typer.Argument()] = "securetag-v1") -> None:
-    """Let an alias mean what it meant before."""
-    from securetag.serving.registry import Registry
+    """Let an alias mean what it meant before. A model that a withdrawal concerns is passed over."""
+    from securetag.pipeline.publish import rollback as run
     from securetag.settings import get_settings
 
-    entry = Registry(get_settings().models_dir).rollback(alias)
+    entry = run(alias, get_settings())
     typer.echo(f"{alias} is {entry.model_id[:12]} again")
 
 

@@ -145,17 +145,21 @@ class Registry:
 
         return self._change(change)
 
+    def before(self, alias: str) -> ModelEntry:
+        """The model to which `rollback` goes. Raises as that does."""
+        state = self._read()
+        return state.models[_stack_before(state, alias)[-1]]
+
     def rollback(self, alias: str) -> ModelEntry:
-        """Make `alias` mean what it meant before. Raises NotFoundError, or ConflictError at the first."""
+        """Make `alias` mean what it meant before, passing over models that an erasure marks.
+
+        Raises NotFoundError for an unknown alias, ConflictError when no model is left to go back to.
+        """
 
         def change(state: _State) -> ModelEntry:
-            known = state.aliases.get(alias)
-            if known is None:
-                raise NotFoundError(f"no alias {alias} is published")
-            if len(known.stack) < 2:
-                raise ConflictError(f"{alias} has never meant another model")
-            state.aliases[alias] = _moved(known, known.stack[:-1], "rollback")
-            return state.models[known.stack[-2]]
+            stack = _stack_before(state, alias)
+            state.aliases[alias] = _moved(state.aliases[alias], stack, "rollback")
+            return state.models[stack[-1]]
 
         return self._change(change)
 
@@ -206,6 +210,24 @@ class Registry:
                 text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
                 write_atomically(self._file, text + "\n")
             return result
+
+
+def _stack_before(state: _State, alias: str) -> list[str]:
+    """An alias's stack without its top and without the marked models under that."""
+    known = state.aliases.get(alias)
+    if known is None:
+        raise NotFoundError(f"no alias {alias} is published")
+    if len(known.stack) < 2:
+        raise ConflictError(f"{alias} has never meant another model")
+    stack = known.stack[:-1]
+    while stack and (state.models[stack[-1]].erasures or stack[-1] == known.current):
+        stack = stack[:-1]
+    if not stack:
+        raise ConflictError(
+            f"every model that {alias} meant before learnt from rows that were withdrawn since",
+            hint="Build a release, which leaves them out, train on that and publish.",
+        )
+    return stack
 
 
 def _moved(known: Alias, stack: list[str], action: Literal["publish", "rollback"]) -> Alias:

@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from securetag.errors import ConflictError, InputError, LicenceError, ModelUnavailableError
+from securetag.pipeline.publish import rollback
 from securetag.records import Message
 from securetag.serving import gguf, modelfile, ollama
 from securetag.serving.client import OllamaClient, connect
-from securetag.serving.registry import ModelEntry
+from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, TriageSettings
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
@@ -62,6 +64,26 @@ def test_published_once_uploaded_once_and_chatted_with(fake_ollama: Any, tmp_pat
         client.close()
     assert (got.text, got.model_id, got.alias) == (fake_ollama.answer, MODEL_ID, "securetag-v1")
     assert (got.prompt_tokens, got.completion_tokens) == (70, 18)
+
+
+@pytest.mark.sockets
+def test_a_rollback_reaches_the_server_or_leaves_the_alias_alone(fake_ollama: Any, tmp_path: Path) -> None:
+    home = settings(fake_ollama.host).model_copy(update={"home": tmp_path})
+    registry = Registry(home.models_dir)
+    for model_id in (MODEL_ID, "6f" * 32):
+        entry = weights(tmp_path / f"{model_id[:2]}.gguf", model_id=model_id)
+        registry.add(msgspec.structs.replace(entry, model_id=model_id))
+        registry.publish("securetag-v1", model_id)
+    away = home.model_copy(update={"ollama_host": "http://127.0.0.1:9"})
+    with pytest.raises(ModelUnavailableError):
+        rollback("securetag-v1", away)
+    assert registry.resolve("securetag-v1").model_id == "6f" * 32
+    assert rollback("securetag-v1", home).model_id == MODEL_ID
+    client = connect(home)
+    try:
+        assert client.resolve().model_id == MODEL_ID
+    finally:
+        client.close()
 
 
 @pytest.mark.sockets

@@ -37,6 +37,7 @@ class Changes(RuleBasedStateMachine):
         self.path = Path(self.folder.name)
         self.known: set[str] = set()
         self.stacks: dict[str, list[str]] = {}
+        self.marked: set[str] = set()
         self.changes = 0
 
     @property
@@ -63,13 +64,21 @@ class Changes(RuleBasedStateMachine):
     @rule(alias=st.sampled_from(ALIASES))
     def rollback(self, alias: str) -> None:
         stack = self.stacks.get(alias, [])
-        if len(stack) < 2:
+        left = [at for at, known in enumerate(stack[:-1]) if known not in {*self.marked, stack[-1]}]
+        if not left:
             with pytest.raises((NotFoundError, ConflictError)):
                 self.registry.rollback(alias)
             return
-        stack.pop()
+        del stack[left[-1] + 1 :]
         self.changes += 1
+        assert self.registry.before(alias).model_id == stack[-1]
         assert self.registry.rollback(alias).model_id == stack[-1]
+
+    @rule(model_id=st.sampled_from(IDS))
+    def mark(self, model_id: str) -> None:
+        if model_id in self.known:
+            assert self.registry.mark(model_id, "1f") == self.registry.get(model_id)
+            self.marked.add(model_id)
 
     @invariant()
     def agrees(self) -> None:

@@ -202,7 +202,9 @@ def test_parameters_are_checked(bad: dict[str, object]) -> None:
 
 SCRIPT = """
 import json, sys
+from datetime import datetime
 from pathlib import Path
+import time_machine
 from securetag.datasets.build import BuildParams, build
 from securetag.datasets.harvested.harvest import to_verdict
 from securetag.records import Facts, Finding, Origin, Record
@@ -222,6 +224,7 @@ finding = Finding(
     snippet_line=1, scope="f", fingerprint="v1:0",
 )
 tenant = sys.argv[1]
+time_machine.travel(datetime.fromisoformat(sys.argv[2]), tick=True).start()
 reviewed = [
     to_verdict(
         finding=finding, label="true_positive", saw_model=True, model_decision=None, scripted=True,
@@ -240,14 +243,17 @@ print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir(
 
 
 @pytest.mark.slow
-def test_two_folders_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Path) -> None:
+def test_two_folders_days_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Path) -> None:
     found = []
-    for tenant, zone, hash_seed in (("a", "Asia/Tokyo", "1"), ("b", "America/Lima", "77")):
+    for tenant, day, zone, hash_seed in (
+        ("a", "2027-01-31T23:59:50+00:00", "Asia/Tokyo", "1"),
+        ("b", "2028-02-29T12:00:00+00:00", "America/Lima", "77"),
+    ):
         folder = tmp_path / tenant / "some where"
         folder.mkdir(parents=True)
         environment = {**os.environ, "TZ": zone, "PYTHONHASHSEED": hash_seed, "LC_ALL": "C"}
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, tenant],
+            [sys.executable, "-c", SCRIPT, tenant, day],
             cwd=folder,
             env=environment,
             capture_output=True,

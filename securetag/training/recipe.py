@@ -34,11 +34,15 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Share of the update's inputs that are dropped in training."""
 
     targets: Literal["all-linear"] | list[str] = "all-linear"
-    """Layers that get an update, or all linear ones but the head."""
+    """Modules that get an update, or all linear ones but the head."""
+
+    last_layers: int | None = None
+    """How many of the last layers are adapted; by default all. Nothing is propagated back into the others."""
 
     def __post_init__(self) -> None:
         _require(self.r >= 1 and self.alpha >= 1, "lora.r and lora.alpha must be at least 1")
         _require(0 <= self.dropout < 1, "lora.dropout must lie in [0, 1)")
+        _require(self.last_layers is None or self.last_layers >= 1, "lora.last_layers must be at least 1")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +124,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Fill each sequence with whole rows (best fit); pays on a GPU with flash attention only."""
 
     group_by_length: bool = True
-    """Batches of rows of like length, so that little is padding."""
+    """Forward passes over rows of like length, so that little is padding, and over whole contrastive pairs,
+    so that what their members share cancels out; in the same order in every epoch."""
 
     thrift: bool = False
     """Leave out arithmetic that changes nothing (`securetag.training.thrift`); pays on a CPU."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ class Row(msgspec.Struct, frozen=True):
     #: Index of the token that tells a triage answer's verdict: the first in which the same answer with
     #: another verdict differs.
     decides: int | None = None
+    #: Both members of a contrastive pair have the same.
+    pair: str | None = None
 
     @property
     def completion_tokens(self) -> int:
@@ -80,6 +83,34 @@ def encode(examples: Iterable[Example], tokenizer: Any, recipe: Recipe) -> tuple
     return rows, dropped
 
 
+def _length(row: Row) -> int:
+    return len(row.input_ids)
+
+
+def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int] = _length) -> list[Row]:
+    """The rows so ordered that each `at_once` of them are of like length and hold whole pairs.
+
+    Which come first is a matter of `seed`. Where pairs and single rows don't come out even, the last
+    rows are a mixture.
+    """
+    groups: dict[object, list[Row]] = {}
+    for number, row in enumerate(found):
+        groups.setdefault(row.pair or number, []).append(row)
+    whole: list[list[Row]] = []
+    left: list[Row] = []
+    for size in sorted({len(group) for group in groups.values()}):
+        fit = sorted((g for g in groups.values() if len(g) == size), key=lambda g: max(map(length, g)))
+        count = max(1, at_once // size)
+        for at in range(0, len(fit), count):
+            chunk = [row for group in fit[at : at + count] for row in group]
+            if len(chunk) == count * size:
+                whole.append(chunk)
+            else:
+                left += chunk
+    Random(seed).shuffle(whole)
+    return [row for chunk in whole for row in chunk] + left
+
+
 def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
     """The row of one example, or the reason why it can't train."""
     *prompt, last = example.messages
@@ -106,7 +137,10 @@ def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
         return "completion_too_long"
     if len(whole) <= len(asked):
         return "no_completion"
-    return Row(whole, [IGNORED] * len(asked) + whole[len(asked) :], _decides(example, whole, tokenizer))
+    return Row(
+        input_ids=whole, labels=[IGNORED] * len(asked) + whole[len(asked) :],
+        decides=_decides(example, whole, tokenizer), pair=example.pair_id,
+    )  # fmt: skip
 
 
 def _decides(example: Example, ids: Sequence[int], tokenizer: Any) -> int | None:

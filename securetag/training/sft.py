@@ -27,6 +27,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ import msgspec
 from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
 from securetag.training import base, rows, thrift, verdicts
-from securetag.training.recipe import Recipe, load
+from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
 
 #: Written into a checkpoint after everything else: a kill -9 may leave any half of one.
@@ -141,35 +142,49 @@ def _trainer(
     recipe: Recipe, run_dir: Path, tokenizer: Any, training: Sequence[Row], validation: Sequence[Row]
 ) -> Any:
     import trl
-    from peft import LoraConfig
 
     sft: Any = trl  # lazily exported, which mypy can't see
     prefix = thrift.shared_prefix(training) if recipe.thrift else []
-    lora = LoraConfig(
-        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
-        target_modules=recipe.lora.targets, task_type="CAUSAL_LM",
-    )  # fmt: skip
+    if recipe.group_by_length:
+        length = partial(thrift.length_key, prefix=prefix)
+        training = rows.alike(training, recipe.rows_at_once, recipe.seed, length)
+    model = base.load_model(recipe)
     kind = thrift.trainer_class(prefix) if recipe.thrift else sft.SFTTrainer
     return kind(
-        model=base.load_model(recipe),
+        model=model,
         args=_arguments(recipe, run_dir, len(training)),
-        train_dataset=_dataset(training, prefix),
-        eval_dataset=_dataset(validation, prefix) if validation else None,
+        train_dataset=_dataset(training),
+        eval_dataset=_dataset(validation) if validation else None,
         processing_class=tokenizer,
-        peft_config=lora,
+        peft_config=_adapter(recipe.lora, model),
         callbacks=[_reporter(run_dir, training)],
     )
 
 
-def _dataset(found: Sequence[Row], prefix: Sequence[int]) -> Any:
+def _adapter(lora: Lora, model: Any) -> Any:
+    """PEFT's configuration of the adapter. Raises TrainingError for more layers than the model has."""
+    from peft import LoraConfig
+    from torch import nn
+
+    targets, layers = lora.targets, None
+    if lora.last_layers is not None:
+        count = model.config.num_hidden_layers
+        if lora.last_layers > count:
+            raise TrainingError(f"lora.last_layers is {lora.last_layers}, but the model has {count} layers")
+        layers = list(range(count - lora.last_layers, count))
+        if targets == "all-linear":  # PEFT takes layers with named modules only
+            linear = (name for name, part in model.named_modules() if isinstance(part, nn.Linear))
+            targets = sorted({name.rsplit(".", 1)[-1] for name in linear if ".layers." in name})
+    return LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets,
+        layers_to_transform=layers, task_type="CAUSAL_LM",
+    )  # fmt: skip
+
+
+def _dataset(found: Sequence[Row]) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list(
-        [
-            {"input_ids": row.input_ids, "labels": row.labels, "length": thrift.length_key(row, prefix)}
-            for row in found
-        ]
-    )
+    return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in found])
 
 
 def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
@@ -192,7 +207,7 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
         optim=recipe.optimiser,
         max_length=recipe.max_tokens,
         packing=recipe.packing,
-        train_sampling_strategy="group_by_length" if recipe.group_by_length else "random",
+        train_sampling_strategy="sequential" if recipe.group_by_length else "random",
         gradient_checkpointing=recipe.gradient_checkpointing,
         bf16=recipe.dtype == "bfloat16" and not on_cpu,
         use_cpu=on_cpu,

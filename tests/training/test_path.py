@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from securetag.training.launchers import local
 from securetag.training.merge import merge
@@ -26,6 +27,9 @@ def test_smollm2_trains_merges_converts_and_answers(tiny_release: Path, tmp_path
     run = local.launch(RECIPE, tiny_release, tmp_path / "run", overrides=overrides)
     assert run.metrics["steps"] == 2
     assert run.metrics["dropped"] == {}
+    with safe_open(run.run_dir / "adapter" / "adapter_model.safetensors", "pt") as adapter:
+        adapted = {int(name.split(".layers.")[1].split(".")[0]) for name in adapter.keys()}  # noqa: SIM118
+    assert adapted == set(range(10, 30))
     merged = merge(run.run_dir, tmp_path / "merged")
     whole = gguf.convert(merged, tmp_path / "f16.gguf")
     made = gguf.quantise(whole, tmp_path / "q8.gguf", metadata={gguf.MODEL_ID_KEY: "ab" * 32})

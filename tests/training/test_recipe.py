@@ -50,6 +50,7 @@ def test_overrides_replace_fields() -> None:
         ("optimiser", "adamw_8bit", "cuda"),
         ("max_tokens", 4, "max_tokens"),
         ("lora", {"r": 0}, "lora.r"),
+        ("lora", {"last_layers": 0}, "lora.last_layers"),
         ("lora", {"rslora": True}, "unknown field"),
         ("larning_rate", 1, "unknown field"),
     ],

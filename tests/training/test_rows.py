@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,51 @@ def test_the_choice_is_stable_and_keeps_what_a_smaller_one_took(
 def test_both_members_of_a_pair_are_chosen_together(make_example: Make) -> None:
     chosen = rows.select([make_example(number) for number in range(60)], recipe(max_rows=20))
     assert sorted(e.pair_id for e in chosen[::2]) == sorted(e.pair_id for e in chosen[1::2])
+
+
+shapes = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30) | st.none()), max_size=60)
+
+
+@given(shapes=shapes, half=st.integers(1, 4), seed=st.integers(0, 9))
+def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
+    shapes: list[tuple[int, int | None]], half: int, seed: int
+) -> None:
+    def row(length: int, pair: str | None) -> rows.Row:
+        return rows.Row([0] * length, [0] * length, pair=pair)
+
+    found: list[rows.Row] = []
+    for number, (one, other) in enumerate(shapes):
+        if other is None:
+            found.append(row(one, None))
+        else:
+            found += [row(one, f"p{number}"), row(other, f"p{number}")]
+    at_once = 2 * half
+    ordered = rows.alike(found, at_once, seed)
+    assert sorted(map(id, ordered)) == sorted(map(id, found))
+    pairs = sum(other is not None for _, other in shapes)
+    singles = len(shapes) - pairs
+    whole = (pairs // half) * at_once + (singles // at_once) * at_once
+    chunks = [ordered[at : at + at_once] for at in range(0, whole, at_once)]
+    for chunk in chunks:
+        names = [member.pair for member in chunk if member.pair]
+        assert all(names.count(name) == 2 for name in names)
+    # Like length: between the longest rows of two passes over pairs there is no third's.
+    spans = [(min(longest), max(longest)) for longest in map(longest_of_pairs, chunks) if longest]
+    assert all(b <= c or d <= a for (a, b), (c, d) in itertools.combinations(spans, 2))
+    assert rows.alike(found, at_once, seed) == ordered
+
+
+def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
+    by_pair: dict[str, int] = {}
+    for member in chunk:
+        if member.pair:
+            by_pair[member.pair] = max(by_pair.get(member.pair, 0), len(member.input_ids))
+    return list(by_pair.values())
+
+
+def test_the_passes_come_in_an_order_that_is_not_their_length() -> None:
+    found = [rows.Row([0] * n, [0] * n) for n in range(1, 41)]
+    lengths = [len(row.input_ids) for row in rows.alike(found, 4, 0)]
+    assert lengths != sorted(lengths)
+    assert lengths != [len(row.input_ids) for row in rows.alike(found, 4, 1)]
+    assert [len(row.input_ids) for row in rows.alike(found, 1, 0)] != sorted(lengths)

@@ -42,7 +42,7 @@ SIZES: dict[str, Size] = {
         training_timeout_s=3600,
     ),
     "full": Size(
-        composed=4400, knowledge=1000, train_rows=3120, triage_share=0.98, evaluated_per_axis=50,
+        composed=4400, knowledge=1000, train_rows=3120, triage_share=0.98, evaluated_per_axis=60,
         training_timeout_s=4 * 3600,
     ),
 }  # fmt: skip

@@ -74,7 +74,7 @@ def create_key(
 @database.command("upgrade")
 @reported
 def upgrade() -> None:
-    """Create roles and grants and bring the schema to its newest revision."""
+    """Create roles, and bring the schema to its newest revision."""
     from securetag.db.engine import OWNER, dsn_for
     from securetag.db.upgrade import upgrade as run
     from securetag.settings import get_settings

@@ -17,7 +17,10 @@ def diff(
     ids: Annotated[int, typer.Option(min=0, help="Ids to print of each change; JSON has all.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Rows that came, went, moved to another split or got another label, by source, label and reason."""
+    """What changed between two releases, by source and reason.
+
+    Rows that came, went, moved to another split or got another label.
+    """
     import msgspec
 
     from securetag.datasets.releases.diff import diff as run

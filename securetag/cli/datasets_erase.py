@@ -21,7 +21,9 @@ def erase(
     finding: Annotated[UUID | None, typer.Option(help="With --tenant: only this finding of it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take a withdrawal out of the next build, mark the models that learnt from it, write a receipt.
+    """Work off a withdrawal: next build, models, receipt.
+
+    What is withdrawn stays out of the next build, the models that learnt from it are marked.
 
     Without options it works off what tenants sent to POST /erasure. Releases that exist aren't changed.
     """

@@ -25,7 +25,10 @@ def export(
     out: Annotated[Path, typer.Option(help="A folder that doesn't exist yet.")],
     as_json: Json = False,
 ) -> None:
-    """Write a release as the files that a trainer reads, with licences and provenance beside them."""
+    """Write a release as the files that a trainer reads.
+
+    Licences and provenance stand beside them.
+    """
     import msgspec
 
     from securetag.datasets.export import export as run

@@ -22,7 +22,10 @@ def export_rows(
     overlap: Annotated[int, typer.Option(min=1, help="People who review each row.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
 ) -> None:
-    """Write rows as a dataset that Argilla loads: `argilla.Dataset.from_disk(FOLDER)`."""
+    """Write rows as a dataset that Argilla loads.
+
+    There: `argilla.Dataset.from_disk(FOLDER)`.
+    """
     from securetag.pipeline.review import export
     from securetag.settings import get_settings
 
@@ -36,7 +39,10 @@ def import_answers(
     path: Annotated[Path, typer.Argument(help="What Argilla exported: its folder, or records.json.")],
     as_json: Json = False,
 ) -> None:
-    """Record the answers; the next build leaves out what reviewers rejected or disagree on."""
+    """Record the answers that reviewers gave.
+
+    The next build leaves out what they rejected or disagree on.
+    """
     from securetag.pipeline.review import import_argilla
     from securetag.settings import get_settings
 
@@ -51,7 +57,7 @@ def import_answers(
 @app.command("status")
 @reported
 def status(as_json: Json = False) -> None:
-    """Recorded reviews: by decision, by reviewer, and how far reviewers agree."""
+    """Recorded reviews, and how far reviewers agree."""
     from collections import Counter
 
     import msgspec

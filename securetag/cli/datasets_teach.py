@@ -16,9 +16,10 @@ def teach(
     budget: Annotated[float | None, typer.Option(min=0, help="Most that this run may cost.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the teacher of the settings about every section it hasn't answered; the next build takes part.
+    """Ask the teacher about every section that lacks its answer.
 
-    Answers are kept, so that a run that was stopped goes on where it was.
+    The next build takes part of what it says. Answers are kept, so that a run that was stopped goes on
+    where it was.
     """
     import msgspec
 

@@ -22,7 +22,10 @@ def train(
     dataset: Annotated[str, typer.Option(help="A release: its folder, or the beginning of its digest.")],
     as_json: Json = False,
 ) -> None:
-    """Fine-tune on a release, merge, convert, quantise, register; prints the model's id."""
+    """Fine-tune on a release and register the model.
+
+    Merges, converts and quantises; prints the model's id.
+    """
     from securetag.cli.datasets import release_folder
     from securetag.pipeline.train import train as run
     from securetag.settings import get_settings
@@ -55,7 +58,7 @@ def evaluate(
     per_axis: Annotated[int, typer.Option(help="Most held-out rows of each axis.")] = 80,
     as_json: Json = False,
 ) -> None:
-    """Ask both models about the same held-out rows and let the gate decide."""
+    """Ask two models about held-out rows, and let the gate decide."""
     from securetag.assets.config import RECIPES
     from securetag.cli.datasets import release_folder
     from securetag.evaluation import gate as gates
@@ -139,7 +142,7 @@ def list_models(as_json: Json = False) -> None:
 @app.command()
 @reported
 def serve(port: Annotated[int, typer.Option(help="0 picks one.")] = 0) -> None:
-    """Serve the registry's preferred alias in the foreground, OpenAI-compatible, until Ctrl-C."""
+    """Serve the preferred alias, OpenAI-compatible, until Ctrl-C."""
     import os
     import sys
 

@@ -26,7 +26,10 @@ def scan(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
     as_json: Json = False,
 ) -> None:
-    """Scan a folder with a running Securetag (`make up`, or any other by --api)."""
+    """Scan a folder with a running Securetag.
+
+    That of `securetag up`, or any other by --api.
+    """
     import tempfile
 
     from securetag.cli.client import ApiClient, pack

@@ -15,7 +15,10 @@ def up(
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     no_dagster: Annotated[bool, typer.Option("--no-dagster", help="Leave the Dagster UI out.")] = False,
 ) -> None:
-    """Start PostgreSQL, api, model runtime, worker and the Dagster UI; Ctrl-C stops them all."""
+    """Start all services and the Dagster UI; Ctrl-C stops them.
+
+    PostgreSQL, api, model runtime and worker, each where the settings name no other.
+    """
     import signal
     import time
 
@@ -70,7 +73,10 @@ def up(
 
 @reported
 def doctor(as_json: Json = False) -> None:
-    """Check what this installation needs, and say what to do about what is missing."""
+    """Check what this installation needs, and say what is missing.
+
+    Each line that fails names the next step.
+    """
     from securetag.cli.checks import run_checks
     from securetag.settings import get_settings
 

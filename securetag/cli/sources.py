@@ -22,7 +22,7 @@ All = Annotated[bool, typer.Option("--all", help="Every source whose files are i
 @app.command("list")
 @reported
 def list_sources(as_json: Json = False) -> None:
-    """Every source of the catalog: name, tier, publisher, dataset, edition, licence, url, cadence."""
+    """Every source of the catalog, with licence and cadence."""
     from securetag.extractors import catalog
     from securetag.settings import get_settings
 
@@ -43,7 +43,10 @@ def extract(
     force: Annotated[bool, typer.Option("--force", help="Read again what hasn't changed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read sources into Records below `<data>/records`; what hasn't changed is left as it is."""
+    """Read sources into Records below `<data>/records`.
+
+    What hasn't changed is left as it is.
+    """
     from securetag.errors import SecuretagError
     from securetag.pipeline.extract import extract as extract_source
     from securetag.settings import get_settings

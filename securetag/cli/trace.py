@@ -20,7 +20,7 @@ def trace(
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most ids of a kind.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """From a release, example, Record, finding or model to all the others, both ways."""
+    """From a release, row, Record, finding or model to the others."""
     import msgspec
 
     from securetag.pipeline.trace import trace as run

@@ -24,7 +24,7 @@ def demo(
         SizeName, typer.Option(help="smoke: minutes, for CI; quick: a quarter of an hour; full: an hour.")
     ] = SizeName.QUICK,
 ) -> None:
-    """Take code from upload to a retrained, gated triage model, and say what came of it.
+    """Take code from upload to a retrained, gated triage model.
 
     Keeps its own state below `<home>/demo`, uses free ports, and runs beside `securetag up`. A candidate
     that the gate rejects is a legitimate end: exit 0, and the summary says why.

@@ -26,7 +26,8 @@ from benchmarks.figure import Figure
 from benchmarks.release import database
 from securetag.cli.demo.meter import pss_mb, tree
 from securetag.datasets.harvested.harvest import SOURCE as HARVEST_SOURCE
-from securetag.datasets.releases import shortcuts
+from securetag.datasets.likeness.suites import read_suite
+from securetag.datasets.releases import checks, shortcuts
 from securetag.datasets.releases.release import read
 from securetag.db.embedded import Cluster
 from securetag.db.engine import API, HARVEST, OWNER
@@ -37,6 +38,8 @@ from securetag.records import Example, Task
 from securetag.settings import Settings, get_settings
 
 KNOWLEDGE, COMPOSED = 60_000, 21_000
+#: An evaluation to keep out: the demo's application, whose ground truth judges its functions.
+SUITE = Path(__file__).parents[2] / "examples" / "bodega"
 #: What a name of a mode says that isn't a mistake in the guard.
 _SOUND = {"sound", "combined", "extended"}
 #: The command line on another day: ours read it from Python's clock, PostgreSQL keeps the real one.
@@ -95,7 +98,7 @@ def _build(home: Path, environment: dict[str, str], *, day: str | None = None) -
         return _securetag(
             home, {**environment, "DATABASE_URL": url},
             "dataset", "build", "--knowledge", str(KNOWLEDGE), "--composed", str(COMPOSED),
-            "--profile", "full", day=day,
+            "--profile", "full", "--suite", str(SUITE), day=day,
         )  # fmt: skip
     finally:
         cluster.destroy()
@@ -132,6 +135,15 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
     yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)
     judged = sum(row.source == HARVEST_SOURCE for row in rows)
     yield Figure(figure="… that people judged", value=judged, unit="")
+    for found in checks.check(rows, purpose="internal", suites=[read_suite(SUITE)]):
+        yield Figure(
+            figure=f"check {found.name}", value=len(found.offending), unit="offend", bar="0", ok=found.passed
+        )
+    for axis, score in shortcuts.word_counts(rows).items():
+        yield Figure(
+            figure=f"TF-IDF, {axis}", value=score.accuracy, unit="accuracy",
+            peer=f"majority {score.majority:.3f} of {score.n:,}",
+        )  # fmt: skip
     for name, score in shortcuts.lookups(rows).items():
         gain = round(score.accuracy - score.majority, 3)
         yield Figure(

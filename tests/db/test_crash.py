@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from rows import Place, make_place, make_task, result
@@ -89,5 +89,8 @@ async def test_a_result_survives_kill_9(cluster: Cluster) -> None:
 
 
 @pytest.mark.chaos
-async def test_results_survive_kill_9(cluster: Cluster) -> None:
+async def test_results_survive_kill_9(
+    cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("faults", [30, "kills of PostgreSQL under results"])
     await fire(cluster, 30)

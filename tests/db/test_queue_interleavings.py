@@ -8,6 +8,7 @@ Time is moved by hand: a step that makes a lease run out, or a wait end.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -235,5 +236,8 @@ def test_promises_hold_in_any_order(clean_database: Database) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
-def test_promises_hold_in_very_many_orders(clean_database: Database) -> None:
+def test_promises_hold_in_very_many_orders(
+    clean_database: Database, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("faults", [300, "orders of up to 60 steps"])
     explore(clean_database.dsn_api, examples=300, steps=60)

@@ -113,7 +113,11 @@ def test_killed_workers_lose_and_double_nothing(
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_killed_workers_lose_and_double_nothing_twenty_times(
-    deploy: Callable[[str, str], Any], clean_database: Any, pg_cluster: Cluster
+    deploy: Callable[[str, str], Any],
+    clean_database: Any,
+    pg_cluster: Cluster,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property("faults", [20, "kills of the worker"])
     there = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
     run(there, points=20, seed=random.randrange(1 << 32))

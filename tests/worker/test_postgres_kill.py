@@ -130,6 +130,7 @@ def test_a_killed_database_loses_and_doubles_no_upload(
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_a_killed_database_loses_and_doubles_no_upload_twenty_times(
-    deploy: Callable[[str, str], Any], cluster: Cluster
+    deploy: Callable[[str, str], Any], cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("faults", [20, "kills of PostgreSQL under uploads"])
     run(deploy(cluster.dsn(role=API), cluster.dsn(role=SUPERUSER)), cluster, points=20)

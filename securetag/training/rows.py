@@ -83,12 +83,8 @@ def encode(examples: Iterable[Example], tokenizer: Any, recipe: Recipe) -> tuple
     return rows, dropped
 
 
-def _length(row: Row) -> int:
-    return len(row.input_ids)
-
-
-def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int] = _length) -> list[Row]:
-    """The rows so ordered that each `at_once` of them are of like length and hold whole pairs.
+def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int]) -> list[Row]:
+    """The rows so ordered that each `at_once` of them are of like `length` and hold whole pairs.
 
     Which come first is a matter of `seed`. Where pairs and single rows don't come out even, the last
     rows are a mixture.

@@ -96,6 +96,10 @@ def test_both_members_of_a_pair_are_chosen_together(make_example: Make) -> None:
     assert sorted(e.pair_id for e in chosen[::2]) == sorted(e.pair_id for e in chosen[1::2])
 
 
+def tokens(row: rows.Row) -> int:
+    return len(row.input_ids)
+
+
 shapes = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30) | st.none()), max_size=60)
 
 
@@ -113,7 +117,7 @@ def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
         else:
             found += [row(one, f"p{number}"), row(other, f"p{number}")]
     at_once = 2 * half
-    ordered = rows.alike(found, at_once, seed)
+    ordered = rows.alike(found, at_once, seed, tokens)
     assert sorted(map(id, ordered)) == sorted(map(id, found))
     pairs = sum(other is not None for _, other in shapes)
     singles = len(shapes) - pairs
@@ -125,7 +129,7 @@ def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
     # Like length: between the longest rows of two passes over pairs there is no third's.
     spans = [(min(longest), max(longest)) for longest in map(longest_of_pairs, chunks) if longest]
     assert all(b <= c or d <= a for (a, b), (c, d) in itertools.combinations(spans, 2))
-    assert rows.alike(found, at_once, seed) == ordered
+    assert rows.alike(found, at_once, seed, tokens) == ordered
 
 
 def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
@@ -138,7 +142,7 @@ def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
 
 def test_the_passes_come_in_an_order_that_is_not_their_length() -> None:
     found = [rows.Row([0] * n, [0] * n) for n in range(1, 41)]
-    lengths = [len(row.input_ids) for row in rows.alike(found, 4, 0)]
+    lengths = [len(row.input_ids) for row in rows.alike(found, 4, 0, tokens)]
     assert lengths != sorted(lengths)
-    assert lengths != [len(row.input_ids) for row in rows.alike(found, 4, 1)]
-    assert [len(row.input_ids) for row in rows.alike(found, 1, 0)] != sorted(lengths)
+    assert lengths != [len(row.input_ids) for row in rows.alike(found, 4, 1, tokens)]
+    assert [len(row.input_ids) for row in rows.alike(found, 1, 0, tokens)] != sorted(lengths)

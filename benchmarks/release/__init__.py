@@ -26,6 +26,7 @@ from benchmarks.figure import Figure
 from benchmarks.release import database
 from securetag.cli.demo.meter import pss_mb, tree
 from securetag.datasets.harvested.harvest import SOURCE as HARVEST_SOURCE
+from securetag.datasets.licences import stopping
 from securetag.datasets.likeness.suites import read_suite
 from securetag.datasets.releases import checks, shortcuts
 from securetag.datasets.releases.release import read
@@ -33,7 +34,8 @@ from securetag.db.embedded import Cluster
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.db.upgrade import upgrade
 from securetag.errors import SettingsError
-from securetag.pipeline.harvest import harvest
+from securetag.extractors import catalog
+from securetag.pipeline.harvest import FILE, harvest
 from securetag.records import Example, Task
 from securetag.settings import Settings, get_settings
 
@@ -98,10 +100,18 @@ def _build(home: Path, environment: dict[str, str], *, day: str | None = None) -
         return _securetag(
             home, {**environment, "DATABASE_URL": url},
             "dataset", "build", "--knowledge", str(KNOWLEDGE), "--composed", str(COMPOSED),
-            "--profile", "full", "--suite", str(SUITE), day=day,
+            "--profile", "full", "--suite", str(SUITE), *_sources(settings), day=day,
         )  # fmt: skip
     finally:
         cluster.destroy()
+
+
+def _sources(settings: Settings) -> list[str]:
+    """Options that name every source whose licence may enter: those of tier `hf` only come by name."""
+    known = catalog.load()
+    names = sorted(path.stem for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
+    kept = [name for name in names if name not in known or not stopping({known[name].licence}, "internal")]
+    return [word for name in kept for word in ("--source", name)]
 
 
 def _costs(first: Spent, again: Spent) -> Iterator[Figure]:

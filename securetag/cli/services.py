@@ -17,7 +17,7 @@ def up(
 ) -> None:
     """Start all services and the Dagster UI; Ctrl-C stops them.
 
-    PostgreSQL, api, model runtime and worker, each where the settings name no other.
+    PostgreSQL, api, model runtime and worker.
     """
     import signal
     import time

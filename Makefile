@@ -47,7 +47,8 @@ clean: ## both environments and everything the tools cached; never data/ or .sec
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
-# at a CPU build to save gigabytes.
+# at a CPU build to save gigabytes. At every editable install setuptools warns that folders may
+# shadow packages: that tells a newcomer nothing.
 $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
 	@echo "Installing into .venv (about three minutes, 2.4 GB) …"
@@ -55,7 +56,7 @@ $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@$(PIP) install -q "pip==$(shell sed -n 's/^pip==//p' constraints.txt)"
 	@$(PIP) install -q -c constraints.txt torch
 	@$(PIP) install -q -c constraints.txt setuptools
-	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
 	@$(PIP) install -q --no-deps -r requirements-data.txt
 	@touch $@
 

@@ -105,9 +105,13 @@ def published_model(context: dg.AssetExecutionContext, config: PublishConfig) ->
 
 def _steps(progress: Progress) -> Callable[[dict[str, Any]], None]:
     """The training run's rows as progress."""
-    return lambda row: progress(
-        "training step", row["step"], row["steps"], f", loss {row['loss']:.3f}, {row['eta_s']:.0f} s to go"
-    )
+
+    def said(row: dict[str, Any]) -> None:
+        tasks = f" ({', '.join(row['learnt'])})" if "learnt" in row else ""
+        ending = f", loss {row['loss']:.3f}{tasks}, {row['eta_s']:.0f} s to go"
+        progress("training step", row["step"], row["steps"], ending)
+
+    return said
 
 
 def _latest(context: dg.AssetExecutionContext, asset: str, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ EMBEDDED_CAPTION = "135M embedded model: proves the machinery, not security skil
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 _BASE, _CANDIDATE = "#999999", "#0072B2"
+_TASKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_SEVERAL = "several tasks"
+_EVAL_LOSS = re.compile(r"eval_((?P<task>\w+)_)?loss")
 _DPI = 120
 
 
@@ -79,26 +83,42 @@ def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: 
 
 
 def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> bytes:
-    """Training and validation loss by step.
+    """Training and validation loss by step, each task in a colour of its own.
 
-    `history` is the trainer's log: rows with `step` and `loss` or `eval_loss`; other rows, and losses
-    that aren't finite, are left out. Without any usable row the picture says so.
+    `history` is the trainer's log: rows with `step` and `loss`, and perhaps `learnt` (share by task), or
+    with `eval_loss` or `eval_<task>_loss`; other rows, and losses that aren't finite, are left out. A step
+    that learns from several tasks stands apart. What has most steps is a line, the others are points, since
+    few of their steps follow each other. Without any usable row the picture says so.
     """
-    figure = _figure(8, 4)
+    trained: dict[str, list[tuple[int, float]]] = {}
+    validated: dict[str, list[tuple[int, float]]] = {}
+    for row in history:
+        for key, value in row.items():
+            if "step" not in row or not _finite(value):
+                continue
+            if key == "loss":
+                tasks = list(row.get("learnt") or [""])
+                task = tasks[0] if len(tasks) == 1 else _SEVERAL
+                trained.setdefault(task, []).append((row["step"], value))
+            elif found := _EVAL_LOSS.fullmatch(key):
+                validated.setdefault(found["task"] or "", []).append((row["step"], value))
+    kinds = sorted({**trained, **validated}, key=lambda task: (-len(trained.get(task, ())), task))
+    figure = _figure(9.5, 4)
     axes = figure.subplots()
-    drawn = False
-    for key, colour, style, label in (
-        ("loss", _CANDIDATE, "-", "training"),
-        ("eval_loss", "#D55E00", "o--", "validation"),
-    ):
-        points = [(row["step"], row[key]) for row in history if _finite(row.get(key)) and "step" in row]
-        if points:
-            drawn = True
-            steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, style, color=colour, label=f"{label} (last {losses[-1]:.3f})")
-    if drawn:
+    for place, task in enumerate(kinds):
+        for points, style, label in (
+            (trained.get(task), "x" if place else "-", "training"),
+            (validated.get(task), "o", "validation"),
+        ):
+            if points:
+                named = f"{label}, {task}" if task else label
+                axes.plot(
+                    *zip(*points, strict=True), style, color=_TASKS[place % len(_TASKS)],
+                    label=f"{named} (last {points[-1][1]:.3f})",
+                )  # fmt: skip
+    if kinds:
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False)
+        figure.legend(loc="outside right upper", frameon=False)
         axes.grid(alpha=0.3)
     else:
         axes.text(0.5, 0.5, "no loss was logged", ha="center", va="center", transform=axes.transAxes)

@@ -7,6 +7,7 @@ so it is left out and counted.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class Row(msgspec.Struct, frozen=True):
 
     input_ids: list[int]
     labels: list[int]
+    task: Task
     #: Index of the token that tells a triage answer's verdict: the first in which the same answer with
     #: another verdict differs.
     decides: int | None = None
@@ -107,6 +109,30 @@ def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row],
     return [row for chunk in whole for row in chunk] + left
 
 
+def by_task(found: Iterable[Row]) -> dict[Task, list[Row]]:
+    """The rows of each task, in their order; the task with most rows first."""
+    groups: dict[Task, list[Row]] = {}
+    for row in found:
+        groups.setdefault(row.task, []).append(row)
+    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+
+
+def learnt(found: Sequence[Row], batch: int, first: int, last: int) -> dict[Task, float]:
+    """Of the tokens that steps `first` to `last` learn from, the share of each task, the largest first.
+
+    Steps count from 1, and every epoch reads `found` in its order, `batch` rows a step. A task whose
+    answers are long and hard lifts the loss of a step that holds them: with these shares a log can tell
+    that from a run that diverges.
+    """
+    an_epoch = math.ceil(len(found) / batch)
+    tokens: Counter[Task] = Counter()
+    for step in range(first, last + 1):
+        at = (step - 1) % an_epoch * batch
+        for row in found[at : at + batch]:
+            tokens[row.task] += row.completion_tokens
+    return {task: count / tokens.total() for task, count in tokens.most_common()}
+
+
 def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
     """The row of one example, or the reason why it can't train."""
     *prompt, last = example.messages
@@ -134,7 +160,7 @@ def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
     if len(whole) <= len(asked):
         return "no_completion"
     return Row(
-        input_ids=whole, labels=[IGNORED] * len(asked) + whole[len(asked) :],
+        input_ids=whole, labels=[IGNORED] * len(asked) + whole[len(asked) :], task=example.task,
         decides=_decides(example, whole, tokenizer), pair=example.pair_id,
     )  # fmt: skip
 

@@ -81,13 +81,17 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     }  # fmt: skip
     _write(run_dir / "run.json", state)
 
-    trainer = _trainer(recipe, run_dir, tokenizer, training, validation)
+    prefix = thrift.shared_prefix(training) if recipe.thrift else []
+    if recipe.group_by_length:
+        length = partial(thrift.length_key, prefix=prefix)
+        training = rows.alike(training, recipe.rows_at_once, recipe.seed, length)
+    trainer = _trainer(recipe, run_dir, tokenizer, training, validation, prefix)
     checkpoint = last_checkpoint(run_dir)
     state["resumed_from"] = checkpoint.name if checkpoint else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scores = trainer.evaluate() if validation else {}
     trainer.model.save_pretrained(run_dir / "adapter")
-    metrics = _metrics(trainer, state, scores) | {
+    metrics = _metrics(trainer, state, validation, scores) | {
         "validation_verdicts_right": verdicts.right(trainer.model, validation),
         "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -139,25 +143,26 @@ def _digest(release: Path) -> str:
 
 
 def _trainer(
-    recipe: Recipe, run_dir: Path, tokenizer: Any, training: Sequence[Row], validation: Sequence[Row]
+    recipe: Recipe,
+    run_dir: Path,
+    tokenizer: Any,
+    training: Sequence[Row],
+    validation: Sequence[Row],
+    prefix: Sequence[int],
 ) -> Any:
     import trl
 
     sft: Any = trl  # lazily exported, which mypy can't see
-    prefix = thrift.shared_prefix(training) if recipe.thrift else []
-    if recipe.group_by_length:
-        length = partial(thrift.length_key, prefix=prefix)
-        training = rows.alike(training, recipe.rows_at_once, recipe.seed, length)
     model = base.load_model(recipe)
     kind = thrift.trainer_class(prefix) if recipe.thrift else sft.SFTTrainer
     return kind(
         model=model,
         args=_arguments(recipe, run_dir, len(training)),
         train_dataset=_dataset(training),
-        eval_dataset=_dataset(validation) if validation else None,
+        eval_dataset={task.value: _dataset(part) for task, part in rows.by_task(validation).items()} or None,
         processing_class=tokenizer,
         peft_config=_adapter(recipe.lora, model),
-        callbacks=[_reporter(run_dir, training)],
+        callbacks=[_reporter(recipe, run_dir, training)],
     )
 
 
@@ -225,11 +230,12 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
     )
 
 
-def _reporter(run_dir: Path, training: Sequence[Row]) -> Any:
+def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
     """The callback that writes progress, marks whole checkpoints and stops a run that has diverged."""
     from transformers import TrainerCallback
 
     each = sum(len(row.input_ids) for row in training) / len(training)
+    in_order = recipe.group_by_length and not recipe.packing
 
     class Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
         began = 0.0
@@ -252,12 +258,16 @@ def _reporter(run_dir: Path, training: Sequence[Row]) -> Any:
             done = max(1, state.global_step - self.first)
             a_step = (time.monotonic() - self.began) / done
             batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
-            line = {
+            line: dict[str, Any] = {
                 "step": state.global_step, "steps": state.max_steps, "loss": loss,
                 "learning_rate": logs.get("learning_rate"),
                 "tokens_s": round(each * batch / a_step, 1),
                 "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
             }  # fmt: skip
+            if in_order:
+                before = next((row["step"] for row in state.log_history[-2::-1] if "loss" in row), 0)
+                line["learnt"] = rows.learnt(training, recipe.batch, before + 1, state.global_step)
+                state.log_history[-1]["learnt"] = line["learnt"]
             with (run_dir / "progress.jsonl").open("a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
             if not math.isfinite(loss):
@@ -271,17 +281,18 @@ def _reporter(run_dir: Path, training: Sequence[Row]) -> Any:
     return Reporter()
 
 
-def _metrics(trainer: Any, state: Mapping[str, Any], scores: Mapping[str, float]) -> dict[str, Any]:
+def _metrics(
+    trainer: Any, state: Mapping[str, Any], validation: Sequence[Row], scores: Mapping[str, float]
+) -> dict[str, Any]:
     history = trainer.state.log_history
-    losses = [row["loss"] for row in history if "loss" in row]
     total: dict[str, Any] = next((row for row in reversed(history) if "train_runtime" in row), {})
     seconds = float(total.get("train_runtime", 0.0))
     fresh = seconds > 0 and not state["resumed_from"]  # else the seconds are of a part of the run
     return {
         "rows": state["rows"], "tokens": state["tokens"], "completion_tokens": state["completion_tokens"],
         "dropped": state["dropped"], "steps": trainer.state.global_step, "epochs": trainer.state.epoch,
-        "train_loss": total.get("train_loss"), "last_loss": losses[-1] if losses else None,
-        "validation_loss": scores.get("eval_loss"),
+        "train_loss": total.get("train_loss"),
+        "validation_loss": {task: scores[f"eval_{task}_loss"] for task in rows.by_task(validation)},
         "tokens_per_s": round(state["tokens"] / seconds, 1) if fresh else None,
         "resumed_from": state["resumed_from"],
     }  # fmt: skip

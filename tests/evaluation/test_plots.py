@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
+from matplotlib.axes import Axes
 
 from securetag.evaluation import plots, suites
 from securetag.evaluation.compare import Comparison, compare
@@ -50,5 +52,34 @@ def test_nothing_scored_still_draws(perfect: Predictor) -> None:
         [{"step": 1, "loss": 2.5}, {"step": 2, "loss": 1.1}, {"step": 2, "eval_loss": 1.3}, {"loss": 1.0}],
     ],
 )
-def test_loss_curve_takes_the_trainers_log_as_it_is(history: list[dict[str, float]]) -> None:
+def test_loss_curve_takes_the_trainers_log_as_it_is(history: list[dict[str, Any]]) -> None:
     size(plots.loss_curve(history, caption="a run"))
+
+
+def test_each_tasks_loss_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, tuple[list[float], list[float]]] = {}
+    plot = Axes.plot
+
+    def seen(axes: Axes, *data: Any, **style: Any) -> Any:
+        drawn[style["label"]] = (list(data[0]), list(data[1]))
+        return plot(axes, *data, **style)
+
+    monkeypatch.setattr(Axes, "plot", seen)
+    plots.loss_curve(
+        [
+            {"step": 1, "loss": 1.2, "learnt": {"triage": 1.0}},
+            {"step": 2, "loss": 3.0, "learnt": {"qa": 1.0}},
+            {"step": 3, "loss": float("inf"), "learnt": {"triage": 1.0}},
+            {"step": 4, "loss": 0.2, "learnt": {"triage": 1.0}},
+            {"step": 5, "loss": 0.7, "learnt": {"triage": 0.9, "qa": 0.1}},
+            {"step": 4, "eval_triage_loss": 0.3, "eval_triage_runtime": 2.0},
+            {"step": 4, "eval_mapping_loss": 0.9},
+        ]
+    )
+    assert drawn == {
+        "training, triage (last 0.200)": ([1, 4], [1.2, 0.2]),
+        "training, qa (last 3.000)": ([2], [3.0]),
+        "training, several tasks (last 0.700)": ([5], [0.7]),
+        "validation, triage (last 0.300)": ([4], [0.3]),
+        "validation, mapping (last 0.900)": ([4], [0.9]),
+    }

@@ -108,7 +108,7 @@ def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
     shapes: list[tuple[int, int | None]], half: int, seed: int
 ) -> None:
     def row(length: int, pair: str | None) -> rows.Row:
-        return rows.Row([0] * length, [0] * length, pair=pair)
+        return rows.Row([0] * length, [0] * length, Task.TRIAGE, pair=pair)
 
     found: list[rows.Row] = []
     for number, (one, other) in enumerate(shapes):
@@ -141,8 +141,26 @@ def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
 
 
 def test_the_passes_come_in_an_order_that_is_not_their_length() -> None:
-    found = [rows.Row([0] * n, [0] * n) for n in range(1, 41)]
+    found = [rows.Row([0] * n, [0] * n, Task.TRIAGE) for n in range(1, 41)]
     lengths = [len(row.input_ids) for row in rows.alike(found, 4, 0, tokens)]
     assert lengths != sorted(lengths)
     assert lengths != [len(row.input_ids) for row in rows.alike(found, 4, 1, tokens)]
     assert [len(row.input_ids) for row in rows.alike(found, 1, 0, tokens)] != sorted(lengths)
+
+
+def test_a_log_line_knows_what_its_steps_learn() -> None:
+    def row(completion: int, task: Task) -> rows.Row:
+        return rows.Row([7] * 20, [rows.IGNORED] * (20 - completion) + [7] * completion, task)
+
+    # Two epochs of five rows in steps of two: the third step of each holds one row.
+    found = [row(2, Task.TRIAGE), row(6, Task.QA), row(2, Task.TRIAGE), row(2, Task.TRIAGE), row(5, Task.QA)]
+    assert rows.learnt(found, 2, 1, 1) == {Task.QA: 0.75, Task.TRIAGE: 0.25}
+    assert list(rows.learnt(found, 2, 1, 1)) == [Task.QA, Task.TRIAGE]
+    assert rows.learnt(found, 2, 2, 2) == rows.learnt(found, 2, 5, 5) == {Task.TRIAGE: 1.0}
+    assert rows.learnt(found, 2, 3, 3) == rows.learnt(found, 2, 6, 6) == {Task.QA: 1.0}
+    # From the first epoch's last step into the second's first: 5 tokens of 13, then 6.
+    assert rows.learnt(found, 2, 3, 4) == {Task.QA: 11 / 13, Task.TRIAGE: 2 / 13}
+    assert rows.by_task(found) == {
+        Task.TRIAGE: [found[0], found[2], found[3]], Task.QA: [found[1], found[4]],
+    }  # fmt: skip
+    assert rows.by_task([]) == {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from securetag.records import Example
+from securetag.records import Example, Task
 from securetag.training import base, rows, sft, thrift
 from securetag.training.recipe import load
 from securetag.training.rows import IGNORED, Row
@@ -27,7 +27,7 @@ def trained(
     made, _ = rows.encode([make_example(n, padding=n % 5) for n in range(12)], tokenizer, recipe)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TRL, PEFT and torch about each other
-        trainer = sft._trainer(recipe, tmp_path, tokenizer, made, [])
+        trainer = sft._trainer(recipe, tmp_path, tokenizer, made, [], thrift.shared_prefix(made))
     torch.manual_seed(1)
     for name, weights in trainer.model.named_parameters():
         if "lora_B" in name:
@@ -66,7 +66,7 @@ def test_a_batch_without_the_prefix_is_read_whole(trained: tuple[Any, Any, list[
     import torch
 
     trainer, collate, made = trained
-    other = Row([5, *made[0].input_ids], [IGNORED, *made[0].labels])
+    other = Row([5, *made[0].input_ids], [IGNORED, *made[0].labels], Task.TRIAGE)
     batch = dict(collate([{"input_ids": r.input_ids, "labels": r.labels} for r in (other, made[1])]))
     prefix = thrift.shared_prefix(made)
     with_prefix = thrift.completion_loss(trainer.model, batch, prefix)
@@ -75,10 +75,10 @@ def test_a_batch_without_the_prefix_is_read_whole(trained: tuple[Any, Any, list[
 
 
 def test_the_prefix_leaves_the_seam_and_is_dropped_where_it_saves_nothing() -> None:
-    same = Row(list(range(100)), [IGNORED] * 40 + list(range(40, 100)))
+    same = Row(list(range(100)), [IGNORED] * 40 + list(range(40, 100)), Task.TRIAGE)
     assert thrift.shared_prefix([same, same]) == list(range(38))
-    short = Row(list(range(30)), [IGNORED] * 12 + list(range(12, 30)))
+    short = Row(list(range(30)), [IGNORED] * 12 + list(range(12, 30)), Task.TRIAGE)
     assert thrift.shared_prefix([short, short]) == []
-    others = [Row([n] * 50, [IGNORED] * 40 + [n] * 10) for n in range(9)]
+    others = [Row([n] * 50, [IGNORED] * 40 + [n] * 10, Task.TRIAGE) for n in range(9)]
     assert thrift.shared_prefix([same, *others]) == []
     assert thrift.shared_prefix([same] * 9 + others) == list(range(38))

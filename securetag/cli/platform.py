@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 
 from securetag.cli.supervise import Service, Services, published
+from securetag.errors import ConflictError
 from securetag.serving import services as addresses
 from securetag.settings import Settings
 
@@ -100,18 +101,27 @@ class Platform:
         )
 
     def dagster(self, port: int) -> str:
-        """The Dagster UI with its daemon; returns its address."""
+        """The Dagster UI, and the daemon that runs sensors and queued runs; returns the UI's address.
+
+        They are two services, as in production: `dagster dev` starts them as children, which outlive it
+        when it is killed. Raises ConflictError where the port is taken.
+        """
         from securetag.orchestration.instance import prepare
 
+        _must_be_free(port)
         url = f"http://127.0.0.1:{port}"
+        extra = {"DAGSTER_HOME": str(prepare(self.settings))}
+        code = ["-m", "securetag.orchestration.definitions"]
         service = self._services.start(
             "dagster",
-            ["-m", "dagster", "dev", "-m", "securetag.orchestration.definitions", "-h", "127.0.0.1",
-             "-p", str(port)],
-            extra={"DAGSTER_HOME": str(prepare(self.settings))},
+            ["-m", "dagster_webserver", *code, "-h", "127.0.0.1", "-p", str(port)],
+            extra=extra,
             ready=lambda: _answers(url, "/server_info"),
             timeout_s=180,
-        )  # fmt: skip
+        )
+        self._services.start(
+            "dagster-daemon", ["-m", "dagster._daemon", "run", *code], extra=extra, ready=lambda: True
+        )
         self._announce("dagster", url, service)
         return url
 
@@ -129,15 +139,19 @@ def register_base_model(settings: Settings) -> str:
 
 
 def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
-    """A new tenant with one key, made in the database as `securetag tenant create` does."""
-    from securetag.db.engine import create_engine
+    """A new key of the tenant of this name, which is made where it is missing."""
+    from securetag.db.engine import create_engine, gate_transaction
     from securetag.db.repositories.keys import create_key
-    from securetag.db.repositories.tenants import create_tenant
+    from securetag.db.repositories.tenants import create_tenant, named
 
     async def make() -> Tenant:
         engine = create_engine(settings)
         try:
-            tenant_id = await create_tenant(engine, name)
+            try:
+                tenant_id = await create_tenant(engine, name)
+            except ConflictError:
+                async with gate_transaction(engine) as session:
+                    tenant_id = await named(session, name)
             pepper = settings.pepper.get_secret_value()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
         finally:
@@ -148,16 +162,28 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
 
 def remembered_key(settings: Settings, name: str, make: Callable[[], str]) -> str:
     """A key that this home keeps in `run/<name>.json` (0600), made the first time."""
-    path: Path = settings.run_dir / f"{name}.json"
     found = published(settings.home, name).get("key")
-    if found:
-        return str(found)
-    key = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return str(found) if found else remember(settings, name, make())
+
+
+def remember(settings: Settings, name: str, key: str) -> str:
+    """Keep a key in `run/<name>.json` (0600), and return it."""
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.run_dir / f"{name}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         json.dump({"key": key}, out)
     return key
+
+
+def _must_be_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConflictError(
+                f"port {port} is taken: {error}", hint="Choose another one with --dagster-port."
+            ) from error
 
 
 def _answers(url: str | None, path: str) -> bool:

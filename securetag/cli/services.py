@@ -14,6 +14,7 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the api; 0 picks one.")] = 8080,
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     no_dagster: Annotated[bool, typer.Option("--no-dagster", help="Leave the Dagster UI out.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Show what the last demo has made.")] = False,
 ) -> None:
     """Start all services and the Dagster UI; Ctrl-C stops them.
 
@@ -21,7 +22,9 @@ def up(
     """
     import signal
     import time
+    from contextlib import nullcontext
 
+    from securetag.cli.demo import home
     from securetag.cli.platform import (
         USER_SCOPES,
         WORKER_SCOPES,
@@ -33,11 +36,15 @@ def up(
     from securetag.cli.supervise import Services, tail
     from securetag.settings import get_settings
 
-    settings = get_settings()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Services(
-        settings.home, {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
-    ) as services:
+    # A shell that starts us in the background has SIGINT ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
+    with (
+        home.last() if demo else nullcontext(get_settings()) as settings,
+        Services(
+            settings.home, {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
+        ) as services,
+    ):
         platform = Platform(settings, services)
         typer.echo("PostgreSQL …")
         platform.postgres()
@@ -58,9 +65,12 @@ def up(
         if not no_dagster:
             typer.echo("Dagster UI …")
             rows.append(["Dagster UI", platform.dagster(dagster_port)])
-        rows += [["API key of tenant `local`", user_key], ["logs", str(settings.home / "logs")]]
+        rows += [["API key of this home", user_key], ["logs", str(settings.home / "logs")]]
         show(["what", "where"], rows)
-        typer.echo("Scan a folder with `securetag scan PATH`. Ctrl-C stops everything.")
+        typer.echo(
+            f"Scan a folder with `{f'SECURETAG_HOME={settings.home} ' if demo else ''}securetag scan PATH`. "
+            "Ctrl-C stops everything."
+        )
         try:
             while not (ended := services.ended()):
                 time.sleep(1)

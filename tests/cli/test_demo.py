@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from securetag.cli.demo import home
 from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.story import _alone
 from securetag.cli.demo.summary import _inline
-from securetag.errors import ConflictError
+from securetag.errors import ConflictError, NotFoundError
+from securetag.settings import get_settings
 from securetag.training.recipe import load
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
@@ -84,8 +85,29 @@ def test_a_markdown_table_becomes_a_line() -> None:
     assert _inline("") == "none"
 
 
-def test_a_second_demo_of_one_home_is_refused(tmp_path: Path) -> None:
-    with _alone(tmp_path), pytest.raises(ConflictError, match="another demo"), _alone(tmp_path):
+def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def back() -> None:
+        monkeypatch.setenv("SECURETAG_HOME", str(tmp_path))
+        get_settings.cache_clear()
+
+    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/production")
+    back()
+    with pytest.raises(NotFoundError, match="no demo has run"), home.last():
         pass
-    with _alone(tmp_path):
-        pass
+    with home.anew() as settings:
+        assert settings.home == tmp_path / "demo"
+        assert settings.data == tmp_path / "demo" / "data"
+        assert settings.database_url is None
+        (settings.home / "report.json").write_text("{}")
+        back()
+        with pytest.raises(ConflictError, match="another demo"), home.anew():
+            pass
+        with pytest.raises(ConflictError, match="another demo"), home.last():
+            pass
+    with home.last() as settings:
+        assert (settings.home / "report.json").read_text() == "{}"
+    back()
+    with home.anew() as settings:
+        assert not (settings.home / "report.json").exists()

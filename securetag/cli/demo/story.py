@@ -6,18 +6,14 @@ Dagster job that `make up` shows, and what each stage found is read from its own
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from securetag.cli.client import ApiClient, pack
-from securetag.cli.demo import loop, summary
+from securetag.cli.demo import home, loop, summary
 from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import ScanOutcome, outcome_of
 from securetag.cli.demo.report import Recorder, Report
@@ -29,10 +25,11 @@ from securetag.cli.platform import (
     Tenant,
     make_tenant,
     register_base_model,
+    remember,
 )
 from securetag.cli.supervise import Services
-from securetag.errors import ConflictError, NotFoundError, SecuretagError
-from securetag.settings import Settings, get_settings
+from securetag.errors import NotFoundError, SecuretagError
+from securetag.settings import Settings
 
 #: The shop that is vulnerable on purpose, and the truth about it.
 SHOP = Path(__file__).resolve().parents[3] / "examples" / "bodega"
@@ -49,8 +46,8 @@ def run(size_name: str) -> int:
         raise NotFoundError(
             f"the demo's application is not at {SHOP}", hint="Run the demo from a checkout of the project."
         )
-    with _alone(get_settings().home):
-        return _run(_own_home(), size_name)
+    with home.anew() as settings:
+        return _run(settings, size_name)
 
 
 def _run(settings: Settings, size_name: str) -> int:
@@ -76,40 +73,6 @@ def _run(settings: Settings, size_name: str) -> int:
     return 0
 
 
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Refuse a second demo of one home while the first still runs or stops: they share its state."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "demo.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConflictError(
-                f"another demo is running in {home}",
-                hint="Wait for it, or set SECURETAG_HOME to another folder.",
-            ) from error
-        yield
-
-
-def _own_home() -> Settings:
-    """Settings of the demo's own, empty home; what the developer has set elsewhere is left alone."""
-    from securetag.db.embedded import Cluster
-
-    home = get_settings().home / "demo"
-    if home.exists():
-        Cluster(home).destroy()
-        shutil.rmtree(home)
-    # What was fetched is kept: it is verified by checksum, and fetching again would prove nothing.
-    os.environ["SECURETAG_HOME"] = str(home)
-    os.environ["SECURETAG_DATA"] = str(home / "data")
-    for variable in ("DATABASE_URL", "OLLAMA_HOST", "SECURETAG_TRIAGE__URL"):
-        os.environ.pop(variable, None)
-    get_settings.cache_clear()
-    settings = get_settings()
-    settings.home.mkdir(parents=True)
-    return settings
-
-
 def _services(recorder: Recorder, settings: Settings, services: Services) -> tuple[Platform, Tenant, Tenant]:
     platform = Platform(settings, services)
     with recorder.stage("database") as facts:
@@ -119,6 +82,9 @@ def _services(recorder: Recorder, settings: Settings, services: Services) -> tup
         operator = make_tenant(settings, "operator", WORKER_SCOPES)
         demo = make_tenant(settings, "bodega", [*USER_SCOPES, "admin"])
         other = make_tenant(settings, "no-consent", [*USER_SCOPES, "admin"])
+        # For a later `securetag up` in this home, and for what is scanned there.
+        remember(settings, "worker-key", operator.key)
+        remember(settings, "local-key", demo.key)
     with recorder.stage("serving the base model") as facts:
         summary.say("the embedded model as `securetag-base`, behind llama.cpp's server …")
         facts["model_id"] = register_base_model(settings)

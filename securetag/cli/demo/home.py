@@ -1,0 +1,66 @@
+"""Where the demo lives: a home below the developer's. What is set elsewhere is left alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from securetag.errors import ConflictError, NotFoundError
+from securetag.settings import Settings, get_settings
+
+
+@contextmanager
+def anew() -> Iterator[Settings]:
+    """An empty home for this process and its children. Raises ConflictError while another uses it."""
+    from securetag.db.embedded import Cluster
+
+    with _alone(get_settings().home):
+        home = _place()
+        if home.exists():
+            Cluster(home).destroy()
+            shutil.rmtree(home)
+        settings = _enter(home)
+        settings.home.mkdir(parents=True)
+        yield settings
+
+
+@contextmanager
+def last() -> Iterator[Settings]:
+    """The home as the last demo has left it. Raises NotFoundError, and ConflictError as above."""
+    with _alone(get_settings().home):
+        home = _place()
+        if not (home / "report.json").is_file():
+            raise NotFoundError(f"no demo has run in {home}", hint="Run `make demo` first.")
+        yield _enter(home)
+
+
+def _place() -> Path:
+    return get_settings().home / "demo"
+
+
+def _enter(home: Path) -> Settings:
+    os.environ["SECURETAG_HOME"] = str(home)
+    os.environ["SECURETAG_DATA"] = str(home / "data")
+    for variable in ("DATABASE_URL", "OLLAMA_HOST", "SECURETAG_TRIAGE__URL"):
+        os.environ.pop(variable, None)
+    get_settings.cache_clear()
+    return get_settings()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Refuse a second use of one demo's state while the first still runs or stops."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "demo.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                f"another demo is running in {home}",
+                hint="Wait for it, or set SECURETAG_HOME to another folder.",
+            ) from error
+        yield

@@ -101,26 +101,34 @@ class Platform:
         )
 
     def dagster(self, port: int) -> str:
-        """The Dagster UI, and the daemon that runs sensors and queued runs; returns the UI's address.
+        """Dagster's code server, UI and daemon; returns the UI's address.
 
-        They are two services, as in production: `dagster dev` starts them as children, which outlive it
-        when it is killed. Raises ConflictError where the port is taken.
+        They are three services, as in production: `dagster dev` starts them as children, which outlive
+        it when it is killed. Raises ConflictError where the port is taken.
         """
-        from securetag.orchestration.instance import prepare
+        from securetag.orchestration.instance import DEFINITIONS, prepare, workspace
 
         _must_be_free(port)
-        url = f"http://127.0.0.1:{port}"
         extra = {"DAGSTER_HOME": str(prepare(self.settings))}
-        code = ["-m", "securetag.orchestration.definitions"]
+        code = self._services.socket_folder() / "code"
+        self._services.start(
+            "dagster-code",
+            ["-m", "dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code),
+             "--use-python-environment-entry-point"],
+            extra=extra,
+            ready=code.exists,
+        )  # fmt: skip
+        serves = ["--workspace", str(workspace(self.settings, code))]
+        url = f"http://127.0.0.1:{port}"
         service = self._services.start(
             "dagster",
-            ["-m", "dagster_webserver", *code, "-h", "127.0.0.1", "-p", str(port)],
+            ["-m", "dagster_webserver", *serves, "-h", "127.0.0.1", "-p", str(port)],
             extra=extra,
             ready=lambda: _answers(url, "/server_info"),
             timeout_s=180,
         )
         self._services.start(
-            "dagster-daemon", ["-m", "dagster._daemon", "run", *code], extra=extra, ready=lambda: True
+            "dagster-daemon", ["-m", "dagster._daemon", "run", *serves], extra=extra, ready=lambda: True
         )
         self._announce("dagster", url, service)
         return url

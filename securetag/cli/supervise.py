@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +46,7 @@ class Services:
         self._home = home
         self._environment = dict(environment)
         self._running: list[Service] = []
+        self._folders = ExitStack()
         (home / "run").mkdir(parents=True, exist_ok=True)
         (home / "logs").mkdir(parents=True, exist_ok=True)
 
@@ -56,6 +59,11 @@ class Services:
         for service in reversed(self._running):
             self._stop(service)
         self._running.clear()
+        self._folders.close()
+
+    def socket_folder(self) -> Path:
+        """A private folder for sockets, whose paths must be short; it goes with the services."""
+        return Path(self._folders.enter_context(tempfile.TemporaryDirectory(prefix="securetag-")))
 
     def start(
         self,

@@ -8,6 +8,9 @@ import yaml
 
 from securetag.settings import Settings
 
+#: Module of the jobs, assets and sensors.
+DEFINITIONS = "securetag.orchestration.definitions"
+
 
 def prepare(settings: Settings) -> Path:
     """Write `dagster.yaml` and return DAGSTER_HOME.
@@ -31,3 +34,11 @@ def prepare(settings: Settings) -> Path:
     path.write_text(yaml.safe_dump(config, sort_keys=True))
     path.chmod(0o600)
     return folder
+
+
+def workspace(settings: Settings, socket: Path) -> Path:
+    """Write `workspace.yaml` and return it: the code location `securetag` is served at `socket`."""
+    path = settings.home / "dagster" / "workspace.yaml"
+    server = {"socket": str(socket), "location_name": "securetag"}
+    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    return path

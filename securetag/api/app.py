@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -42,6 +45,7 @@ log = logging.getLogger(__name__)
 FORM_OVERHEAD = 4 * MAX_FIELD
 #: Bytes of a JSON body that a person or a script sends.
 SMALL_BODY = 64 * 1024
+_SENTENCE_END = re.compile(r"(?<=\.)\s+")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -66,7 +70,18 @@ def create_app(settings: Settings) -> FastAPI:
         health.router, codeaudit, scans, findings, projects, consent, erasure, keys, tenants, tools, queue,
     ):  # fmt: skip
         app.include_router(router)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """An endpoint's summary is its docstring's first sentence, where FastAPI puts the function's name."""
+    if app.openapi_schema is None:
+        for operations in FastAPI.openapi(app)["paths"].values():
+            for operation in operations.values():
+                first, *rest = _SENTENCE_END.split(operation["description"], maxsplit=1)
+                operation["summary"], operation["description"] = first.rstrip("."), "".join(rest)
+    return FastAPI.openapi(app)
 
 
 def body_limit(api: ApiSettings) -> Callable[[str, str], int]:

@@ -21,6 +21,7 @@ from securetag.cli import (
     sources,
     trace,
 )
+from securetag.cli.output import reported
 
 app = typer.Typer(
     name="securetag",
@@ -59,10 +60,22 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
+@reported
+def _enter_demo(value: bool) -> bool:
+    if value:
+        from securetag.cli.demo.home import enter_last
+
+        enter_last()
+    return value
+
+
 @app.callback()
 def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    on_demo: Annotated[
+        bool, typer.Option("--demo", callback=_enter_demo, help="Work on what the last demo has made.")
     ] = False,
 ) -> None:
     """Extract, scan, triage, harvest, release, train, evaluate, gate, publish."""

@@ -11,10 +11,10 @@ from securetag.cli.output import Json, emit, reported, show
 
 @reported
 def up(
+    context: typer.Context,
     port: Annotated[int, typer.Option(help="Port of the api; 0 picks one.")] = 8080,
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     no_dagster: Annotated[bool, typer.Option("--no-dagster", help="Leave the Dagster UI out.")] = False,
-    demo: Annotated[bool, typer.Option("--demo", help="Show what the last demo has made.")] = False,
 ) -> None:
     """Start all services and the Dagster UI; Ctrl-C stops them.
 
@@ -22,9 +22,7 @@ def up(
     """
     import signal
     import time
-    from contextlib import nullcontext
 
-    from securetag.cli.demo import home
     from securetag.cli.platform import (
         USER_SCOPES,
         WORKER_SCOPES,
@@ -39,12 +37,10 @@ def up(
     # A shell that starts us in the background has SIGINT ignored.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
-    with (
-        home.last() if demo else nullcontext(get_settings()) as settings,
-        Services(
-            settings.home, {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
-        ) as services,
-    ):
+    settings = get_settings()
+    with Services(
+        settings.home, {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
+    ) as services:
         platform = Platform(settings, services)
         typer.echo("PostgreSQL …")
         platform.postgres()
@@ -67,10 +63,8 @@ def up(
             rows.append(["Dagster UI", platform.dagster(dagster_port)])
         rows += [["API key of this home", user_key], ["logs", str(settings.home / "logs")]]
         show(["what", "where"], rows)
-        typer.echo(
-            f"Scan a folder with `{f'SECURETAG_HOME={settings.home} ' if demo else ''}securetag scan PATH`. "
-            "Ctrl-C stops everything."
-        )
+        here = "securetag --demo" if context.find_root().params["on_demo"] else "securetag"
+        typer.echo(f"Scan a folder with `{here} scan PATH`. Ctrl-C stops everything.")
         try:
             while not (ended := services.ended()):
                 time.sleep(1)

@@ -134,7 +134,11 @@ class Cluster:
             self._lock = None
 
     def destroy(self) -> None:
-        """Stop, and delete every trace: data, secret, socket."""
+        """Stop, and delete every trace: data, secret, socket.
+
+        Raises ConflictError, and deletes nothing, when another process runs this home's cluster.
+        """
+        self._acquire()
         self.stop()
         for folder in (self.data, self._previous, self._folder):
             shutil.rmtree(folder, ignore_errors=True)

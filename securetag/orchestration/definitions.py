@@ -1,4 +1,4 @@
-"""What the Dagster UI shows: `dagster dev -m securetag.orchestration.definitions`."""
+"""What the Dagster UI shows; `securetag up` serves it."""
 
 from __future__ import annotations
 

@@ -89,8 +89,12 @@ async def test_health_metrics_and_the_document_need_no_key(api: Any) -> None:
     assert 'securetag_http_requests_total{method="GET",route="/findings",status="401"} 1.0' in text
     assert "hunter2" not in text
     document = (await bare.get("/openapi.json")).json()
+    upload = document["paths"]["/codeaudit/upload"]["post"]
+    assert upload["summary"] == "Upload a zip archive to be scanned"
+    assert upload["description"] == "The Location header says where the scan stands."
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            assert operation["summary"] not in operation["description"]
             if path not in {"/healthz", "/healthz/db", "/metrics"}:
                 expected = {"401", "403", "404", "409", "413", "422", "429", "503"}
                 assert expected <= operation["responses"].keys(), path

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from securetag.cli import app
 from securetag.cli.client import pack
 from securetag.errors import InputError
+from securetag.settings import get_settings
 
 runner = CliRunner()
 
@@ -64,6 +65,22 @@ def test_an_error_is_two_lines_and_names_the_next_step(arguments: list[str], hin
     assert result.stderr.startswith("error: ")
     assert hint in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_demos_work_is_looked_at_by_any_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Entering the demo's home changes the environment; this puts it back.
+    for variable in ("SECURETAG_HOME", "SECURETAG_DATA"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    result = runner.invoke(app, ["--demo", "dataset", "list", "--json"])
+    assert result.exit_code == 1
+    assert "no demo has run" in result.stderr
+    assert "make demo" in result.stderr
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "report.json").write_text("{}")
+    get_settings.cache_clear()
+    result = runner.invoke(app, ["--demo", "dataset", "list", "--json"])
+    assert (result.exit_code, json.loads(result.output)) == (0, [])
+    assert get_settings().releases_dir == tmp_path / "demo" / "data" / "releases"
 
 
 def test_scan_without_a_running_api_says_how_to_start_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from securetag.cli.demo.outcome import outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
 from securetag.cli.demo.summary import _inline
+from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import get_settings
 from securetag.training.recipe import load
@@ -94,8 +95,8 @@ def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
 
     monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/production")
     back()
-    with pytest.raises(NotFoundError, match="no demo has run"), home.last():
-        pass
+    with pytest.raises(NotFoundError, match="no demo has run"):
+        home.enter_last()
     with home.anew() as settings:
         assert settings.home == tmp_path / "demo"
         assert settings.data == tmp_path / "demo" / "data"
@@ -104,10 +105,16 @@ def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
         back()
         with pytest.raises(ConflictError, match="another demo"), home.anew():
             pass
-        with pytest.raises(ConflictError, match="another demo"), home.last():
+    back()
+    settings = home.enter_last()
+    assert (settings.home / "report.json").read_text() == "{}"
+    # Somebody looks at it, with `securetag --demo up`.
+    with Cluster(settings.home, durable=False):
+        back()
+        with pytest.raises(ConflictError, match="already runs the PostgreSQL"), home.anew():
             pass
-    with home.last() as settings:
-        assert (settings.home / "report.json").read_text() == "{}"
+        assert (settings.home / "report.json").exists()
+        assert (settings.home / "pg").exists()
     back()
     with home.anew() as settings:
         assert not (settings.home / "report.json").exists()

@@ -40,7 +40,7 @@ async def get_consent(services: Services, caller: Reader) -> Response:
 
 @router.put("", response_model=ConsentAnswer)
 async def put_consent(body: ConsentBody, services: Services, caller: Admin) -> Response:
-    """Grant or withdraw. Saying again what holds already changes nothing."""
+    """Grant consent, or withdraw it. Saying again what holds already changes nothing."""
     async with services.tenant(caller.tenant_id) as session:
         change = consent.grant if body.granted else consent.withdraw
         await change(session, caller.tenant_id, caller.name)

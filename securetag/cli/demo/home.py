@@ -15,7 +15,7 @@ from securetag.settings import Settings, get_settings
 
 @contextmanager
 def anew() -> Iterator[Settings]:
-    """An empty home for this process and its children. Raises ConflictError while another uses it."""
+    """An empty home for this process and its children. Raises ConflictError while services use the old."""
     from securetag.db.embedded import Cluster
 
     with _alone(get_settings().home):
@@ -28,14 +28,12 @@ def anew() -> Iterator[Settings]:
         yield settings
 
 
-@contextmanager
-def last() -> Iterator[Settings]:
-    """The home as the last demo has left it. Raises NotFoundError, and ConflictError as above."""
-    with _alone(get_settings().home):
-        home = _place()
-        if not (home / "report.json").is_file():
-            raise NotFoundError(f"no demo has run in {home}", hint="Run `make demo` first.")
-        yield _enter(home)
+def enter_last() -> Settings:
+    """The home as the last demo has left it, for this process and its children. Raises NotFoundError."""
+    home = _place()
+    if not (home / "report.json").is_file():
+        raise NotFoundError(f"no demo has run in {home}", hint="Run `make demo` first.")
+    return _enter(home)
 
 
 def _place() -> Path:
@@ -53,7 +51,7 @@ def _enter(home: Path) -> Settings:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Refuse a second use of one demo's state while the first still runs or stops."""
+    """Refuse a second demo of one home while the first still runs or stops: they share its state."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "demo.lock").open("a") as lock:
         try:

@@ -1,7 +1,7 @@
 """The demo's plot: services, first scan, feedback, the loop as one Dagster run, second scan.
 
 Nothing here does a stage's work. Scans go through the api as a user's would, the offline half is the
-Dagster job that `make up` shows, and what each stage found is read from its own files.
+Dagster job that the UI shows, and what each stage found is read from its own files.
 """
 
 from __future__ import annotations

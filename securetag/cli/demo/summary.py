@@ -47,8 +47,8 @@ def conclude(report: Report, settings: Settings, before: ScanOutcome, after: Sca
         f"Report:    {settings.home / 'report.json'}\n"
         f"Release:   {stages['release'].facts['path']}/README.md\n"
         f"Pictures:  {stages['evaluation, gate, publish'].facts['folder']}\n"
-        "Next:      `.venv/bin/securetag up --demo` shows this run in the Dagster UI;\n"
-        "           docs/demo.md says what to make of the figures."
+        "Next:      `.venv/bin/securetag --demo up` shows this run in the Dagster UI; with `--demo` every\n"
+        "           command works on what it has made. docs/demo.md says what to make of the figures."
     )
 
 

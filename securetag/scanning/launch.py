@@ -30,8 +30,10 @@ def main(argv: list[str]) -> int:
     parent, memory, output = (int(number) for number in argv[:3])
     command = argv[argv.index("--") + 1 :]
     try:
-        # A shell that starts us in the background has it ignored; Dagster then ignores SIGTERM, too.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # What our parent ignores, we would: a shell that starts it in the background has SIGINT ignored,
+        # and where Dagster runs, SIGTERM follows SIGINT.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.SIG_DFL)
         _limit(memory, output)
         if sys.platform == "linux":
             _bind_to_parent(parent)

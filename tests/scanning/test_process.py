@@ -98,10 +98,24 @@ def test_what_a_tool_leaves_behind_is_ended(tool: Callable[..., ProcessResult], 
     assert gone(int((tmp_path / "out").read_text()))
 
 
-def test_stop(tool: Callable[..., ProcessResult]) -> None:
-    stop = threading.Event()
-    threading.Timer(0.4, stop.set).start()
-    result = tool("import time; time.sleep(60)", stop=stop)
+@pytest.mark.parametrize("ours", [signal.SIG_DFL, signal.SIG_IGN])
+def test_stop(tool: Callable[..., ProcessResult], tmp_path: Path, ours: signal.Handlers) -> None:
+    """Also where we ourselves ignore the signal, which a child inherits."""
+    stop, begun = threading.Event(), tmp_path / "begun"
+
+    def stop_when_begun() -> None:
+        while not begun.exists():
+            time.sleep(0.02)
+        stop.set()
+
+    threading.Thread(target=stop_when_begun, daemon=True).start()
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        result = tool(
+            f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)", stop=stop
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert result.stopped
     assert not result.timed_out
     assert result.exit_code == -signal.SIGTERM

@@ -24,7 +24,7 @@ EMBEDDED_CAPTION = "135M embedded model: proves the machinery, not security skil
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 _BASE, _CANDIDATE = "#999999", "#0072B2"
-_TASKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_TASKS = (_CANDIDATE, "#D55E00", "#009E73", "#CC79A7")
 _SEVERAL = "several tasks"
 _EVAL_LOSS = re.compile(r"eval_((?P<task>\w+)_)?loss")
 _DPI = 120

@@ -16,9 +16,6 @@ from securetag.db.models import Tenant
 from securetag.db.repositories.audit import record
 from securetag.errors import ConflictError, NotFoundError
 
-#: A page that holds every tenant: PostgreSQL's largest integer.
-_EVERY = 2**31 - 1
-
 
 async def create_tenant(engine: AsyncEngine, name: str) -> UUID:
     """A new tenant. Raises ConflictError where the name is taken, DatabaseUnavailableError."""
@@ -58,8 +55,9 @@ async def own(session: AsyncSession) -> Tenant:
 
 async def named(session: AsyncSession, name: str) -> UUID:
     """The tenant of this name. For operators. Raises NotFoundError."""
-    query = text("SELECT id FROM securetag.tenants(NULL, :every) WHERE name = :name")
-    found: UUID | None = await session.scalar(query, {"every": _EVERY, "name": name})
+    # A page of NULL is every tenant.
+    query = text("SELECT id FROM securetag.tenants(NULL, NULL) WHERE name = :name")
+    found: UUID | None = await session.scalar(query, {"name": name})
     if found is None:
         raise NotFoundError(f"there is no tenant {name!r}", hint="Make it with `securetag tenant create`.")
     return found

@@ -24,7 +24,6 @@ import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.release import database
-from securetag.cli.demo.meter import pss_mb, tree
 from securetag.datasets.harvested.harvest import SOURCE as HARVEST_SOURCE
 from securetag.datasets.licences import stopping
 from securetag.datasets.likeness.suites import read_suite
@@ -38,6 +37,7 @@ from securetag.extractors import catalog
 from securetag.pipeline.harvest import FILE, harvest
 from securetag.records import Example, Task
 from securetag.settings import Settings, get_settings
+from securetag.system.resources import process_tree, tree_memory_mb
 
 KNOWLEDGE, COMPOSED = 60_000, 21_000
 #: An evaluation to keep out: the demo's application, whose ground truth judges its functions.
@@ -190,7 +190,7 @@ def _securetag(home: Path, environment: dict[str, str], *arguments: str, day: st
             },
         )  # fmt: skip
         while running.poll() is None:
-            peak = max(peak, pss_mb(tree(psutil.Process(running.pid))))
+            peak = max(peak, tree_memory_mb(process_tree(psutil.Process(running.pid))))
             time.sleep(0.5)
         if running.returncode:
             raise subprocess.CalledProcessError(running.returncode, command)

@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,6 +37,7 @@ from securetag.db.upgrade import head
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings import ApiSettings, Settings
 from securetag.storage import storage_for
+from securetag.system.version import package_version
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics()
     app = FastAPIOffline(  # /docs without a CDN: an air-gapped site reads it too
         title="Securetag",
-        version=version("securetag"),
+        version=package_version(),
         description="Upload code, see its findings and the model's verdicts on them, say which are true.",
         lifespan=_lifespan(settings, metrics),
         middleware=[

@@ -17,8 +17,8 @@ import httpx
 
 from securetag.cli.supervise import Service, Services, published
 from securetag.errors import ConflictError
-from securetag.serving import services as addresses
 from securetag.settings import Settings
+from securetag.system.services import announce_service, read_services
 
 #: Scopes of the tenant that runs the installation; its worker key sees every tenant's queue.
 WORKER_SCOPES = ["worker"]
@@ -83,7 +83,7 @@ class Platform:
         self._services.start(
             "runtime",
             ["-m", "securetag.serving.runtime", "--home", str(home)],
-            ready=lambda: "runtime" in addresses.read(self.settings.run_dir),
+            ready=lambda: "runtime" in read_services(self.settings.run_dir),
             timeout_s=120,
         )
 
@@ -134,7 +134,7 @@ class Platform:
         return url
 
     def _announce(self, name: str, url: str, service: Service) -> None:
-        addresses.announce(self.settings.run_dir, name, {"url": url, "pid": service.process.pid})
+        announce_service(self.settings.run_dir, name, {"url": url, "pid": service.process.pid})
 
 
 def register_base_model(settings: Settings) -> str:

@@ -78,11 +78,11 @@ def _where(api: str | None, key: str | None) -> tuple[str, str]:
     """Address and key: as given, else those that `securetag up` wrote for this home."""
     from securetag.cli.supervise import published
     from securetag.errors import AuthenticationError, UnavailableError
-    from securetag.serving import services
     from securetag.settings import get_settings
+    from securetag.system.services import read_services
 
     settings = get_settings()
-    url = api or services.read(settings.run_dir).get("api", {}).get("url")
+    url = api or read_services(settings.run_dir).get("api", {}).get("url")
     if not url:
         raise UnavailableError(
             "no api is running for this home", hint="Start one with `make up`, or name one with --api."

@@ -8,8 +8,6 @@ check that no group is torn. The same inputs and parameters give the same digest
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +37,8 @@ from securetag.datasets.synthesis.teacher import Lessons
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
 from securetag.settings import SemgrepSettings
+from securetag.system.resources import cpu_seconds, peak_memory_mb
+from securetag.system.version import package_version
 
 Progress = Callable[[str], None]
 
@@ -108,7 +108,7 @@ def build(
     or a group would be torn, ToolError when the oracle or the scanner fails.
     """
     say = progress or (lambda _: None)
-    started = _cpu_s()
+    started = cpu_seconds()
     harvested, drops = withdrawn.kept(harvested)
     held = list(records)
     pairs = [
@@ -149,14 +149,14 @@ def build(
         counts=counts,
         sources=_source_entries(known.sources, harvested, counts["by_source"]),
         card=lambda found: card(found, facts), pictures=pictures.draw(examples, counts),
-        releases_dir=releases_dir, code_version=_version(),
+        releases_dir=releases_dir, code_version=package_version(),
     )  # fmt: skip
     say(f"release {path.name}: {len(examples):,} rows")
     return ReleaseSummary(
         release=path.name, digest=manifest.digest, rows=len(examples), splits=counts["splits"],
         by_source=counts["by_source"], by_task=counts["by_task"], by_licence=counts["by_licence"],
-        dropped=counts["dropped"], cpu_s=round(_cpu_s() - started, 2),
-        peak_mb=round(_peak_mb(), 1), path=str(path),
+        dropped=counts["dropped"], cpu_s=round(cpu_seconds() - started, 2),
+        peak_mb=round(peak_memory_mb(), 1), path=str(path),
     )  # fmt: skip
 
 
@@ -280,21 +280,3 @@ def _source_entries(
         if n
     ]  # fmt: skip
     return entries
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("securetag")
-
-
-def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
-
-
-def _peak_mb() -> float:
-    # Kilobytes on Linux, bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1 << 20 if sys.platform == "darwin" else 1 << 10
-    )

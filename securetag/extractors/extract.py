@@ -7,7 +7,6 @@ compares the verified files, the catalog row and this package with those of the 
 
 from __future__ import annotations
 
-import resource
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -18,13 +17,16 @@ import msgspec
 
 from securetag.errors import InputError, SecuretagError
 from securetag.extractors.catalog import Source, constituents, newer_edition, source_named
-from securetag.extractors.download import Progress, sha256_of
+from securetag.extractors.download import Progress
 from securetag.extractors.fetch import fetch
 from securetag.extractors.files import Failure, FetchedFile
 from securetag.extractors.readers import reader_for
 from securetag.extractors.readers.base import Drop, Reader
 from securetag.records import Record, Status, content_id
 from securetag.settings import Settings
+from securetag.system.files import replace_file, write_atomic
+from securetag.system.hashing import hash_file
+from securetag.system.resources import cpu_seconds
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,7 @@ def extract(name: str, settings: Settings, progress: Progress | None = None) -> 
     files and items are rows of the report. Records of an edition that a usable newer one supersedes
     are `superseded`.
     """
-    started = _cpu_s()
+    started = cpu_seconds()
     return _extraction(_fetch(name, settings, progress), settings, started)
 
 
@@ -97,7 +99,7 @@ def refresh(
     Files are fetched and verified every time; they are read again only where they, the catalog row
     or the code that reads them changed, or with `force`. Raises as `extract` does.
     """
-    started = _cpu_s()
+    started = cpu_seconds()
     fetched = _fetch(name, settings, progress)
     inputs, base = _inputs(fetched), folder / name
     state = base.with_name(f"{name}.state.json")
@@ -105,8 +107,8 @@ def refresh(
         return known, True
     extraction = _extraction(fetched, settings, started)
     state.unlink(missing_ok=True)  # what is being replaced is no longer what it says
-    outputs = {path.name: sha256_of(path) for path in write(extraction, folder)}
-    _replace(state, msgspec.json.encode(State(inputs, outputs)))
+    outputs = {path.name: hash_file(path) for path in write(extraction, folder)}
+    write_atomic(state, msgspec.json.encode(State(inputs, outputs)), durable=False)
     return extraction.report, False
 
 
@@ -131,7 +133,7 @@ def _constituents(
             failures.append(Failure(row.name, "", str(error)))
             continue
         path = settings.records_dir / f"{row.name}.jsonl"
-        yield FetchedFile(path, row.url, sha256_of(path), source.edition, row.licence)
+        yield FetchedFile(path, row.url, hash_file(path), source.edition, row.licence)
 
 
 def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extraction:
@@ -147,7 +149,7 @@ def _extraction(fetched: _Fetched, settings: Settings, started: float) -> Extrac
         by_status=dict(sorted(Counter(str(record.status) for record in records).items())),
         dropped=dict(sorted(dropped.items())),
         failures=[_relative(failure, settings) for failure in failures],
-        cpu_s=round(_cpu_s() - started + reader.elsewhere_s, 3),
+        cpu_s=round(cpu_seconds() - started + reader.elsewhere_s, 3),
     )
     return Extraction(source=source, records=records, report=report)
 
@@ -158,7 +160,7 @@ def _known(path: Path, inputs: str) -> Report | None:
         state = msgspec.json.decode(path.read_bytes(), type=State)
         if state.inputs != inputs:
             return None
-        if any(sha256_of(path.with_name(name)) != sha256 for name, sha256 in state.outputs.items()):
+        if any(hash_file(path.with_name(name)) != sha256 for name, sha256 in state.outputs.items()):
             return None
         return read_report(path.with_name(path.name.replace(".state.json", ".report.json")))
     except (OSError, msgspec.DecodeError, InputError):
@@ -183,7 +185,7 @@ def _code() -> str:
     """Digest of this package, of the vocabulary, and of the libraries that read."""
     here = Path(__file__).parent
     modules = sorted([*here.rglob("*.py"), here.parent / "records.py"])
-    return content_id([*map(_version, _LIBRARIES), *map(sha256_of, modules)])
+    return content_id([*map(_version, _LIBRARIES), *map(hash_file, modules)])
 
 
 def _version(library: str) -> str:
@@ -219,29 +221,18 @@ def _relative(failure: Failure, settings: Settings) -> Failure:
     return failure
 
 
-def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
-
-
 def write(extraction: Extraction, folder: Path) -> list[Path]:
     """`<name>.jsonl`, `<name>.parquet` and `<name>.report.json` in `folder`, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     base = folder / extraction.source.name
     lines = msgspec.json.Encoder().encode_lines(extraction.records)
-    jsonl = _replace(base.with_name(base.name + ".jsonl"), lines)
+    # Records can be extracted again: nothing waits for the disk.
+    jsonl = write_atomic(base.with_name(base.name + ".jsonl"), lines, durable=False)
     parquet = base.with_name(base.name + ".parquet")
-    part = parquet.with_name(parquet.name + ".part")
-    _write_parquet(extraction.records, part)
-    part.replace(parquet)
+    with replace_file(parquet, durable=False) as temporary:
+        _write_parquet(extraction.records, temporary)
     report = msgspec.json.format(msgspec.json.encode(extraction.report), indent=2) + b"\n"
-    return [jsonl, parquet, _replace(base.with_name(base.name + ".report.json"), report)]
-
-
-def _replace(path: Path, data: bytes) -> Path:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    return part.replace(path)
+    return [jsonl, parquet, write_atomic(base.with_name(base.name + ".report.json"), report, durable=False)]
 
 
 def _write_parquet(records: list[Record], path: Path) -> None:

@@ -6,8 +6,6 @@ what had to be unpacked or downloaded lies under `<data>/raw/<source>`.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
 import zipfile
 from collections.abc import Iterator
@@ -20,12 +18,14 @@ import httpx
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkWay, Source, Way, obtainable, package_file, spdx
-from securetag.extractors.download import Downloader, Progress, sha256_of
+from securetag.extractors.download import Downloader, Progress
 from securetag.extractors.files import Failure, FetchedFile, OnFailure
 from securetag.extractors.mirror import MAX_FILE, Mirror, gunzip, verify
 from securetag.extractors.nvd_api import NvdApi
 from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
+from securetag.system.files import write_atomic
+from securetag.system.hashing import hash_bytes, hash_file
 
 #: Members of one archive.
 MAX_MEMBERS = 100_000
@@ -104,7 +104,7 @@ def _from_folder(source: Source, on_failure: OnFailure | None) -> list[FetchedFi
                 raise SourceError("a link that leads out of the folder")
             if path.is_file():
                 files.append(
-                    _fetched(source, path, f"{source.url.rstrip('/')}/{quote(below)}", sha256_of(path))
+                    _fetched(source, path, f"{source.url.rstrip('/')}/{quote(below)}", hash_file(path))
                 )
         except (OSError, RuntimeError, SourceError) as error:  # RuntimeError: links in a circle
             if on_failure:
@@ -160,7 +160,7 @@ def _from_mirror(
             continue
         path, sha256 = mirror.folder / entry.path, entry.sha256
         if inner is not None:
-            sha256 = hashlib.sha256(inner).hexdigest()
+            sha256 = hash_bytes(inner)
             path = _keep(settings.raw_dir / source.name, entry.archive_member or path.stem, sha256, inner)
         files.append(_fetched(source, path, entry.url, sha256, entry.licence))
         if progress:
@@ -185,7 +185,7 @@ def _from_network(
             files += _members(source, way, path, folder)
         elif path.suffix == ".gz":
             inner = gunzip(path.read_bytes())
-            digest = hashlib.sha256(inner).hexdigest()
+            digest = hash_bytes(inner)
             files.append(_fetched(source, _keep(folder, path.stem, digest, inner), way.url, digest))
         else:
             files.append(_fetched(source, path, way.url, meta.sha256))
@@ -218,7 +218,7 @@ def _members(source: Source, way: NetworkWay, path: Path, folder: Path) -> list[
             total += len(inner)
             if total > MAX_FILE:
                 raise SourceError(f"{way.url}: unpacks to more than {MAX_FILE:,} bytes")
-            digest = hashlib.sha256(inner).hexdigest()
+            digest = hash_bytes(inner)
             kept = _keep(folder, Path(info.filename).name, digest, inner)
             url = way.url if way.members is None else f"{way.url}#{info.filename}"
             files.append(_fetched(source, kept, url, digest))
@@ -228,16 +228,12 @@ def _members(source: Source, way: NetworkWay, path: Path, folder: Path) -> list[
 def _keep(folder: Path, name: str, sha256: str, data: bytes) -> Path:
     """The bytes at a path that their digest makes unique; written once, whole or not at all."""
     path = folder / "unpacked" / sha256[:16] / re.sub(r"[^\w.\- ]", "_", Path(name).name)
-    if not path.is_file() or sha256_of(path) != sha256:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as out:
-            out.write(io.BytesIO(data).getbuffer())
-        part.replace(path)
+    if not path.is_file() or hash_file(path) != sha256:
+        write_atomic(path, data, durable=False)
     return path
 
 
 def _file_name(url: str) -> str:
     """A file name of one's own for a URL: its last segment, and a hash of all of it."""
     last = re.sub(r"[?#].*", "", url).rstrip("/").rsplit("/", 1)[-1]
-    return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{re.sub(r'[^A-Za-z0-9._-]', '_', last)[-80:]}"
+    return f"{hash_bytes(url)[:8]}-{re.sub(r'[^A-Za-z0-9._-]', '_', last)[-80:]}"

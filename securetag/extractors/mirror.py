@@ -7,7 +7,6 @@ marks a one-member zip and `content_encoding: gzip` a compressed file, both with
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import re
 import zipfile
@@ -20,6 +19,7 @@ import msgspec
 
 from securetag.errors import SettingsError, SourceError
 from securetag.scanning.unpack import DAMAGED_ZIP
+from securetag.system.hashing import hash_bytes
 
 #: Bytes of one decompressed file; the largest publication known is CWE's XML at 15 MB.
 MAX_FILE = 512 * 1024 * 1024
@@ -109,7 +109,7 @@ def _load(folder: Path, _changed: int) -> Mirror:
 
 def verify(data: bytes, sha256: str, name: str) -> None:
     """Raises SourceError when the bytes aren't those that were pinned."""
-    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+    if (found := hash_bytes(data)) != sha256:
         raise SourceError(
             f"{name}: the checksum changed: expected {sha256[:12]}…, found {found[:12]}…",
             hint="Either the file is damaged, or upstream published another: compare them, "

@@ -8,7 +8,6 @@ goes on where it stopped. Delete the folder to begin anew.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +21,9 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.download import TRANSIENT, Downloader, Meta, Progress, cached, meta_path
 from securetag.settings import Settings
+from securetag.system.clock import utc_now
+from securetag.system.files import write_atomic
+from securetag.system.hashing import hash_bytes
 
 #: Requests in any `PERIOD_S` seconds: without a key, with one.
 LIMITS = (5, 50)
@@ -93,10 +95,10 @@ class NvdApi:
         *,
         wait: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.url = httpx.URL(url)
-        self.folder = folder / f"nvd-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+        self.folder = folder / f"nvd-{hash_bytes(url)[:8]}"
         self._key = settings.nvd_api_key.get_secret_value() if settings.nvd_api_key else ""
         self._pace = Pace(LIMITS[bool(self._key)], wait, clock)
         self._client, self._now = client, now
@@ -161,9 +163,7 @@ class NvdApi:
         return str(self.url.copy_merge_params(asked))
 
     def _save(self, state: _State) -> None:
-        part = self.folder / "state.json.part"
-        part.write_bytes(msgspec.json.encode(state))
-        part.replace(self.folder / "state.json")
+        write_atomic(self.folder / "state.json", msgspec.json.encode(state))
 
     @contextmanager
     def _polite(self) -> Iterator[None]:

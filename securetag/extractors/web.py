@@ -12,7 +12,6 @@ asks for what changed since.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -33,6 +32,9 @@ from securetag.extractors.readers.html.markdown import text_of
 from securetag.extractors.readers.html.reader import decode, read_page, says_gone
 from securetag.extractors.web_guard import AddressRefusedError
 from securetag.extractors.web_links import Scope, canonical, links_of, normalise, sitemap
+from securetag.system.clock import utc_timestamp
+from securetag.system.files import write_atomic
+from securetag.system.hashing import hash_bytes
 
 ROBOT = "securetag"
 #: Longest delay that robots.txt or Retry-After may ask of us, seconds.
@@ -162,7 +164,7 @@ class Crawl:
                             queued.add(link)
                             if not self.scope.refusal(link):
                                 queue.append((link, depth + 1))
-            journal.write(msgspec.json.encode(_End(_now())) + b"\n")
+            journal.write(msgspec.json.encode(_End(utc_timestamp())) + b"\n")
         self.journal.replace(self.last)
         return visits
 
@@ -186,7 +188,7 @@ class Crawl:
 
     def _nowhere(self, robots: Protego) -> str:
         """What the site answers, with 200, for a page that can't exist; empty for an honest 404."""
-        url = normalise(f"{self.scope.prefix.rstrip('/')}/{hashlib.sha256(ROBOT.encode()).hexdigest()[:20]}")
+        url = normalise(f"{self.scope.prefix.rstrip('/')}/{hash_bytes(ROBOT)[:20]}")
         if not robots.can_fetch(url, ROBOT):
             return ""
         answer = self._get(url, None, self.way.page_bytes)
@@ -230,7 +232,7 @@ class Crawl:
         refused = _REFUSES_MINING.search(answer.headers.get("X-Robots-Tag", ""))
         if refused or answer.headers.get("TDM-Reservation", "").strip() == "1":
             return Visit(url, depth, 200, "the page opts out of being mined")
-        sha256 = hashlib.sha256(answer.body).hexdigest()
+        sha256 = hash_bytes(answer.body)
         try:
             text = decode(answer.body)
             own = canonical(text, answer.url, self.scope.prefix)
@@ -243,10 +245,7 @@ class Crawl:
         for mark in (sha256, own):
             if mark in seen:
                 return Visit(url, depth, 200, f"the same page as {seen[mark]}")
-        path = self.folder / "pages" / f"{sha256}.html"
-        part = path.with_suffix(".part")
-        part.write_bytes(answer.body)
-        part.replace(path)
+        write_atomic(self.folder / "pages" / f"{sha256}.html", answer.body, durable=False)
         return Visit(
             url, depth, 200, "", own, sha256, answer.headers.get("ETag", ""),
             answer.headers.get("Last-Modified", ""),
@@ -358,7 +357,3 @@ def _read(path: Path) -> list[Visit]:
         except msgspec.DecodeError:
             continue
     return found
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -33,8 +32,9 @@ from securetag.extractors.extract import read_records
 from securetag.pipeline.harvest import FILE, read_harvest, write_harvest
 from securetag.pipeline.trace import folders, trained_on
 from securetag.serving.registry import Registry
-from securetag.serving.services import write_atomically
 from securetag.settings import Settings
+from securetag.system.clock import format_utc, utc_timestamp
+from securetag.system.files import write_atomic
 
 FOLDER = "erasures"
 OPERATOR = "operator"
@@ -116,7 +116,12 @@ def erase_source(name: str, settings: Settings, *, by: str = OPERATOR) -> Receip
     if not rows and not ids and name not in catalog.load():
         raise NotFoundError(f"no source {name} is known", hint="`securetag source list` names them.")
     return _settle(
-        settings, str(uuid7()), Subject(kind="source", id=name), rows, requested=(by, _now()), by=by
+        settings,
+        str(uuid7()),
+        Subject(kind="source", id=name),
+        rows,
+        requested=(by, utc_timestamp("milliseconds")),
+        by=by,
     )
 
 
@@ -176,8 +181,8 @@ async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: s
     receipt = _settle(
         settings, str(wanted.id), _subject(wanted),
         _rows(settings, lambda release: erasure.held(release, tenant=str(tenant_id), findings=findings)),
-        requested=(wanted.requested_by, _utc(wanted.requested_at)), by=by, consents=consents,
-        findings=findings or [],
+        requested=(wanted.requested_by, format_utc(wanted.requested_at, "milliseconds")), by=by,
+        consents=consents, findings=findings or [],
     )  # fmt: skip
     # Not in the transaction above: reading releases may take longer than one may last.
     async with tenant_transaction(engine, tenant_id) as session:
@@ -235,7 +240,7 @@ def _settle(
         registry.mark(model.model_id, identity)
     receipt = Receipt(
         id=identity, subject=subject, requested_by=requested[0], requested_at=requested[1], completed_by=by,
-        completed_at=_now(), consents=consents, findings=findings, harvest_rows=gone,
+        completed_at=utc_timestamp("milliseconds"), consents=consents, findings=findings, harvest_rows=gone,
         releases=[
             HeldIn(release=release.name, digest=manifest_of(release).digest, examples=len(examples))
             for release, examples in rows.items()
@@ -243,9 +248,9 @@ def _settle(
         models=models, rows_sha256=hashlib.sha256(listed).hexdigest(),
     )  # fmt: skip
     folder = settings.data / FOLDER
-    write_atomically(folder / f"{identity}.rows.jsonl", listed.decode())
+    write_atomic(folder / f"{identity}.rows.jsonl", listed)
     text = msgspec.json.format(msgspec.json.encode(receipt), indent=2).decode() + "\n"
-    write_atomically(folder / f"{identity}.json", text)
+    write_atomic(folder / f"{identity}.json", text)
     return receipt
 
 
@@ -279,11 +284,3 @@ def _receipt(path: Path) -> Receipt:
             f"{path} is no receipt of an erasure: {error}",
             hint="Restore it: without it a build can't know what was withdrawn.",
         ) from error
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _now() -> str:
-    return _utc(datetime.now(UTC))

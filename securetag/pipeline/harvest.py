@@ -14,6 +14,7 @@ from securetag.db.harvest import harvest as consented_verdicts
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
+from securetag.system.files import PRIVATE, write_atomic
 
 FILE = "harvest.jsonl"
 
@@ -84,10 +85,7 @@ def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) ->
 
 def write_harvest(path: Path, rows: Sequence[HarvestedVerdict]) -> None:
     """Replace the harvest's file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    temporary.replace(path)
+    write_atomic(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows), mode=PRIVATE)
 
 
 def read_harvest(path: Path) -> Sequence[HarvestedVerdict]:

@@ -25,8 +25,9 @@ from securetag.errors import InputError, LicenceError, ModelUnavailableError, Se
 from securetag.pipeline.release import records
 from securetag.records import Message, Record, Status
 from securetag.serving.client import ModelClient, OllamaClient, RuntimeClient
-from securetag.serving.services import locked, write_atomically
 from securetag.settings import Settings, TeacherSettings
+from securetag.system.files import write_atomic
+from securetag.system.locks import FileLock
 from securetag.triage import Completion, Profile
 
 #: First and longest pause between two tries, seconds. Endpoints count requests by the minute.
@@ -131,7 +132,7 @@ def teach(
     teacher_client = client or _connect(settings)
     try:
         model_id = teacher_client.resolve().model_id
-        with locked(settings.teacher_dir / ".lock"):
+        with FileLock(settings.teacher_dir / ".lock"):
             run = _Run(settings, teacher_client, model_id, licence, profile or settings.triage.profile)
             return run.over(records(settings, sources), limit, progress or (lambda _: None))
     finally:
@@ -290,7 +291,7 @@ class _Run:
         return self._folder / f"{teacher.key_of(self._model_id, record)}.json"
 
     def _keep(self, lesson: Lesson, record: Record) -> None:
-        write_atomically(self._path(record), msgspec.json.encode(lesson).decode() + "\n")
+        write_atomic(self._path(record), msgspec.json.encode(lesson) + b"\n")
 
     def _report(self, wall_s: float) -> TeachReport:
         budget = self._budget

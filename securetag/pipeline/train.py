@@ -15,6 +15,7 @@ from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
+from securetag.system.hashing import hash_file
 from securetag.training.launchers import local
 from securetag.training.launchers.local import TrainingRun
 from securetag.training.merge import adapter_digest, merge, recipe_of
@@ -83,7 +84,7 @@ def register(run: TrainingRun, release: Path, settings: Settings, quantisation: 
     half.unlink()
     return Registry(settings.models_dir).add(
         ModelEntry(
-            model_id=identity, path=name, file_sha256=gguf.file_sha256(path), base=recipe.base_name,
+            model_id=identity, path=name, file_sha256=hash_file(path), base=recipe.base_name,
             quantisation=quantisation, licence=recipe.licence, adapter=adapter_digest(run.run_dir),
             converter=gguf.converter_version(), release=_digest(release), run=run.run_dir.name,
         )

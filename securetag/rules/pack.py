@@ -7,9 +7,6 @@ sources that a family shares and which osemgrep rejects rule by rule.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,8 @@ import yaml
 from securetag.errors import ToolError
 from securetag.records import canonical_json
 from securetag.rules.metadata import RuleMetadata, read_metadata
+from securetag.system.files import write_atomic
+from securetag.system.hashing import hash_bytes
 
 RULES = Path(__file__).parent
 LANGUAGES = ("python", "javascript")
@@ -85,7 +84,7 @@ def _compiled() -> bytes:
 
 def pack_sha256() -> str:
     """64 hex digits over the compiled pack: two scans with the same one ran the same rules."""
-    return hashlib.sha256(_compiled()).hexdigest()
+    return hash_bytes(_compiled())
 
 
 def compiled_pack(cache: Path) -> Path:
@@ -99,13 +98,4 @@ def compiled_pack(cache: Path) -> Path:
     path = cache / f"rules-{pack_sha256()[:16]}.json"
     if path.is_file() and path.read_bytes() == content:
         return path
-    cache.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=cache, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return write_atomic(path, content, durable=False)

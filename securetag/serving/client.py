@@ -25,9 +25,9 @@ import msgspec
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
-from securetag.serving import services
 from securetag.serving.grammar import gbnf
 from securetag.settings import Settings
+from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class RuntimeClient:
         self._deadlines.close(self._http.aclose())
 
     def _base(self) -> str:
-        url = self._url or services.read(self._run_dir).get("runtime", {}).get("url")
+        url = self._url or read_services(self._run_dir).get("runtime", {}).get("url")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise ModelUnavailableError(
                 "no model runtime is running",

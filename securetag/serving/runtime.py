@@ -26,12 +26,13 @@ import httpx
 import msgspec
 
 from securetag.errors import ModelUnavailableError, SecuretagError
-from securetag.serving import base, services
+from securetag.serving import base
 from securetag.serving.client import MODEL_ID_NAME, MODEL_ID_TAG
 from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
 from securetag.settings import Settings, cores
+from securetag.system.services import announce_service, withdraw_service
 
 #: Seconds until a server must have loaded its model; 135M takes 2, 8B from a cold disk minutes.
 START_TIMEOUT_S = 180.0
@@ -219,7 +220,7 @@ class Daemon:
                     self._follow()
                 self.stopping.wait(POLL_S)
         finally:
-            services.withdraw(self._settings.run_dir, "runtime", pid=os.getpid())
+            withdraw_service(self._settings.run_dir, "runtime", pid=os.getpid())
             if self._server:
                 self._server.stop()
 
@@ -257,7 +258,7 @@ class Daemon:
             return
         old, self._server, self._served = self._server, fresh, wanted
         self._pause = RESTART_S[0]
-        services.announce(
+        announce_service(
             self._settings.run_dir, "runtime",
             {"url": fresh.url, "pid": os.getpid(), "server_pid": fresh.pid,
              "model_id": wanted[0], "aliases": list(wanted[1])},

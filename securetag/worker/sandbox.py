@@ -9,7 +9,6 @@ started for a dead worker, and no process that merely got its number later.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from securetag.scanning.process import SANDBOX_VARIABLE
+from securetag.system.locks import FileLock, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +35,20 @@ class Workspace:
         self._root = run_dir / "worker"
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Nobody may sweep between the folder's creation and its lock.
-        with _locked(self._root / ".sweep"):
+        with FileLock(self._root / ".sweep"):
             sweep(self._root)
             self.folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._root))
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = FileLock(self.folder / "lock")
+            self._lock.acquire()
 
     def __enter__(self) -> Workspace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _locked(self._root / ".sweep"):
+        with FileLock(self._root / ".sweep"):
             end_processes_of(self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)
-            os.close(self._lock)
+            self._lock.release()
 
     @contextlib.contextmanager
     def task(self) -> Iterator[Path]:
@@ -64,11 +64,12 @@ def sweep(root: Path) -> int:
     """Remove the folders under `root` whose worker is dead, after ending its tools; returns how many."""
     swept = 0
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        with _try_lock(folder / "lock") as ours:
-            if not ours:
-                continue
-            ended = end_processes_of(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+        lock = try_lock(folder / "lock")
+        if lock is None:
+            continue
+        ended = end_processes_of(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
         log.warning("swept %s, left by a worker that died, and ended %d of its processes", folder.name, ended)
         swept += 1
     return swept
@@ -88,28 +89,3 @@ def end_processes_of(folder: Path) -> int:
             continue  # gone meanwhile, or another user's: not ours
     psutil.wait_procs(found, timeout=_END_S)
     return len(found)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _try_lock(path: Path) -> Iterator[bool]:
-    """Whether the lock was free; it is held inside the block. A missing file counts as free."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)

@@ -15,9 +15,9 @@ import pytest
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
-from securetag.serving import services
 from securetag.serving.client import ModelInfo, RuntimeClient, connect, predictor
 from securetag.settings import Settings
+from securetag.system.services import announce_service
 
 pytestmark = pytest.mark.sockets
 
@@ -252,16 +252,16 @@ def test_a_runtime_that_comes_back_elsewhere_is_found_again(tmp_path: Path) -> N
     good: Serve = lambda c, _: reply(c, GOOD)  # noqa: E731
     with client(None, tmp_path) as made:
         with server(good) as url:
-            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 1})
+            announce_service(tmp_path / "run", "runtime", {"url": url, "pid": 1})
             assert ask(made) == "{}"
         with pytest.raises(ModelUnavailableError):
             ask(made)
         with server(good) as url:
-            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 2})
+            announce_service(tmp_path / "run", "runtime", {"url": url, "pid": 2})
             assert ask(made) == "{}"
         # Published in the middle of a scan: the old server is gone, the new one answers at once.
         with server(good) as url:
-            services.announce(tmp_path / "run", "runtime", {"url": url, "pid": 3})
+            announce_service(tmp_path / "run", "runtime", {"url": url, "pid": 3})
             assert ask(made) == "{}"
 
 

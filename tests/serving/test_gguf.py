@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from securetag.errors import InputError, TrainingError
 from securetag.serving import base, gguf
+from securetag.system.hashing import hash_file
 
 
 def float_file(path: Path, *, width: int = 512, layers: int = 8) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def test_quantising_the_quantised_is_refused_and_leaves_nothing(tmp_path: Path) 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     float_file(tmp_path / "f16.gguf")
     one, two = (gguf.quantise(tmp_path / "f16.gguf", tmp_path / name) for name in ("1.gguf", "2.gguf"))
-    assert gguf.file_sha256(one) == gguf.file_sha256(two)
+    assert hash_file(one) == hash_file(two)
 
 
 def test_a_model_is_named_by_what_it_was_made_from() -> None:
@@ -101,7 +102,7 @@ def test_a_folder_that_is_no_model_is_said_by_the_converter(tmp_path: Path) -> N
 
 def test_the_embedded_base_is_the_file_that_was_tested() -> None:
     found = base.entry()
-    assert found.file_sha256 == gguf.file_sha256(base.locate())
+    assert found.file_sha256 == hash_file(base.locate())
     template = gguf.chat_template(base.locate())
     assert "<|im_start|>" in template
     assert found.model_id == gguf.model_id(

@@ -16,6 +16,7 @@ from securetag.serving import gguf, modelfile, ollama
 from securetag.serving.client import OllamaClient, connect
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, TriageSettings
+from securetag.system.hashing import hash_file
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
 MODEL_ID = "5e" * 32
@@ -34,7 +35,7 @@ def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHAT
     writer.write_kv_data_to_file()
     writer.close()
     return ModelEntry(
-        model_id=MODEL_ID, path=str(path), file_sha256=gguf.file_sha256(path), base="SmolLM2-135M-Instruct",
+        model_id=MODEL_ID, path=str(path), file_sha256=hash_file(path), base="SmolLM2-135M-Instruct",
         quantisation="Q8_0", licence="Apache-2.0", adapter="ad" * 32,
     )  # fmt: skip
 

@@ -18,10 +18,11 @@ import pytest
 from securetag import triage
 from securetag.errors import ModelUnavailableError
 from securetag.records import Finding
-from securetag.serving import base, services
+from securetag.serving import base
 from securetag.serving.client import ModelInfo, RuntimeClient
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import Runtime
+from securetag.system.services import announce_service, read_services
 
 pytestmark = pytest.mark.sockets
 
@@ -95,7 +96,7 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
     registry = Registry(tmp_path / "models")
 
     def served() -> dict[str, Any]:
-        return services.read(tmp_path / "run").get("runtime", {})
+        return read_services(tmp_path / "run").get("runtime", {})
 
     try:
         assert eventually(client.resolve).alias == "securetag-base"
@@ -135,11 +136,11 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
 
 
 def test_a_stopped_daemon_withdraws_its_address(daemon: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    eventually(lambda: services.read(tmp_path / "run"))
-    server = services.read(tmp_path / "run")["runtime"]["server_pid"]
-    services.announce(tmp_path / "run", "api", {"url": "http://127.0.0.1:1", "pid": 1})
+    eventually(lambda: read_services(tmp_path / "run"))
+    server = read_services(tmp_path / "run")["runtime"]["server_pid"]
+    announce_service(tmp_path / "run", "api", {"url": "http://127.0.0.1:1", "pid": 1})
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(20) == 0
-    assert list(services.read(tmp_path / "run")) == ["api"]
+    assert list(read_services(tmp_path / "run")) == ["api"]
     assert not running(server)
     assert json.loads((tmp_path / "models" / "registry.json").read_text())["aliases"]["securetag-base"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import Settings, get_settings
+from securetag.system.locks import try_lock
 
 
 @contextmanager
@@ -53,12 +53,13 @@ def _enter(home: Path) -> Settings:
 def _alone(home: Path) -> Iterator[None]:
     """Refuse a second demo of one home while the first still runs or stops: they share its state."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "demo.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConflictError(
-                f"another demo is running in {home}",
-                hint="Wait for it, or set SECURETAG_HOME to another folder.",
-            ) from error
+    lock = try_lock(home / "demo.lock")
+    if lock is None:
+        raise ConflictError(
+            f"another demo is running in {home}",
+            hint="Wait for it, or set SECURETAG_HOME to another folder.",
+        )
+    try:
         yield
+    finally:
+        lock.release()

@@ -11,9 +11,10 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
+
+from securetag.system.resources import process_tree, tree_cpu_seconds, tree_memory_mb
 
 #: Seconds between memory samples: short against any stage, and about 1 % of one core.
 SAMPLE_S = 1.0
@@ -25,44 +26,6 @@ class Reading:
 
     wall_s: float
     cpu_s: float
-
-
-def tree(root: psutil.Process) -> list[psutil.Process]:
-    """`root` and all its living descendants, those in other sessions too."""
-    try:
-        return [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """User and system seconds of processes and of the children that they have reaped."""
-    total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        total += times.user + times.system
-        total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-    return total
-
-
-def pss_mb(processes: list[psutil.Process]) -> float:
-    """Summed PSS in MiB; resident size where the kernel doesn't tell PSS."""
-    total = 0
-    for process in processes:
-        try:
-            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
-                    break
-        except (OSError, ValueError):
-            try:
-                total += process.memory_info().rss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-    return total / 2**20
 
 
 class Meter:
@@ -85,8 +48,8 @@ class Meter:
 
     def read(self) -> Reading:
         """Take a sample now."""
-        processes = tree(self._root)
-        memory, cpu = pss_mb(processes), cpu_seconds(processes)
+        processes = process_tree(self._root)
+        memory, cpu = tree_memory_mb(processes), tree_cpu_seconds(processes)
         with self._lock:
             self._peak = max(self._peak, memory)
             self._highest_cpu = max(self._highest_cpu, cpu)

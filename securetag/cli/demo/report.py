@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from securetag.cli.demo.meter import Meter
+from securetag.system.files import write_atomic
 
 
 class Stage(msgspec.Struct):
@@ -39,10 +40,8 @@ class Report(msgspec.Struct):
     reasons: list[str] = []
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".json.part")
-        temporary.write_text(json.dumps(msgspec.to_builtins(self), indent=2, ensure_ascii=False) + "\n")
-        temporary.replace(path)
+        text = json.dumps(msgspec.to_builtins(self), indent=2, ensure_ascii=False) + "\n"
+        write_atomic(path, text, durable=False)
 
 
 class Recorder:

@@ -10,10 +10,10 @@ import msgspec
 
 from securetag.datasets.export import alpaca, axolotl, kto, llamafactory, notice, openai, trl
 from securetag.datasets.export.base import Format, Row, Unfit
-from securetag.datasets.releases import drafts
 from securetag.datasets.releases.release import SPLITS, read
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Example
+from securetag.system.files import draft_folder
 
 FORMATS: dict[str, Format] = {
     one.name: one
@@ -50,7 +50,8 @@ def export(release: Path, name: str, out: Path) -> Exported:
     form, found = FORMATS[name], read(release)
     left_out: Counter[str] = Counter()
     rows: dict[str, int] = {}
-    with drafts.draft(out.absolute().parent) as folder:
+    with draft_folder(out.absolute().parent) as draft:
+        folder = draft.path
         provenance: list[Row] = []
         for split in SPLITS:
             examples: list[Example] = getattr(found, split)
@@ -75,7 +76,7 @@ def export(release: Path, name: str, out: Path) -> Exported:
         }
         for file, text in beside.items():
             (folder / file).write_text(text, encoding="utf-8")
-        if not drafts.settle(folder, out.absolute()):
+        if not draft.commit(out.absolute(), read_only=True):
             raise _taken(out)
     return exported
 

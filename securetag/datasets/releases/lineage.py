@@ -8,9 +8,7 @@ the Parquet file reads whole columns, one in the index a few pages, in either di
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ import msgspec
 
 from securetag.errors import ReleaseError
 from securetag.records import Example, Origin
+from securetag.system.files import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,14 +116,8 @@ def index(release: Path) -> Path:
     path = release.parent / _FOLDER / f"{release.name}.sqlite"
     stamp = _stamp(release)
     if not _current(path, stamp):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{release.name}.")
-        os.close(handle)
-        try:
-            _build(release, Path(temporary), stamp)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replace_file(path, durable=False) as temporary:
+            _build(release, temporary, stamp)
     return path
 
 

@@ -25,9 +25,11 @@ import msgspec
 import rfc8785
 
 from securetag.datasets.filters import Drop
-from securetag.datasets.releases import drafts, lineage
+from securetag.datasets.releases import lineage
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Origin, content_id
+from securetag.system.files import Draft, draft_folder
+from securetag.system.hashing import hash_file
 
 SCHEMA = 2
 SPLITS = ("train", "validation", "test")
@@ -121,7 +123,8 @@ def write(
     `card(manifest) -> str` writes the README; `pictures` are files beside it. Raises
     ReleaseError when a folder of this name holds something else.
     """
-    with drafts.draft(releases_dir) as folder:
+    with draft_folder(releases_dir) as draft:
+        folder = draft.path
         files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
         digest = digest_of(params, inputs, files)
         manifest = Manifest(
@@ -135,12 +138,12 @@ def write(
         lineage.write(folder / lineage.FILE, examples)
         manifest = _sealed(manifest, folder)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        return _settle(folder, releases_dir / digest[:NAME_LENGTH]), manifest
+        return _commit(draft, releases_dir / digest[:NAME_LENGTH]), manifest
 
 
 def _sealed(manifest: Manifest, folder: Path) -> Manifest:
     others = {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): hash_file(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in manifest.files
     }
@@ -173,10 +176,10 @@ def _write_dropped(path: Path, drops: Sequence[Drop]) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def _settle(folder: Path, final: Path) -> Path:
+def _commit(draft: Draft, final: Path) -> Path:
     """Move a finished draft to its place; what stands there already must be the same release."""
     try:
-        if drafts.settle(folder, final):
+        if draft.commit(final, read_only=True):
             return final
     except OSError as error:
         raise ReleaseError(
@@ -187,9 +190,9 @@ def _settle(folder: Path, final: Path) -> Path:
     except NotFoundError as error:
         raise _broken(final, "its folder holds no manifest") from error
     # The rows are the same, but they may have come under other consents this time.
-    sha = _sha256(folder / lineage.FILE)
+    sha = hash_file(draft.path / lineage.FILE)
     if sha != known.sidecars[lineage.FILE]:
-        (folder / lineage.FILE).rename(final / lineage.addition(sha))
+        (draft.path / lineage.FILE).rename(final / lineage.addition(sha))
     return final
 
 
@@ -230,29 +233,24 @@ def verify(path: Path) -> Manifest:
     if path.name != manifest.digest[:NAME_LENGTH]:
         raise _broken(path, f"it is release {manifest.digest[:NAME_LENGTH]} under another name")
     expected = {name: entry.sha256 for name, entry in manifest.files.items()} | manifest.sidecars
+    # Listed before the additions: another build may add its lineage while this one reads.
+    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
     additions = {file.name: file for file in lineage.additions(path)}
     for name, sha in expected.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise _broken(path, "its manifest names a file outside the release")
         try:
-            found = _sha256(path / name)
+            found = hash_file(path / name)
         except OSError as error:
             raise _broken(path, f"{name} can't be read: {error}") from error
         if found != sha:
             raise _broken(path, f"{name} was changed")
     for name, file in additions.items():
-        if lineage.addition(_sha256(file)) != name:
+        if lineage.addition(hash_file(file)) != name:
             raise _broken(path, f"{name} was changed")
-    known = {*expected, *additions, MANIFEST}
-    found_names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
-    if strange := sorted(found_names - known):
+    if strange := sorted(present - {*expected, *additions, MANIFEST}):
         raise _broken(path, f"{strange[0]} doesn't belong to it")
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read(path: Path) -> Release:

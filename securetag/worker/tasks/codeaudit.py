@@ -19,6 +19,7 @@ from securetag.scanning.semgrep import SemgrepRun, scan
 from securetag.scanning.unpack import Limits, unpack
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
+from securetag.system.version import package_version
 from securetag.wire import (
     ResultRequest,
     ToolExecution,
@@ -79,7 +80,7 @@ class Audit:
             archive.unlink()
             self.executions.append(
                 ToolExecution(
-                    tool="unpack", version=_version(), arguments=[], exit_code=code, metrics=metrics,
+                    tool="unpack", version=package_version(), arguments=[], exit_code=code, metrics=metrics,
                     duration_s=time.monotonic() - began, started_at=started,
                 )
             )  # fmt: skip
@@ -174,9 +175,3 @@ def _wired(finding: Finding, verdict: Verdict | None) -> TriagedFinding:
         finding=WireFinding.model_validate(msgspec.to_builtins(finding)),
         verdict=WireVerdict.model_validate(msgspec.to_builtins(verdict)) if verdict else None,
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("securetag")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.filters import Drop
-from securetag.datasets.releases import drafts, lineage, release
+from securetag.datasets.releases import lineage, release
 from securetag.datasets.releases.release import Manifest
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Message, Origin, Task
+from securetag.system.files import draft_folder
+from securetag.system.hashing import hash_bytes
 
 COUNTS: dict[str, dict[str, int]] = {"splits": {}}
 
@@ -152,10 +155,30 @@ def test_a_renamed_release_is_refused_and_none_is_not_found(tmp_path: Path) -> N
 
 
 def test_a_draft_of_a_living_build_is_left_alone(tmp_path: Path) -> None:
-    with drafts.draft(tmp_path) as draft:
+    with draft_folder(tmp_path) as draft:
         write(tmp_path)
-        assert draft.is_dir()
-    assert not draft.exists()
+        assert draft.path.is_dir()
+    assert not draft.path.exists()
+
+
+def test_a_release_is_whole_while_another_build_adds_its_lineage(tmp_path: Path) -> None:
+    path, _ = write(tmp_path)
+
+    def add_lineages() -> None:
+        for number in range(300):
+            content = str(number).encode()
+            written = tmp_path / "lineage"
+            written.write_bytes(content)
+            written.rename(path / lineage.addition(hash_bytes(content)))
+
+    adding = threading.Thread(target=add_lineages)
+    adding.start()
+    verified = 0
+    while adding.is_alive():
+        release.verify(path)
+        verified += 1
+    adding.join()
+    assert verified > 3
 
 
 def test_a_build_under_other_consents_adds_its_lineage_and_changes_nothing(tmp_path: Path) -> None:

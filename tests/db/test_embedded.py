@@ -213,7 +213,7 @@ def test_a_server_that_outlived_its_launcher_is_replaced(
     lost.start()
     stray, lost._process = lost._process, None
     assert stray is not None
-    lost._lock.close()  # type: ignore[union-attr]
+    lost._lock.release()  # type: ignore[union-attr]
     with Cluster(launched_home) as cluster:
         assert stray.wait(10) == 0
         assert answers(cluster.dsn())

@@ -29,9 +29,9 @@ demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-lint: install ## ruff, mypy, import-linter, structure
+lint: install ## ruff, mypy, import-linter, structure, counts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \
-		&& $(BIN)/lint-imports && $(BIN)/python tools/lint_structure.py
+		&& $(BIN)/lint-imports && $(BIN)/python tools/lint_structure.py && $(BIN)/python tools/lint_counts.py
 
 up: install ## api, worker, model runtime and the Dagster UI until Ctrl-C
 	@$(BIN)/securetag up

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import hashlib
 import hmac
 import json
@@ -35,6 +34,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,6 +47,7 @@ from securetag.db import binaries, roles
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.errors import ConflictError, DatabaseUnavailableError, SecuretagError, SettingsError
 from securetag.system.files import PRIVATE, write_atomic
+from securetag.system.launch import die_with_parent
 from securetag.system.locks import FileLock, try_lock
 
 SUPERUSER = "postgres"
@@ -59,7 +60,6 @@ STOP_S = 15.0
 #: For tests: what is committed survives a kill -9 of the server, though not one of the machine.
 #: `synchronous_commit` stays on: without it a commit lives in shared memory and dies with the server.
 _VOLATILE = ("fsync=off", "full_page_writes=off")
-_PR_SET_PDEATHSIG = 1
 
 
 class Cluster:
@@ -289,6 +289,7 @@ class Cluster:
             *([] if self._durable else ["--no-sync"]),
         ]  # fmt: skip
         try:
+            # Not a `ChildProcess`: the server's account may not be able to read our interpreter.
             done = subprocess.run(
                 arguments, capture_output=True, timeout=START_S * 2, check=False, **self._run_as()
             )
@@ -378,14 +379,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
-    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
-
-    def apply() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return apply
+    return partial(die_with_parent, os.getpid(), signal.SIGINT)
 
 
 def serve(cluster: Cluster, watch: int | None = None) -> None:

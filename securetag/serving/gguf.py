@@ -15,7 +15,6 @@ import importlib.util
 import mmap
 import os
 import struct
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import Any, Literal
 
 from securetag.errors import InputError, TrainingError
 from securetag.records import content_id
+from securetag.system.files import replace_file
+from securetag.system.processes import run_to_end
 
 Quantisation = Literal["Q8_0", "Q4_K_M", "F16"]
 
@@ -77,26 +78,19 @@ def convert(merged_dir: Path, out: Path, *, metadata: Mapping[str, str] | None =
     Raises TrainingError with the converter's last lines.
     """
     script = _script()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    plain = out.with_suffix(".converting")
-    command = [sys.executable, str(script), str(merged_dir), "--outfile", str(plain), "--outtype", "f16"]
     # The script's own gguf-py is of the same release; one installed beside us may not be.
     environment = os.environ | {"PYTHONPATH": str(script.parent / "gguf-py"), "HF_HUB_OFFLINE": "1"}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", env=environment,
-            timeout=CONVERT_TIMEOUT_S, check=False, cwd=out.parent,
-        )  # fmt: skip
-        if done.returncode or not plain.is_file():
-            last = "\n".join(done.stderr.strip().splitlines()[-8:])
-            raise TrainingError(f"the model can't be converted to GGUF: {last}")
+    with replace_file(out, durable=False) as plain:
+        command = [sys.executable, str(script), str(merged_dir), "--outfile", str(plain), "--outtype", "f16"]
+        try:
+            done = run_to_end(command, env=environment, timeout_s=CONVERT_TIMEOUT_S, cwd=out.parent)
+        except TimeoutError as error:
+            raise TrainingError(f"the converter took longer than {CONVERT_TIMEOUT_S:g} s") from error
+        if done.exit_code or not plain.stat().st_size:
+            raise TrainingError(f"the model can't be converted to GGUF: {done.stderr_tail}")
         if metadata:
-            return quantise(plain, out, kind="F16", metadata=metadata)
-        return plain.replace(out)
-    except subprocess.TimeoutExpired as error:
-        raise TrainingError(f"the converter took longer than {CONVERT_TIMEOUT_S:g} s") from error
-    finally:
-        plain.unlink(missing_ok=True)
+            quantise(plain, plain, kind="F16", metadata=metadata)
+    return out
 
 
 def quantise(
@@ -111,24 +105,21 @@ def quantise(
     import gguf
 
     reader = gguf.GGUFReader(src)
-    temporary = dst.with_name(f".{dst.name}.{os.getpid()}")
     plan = {tensor.name: _type(tensor, kind, _layers(reader)) for tensor in reader.tensors}
-    writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
-    try:
-        _copy_metadata(reader, writer, kind, metadata or {})
-        for tensor in reader.tensors:
-            shape, dtype, size = _layout(tensor, plan[tensor.name])
-            writer.add_tensor_info(tensor.name, shape, dtype, size, plan[tensor.name])
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        for tensor in reader.tensors:
-            writer.write_tensor_data(_encode(tensor, plan[tensor.name]))
-        writer.close()
-        temporary.replace(dst)
-    finally:
-        writer.close()
-        temporary.unlink(missing_ok=True)
+    with replace_file(dst, durable=False) as temporary:
+        writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
+        try:
+            _copy_metadata(reader, writer, kind, metadata or {})
+            for tensor in reader.tensors:
+                shape, dtype, size = _layout(tensor, plan[tensor.name])
+                writer.add_tensor_info(tensor.name, shape, dtype, size, plan[tensor.name])
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+            for tensor in reader.tensors:
+                writer.write_tensor_data(_encode(tensor, plan[tensor.name]))
+        finally:
+            writer.close()
     return dst
 
 

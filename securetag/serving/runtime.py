@@ -32,6 +32,7 @@ from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
 from securetag.settings import Settings, cores
+from securetag.system.processes import ChildProcess, log_tail
 from securetag.system.services import announce_service, withdraw_service
 
 #: Seconds until a server must have loaded its model; 135M takes 2, 8B from a cold disk minutes.
@@ -50,7 +51,7 @@ SPARED_CORES = 1
 class Server:
     """One running child. Made by `start`, ended by `stop`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+    def __init__(self, process: ChildProcess, url: str) -> None:
         self._process = process
         self.url = url
 
@@ -60,17 +61,11 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.running
 
     def stop(self) -> None:
         """End the child now; its work is lost, which a client sees as a reset connection."""
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.end()
 
 
 def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) -> Server:
@@ -81,21 +76,23 @@ def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) ->
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
     with log.open("ab") as errors:
-        process = subprocess.Popen(
+        # The server ends when its stdin does. The thread that starts it may end before.
+        process = ChildProcess(
             [sys.executable, "-m", "securetag.serving.llama_server", msgspec.json.encode(spec).decode()],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            dies_with_parent=False,
+        )
     assert process.stdout is not None
     server = Server(process, "")
     try:
-        with process.stdout as said:
-            server.url = _address(said, deadline)
+        server.url = _address(process.stdout, deadline)
         _await_health(server, deadline)
     except (OSError, ValueError, KeyError, httpx.HTTPError) as error:
         server.stop()
-        last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
         raise ModelUnavailableError(
-            f"the model server for {spec.model} did not start ({error}): {last}", hint=f"See {log}."
+            f"the model server for {spec.model} did not start ({error}): {log_tail(log)}", hint=f"See {log}."
         ) from error
     except BaseException:
         server.stop()
@@ -103,15 +100,15 @@ def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) ->
     return server
 
 
-def _address(said: IO[bytes], deadline: float) -> str:
+def _address(output: IO[bytes], deadline: float) -> str:
     """The URL in the child's first line. Raises OSError when none comes."""
     line = b""
     with selectors.DefaultSelector() as selector:
-        selector.register(said, selectors.EVENT_READ)
+        selector.register(output, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
             if not selector.select(max(0.0, deadline - time.monotonic())):
                 raise OSError("it took too long")
-            piece = os.read(said.fileno(), 4096)
+            piece = os.read(output.fileno(), 4096)
             if not piece:
                 raise OSError("it ended")
             line += piece

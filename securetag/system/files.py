@@ -8,6 +8,7 @@ after a power cut the old or the new file is there, but the new one may be empty
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -34,6 +35,12 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True, mode
     with replace_file(path, durable=durable, mode=mode) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def write_json(path: Path, value: object, *, durable: bool = True, mode: int | None = None) -> Path:
+    """Write builtins as indented JSON with a final newline; see `write_atomic`. Raises TypeError, OSError."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return write_atomic(path, text, durable=durable, mode=mode)
 
 
 @contextmanager

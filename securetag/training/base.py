@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import mmap
-import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,8 @@ from typing import Any
 import msgspec
 
 from securetag.errors import TrainingError
+from securetag.system.files import draft_folder
+from securetag.system.hashing import hash_file
 from securetag.training.recipe import Recipe
 
 
@@ -29,8 +29,7 @@ def locate(recipe: Recipe) -> tuple[str, str | None]:
             hint="pip install --no-deps -r requirements-data.txt",
         )
     if recipe.base_sha256 is not None:
-        with path.open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = hash_file(path)
         if digest != recipe.base_sha256:
             raise TrainingError(f"{path} is not the file that the recipe names: sha256 {digest[:12]}…")
     return str(path.parent), path.name
@@ -90,11 +89,10 @@ def unpacked(recipe: Recipe, run_dir: Path) -> Recipe:
         return recipe
     folder = run_dir / "base"
     if not folder.is_dir():
-        half = run_dir / ".base"
-        shutil.rmtree(half, ignore_errors=True)
-        load_model(recipe).save_pretrained(half)
-        load_tokenizer(recipe).save_pretrained(half)
-        half.replace(folder)
+        with draft_folder(run_dir) as draft:
+            load_model(recipe).save_pretrained(draft.path)
+            load_tokenizer(recipe).save_pretrained(draft.path)
+            draft.commit(folder)
     return msgspec.structs.replace(recipe, base=str(folder), base_sha256=None)
 
 

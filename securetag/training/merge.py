@@ -6,10 +6,8 @@ A merged model is what we publish: adapters beside a quantised base crashed Olla
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from securetag.errors import TrainingError
+from securetag.system.hashing import hash_file
+from securetag.system.processes import run_to_end
 from securetag.training import base
 from securetag.training.recipe import Recipe
 
@@ -31,14 +31,11 @@ def merge(run_dir: Path, out: Path) -> Path:
     """
     command = [sys.executable, "-m", "securetag.training.merge", "--run", str(run_dir), "--out", str(out)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
+        done = run_to_end(command, timeout_s=TIMEOUT_S)
+    except TimeoutError as error:
         raise TrainingError(f"merging took longer than {TIMEOUT_S:g} s") from error
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise TrainingError(f"the adapter in {run_dir} can't be merged: {last}")
+    if done.exit_code:
+        raise TrainingError(f"the adapter in {run_dir} can't be merged: {done.stderr_tail}")
     # Half a gigabyte that `base.unpacked` makes again when it is wanted.
     shutil.rmtree(run_dir / "base", ignore_errors=True)
     return out
@@ -46,8 +43,7 @@ def merge(run_dir: Path, out: Path) -> Path:
 
 def adapter_digest(run_dir: Path) -> str:
     """64 hex digits over the adapter's weights, which hold no path and no time."""
-    with (run_dir / "adapter" / "adapter_model.safetensors").open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return hash_file(run_dir / "adapter" / "adapter_model.safetensors")
 
 
 def recipe_of(run_dir: Path) -> Recipe:

@@ -14,15 +14,12 @@ TRL and PEFT do the training; this module knows no GGUF, no server and no gate.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import hashlib
 import importlib.metadata
 import json
 import math
 import os
 import resource
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -35,6 +32,8 @@ import msgspec
 
 from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
+from securetag.system.files import write_json
+from securetag.system.hashing import hash_file
 from securetag.training import base, rows, thrift, verdicts
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
@@ -44,7 +43,6 @@ WHOLE = "whole"
 #: Loops that a waiting thread spins before it sleeps. By default it spins for milliseconds, and on a
 #: busy two-core machine two threads then took 33 to 65 s for what took 17 s with one; with this, 20 s.
 SPIN_COUNT = "1000"
-_PR_SET_PDEATHSIG = 1
 _VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
@@ -79,7 +77,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
         "by_task": dict(Counter(example.task.value for example in chosen)),
         "by_label": dict(Counter(example.label or "none" for example in chosen)),
     }  # fmt: skip
-    _write(run_dir / "run.json", state)
+    write_json(run_dir / "run.json", state)
 
     prefix = thrift.shared_prefix(training) if recipe.thrift else []
     if recipe.group_by_length:
@@ -96,9 +94,9 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
         "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
-    _write(run_dir / "log_history.json", trainer.state.log_history)
-    _write(run_dir / "metrics.json", metrics)
-    _write(run_dir / "run.json", state | {"state": "done"})
+    write_json(run_dir / "log_history.json", trainer.state.log_history)
+    write_json(run_dir / "metrics.json", metrics)
+    write_json(run_dir / "run.json", state | {"state": "done"})
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     return metrics
 
@@ -129,7 +127,7 @@ def _begin(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
             raise TrainingError(
                 f"{run_dir} holds a run of another recipe or release", hint="Take a new folder."
             )
-    _write(path, state)
+    write_json(path, state)
     return state
 
 
@@ -138,8 +136,7 @@ def _digest(release: Path) -> str:
     try:
         return str(json.loads((release / "manifest.json").read_bytes())["digest"])
     except (OSError, ValueError, KeyError):
-        with (release / "train.jsonl").open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hash_file(release / "train.jsonl")
 
 
 def _trainer(
@@ -298,23 +295,6 @@ def _metrics(
     }  # fmt: skip
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill us when the launcher goes (Linux; elsewhere the launcher's `finally` must do).
-
-    It fires when the thread ends that started us, which is the one that waits for us.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("the launcher has gone")
-
-
-def _write(path: Path, value: Any) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; exits with 1 and the reason on stderr's last line."""
     parser = argparse.ArgumentParser(prog="python -m securetag.training.sft", description=__doc__)
@@ -322,16 +302,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--release", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--overrides", default="{}", help="JSON object: fields of the recipe to replace")
-    parser.add_argument("--parent", type=int, help="end when this process does")
     given = parser.parse_args(arguments)
-    if given.parent is not None:
-        _die_with(given.parent)
     try:
         train(load(given.recipe, json.loads(given.overrides)), given.release, given.run)
     except SecuretagError as error:
         path = given.run / "run.json"
         if path.is_file():
-            _write(path, json.loads(path.read_bytes()) | {"state": "failed", "reason": str(error)})
+            write_json(path, json.loads(path.read_bytes()) | {"state": "failed", "reason": str(error)})
         sys.exit(f"{error} {error.hint}".strip())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 
 from securetag.cli.demo.meter import Meter
-from securetag.system.files import write_atomic
+from securetag.system.files import write_json
 
 
 class Stage(msgspec.Struct):
@@ -40,8 +39,7 @@ class Report(msgspec.Struct):
     reasons: list[str] = []
 
     def write(self, path: Path) -> None:
-        text = json.dumps(msgspec.to_builtins(self), indent=2, ensure_ascii=False) + "\n"
-        write_atomic(path, text, durable=False)
+        write_json(path, msgspec.to_builtins(self), durable=False)
 
 
 class Recorder:

@@ -1,15 +1,13 @@
 """Training in a subprocess of this machine.
 
-The child has a session of its own and dies with us (Linux: it asks the kernel to), so that neither
-Ctrl-C in the parent nor a kill -9 of it leaves a training run behind.
+The child has a session of its own and dies with us, so that neither Ctrl-C in the parent nor a kill -9
+of it leaves a training run behind.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +17,13 @@ from typing import Any
 
 from securetag.errors import TrainingError
 from securetag.settings import cores
+from securetag.system.processes import ChildProcess, log_tail
 from securetag.training.recipe import load
 
 #: Seconds between two looks at the child and its progress.
 _POLL_S = 0.5
 #: Seconds that a child has to end after SIGTERM.
-_GRACE_S = 5.0
+GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ def launch(
     if not _is_done(run_dir):
         _run(
             [sys.executable, "-m", "securetag.training.sft", "--recipe", str(recipe), "--release",
-             str(release), "--run", str(run_dir), "--overrides", json.dumps(dict(overrides or {})),
-             "--parent", str(os.getpid())],
+             str(release), "--run", str(run_dir), "--overrides", json.dumps(dict(overrides or {}))],
             run_dir, threads, progress, timeout_s,
         )  # fmt: skip
     if not _is_done(run_dir):
@@ -86,13 +84,10 @@ def _run(
     tail = _Tail(run_dir / "progress.jsonl")
     deadline = time.monotonic() + timeout_s
     with log.open("ab") as out:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
+        child = ChildProcess(command, stdout=out, stderr=out, env=environment)
     try:
         while True:
-            ended = child.poll() is not None
+            ended = not child.running
             for line in tail.read():
                 if progress is not None:
                     progress(line)
@@ -105,10 +100,9 @@ def _run(
                 )
             time.sleep(_POLL_S)
     finally:
-        _end(child)
-    if child.returncode:
-        last = "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
-        raise TrainingError(f"training failed (exit code {child.returncode}): {last}", hint=f"See {log}.")
+        exit_code = child.end(GRACE_SECONDS)
+    if exit_code:
+        raise TrainingError(f"training failed (exit code {exit_code}): {log_tail(log)}", hint=f"See {log}.")
 
 
 class _Tail:
@@ -127,18 +121,6 @@ class _Tail:
         whole = new[: new.rfind(b"\n") + 1]
         self._position += len(whole)
         return [json.loads(line) for line in whole.splitlines()]
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole session, if it still runs."""
-    for number, wait in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, None)):
-        if child.poll() is not None:
-            return
-        os.killpg(child.pid, number)
-        try:
-            child.wait(wait)
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def _is_done(run_dir: Path) -> bool:

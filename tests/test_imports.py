@@ -27,12 +27,12 @@ def modules(package: str) -> list[str]:
     return [f"securetag.{package}", *(name for name in found if not name.endswith(left_out))]
 
 
-def loaded(names: list[str]) -> set[str]:
-    """Which of HEAVY a fresh interpreter holds after importing `names`."""
+def loaded(names: list[str], looked_for: list[str] = HEAVY) -> set[str]:
+    """Return which of `looked_for` a fresh interpreter holds after importing `names`."""
     code = (
         "import importlib, json, sys\n"
         f"for name in {names!r}: importlib.import_module(name)\n"
-        f"print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))"
+        f"print(json.dumps([n for n in {looked_for!r} if n in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
@@ -47,6 +47,21 @@ def test_services_load_nothing_heavy(package: str) -> None:
 
 def test_the_command_lines_help_loads_nothing_heavy() -> None:
     assert loaded(["securetag.cli"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        pytest.param(
+            "securetag.pipeline.release", {"sqlalchemy", "psycopg", "alembic", "dagster"}, id="build"
+        ),
+        pytest.param("securetag.pipeline.evaluate", {"sqlalchemy", "dagster", "torch"}, id="evaluate"),
+        pytest.param("securetag.pipeline.train", {"sqlalchemy", "dagster", "torch"}, id="train"),
+        pytest.param("securetag.pipeline.extract", {"sqlalchemy", "dagster", "torch"}, id="extract"),
+    ],
+)
+def test_a_step_of_the_pipeline_loads_nothing_of_another(module: str, absent: set[str]) -> None:
+    assert loaded([module], sorted(absent)) == set()
 
 
 def test_the_instrument_sees_what_it_looks_for() -> None:

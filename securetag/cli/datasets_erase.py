@@ -10,7 +10,7 @@ import typer
 from securetag.cli.output import Json, emit, reported, show
 
 if TYPE_CHECKING:
-    from securetag.pipeline.erasure import Receipt
+    from securetag.pipeline.withdrawals import Receipt
 
 
 @reported
@@ -32,7 +32,7 @@ def erase(
     import msgspec
 
     from securetag.errors import InputError
-    from securetag.pipeline import erasure
+    from securetag.pipeline.withdrawals import FOLDER, erase_source
     from securetag.settings import get_settings
 
     settings = get_settings()
@@ -41,11 +41,13 @@ def erase(
     if tenant is None and (project or finding):
         raise InputError("whose project or finding is it?", hint="Name the tenant with --tenant.")
     if source is not None:
-        receipts = [erasure.erase_source(source, settings)]
+        receipts = [erase_source(source, settings)]
     else:
+        from securetag.pipeline.erasure import erase_pending, request_erasure
+
         if tenant is not None:
-            asyncio.run(erasure.demand(settings, tenant, project_id=project, finding_id=finding))
-        receipts = asyncio.run(erasure.erase_pending(settings))
+            asyncio.run(request_erasure(settings, tenant, project_id=project, finding_id=finding))
+        receipts = asyncio.run(erase_pending(settings))
     if as_json:
         emit(msgspec.to_builtins(receipts))
         return
@@ -53,7 +55,7 @@ def erase(
         ["erasure", "of", "releases that held it", "rows", "models marked"],
         [_row(receipt) for receipt in receipts],
     )
-    typer.echo(f"Receipts: {settings.data / erasure.FOLDER}")
+    typer.echo(f"Receipts: {settings.data / FOLDER}")
 
 
 def _row(receipt: Receipt) -> list[object]:

@@ -9,8 +9,6 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.harvested.harvest import scrubbed, to_verdict
-from securetag.db.harvest import consents_in_force, oldest_findings
-from securetag.db.harvest import harvest as consented_verdicts
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
@@ -37,6 +35,9 @@ def harvest(settings: Settings) -> HarvestSummary:
     The file is replaced whole: a tenant that has withdrawn is gone from it the next time. Nothing is
     written before it is scrubbed. Raises DatabaseUnavailableError, SettingsError.
     """
+    from securetag.db.harvest import harvest as consented_verdicts
+    from securetag.db.harvest import oldest_findings
+
     found = consented_verdicts(settings)
     judged = {row.project_id for row in found}
     projects = {
@@ -74,6 +75,9 @@ def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) ->
     named = {verdict.origin.consent_id for verdict in harvested if verdict.origin.consent_id is not None}
     if not named:
         return frozenset()
+    # A build without a harvest needs no database, nor its libraries.
+    from securetag.db.harvest import consents_in_force
+
     try:
         return frozenset(named - consents_in_force(settings))
     except (DatabaseUnavailableError, SettingsError) as error:

@@ -14,8 +14,9 @@ from securetag.datasets.synthesis.teacher import read as read_lessons
 from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.extract import read_records
-from securetag.pipeline import erasure, review
+from securetag.pipeline import review
 from securetag.pipeline.harvest import FILE, ended_consents, read_harvest
+from securetag.pipeline.withdrawals import active_withdrawals
 from securetag.records import Record
 from securetag.settings import Settings
 
@@ -47,7 +48,7 @@ def build_release(
         work=settings.home / "work",
         semgrep=settings.semgrep,
         withdrawn=msgspec.structs.replace(
-            erasure.standing(settings), ended=ended_consents(harvested, settings)
+            active_withdrawals(settings), ended=ended_consents(harvested, settings)
         ),
         reviews=review.decisions(settings),
         suites=suites_of(settings, suites),

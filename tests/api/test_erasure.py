@@ -271,8 +271,8 @@ async def test_demands_are_a_tenants_own(api: Any) -> None:
 async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
     tenant = await api.tenant()
     with pytest.raises(NotFoundError):
-        await erasure.demand(api.settings, uuid7())
-    made = await erasure.demand(api.settings, tenant.id)
+        await erasure.request_erasure(api.settings, uuid7())
+    made = await erasure.request_erasure(api.settings, tenant.id)
     receipts = await erasure.erase_pending(api.settings)
     assert str(made) in {receipt.id for receipt in receipts}
     assert (await tenant.client.get(f"/erasure/{made}")).json()["requested_by"] == "operator"

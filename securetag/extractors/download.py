@@ -18,6 +18,7 @@ from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.mirror import MAX_FILE
 from securetag.settings import FetchSettings
 from securetag.system.clock import utc_timestamp
+from securetag.system.files import move_file
 from securetag.system.hashing import hash_file
 
 AGENT = "securetag/0.1 (+dataset extraction; polite, conditional requests)"
@@ -129,7 +130,7 @@ class Downloader:
             raise
         finally:
             tag.unlink(missing_ok=True)
-        part.replace(path)
+        move_file(part, path, durable=False)
         meta_path(path).write_bytes(msgspec.json.encode(meta))
         return meta
 

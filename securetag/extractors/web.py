@@ -33,7 +33,7 @@ from securetag.extractors.readers.html.reader import decode, read_page, says_gon
 from securetag.extractors.web_guard import AddressRefusedError
 from securetag.extractors.web_links import Scope, canonical, links_of, normalise, sitemap
 from securetag.system.clock import utc_timestamp
-from securetag.system.files import write_atomic
+from securetag.system.files import move_file, write_atomic
 from securetag.system.hashing import hash_bytes
 
 ROBOT = "securetag"
@@ -165,7 +165,7 @@ class Crawl:
                             if not self.scope.refusal(link):
                                 queue.append((link, depth + 1))
             journal.write(msgspec.json.encode(_End(utc_timestamp())) + b"\n")
-        self.journal.replace(self.last)
+        move_file(self.journal, self.last)
         return visits
 
     def _path(self, visit: Visit) -> Path:

@@ -61,13 +61,22 @@ def replace_file(path: Path, *, durable: bool = True, mode: int | None = None) -
         yield temporary
         if mode is not None:
             temporary.chmod(mode)
-        if durable:
-            _flush(temporary)
-        temporary.replace(path)
-        if durable:
-            _flush(path.parent)
+        move_file(temporary, path, durable=durable)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_file(source: Path, target: Path, *, durable: bool = True) -> Path:
+    """Rename a finished file to `target`, which it replaces, and return `target`.
+
+    Both are on one file system. See `replace_file` for `durable`. Raises OSError.
+    """
+    if durable:
+        _flush(source)
+    source.replace(target)
+    if durable:
+        _flush(target.parent)
+    return target
 
 
 class Draft:

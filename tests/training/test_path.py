@@ -9,8 +9,9 @@ from safetensors import safe_open
 
 from securetag.training.launchers import local
 from securetag.training.merge import merge
+from securetag.training.recipe import RECIPES_DIR
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "securetag-embedded.yaml"
+RECIPE = RECIPES_DIR / "securetag-embedded.yaml"
 
 
 @pytest.mark.slow

@@ -118,6 +118,9 @@ def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SECURETAG_")}
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=folder, env=environment | {"PYTHONPATH": str(unpacked)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

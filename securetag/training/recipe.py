@@ -67,6 +67,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     base_sha256: str | None = None
     """Of the base's file, where it is one file; a run on other bytes is refused."""
 
+    base_hub: str | None = None
+    """Hugging Face id of a base that is in a package or a folder; whoever loads the adapter needs it."""
+
     base_revision: str | None = None
     """Commit of a Hugging Face base; without it the newest is taken, and the run isn't repeatable."""
 

@@ -41,7 +41,7 @@ from securetag.system.resources import process_tree, tree_memory_mb
 
 KNOWLEDGE, COMPOSED = 60_000, 21_000
 #: An evaluation to keep out: the demo's application, whose ground truth judges its functions.
-SUITE = Path(__file__).parents[2] / "examples" / "bodega"
+SUITE = Path(__file__).parents[2] / "securetag" / "examples" / "bodega"
 #: What a name of a mode says that isn't a mistake in the guard.
 _SOUND = {"sound", "combined", "extended"}
 #: The command line on another day: ours read it from Python's clock, PostgreSQL keeps the real one.

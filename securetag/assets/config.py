@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
-
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 class ReleaseConfig(dg.Config):
@@ -29,7 +26,7 @@ class ReleaseConfig(dg.Config):
 class TrainConfig(dg.Config):
     """Which recipe, and what this run changes of it."""
 
-    recipe: str = str(RECIPES / "securetag-embedded.yaml")
+    recipe: str = Field(default="securetag-embedded", description="A recipe of the package, or a YAML file.")
     overrides: dict[str, Any] = {}
     timeout_s: float = 4 * 3600
 
@@ -37,7 +34,7 @@ class TrainConfig(dg.Config):
 class EvaluationConfig(dg.Config):
     """Which gate decides, over how many rows."""
 
-    gate: str = str(RECIPES / "gate-demo.yaml")
+    gate: str = Field(default="demo", description="A gate of the package, or a YAML file.")
     base: str = Field(default="securetag-base", description="Alias of the model to compare with.")
     per_axis: int = Field(default=24, description="Most held-out rows of each axis.")
 

@@ -20,10 +20,11 @@ def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.Materi
     """LoRA fine-tuning in a subprocess; then merged, converted to GGUF, quantised and registered."""
     from securetag.evaluation.plots import loss_curve
     from securetag.pipeline.train import train
+    from securetag.training.recipe import find_recipe
 
     settings = get_settings()
     candidate = train(
-        Path(config.recipe),
+        find_recipe(config.recipe),
         Path(_latest(context, "release", "path")),
         settings,
         overrides=config.overrides,
@@ -61,7 +62,7 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
         _latest(context, "adapter", "model_id"),
         Registry(settings.models_dir).resolve(config.base).model_id,
         Path(_latest(context, "release", "path")),
-        gate.load(Path(config.gate)),
+        gate.load(gate.find_gate(config.gate)),
         settings,
         per_axis=config.per_axis,
         progress=Progress(context.log.info),

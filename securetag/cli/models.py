@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +12,14 @@ if TYPE_CHECKING:
     from securetag.serving.registry import ModelEntry
 
 app = typer.Typer(help="Models of this installation.", no_args_is_help=True)
-Gate = Annotated[Path | None, typer.Option(help="The gate's YAML; recipes/gate-demo.yaml by default.")]
+Gate = Annotated[str, typer.Option(help="demo, production, or a gate's YAML file.")]
 
 
 @reported
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML below recipes/.", exists=True, dir_okay=False)],
+    recipe: Annotated[
+        str, typer.Argument(help="securetag-embedded, securetag-llama31-8b-h100, or a recipe's YAML file.")
+    ],
     dataset: Annotated[str, typer.Option(help="A release: its folder, or the beginning of its digest.")],
     as_json: Json = False,
 ) -> None:
@@ -29,10 +30,11 @@ def train(
     from securetag.cli.datasets import release_folder
     from securetag.pipeline.train import train as run
     from securetag.settings import get_settings
+    from securetag.training.recipe import find_recipe
 
     settings = get_settings()
     progress = None if as_json else lambda row: typer.echo(f"step {row.get('step')}: loss {row.get('loss')}")
-    found = run(recipe, release_folder(dataset, settings), settings, progress=progress)
+    found = run(find_recipe(recipe), release_folder(dataset, settings), settings, progress=progress)
     if as_json:
         emit(
             {
@@ -54,12 +56,11 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Alias, or the beginning of a model's id.")],
     against: Annotated[str, typer.Option(help="The model to compare with.")],
     dataset: Annotated[str, typer.Option(help="The release whose held-out rows are asked.")],
-    gate: Gate = None,
+    gate: Gate = "demo",
     per_axis: Annotated[int, typer.Option(help="Most held-out rows of each axis.")] = 80,
     as_json: Json = False,
 ) -> None:
     """Ask two models about held-out rows, and let the gate decide."""
-    from securetag.assets.config import RECIPES
     from securetag.cli.datasets import release_folder
     from securetag.evaluation import gate as gates
     from securetag.pipeline.evaluate import evaluate as run
@@ -70,7 +71,7 @@ def evaluate(
         model_named(model).model_id,
         model_named(against).model_id,
         release_folder(dataset, settings),
-        gates.load(gate or RECIPES / "gate-demo.yaml"),
+        gates.load(gates.find_gate(gate)),
         settings,
         per_axis=per_axis,
         progress=None if as_json else _progress,

@@ -7,6 +7,7 @@ wasn't measured. A gate never passes for want of evidence.
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,9 @@ Rule = Literal[
     "not_worse_by",
 ]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+#: The gates that come with the package; a name without a path means one of them.
+GATES_DIR = Path(str(resources.files("securetag"))) / "evaluation" / "gates"
 
 #: Rules that compare with `Requirement.value`.
 _NEED_VALUE = {"lower_bound_at_least", "not_worse_by"}
@@ -119,6 +123,24 @@ class GateDecision(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+def list_gates() -> list[str]:
+    """Return the names of the gates that come with the package."""
+    return sorted(path.stem for path in GATES_DIR.glob("*.yaml"))
+
+
+def find_gate(name: str) -> Path:
+    """Return the YAML of a gate, given as a path or by the name of one of the package's.
+
+    Raises SettingsError where there is neither.
+    """
+    for path in (Path(name), GATES_DIR / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    raise SettingsError(
+        f"there is no gate {name}", hint=f"Give a YAML file, or one of: {', '.join(list_gates())}."
+    )
+
+
 def load(path: Path) -> GateSpec:
     """A gate from YAML. Raises SettingsError: no such file, not YAML, unknown field, metric or rule."""
     import yaml
@@ -127,7 +149,7 @@ def load(path: Path) -> GateSpec:
         return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), GateSpec)
     except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise SettingsError(
-            f"gate {path.name}: {error}", hint="See recipes/gate-demo.yaml for the form."
+            f"gate {path.name}: {error}", hint=f"See {GATES_DIR / 'demo.yaml'} for the form."
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import mmap
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from securetag.errors import TrainingError
 from securetag.system.files import draft_folder
 from securetag.system.hashing import hash_file
 from securetag.training.recipe import Recipe
+
+#: `owner/name` as the hub allows it.
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def locate(recipe: Recipe) -> tuple[str, str | None]:
@@ -33,6 +37,18 @@ def locate(recipe: Recipe) -> tuple[str, str | None]:
         if digest != recipe.base_sha256:
             raise TrainingError(f"{path} is not the file that the recipe names: sha256 {digest[:12]}…")
     return str(path.parent), path.name
+
+
+def find_hub_id(recipe: Recipe) -> tuple[str, str | None]:
+    """Return the base's Hugging Face id and commit, for people on other machines.
+
+    Where the recipe has no id, the publisher's name stands for it: never a folder of this machine.
+    """
+    if recipe.base_hub is not None:
+        return recipe.base_hub, recipe.base_revision
+    if HUB_ID.fullmatch(recipe.base) and not Path(recipe.base).exists():
+        return recipe.base, recipe.base_revision
+    return recipe.base_name, None
 
 
 def load_tokenizer(recipe: Recipe) -> Any:

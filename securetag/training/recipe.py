@@ -6,6 +6,7 @@ Knows no release and no torch: it says what a run is, and refuses what can't be 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ import msgspec
 from securetag.errors import SettingsError
 from securetag.records import Task, content_id
 from securetag.triage import Profile
+
+#: The recipes that come with the package; a name without a path means one of them.
+RECIPES_DIR = Path(str(resources.files("securetag"))) / "recipes"
 
 
 def _require(holds: bool, said: str) -> None:
@@ -62,6 +66,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     base_sha256: str | None = None
     """Of the base's file, where it is one file; a run on other bytes is refused."""
+
+    base_hub: str | None = None
+    """Hugging Face id of a base that is in a package or a folder; whoever loads the adapter needs it."""
 
     base_revision: str | None = None
     """Commit of a Hugging Face base; without it the newest is taken, and the run isn't repeatable."""
@@ -178,6 +185,24 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return content_id(self)
 
 
+def list_recipes() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES_DIR.glob("*.yaml"))
+
+
+def find_recipe(name: str) -> Path:
+    """Return the YAML of a recipe, given as a path or by the name of one of the package's.
+
+    Raises SettingsError where there is neither.
+    """
+    for path in (Path(name), RECIPES_DIR / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    raise SettingsError(
+        f"there is no recipe {name}", hint=f"Give a YAML file, or one of: {', '.join(list_recipes())}."
+    )
+
+
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a YAML file, with some of its top-level fields replaced. Raises SettingsError."""
     try:
@@ -186,6 +211,8 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
             raise msgspec.ValidationError("a recipe is a mapping")
         return msgspec.convert({**found, **(overrides or {})}, Recipe)
     except FileNotFoundError as error:
-        raise SettingsError(f"there is no recipe {path}", hint="See the folder recipes/.") from error
+        raise SettingsError(
+            f"there is no recipe {path}", hint=f"The package has: {', '.join(list_recipes())}."
+        ) from error
     except msgspec.DecodeError as error:
         raise SettingsError(f"{path}: {error}", hint="Fields: securetag/training/recipe.py.") from error

@@ -34,7 +34,7 @@ from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
-from securetag.training import base, rows, thrift, verdicts
+from securetag.training import adapter, base, rows, thrift, verdicts
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
 
@@ -60,7 +60,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     torch.set_num_threads(recipe.threads or cores())
     began, spent = time.monotonic(), time.process_time()
     state = _begin(recipe, release, run_dir)
-    recipe = base.unpacked(recipe, run_dir)
+    portable, recipe = recipe, base.unpacked(recipe, run_dir)
     tokenizer = base.load_tokenizer(recipe)
     chosen = rows.select(rows.read(release / "train.jsonl"), recipe)
     training, dropped = rows.encode(chosen, tokenizer, recipe)
@@ -88,12 +88,12 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     state["resumed_from"] = checkpoint.name if checkpoint else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scores = trainer.evaluate() if validation else {}
-    trainer.model.save_pretrained(run_dir / "adapter")
     metrics = _metrics(trainer, state, validation, scores) | {
         "validation_verdicts_right": verdicts.right(trainer.model, validation),
         "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
+    adapter.save(trainer.model, portable, state, metrics, run_dir / "adapter")
     write_json(run_dir / "log_history.json", trainer.state.log_history)
     write_json(run_dir / "metrics.json", metrics)
     write_json(run_dir / "run.json", state | {"state": "done"})

@@ -19,7 +19,7 @@ from securetag.cli.demo.summary import _inline
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import get_settings
-from securetag.training.recipe import load
+from securetag.training.recipe import find_recipe, load
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
 
@@ -56,8 +56,7 @@ def test_a_stage_that_fails_is_in_the_report_on_disk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", sorted(SIZES))
 def test_every_size_changes_the_recipe_to_a_valid_one(size: str) -> None:
-    recipe = Path(__file__).parents[2] / "recipes" / "securetag-embedded.yaml"
-    assert load(recipe, SIZES[size].overrides()).max_rows == SIZES[size].train_rows
+    assert load(find_recipe("securetag-embedded"), SIZES[size].overrides()).max_rows == SIZES[size].train_rows
 
 
 def item(verdict: str | None) -> dict[str, object]:

@@ -15,18 +15,17 @@ from securetag.evaluation.compare import Comparison, compare
 from securetag.records import Example, Message
 from securetag.triage import Completion, Predictor
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 HEAD = "name: x\nmin_examples: 1\nmin_per_label: 1\n"
 
 
 @pytest.fixture(scope="module")
 def demo() -> gate.GateSpec:
-    return gate.load(RECIPES / "gate-demo.yaml")
+    return gate.load(gate.find_gate("demo"))
 
 
 @pytest.fixture(scope="module")
 def production() -> gate.GateSpec:
-    return gate.load(RECIPES / "gate.yaml")
+    return gate.load(gate.find_gate("production"))
 
 
 def against(base: Predictor, candidate: Predictor, examples: list[Example], **kind: bool) -> Comparison:
@@ -231,6 +230,15 @@ def test_a_gate_that_is_mistyped_is_refused(tmp_path: Path, text: str, reason: s
     path.write_text(text)
     with pytest.raises(SettingsError, match=reason) as caught:
         gate.load(path)
-    assert "gate-demo.yaml" in caught.value.hint
+    assert "demo.yaml" in caught.value.hint
+    assert gate.find_gate(str(path)) == path
     with pytest.raises(SettingsError):
         gate.load(tmp_path / "absent.yaml")
+
+
+def test_a_gate_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no gate prodution") as caught:
+        gate.find_gate("prodution")
+    assert "demo, production" in caught.value.hint
+    with pytest.raises(SettingsError, match="there is no gate"):
+        gate.find_gate(str(tmp_path))

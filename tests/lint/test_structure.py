@@ -79,6 +79,7 @@ def test_each_fault_is_found_with_its_place(
         ("securetag/assets/a.py", "import dagster as dg\n"),
         ("securetag/orchestration/a.py", "from dagster import job\n"),
         ("securetag/rules/cases/utils.py", "import torch\n" * 501),
+        ("securetag/examples/shop/utils.py", "import torch\n" * 501),
         ("elsewhere/utils.py", "import torch\n"),
         ("securetag/empty.py", ""),
     ],

@@ -13,7 +13,7 @@ from securetag.rules import Accuracy, catalogue, read_truth, score
 from securetag.rules.pack import RULES
 from securetag.triage import MAX_SNIPPET_CHARS
 
-BODEGA = RULES.parent.parent / "examples" / "bodega"
+BODEGA = RULES.parent / "examples" / "bodega"
 TRUTH = BODEGA / "ground_truth.csv"
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,32 +104,3 @@ def test_a_rule_may_not_stand_twice(tmp_path: Path) -> None:
         (tmp_path / "python" / f"{name}.yaml").write_text((RULES / "python" / "crypto.yaml").read_text())
     with pytest.raises(ToolError, match=r"stands twice, again in python/b\.yaml"):
         read_rules(tmp_path)
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_rules_and_cases(tmp_path: Path) -> None:
-    """Built from a copy: setuptools leaves its own folders beside what it builds."""
-    project = RULES.parent.parent
-    copy = tmp_path / "project"
-    (copy / "securetag").mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        if (project / name).is_file():
-            (copy / name).write_bytes((project / name).read_bytes())
-        else:
-            (copy / name).write_text("")
-    (copy / "securetag" / "__init__.py").write_text("")
-    for path in RULES.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            target = copy / "securetag" / "rules" / path.relative_to(RULES)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    code = f"import sys; from setuptools import build_meta;print(build_meta.build_wheel({str(tmp_path)!r}))"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=copy, check=True, capture_output=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        held = set(wheel.namelist())
-    wanted = {
-        f"securetag/rules/{path.relative_to(RULES).as_posix()}"
-        for path in RULES.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert wanted - held == set()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +104,50 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_example() -> Any:
     """The function `example`, for tests that make rows of their own."""
     return example
+
+
+#: Loads the adapter both ways and prints the base's and the adapted logits of one prompt.
+LOAD_ADAPTER = """
+import json, sys
+import torch
+from peft import AutoPeftModelForCausalLM, PeftModel
+from transformers import AutoModelForCausalLM
+
+adapter, base = sys.argv[1:3]
+ids = torch.tensor([[5, 6, 7, 8]])
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(input_ids=ids).logits[0, -1, :16].float().tolist()
+
+plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+before = logits(plain)
+print(json.dumps({
+    "base": before,
+    "auto": logits(AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)),
+    "by path": logits(PeftModel.from_pretrained(plain, adapter)),
+    "securetag": "securetag" in sys.modules,
+}))
+"""
+
+
+@pytest.fixture(scope="session")
+def load_elsewhere() -> Callable[[Path, Path, str, Path], dict[str, Any]]:
+    """Load an adapter in another process whose working folder has the base under its hub id."""
+
+    def load(adapter: Path, base: Path, hub_id: str, folder: Path) -> dict[str, Any]:
+        (folder / hub_id).parent.mkdir(parents=True)
+        (folder / hub_id).symlink_to(base, target_is_directory=True)
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD_ADAPTER, str(adapter), str(base)],
+            cwd=folder,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    return load

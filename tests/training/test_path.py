@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 
 from securetag.training.launchers import local
 from securetag.training.merge import merge
+from securetag.training.recipe import RECIPES_DIR
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "securetag-embedded.yaml"
+RECIPE = RECIPES_DIR / "securetag-embedded.yaml"
 
 
 @pytest.mark.slow
 @pytest.mark.sockets
-def test_smollm2_trains_merges_converts_and_answers(tiny_release: Path, tmp_path: Path) -> None:
+def test_smollm2_trains_merges_converts_and_answers(
+    tiny_release: Path, tmp_path: Path, load_elsewhere: Callable[[Path, Path, str, Path], dict[str, Any]]
+) -> None:
     # The floors are apart in the package; only here, and in the pipeline, do they meet.
     from securetag import triage
     from securetag.serving import gguf
@@ -30,6 +36,11 @@ def test_smollm2_trains_merges_converts_and_answers(tiny_release: Path, tmp_path
     with safe_open(run.run_dir / "adapter" / "adapter_model.safetensors", "pt") as adapter:
         adapted = {int(name.split(".layers.")[1].split(".")[0]) for name in adapter.keys()}  # noqa: SIM118
     assert adapted == set(range(10, 30))
+    hub_id = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    logits = load_elsewhere(run.adapter, run.run_dir / "base", hub_id, tmp_path / "elsewhere")
+    assert logits["auto"] == pytest.approx(logits["by path"])
+    assert logits["auto"] != pytest.approx(logits["base"], abs=1e-3)
+    assert ModelCard.load(run.adapter / "README.md").data.base_model == hub_id
     merged = merge(run.run_dir, tmp_path / "merged")
     whole = gguf.convert(merged, tmp_path / "f16.gguf")
     made = gguf.quantise(whole, tmp_path / "q8.gguf", metadata={gguf.MODEL_ID_KEY: "ab" * 32})

@@ -9,13 +9,14 @@ import pytest
 
 from securetag.errors import SettingsError
 from securetag.records import Task
-from securetag.training.recipe import Recipe, load
-
-RECIPES = Path(__file__).parents[2] / "recipes"
+from securetag.training.recipe import RECIPES_DIR, Recipe, find_recipe, load
 
 
 def test_the_embedded_and_the_8b_recipe_differ_by_yaml_alone() -> None:
-    small, large = load(RECIPES / "securetag-embedded.yaml"), load(RECIPES / "securetag-llama31-8b-h100.yaml")
+    small, large = (
+        load(RECIPES_DIR / "securetag-embedded.yaml"),
+        load(RECIPES_DIR / "securetag-llama31-8b-h100.yaml"),
+    )
     assert (small.device, small.dtype, small.profile) == ("cpu", "float32", "compact")
     assert (large.device, large.dtype, large.profile) == ("cuda", "bfloat16", "full")
     assert (large.lora.r, large.lora.alpha, large.epochs, large.learning_rate) == (32, 64, 2, 2e-4)
@@ -25,12 +26,12 @@ def test_the_embedded_and_the_8b_recipe_differ_by_yaml_alone() -> None:
 
 def test_the_8b_recipe_can_be_made_qlora_by_fields_alone() -> None:
     overrides = {"base_bits": 4, "optimiser": "adamw_8bit"}
-    assert load(RECIPES / "securetag-llama31-8b-h100.yaml", overrides).base_bits == 4
+    assert load(RECIPES_DIR / "securetag-llama31-8b-h100.yaml", overrides).base_bits == 4
 
 
 def test_overrides_replace_fields() -> None:
     changed = load(
-        RECIPES / "securetag-embedded.yaml",
+        RECIPES_DIR / "securetag-embedded.yaml",
         {"max_rows": 64, "tasks": {"triage": 0.9, "qa": 0.1}, "threads": 2},
     )
     assert (changed.max_rows, changed.threads) == (64, 2)
@@ -57,7 +58,7 @@ def test_overrides_replace_fields() -> None:
 )
 def test_what_can_not_be_a_run_is_refused_with_the_field(field: str, value: object, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        load(RECIPES / "securetag-embedded.yaml", {field: value})
+        load(RECIPES_DIR / "securetag-embedded.yaml", {field: value})
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
@@ -67,6 +68,16 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
             load(tmp_path / "r.yaml")
     with pytest.raises(SettingsError, match="there is no recipe"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_recipe_is_a_file_or_one_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: x")
+    assert find_recipe(str(tmp_path / "mine.yaml")) == tmp_path / "mine.yaml"
+    assert find_recipe("securetag-embedded") == RECIPES_DIR / "securetag-embedded.yaml"
+    for name in ("securetag-ebedded", str(tmp_path), str(tmp_path / "none.yaml")):
+        with pytest.raises(SettingsError, match="there is no recipe") as caught:
+            find_recipe(name)
+        assert "securetag-embedded, securetag-llama31-8b-h100" in caught.value.hint
 
 
 def test_every_field_says_what_it_is() -> None:

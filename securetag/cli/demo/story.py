@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings
 
 #: The shop that is vulnerable on purpose, and the truth about it.
-SHOP = Path(__file__).resolve().parents[3] / "examples" / "bodega"
+SHOP = Path(str(resources.files("securetag"))) / "examples" / "bodega"
 TRUTH = SHOP / "ground_truth.csv"
 #: Seconds for one scan of the shop, triage included.
 SCAN_S = 900.0
@@ -44,7 +45,8 @@ def run(size_name: str) -> int:
     """Run the demo; returns the exit code. State lies below `<home>/demo` and is made anew."""
     if not TRUTH.is_file():
         raise NotFoundError(
-            f"the demo's application is not at {SHOP}", hint="Run the demo from a checkout of the project."
+            f"the demo's application is not at {SHOP}",
+            hint="Install the package again: the shop is a part of it.",
         )
     with home.anew() as settings:
         return _run(settings, size_name)

@@ -22,8 +22,9 @@ from securetag.datasets.harvested.agreement import (
     tenant_of,
 )
 from securetag.datasets.licences import attributed, obligations
+from securetag.datasets.releases.features import list_features
 from securetag.datasets.releases.pictures import ALT, before_rows, steps
-from securetag.datasets.releases.release import NAME_LENGTH, Manifest, SourceEntry
+from securetag.datasets.releases.release import NAME_LENGTH, SPLITS, Manifest, SourceEntry
 from securetag.datasets.releases.shortcuts import Score, by_axis, lookups, majority, word_counts
 from securetag.records import Example, HarvestedVerdict
 
@@ -156,11 +157,17 @@ def _header(manifest: Manifest) -> str:
         "configs": [
             {
                 "config_name": "default",
+                # `load_dataset` fails on a split without rows.
                 "data_files": [
-                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation", "test")
+                    {"split": split, "path": f"{split}.jsonl"}
+                    for split in SPLITS
+                    if manifest.files[f"{split}.jsonl"].rows
                 ],
+                # `load_dataset(folder, data_files=…)` takes the types from here, all else from below.
+                "features": list_features(),
             }
         ],
+        "dataset_info": {"config_name": "default", "features": list_features()},
     }
     return "---\n" + yaml.safe_dump(fields, sort_keys=False, allow_unicode=True) + "---\n"
 

@@ -21,7 +21,7 @@ from securetag.errors import InputError
 from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
 from securetag.settings import SemgrepSettings
 
-BODEGA = Path(__file__).parents[3] / "examples" / "bodega"
+BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
 
 ASKED = "Which header keeps a browser from guessing the type of a page that was sent to it?"
 TOLD = (

@@ -1,0 +1,58 @@
+"""The columns of a release's rows, as Hugging Face's dataset card declares them.
+
+`datasets.load_dataset` otherwise infers a column's type from the first file, so that a column which is
+null throughout train and a string in test can't be loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from securetag.records import Example, Origin
+
+#: The fields of `Origin` that rows show (`release.published`); the others would be columns of nulls.
+SHOWN_OF_ORIGIN = ("record_id",)
+_DTYPES: dict[type[inspect.Type], str] = {
+    inspect.StrType: "string",
+    inspect.LiteralType: "string",
+    inspect.EnumType: "string",
+    inspect.IntType: "int64",
+    inspect.BoolType: "bool",
+    inspect.FloatType: "float64",
+}
+
+
+def list_features() -> list[dict[str, Any]]:
+    """Return `dataset_info.features` of the card: one entry a field of `Example`, in its order.
+
+    Form: https://huggingface.co/docs/datasets/about_dataset_features, as YAML in a card's header.
+    """
+    return _columns(Example)
+
+
+def _columns(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    described = inspect.type_info(struct)
+    assert isinstance(described, inspect.StructType)
+    return [
+        {"name": field.encode_name, **_feature(field.type)}
+        for field in described.fields
+        if struct is not Origin or field.name in SHOWN_OF_ORIGIN
+    ]
+
+
+def _feature(kind: inspect.Type) -> dict[str, Any]:
+    if isinstance(kind, inspect.Metadata):
+        return _feature(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        # Every Arrow column may be null.
+        (kind,) = (member for member in kind.types if not isinstance(member, inspect.NoneType))
+        return _feature(kind)
+    if isinstance(kind, inspect.ListType):
+        item = _feature(kind.item_type)
+        return {"list": item.get("struct") or item["dtype"]}
+    if isinstance(kind, inspect.StructType):
+        return {"struct": _columns(kind.cls)}
+    return {"dtype": _DTYPES[type(kind)]}

@@ -21,6 +21,9 @@ def train(
         str, typer.Argument(help="securetag-embedded, securetag-llama31-8b-h100, or a recipe's YAML file.")
     ],
     dataset: Annotated[str, typer.Option(help="A release: its folder, or the beginning of its digest.")],
+    launcher: Annotated[
+        str, typer.Option(help="Where it trains: local, or a name that a package adds.")
+    ] = "local",
     as_json: Json = False,
 ) -> None:
     """Fine-tune on a release and register the model.
@@ -34,7 +37,9 @@ def train(
 
     settings = get_settings()
     progress = None if as_json else lambda row: typer.echo(f"step {row.get('step')}: loss {row.get('loss')}")
-    found = run(find_recipe(recipe), release_folder(dataset, settings), settings, progress=progress)
+    found = run(
+        find_recipe(recipe), release_folder(dataset, settings), settings, launcher=launcher, progress=progress
+    )
     if as_json:
         emit(
             {

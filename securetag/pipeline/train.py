@@ -16,8 +16,7 @@ from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
 from securetag.system.hashing import hash_file
-from securetag.training.launchers import local
-from securetag.training.launchers.local import TrainingRun
+from securetag.training.launchers import TrainingJob, TrainingRun, launch
 from securetag.training.merge import adapter_digest, merge, recipe_of
 
 
@@ -41,20 +40,22 @@ def train(
     *,
     overrides: Mapping[str, Any] | None = None,
     run_dir: Path | None = None,
+    launcher: str = "local",
     quantisation: Quantisation = "Q8_0",
     progress: Callable[[dict[str, Any]], None] | None = None,
     timeout_s: float = 6 * 3600,
 ) -> Candidate:
-    """Fine-tune in a subprocess, merge, convert, quantise, register.
+    """Fine-tune where `launcher` runs, merge, convert, quantise, register; return the candidate.
 
     `run_dir` of a run that was killed resumes it from its last checkpoint; by default a new folder
-    below `<home>/runs` is made. Raises SettingsError for a bad recipe, ReleaseError for a broken release,
-    TrainingError.
+    below `<home>/runs` is made. Raises InputError for an unknown launcher, SettingsError for a bad recipe,
+    ReleaseError for a broken release, TrainingError.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     verify(release)
     run_dir = run_dir or settings.home / "runs" / f"{recipe.stem}-{release.name}-{stamp}"
-    run = local.launch(recipe, release, run_dir, overrides=overrides, progress=progress, timeout_s=timeout_s)
+    job = TrainingJob(recipe, release, run_dir, overrides or {})
+    run = launch(job, launcher, progress=progress, timeout_s=timeout_s)
     entry = register(run, release, settings, quantisation)
     return Candidate(
         run_dir=run_dir, model_id=entry.model_id, gguf=Registry(settings.models_dir).path(entry),

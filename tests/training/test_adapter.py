@@ -11,8 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from securetag.training.base import find_hub_id
-from securetag.training.launchers import local
-from securetag.training.launchers.local import TrainingRun
+from securetag.training.launchers import TrainingJob, TrainingRun, launch
 from securetag.training.recipe import RECIPES_DIR, load
 
 LoadElsewhere = Callable[[Path, Path, str, Path], dict[str, Any]]
@@ -23,7 +22,7 @@ HUB_ID, REVISION = "tests/tiny-llama", "0123456789abcdef0123456789abcdef01234567
 def run(tiny_recipe: Path, tiny_release: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
     overrides = {"max_rows": 16, "epochs": 1, "base_hub": HUB_ID, "base_revision": REVISION}
     run_dir = tmp_path_factory.mktemp("adapter") / "run"
-    return local.launch(tiny_recipe, tiny_release, run_dir, overrides=overrides)
+    return launch(TrainingJob(tiny_recipe, tiny_release, run_dir, overrides))
 
 
 def assert_names_no_place(adapter: Path, *places: Path) -> None:

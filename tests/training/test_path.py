@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 from safetensors import safe_open
 
-from securetag.training.launchers import local
+from securetag.training.launchers import TrainingJob, launch
 from securetag.training.merge import merge
 from securetag.training.recipe import RECIPES_DIR
 
@@ -30,7 +30,7 @@ def test_smollm2_trains_merges_converts_and_answers(
     from securetag.training import rows
 
     overrides = {"max_rows": 4, "batch": 2, "micro_batch": 2, "validation_rows": 1, "threads": 1}
-    run = local.launch(RECIPE, tiny_release, tmp_path / "run", overrides=overrides)
+    run = launch(TrainingJob(RECIPE, tiny_release, tmp_path / "run", overrides))
     assert run.metrics["steps"] == 2
     assert run.metrics["dropped"] == {}
     with safe_open(run.run_dir / "adapter" / "adapter_model.safetensors", "pt") as adapter:

@@ -16,7 +16,7 @@ import pytest
 
 from securetag.errors import SettingsError, TrainingError
 from securetag.training import sft
-from securetag.training.launchers import local
+from securetag.training.launchers import TrainingJob, launch
 from securetag.training.merge import adapter_digest, merge, recipe_of
 from securetag.training.recipe import load
 
@@ -44,7 +44,7 @@ def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
 
     def first() -> None:
         try:
-            local.launch(tiny_recipe, tiny_release, run_dir)
+            launch(TrainingJob(tiny_recipe, tiny_release, run_dir))
         except TrainingError as error:
             failed.append(error)
 
@@ -60,7 +60,7 @@ def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
     # What a kill in the middle of writing leaves behind is no checkpoint.
     (run_dir / "checkpoints" / "checkpoint-59").mkdir()
 
-    run = local.launch(tiny_recipe, tiny_release, run_dir, progress=seen.append)
+    run = launch(TrainingJob(tiny_recipe, tiny_release, run_dir), progress=seen.append)
 
     resumed = int(str(run.metrics["resumed_from"]).rsplit("-", 1)[1])
     assert resumed % 10 == 0
@@ -79,7 +79,7 @@ def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
     assert json.loads((run_dir / "run.json").read_bytes())["state"] == "done"
     assert not (run_dir / "checkpoints").exists()
 
-    assert local.launch(tiny_recipe, tiny_release, run_dir).metrics == run.metrics  # done is done
+    assert launch(TrainingJob(tiny_recipe, tiny_release, run_dir)).metrics == run.metrics  # done is done
     merged = merge(run_dir, tmp_path / "merged")
     assert (merged / "model.safetensors").is_file()
     assert len(adapter_digest(run_dir)) == 64
@@ -103,10 +103,10 @@ def test_a_run_without_a_usable_row_says_why_and_one_that_lasts_too_long_is_ende
     tiny_recipe: Path, tiny_release: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="too_long"):
-        local.launch(tiny_recipe, tiny_release, tmp_path / "a", overrides={"max_tokens": 64})
+        launch(TrainingJob(tiny_recipe, tiny_release, tmp_path / "a", {"max_tokens": 64}))
     assert json.loads((tmp_path / "a" / "run.json").read_bytes())["state"] == "failed"
     with pytest.raises(TrainingError, match="took longer than 1 s"):
-        local.launch(tiny_recipe, tiny_release, tmp_path / "b", timeout_s=1)
+        launch(TrainingJob(tiny_recipe, tiny_release, tmp_path / "b"), timeout_s=1)
     with pytest.raises(AssertionError, match="no training process"):
         pid_of(tmp_path / "b")
 
@@ -114,8 +114,8 @@ def test_a_run_without_a_usable_row_says_why_and_one_that_lasts_too_long_is_ende
 def test_training_dies_with_its_launcher(tiny_recipe: Path, tiny_release: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     code = (
-        "import sys; from pathlib import Path; from securetag.training.launchers.local import launch;"
-        "launch(*map(Path, sys.argv[1:4]))"
+        "import sys; from pathlib import Path; from securetag.training.launchers import TrainingJob, launch;"
+        "launch(TrainingJob(*map(Path, sys.argv[1:4])))"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, str(tiny_recipe), str(tiny_release), str(run_dir)]
@@ -154,7 +154,7 @@ def test_a_folder_of_another_run_is_refused(tiny_recipe: Path, tiny_release: Pat
 
 def test_a_bad_recipe_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
-        local.launch(tmp_path / "none.yaml", tmp_path, tmp_path / "run")
+        launch(TrainingJob(tmp_path / "none.yaml", tmp_path, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,77 +17,51 @@ from typing import Any
 from securetag.errors import TrainingError
 from securetag.settings import cores
 from securetag.system.processes import ChildProcess, log_tail
+from securetag.training.launchers.protocol import Progress, TrainingJob
 from securetag.training.recipe import load
 
 #: Seconds between two looks at the child and its progress.
-_POLL_S = 0.5
+POLL_SECONDS = 0.5
 #: Seconds that a child has to end after SIGTERM.
 GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class TrainingRun:
-    """A finished run."""
+class LocalRun:
+    """A running job: its process, log and the place up to which its progress was read."""
 
-    run_dir: Path
-    adapter: Path
-    #: See `metrics.json`: rows, tokens, steps, losses, tokens_per_s, wall_s, cpu_s, peak_mb.
-    metrics: dict[str, Any]
-    #: The trainer's log: rows with step and loss (and, where the order of rows is fixed, `learnt`: the share
-    #: of each task in what the steps since the last row learn from), or eval_<task>_loss.
-    history: list[dict[str, Any]]
+    job: TrainingJob
+    child: ChildProcess
+    log: Path
+    tail: ProgressTail
 
 
-def launch(
-    recipe: Path,
-    release: Path,
-    run_dir: Path,
-    *,
-    overrides: Mapping[str, Any] | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
-    timeout_s: float = 6 * 3600,
-) -> TrainingRun:
-    """Train and wait. `progress` gets each line of `progress.jsonl` as it appears.
+class LocalLauncher:
+    """Runs a job in a subprocess of this machine."""
 
-    Called again with the folder of a run that was killed, it resumes; of one that is done, it returns
-    at once. Raises SettingsError for a bad recipe, TrainingError with the log's last lines.
-    """
-    threads = load(recipe, overrides).threads or cores()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if not _is_done(run_dir):
-        _run(
-            [sys.executable, "-m", "securetag.training.sft", "--recipe", str(recipe), "--release",
-             str(release), "--run", str(run_dir), "--overrides", json.dumps(dict(overrides or {}))],
-            run_dir, threads, progress, timeout_s,
-        )  # fmt: skip
-    if not _is_done(run_dir):
-        raise TrainingError(f"the run in {run_dir} ended without a result", hint="See its train.log.")
-    return TrainingRun(
-        run_dir=run_dir, adapter=run_dir / "adapter",
-        metrics=json.loads((run_dir / "metrics.json").read_bytes()),
-        history=json.loads((run_dir / "log_history.json").read_bytes()),
-    )  # fmt: skip
+    def start(self, job: TrainingJob) -> LocalRun:
+        threads = load(job.recipe, job.overrides).threads or cores()
+        job.run_dir.mkdir(parents=True, exist_ok=True)
+        log = job.run_dir / "train.log"
+        tail = ProgressTail(job.run_dir / "progress.jsonl")
+        command = [sys.executable, "-m", "securetag.training.sft", "--recipe", str(job.recipe)]
+        command += ["--release", str(job.release), "--run", str(job.run_dir)]
+        command += ["--overrides", json.dumps(dict(job.overrides))]
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONUNBUFFERED": "1",
+        }
+        with log.open("ab") as output:
+            child = ChildProcess(command, stdout=output, stderr=output, env=environment)
+        return LocalRun(job, child, log, tail)
 
-
-def _run(
-    command: list[str],
-    run_dir: Path,
-    threads: int,
-    progress: Callable[[dict[str, Any]], None] | None,
-    timeout_s: float,
-) -> None:
-    log = run_dir / "train.log"
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
-    tail = _Tail(run_dir / "progress.jsonl")
-    deadline = time.monotonic() + timeout_s
-    with log.open("ab") as out:
-        child = ChildProcess(command, stdout=out, stderr=out, env=environment)
-    try:
+    def watch(self, handle: LocalRun, progress: Progress | None = None, *, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         while True:
-            ended = not child.running
-            for line in tail.read():
+            ended = not handle.child.running
+            for line in handle.tail.read():
                 if progress is not None:
                     progress(line)
             if ended:
@@ -96,16 +69,19 @@ def _run(
             if time.monotonic() > deadline:
                 raise TrainingError(
                     f"training took longer than {timeout_s:g} s",
-                    hint=f"Resume it with the same folder: {run_dir}",
+                    hint=f"Resume it with the same folder: {handle.job.run_dir}",
                 )
-            time.sleep(_POLL_S)
-    finally:
-        exit_code = child.end(GRACE_SECONDS)
-    if exit_code:
-        raise TrainingError(f"training failed (exit code {exit_code}): {log_tail(log)}", hint=f"See {log}.")
+            time.sleep(POLL_SECONDS)
+        if exit_code := handle.child.end():
+            raise TrainingError(
+                f"training failed (exit code {exit_code}): {log_tail(handle.log)}", hint=f"See {handle.log}."
+            )
+
+    def stop(self, handle: LocalRun) -> None:
+        handle.child.end(GRACE_SECONDS)
 
 
-class _Tail:
+class ProgressTail:
     """The lines that were appended to a JSONL file since the last look."""
 
     def __init__(self, path: Path) -> None:
@@ -113,18 +89,12 @@ class _Tail:
         self._position = path.stat().st_size if path.exists() else 0
 
     def read(self) -> list[dict[str, Any]]:
+        """Return the whole lines that are new, decoded."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as handle:
             handle.seek(self._position)
-            new = handle.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._position += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
-
-
-def _is_done(run_dir: Path) -> bool:
-    try:
-        return bool(json.loads((run_dir / "run.json").read_bytes())["state"] == "done")
-    except (OSError, ValueError, KeyError):
-        return False
+            content = handle.read()
+        lines = content[: content.rfind(b"\n") + 1]
+        self._position += len(lines)
+        return [json.loads(line) for line in lines.splitlines()]

@@ -45,8 +45,8 @@ _FLAGS = (
 )  # fmt: skip
 #: CPU-seconds below which Semgrep isn't started: loading the rules takes half of one.
 MIN_CPU_S = 1.0
-#: CPU-seconds that a batch may have where the project has them. Above, it gets half of what is left, so
-#: that one batch never takes the time of all the others.
+#: CPU-seconds that a batch may have, or half of the project's where that is less. While more is left, it
+#: may have half of what is left, so that one batch never takes the time of all the others.
 BATCH_CPU_S = 60.0
 #: Batches that are cut in two, because Semgrep crashed on them or used their time up, in one scan.
 MAX_SPLITS = 24
@@ -169,7 +169,8 @@ class _Batches:
     @property
     def failure(self) -> str:
         """Why nothing of the scan counts; empty when something does."""
-        return "" if self._reports and not self._broken else self.problem
+        counts = self._reports and not self._broken and not any(result.stopped for result in self.results)
+        return "" if counts else self.problem
 
     def run(self, batches: Sequence[list[Target]], progress: Callable[[int, int], None] | None) -> None:
         """Scan one batch after the other, until all are done, a limit is reached or a rule is broken."""
@@ -226,7 +227,7 @@ class _Batches:
         result = run(
             [*self.argv, *([target.path for target in batch] or ["."])], cwd=self.root,
             timeout_s=max(0.0, self.deadline - time.monotonic()), memory_mb=self.settings.memory_mb,
-            cpu_limit_s=min(left, max(BATCH_CPU_S, left / 2)), max_output=MAX_OUTPUT - self._written,
+            cpu_limit_s=min(left, max(min(BATCH_CPU_S, self.settings.cpu_s / 2), left / 2)), max_output=MAX_OUTPUT - self._written,
             stdout=stdout, stderr=stderr, stop=self.stop, on_start=self.on_start,
             env={**minimal_environment(home, self.out), "SEMGREP_SEND_METRICS": "off"},
         )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from securetag.errors import ToolError
 from securetag.rules import compiled_pack
-from securetag.scanning import semgrep, targets
+from securetag.scanning import targets
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
 from securetag.scanning.semgrep import SemgrepRun, scan
@@ -140,11 +141,8 @@ def test_the_cpu_limit_keeps_what_was_found_and_names_the_rest(
     assert outcome.result.cpu_s < 6
 
 
-def test_one_greedy_file_does_not_take_the_others_with_it(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_greedy_file_does_not_take_the_others_with_it(project: Path) -> None:
     """Both are in one batch, which is cut in two after the kernel has ended it."""
-    monkeypatch.setattr(semgrep, "BATCH_CPU_S", 1.0)
     write(project, {"a.js": "eval(x)\n", "huge.js": MINIFIED * 110_000 + "eval(x)"})
     outcome = run(project, cpu_s=7).check()
     assert [finding.path for finding in outcome.findings] == ["a.js"]
@@ -187,6 +185,20 @@ def test_a_limit_of_wall_time_keeps_what_was_found(project: Path, monkeypatch: p
     ]
     assert outcome.result.timed_out
     assert len(groups) == 3
+
+
+def test_a_scan_that_is_stopped_does_not_count(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although its first batch was done: half a scan that nobody limited is no result."""
+    monkeypatch.setattr(targets, "BATCH_FILES", 1)
+    write(project, {"a.py": "eval(x)\n", "b.py": "#\neval(x)\n"})
+    pack = project.parent / "pack.json"
+    pack.write_text(json.dumps({"rules": [EVAL]}))
+    stop = threading.Event()
+    outcome = scan(
+        project, pack=pack, settings=SemgrepSettings(jobs=1), out=project.parent / "out", catalogue={},
+        stop=stop, progress=lambda done, total: stop.set(),
+    )  # fmt: skip
+    assert (outcome.failure, outcome.findings) == ("Semgrep was stopped", [])
 
 
 def test_a_hostile_tree_does_not_bloat_the_coverage() -> None:

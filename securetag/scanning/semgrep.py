@@ -110,14 +110,26 @@ def scan(
     rules = msgspec.json.decode(pack.read_bytes())["rules"]
     languages = check_languages(language for rule in rules for language in rule["languages"])
     argv = [
-        str(semgrep_executable(settings)), *_FLAGS, "--timeout", str(settings.rule_timeout_s),
-        "-j", str(settings.jobs or cores()), "--config", str(pack.absolute()), "--",
-    ]  # fmt: skip
+        str(semgrep_executable(settings)),
+        *_FLAGS,
+        "--timeout",
+        str(settings.rule_timeout_s),
+        "-j",
+        str(settings.jobs or cores()),
+        "--config",
+        str(pack.absolute()),
+        "--",
+    ]
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     batches = _Batches(
-        root, argv, settings, out, stop, on_start,
+        root,
+        argv,
+        settings,
+        out,
+        stop,
+        on_start,
         deadline=time.monotonic() + min(settings.timeout_s, timeout_s or settings.timeout_s),
-    )  # fmt: skip
+    )
     targets = find_targets(root, languages, batches.counter)
     # Without a target Semgrep still says whether it can read the rules.
     batches.run(list(cut_into_batches(targets)) or [[]], progress)
@@ -129,14 +141,25 @@ def scan(
         failure = str(error)
     result, coverage = combine(batches.results), batches.counter.coverage()
     metrics = ToolMetrics(
-        rules=len(rules), cpu_s=round(result.cpu_s, 3), peak_mb=round(result.peak_mb, 1),
-        files=len(report.paths.scanned), findings=len(findings), coverage=coverage,
+        rules=len(rules),
+        cpu_s=round(result.cpu_s, 3),
+        peak_mb=round(result.peak_mb, 1),
+        files=len(report.paths.scanned),
+        findings=len(findings),
+        coverage=coverage,
         parse_errors=len({problem.path for problem in report.errors if not problem.fatal}),
-    )  # fmt: skip
+    )
     return SemgrepRun(
-        findings, report.version, [*argv, f"<{len(targets)} files>"], result, metrics, coverage,
-        batches.stdout, batches.stderr, failure,
-    )  # fmt: skip
+        findings,
+        report.version,
+        [*argv, f"<{len(targets)} files>"],
+        result,
+        metrics,
+        coverage,
+        batches.stdout,
+        batches.stderr,
+        failure,
+    )
 
 
 @dataclass
@@ -225,12 +248,18 @@ class _Batches:
         home.mkdir(mode=0o700, exist_ok=True)
         stdout, stderr = self.out / f"{number}.stdout", self.out / f"{number}.stderr"
         result = run(
-            [*self.argv, *([target.path for target in batch] or ["."])], cwd=self.root,
-            timeout_s=max(0.0, self.deadline - time.monotonic()), memory_mb=self.settings.memory_mb,
-            cpu_limit_s=min(left, max(min(BATCH_CPU_S, self.settings.cpu_s / 2), left / 2)), max_output=MAX_OUTPUT - self._written,
-            stdout=stdout, stderr=stderr, stop=self.stop, on_start=self.on_start,
+            [*self.argv, *([target.path for target in batch] or ["."])],
+            cwd=self.root,
+            timeout_s=max(0.0, self.deadline - time.monotonic()),
+            memory_mb=self.settings.memory_mb,
+            cpu_limit_s=min(left, max(min(BATCH_CPU_S, self.settings.cpu_s / 2), left / 2)),
+            max_output=MAX_OUTPUT - self._written,
+            stdout=stdout,
+            stderr=stderr,
+            stop=self.stop,
+            on_start=self.on_start,
             env={**minimal_environment(home, self.out), "SEMGREP_SEND_METRICS": "off"},
-        )  # fmt: skip
+        )
         self.results.append(result)
         self._written += stdout.stat().st_size
         problem = _ended_badly(result, stderr)

@@ -53,10 +53,14 @@ def _token(lease: Lease) -> dict[str, str]:
 
 
 COVERAGE = Coverage(
-    lines={"python": 3}, files={"python": 2}, skipped_by_reason={SkipReason.TOO_LARGE: 1},
+    lines={"python": 3},
+    files={"python": 2},
+    skipped_by_reason={SkipReason.TOO_LARGE: 1},
     skipped=[SkippedFile(path="dump/ñ.py", reason=SkipReason.TOO_LARGE, bytes=2_000_000)],
-    timeouts=[RuleTimeout(rule="r", path="a.py")], timeouts_total=1, unsupported={"go": 3},
-)  # fmt: skip
+    timeouts=[RuleTimeout(rule="r", path="a.py")],
+    timeouts_total=1,
+    unsupported={"go": 3},
+)
 
 
 def _result(lease: Lease) -> ResultRequest:

@@ -176,9 +176,14 @@ def test_a_limit_of_wall_time_keeps_what_was_found(project: Path, monkeypatch: p
             monkeypatch.setattr(time, "monotonic", lambda: clock() + 1_000)
 
     outcome = scan(
-        project, pack=pack, settings=SemgrepSettings(jobs=1), out=project.parent / "out", catalogue={},
-        timeout_s=900.0, on_start=freeze_the_third,
-    ).check()  # fmt: skip
+        project,
+        pack=pack,
+        settings=SemgrepSettings(jobs=1),
+        out=project.parent / "out",
+        catalogue={},
+        timeout_s=900.0,
+        on_start=freeze_the_third,
+    ).check()
     assert [finding.path for finding in outcome.findings] == ["m0.py", "m1.py"]
     assert [(file.path, file.reason) for file in outcome.coverage.skipped] == [
         (f"m{n}.py", SkipReason.LIMIT) for n in (2, 3, 4)
@@ -195,9 +200,14 @@ def test_a_scan_that_is_stopped_does_not_count(project: Path, monkeypatch: pytes
     pack.write_text(json.dumps({"rules": [EVAL]}))
     stop = threading.Event()
     outcome = scan(
-        project, pack=pack, settings=SemgrepSettings(jobs=1), out=project.parent / "out", catalogue={},
-        stop=stop, progress=lambda done, total: stop.set(),
-    )  # fmt: skip
+        project,
+        pack=pack,
+        settings=SemgrepSettings(jobs=1),
+        out=project.parent / "out",
+        catalogue={},
+        stop=stop,
+        progress=lambda done, total: stop.set(),
+    )
     assert (outcome.failure, outcome.findings) == ("Semgrep was stopped", [])
 
 

@@ -75,8 +75,13 @@ class SemgrepSettings(BaseModel):
 
     #: The executable; by default the one in `.venv-semgrep` beside this environment, else PATH's.
     executable: Path | None = None
-    #: Seconds for one project, after which the scanner is killed and the task is `timeout`.
-    timeout_s: float = 300.0
+    #: CPU-seconds for one project, of all cores together. What was scanned by then is kept, and the
+    #: result says what was not.
+    cpu_s: float = Field(default=600.0, ge=1)
+    #: Seconds of wall time for one project, a guard against hangs; what was scanned by then is kept.
+    timeout_s: float = 1200.0
+    #: Seconds of wall time for one rule on one file, after which the result names both.
+    rule_timeout_s: float = Field(default=60.0, gt=0)
     #: Address-space limit of the scanner's processes, MiB.
     memory_mb: int = 4096
     #: Parallel jobs; 0 means the cores that this process may use.

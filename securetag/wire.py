@@ -7,6 +7,7 @@ A worker speaks only this; it has no storage or database credential.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -80,6 +81,67 @@ class HeartbeatAnswer(Wire):
     cancelled: bool
 
 
+#: Entries that each list of a Coverage names; the counts beside them are of all.
+MAX_LISTED = 200
+
+
+class SkipReason(StrEnum):
+    """Why a file in a language that the rules read was not scanned."""
+
+    #: Over the size that the scanner reads.
+    TOO_LARGE = "too_large"
+    #: Generated code on few lines (`*.min.js`).
+    MINIFIED = "minified"
+    #: The scanner made nothing of it.
+    PARSE_ERROR = "parse_error"
+    #: Too many rules took too long on it.
+    TIMEOUT = "timeout"
+    #: The scan's time or CPU limit ended before its turn.
+    LIMIT = "limit"
+    #: The scanner crashed on it or ran out of memory.
+    TOOL_FAILED = "tool_failed"
+    #: It belongs to a folder of a version-control system.
+    VERSION_CONTROL = "version_control"
+    #: The scanner left it out and gave no reason.
+    UNKNOWN = "unknown"
+
+
+class SkippedFile(Wire):
+    """A file that was not scanned."""
+
+    path: str
+    reason: SkipReason
+    bytes: int
+
+
+class RuleTimeout(Wire):
+    """A rule that took too long on a file; the other rules ran on it."""
+
+    rule: str
+    path: str
+
+
+class Coverage(Wire):
+    """What a scan read and what it did not.
+
+    The lists name at most MAX_LISTED entries, so that no project can bloat a result; the counts
+    `skipped_by_reason`, `timeouts_total` and `parse_errors_total` are of all.
+    """
+
+    #: Language → lines and files that were scanned, those of `parse_errors` included.
+    lines: dict[str, int] = {}
+    files: dict[str, int] = {}
+    skipped: Annotated[list[SkippedFile], Field(max_length=MAX_LISTED)] = []
+    timeouts: Annotated[list[RuleTimeout], Field(max_length=MAX_LISTED)] = []
+    #: Files of which only a part could be read.
+    parse_errors: Annotated[list[str], Field(max_length=MAX_LISTED)] = []
+    #: Language → files that no rule reads; `other` are texts, images and data.
+    unsupported: dict[str, int] = {}
+    skipped_by_reason: dict[SkipReason, int] = {}
+    timeouts_total: int = 0
+    parse_errors_total: int = 0
+
+
 class ToolMetrics(Wire):
     """`metrics_json` of a tool execution; a union by `tool`."""
 
@@ -91,6 +153,7 @@ class ToolMetrics(Wire):
     parse_errors: int = 0
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    coverage: Coverage | None = None
 
 
 class ModelMetrics(Wire):

@@ -1,7 +1,7 @@
 """What runs between `fork` and a tool: limits, then `exec` in the same process.
 
-`python -I -m securetag.scanning.launch PARENT_PID MEMORY_BYTES OUTPUT_BYTES -- PROGRAM ARG…`, where a
-limit of -1 is none. A service without a memory limit isn't marked as the first to end either.
+`python -I -m securetag.scanning.launch PARENT_PID MEMORY_BYTES OUTPUT_BYTES [CPU_SECONDS] -- PROGRAM ARG…`,
+where a limit of -1 is none. A service without a memory limit isn't marked as the first to end either.
 
 A `preexec_fn` would run Python between fork and exec of a process with threads, which may
 deadlock; this program has none. It exits with 126 when a limit can't be set and 127 when the tool
@@ -27,14 +27,14 @@ _OOM_SCORE = "500"
 
 def main(argv: list[str]) -> int:
     """Set the limits and become the tool; returns an exit code only when that fails."""
-    parent, memory, output = (int(number) for number in argv[:3])
-    command = argv[argv.index("--") + 1 :]
+    numbers, command = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
+    parent, memory, output, cpu = (int(number) for number in [*numbers, "-1"][:4])
     try:
         # What our parent ignores, we would: a shell that starts it in the background has SIGINT ignored,
         # and where Dagster runs, SIGTERM follows SIGINT.
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, signal.SIG_DFL)
-        _limit(memory, output)
+        _limit(memory, output, cpu)
         if sys.platform == "linux":
             _bind_to_parent(parent)
             if memory > 0:
@@ -49,10 +49,14 @@ def main(argv: list[str]) -> int:
         return 127
 
 
-def _limit(memory: int, output: int) -> None:
+def _limit(memory: int, output: int, cpu: int) -> None:
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (output, output))
+    if cpu > 0:
+        # Both limits alike: the kernel then kills at once, where SIGXCPU of a lower soft limit would let
+        # a tool with a handler end with an exit code that says something else.
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     if sys.platform != "darwin":  # macOS refuses RLIMIT_AS
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 

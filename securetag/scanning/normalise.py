@@ -17,6 +17,7 @@ from securetag.errors import ToolError
 from securetag.records import Finding, Lang, Severity
 from securetag.rules import RuleMetadata
 from securetag.scanning.fingerprint import Matched, fingerprints
+from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import Snippet, SourceFile
 
 
@@ -80,10 +81,6 @@ class Report(msgspec.Struct, frozen=True):
 _SEVERITY: dict[str, Severity] = {
     "CRITICAL": "critical", "ERROR": "high", "HIGH": "high", "WARNING": "medium",
     "MEDIUM": "medium", "LOW": "low", "INFO": "info",
-}  # fmt: skip
-_LANGUAGE = {
-    ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
-    ".cjs": "javascript", ".ts": "typescript", ".tsx": "typescript",
 }  # fmt: skip
 
 
@@ -164,4 +161,4 @@ def _read(root: Path, path: str) -> SourceFile:
         content = (root / relative).read_bytes()
     except OSError as error:
         raise ToolError(f"Semgrep reported {path!r}, which can't be read: {error}") from error
-    return SourceFile(content, _LANGUAGE.get(relative.suffix.lower(), relative.suffix.lower().lstrip(".")))
+    return SourceFile(content, language_of(path))

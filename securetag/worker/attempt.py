@@ -58,8 +58,8 @@ class Attempt:
         self._group: int | None = None
 
     def stage(self, text: str) -> None:
-        """Say what is being done, for the people who wait. Raises when the attempt is to end."""
-        self.check()
+        """Say what is being done, for the people who wait. Raises what `check_lease` raises."""
+        self.check_lease()
         changed, self._stage = self._stage.split(" ")[0] != text.split(" ", maxsplit=1)[0], text
         if changed:
             self._wake.set()
@@ -69,20 +69,26 @@ class Attempt:
         self._group = group
 
     def left_s(self) -> float:
-        """Seconds of the task's time limit that remain. Raises TimeLimitError when there are none."""
-        left = self.lease.time_limit_s - (time.monotonic() - self._began)
-        if left <= 0:
+        """Seconds of the task's time limit that remain; zero or less when there are none."""
+        return self.lease.time_limit_s - (time.monotonic() - self._began)
+
+    def check(self) -> None:
+        """Raise when the attempt is to end: what `check_lease` raises, or TimeLimitError.
+
+        Only for the time before anything was found: afterwards the limit shortens what is left to do,
+        and what is there is reported.
+        """
+        self.check_lease()
+        if self.left_s() <= 0:
             raise TimeLimitError(
                 f"the task took longer than its {self.lease.time_limit_s} s",
                 hint="Upload less code, or have the limit raised.",
             )
-        return left
 
-    def check(self) -> None:
-        """Raises FencedError, CancelledError, ReleasedError or TimeLimitError when the attempt is to end."""
+    def check_lease(self) -> None:
+        """Raise FencedError, CancelledError or ReleasedError when the result is no longer ours to give."""
         if self._ended is not None:
             raise self._ended
-        self.left_s()
 
     def end(self, why: SecuretagError) -> None:
         """Stop the work; the first reason counts."""

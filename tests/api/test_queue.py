@@ -14,9 +14,13 @@ import pytest
 from securetag.wire import (
     LEASE_HEADER,
     SHA256_HEADER,
+    Coverage,
     HeartbeatAnswer,
     Lease,
     ResultRequest,
+    RuleTimeout,
+    SkippedFile,
+    SkipReason,
     ToolExecution,
     ToolMetrics,
     TriagedFinding,
@@ -48,6 +52,17 @@ def _token(lease: Lease) -> dict[str, str]:
     return {LEASE_HEADER: lease.lease_token}
 
 
+COVERAGE = Coverage(
+    lines={"python": 3},
+    files={"python": 2},
+    skipped_by_reason={SkipReason.TOO_LARGE: 1},
+    skipped=[SkippedFile(path="dump/ñ.py", reason=SkipReason.TOO_LARGE, bytes=2_000_000)],
+    timeouts=[RuleTimeout(rule="r", path="a.py")],
+    timeouts_total=1,
+    unsupported={"go": 3},
+)
+
+
 def _result(lease: Lease) -> ResultRequest:
     found = WireFinding(
         tool="semgrep", rule_id="python.exec", cwe="CWE-78", title="Command", message="m", severity="high",
@@ -56,7 +71,8 @@ def _result(lease: Lease) -> ResultRequest:
     )  # fmt: skip
     run = ToolExecution(
         tool="semgrep", version="1.182.0", arguments=["scan"], exit_code=0, duration_s=0.5,
-        started_at=datetime.now(UTC), stdout="semgrep.out", metrics=ToolMetrics(files=2, findings=1),
+        started_at=datetime.now(UTC), stdout="semgrep.out",
+        metrics=ToolMetrics(files=2, findings=1, coverage=COVERAGE),
     )  # fmt: skip
     said = WireVerdict(decision="true_positive", alias="securetag-base", model_id="f" * 64, evidence=[(2, 2)])
     return ResultRequest(
@@ -94,7 +110,8 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
         "/queue/heartbeat", json={"task_id": task_id, "stage": "semgrep"}, headers=_token(lease)
     )
     assert not HeartbeatAnswer.model_validate_json(beat.content).cancelled
-    assert (await tenant.client.get(f"/scans/{task_id}")).json()["stage"] == "semgrep"
+    running = (await tenant.client.get(f"/scans/{task_id}")).json()
+    assert (running["stage"], running["coverage"]) == ("semgrep", None)
 
     stored = await _put(worker, lease, "semgrep.out", b"{}")
     assert (stored.status_code, stored.json()["size"]) == (200, 2)
@@ -112,6 +129,7 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     scan = (await tenant.client.get(f"/scans/{task_id}")).json()
     assert (scan["state"], scan["findings"]) == ("completed", 1)
     assert (scan["by_severity"], scan["by_verdict"]) == ({"high": 1}, {"true_positive": 1})
+    assert scan["coverage"] == COVERAGE.model_dump(mode="json")
     assert [run["metrics_json"]["files"] for run in scan["tool_executions"]] == [2]
     assert [event["to_state"] for event in scan["history"]] == ["queued", "running", "completed"]
     (found,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]

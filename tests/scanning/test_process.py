@@ -92,6 +92,29 @@ def test_time_out_ends_the_whole_group(tool: Callable[..., ProcessResult], tmp_p
     assert gone(groups[0])
 
 
+def test_cpu_time_is_limited_whatever_the_wall_clock_says(tool: Callable[..., ProcessResult]) -> None:
+    """Two threads' time counts together; time spent asleep counts for nothing."""
+    spin = """
+        import hashlib, threading
+        def work():
+            block = bytes(1 << 20)
+            while True:
+                hashlib.sha256(block)
+        for _ in range(2):
+            threading.Thread(target=work).start()
+    """
+    result = tool(spin, cpu_limit_s=1.5, timeout_s=120.0)
+    assert (result.cpu_exceeded, result.timed_out, result.stopped) == (True, False, False)
+    assert 1.7 < result.cpu_s < 4
+    result = tool("import time; time.sleep(2.5)", cpu_limit_s=1)
+    assert (result.cpu_exceeded, result.exit_code) == (False, 0)
+
+
+def test_a_killed_tool_did_not_exceed_its_cpu_time(tool: Callable[..., ProcessResult]) -> None:
+    result = tool("import os; os.kill(os.getpid(), 9)", cpu_limit_s=30)
+    assert (result.cpu_exceeded, result.exit_code) == (False, -signal.SIGKILL)
+
+
 def test_what_a_tool_leaves_behind_is_ended(tool: Callable[..., ProcessResult], tmp_path: Path) -> None:
     result = tool(STUBBORN.format(then="sys.exit(0)"))
     assert result.exit_code == 0

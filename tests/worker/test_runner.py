@@ -14,8 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from securetag.errors import AuthenticationError, SettingsError
+from securetag.scanning import targets
 from securetag.settings import Settings, WorkerSettings
-from securetag.wire import ResultRequest
+from securetag.wire import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker.attempt import Attempt
 from securetag.worker.client import QueueClient
@@ -90,6 +91,75 @@ def test_semgreps_time_limit(api: Any, work: Callable[..., bool], settings: Sett
     assert result.outcome == "timeout"
     assert [run.timed_out for run in result.tool_executions] == [False, True]
     assert result.tool_executions[1].stderr in api.artifacts
+
+
+def many_files(count: int) -> dict[str, str]:
+    """Files of growing size, each with one command injection."""
+    code = "import os\n\n\ndef run{n}(request):\n    os.system(request.args['cmd'])\n"
+    return {f"m{n:02}.py": "#\n" * n + code.format(n=n) for n in range(count)}
+
+
+def test_semgreps_cpu_limit_keeps_what_was_found(
+    api: Any, work: Callable[..., bool], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "BATCH_FILES", 1)
+    api.archive = api.zipped(many_files(30))
+    api.enqueue()
+    work(semgrep=settings.semgrep.model_copy(update={"cpu_s": 4.0}))
+    result = only(api)
+    assert result.outcome == "completed"
+    paths = [triaged.finding.path for triaged in result.findings]
+    assert 0 < len(paths) < 30
+    semgrep = result.tool_executions[1]
+    coverage = semgrep.metrics.coverage  # type: ignore[union-attr]
+    assert coverage is not None
+    assert semgrep.timed_out
+    assert coverage.files == {"python": len(paths)}
+    assert coverage.skipped_by_reason == {SkipReason.LIMIT: 30 - len(paths)}
+    assert {file.path for file in coverage.skipped} | set(paths) == many_files(30).keys()
+    assert len(json.loads(api.artifacts[semgrep.stdout])["results"]) == len(paths)
+
+
+@pytest.mark.parametrize("stage", ["semgrep", "triage"])
+def test_the_tasks_time_limit_keeps_what_was_found(
+    api: Any, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """The clock jumps past the limit once the first findings are there."""
+    monkeypatch.setattr(targets, "BATCH_FILES", 2)
+    api.archive = api.zipped(many_files(4))
+    api.enqueue(time_limit_s=600)
+    clock, jumped = time.monotonic, threading.Event()
+    shown = Attempt.stage
+
+    def jump(attempt: Attempt, text: str) -> None:
+        shown(attempt, text)
+        if text.startswith(f"{stage} 2/") and not jumped.is_set():
+            jumped.set()
+            monkeypatch.setattr(time, "monotonic", lambda: clock() + 10_000)
+
+    monkeypatch.setattr(Attempt, "stage", jump)
+    work()
+    result = only(api)
+    assert jumped.is_set()
+    assert (result.outcome, result.error) == ("completed", "")
+    scanned = 2 if stage == "semgrep" else 4
+    assert [triaged.finding.path for triaged in result.findings] == [f"m{n:02}.py" for n in range(scanned)]
+    coverage = result.tool_executions[1].metrics.coverage  # type: ignore[union-attr]
+    assert coverage is not None
+    assert [file.path for file in coverage.skipped] == [f"m{n:02}.py" for n in range(scanned, 4)]
+    reasons = [triaged.verdict.reason for triaged in result.findings if triaged.verdict]
+    assert len(reasons) == scanned
+    assert "time" in reasons[-1]
+
+
+def test_version_control_is_counted_as_left_out(api: Any, work: Callable[..., bool]) -> None:
+    api.archive = api.zipped({"app.py": "x = 1\n", ".git/config": "x", ".git/hooks/a.py": "x", "m.go": "x"})
+    api.enqueue()
+    work()
+    coverage = only(api).tool_executions[1].metrics.coverage  # type: ignore[union-attr]
+    assert coverage is not None
+    assert coverage.skipped_by_reason == {SkipReason.VERSION_CONTROL: 2}
+    assert (coverage.files, coverage.unsupported) == ({"python": 1}, {"go": 1})
 
 
 def test_the_tasks_time_limit(api: Any, work: Callable[..., bool]) -> None:

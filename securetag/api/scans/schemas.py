@@ -7,6 +7,7 @@ from uuid import UUID
 
 from securetag.api.paging import Answer, Time
 from securetag.db.models import CodeauditUpload, ScanResult, Task
+from securetag.wire import Coverage
 
 ScanState = Literal[
     "queued", "running", "retrying", "completed", "failed", "timeout", "dead_letter", "cancelled"
@@ -74,6 +75,8 @@ class ScanAnswer(Answer):
 class ScanDetail(ScanAnswer):
     """A scan with everything that ran and happened."""
 
+    #: What the last attempt read and what it did not; null while it has scanned nothing.
+    coverage: Coverage | None
     tool_executions: list[ExecutionAnswer]
     history: list[EventAnswer]
 

@@ -22,6 +22,7 @@ from securetag.settings import Settings
 from securetag.system.version import package_version
 from securetag.wire import (
     ResultRequest,
+    SkipReason,
     ToolExecution,
     TriagedFinding,
     UnpackMetrics,
@@ -45,13 +46,15 @@ class Audit:
     attempt: Attempt
     connect: Callable[[Settings], ModelClient] = connect
     executions: list[ToolExecution] = field(default_factory=list)
+    #: Files in folders of version-control systems, which are not unpacked.
+    _version_control: int = 0
 
     def run(self) -> ResultRequest:
         """The result to send. Raises what `Attempt.check` raises, and UnavailableError for another try."""
         try:
             findings = self._scan(self._project())
             verdicts = self._triage(findings)
-            self.attempt.check()
+            self.attempt.check_lease()
         except InputError as error:  # ArchiveError too: the user's to correct
             return self._result("failed", error)
         except TimeLimitError as error:
@@ -66,15 +69,18 @@ class Audit:
     def _project(self) -> Path:
         """The unpacked upload."""
         attempt, limits = self.attempt, self.attempt.settings.worker
+        attempt.check()
         attempt.stage("downloading")
         archive = attempt.folder / "upload.zip"
         attempt.client.download(attempt.lease, archive)
+        attempt.check()
         attempt.stage("unpacking")
         root = attempt.folder / "project"
         started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
         try:
             found = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
             metrics = UnpackMetrics(files=found.files, bytes=found.bytes, skipped=found.skipped)
+            self._version_control = found.skipped
             code = 0
         finally:
             archive.unlink()
@@ -88,30 +94,36 @@ class Audit:
 
     def _scan(self, root: Path) -> list[Finding]:
         attempt, settings = self.attempt, self.attempt.settings
+        attempt.check()
         attempt.stage("semgrep")
         try:
             run = scan(
                 root, pack=compiled_pack(settings.run_dir / "rules"), settings=settings.semgrep,
                 out=attempt.folder / "semgrep", catalogue=catalogue(), lang=self._lang(),
-                timeout_s=attempt.left_s(), stop=attempt.stop, on_start=attempt.tool_started,
+                timeout_s=max(1.0, attempt.left_s() - RESERVE_S), stop=attempt.stop,
+                on_start=attempt.tool_started,
+                progress=lambda done, total: attempt.stage(f"semgrep {done}/{total} files"),
             )  # fmt: skip
         finally:
             attempt.tool_started(None)
-        if not run.result.stopped:
-            self.executions.append(self._logged(run))
-        attempt.check()
-        if run.result.timed_out:
+        attempt.check_lease()
+        self.executions.append(self._logged(run))
+        if run.failure and run.limited:
             raise TimeLimitError(run.failure, hint="Upload less code, or have the limit raised.")
         return run.check().findings
 
     def _logged(self, run: SemgrepRun) -> ToolExecution:
         stdout = self._store("semgrep.stdout.json", run.stdout_path)
         stderr = self._store("semgrep.stderr.txt", run.stderr_path)
-        result = run.result
+        result, metrics = run.result, run.metrics
+        if self._version_control:
+            reasons = {**run.coverage.skipped_by_reason, SkipReason.VERSION_CONTROL: self._version_control}
+            coverage = run.coverage.model_copy(update={"skipped_by_reason": reasons})
+            metrics = metrics.model_copy(update={"coverage": coverage})
         return ToolExecution(
             tool="semgrep", version=run.version, arguments=run.argv, exit_code=result.exit_code,
-            duration_s=result.duration_s, started_at=result.started_at, timed_out=result.timed_out,
-            stdout=stdout, stderr=stderr, metrics=run.metrics,
+            duration_s=result.duration_s, started_at=result.started_at, timed_out=run.limited,
+            stdout=stdout, stderr=stderr, metrics=metrics,
         )  # fmt: skip
 
     def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
@@ -126,7 +138,7 @@ class Audit:
             )  # fmt: skip
         finally:
             client.close()
-        attempt.check()
+        attempt.check_lease()
         output = None
         if run.transcript:
             path = attempt.folder / "triage.jsonl"
@@ -143,7 +155,7 @@ class Audit:
         return run.verdicts
 
     def _store(self, name: str, path: Path) -> str:
-        self.attempt.check()
+        self.attempt.check_lease()
         store = self.attempt.client.put_artifact
         try:
             store(self.attempt.lease, name, path, limit=MAX_ARTIFACT)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import os
-import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+
+from securetag.system.clock import utc_now
+from securetag.system.processes import POLL_SECONDS, ChildProcess, Limits
+from securetag.system.resources import peak_memory_mb
 
 #: Names the folder that a tool works for; by it the sweep knows a killed worker's orphans.
 SANDBOX_VARIABLE = "SECURETAG_SANDBOX"
 #: Bytes that each file written by a tool may have.
 MAX_OUTPUT = 200 * 1024 * 1024
-#: Seconds between SIGTERM and SIGKILL.
-GRACE_S = 1.0
-_POLL_S = 0.02
 #: The kernel compares its limit with another clock than the one that it reports afterwards.
 _CPU_ROUNDING_S = 0.2
 
@@ -71,37 +67,41 @@ def run(
     `cpu_limit_s` is what the work may cost. The kernel counts it for each process with all its threads,
     in whole seconds; a child gets a count of its own.
     """
-    cpu_limit = math.ceil(cpu_limit_s) if cpu_limit_s is not None else -1
-    launch = [
-        sys.executable, "-I", "-m", "securetag.scanning.launch",
-        str(os.getpid()), str(memory_mb << 20), str(max_output), str(cpu_limit), "--", *argv,
-    ]  # fmt: skip
-    started_at, began = datetime.now(UTC), time.monotonic()
+    limits = Limits(
+        memory_bytes=memory_mb << 20, file_bytes=max_output, cpu_seconds=cpu_limit_s, confined=True
+    )
+    started_at, began = utc_now(), time.monotonic()
     with stdout.open("wb") as out, stderr.open("wb") as err:
-        process = subprocess.Popen(
-            launch, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-            start_new_session=True,
-        )  # fmt: skip
+        child = ChildProcess(argv, cwd=cwd, env=env, stdout=out, stderr=err, limits=limits)
     timed_out = stopped = False
     try:
         if on_start:
-            on_start(process.pid)
-        while not _exited(process.pid):
+            on_start(child.pid)
+        while child.running:
             stopped = stop is not None and stop.is_set()
             timed_out = not stopped and time.monotonic() - began > timeout_s
             if stopped or timed_out:
                 break
-            time.sleep(_POLL_S)
+            time.sleep(POLL_SECONDS)
     finally:
-        usage = _end(process)
-    cpu_s = usage.ru_utime + usage.ru_stime
-    killed = process.returncode in {-signal.SIGKILL, -signal.SIGXCPU}
+        exit_code = child.end()
+    assert child.usage is not None
+    cpu_s = child.usage.ru_utime + child.usage.ru_stime
     return ProcessResult(
-        exit_code=process.returncode, timed_out=timed_out, stopped=stopped, started_at=started_at,
-        cpu_exceeded=killed and not (timed_out or stopped) and 0 < cpu_limit <= cpu_s + _CPU_ROUNDING_S,
-        duration_s=time.monotonic() - began, cpu_s=cpu_s,
-        peak_mb=usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10),
-    )  # fmt: skip
+        exit_code=exit_code,
+        timed_out=timed_out,
+        stopped=stopped,
+        cpu_exceeded=(
+            cpu_limit_s is not None
+            and exit_code in {-signal.SIGKILL, -signal.SIGXCPU}
+            and not (timed_out or stopped)
+            and cpu_limit_s <= cpu_s + _CPU_ROUNDING_S
+        ),
+        started_at=started_at,
+        duration_s=time.monotonic() - began,
+        cpu_s=cpu_s,
+        peak_mb=peak_memory_mb(child.usage),
+    )
 
 
 def combine(results: Sequence[ProcessResult]) -> ProcessResult:
@@ -129,32 +129,3 @@ def minimal_environment(home: Path, sandbox: Path) -> dict[str, str]:
         "TZ": "UTC",
         SANDBOX_VARIABLE: str(sandbox),
     }
-
-
-def _exited(pid: int) -> bool:
-    """Has the process ended? It stays unreaped, so that its number keeps naming its group."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
-    """End the group, reap its leader, and say what it used."""
-    if not _exited(process.pid):
-        _signal_group(process.pid, signal.SIGTERM)
-        limit = time.monotonic() + GRACE_S
-        while time.monotonic() < limit and not _exited(process.pid):
-            time.sleep(_POLL_S)
-    # The leader is alive or unreaped here, so the group can't be a stranger's.
-    _signal_group(process.pid, signal.SIGKILL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        # macOS answers so when the group holds nothing but a zombie.
-        return

@@ -86,6 +86,9 @@ def write_harvest(path: Path, rows: Sequence[HarvestedVerdict]) -> None:
     """Replace the harvest's file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
+    temporary.unlink(missing_ok=True)
+    # Customers' code, if scrubbed: readable by its owner alone.
+    temporary.touch(mode=0o600)
     temporary.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     temporary.replace(path)
 

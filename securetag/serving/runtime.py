@@ -32,6 +32,7 @@ from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
 from securetag.settings import Settings, cores
+from securetag.storage import make_private_folder
 
 #: Seconds until a server must have loaded its model; 135M takes 2, 8B from a cold disk minutes.
 START_TIMEOUT_S = 180.0
@@ -77,7 +78,7 @@ def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) ->
 
     Raises ModelUnavailableError, with the log's last lines, when it ends or takes too long.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log.parent)
     deadline = time.monotonic() + timeout_s
     with log.open("ab") as errors:
         process = subprocess.Popen(

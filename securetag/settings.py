@@ -39,10 +39,24 @@ class ApiSettings(BaseModel):
     max_upload: int = 50 * 1024 * 1024
     #: Bytes of one artifact that a worker stores.
     max_artifact: int = 20 * 1024 * 1024
-    #: Bytes of any other request body.
+    #: Bytes of one scan's result: 50,000 findings with their code are about 150 MB.
+    max_result: int = 256 * 1024 * 1024
+    #: Bytes of any other request body, and of one line of a result.
     max_body: int = 10 * 1024 * 1024
+    #: Bytes of a request's line and headers together.
+    max_head: int = Field(default=32 * 1024, ge=8 * 1024)
+    #: Open connections; one more ends the one that has waited longest without a whole request.
+    max_connections: int = Field(default=512, ge=1)
+    #: Seconds in which a request's line and headers must arrive.
+    head_timeout_s: float = Field(default=10.0, gt=0)
+    #: Seconds that a body, or the reading of an answer, may stand still.
+    body_timeout_s: float = Field(default=20.0, gt=0)
+    #: Bytes a second that a body must bring on average after `body_timeout_s`.
+    min_body_rate: int = Field(default=1_000, ge=1)
     #: Seconds that one SQL statement may take before the api answers 503.
     statement_timeout_s: float = 10.0
+    #: Seconds that storing one scan's result may take, all statements together.
+    result_timeout_s: float = Field(default=300.0, gt=0)
     #: Seconds that a connection to the database may take to open.
     connect_timeout_s: float = 3.0
     #: Connections to the database that one process keeps.

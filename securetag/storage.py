@@ -1,18 +1,22 @@
 """Bytes by key: a local folder by default, `s3://…` by setting, through fsspec.
 
 Keys are relative, `/`-separated, and can't leave the root. This module knows no tenant and no
-database: whoever calls it has checked both.
+database: whoever calls it has checked both. What lies here is customers' code, so a local file is
+readable by its owner alone (0600 in folders of 0700), whatever the umask.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from securetag.errors import InputError, LimitError, NotFoundError
 
@@ -25,6 +29,7 @@ class Storage:
 
     def __init__(self, url: str) -> None:
         self._fs, self._root = url_to_fs(url, auto_mkdir=True)
+        self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
@@ -37,7 +42,7 @@ class Storage:
         digest, size = hashlib.sha256(), 0
         temporary = f"{path}.part-{id(chunks):x}"
         try:
-            with self._fs.open(temporary, "wb") as out:
+            with self._create(temporary) as out:
                 for chunk in chunks:
                     size += len(chunk)
                     if size > limit:
@@ -50,6 +55,14 @@ class Storage:
                 self._fs.rm(temporary)
             raise
         return digest.hexdigest(), size
+
+    def _create(self, path: str) -> IO[bytes]:
+        if self._is_local:
+            for folder in reversed(Path(path).parents):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            return open(path, "wb", opener=_open_private)
+        handle: IO[bytes] = self._fs.open(path, "wb")
+        return handle
 
     def open(self, key: str) -> IO[bytes]:
         """Raises NotFoundError."""
@@ -85,6 +98,10 @@ class Storage:
         path = self._path(key)
         if self._fs.exists(path):
             self._fs.rm(path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def storage_for(url: str) -> Storage:

@@ -249,6 +249,9 @@ class TriagedFinding(Wire):
 class ResultRequest(Wire):
     """`POST /queue/result`: the end of an attempt, written in one transaction.
 
+    Sent as lines of JSON, so that neither side holds a large one whole: this on the first line, each
+    finding on one of its own.
+
     `completed` ends the task; `retry` is a transient error; `failed` a permanent one (the user's
     input is at fault); `timeout` means that the task's time limit ran out.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Stack:
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     settings = get_settings()
+    # The usual one, with which nothing is private by itself.
+    umask = os.umask(0o022)
     environment = {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
     try:
         with Services(settings.home, environment) as services:
@@ -81,6 +84,7 @@ def stack() -> Iterator[Stack]:
             with ApiClient(url, acme.key) as first, ApiClient(url, other.key) as second:
                 yield Stack(settings, acme, first, second)
     finally:
+        os.umask(umask)
         Cluster(settings.home).destroy()
 
 
@@ -99,6 +103,15 @@ def rows(settings: Settings, tenant: Tenant, query: str) -> list[dict[str, Any]]
         return connection.execute(query).fetchall()  # type: ignore[arg-type]
 
 
+def open_to_others(home: Path) -> list[str]:
+    """What another user of the machine could read of the folders that hold code, keys and logs."""
+    folders = [home / name for name in ("artifacts", "run", "logs")]
+    for folder in folders:
+        assert any(path.is_file() for path in folder.rglob("*")), f"{folder} is empty"
+    kept = [*folders, *(home / "artifacts").rglob("*")]
+    return [str(path) for path in kept if path.stat().st_mode & 0o077]
+
+
 def one(settings: Settings, tenant: Tenant, table: str, order: str = "id") -> dict[str, Any]:
     (row,) = rows(settings, tenant, f"SELECT * FROM securetag.{table} ORDER BY {order}")
     return row
@@ -110,6 +123,7 @@ def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
     assert acme.upload(archive, project="ping", key="the-same-key") == task_id
     scan = acme.wait(task_id, timeout_s=180)
     assert scan["state"] == "completed"
+    assert open_to_others(settings.home) == []
 
     (item,) = acme.findings(task_id)
     at = item["occurrence"]
@@ -117,14 +131,15 @@ def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
     assert item["verdict"]["decision"] in {"true_positive", "false_positive", "needs_review"}
 
     feedback = {"verdict": "true_positive", "comment": "reachable", "saw_model": True, "source": "person"}
-    acme.call("POST", f"/findings/{item['id']}/feedback", json=feedback)
+    acme.call("POST", f"/findings/{item['id']}/feedback", json={**feedback, "occurrence_id": at["id"]})
     assert harvest(settings).rows == 0, "nobody has consented yet"
 
     acme.call("PUT", "/consent", json={"granted": True})
     theirs, _ = upload(other, tmp_path)
     other.wait(theirs, timeout_s=180)
     for found in other.findings(theirs):
-        other.call("POST", f"/findings/{found['id']}/feedback", json=feedback)
+        answer = {**feedback, "occurrence_id": found["occurrence"]["id"]}
+        other.call("POST", f"/findings/{found['id']}/feedback", json=answer)
     summary = harvest(settings)
     assert (summary.rows, summary.tenants, summary.scripted) == (1, [str(stack.tenant.id)], 0)
     (harvested,) = read_harvest(Path(summary.path))

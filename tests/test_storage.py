@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from securetag.errors import InputError, LimitError, NotFoundError
 from securetag.storage import Storage, storage_for
+from securetag.system.files import make_private_folder
 
 
 def test_what_was_put_comes_back_with_its_digest(tmp_path: Path) -> None:
@@ -36,6 +38,29 @@ def test_a_source_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError):
         storage_for(str(tmp_path)).put("a", broken(), limit=10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_put_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        root = tmp_path / "new" / "root"
+        storage_for(root.as_uri()).put("uploads/a/b.zip", [b"code"], limit=10)
+        make_private_folder(tmp_path / "run" / "incoming")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes.pop("b.zip") == 0o600
+    assert {name: mode for name, mode in modes.items() if name != "run"} == dict.fromkeys(
+        ("new", "root", "uploads", "a", "incoming"), 0o700
+    )
+
+
+def test_a_folder_that_others_could_enter_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    folder.chmod(0o755)
+    make_private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(

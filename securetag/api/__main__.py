@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from securetag.api.app import create_app
+from securetag.api.connection import limited_protocol
 from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
@@ -61,10 +62,18 @@ def serve(settings: Settings, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{opened.getsockname()[1]}"
     config = uvicorn.Config(
-        app, log_level="info", access_log=False, server_header=False, lifespan="on",
+        app,
+        # httptools has no limit on line and headers, and uvicorn joins the pieces of a URL quadratically.
+        http=limited_protocol(settings.api),
+        h11_max_incomplete_event_size=settings.api.max_head,
+        ws="none",
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
         # Long polls and slow uploads get so long to end when we are told to stop.
         timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    )
     address = settings.run_dir / "api.json"
 
     class Announcing(uvicorn.Server):
@@ -103,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8080); 0 picks a free one")
     given = parser.parse_args(arguments)
+    # Whatever is written from here on may hold customers' code.
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:

@@ -37,6 +37,7 @@ from securetag.db.upgrade import head
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings import ApiSettings, Settings
 from securetag.storage import storage_for
+from securetag.system.files import make_private_folder
 from securetag.system.version import package_version
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def body_limit(api: ApiSettings) -> Callable[[str, str], int]:
         if (method, path) == ("POST", "/codeaudit/upload"):
             return api.max_upload + FORM_OVERHEAD
         if (method, path) == ("POST", "/queue/result"):
-            return api.max_body
+            return api.max_result
         if method == "PUT" and path.startswith("/queue/tasks/"):
             return api.max_artifact
         return min(SMALL_BODY, api.max_body)
@@ -109,7 +110,10 @@ def _lifespan(
             settings=settings, engine=engine, storage=storage_for(settings.storage), metrics=metrics
         )
         app.state.services = services
-        services.incoming_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(services.incoming_dir)
+        if settings.storage_url is None:
+            # An earlier version let others of this machine in.
+            make_private_folder(settings.home / "artifacts")
         if left := sweep(services.incoming_dir):
             log.info("removed %d half-received bodies of a process that was killed", left)
         # Reads the migrations once, here rather than under the first call.

@@ -21,6 +21,7 @@ from streaming_form_data.parser import UnexpectedPartException
 from streaming_form_data.targets import BaseTarget
 
 from securetag.errors import InputError, LimitError
+from securetag.system.files import make_private_folder
 
 _PREFIX = "incoming-"
 CHUNK = 1 << 20
@@ -72,7 +73,7 @@ class Incoming:
 @contextmanager
 def incoming(folder: Path, limit: int) -> Iterator[Incoming]:
     """A private (0600) temporary file below `folder`, removed at the end."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
     path = Path(name)
     try:

@@ -58,9 +58,9 @@ class ApiServices:
         )
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
-        """One transaction as a tenant. Raises DatabaseUnavailableError."""
-        async with tenant_transaction(self.engine, tenant_id) as session:
+    async def tenant(self, tenant_id: UUID, *, limit_s: float | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction as a tenant, of at most `limit_s` seconds. Raises DatabaseUnavailableError."""
+        async with tenant_transaction(self.engine, tenant_id, limit_s=limit_s) as session:
             yield session
 
     def use_is_news(self, key_id: UUID) -> bool:

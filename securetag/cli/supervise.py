@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from securetag.errors import UnavailableError
+from securetag.system.files import make_private_folder
 
 #: `launch`'s limits of memory and file size: services have none.
 UNLIMITED = "-1"
@@ -47,8 +48,8 @@ class Services:
         self._environment = dict(environment)
         self._running: list[Service] = []
         self._folders = ExitStack()
-        (home / "run").mkdir(parents=True, exist_ok=True)
-        (home / "logs").mkdir(parents=True, exist_ok=True)
+        for name in ("run", "logs"):
+            make_private_folder(home / name)
 
     def __enter__(self) -> Services:
         return self

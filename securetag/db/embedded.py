@@ -46,7 +46,7 @@ import sqlalchemy
 from securetag.db import binaries, roles
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.errors import ConflictError, DatabaseUnavailableError, SecuretagError, SettingsError
-from securetag.system.files import PRIVATE, write_atomic
+from securetag.system.files import PRIVATE, make_private_folder, write_atomic
 from securetag.system.launch import die_with_parent
 from securetag.system.locks import FileLock, try_lock
 
@@ -306,7 +306,7 @@ class Cluster:
     def _launch(self) -> None:
         """Run the server until it answers; a lock file left by kill -9 may need several tries."""
         logs = self.home / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        make_private_folder(logs)
         settings = [
             "listen_addresses=", f"unix_socket_directories={self._about['socket']}",
             "unix_socket_permissions=0700", "shared_buffers=64MB", "io_method=sync",

@@ -136,12 +136,15 @@ def translated() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def tenant_transaction(engine: AsyncEngine, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+async def tenant_transaction(
+    engine: AsyncEngine, tenant_id: UUID, *, limit_s: float | None = None
+) -> AsyncIterator[AsyncSession]:
     """One transaction as one tenant; commits at the end, rolls back on any error.
 
-    Objects stay readable after the commit. Raises DatabaseUnavailableError.
+    `limit_s` replaces the engine's seconds for a transaction of many statements. Objects stay readable
+    after the commit. Raises DatabaseUnavailableError.
     """
-    async with _transaction(engine) as session:
+    async with _transaction(engine, limit_s) as session:
         await session.execute(
             text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)}
         )
@@ -159,14 +162,20 @@ async def gate_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
 
 
 @asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    seconds: float = engine.sync_engine.get_execution_options()[_LIMIT]
+async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> AsyncIterator[AsyncSession]:
+    seconds: float = limit_s or engine.sync_engine.get_execution_options()[_LIMIT]
     # At the first cancellation psycopg asks the server politely and waits ten seconds for a frozen
     # one; at the second it closes the connection.
     limit, last = asyncio.timeout(seconds), asyncio.timeout(seconds + CANCEL_S)
     try:
         with translated():
-            async with last, limit, AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            async with (
+                last,
+                limit,
+                AsyncSession(engine, expire_on_commit=False) as session,
+                session.begin(),
+                _discarded_if_cancelled(session),
+            ):
                 yield session
     except TimeoutError as error:
         if not limit.expired():
@@ -174,3 +183,16 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         raise DatabaseUnavailableError(
             "the database didn't answer in time", hint="Repeat the call with the same Idempotency-Key."
         ) from error
+
+
+@asynccontextmanager
+async def _discarded_if_cancelled(session: AsyncSession) -> AsyncIterator[None]:
+    """Close the connection, rather than hand it on, where a statement was cancelled under way.
+
+    Psycopg sends many rows in a pipeline; cancelled within one, the connection may be of no use to anybody.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        await session.invalidate()
+        raise

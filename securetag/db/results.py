@@ -6,23 +6,30 @@ surrogate pair, so `storable` replaces both: a finding isn't lost over one chara
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert
+from sqlalchemy import ARRAY, Select, Table, bindparam, column, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from securetag.db.base import Base
+from securetag.db.identity import Place, identify
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
 from securetag.errors import InputError
 from securetag.wire import ResultAnswer, ResultRequest, TriagedFinding
+
+#: Findings that are converted and stored at a time.
+CHUNK = 500
 
 #: What a newer scan says of a known finding replaces what the older one said.
 _WORDS = (
@@ -33,11 +40,17 @@ _PLACE = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope")
 
 
 async def record_result(
-    session: AsyncSession, lease: Lease, request: ResultRequest, *, backoff_s: float = BACKOFF_S
+    session: AsyncSession,
+    lease: Lease,
+    request: ResultRequest,
+    *,
+    findings: Iterable[TriagedFinding] | None = None,
+    backoff_s: float = BACKOFF_S,
 ) -> ResultAnswer:
     """Write an attempt's end: tool executions, and of a completed one findings and verdicts; then the state.
 
-    `session` is a `tenant_transaction` of `lease.tenant_id`. Findings of one fingerprint count once.
+    `session` is a `tenant_transaction` of `lease.tenant_id`. `findings`, which is iterated twice, stands
+    in place of the request's own where they are too many to be held in memory.
     Raises FencedError when the lease is lost or the result was written before (nothing is written
     then), InputError for numbers that no column holds.
     """
@@ -45,7 +58,9 @@ async def record_result(
     state = after(request.outcome, task)
     with _too_big():
         await _add_executions(session, task, request)
-        stored = await _add_findings(session, task, request) if state is State.COMPLETED else 0
+        stored = 0
+        if state is State.COMPLETED:
+            stored = await _add_findings(session, task, request.findings if findings is None else findings)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
     await move(session, task, state, reason=storable(request.error), wait_s=wait)
     return ResultAnswer(task_id=task.id, state=state.value, findings=stored)
@@ -54,6 +69,8 @@ async def record_result(
 def storable(value: Any) -> Any:
     """The same text, or builtins that hold text, without what PostgreSQL can't store."""
     if isinstance(value, str):
+        if value.isascii() and "\x00" not in value:
+            return value
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
@@ -77,70 +94,95 @@ async def _add_executions(session: AsyncSession, task: Task, request: ResultRequ
         await session.execute(insert(ToolExecution), rows)
 
 
-async def _add_findings(session: AsyncSession, task: Task, request: ResultRequest) -> int:
+async def _add_findings(session: AsyncSession, task: Task, findings: Iterable[TriagedFinding]) -> int:
     """Upsert findings, add their occurrences and verdicts and the scan's summary; returns how many."""
-    # In order of fingerprint: two scans of one project lock the same rows in the same order.
-    triaged = {item.finding.fingerprint: item for item in reversed(request.findings)}
-    ordered = [triaged[fingerprint] for fingerprint in sorted(triaged)]
-    ids = await _upsert_findings(session, task, ordered)
-    occurrences, verdicts = [], []
-    for item in ordered:
-        found = storable(item.finding.model_dump(include=set(_PLACE)))
-        which = {
-            "tenant_id": task.tenant_id,
-            "task_id": task.id,
-            "finding_id": ids[item.finding.fingerprint],
-        }
-        occurrence = {"id": uuid7(), **which, **found}
-        occurrences.append(occurrence)
-        if item.verdict is not None:
-            words = storable(item.verdict.model_dump(mode="json"))
-            verdicts.append({"id": uuid7(), **which, "occurrence_id": occurrence["id"], **words})
-    if occurrences:
-        await session.execute(insert(FindingOccurrence), occurrences)
-    if verdicts:
-        await session.execute(insert(TriageVerdict), verdicts)
-    severities = Counter(item.finding.severity for item in ordered)
-    decisions = Counter(item.verdict.decision if item.verdict else "none" for item in ordered)
+    # Parsing and converting take seconds for a large result: beside the event loop.
+    places = await asyncio.to_thread(lambda: [_place(item) for item in findings])
+    pairs = zip(findings, await identify(session, task, places), strict=True)
+    severities: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    while chunk := await asyncio.to_thread(lambda: list(islice(pairs, CHUNK))):
+        await _add_chunk(session, task, chunk)
+        severities.update(item.finding.severity for item, _ in chunk)
+        decisions.update(item.verdict.decision if item.verdict else "none" for item, _ in chunk)
     await session.execute(
         insert(ScanResult).values(
-            tenant_id=task.tenant_id, task_id=task.id, findings=len(ordered),
+            tenant_id=task.tenant_id, task_id=task.id, findings=len(places),
             by_severity=dict(severities), by_verdict=dict(decisions),
         )
     )  # fmt: skip
-    return len(ordered)
+    return len(places)
 
 
-async def _upsert_findings(
-    session: AsyncSession, task: Task, ordered: list[TriagedFinding]
-) -> dict[str, UUID]:
-    """Fingerprint → id of the project's finding, made where it wasn't known."""
-    rows = [
-        {
-            "id": uuid7(),
-            "tenant_id": task.tenant_id,
-            "project_id": task.project_id,
-            "fingerprint": item.finding.fingerprint,
-            "fingerprint_version": item.finding.fingerprint.split(":", 1)[0],
-            "first_task_id": task.id,
-            "last_task_id": task.id,
-            **storable(item.finding.model_dump(include=set(_WORDS))),
-        }
-        for item in ordered
-    ]
-    if not rows:
-        return {}
-    statement = upsert(Finding)
+def _place(item: TriagedFinding) -> Place:
+    finding = item.finding
+    return Place(finding.fingerprint, storable(finding.path), finding.start_line, finding.end_line)
+
+
+async def _add_chunk(session: AsyncSession, task: Task, chunk: Sequence[tuple[TriagedFinding, str]]) -> None:
+    """One statement for each table."""
+    findings = await asyncio.to_thread(lambda: [_finding_row(task, *pair) for pair in chunk])
+    statement = upsert(_table(Finding)).from_select(*_unnested(Finding, findings[0]))
+    replaced = {name: statement.excluded[name] for name in (*_WORDS, "last_task_id")}
     statement = statement.on_conflict_do_update(
         index_elements=["tenant_id", "project_id", "fingerprint"],
-        set_={
-            **{word: statement.excluded[word] for word in _WORDS},
-            "last_task_id": task.id,
-            "last_seen_at": func.clock_timestamp(),
-        },
+        set_={**replaced, "last_seen_at": func.clock_timestamp()},
     )
-    found = await session.execute(statement.returning(Finding.fingerprint, Finding.id), rows)
-    return {row.fingerprint: row.id for row in found}
+    stored = await session.execute(statement.returning(Finding.fingerprint, Finding.id), _columns(findings))
+    ids = {row.fingerprint: row.id for row in stored}
+    occurrences, verdicts = await asyncio.to_thread(_scan_rows, task, chunk, ids)
+    for table, rows in ((FindingOccurrence, occurrences), (TriageVerdict, verdicts)):
+        if rows:
+            added = insert(_table(table)).from_select(*_unnested(table, rows[0]))
+            await session.execute(added, _columns(rows))
+
+
+def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "tenant_id": task.tenant_id,
+        "project_id": task.project_id,
+        "fingerprint": fingerprint,
+        "fingerprint_version": fingerprint.split(":", 1)[0],
+        "first_task_id": task.id,
+        "last_task_id": task.id,
+        **storable(item.finding.model_dump(include=set(_WORDS))),
+    }
+
+
+def _scan_rows(
+    task: Task, chunk: Sequence[tuple[TriagedFinding, str]], ids: Mapping[str, UUID]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the occurrences and of the verdicts on them."""
+    occurrences, verdicts = [], []
+    for item, fingerprint in chunk:
+        shared = {"tenant_id": task.tenant_id, "task_id": task.id, "finding_id": ids[fingerprint]}
+        place = storable(item.finding.model_dump(include=set(_PLACE)))
+        occurrence = {"id": uuid7(), **shared, **place}
+        occurrences.append(occurrence)
+        if item.verdict is not None:
+            words = storable(item.verdict.model_dump(mode="json"))
+            verdicts.append({"id": uuid7(), **shared, "occurrence_id": occurrence["id"], **words})
+    return occurrences, verdicts
+
+
+def _unnested(table: type[Base], row: Mapping[str, Any]) -> tuple[list[str], Select[Any]]:
+    """Columns, and a select of one array for each: any number of rows in one statement of fixed text."""
+    types = {name: _table(table).c[name].type for name in row}
+    # One dimension: a JSON value that is a list is an element, not a row of a matrix.
+    arrays = [bindparam(f"rows_{name}", type_=ARRAY(kind, dimensions=1)) for name, kind in types.items()]
+    columns = [column(name, kind) for name, kind in types.items()]
+    return list(row), select(func.unnest(*arrays).table_valued(*columns, name="rows").render_derived())
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table), "every model is a table of its own"
+    return table
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {f"rows_{name}": [row[name] for row in rows] for name in rows[0]}
 
 
 @contextmanager

@@ -1,17 +1,14 @@
 """What makes two findings the same issue: the rule, the code and the function, not the place.
 
-Version 1: `v1:` + sha256 over the canonical JSON of [rule id, matched code, scope name, ordinal].
+Version 1: `v1:` + sha256 over the canonical JSON of [rule id, matched code, scope name, 0].
 The code is compared as tokens, so blank lines, indentation, comments and line breaks don't count,
-and neither do the file's name and the line. The ordinal tells equal findings of one project apart,
-in the order of their files and lines; moving one past its equal swaps two fingerprints, and keeps
-the set.
+and neither do the file's name and the line. Copies therefore share a fingerprint: `securetag.db.identity`
+tells them apart, since only the stored findings say which of them a person has judged.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from securetag.records import content_id
@@ -31,11 +28,8 @@ class Matched:
     language: str
 
 
-def fingerprints(found: Iterable[Matched]) -> Iterator[str]:
-    """One fingerprint for each finding of a project, given in the order of files and lines."""
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for match in found:
-        code = unicodedata.normalize("NFC", normalised(match.code, match.language))
-        key = (match.rule_id, code, unicodedata.normalize("NFC", match.scope))
-        yield f"{VERSION}:{content_id([*key, seen[key]])}"
-        seen[key] += 1
+def fingerprint(match: Matched) -> str:
+    """The finding's fingerprint; copies of one function have the same."""
+    code = unicodedata.normalize("NFC", normalised(match.code, match.language))
+    # The 0 was an ordinal once: stored fingerprints stay what they are.
+    return f"{VERSION}:{content_id([match.rule_id, code, unicodedata.normalize('NFC', match.scope), 0])}"

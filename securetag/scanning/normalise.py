@@ -16,7 +16,7 @@ import msgspec
 from securetag.errors import ToolError
 from securetag.records import Finding, Lang, Severity
 from securetag.rules import RuleMetadata
-from securetag.scanning.fingerprint import Matched, fingerprints
+from securetag.scanning.fingerprint import Matched, fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import Snippet, SourceFile
 
@@ -114,11 +114,7 @@ def normalise(
         snippet = source.snippet(match.start.line, match.end.line, column=match.start.col - 1)
         matched = Matched(rule_id, source.between(start, end), snippet.scope, source.language)
         drafts.append(_Draft(match, matched, snippet))
-    prints = fingerprints(draft.matched for draft in drafts)
-    return [
-        _finding(draft, fingerprint, catalogue.get(draft.matched.rule_id), lang)
-        for draft, fingerprint in zip(drafts, prints, strict=True)
-    ]
+    return [_finding(draft, catalogue.get(draft.matched.rule_id), lang) for draft in drafts]
 
 
 @dataclass(frozen=True)
@@ -128,12 +124,13 @@ class _Draft:
     snippet: Snippet
 
 
-def _finding(draft: _Draft, fingerprint: str, known: RuleMetadata | None, lang: Lang) -> Finding:
+def _finding(draft: _Draft, known: RuleMetadata | None, lang: Lang) -> Finding:
     match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
     return Finding(
         tool="semgrep", rule_id=rule_id, path=PurePosixPath(match.path).as_posix(),
         language=draft.matched.language, start_line=match.start.line, end_line=match.end.line,
-        snippet=snippet.text, snippet_line=snippet.line, scope=snippet.scope, fingerprint=fingerprint,
+        snippet=snippet.text, snippet_line=snippet.line, scope=snippet.scope,
+        fingerprint=fingerprint(draft.matched),
         cwe=known.cwe if known else "",
         owasp=known.owasp if known else "",
         title=known.title if known else rule_id.rsplit(".", 1)[-1].replace("-", " "),

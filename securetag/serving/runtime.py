@@ -32,6 +32,7 @@ from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
 from securetag.settings import Settings, cores
+from securetag.system.files import make_private_folder
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.system.services import announce_service, withdraw_service
 
@@ -73,7 +74,7 @@ def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) ->
 
     Raises ModelUnavailableError, with the log's last lines, when it ends or takes too long.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log.parent)
     deadline = time.monotonic() + timeout_s
     with log.open("ab") as errors:
         # The server ends when its stdin does. The thread that starts it may end before.

@@ -108,6 +108,14 @@ class Draft:
         return True
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that its owner alone may enter; one that exists and is ours is closed to others."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = folder.stat()
+    if about.st_mode & 0o077 and about.st_uid == os.geteuid():
+        folder.chmod(0o700)
+
+
 @contextmanager
 def draft_folder(parent: Path) -> Iterator[Draft]:
     """Yield a new empty folder in `parent`; what was not committed is removed at the end.

@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="do at most one task and end")
     parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="tasks at a time (1)")
     options = parser.parse_args(argv)
+    # Whatever is written from here on, by scanners too, may hold customers' code.
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

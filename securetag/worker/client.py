@@ -7,6 +7,7 @@ what may work later is UnavailableError, and the rest keeps the problem document
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,8 @@ from securetag.wire import (
 Answer = TypeVar("Answer", bound=Wire)
 
 CHUNK = 1 << 18
+#: Seconds that the api may take to store a result; its own limit (`api.result_timeout_s`) is shorter.
+RESULT_TIMEOUT_S = 330.0
 #: Seconds that one call may go without a byte; a long poll gets its waiting time on top.
 TIMEOUT_S = 10.0
 
@@ -123,7 +126,16 @@ class QueueClient:
 
     def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:
         """End the attempt. Raises FencedError when it has ended already, or is somebody else's."""
-        return _read(ResultAnswer, self._post("/queue/result", request, lease=lease))
+        headers = {
+            **_lease_header(lease),
+            "Content-Type": "application/x-ndjson",
+            "Content-Length": str(result_size(request)),
+        }
+        timeout = httpx.Timeout(TIMEOUT_S, read=RESULT_TIMEOUT_S)
+        response = self._call(
+            "POST", "/queue/result", headers=headers, content=_joined(result_lines(request)), timeout=timeout
+        )
+        return _read(ResultAnswer, response)
 
     def _post(
         self, path: str, body: Wire, *, lease: Lease | None = None, timeout: float = TIMEOUT_S
@@ -140,6 +152,29 @@ class QueueClient:
         if not response.is_success:
             raise _error(response)
         return response
+
+
+def result_lines(request: ResultRequest) -> Iterator[bytes]:
+    """The body of a result: the request without its findings, then a line for each of them."""
+    yield request.model_copy(update={"findings": []}).model_dump_json(by_alias=True).encode() + b"\n"
+    for finding in request.findings:
+        yield finding.model_dump_json(by_alias=True).encode() + b"\n"
+
+
+def result_size(request: ResultRequest) -> int:
+    """Bytes of that body."""
+    return sum(len(line) for line in result_lines(request))
+
+
+def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are worth a system call."""
+    piece = bytearray()
+    for line in lines:
+        piece += line
+        if len(piece) >= CHUNK:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 def _lease_header(lease: Lease) -> dict[str, str]:

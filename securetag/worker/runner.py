@@ -22,7 +22,7 @@ from securetag.errors import (
 from securetag.settings import Settings
 from securetag.wire import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
-from securetag.worker.client import QueueClient
+from securetag.worker.client import QueueClient, result_size
 from securetag.worker.sandbox import Workspace
 from securetag.worker.tasks import codeaudit
 
@@ -33,8 +33,8 @@ TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run}
 
 #: Seconds between calls to an api that is away, doubling from the first to the second.
 BACKOFF_S = (0.5, 15.0)
-#: Bytes of a result with its findings' code whole; below the api's own default limit of a body.
-MAX_RESULT = 8 << 20
+#: Bytes of a result with its findings' code whole; below the api's own default limit (`api.max_result`).
+MAX_RESULT = 250 << 20
 #: Lines on each side of a flagged one that a result keeps which was too large.
 NEXT_TO = 2
 #: Times that a result is sent to an api that is away, before the lease is left to run out.
@@ -124,7 +124,7 @@ class Runner:
 
     def _report(self, attempt: Attempt, result: ResultRequest) -> None:
         wait = threading.Event()
-        if len(result.model_dump_json()) > MAX_RESULT:
+        if result_size(result) > MAX_RESULT:
             # An api that refuses a body may hang up before the worker reads why.
             result = shortened(result)
         for tried in range(RESULT_TRIES):

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from securetag.scanning.process import SANDBOX_VARIABLE
+from securetag.system.files import make_private_folder
 from securetag.system.locks import FileLock, try_lock
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Workspace:
     def __init__(self, run_dir: Path) -> None:
         """Sweep what dead workers left under `run_dir`/worker, then make a folder of our own."""
         self._root = run_dir / "worker"
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self._root)
         # Nobody may sweep between the folder's creation and its lock.
         with FileLock(self._root / ".sweep"):
             sweep(self._root)

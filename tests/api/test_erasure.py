@@ -80,9 +80,16 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
             if row.fingerprint == wire_finding(name).fingerprint
         }
     for finding_id in ids.values():
-        body = {"verdict": "true_positive", "saw_model": False}
-        assert (await tenant.client.post(f"/findings/{finding_id}/feedback", json=body)).status_code == 201
+        await judge(tenant, finding_id, "true_positive")
     return ids
+
+
+async def judge(tenant: Any, finding_id: UUID, verdict: str) -> None:
+    """Feedback on the newest occurrence."""
+    path = f"/findings/{finding_id}"
+    shown = (await tenant.client.get(path)).json()["occurrence"]["id"]
+    body = {"occurrence_id": shown, "verdict": verdict, "saw_model": False}
+    assert (await tenant.client.post(f"{path}/feedback", json=body)).status_code == 201
 
 
 async def consent(tenant: Any) -> str:
@@ -173,9 +180,7 @@ async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Se
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == set()
     await judged(api, tenant, "after")
-    await tenant.client.post(
-        f"/findings/{found['before']}/feedback", json={"verdict": "false_positive", "saw_model": False}
-    )
+    await judge(tenant, found["before"], "false_positive")
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"after", "before"}
     assert "after" in learnt(build_release(PARAMS, as_harvest).path)

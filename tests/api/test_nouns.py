@@ -82,7 +82,9 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
     await scanned(api, tenant, 2)
     item = next(i for i in (await tenant.client.get("/findings")).json()["items"] if i["verdict"])
     path = f"/findings/{item['id']}/feedback"
-    body = {"verdict": "true_positive", "disposition": "fix", "comment": "¡sí!", "saw_model": True}
+    shown = {"occurrence_id": item["occurrence"]["id"]}
+    words = {"verdict": "true_positive", "disposition": "fix", "comment": "¡sí!"}
+    body = {**shown, **words, "saw_model": True}
 
     first = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
     again = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
@@ -90,15 +92,17 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
     assert again.json() == first.json()
     said = first.json()
     assert (said["reviewer"], said["source"], said["verdict_id"]) == ("test", "person", item["verdict"]["id"])
-    await tenant.client.post(path, json={"verdict": "false_positive", "saw_model": False, "source": "script"})
+    scripted = {**shown, "verdict": "false_positive", "saw_model": False, "source": "script"}
+    assert (await tenant.client.post(path, json=scripted)).status_code == 201
 
     detail = (await tenant.client.get(f"/findings/{item['id']}")).json()
     assert [one["verdict"] for one in detail["feedback_history"]] == ["false_positive", "true_positive"]
     assert detail["feedback"]["source"] == "script"
     for bad in (
         {},
-        {"verdict": "maybe", "saw_model": True},
-        {"verdict": "true_positive"},
+        {**shown, "verdict": "maybe", "saw_model": True},
+        {**shown, "verdict": "true_positive"},
+        {"verdict": "true_positive", "saw_model": True},
         {**body, "disposition": "ignore"},
         {**body, "comment": "a\0b"},
         {**body, "comment": "x" * 4_001},
@@ -110,17 +114,48 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
         assert answer.json()["errors"]
 
 
+async def test_feedback_is_on_the_occurrence_that_was_shown(api: Any) -> None:
+    tenant = await api.tenant()
+    await scanned(api, tenant, 2)
+    first, other = (await tenant.client.get("/findings")).json()["items"]
+    path, body = f"/findings/{first['id']}/feedback", {"verdict": "false_positive", "saw_model": False}
+
+    async def give(occurrence: dict[str, Any], **headers: str) -> Any:
+        return await tenant.client.post(
+            path, json={**body, "occurrence_id": occurrence["id"]}, headers=headers
+        )
+
+    given = await give(first["occurrence"], **{"Idempotency-Key": "before"})
+    assert (given.status_code, given.json()["occurrence_id"]) == (201, first["occurrence"]["id"])
+    assert (await give(other["occurrence"])).status_code == 404
+    assert (await give({"id": str(uuid7())})).status_code == 404
+
+    await scanned(api, tenant, 2)
+    late = await give(first["occurrence"])
+    assert (late.status_code, late.json()["type"]) == (409, "urn:securetag:problem:conflict")
+    assert f"/findings/{first['id']}" in late.json()["hint"]
+    # A repeated call that was answered before the scan gets its answer again.
+    assert (await give(first["occurrence"], **{"Idempotency-Key": "before"})).json() == given.json()
+    newest = (await tenant.client.get(f"/findings/{first['id']}")).json()["occurrence"]
+    assert (await give(newest)).status_code == 201
+    kept = api.query(
+        "SELECT occurrence_id FROM securetag.feedback WHERE finding_id = %s ORDER BY id", first["id"]
+    )
+    assert [str(occurrence) for (occurrence,) in kept] == [first["occurrence"]["id"], newest["id"]]
+
+
 async def test_what_is_foreign_is_not_found(api: Any) -> None:
     owner, other = await api.tenant(), await api.tenant()
     task_id = await scanned(api, owner, 1)
     finding_id = (await owner.client.get("/findings")).json()["items"][0]["id"]
+    verdict = {"occurrence_id": str(uuid7()), "verdict": "true_positive", "saw_model": False}
     calls = [
         ("GET", f"/scans/{task_id}", None),
         ("GET", f"/scans/{task_id}/findings", None),
         ("POST", f"/scans/{task_id}/cancel", None),
         ("GET", f"/codeaudit/{task_id}", None),
         ("GET", f"/findings/{finding_id}", None),
-        ("POST", f"/findings/{finding_id}/feedback", {"verdict": "true_positive", "saw_model": False}),
+        ("POST", f"/findings/{finding_id}/feedback", verdict),
         ("GET", f"/scans/{uuid7()}", None),
     ]
     for method, path, body in calls:
@@ -171,7 +206,7 @@ async def test_each_scope_opens_its_own_doors(api: Any) -> None:
         "feedback": (
             "POST",
             f"/findings/{uuid7()}/feedback",
-            {"verdict": "true_positive", "saw_model": True},
+            {"occurrence_id": str(uuid7()), "verdict": "true_positive", "saw_model": True},
         ),
         "worker": ("POST", "/queue/next", {"worker_id": "w"}),
         "admin": ("GET", "/keys", None),

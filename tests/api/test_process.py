@@ -8,15 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from api_process import running
 
 from securetag.api.__main__ import main, publish
 from securetag.db.engine import create_engine
@@ -24,7 +22,6 @@ from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
 from securetag.settings import LOCAL_PEPPER, get_settings
 
-START_S = 60.0
 MAX_RESTING_MIB = 200
 
 IMPORT_ALL = """
@@ -44,28 +41,6 @@ def test_no_heavy_library_is_imported() -> None:
     found, count = done.stdout.rsplit(" ", 1)
     assert found == "[]"
     assert int(count) > 30, "the walk found too few modules to mean anything"
-
-
-@contextmanager
-def running(home: Path, dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`python -m securetag.api --port 0` and its URL, stopped at the end."""
-    environment = os.environ | {
-        "SECURETAG_HOME": str(home), "DATABASE_URL": dsn, "PYTHONWARNINGS": "error::ResourceWarning",
-    }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "securetag.api", "--port", "0"], env=environment)
-    try:
-        address, deadline = home / "run" / "api.json", time.monotonic() + START_S
-        while not address.exists():
-            assert process.poll() is None, "the api ended while it started"
-            assert time.monotonic() < deadline, "the api didn't say where it listens"
-            time.sleep(0.05)
-        said = json.loads(address.read_text())
-        assert said["pid"] == process.pid
-        yield process, said["url"]
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
 
 
 def _resting_mib(pid: int) -> float:

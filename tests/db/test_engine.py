@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -108,6 +109,59 @@ async def test_a_slow_statement_is_ended_by_the_server(impatient: AsyncEngine) -
         async with gate_transaction(impatient) as session:
             await session.execute(text("SELECT pg_sleep(5)"))
     assert await ask(impatient) == 1
+
+
+async def backend(engine: AsyncEngine) -> int:
+    async with gate_transaction(engine) as session:
+        return int((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+#: Many rows of one statement: psycopg sends them in a pipeline.
+PIPELINED = [{"s": STATEMENT_S / 2}] * 20
+
+
+async def test_a_connection_whose_statement_ran_out_of_time_is_discarded(cluster: Cluster) -> None:
+    api = ApiSettings(statement_timeout_s=STATEMENT_S, connect_timeout_s=1, pool_size=1)
+    engine = create_engine(Settings(database_url=cluster.dsn(), api=api))  # type: ignore[arg-type]
+    for _ in range(3):
+        before = await backend(engine)
+        with pytest.raises(DatabaseUnavailableError, match="in time"):
+            async with gate_transaction(engine) as session:
+                # Each statement is within its time, all of them aren't.
+                await session.execute(text("SELECT pg_sleep(:s)"), PIPELINED)
+        assert await ask(engine) == 1
+        assert await backend(engine) != before
+    await engine.dispose()
+
+
+async def test_a_connection_whose_caller_went_away_is_discarded(cluster: Cluster) -> None:
+    api = ApiSettings(pool_size=1)
+    engine = create_engine(Settings(database_url=cluster.dsn(), api=api))  # type: ignore[arg-type]
+    before = await backend(engine)
+
+    async def work() -> None:
+        async with gate_transaction(engine) as session:
+            await session.execute(text("SELECT pg_sleep(:s)"), PIPELINED)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(STATEMENT_S)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await backend(engine) != before
+    # An error of the caller's own costs no connection.
+    before = await backend(engine)
+    with pytest.raises(ValueError, match="own"):
+        async with gate_transaction(engine):
+            raise ValueError("the caller's own")
+    assert await backend(engine) == before
+    await engine.dispose()
+
+
+async def test_a_transaction_of_many_statements_may_have_longer(impatient: AsyncEngine) -> None:
+    async with tenant_transaction(impatient, uuid7(), limit_s=60) as session:
+        await session.execute(text("SELECT pg_sleep(:s)"), PIPELINED[:6])
+        assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
 
 
 async def test_other_errors_stay_what_they_are(impatient: AsyncEngine) -> None:

@@ -105,7 +105,7 @@ async def test_a_second_scan_finds_the_same_finding(db: AsyncEngine, place: Plac
     for title in ("old words", "new words"):
         task_id = await make_task(db, place)
         moved = wire.TriagedFinding(finding=wire_finding("a", title=title, path=f"{title}.py"))
-        await finish(db, place, (await claimed(db)).lease, result(task_id, findings=[moved, moved]))
+        await finish(db, place, (await claimed(db)).lease, result(task_id, findings=[moved]))
     async with tenant_transaction(db, place.tenant_id) as session:
         finding = (await session.scalars(select(Finding))).one()
         assert finding.title == "new words"

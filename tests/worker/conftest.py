@@ -42,6 +42,7 @@ from securetag.wire import (
     NextRequest,
     ResultAnswer,
     ResultRequest,
+    TriagedFinding,
     Upload,
 )
 from securetag.worker.client import QueueClient
@@ -130,7 +131,10 @@ class FakeApi:
                 return 422, problem("digest")
             self.artifacts[path.rsplit("/", 1)[-1]] = body
             return 200, b"{}"
-        result = ResultRequest.model_validate_json(body)
+        first, *lines = body.splitlines()
+        result = ResultRequest.model_validate_json(first)
+        findings = [TriagedFinding.model_validate_json(line) for line in lines]
+        result = result.model_copy(update={"findings": [*result.findings, *findings]})
         self.results.append(result)
         self.ended = True
         answer = ResultAnswer(task_id=result.task_id, state=result.outcome, findings=len(result.findings))

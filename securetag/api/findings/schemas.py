@@ -103,8 +103,10 @@ class FindingDetail(FindingAnswer):
 
 
 class FeedbackBody(Body):
-    """A person's verdict on a finding."""
+    """A person's verdict on a finding, as one scan showed it."""
 
+    #: Id of the `occurrence` that the person looked at; 409 where a newer scan has seen the finding since.
+    occurrence_id: UUID
     verdict: Decision
     #: What is done about it; never trains the verdict.
     disposition: Disposition | None = None

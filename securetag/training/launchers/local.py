@@ -6,8 +6,10 @@ Ctrl-C in the parent nor a kill -9 of it leaves a training run behind.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +109,8 @@ def _run(
     finally:
         _end(child)
     if child.returncode:
+        if shutil.disk_usage(run_dir).free == 0:  # the log has nothing to say then
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir))
         last = "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
         raise TrainingError(f"training failed (exit code {child.returncode}): {last}", hint=f"See {log}.")
 

@@ -9,12 +9,17 @@ Everything that a process writes lies under `home` or `data`; both are absolute.
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, model_validator
+import pydantic_settings
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,9 +31,21 @@ from securetag.errors import SettingsError
 
 #: A pepper that is written down here protects nothing, so production refuses it.
 LOCAL_PEPPER = "local-development-only"
+PREFIX = "SECURETAG_"
+#: Variables with our prefix that are no settings: where `securetag scan` finds an api, and the mark on the
+#: processes of tools.
+OTHER_VARIABLES = frozenset({"SECURETAG_API_URL", "SECURETAG_API_KEY", "SECURETAG_SANDBOX"})
+#: What Kubernetes sets in every pod for a Service whose name begins with `securetag`.
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
 
 
-class ApiSettings(BaseModel):
+class Section(BaseModel):
+    """A table of the file. An unknown name in it is refused: a misspelt one would do nothing, silently."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ApiSettings(Section):
     """The HTTP server."""
 
     #: Address to listen on; anything but loopback needs TLS and a proxy in front.
@@ -67,7 +84,7 @@ class ApiSettings(BaseModel):
     reap_s: float = 5.0
 
 
-class WorkerSettings(BaseModel):
+class WorkerSettings(Section):
     """A worker: it knows the api's address and a key with the worker scope, nothing else."""
 
     #: Where the queue is.
@@ -84,7 +101,7 @@ class WorkerSettings(BaseModel):
     max_ratio: int = 200
 
 
-class SemgrepSettings(BaseModel):
+class SemgrepSettings(Section):
     """How Semgrep is run."""
 
     #: The executable; by default the one in `.venv-semgrep` beside this environment, else PATH's.
@@ -102,7 +119,7 @@ class SemgrepSettings(BaseModel):
     jobs: int = 0
 
 
-class TriageSettings(BaseModel):
+class TriageSettings(Section):
     """Which model triages, and within which bounds."""
 
     #: `runtime`: the embedded llama.cpp server; `ollama`: OLLAMA_HOST.
@@ -123,7 +140,7 @@ class TriageSettings(BaseModel):
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
 
 
-class TeacherSettings(BaseModel):
+class TeacherSettings(Section):
     """A model that writes questions and answers about Records; none unless `model` is set."""
 
     #: `openai`: any OpenAI-compatible server; `ollama`: OLLAMA_HOST.
@@ -155,7 +172,7 @@ class TeacherSettings(BaseModel):
     budget_tokens: int | None = Field(default=None, ge=0)
 
 
-class FetchSettings(BaseModel):
+class FetchSettings(Section):
     """Where upstream publications come from; their bytes are kept under `<data>/raw`."""
 
     #: `auto`: the installed package, then the mirror, then the network; otherwise that one alone.
@@ -172,7 +189,7 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SECURETAG_", env_nested_delimiter="__", toml_file="securetag.toml", extra="ignore"
+        env_prefix=PREFIX, env_nested_delimiter="__", toml_file="securetag.toml", extra="forbid"
     )
 
     #: `production` refuses secrets that are written down in the code.
@@ -282,11 +299,71 @@ def beside_environment(name: str) -> Path:
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The process's settings, read once. Raises SettingsError."""
+    file = Settings.model_config.get("toml_file")
     try:
+        _refuse_unknown_variables(os.environ)
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(
+                f"{file}: {where} is no setting",
+                hint=_suggest(where, {name: name for name in _names_in_file(Settings)}),
+            ) from error
         raise SettingsError(
             f"{where}: {first['msg']}", hint="See docs/settings.md for every setting."
         ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}", hint="Correct it, or remove it.") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{file} can't be read: {error.strerror}", hint="Let this user read it, or remove it."
+        ) from error
+    except pydantic_settings.SettingsError as error:
+        text = getattr(error.__cause__, "doc", None)
+        names = [name for name in os.environ if name.upper().startswith(PREFIX) and os.environ[name] == text]
+        raise SettingsError(
+            f"{' or '.join(names) or error}: not valid JSON",
+            hint="Lists and tables are written as JSON in the environment, for example "
+            """SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'.""",
+        ) from error
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError for a variable with our prefix that names nothing."""
+    variables = {name.upper(): name for name in [*_variables(Settings, PREFIX), *OTHER_VARIABLES]}
+    for name, value in environment.items():
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in variables:
+            continue
+        if _SERVICE_LINK.search(upper) or value.startswith(("tcp://", "udp://", "sctp://")):
+            continue
+        candidates = {variable.removeprefix(PREFIX): variable for variable in variables}
+        raise SettingsError(f"{name} is no setting", hint=_suggest(upper.removeprefix(PREFIX), candidates))
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Yield every variable that sets a field of `model`, or one of its sections as JSON."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.validation_alias, AliasChoices):
+            yield str(field.validation_alias.choices[0])
+            continue
+        yield prefix + name.upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
+
+
+def _names_in_file(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield every name of the file, with its table: `triage`, `triage.backend`."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names_in_file(field.annotation, f"{prefix}{name}.")
+
+
+def _suggest(name: str, candidates: Mapping[str, str]) -> str:
+    """Return the hint for a misspelt name; `candidates` maps what it is compared with to what is shown."""
+    close = get_close_matches(name, candidates, n=1)
+    meant = f"Did you mean {candidates[close[0]]}? " if close else ""
+    return f"{meant}docs/settings.md lists every setting."

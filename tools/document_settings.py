@@ -40,7 +40,8 @@ A value is taken from the first of these that has it:
 
 Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.
 Relative paths count from the working directory. Secrets are never printed; give them by environment
-rather than by file. With `SECURETAG_ENVIRONMENT=production` the default pepper is refused.
+rather than by file. A `SECURETAG_…` variable or a name in the file that isn't below is refused, with the
+setting that may be meant. With `SECURETAG_ENVIRONMENT=production` the default pepper is refused.
 """
 
 

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
+from securetag.db.engine import AWAY_HINT
 from securetag.errors import LimitError, SecuretagError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ _HINTS = {
     422: "Correct the fields that `errors` names and send it again.",
     500: "Nothing that you can correct: tell the operator the request id.",
 }
+#: Hints that speak to the command line → what a client of the api is told instead.
+_CLIENT_HINTS = {AWAY_HINT: "Repeat the call with the same Idempotency-Key."}
 
 
 class Problem(BaseModel):
@@ -121,7 +124,7 @@ def _business(request: Request, error: Exception) -> Response:
         level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
         log.log(level, "%s %s: %s", request.method, request.url.path, error)
     return problem(
-        error.status, error.slug, str(error), hint=error.hint,
+        error.status, error.slug, str(error), hint=_CLIENT_HINTS.get(error.hint, error.hint),
         instance=request.url.path, request_id=request_id(request),
     )  # fmt: skip
 

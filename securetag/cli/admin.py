@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,18 @@ tenants = typer.Typer(help="Tenants of this installation.", no_args_is_help=True
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
-Scopes = Annotated[list[str], typer.Option("--scope", help="Repeat for several.")]
+
+class Scope(StrEnum):
+    """`securetag.db.models.SCOPES`, which would be slow to import for `--help`; a test compares them."""
+
+    READ = "read"
+    SCAN = "scan"
+    FEEDBACK = "feedback"
+    ADMIN = "admin"
+    WORKER = "worker"
+
+
+Scopes = Annotated[list[Scope], typer.Option("--scope", help="What the key may do; repeat for several.")]
 
 
 @tenants.command("create")
@@ -45,7 +57,7 @@ def create_tenant(name: str, as_json: Json = False) -> None:
 def create_key(
     tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
     name: Annotated[str, typer.Option(help="What the key is for.")],
-    scope: Scopes = ["read", "scan", "feedback"],  # noqa: B006  # typer copies it
+    scope: Scopes = [Scope.READ, Scope.SCAN, Scope.FEEDBACK],  # noqa: B006  # typer copies it
     as_json: Json = False,
 ) -> None:
     """Make an API key. It is printed once and stored only as a keyed hash."""

@@ -6,7 +6,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
 
+from securetag.cli.failures import EXTRAS
 from securetag.errors import SecuretagError
 from securetag.settings import Settings
 
@@ -34,6 +37,8 @@ def run_checks(settings: Settings) -> list[Check]:
         _package("dagster", "dagster"),
         _found("rule pack", _rules),
         _mirror(settings),
+        _folder("home", "SECURETAG_HOME", settings.home),
+        _folder("data", "SECURETAG_DATA", settings.data),
         _space(settings),
     ]
 
@@ -47,14 +52,18 @@ def _found(name: str, look: Callable[[], str]) -> Check:
 
 def _package(name: str, module: str, *, optional: bool = False) -> Check:
     there = find_spec(module) is not None
-    return Check(name, there, module if there else "not installed", "Run `make install`.", optional)
+    return Check(name, there, module if there else "not installed", _install(module), optional)
+
+
+def _install(module: str) -> str:
+    return f"pip install 'securetag[{EXTRAS[module]}]'"
 
 
 def _spec(module: str) -> str:
     from securetag.errors import SettingsError
 
     if find_spec(module) is None:
-        raise SettingsError(f"{module} is not installed", hint="Run `make install`.")
+        raise SettingsError(f"{module} is not installed", hint=_install(module))
     return module
 
 
@@ -81,6 +90,20 @@ def _mirror(settings: Settings) -> Check:
         return Check("mirror", True, "not set: sources come from packages and the network", "", optional=True)
     there = (settings.mirror / "MANIFEST.json").is_file()
     return Check("mirror", there, str(settings.mirror), "SECURETAG_MIRROR must hold a MANIFEST.json.")
+
+
+def _folder(name: str, variable: str, folder: Path) -> Check:
+    """Whether files can be made in a folder, or in the nearest one above it that exists."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        hint = f"Let this user write there, or set {variable} to another folder."
+        return Check(name, False, f"{existing}: {error.strerror}", hint)
+    return Check(name, True, str(folder), "")
 
 
 def _space(settings: Settings) -> Check:

@@ -20,6 +20,17 @@ from securetag.errors import InputError, SecuretagError, UnavailableError
 TERMINAL = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
 #: Folders that hold no code of the project's own.
 SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox", "dist", "build"})
+#: Status → what a person at the command line can do; the api's own hints speak of its requests.
+HINTS = {
+    401: "Set SECURETAG_API_KEY to a key of this installation, or make one with `securetag key create`.",
+    403: "Use a key with that scope; `securetag key create --scope` makes one.",
+    404: "See that --api names a Securetag of this version, and that the key belongs to the same tenant.",
+    409: "Run the command again.",
+    500: "Read the api's log, then run the command again.",
+    503: "Run the command again in a moment; if that doesn't help, read the api's log.",
+}
+#: The same by the type of the problem.
+HINTS_BY_TYPE = {"urn:securetag:problem:invalid-request": "Correct what the message names, and run it again."}
 
 
 class ApiError(SecuretagError):
@@ -48,7 +59,8 @@ class ApiClient:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise UnavailableError(
-                f"{self._http.base_url} does not answer: {error}", hint="Start it with `make up`."
+                f"{self._http.base_url} does not answer: {error}",
+                hint="Start it with `securetag up`, or name another with --api.",
             ) from error
         if answer.is_success:
             return answer.json() if answer.content else None
@@ -56,9 +68,13 @@ class ApiClient:
             problem = answer.json()
         except ValueError:
             problem = {}
+        what = problem.get("detail") or problem.get("title") or answer.reason_phrase
         raise ApiError(
-            f"{method} {path}: {answer.status_code} {problem.get('detail') or problem.get('title')}",
-            hint=str(problem.get("hint") or ""),
+            f"the api refused ({answer.status_code}): {what}",
+            hint=HINTS.get(answer.status_code)
+            or HINTS_BY_TYPE.get(problem.get("type"))
+            or problem.get("hint")
+            or "",
         )
 
     def upload(self, archive: Path, *, project: str, key: str | None = None) -> str:
@@ -120,7 +136,7 @@ def pack(folder: Path, archive: Path) -> int:
         if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.relative_to(folder).parts)
     ]
     if not files:
-        raise InputError(f"{folder} holds no files")
+        raise InputError(f"{folder} holds no files", hint="Name the folder of a project.")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
         for path in files:
             member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(2020, 1, 1, 0, 0, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from securetag.settings import Settings
 
 app = typer.Typer(help="Immutable dataset releases.", no_args_is_help=True)
+# As in the modules that use them, which would be slow to import for `--help`; a test compares them.
+Profile = Literal["compact", "full"]
+Purpose = Literal["internal", "public"]
+Lang = Literal["en", "es"]
 Name = Annotated[str, typer.Argument(help="A release: its folder, or the beginning of its digest.")]
 
 
@@ -23,12 +27,16 @@ def build(
     seed: Annotated[int, typer.Option(help="Seed of everything that is sampled.")] = 0,
     composed: Annotated[int, typer.Option(help="Composed triage rows to ask for.")] = 1200,
     knowledge: Annotated[int, typer.Option(help="Most rows from Records.")] = 400,
-    profile: Annotated[str, typer.Option(help="compact (embedded model) or full (8B).")] = "compact",
-    purpose: Annotated[str, typer.Option(help="internal or public: which licences may enter.")] = "internal",
+    profile: Annotated[
+        Profile, typer.Option(help="Form of triage rows: compact for the embedded model, full for 8B.")
+    ] = "compact",
+    purpose: Annotated[
+        Purpose, typer.Option(help="What it is for; decides which licences may enter.")
+    ] = "internal",
     test_since: Annotated[
         str, typer.Option(help="Rows published on this day or later are test; `never` for none.")
     ] = "2025-01-01",
-    lang: Annotated[str, typer.Option(help="Language of triage prompts: en or es.")] = "en",
+    lang: Annotated[Lang, typer.Option(help="Language of triage prompts.")] = "en",
     mix: Annotated[
         Path | None, typer.Option(help="Which knowledge rows, a file like securetag/datasets/mix.yaml.")
     ] = None,
@@ -70,7 +78,10 @@ def build(
     try:
         params = msgspec.convert(asked, BuildParams)
     except msgspec.ValidationError as error:
-        raise InputError(f"these parameters make no release: {error}") from error
+        raise InputError(
+            f"these parameters make no release: {error}",
+            hint="See `securetag dataset build --help`.",
+        ) from error
     found = build_release(
         params, get_settings(), sources=source, suites=suite or [], harvest=harvest,
         progress=None if as_json else typer.echo,

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from securetag.cli.datasets import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
+# `securetag.datasets.export.FORMATS`, which would be slow to import for `--help`; a test compares them.
+FormatName = Literal[
+    "trl-messages",
+    "trl-prompt-completion",
+    "axolotl",
+    "llamafactory-alpaca",
+    "llamafactory-sharegpt",
+    "openai",
+    "alpaca",
+    "kto",
+]
+
 
 @reported
 def export(
     name: Name,
     form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="trl-messages, trl-prompt-completion, axolotl, llamafactory-alpaca, llamafactory-sharegpt, "
-            "openai, alpaca or kto.",
-        ),
+        FormatName,
+        typer.Option("--format", help="The trainer, or the form of its rows; see docs/datasets.md."),
     ],
     out: Annotated[Path, typer.Option(help="A folder that doesn't exist yet.")],
     as_json: Json = False,

@@ -147,15 +147,13 @@ def list_models(as_json: Json = False) -> None:
 
 @app.command()
 @reported
-def serve(port: Annotated[int, typer.Option(help="0 picks one.")] = 0) -> None:
+def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks one.")] = 0) -> None:
     """Serve the preferred alias, OpenAI-compatible, until Ctrl-C."""
-    import os
-    import sys
+    from securetag.cli.failures import require_packages
+    from securetag.serving.runtime import main as run
 
-    from securetag.settings import get_settings
-
-    module = ["-m", "securetag.serving.runtime", "--home", str(get_settings().home), "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *module])
+    require_packages(["xllamacpp"])  # in a process of its own its lack would only be in a log
+    run(["--port", str(port)])
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
@@ -42,7 +42,10 @@ def emit(value: Any) -> None:
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a command: an error that we raise on purpose becomes two lines and exit code 1."""
+    """Wrap a command: an error that a person can mend becomes two lines and exit code 1.
+
+    Those that we raise on purpose, and those of folders, disks and packages (`securetag.cli.failures`).
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -51,11 +54,22 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except SecuretagError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            if error.hint:
-                typer.secho(f"  next: {error.hint}", err=True)
-            raise typer.Exit(1) from error
+            _fail(str(error), error.hint, error)
         except KeyboardInterrupt:
             sys.exit(130)
+        except Exception as error:
+            from securetag.cli.failures import explain
+
+            explanation = explain(error)
+            if explanation is None:
+                raise
+            _fail(*explanation, error)
 
     return run
+
+
+def _fail(happened: str, advice: str, error: Exception) -> NoReturn:
+    typer.secho(f"error: {happened}", fg="red", err=True)
+    if advice:
+        typer.secho(f"  next: {advice}", err=True)
+    raise typer.Exit(1) from error

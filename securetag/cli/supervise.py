@@ -1,16 +1,17 @@
 """Starts the services of one home, waits until each answers, and stops them all at the end.
 
+One process at a time runs the services of a home: it holds a lock for as long as they run.
+
 Each service is a process of its own in a session of its own, so that Ctrl-C in the terminal reaches
 only this process, which then stops the others in order. Should this process be killed, the kernel
-ends the services (`securetag.scanning.launch` asks it to), and each of them ends its own tools.
+ends the services, and each of them ends its own tools.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,11 +22,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from securetag.errors import UnavailableError
+from securetag.errors import ConflictError, UnavailableError
 from securetag.system.files import make_private_folder
+from securetag.system.locks import FileLock, try_lock
+from securetag.system.processes import ChildProcess, Limits, log_tail
+from securetag.system.services import read_services
 
-#: `launch`'s limits of memory and file size: services have none.
-UNLIMITED = "-1"
+#: Below `<home>/run`; whoever runs the home's services holds a lock on it and writes its process id there.
+LOCK = "services.lock"
+#: Services that a person opens: name in `services.json`, and what they are called.
+SHOWN = {"api": "api", "dagster": "Dagster UI"}
 #: Seconds that a service gets to end by itself before it is killed. PostgreSQL's clean stop
 #: writes a checkpoint, the slowest of them.
 STOP_S = 15.0
@@ -36,31 +42,40 @@ class Service:
     """One running process."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: ChildProcess
     log: Path
 
 
 class Services:
-    """A context manager; leaving it stops what was started, the last one first."""
+    """A context manager; leaving it stops what was started, the last one first.
+
+    Entering it raises ConflictError while another process runs the services of this home.
+    """
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self._home = home
         self._environment = dict(environment)
         self._running: list[Service] = []
         self._folders = ExitStack()
-        for name in ("run", "logs"):
-            make_private_folder(home / name)
+        self._lock: FileLock | None = None
 
     def __enter__(self) -> Services:
+        make_private_folder(self._home / "run")
+        self._lock = lock_home(self._home)
+        make_private_folder(self._home / "logs")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for service in reversed(self._running):
-            self._stop(service)
+            # A service ends its own children in order; what it leaves is killed.
+            service.process.end(STOP_S, whole_group=False)
         self._running.clear()
         self._folders.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def socket_folder(self) -> Path:
         """A private folder for sockets, whose paths must be short; it goes with the services."""
@@ -83,22 +98,20 @@ class Services:
         environment = {**os.environ, **self._environment, **(extra or {})}
         environment = {variable: value for variable, value in environment.items() if value}
         with log.open("ab") as sink:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "securetag.scanning.launch", str(os.getpid()),
-                 UNLIMITED, UNLIMITED, "--", sys.executable, *arguments],
+            process = ChildProcess(
+                [sys.executable, *arguments],
                 env=environment,
-                stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                start_new_session=True,
-            )  # fmt: skip
+                limits=Limits(confined=True),
+            )
         service = Service(name, process, log)
         self._running.append(service)
         deadline = time.monotonic() + timeout_s
         while not ready():
-            if process.poll() is not None:
+            if not process.running:
                 raise UnavailableError(
-                    f"{name} ended with {process.returncode}: {tail(log)}", hint=f"See {log}"
+                    f"{name} ended with {process.end()}: {log_tail(log)}", hint=f"See {log}"
                 )
             if time.monotonic() > deadline:
                 raise UnavailableError(f"{name} did not answer in {timeout_s:.0f} s", hint=f"See {log}")
@@ -107,29 +120,67 @@ class Services:
 
     def running(self) -> list[Service]:
         """Services that live, in the order in which they were started."""
-        return [service for service in self._running if service.process.poll() is None]
+        return [service for service in self._running if service.process.running]
 
     def ended(self) -> list[Service]:
         """Services that have ended although nobody asked them to."""
-        return [service for service in self._running if service.process.poll() is not None]
-
-    def _stop(self, service: Service) -> None:
-        if service.process.poll() is None:
-            service.process.send_signal(signal.SIGTERM)
-            try:
-                service.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                service.process.kill()
-                service.process.wait()
+        return [service for service in self._running if not service.process.running]
 
 
-def tail(log: Path, lines: int = 5) -> str:
-    """The last lines of a log, on one line."""
+def lock_home(home: Path) -> FileLock:
+    """Return the lock of a home's services, taken; the end of this process releases it too.
+
+    Raises ConflictError with what runs, where, and how to stop it.
+    """
+    path = home / "run" / LOCK
+    lock = try_lock(path)
+    if lock is None:
+        # Empty for the moment between the other process's lock and its writing.
+        holder = path.read_text(encoding="ascii").strip()
+        running = [f"{SHOWN[name]} {url}" for name, url in _addresses(home).items()]
+        kill = f" or `kill {holder}`" if holder else ""
+        raise ConflictError(
+            ", ".join([f"the services of {home} already run: process {holder or 'unknown'}", *running]),
+            hint=f"Use them, or stop them with Ctrl-C in their terminal{kill}. "
+            "For others beside them set SECURETAG_HOME to another folder.",
+        )
     try:
-        text = log.read_text(errors="replace").splitlines()
+        path.write_text(str(os.getpid()), encoding="ascii")
     except OSError:
-        return ""
-    return " | ".join(line.strip() for line in text[-lines:] if line.strip())
+        lock.release()
+        raise
+    return lock
+
+
+def _addresses(home: Path) -> dict[str, str]:
+    """Return the addresses of the living services that a person opens, by name."""
+    addresses = {}
+    for name, entry in read_services(home / "run").items():
+        # Entries of services that have ended stay in the file.
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+            os.kill(int(entry["pid"]), 0)
+            if name in SHOWN:
+                addresses[name] = str(entry["url"])
+    return addresses
+
+
+def is_republished(home: Path, name: str) -> Callable[[], bool]:
+    """Return a test of whether `<home>/run/<name>.json` has been written since this call.
+
+    What an earlier run left there says nothing of the service that starts now, and isn't ours to delete:
+    the service itself refuses to start while another one owns the file.
+    """
+    path = home / "run" / f"{name}.json"
+
+    def version() -> tuple[int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    before = version()
+    return lambda: version() not in (None, before)
 
 
 def published(home: Path, name: str) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def load(path: Path) -> Mix:
     try:
         return msgspec.yaml.decode(path.read_bytes(), type=Mix)
     except OSError as error:
-        raise SettingsError(f"the mix {path}: {error.strerror}") from error
+        raise SettingsError(
+            f"the mix {path}: {error.strerror}", hint="See securetag/datasets/mix.yaml for the form."
+        ) from error
     except msgspec.DecodeError as error:
         raise SettingsError(f"the mix {path}: {error}", hint="See securetag/datasets/mix.yaml.") from error
 

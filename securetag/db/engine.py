@@ -38,6 +38,8 @@ TRANSACTION_FACTOR = 2
 CANCEL_S = 1.0
 #: Execution option of an engine: seconds that one of its transactions may take.
 _LIMIT = "securetag_limit_s"
+#: Next step for a person at the command line; the api tells its clients another one.
+AWAY_HINT = "See that PostgreSQL runs and that DATABASE_URL is right, then try again."
 #: SQLSTATEs of a schema that isn't there (yet): no such schema, table or function.
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883"})
 
@@ -65,17 +67,7 @@ def dsn_for(source: Settings | str, role: str = API) -> str:
 def url_for(source: Settings | str, role: str = API) -> URL:
     """SQLAlchemy's URL for psycopg 3, with the role and the session's settings in its options."""
     api = source.api if isinstance(source, Settings) else ApiSettings()
-    dsn = dsn_for(source, role)
-    try:
-        url = make_url(dsn)
-    except exc.ArgumentError as error:
-        raise SettingsError(
-            "the database's URL can't be read", hint="It looks like postgresql://user:password@host/name."
-        ) from error
-    if url.drivername.split("+")[0] not in {"postgresql", "postgres"}:
-        raise SettingsError(
-            f"{url.drivername} is no PostgreSQL URL", hint="DATABASE_URL begins with postgresql://."
-        )
+    url = parse_url(dsn_for(source, role))
     query = dict(url.query)
     given = query.get("options", ())
     options = [given] if isinstance(given, str) else list(given)
@@ -88,6 +80,21 @@ def url_for(source: Settings | str, role: str = API) -> URL:
     query.setdefault("connect_timeout", str(max(1, math.ceil(api.connect_timeout_s))))
     query.setdefault("application_name", role)
     return url.set(drivername="postgresql+psycopg", query=query)
+
+
+def parse_url(dsn: str) -> URL:
+    """Return SQLAlchemy's form of a PostgreSQL URL. Raises SettingsError for anything else."""
+    try:
+        url = make_url(dsn)
+    except (exc.ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise SettingsError(
+            "the database's URL can't be read", hint="It looks like postgresql://user:password@host/name."
+        ) from error
+    if url.drivername.split("+")[0] not in {"postgresql", "postgres"}:
+        raise SettingsError(
+            f"{url.drivername} is no PostgreSQL URL", hint="DATABASE_URL begins with postgresql://."
+        )
+    return url
 
 
 def create_engine(source: Settings | str, role: str = API) -> AsyncEngine:
@@ -118,9 +125,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise DatabaseUnavailableError(
-            "the database doesn't answer", hint="Repeat the call with the same Idempotency-Key."
-        ) from error
+        raise DatabaseUnavailableError("the database doesn't answer", hint=AWAY_HINT) from error
     except exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in _NO_SCHEMA:
             raise DatabaseUnavailableError(
@@ -130,7 +135,7 @@ def translated() -> Iterator[None]:
         if error.connection_invalidated:
             raise DatabaseUnavailableError(
                 "the connection to the database was lost",
-                hint="Repeat the call with the same Idempotency-Key.",
+                hint=AWAY_HINT,
             ) from error
         raise
 
@@ -180,9 +185,7 @@ async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> Asy
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise DatabaseUnavailableError(
-            "the database didn't answer in time", hint="Repeat the call with the same Idempotency-Key."
-        ) from error
+        raise DatabaseUnavailableError("the database didn't answer in time", hint=AWAY_HINT) from error
 
 
 @asynccontextmanager

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy
-from sqlalchemy import Connection, exc, make_url, text
+from sqlalchemy import Connection, exc, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import roles
 from securetag.db.base import SCHEMA
-from securetag.db.engine import OWNER, create_sync_engine, gate_transaction, translated
+from securetag.db.engine import OWNER, create_sync_engine, gate_transaction, parse_url, translated
 from securetag.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def at_head(engine: AsyncEngine) -> bool:
 @contextmanager
 def _provisioned(dsn: str) -> Iterator[Connection]:
     """A connection as the owner, alone among upgrades, in a database that has roles and schema."""
-    plain = make_url(dsn).set(drivername="postgresql+psycopg")
+    plain = parse_url(dsn).set(drivername="postgresql+psycopg")
     bare = sqlalchemy.create_engine(plain, poolclass=sqlalchemy.NullPool)
     with bare.connect() as guard:
         guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _UPGRADE_LOCK})

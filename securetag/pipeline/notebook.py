@@ -76,5 +76,5 @@ def findings_frame(task_id: str, *, api: str, key: str) -> pd.DataFrame:
 def _newest(folder: Path, file: str) -> Path:
     found = max(folder.glob(f"*/{file}"), key=lambda path: path.stat().st_mtime, default=None)
     if found is None:
-        raise NotFoundError(f"nothing lies in {folder} yet", hint="Run `make demo` first.")
+        raise NotFoundError(f"nothing lies in {folder} yet", hint="Run `securetag demo` first.")
     return found.parent

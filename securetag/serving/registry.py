@@ -26,6 +26,7 @@ from securetag.system.files import write_atomic
 from securetag.system.locks import FileLock
 
 FILE = "registry.json"
+LIST_HINT = "`securetag model list` names models and aliases."
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _ID = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
@@ -98,7 +99,9 @@ class Registry:
         if not _ID.fullmatch(entry.model_id):
             raise InputError(f"{entry.model_id!r} is no model id (64 hex digits)")
         if not self.path(entry).is_file():
-            raise NotFoundError(f"there is no model file at {self.path(entry)}")
+            raise NotFoundError(
+                f"there is no model file at {self.path(entry)}", hint="Train and register the model again."
+            )
 
         def change(state: _State) -> ModelEntry:
             known = state.models.get(entry.model_id)
@@ -122,7 +125,7 @@ class Registry:
         def change(state: _State) -> ModelEntry:
             known = state.models.get(model_id)
             if known is None:
-                raise NotFoundError(f"no model {model_id[:12]} is registered")
+                raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
             state.models[model_id] = msgspec.structs.replace(
                 known, erasures=sorted({*known.erasures, erasure})
             )
@@ -140,7 +143,7 @@ class Registry:
 
         def change(state: _State) -> ModelEntry:
             if model_id not in state.models:
-                raise NotFoundError(f"no model {model_id[:12]} is registered")
+                raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
             known = state.aliases.get(alias, Alias(stack=[], log=[]))
             if not known.stack or known.current != model_id:
                 state.aliases[alias] = _moved(known, [*known.stack, model_id], "publish")
@@ -170,7 +173,7 @@ class Registry:
         """The model that `alias` means now. Raises NotFoundError."""
         state = self._read()
         if alias not in state.aliases:
-            raise NotFoundError(f"no alias {alias} is published")
+            raise NotFoundError(f"no alias {alias} is published", hint=LIST_HINT)
         return state.models[state.aliases[alias].current]
 
     def get(self, model_id: str) -> ModelEntry:
@@ -178,7 +181,7 @@ class Registry:
         state = self._read()
         found = [entry for known, entry in state.models.items() if known.startswith(model_id)]
         if len(found) != 1 or not model_id:
-            raise NotFoundError(f"{len(found)} models begin with {model_id!r}")
+            raise NotFoundError(f"{len(found)} models begin with {model_id!r}", hint=LIST_HINT)
         return found[0]
 
     def list(self) -> list[ModelEntry]:
@@ -218,9 +221,12 @@ def _stack_before(state: _State, alias: str) -> list[str]:
     """An alias's stack without its top and without the marked models under that."""
     known = state.aliases.get(alias)
     if known is None:
-        raise NotFoundError(f"no alias {alias} is published")
+        raise NotFoundError(f"no alias {alias} is published", hint=LIST_HINT)
     if len(known.stack) < 2:
-        raise ConflictError(f"{alias} has never meant another model")
+        raise ConflictError(
+            f"{alias} has never meant another model",
+            hint="There is nothing to go back to; it stays as it is.",
+        )
     stack = known.stack[:-1]
     while stack and (state.models[stack[-1]].erasures or stack[-1] == known.current):
         stack = stack[:-1]

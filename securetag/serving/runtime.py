@@ -31,7 +31,7 @@ from securetag.serving.client import MODEL_ID_NAME, MODEL_ID_TAG
 from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
-from securetag.settings import Settings, cores
+from securetag.settings import Settings, cores, get_settings
 from securetag.system.files import make_private_folder
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.system.services import announce_service, withdraw_service
@@ -278,9 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--slots", type=int, default=2, help="requests answered at the same time")
     given = parser.parse_args(arguments)
-    daemon = Daemon(
-        Settings(**({"home": given.home} if given.home else {})), port=given.port, slots=given.slots
-    )
+    settings = get_settings()
+    if given.home:
+        settings = settings.model_copy(update={"home": given.home.absolute()})
+    daemon = Daemon(settings, port=given.port, slots=given.slots)
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         daemon.stopping.set()
@@ -291,4 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SecuretagError as failure:
+        sys.exit(f"error: {failure}\n  next: {failure.hint}")

@@ -168,6 +168,7 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                     answer = await client.request(method, path, headers=key)
                     took = time.perf_counter() - began
                     problem = _problem(answer, 503, "database-unavailable")
+                    assert "Idempotency-Key" in problem["hint"]
                     assert problem["hint"]
                     assert answer.headers["retry-after"] == "1"
                     assert took < 1

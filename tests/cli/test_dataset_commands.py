@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,32 @@ def test_list_show_verify_diff_export(installation: dict[str, Path], tmp_path: P
     assert REVIEWED.id in runner.invoke(app, ["dataset", "diff", first, second]).output
     found = run("dataset", "export", first, "--format", "openai", "--out", str(tmp_path / "out"))
     assert found["rows"] == {"train": 2}
-    result = runner.invoke(app, ["dataset", "export", first, "--format", "x", "--out", str(tmp_path / "o")])
-    assert "trl-messages" in result.stderr
+
+
+def test_an_export_into_nowhere_says_so(installation: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "out", Path("/proc/securetag/out")):
+        for command in (["export", "--format", "openai"], ["review", "export"]):
+            name = [installation["first"].name, "--out", str(out)]
+            result = runner.invoke(app, ["dataset", *command, *name])
+            assert result.exit_code == 1
+            error, hint = result.stderr.splitlines()
+            assert error.startswith("error: ")
+            assert str(out.parent) in error
+            assert hint.startswith("  next: Check the path")
+
+
+def test_an_index_that_does_not_fit_on_the_disk_says_so(installation: dict[str, Path]) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        result = runner.invoke(app, ["trace", RECORD])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1
+    error, hint = result.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert hint.startswith("  next: ")
 
 
 def test_review_there_and_back(installation: dict[str, Path], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def enter_last() -> Settings:
     """The home as the last demo has left it, for this process and its children. Raises NotFoundError."""
     home = _place()
     if not (home / "report.json").is_file():
-        raise NotFoundError(f"no demo has run in {home}", hint="Run `make demo` first.")
+        raise NotFoundError(f"no demo has run in {home}", hint="Run `securetag demo` first.")
     return _enter(home)
 
 

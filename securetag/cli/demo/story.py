@@ -19,6 +19,7 @@ from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import ScanOutcome, outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
+from securetag.cli.failures import require_packages
 from securetag.cli.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
@@ -27,14 +28,17 @@ from securetag.cli.platform import (
     make_tenant,
     register_base_model,
     remember,
+    required_packages,
 )
 from securetag.cli.supervise import Services
 from securetag.errors import NotFoundError, SecuretagError
-from securetag.settings import Settings
+from securetag.settings import Settings, get_settings
 
 #: The shop that is vulnerable on purpose, and the truth about it.
 SHOP = Path(str(resources.files("securetag"))) / "examples" / "bodega"
 TRUTH = SHOP / "ground_truth.csv"
+#: Packages of the offline half, one of each extra.
+OFFLINE_PACKAGES = ["lxml", "pyarrow", "rensa", "torch", "trl", "gguf", "scipy", "matplotlib"]
 #: Seconds for one scan of the shop, triage included.
 SCAN_S = 900.0
 #: The project that the tenant without consent uploads is a part of the shop: it must leave no trace.
@@ -48,6 +52,7 @@ def run(size_name: str) -> int:
             f"the demo's application is not at {SHOP}",
             hint="Install the package again: the shop is a part of it.",
         )
+    require_packages([*required_packages(get_settings(), with_dagster=True), *OFFLINE_PACKAGES])
     with home.anew() as settings:
         return _run(settings, size_name)
 

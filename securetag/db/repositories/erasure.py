@@ -33,9 +33,9 @@ async def request(
     Raises NotFoundError where the tenant has no such project or finding.
     """
     if project_id is not None and await session.get(Project, project_id) is None:
-        raise NotFoundError("there is no such project")
+        raise NotFoundError("there is no such project", hint="See that it is a project of this tenant.")
     if finding_id is not None and await session.get(Finding, finding_id) is None:
-        raise NotFoundError("there is no such finding")
+        raise NotFoundError("there is no such finding", hint="See that it is a finding of this tenant.")
     if project_id is None and finding_id is None:
         await consent.withdraw(session, tenant_id, by)
     made = ErasureRequest(

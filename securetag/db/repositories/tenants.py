@@ -49,7 +49,7 @@ async def own(session: AsyncSession) -> Tenant:
     """The session's tenant. Raises NotFoundError."""
     found: Tenant | None = await session.scalar(select(Tenant))
     if found is None:
-        raise NotFoundError("there is no such tenant")
+        raise NotFoundError("there is no such tenant", hint="Make one with `securetag tenant create`.")
     return found
 
 

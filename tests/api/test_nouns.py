@@ -79,7 +79,7 @@ async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any
 
 async def test_feedback_is_kept_and_shown(api: Any) -> None:
     tenant = await api.tenant()
-    await scanned(api, tenant, 2)
+    task_id = await scanned(api, tenant, 2)
     item = next(i for i in (await tenant.client.get("/findings")).json()["items"] if i["verdict"])
     path = f"/findings/{item['id']}/feedback"
     shown = {"occurrence_id": item["occurrence"]["id"]}
@@ -97,7 +97,11 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
 
     detail = (await tenant.client.get(f"/findings/{item['id']}")).json()
     assert [one["verdict"] for one in detail["feedback_history"]] == ["false_positive", "true_positive"]
-    assert detail["feedback"]["source"] == "script"
+    assert detail["feedback"] == said, "a script's later verdict doesn't hide a person's"
+    scan = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert next(one["feedback"] for one in scan if one["id"] == item["id"]) == said
+    later = await tenant.client.post(path, json={**body, "verdict": "false_positive"})
+    assert (await tenant.client.get(f"/findings/{item['id']}")).json()["feedback"] == later.json()
     for bad in (
         {},
         {**shown, "verdict": "maybe", "saw_model": True},

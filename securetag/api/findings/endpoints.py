@@ -40,7 +40,7 @@ async def list_findings(
     verdict: VerdictFilter = None,
     rule_id: RuleFilter = None,
 ) -> Response:
-    """Every finding once, with its newest occurrence, the verdict on that and the newest feedback."""
+    """Every finding once, with its newest occurrence, the verdict on that and the feedback that stands."""
     async with services.tenant(caller.tenant_id) as session:
         rows = await findings.listed(
             session, after=cursor, limit=limit, project_id=project_id, severity=severity, decision=verdict,

@@ -74,7 +74,10 @@ class FeedbackAnswer(Answer):
 
 
 class FindingAnswer(Answer):
-    """A finding with one occurrence, the verdict on that and the newest feedback."""
+    """A finding with one occurrence, the model's verdict on that and the feedback that stands.
+
+    That is the newest of a person; the newest of a script only where no person has given any.
+    """
 
     id: UUID
     project_id: UUID

@@ -39,7 +39,7 @@ async def get_scan_findings(
     verdict: VerdictFilter = None,
     rule_id: RuleFilter = None,
 ) -> Response:
-    """What this scan found, each with the model's verdict in this scan and the newest feedback."""
+    """What this scan found, each with the model's verdict in this scan and the feedback that stands."""
     async with services.tenant(caller.tenant_id) as session:
         await scans.one(session, task_id)
         rows = await findings.of_scan(

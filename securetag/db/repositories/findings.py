@@ -1,4 +1,8 @@
-"""Findings with their newest occurrence, the model's verdict on it and the newest feedback."""
+"""Findings with their newest occurrence, the model's verdict on it and the newest feedback.
+
+Feedback of a person stands before that of a script, however new: what a program says never hides what
+somebody decided.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
 def _joined(
     occurrence: Any, severity: str | None = None, decision: str | None = None, rule_id: str | None = None
 ) -> Select[Finding, FindingOccurrence, TriageVerdict, Feedback]:
-    """Finding × one occurrence × newest verdict on that occurrence × newest feedback on the finding."""
+    """Finding × one occurrence × newest verdict on that occurrence × the feedback that stands."""
     verdict = aliased(
         TriageVerdict,
         select(TriageVerdict)
@@ -35,7 +39,7 @@ def _joined(
         Feedback,
         select(Feedback)
         .where(Feedback.finding_id == Finding.id)
-        .order_by(Feedback.id.desc())
+        .order_by((Feedback.source == "person").desc(), Feedback.id.desc())
         .limit(1)
         .lateral("latest_feedback"),
     )

@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 from pathlib import Path
 
 import uvicorn
@@ -22,18 +21,10 @@ from securetag.api.connection import limited_protocol
 from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
+from securetag.system.files import PRIVATE, write_json
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
-
-
-def publish(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON file whole or not at all, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    with os.fdopen(descriptor, "w") as out:
-        json.dump(content, out)
-    Path(name).replace(path)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -82,7 +73,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                publish(address, {"url": url, "pid": os.getpid()})
+                write_json(address, {"url": url, "pid": os.getpid()}, mode=PRIVATE)
                 logging.getLogger("securetag.api").info("serving at %s", url)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -17,6 +17,8 @@ R = TypeVar("R")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+#: Blanks between two columns of `show_lines`, and the least that it leaves of a cell.
+GAP, MIN_CELL = 2, 6
 #: Columns of a table that isn't printed to a terminal.
 WIDTH = 120
 
@@ -34,6 +36,27 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
     console = Console()
     # A log or a pipe has no width of its own; at 80 columns the words of these tables break.
     Console(width=None if console.is_terminal else WIDTH).print(table)
+
+
+def show_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with one line a row: the first column whole, the others cut where they must be."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    while sum(widths) + GAP * (len(widths) - 1) > console.width and max(widths[1:]) > MIN_CELL:
+        widest = max(range(1, len(widths)), key=lambda index: widths[index])
+        widths[widest] -= 1
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, no_wrap=True, overflow="ellipsis", max_width=width)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, crop=False, overflow="ignore", no_wrap=True)
 
 
 def emit(value: Any) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from securetag.cli import app
 from securetag.cli.client import ApiClient, ApiError, pack
 from securetag.errors import InputError
+from securetag.extractors import catalog
 from securetag.settings import get_settings
 
 runner = CliRunner()
@@ -33,7 +34,50 @@ def test_source_list_has_the_agreed_shape() -> None:
     rows = json.loads(result.output)
     assert len(rows) >= 4
     for row in rows:
-        assert set(row) == {"name", "tier", "publisher", "dataset", "edition", "licence", "url", "cadence"}
+        assert set(row) == {
+            "name", "tier", "publisher", "dataset", "edition", "licence", "url", "cadence", "reach",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [120, 80])
+def test_source_list_is_a_line_a_source_with_whole_names(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("securetag.cli.output.WIDTH", width)
+    names = [row["name"] for row in json.loads(runner.invoke(app, ["source", "list", "--json"]).output)]
+    lines = runner.invoke(app, ["source", "list"]).output.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", *names]
+    assert max(map(len, lines)) <= width
+
+
+def test_source_list_filters(mirror_of_one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(*options: str) -> list[dict[str, str]]:
+        result = runner.invoke(app, ["source", "list", "--json", *options])
+        assert result.exit_code == 0, result.stderr
+        rows: list[dict[str, str]] = json.loads(result.output)
+        return rows
+
+    every = listed()
+    assert {row["publisher"] for row in listed("--publisher", "owasp", "--publisher", "NIST")} == {
+        "OWASP", "NIST",
+    }  # fmt: skip
+    assert {row["tier"] for row in listed("--tier", "hf")} == {"hf"}
+    assert {row["reach"] for row in listed("--local")} == {"package"}
+    assert len(listed("--local")) < len(listed("--in-reach")) < len(every)
+    monkeypatch.setenv("SECURETAG_MIRROR", str(mirror_of_one))
+    get_settings.cache_clear()
+    assert {row["reach"] for row in listed("--local")} >= {"package", "mirror"}
+    refused = runner.invoke(app, ["source", "list", "--publisher", "OWSAP"])
+    assert refused.exit_code == 1
+    assert "OWASP" in refused.stderr
+
+
+@pytest.fixture
+def mirror_of_one(tmp_path: Path) -> Path:
+    """A mirror that answers for one source of the catalog."""
+    source = next(row for row in catalog.load().values() if row.mirror and row.network)
+    entry = {"path": "file", "url": source.network[0].url, "sha256": "0" * 64, "bytes": 0}
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "MANIFEST.json").write_text(json.dumps({"files": [entry]}))
+    return tmp_path / "mirror"
 
 
 def test_source_extract_reads_a_packages_data_and_has_the_agreed_shape(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
 import typer
@@ -26,6 +26,7 @@ from securetag.cli.admin import Scope
 from securetag.cli.datasets import Lang, Profile, Purpose
 from securetag.cli.datasets_export import FormatName
 from securetag.cli.failures import EXTRAS, explain
+from securetag.cli.sources import Tier
 from securetag.settings import get_settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -278,6 +279,7 @@ def test_choices_are_those_of_the_modules_that_use_them() -> None:
     from securetag.datasets.export import FORMATS
     from securetag.datasets.licences import Purpose as LicencePurpose
     from securetag.db.models import SCOPES
+    from securetag.extractors.catalog import Source
     from securetag.records import Lang as RecordLang
     from securetag.triage import Profile as TriageProfile
 
@@ -286,6 +288,7 @@ def test_choices_are_those_of_the_modules_that_use_them() -> None:
     assert set(get_args(Profile)) == set(get_args(TriageProfile))
     assert set(get_args(Lang)) == set(get_args(RecordLang))
     assert {scope.value for scope in Scope} == set(SCOPES)
+    assert {tier.value for tier in Tier} == set(get_args(get_type_hints(Source)["tier"]))
 
 
 @pytest.mark.parametrize(
@@ -296,9 +299,10 @@ def test_choices_are_those_of_the_modules_that_use_them() -> None:
         ("dataset build", "--lang", get_args(Lang)),
         ("dataset export 0123456789ab --out x", "--format", get_args(FormatName)),
         (f"key create --tenant {TENANT} --name ci", "--scope", [scope.value for scope in Scope]),
+        ("source list", "--tier", [tier.value for tier in Tier]),
         ("demo", "--size", ["smoke", "quick", "full"]),
     ],
-    ids=["profile", "purpose", "lang", "format", "scope", "size"],
+    ids=["profile", "purpose", "lang", "format", "scope", "tier", "size"],
 )
 def test_a_choice_lists_its_values(command: str, option: str, values: list[str]) -> None:
     words = command.split()

@@ -18,7 +18,7 @@ import msgspec
 from securetag import rules, triage
 from securetag.datasets import erasure, filters, fixes, mix
 from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
-from securetag.datasets.compose.oracle import oracle_version
+from securetag.datasets.compose.oracle import ORACLE_VERSION
 from securetag.datasets.filters import Drop
 from securetag.datasets.harvested import agreement, analyst, harvest
 from securetag.datasets.licences import Purpose, allowed
@@ -127,7 +127,13 @@ def build(
     reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
     drops += left
     composed = compose(
-        params.composed, params.seed, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep
+        params.composed,
+        params.seed,
+        profile=params.profile,
+        lang=params.lang,
+        work=work,
+        semgrep=semgrep,
+        progress=progress,
     )
     drops += [
         Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
@@ -231,7 +237,7 @@ def _inputs(
         "reviews": content_id(reviews),
         "suites": {suite.name: suite.digest for suite in suites},
         "rules": rules.pack_sha256(),
-        "oracle": oracle_version(),
+        "oracle": ORACLE_VERSION,
         "prompts": dict(triage.PROMPT_VERSIONS),
     }
 

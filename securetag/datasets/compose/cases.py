@@ -17,7 +17,7 @@ import msgspec
 
 from securetag import rules, triage
 from securetag.datasets.compose.holdout import BUCKETS, quotas
-from securetag.datasets.compose.oracle import oracle_version
+from securetag.datasets.compose.oracle import ORACLE_VERSION, Progress
 from securetag.datasets.compose.sample import Pair, sample
 from securetag.datasets.compose.shapes import Function
 from securetag.datasets.compose.sinks import CLASSES
@@ -64,22 +64,25 @@ def compose(
     lang: Lang,
     work: Path,
     semgrep: SemgrepSettings,
+    progress: Progress | None = None,
 ) -> Composed:
     """At most `rows` triage rows in contrastive pairs, labelled by execution, flagged by Semgrep.
 
     `work` is a folder for the rendered functions and the scanner's output, which don't stay.
-    Raises ToolError when the oracle or the scanner fails.
+    A function that the oracle can't judge is left out and counted. Raises ToolError when the oracle
+    can't start or the scanner fails.
     """
     if rows < 2:
         return Composed(examples=[], dropped={}, scan_cpu_s=0.0)
-    pairs = sample(rows, seed)
+    drawn = sample(rows, seed, progress=progress)
+    pairs = drawn.pairs
     flagged: dict[str, list[Finding]] = {}
     cpu_s = 0.0
     work.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(pairs), _BATCH):
         with tempfile.TemporaryDirectory(prefix="composed-", dir=work) as folder:
             cpu_s += _scan(pairs[start : start + _BATCH], flagged, Path(folder), semgrep, lang)
-    dropped: Counter[str] = Counter()
+    dropped = Counter({f"composed: not judged, {why}": n for why, n in drawn.unjudged.items()})
     kept: dict[str, list[tuple[Pair, Finding, Finding]]] = {bucket: [] for bucket in BUCKETS}
     for pair in pairs:
         found = [_at_sink(pair, function, flagged) for function in (pair.true, pair.false)]
@@ -166,7 +169,7 @@ def _example(
         construction=Construction(
             source=f"{plan.framework.name}/{plan.source}", guard=plan.guard.name,
             guard_family=plan.guard.family, sink=plan.sink.name, framework=plan.framework.name,
-            shape=f"{plan.shape}/{function.mode}", oracle=oracle_version(),
+            shape=f"{plan.shape}/{function.mode}", oracle=ORACLE_VERSION,
         ),
     )  # fmt: skip
     axis = pair.bucket if pair.bucket in BUCKETS[2:] else None
@@ -178,7 +181,7 @@ def record_of(function: Function) -> Record:
     """The function as a Record, so that a row's lineage ends at the text that was executed."""
     return Record.of(
         source=SOURCE, publisher="Securetag", key=path_of(function), title="Composed function",
-        text=f"```python\n{function.code}```", lang="und", url="", edition=oracle_version(),
+        text=f"```python\n{function.code}```", lang="und", url="", edition=ORACLE_VERSION,
         licence=LICENCE, file_sha256=hashlib.sha256(function.code.encode()).hexdigest(), locator="",
     )  # fmt: skip
 

@@ -1,13 +1,17 @@
 """What an attacker sends: at least eight payloads a class, each with a reason to exist.
 
-Every class also gets each payload glued to honest text (before it, after it, on a line of its
-own), since that is what defeats `re.match`, `re.search`, `startswith` and `in`. Payloads stay under
-64 characters, the length that neutral guards cut at.
+A guard that looks at a part of the text is defeated by a payload beside honest text. So each payload
+is also combined with every honest value of the sink: before it, after it, between two of them, on a
+line of its own, behind a digit, and quoted for a guard that unquotes. Payloads stay under 64
+characters, the length that neutral guards cut at; combinations may be longer.
 """
 
 # ruff: noqa: E501  # a table: one entry a line reads better than one word a line
 
 from __future__ import annotations
+
+import shlex
+from functools import cache
 
 from securetag.datasets.compose.sinks import Sink
 
@@ -25,6 +29,7 @@ _BASE: dict[str, tuple[str, ...]] = {
         "../../etc/passwd", "/etc/passwd", "....//....//etc/passwd", "..", "../files-old/a.txt",
         "a/../../../etc/passwd", "..\n/../etc/passwd", "../", "./../../x", "..%2f..%2fetc/passwd",
         "/srv/files/../../etc/passwd", "..././..././etc/passwd", "../report.txt", "../../report.txt",
+        "//etc/passwd",
     ),
     "CWE-918": (
         "http://169.254.169.254/", "http://evil.net/", "https://cdn.example.com.evil.net/",
@@ -47,7 +52,7 @@ _BASE: dict[str, tuple[str, ...]] = {
         "https://shop.example.com@evil.net/", "@evil.net", ".evil.net", "evil.net", "/\t/evil.net",
         "https://evil.net/shop.example.com", "\\evil.net", "https://evilexample.com/", "evil.net/home",
         "evil.net#shop.example.com", "evilexample.com", "https://evil.net/home", "https://evil.net/?/cart",
-        "//evil.net/home", "HTTPS://EVIL.NET/",
+        "//evil.net/home", "HTTPS://EVIL.NET/", "/shop.example.com.evil.net",
     ),
     "CWE-94": (
         "__import__('os').system('id')", "open('/etc/passwd').read()", "exit()", "(lambda: 1)()",
@@ -56,16 +61,48 @@ _BASE: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-#: What other parameters of the request hold when an attacker leaves them honest.
+#: Length under which a payload passes every guard that cuts, or that runs on long texts only.
 MAX_LENGTH = 64
+#: What another parameter may hold so that a guard on it lets the request through, or doesn't look:
+#: the kinds of text that the guards ask for, which a sink's honest values needn't be.
+OPENERS = (
+    "7",
+    "a",
+    "A1",
+    "",
+    "!",
+    "/home",
+    "/",
+    "report.txt",
+    "https://cdn.example.com/a.png",
+    "cdn.example.com",
+    "shop.example.com",
+)
+#: What a guard on the first or last character may ask for.
+_EDGES = ("7", "a")
 
 
-def payloads(sink: Sink) -> list[str]:
-    """The class's payloads, then each joined to the sink's first honest value."""
-    honest = sink.benign[0]
-    found = list(_BASE[sink.cwe])
-    found += [f"{honest}{text}" for text in _BASE[sink.cwe]]
-    found += [f"{text}{honest}" for text in _BASE[sink.cwe]]
-    found += [f"{honest}\n{text}" for text in _BASE[sink.cwe][:4]]
-    found += [f"{text}\n{honest}" for text in _BASE[sink.cwe][:4]]
-    return [text for text in dict.fromkeys(found) if len(text) < MAX_LENGTH]
+@cache
+def payloads(sink: Sink) -> tuple[str, ...]:
+    """Return the class's payloads, then each joined to the sink's first honest value."""
+    base, honest = _BASE[sink.cwe], sink.benign[0]
+    texts = list(base)
+    texts += [f"{honest}{text}" for text in base]
+    texts += [f"{text}{honest}" for text in base]
+    texts += [f"{honest}\n{text}" for text in base[:4]]
+    texts += [f"{text}\n{honest}" for text in base[:4]]
+    return tuple(text for text in dict.fromkeys(texts) if len(text) < MAX_LENGTH)
+
+
+@cache
+def combinations(sink: Sink) -> tuple[str, ...]:
+    """Return each payload combined with every honest value on both sides; `payloads` left out."""
+    texts: list[str] = []
+    for text in _BASE[sink.cwe]:
+        texts += [f"{before}{text}{after}" for before in sink.benign for after in sink.benign]
+        for honest in sink.benign:
+            texts += [f"{honest}{text}", f"{text}{honest}", f"{honest}\n{text}", f"{text}\n{honest}"]
+        texts += [each for edge in _EDGES for each in (f"{edge}{text}", f"{text}{edge}")]
+        texts.append(shlex.quote(text))
+    listed = set(payloads(sink))
+    return tuple(text for text in dict.fromkeys(texts) if text not in listed)

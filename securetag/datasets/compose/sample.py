@@ -22,7 +22,6 @@ from securetag.datasets.compose.child import Trial
 from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import Guard, guards_of
 from securetag.datasets.compose.holdout import BUCKETS, CELL_MOST, bucket_of, group, quotas, unseen_cell
-from securetag.datasets.compose.payloads import payloads
 from securetag.datasets.compose.shapes import SHAPES, Function, Plan, modes, write
 from securetag.datasets.compose.sinks import CLASSES, SINKS, Sink, literal, spelling
 from securetag.records import Label, content_id
@@ -64,10 +63,18 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         return content_id([self.true.code, self.false.code])[:16]
 
 
-def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
-    """Pairs for about `rows` rows and a reserve for those that a scanner won't flag.
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs to render, and the functions that couldn't be judged."""
 
-    The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle fails.
+    pairs: list[Pair]
+    #: Why the oracle couldn't judge a function → number of functions.
+    unjudged: dict[str, int]
+
+
+def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Progress | None = None) -> Sample:
+    """Return pairs for about `rows` rows and a reserve for those that a scanner won't flag.
+
+    The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle can't start.
     """
     wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
     found: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
@@ -76,6 +83,7 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
     streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
     lengths = {bucket: _Lengths() for bucket in BUCKETS}
     cells: Counter[tuple[str, str]] = Counter()
+    unjudged: Counter[str] = Counter()
     most = max(1, int(rows * CELL_MOST) // 2)
     for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
@@ -85,7 +93,7 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
             drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
         if not drafts:
             break
-        for pair in _paired(drafts, seed):
+        for pair in _paired(drafts, seed, unjudged, progress):
             within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
             room = len(found[pair.bucket]) < wanted[pair.bucket] and all(
                 cells[cell] < most for cell in within
@@ -95,7 +103,9 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12) -> list[Pair]:
                 seen |= {pair.true.code, pair.false.code}
                 cells.update(within)
                 found[pair.bucket].append(pair)
-    return [pair for bucket in BUCKETS for pair in found[bucket]]
+    return Sample(
+        pairs=[pair for bucket in BUCKETS for pair in found[bucket]], unjudged=dict(sorted(unjudged.items()))
+    )
 
 
 class _Lengths:
@@ -157,23 +167,32 @@ def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Functi
     return bucket, plan, [function for function in written if len(function.code) <= MAX_CHARS]
 
 
-def _trial(plan: Plan, function: Function) -> Trial:
+def trial_of(plan: Plan, function: Function) -> Trial:
+    """Return what the oracle is given to judge a plan's function."""
     answers = {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}
     carrier = plan.sink.carrier or answers[plan.sink.cwe]
     plain = (
         f'def plain():\n    v = request.args.get("{plan.variable}")\n'
         f"    return {carrier.format(v=literal(plan.sink.text, 'v', 'concat'))}\n"
     )
-    return Trial(
-        code=function.code, variable=plan.variable, plain=plain, payloads=payloads(plan.sink),
-        benign=list(plan.sink.benign), has_other=plan.has_other,
-    )  # fmt: skip
+    return Trial(code=function.code, variable=plan.variable, plain=plain, sink=plan.sink.name)
 
 
-def _paired(drafts: list[tuple[str, Plan, list[Function]]], seed: int) -> Iterator[Pair]:
-    """Run all functions of all drafts at once; yield a pair for each plan that has both labels."""
-    trials = [_trial(plan, function) for _, plan, functions in drafts for function in functions]
-    outcomes = iter(oracle.run(trials))
+def _paired(
+    drafts: list[tuple[str, Plan, list[Function]]],
+    seed: int,
+    unjudged: Counter[str],
+    progress: oracle.Progress | None,
+) -> Iterator[Pair]:
+    """Run all functions of all drafts; yield a pair for each plan that has both labels.
+
+    Adds to `unjudged` the reasons why functions couldn't be judged.
+    """
+    trials = [trial_of(plan, function) for _, plan, functions in drafts for function in functions]
+    judged = oracle.run(trials, progress=progress)
+    # What follows a colon is the function's own.
+    unjudged.update(outcome.error.partition(":")[0] for outcome in judged if outcome.error)
+    outcomes = iter(judged)
     for bucket, plan, functions in drafts:
         labels = {function.mode: oracle.label(next(outcomes)) for function in functions}
         rng = Random(f"{seed}/{plan.function}/{group(plan)}/{plan.variable}/{plan.source}")

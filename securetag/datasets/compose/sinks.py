@@ -94,7 +94,16 @@ SINKS: tuple[Sink, ...] = (
          unseen=True),
 )  # fmt: skip
 
+_BY_NAME = {sink.name: sink for sink in SINKS}
 CLASSES: tuple[str, ...] = tuple(dict.fromkeys(sink.cwe for sink in SINKS))
+
+
+def sink_named(name: str) -> Sink:
+    """Return the sink of this name. Raises ValueError where there is none."""
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise ValueError(f"no sink is called {name}") from None
 
 
 def quoted(text: str) -> str:

@@ -118,7 +118,7 @@ def test_modes_are_those_that_apply() -> None:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    return sample.sample(240, 3)
+    return sample.sample(240, 3).pairs
 
 
 def test_a_pair_is_one_plan_with_both_labels(pairs: list[Pair]) -> None:
@@ -211,13 +211,13 @@ def test_a_side_depends_on_the_group_alone(plan: Plan) -> None:
 
 
 def test_another_seed_gives_other_functions(pairs: list[Pair]) -> None:
-    other = sample.sample(40, 4)
+    other = sample.sample(40, 4).pairs
     mine = {pair.true.code for pair in pairs}
     assert sum(pair.true.code in mine for pair in other) < len(other) / 4
 
 
 def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> None:
-    larger = sample.sample(280, 3)
+    larger = sample.sample(280, 3).pairs
     sides = {pair.group: pair.bucket for pair in pairs}
     assert [pair.group for pair in larger if sides.get(pair.group, pair.bucket) != pair.bucket] == []
 
@@ -225,7 +225,7 @@ def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> Non
 def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
     script = (
         "import hashlib\nfrom securetag.datasets.compose.sample import sample\n"
-        "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample(40, 1))\n"
+        "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample(40, 1).pairs)\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     found = set()

@@ -16,7 +16,7 @@ SIZE ?= quick
 AREA ?=
 WORKERS ?= 2
 
-.PHONY: help demo test lint up bench chaos clean install
+.PHONY: help demo notebook test lint up bench chaos clean install
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,6 +25,12 @@ install: $(VENV)/installed $(SEMGREP)/installed ## both environments, once
 
 demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick|full)
 	@$(BIN)/securetag demo --size $(SIZE)
+
+notebook: install ## notebooks/loop.ipynb, executed on what the last demo left
+	@home="$$($(BIN)/python -c 'from securetag.settings import get_settings as s; print(s().home / "demo")')" \
+		&& { test -f "$$home/report.json" || { echo "No demo has run yet: make demo" >&2; exit 1; }; } \
+		&& $(BIN)/papermill --no-progress-bar notebooks/loop.ipynb "$$home/loop.ipynb" -p home "$$home" \
+		&& echo "Executed: $$home/loop.ipynb"
 
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -51,12 +57,12 @@ clean: ## both environments and everything the tools cached; never data/ or .sec
 # shadow packages: that tells a newcomer nothing.
 $(VENV)/installed: pyproject.toml constraints.txt requirements-data.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
-	@echo "Installing into .venv (about three minutes, 2.4 GB) …"
+	@echo "Installing into .venv (about four minutes, 2.6 GB) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -q "pip==$(shell sed -n 's/^pip==//p' constraints.txt)"
 	@$(PIP) install -q -c constraints.txt torch
 	@$(PIP) install -q -c constraints.txt setuptools
-	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,notebook,dev]'
 	@$(PIP) install -q --no-deps -r requirements-data.txt
 	@touch $@
 

@@ -59,7 +59,7 @@ def list_sources(
     publishers = _publishers(publisher or [], {source.publisher for source in sources})
     rows = []
     for source in sources:
-        available = catalog.obtainable(source, settings)
+        available = catalog.check_availability(source, settings)
         if (
             (publishers and source.publisher not in publishers)
             or (tier and source.tier not in [wanted.value for wanted in tier])
@@ -67,7 +67,7 @@ def list_sources(
             or (local and not available.local)
         ):
             continue
-        reach = available.ways[0] if available else None
+        reach = available.methods[0] if available else None
         rows.append({**{column: getattr(source, column) for column in COLUMNS}, "reach": reach})
     if as_json:
         emit(rows)

@@ -17,22 +17,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def load_release(name: str | Path | None = None) -> pd.DataFrame:
-    """One row an example, with its split; the newest release by default.
+def load_release(name: str | Path | None = None, *, data: str | Path | None = None) -> pd.DataFrame:
+    """Return a release's rows with their split, one row an example.
 
-    Columns are the fields of `securetag.records.Example`. Raises NotFoundError, ReleaseError.
+    `name` is the release's folder; by default the newest one below `data`, which by default is
+    SECURETAG_DATA. Columns are the fields of `securetag.records.Example`.
+
+    Raises NotFoundError, ReleaseError.
     """
     import pandas as pd
 
     from securetag.datasets.releases.release import read
 
-    folder = _newest(get_settings().releases_dir, "manifest.json") if name is None else Path(name)
-    found = read(folder)
-    return pd.DataFrame(msgspec.to_builtins([*found.train, *found.validation, *found.test]))
+    releases_dir = get_settings().releases_dir if data is None else Path(data) / "releases"
+    release = read(_find_newest(releases_dir, "manifest.json", "release") if name is None else Path(name))
+    return pd.DataFrame(msgspec.to_builtins([*release.train, *release.validation, *release.test]))
 
 
-def load_evaluation(folder: str | Path | None = None) -> pd.DataFrame:
-    """One row a suite and metric: base, candidate, interval, p; the newest evaluation by default.
+def load_evaluation(folder: str | Path | None = None, *, home: str | Path | None = None) -> pd.DataFrame:
+    """Return an evaluation's figures, one row a suite and metric: base, candidate, interval, p.
+
+    `folder` is the evaluation's; by default the newest one below `home`, which by default is
+    SECURETAG_HOME.
 
     Raises NotFoundError.
     """
@@ -40,13 +46,12 @@ def load_evaluation(folder: str | Path | None = None) -> pd.DataFrame:
 
     from securetag.pipeline.evaluate import read_evaluation
 
-    where = (
-        _newest(get_settings().home / "evaluations", "evaluation.json") if folder is None else Path(folder)
-    )
+    home = get_settings().home if home is None else Path(home)
+    folder = _find_newest(home / "evaluations", "evaluation.json", "evaluation") if folder is None else folder
     return pd.DataFrame(
         [
             {"suite": suite, "metric": metric, **msgspec.to_builtins(cell)}
-            for suite, compared in read_evaluation(where).comparison.suites.items()
+            for suite, compared in read_evaluation(Path(folder)).comparison.suites.items()
             for metric, cell in compared.metrics.items()
         ]
     )
@@ -73,8 +78,10 @@ def findings_frame(task_id: str, *, api: str, key: str) -> pd.DataFrame:
                 return pd.json_normalize(items)
 
 
-def _newest(folder: Path, file: str) -> Path:
-    found = max(folder.glob(f"*/{file}"), key=lambda path: path.stat().st_mtime, default=None)
-    if found is None:
-        raise NotFoundError(f"nothing lies in {folder} yet", hint="Run `securetag demo` first.")
-    return found.parent
+def _find_newest(folder: Path, file: str, kind: str) -> Path:
+    newest = max(folder.glob(f"*/{file}"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
+        # A notebook shows the message alone, so it says what to do too.
+        step = "run `make demo`, or name another folder"
+        raise NotFoundError(f"there is no {kind} in {folder}: {step}", hint=f"To get one, {step}.")
+    return newest.parent

@@ -101,11 +101,7 @@ def _training(
     lora = recipe.lora
     return {
         "base": f"`{hub_id}`" + (f" at `{revision}`" if revision else ""),
-        **(
-            {"file of the base, dequantised for training; sha256": f"`{recipe.base_sha256}`"}
-            if recipe.base_sha256
-            else {}
-        ),
+        **({"base's file, dequantised; sha256": f"`{recipe.base_sha256}`"} if recipe.base_sha256 else {}),
         "release": f"`{state['release_digest']}`",
         "rows": f"{state['rows']:,}",
         "rows by task": _counts(state["by_task"]),

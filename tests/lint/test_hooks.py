@@ -38,5 +38,5 @@ def test_ci_runs_what_a_person_runs() -> None:
     assert "bash .ci/run" in [step.get("run") for step in steps]
     script = (CHECKOUT / ".ci" / "run").read_text()
     assert re.findall(r"^\s*(make [^\n|&]*?)\s*(?:2>.*)?$", script, re.MULTILINE) == [
-        "make test", "make lint", "make demo SIZE=smoke",
+        "make test", "make lint", "make demo SIZE=smoke", "make notebook",
     ]  # fmt: skip

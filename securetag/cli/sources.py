@@ -64,7 +64,7 @@ def list_sources(
             (publishers and source.publisher not in publishers)
             or (tier and source.tier not in [wanted.value for wanted in tier])
             or (in_reach and not available)
-            or (local and not available.local)
+            or (local and not available.is_local)
         ):
             continue
         reach = available.methods[0] if available else None

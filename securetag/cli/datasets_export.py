@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from securetag.cli.datasets import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
-# `securetag.datasets.export.FORMATS`, which would be slow to import for `--help`; a test compares them.
-FormatName = Literal[
+#: The built-in ones of `securetag.datasets.export.FORMATS`, which would be slow to import for `--help`.
+FORMAT_NAMES = (
     "trl-messages",
     "trl-prompt-completion",
     "axolotl",
@@ -20,15 +20,30 @@ FormatName = Literal[
     "openai",
     "alpaca",
     "kto",
-]
+)
+
+
+def check_format(name: str) -> str:
+    """Return `name` where it is a built-in format or that of another package. Raises typer.BadParameter."""
+    from securetag.datasets.export import FORMATS
+
+    names = FORMATS.names()
+    if name not in names:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, names))}.")
+    return name
 
 
 @reported
 def export(
     name: Name,
     form: Annotated[
-        FormatName,
-        typer.Option("--format", help="The trainer, or the form of its rows; see docs/datasets.md."),
+        str,
+        typer.Option(
+            "--format",
+            metavar=f"[{'|'.join(FORMAT_NAMES)}]",
+            callback=check_format,
+            help="The trainer, or the form of its rows, also of another package; see docs/datasets.md.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="A folder that doesn't exist yet.")],
     as_json: Json = False,

@@ -5,23 +5,40 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TypeGuard
 
 import msgspec
 
-from securetag.datasets.export import alpaca, axolotl, kto, llamafactory, notice, openai, trl
+from securetag.datasets.export import notice
 from securetag.datasets.export.base import Format, Row, Unfit
 from securetag.datasets.releases.release import SPLITS, read
-from securetag.errors import ConflictError, InputError, ReleaseError
+from securetag.errors import ConflictError, ReleaseError
 from securetag.records import Example
 from securetag.system.files import draft_folder
+from securetag.system.registry import Registry
 
-FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
-        trl.MESSAGES, trl.PROMPT_COMPLETION, axolotl.AXOLOTL, llamafactory.ALPACA, llamafactory.SHAREGPT,
-        openai.OPENAI, alpaca.ALPACA, kto.KTO,
-    )
-}  # fmt: skip
+
+def _is_format(implementation: object) -> TypeGuard[Format]:
+    return isinstance(implementation, Format)
+
+
+#: Formats by name. Other packages add theirs by entry points of the group `securetag.exports`, each of which
+#: names a `Format` (docs/howto/add-an-export-format.md).
+FORMATS: Registry[Format] = Registry(
+    "export format",
+    {
+        "trl-messages": "securetag.datasets.export.trl:MESSAGES",
+        "trl-prompt-completion": "securetag.datasets.export.trl:PROMPT_COMPLETION",
+        "axolotl": "securetag.datasets.export.axolotl:AXOLOTL",
+        "llamafactory-alpaca": "securetag.datasets.export.llamafactory:ALPACA",
+        "llamafactory-sharegpt": "securetag.datasets.export.llamafactory:SHAREGPT",
+        "openai": "securetag.datasets.export.openai:OPENAI",
+        "alpaca": "securetag.datasets.export.alpaca:ALPACA",
+        "kto": "securetag.datasets.export.kto:KTO",
+    },
+    group="securetag.exports",
+    accepts=_is_format,
+)
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +60,10 @@ def export(release: Path, name: str, out: Path) -> Exported:
     Raises InputError for an unknown format, ConflictError where `out` isn't free, ReleaseError for a
     broken release or one of which the format can hold nothing.
     """
-    if name not in FORMATS:
-        raise InputError(f"no export format is called {name}", hint=f"There are: {', '.join(FORMATS)}.")
+    form = FORMATS.get(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise _taken(out)
-    form, found = FORMATS[name], read(release)
+    found = read(release)
     left_out: Counter[str] = Counter()
     rows: dict[str, int] = {}
     with draft_folder(out.absolute().parent) as draft:

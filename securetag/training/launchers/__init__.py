@@ -17,7 +17,7 @@ from securetag.training.launchers.protocol import (
     read_run,
 )
 
-__all__ = ["LAUNCHERS", "Launcher", "TrainingJob", "TrainingRun", "launch"]
+__all__ = ["LAUNCHERS", "Launcher", "Progress", "TrainingJob", "TrainingRun", "launch"]
 
 
 def _is_launcher(implementation: object) -> TypeGuard[type[Launcher[Any]]]:

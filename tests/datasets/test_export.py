@@ -156,7 +156,7 @@ def test_what_isnt_free_or_known_is_refused(built: ReleaseSummary, tmp_path: Pat
     (tmp_path / "taken" / "mine.txt").touch()
     with pytest.raises(ConflictError, match="not free"):
         export(Path(built.path), "openai", tmp_path / "taken")
-    with pytest.raises(InputError, match="called csv"):
+    with pytest.raises(InputError, match="no export format csv"):
         export(Path(built.path), "csv", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

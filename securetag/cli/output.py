@@ -43,6 +43,11 @@ def emit(value: Any) -> None:
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
     """Wrap a command: an error that we raise on purpose becomes two lines and exit code 1."""
+    return reported_with(command, exit_code=1)
+
+
+def reported_with(command: Callable[P, R], *, exit_code: int) -> Callable[P, R]:
+    """Wrap a command whose exit code 1 says something else than that it failed."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -54,7 +59,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             typer.secho(f"error: {error}", fg="red", err=True)
             if error.hint:
                 typer.secho(f"  next: {error.hint}", err=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code) from error
         except KeyboardInterrupt:
             sys.exit(130)
 

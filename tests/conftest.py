@@ -12,7 +12,7 @@ from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
 from securetag.settings import get_settings
 
-pytest_plugins = ["chaos", "postgres"]
+pytest_plugins = ["chaos", "deployment", "postgres"]
 
 # Set before any library reads them: nothing in a test may reach for a model hub.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -6,7 +6,6 @@ Used by `securetag scan` and by the demo, so that the demo proves what a user wo
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +14,9 @@ from uuid import uuid4
 
 import httpx
 
-from securetag.errors import InputError, SecuretagError, UnavailableError
+from securetag.errors import SecuretagError, UnavailableError
 
 TERMINAL = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
-#: Folders that hold no code of the project's own.
-SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox", "dist", "build"})
 #: Status → what a person at the command line can do; the api's own hints speak of its requests.
 HINTS = {
     401: "Set SECURETAG_API_KEY to a key of this installation, or make one with `securetag key create`.",
@@ -57,13 +54,19 @@ class ApiClient:
         """JSON of a successful answer. Raises ApiError with the problem's words, UnavailableError."""
         try:
             answer = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UnavailableError(
                 f"{self._http.base_url} does not answer: {error}",
                 hint="Start it with `securetag up`, or name another with --api.",
             ) from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            try:
+                return answer.json() if answer.content else None
+            except ValueError as error:
+                raise UnavailableError(
+                    f"{self._http.base_url} answers {path} with something else than JSON",
+                    hint="Is it the address of a Securetag api?",
+                ) from error
         try:
             problem = answer.json()
         except ValueError:
@@ -93,13 +96,13 @@ class ApiClient:
         self, task_id: str, *, timeout_s: float, progress: Callable[[str], None] | None = None
     ) -> dict[str, Any]:
         """The scan when it has ended. Raises UnavailableError after `timeout_s`."""
-        deadline, said = time.monotonic() + timeout_s, ""
+        deadline, shown = time.monotonic() + timeout_s, ""
         while True:
             scan: dict[str, Any] = self.call("GET", f"/scans/{task_id}")
             stage = f"{scan['state']} {scan.get('stage') or ''}".strip()
-            if progress is not None and stage != said:
+            if progress is not None and stage != shown:
                 progress(stage)
-                said = stage
+                shown = stage
             if scan["state"] in TERMINAL:
                 return scan
             if time.monotonic() > deadline:
@@ -120,27 +123,3 @@ class ApiClient:
             cursor = page.get("next_cursor")
             if not cursor:
                 return
-
-
-def pack(folder: Path, archive: Path) -> int:
-    """Zip a project's files, without links and without what `SKIPPED` names; returns how many.
-
-    Members are sorted and carry a fixed time, so that the same project gives the same bytes.
-    Raises InputError when there is nothing to scan.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder", hint="Name the folder of a project.")
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.relative_to(folder).parts)
-    ]
-    if not files:
-        raise InputError(f"{folder} holds no files", hint="Name the folder of a project.")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
-        for path in files:
-            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(2020, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
-            member.external_attr = 0o600 << 16
-            out.writestr(member, path.read_bytes())
-    return len(files)

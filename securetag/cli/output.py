@@ -69,6 +69,11 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
     Those that we raise on purpose, and those of folders, disks and packages (`securetag.cli.failures`).
     """
+    return reported_with(command, exit_code=1)
+
+
+def reported_with(command: Callable[P, R], *, exit_code: int) -> Callable[P, R]:
+    """Wrap a command like `reported`, with an exit code of its own for errors."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -77,7 +82,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except SecuretagError as error:
-            _fail(str(error), error.hint, error)
+            _fail(str(error), error.hint, error, exit_code)
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:
@@ -86,13 +91,13 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             explanation = explain(error)
             if explanation is None:
                 raise
-            _fail(*explanation, error)
+            _fail(*explanation, error, exit_code)
 
     return run
 
 
-def _fail(happened: str, advice: str, error: Exception) -> NoReturn:
+def _fail(happened: str, advice: str, error: Exception, exit_code: int) -> NoReturn:
     typer.secho(f"error: {happened}", fg="red", err=True)
     if advice:
         typer.secho(f"  next: {advice}", err=True)
-    raise typer.Exit(1) from error
+    raise typer.Exit(exit_code) from error

@@ -1,25 +1,49 @@
-"""`securetag scan`: upload a project, wait, print what was found."""
+"""`securetag scan`: upload a project, wait, print what was found.
+
+Exit codes: 0 clean, 1 findings at or above --fail-on, 2 anything else, 130 and 143 for a signal.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
 
 import typer
 
-from securetag.cli.output import Json, emit, reported, show
+from securetag.cli.output import Json, reported_with
 
-Severity = Annotated[
-    str | None,
-    typer.Option(help="Exit 1 when a finding at or above this severity isn't a false positive."),
+if TYPE_CHECKING:
+    from securetag.cli.client import ApiClient
+    from securetag.cli.packing import Packed
+
+FINDINGS = 1
+FAILED = 2
+#: Seconds that the api gets to cancel a scan after Ctrl-C.
+CANCEL_S = 10.0
+
+Level = Literal["info", "low", "medium", "high", "critical"]
+FailOn = Annotated[
+    Level | None,
+    typer.Option(
+        help="Exit 1 when a finding is at or above this severity, unless a person called it a false positive."
+    ),
 ]
 
 
-@reported
+@partial(reported_with, exit_code=FAILED)
 def scan(
-    path: Annotated[Path, typer.Argument(help="The folder of a project.", exists=True, file_okay=False)],
-    fail_on: Severity = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="The folder of a project.", exists=True, file_okay=False)
+    ] = None,
+    resume: Annotated[
+        UUID | None, typer.Option(metavar="TASK", help="Wait for a scan that was started before.")
+    ] = None,
+    fail_on: FailOn = None,
     project: Annotated[str | None, typer.Option(help="Name of the project; the folder's by default.")] = None,
     api: Annotated[str | None, typer.Option(envvar="SECURETAG_API_URL", help="Address of the api.")] = None,
     key: Annotated[str | None, typer.Option(envvar="SECURETAG_API_KEY", help="API key.")] = None,
@@ -28,50 +52,135 @@ def scan(
 ) -> None:
     """Scan a folder with a running Securetag.
 
-    That of `securetag up`, or any other by --api.
-    """
-    import tempfile
+    That of `securetag up`, or any other by --api. Ctrl-C cancels the scan.
 
-    from securetag.cli.client import ApiClient, pack
-    from securetag.errors import InputError
+    Exit code 0: scanned, nothing at or above --fail-on; 1: there is; 2: anything else (no service, wrong
+    key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
+    """
+    from securetag.cli.client import ApiClient
+    from securetag.cli.scan_report import print_json, print_table
+
+    if (path is None) == (resume is None):
+        raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
+    url, secret = _where(api, key)
+    with _unexpected_errors(), ApiClient(url, secret) as client:
+        run = _Run(client, as_json, task_id=str(resume) if resume is not None else None)
+        ended, findings = run.follow(path.resolve() if path is not None else None, project, timeout)
+        (print_json if as_json else print_table)(ended, findings, run.packed)
+        _check(ended, findings, fail_on)
+
+
+@dataclass
+class _Run:
+    """One scan from the upload to its end."""
+
+    client: ApiClient
+    quiet: bool
+    #: None until the api has confirmed the upload.
+    task_id: str | None
+    #: What of the folder was sent; None for a scan that was started before.
+    packed: Packed | None = None
+
+    def follow(
+        self, folder: Path | None, project: str | None, timeout: float
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The scan when it has ended, and its findings.
+
+        A signal cancels the scan; an error after the upload says how to get back to it.
+        """
+        from securetag.cli.interrupt import Interrupted, raise_on_signals
+        from securetag.errors import SecuretagError
+
+        try:
+            with raise_on_signals():
+                if folder is not None:
+                    self._upload(folder, project)
+                assert self.task_id is not None, "given, or made by the upload"
+                progress = None if self.quiet else typer.echo
+                ended = self.client.wait(self.task_id, timeout_s=timeout, progress=progress)
+                return ended, list(self.client.findings(self.task_id))
+        except Interrupted as interrupted:
+            if self.task_id is not None:
+                _cancel(self.client, self.task_id)
+            else:
+                typer.echo("interrupted before the api confirmed the upload", err=True)
+            raise typer.Exit(interrupted.exit_code) from interrupted
+        except SecuretagError as error:
+            if self.task_id is not None:
+                error.hint = f"{error.hint} {_way_back(self.task_id)}".strip()
+            raise
+
+    def _upload(self, folder: Path, project: str | None) -> None:
+        import tempfile
+
+        from securetag.cli.packing import pack
+
+        with tempfile.TemporaryDirectory() as temporary:
+            archive = Path(temporary) / f"{folder.name}.zip"
+            self.packed = pack(folder, archive)
+            self.task_id = self.client.upload(archive, project=project or folder.name)
+        if not self.quiet:
+            typer.echo(f"scan {self.task_id}")
+
+
+def _cancel(client: ApiClient, task_id: str) -> None:
+    """Cancel the scan and say so, or say that it goes on and how to get back. A second signal ends that."""
+    from securetag.cli.interrupt import Interrupted, raise_on_signals
+    from securetag.errors import SecuretagError
+
+    try:
+        with raise_on_signals():
+            typer.echo(f"cancelling scan {task_id} …", err=True)
+            client.call("POST", f"/scans/{task_id}/cancel", timeout=CANCEL_S)
+    except (SecuretagError, Interrupted) as error:
+        reason = str(error) or "interrupted again"
+        typer.echo(f"scan {task_id} was not cancelled: {reason}\n  next: {_way_back(task_id)}", err=True)
+    else:
+        typer.echo(f"scan {task_id} is cancelled", err=True)
+
+
+def _way_back(task_id: str) -> str:
+    return f"See the scan again with `securetag scan --resume {task_id}`."
+
+
+def _check(ended: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], fail_on: Level | None) -> None:
+    """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
+    from securetag.cli.verdicts import is_dismissed
+    from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
 
-    if fail_on is not None and fail_on not in SEVERITIES:
-        raise InputError(f"{fail_on} is no severity", hint=f"One of {', '.join(SEVERITIES)}.")
-    url, secret = _where(api, key)
-    with tempfile.TemporaryDirectory() as folder, ApiClient(url, secret) as client:
-        archive = Path(folder) / f"{path.resolve().name}.zip"
-        pack(path.resolve(), archive)
-        task_id = client.upload(archive, project=project or path.resolve().name)
-        ended = client.wait(task_id, timeout_s=timeout, progress=None if as_json else typer.echo)
-        found = list(client.findings(task_id))
-    by_severity = Counter(item["severity"] for item in found)
-    by_verdict = Counter((item.get("verdict") or {}).get("decision") or "not triaged" for item in found)
-    if as_json:
-        emit({"task_id": task_id, "state": ended["state"], "findings": found,
-              "by_severity": by_severity, "by_verdict": by_verdict})  # fmt: skip
-    else:
-        show(
-            ["severity", "rule", "where", "verdict", "title"],
-            [
-                [f["severity"], f["rule_id"], f"{f['occurrence']['path']}:{f['occurrence']['start_line']}",
-                 (f.get("verdict") or {}).get("decision") or "–", f["title"]]
-                for f in sorted(found, key=lambda f: -SEVERITIES.index(f["severity"]))
-            ],
-            title=f"{len(found)} findings, scan {ended['state']}",
-        )  # fmt: skip
     if ended["state"] != "completed":
-        raise typer.Exit(2)
-    if fail_on is not None:
-        bar = SEVERITIES.index(fail_on)
-        worst = [
-            f
-            for f in found
-            if SEVERITIES.index(f["severity"]) >= bar
-            and (f.get("verdict") or {}).get("decision") != "false_positive"
-        ]
-        if worst:
-            raise typer.Exit(1)
+        reason = ended.get("reason") or "no reason was given"
+        raise SecuretagError(f"scan {ended['task_id']} ended as {ended['state']}: {reason}")
+    coverage = ended.get("coverage")
+    if coverage is not None and not sum(coverage["files"].values()):
+        raise InputError(
+            "nothing was scanned",
+            hint="The rules read Python, JavaScript and TypeScript. Is it the right folder?",
+        )
+    if fail_on is None:
+        return
+    level = SEVERITIES.index(fail_on)
+    if any(SEVERITIES.index(item["severity"]) >= level and not is_dismissed(item) for item in findings):
+        raise typer.Exit(FINDINGS)
+
+
+@contextmanager
+def _unexpected_errors() -> Iterator[None]:
+    """Turn a bug into an error of ours: Python's own exit code for it is 1, which means findings here."""
+    from securetag.errors import SecuretagError
+
+    try:
+        yield
+    except (SecuretagError, typer.Exit):
+        raise
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        raise SecuretagError(
+            f"unexpected {type(error).__name__}: {error}", hint="Report it with the lines above."
+        ) from error
 
 
 def _where(api: str | None, key: str | None) -> tuple[str, str]:

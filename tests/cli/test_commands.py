@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.cli.client import ApiClient, ApiError, pack
+from securetag.cli.client import ApiClient, ApiError
+from securetag.cli.packing import pack
 from securetag.errors import InputError
 from securetag.extractors import catalog
 from securetag.settings import get_settings
@@ -130,7 +132,7 @@ def test_the_demos_work_is_looked_at_by_any_command(tmp_path: Path, monkeypatch:
 
 def test_scan_without_a_running_api_says_how_to_start_one(tmp_path: Path) -> None:
     result = runner.invoke(app, ["scan", str(tmp_path)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "securetag up" in result.stderr
 
 
@@ -166,12 +168,47 @@ def test_a_project_packs_to_the_same_bytes_and_leaves_foreign_code_out(tmp_path:
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(path)
     (project / "link.py").symlink_to("/etc/passwd")
+    (project / "lib" / "up").symlink_to("..")
+    os.mkfifo(project / "pipe.py")
     first, second = tmp_path / "1.zip", tmp_path / "2.zip"
-    assert pack(project, first) == pack(project, second) == 2
+    packed = pack(project, first)
+    assert packed == pack(project, second)
+    assert packed.files == 2
+    assert packed.left_out == [
+        {"path": ".git", "reason": "folder"},
+        {"path": ".venv", "reason": "folder"},
+        {"path": "lib/up", "reason": "link"},
+        {"path": "link.py", "reason": "link"},
+        {"path": "node_modules", "reason": "folder"},
+        {"path": "pipe.py", "reason": "special"},
+    ]
+    assert packed.describe() == "folders .git, .venv, node_modules; 2 links; 1 sockets, pipes and devices"
     assert first.read_bytes() == second.read_bytes()
     assert zipfile.ZipFile(first).namelist() == ["app.py", "lib/a.js"]
 
 
 def test_nothing_to_scan_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        pack(tmp_path, tmp_path / "x.zip")
+    project = tmp_path / "project"
+    (project / "build").mkdir(parents=True)
+    (project / "build" / "a.py").touch()
+    with pytest.raises(InputError, match="no files to scan; left out: folders build"):
+        pack(project, tmp_path / "x.zip")
+
+
+def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("a.py", "b.py"):
+        (project / name).touch()
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        # As root, as which tests may run, every file can be read.
+        if path.name == "b.py":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    packed = pack(project, tmp_path / "x.zip")
+    assert (packed.files, packed.left_out) == (1, [{"path": "b.py", "reason": "unreadable"}])
+    assert packed.describe() == "1 unreadable files"

@@ -5,15 +5,10 @@ It is a fake: no database, no leases that run out by themselves. `test_kill.py` 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,16 +18,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import psutil
-import psycopg
 import pytest
 from pydantic import SecretStr
 
-from securetag.db.engine import create_engine
-from securetag.db.repositories.keys import create_key
-from securetag.db.repositories.tenants import create_tenant
-from securetag.scanning.process import SANDBOX_VARIABLE
-from securetag.settings import LOCAL_PEPPER, Settings, WorkerSettings
+from securetag.settings import Settings, WorkerSettings
 from securetag.wire import (
     LEASE_HEADER,
     SHA256_HEADER,
@@ -174,105 +163,3 @@ def threads_end() -> Iterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
     assert left == []
-
-
-@dataclass
-class Deployment:
-    """The real api in a process of its own, over a real database; workers are started on demand."""
-
-    home: Path
-    url: str
-    tenant: str
-    superuser: str
-    key: str
-    environment: dict[str, str]
-
-    def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        log = (self.home / "worker.log").open("ab")
-        with log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "securetag.worker", *options],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-
-    def http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=20, trust_env=False)
-
-    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """As superuser, past row-level security."""
-        with psycopg.connect(self.superuser, autocommit=True) as connection:
-            cursor = connection.execute(sql, values)  # type: ignore[call-overload]
-            return cursor.fetchall() if cursor.description else []
-
-    def wait(self, task: str, states: set[str], timeout_s: float = 60) -> str:
-        """The task's state once it is one of `states`. Retries come due at once: waiting isn't tested."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            self.query("UPDATE securetag.task SET not_before = now() WHERE state = 'retrying'")
-            ((state,),) = self.query("SELECT state FROM securetag.task WHERE id = %s", task)
-            if state in states:
-                return str(state)
-            time.sleep(0.02)
-        raise AssertionError(f"task {task} is {state}: {(self.home / 'worker.log').read_text()[-3000:]}")
-
-    def tools(self) -> list[int]:
-        """Live processes that were started for a worker of this home."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(SANDBOX_VARIABLE, "").startswith(str(self.home)):
-                    found.append(process.pid)
-            except psutil.Error:
-                continue
-        return found
-
-
-async def _keys(dsn: str) -> tuple[str, str, str]:
-    engine = create_engine(dsn)
-    tenant = await create_tenant(engine, "acme")
-    key = await create_key(engine, tenant, "acme", ["read", "scan"], LOCAL_PEPPER)
-    operator = await create_tenant(engine, "operator")
-    worker = await create_key(engine, operator, "worker", ["worker"], LOCAL_PEPPER)
-    await engine.dispose()
-    return str(tenant), key, worker
-
-
-@pytest.fixture
-def deploy(tmp_path: Path) -> Iterator[Callable[[str, str], Deployment]]:
-    """(DSN of the api's role, DSN of the superuser) → a deployment with one tenant."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(dsn: str, superuser: str) -> Deployment:
-        tenant, key, worker_key = asyncio.run(_keys(dsn))
-        home = tmp_path / "deployment"
-        home.mkdir()
-        environment = {
-            **os.environ, "SECURETAG_HOME": str(home), "SECURETAG_DATA": str(home / "data"),
-            "DATABASE_URL": dsn,
-            "SECURETAG_API__LEASE_S": "2", "SECURETAG_API__REAP_S": "0.2",
-            "SECURETAG_WORKER__API_KEY": worker_key, "SECURETAG_SEMGREP__JOBS": "1",
-        }  # fmt: skip
-        with (home / "api.log").open("wb") as log:
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "securetag.api", "--port", "0"],
-                    env=environment,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-        address, deadline = home / "run" / "api.json", time.monotonic() + 30
-        while not address.exists():
-            assert running[-1].poll() is None, (home / "api.log").read_text()
-            assert time.monotonic() < deadline, "the api didn't start"
-            time.sleep(0.05)
-        url = json.loads(address.read_text())["url"]
-        environment["SECURETAG_WORKER__API_URL"] = url
-        return Deployment(home, url, tenant, superuser, key, environment)
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.cli.client import ApiClient, pack
+from securetag.cli.client import ApiClient
 from securetag.cli.demo import home, loop, summary
 from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import ScanOutcome, outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
 from securetag.cli.failures import require_packages
+from securetag.cli.packing import pack
 from securetag.cli.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
@@ -106,7 +107,7 @@ def _services(recorder: Recorder, settings: Settings, services: Services) -> tup
 def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
     with recorder.stage(name) as facts, tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "bodega.zip"
-        facts["files"] = pack(SHOP, archive)
+        facts["files"] = pack(SHOP, archive).files
         task_id = client.upload(archive, project="bodega")
         summary.say(f"{name}: {facts['files']} files uploaded")
         scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: summary.say(f"  {stage}"))

@@ -28,6 +28,7 @@ EXTRAS = {
     "fastapi": "api",
     "fastapi_offline": "api",
     "gguf": "training",
+    "h11": "api",
     "libgguf": "training",
     "license_expression": "datasets",
     "lingua": "extractors",

@@ -84,7 +84,7 @@ def _scan(
     run = scan(
         root, pack=rules.compiled_pack(work), settings=semgrep, out=work / "semgrep",
         catalogue=rules.catalogue(), lang=lang,
-    ).check()  # fmt: skip
+    ).check_complete()  # fmt: skip
     found: dict[str, list[Finding]] = {}
     for finding in run.findings:
         found.setdefault(finding.path, []).append(finding)

@@ -52,6 +52,8 @@ BATCH_CPU_S = 60.0
 MAX_SPLITS = 24
 #: Kinds of problem after which Semgrep has seen nothing of the file.
 _UNPARSED = {"Lexical error", "Syntax error", "Other syntax error", "AST builder error"}
+#: What the same project may have on one machine and not on another.
+_MACHINE_DEPENDENT = (SkipReason.LIMIT, SkipReason.TIMEOUT, SkipReason.TOOL_FAILED)
 _PARTLY_PARSED = "PartialParsing"
 _TIMEOUT = "Timeout"
 
@@ -83,6 +85,22 @@ class SemgrepRun:
         """Itself. Raises ToolError when the scan read nothing, was stopped or skipped a rule."""
         if self.failure:
             raise ToolError(self.failure, hint="Read the stderr of this tool execution.")
+        return self
+
+    def check_complete(self) -> SemgrepRun:
+        """Itself. Raises ToolError also where a limit or a crash left something out.
+
+        For whoever needs the same result on every machine, such as a dataset.
+        """
+        self.check()
+        reasons = self.coverage.skipped_by_reason
+        missing = sum(reasons.get(reason, 0) for reason in _MACHINE_DEPENDENT) + self.coverage.timeouts_total
+        if missing:
+            raise ToolError(
+                f"Semgrep didn't reach {missing} files or rules within its limits",
+                hint="Raise SECURETAG_SEMGREP__CPU_S, SECURETAG_SEMGREP__RULE_TIMEOUT_S or "
+                "SECURETAG_SEMGREP__MEMORY_MB, or try again on an idle machine.",
+            )
         return self
 
 

@@ -95,6 +95,8 @@ def test_a_rule_that_times_out_is_named(project: Path) -> None:
     write(project, {"slow.js": MINIFIED * 15_000 + "eval(x)", "a.py": "eval(x)\n"})
     outcome = run(project, rule_timeout_s=0.05).check()
     assert outcome.coverage.timeouts == [RuleTimeout(rule="eval-js", path="slow.js")]
+    with pytest.raises(ToolError, match="didn't reach 1 files"):
+        outcome.check_complete()
     assert [finding.path for finding in outcome.findings] == ["a.py"]
 
 
@@ -139,6 +141,8 @@ def test_the_cpu_limit_keeps_what_was_found_and_names_the_rest(
     ]
     assert outcome.coverage.files == {"python": len(reached)}
     assert outcome.result.cpu_s < 6
+    with pytest.raises(ToolError, match=rf"didn't reach {30 - len(reached)} files"):
+        outcome.check_complete()
 
 
 def test_one_greedy_file_does_not_take_the_others_with_it(project: Path) -> None:

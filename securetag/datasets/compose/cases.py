@@ -114,7 +114,7 @@ def _scan(
             (root / path_of(function)).write_text(function.code, encoding="utf-8")
     run = scan(
         root, pack=_pack(work), settings=semgrep, out=work / "semgrep", catalogue=rules.catalogue(), lang=lang
-    ).check()
+    ).check_complete()
     for finding in run.findings:
         flagged.setdefault(finding.path, []).append(finding)
     return run.result.cpu_s

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from securetag.errors import SecuretagError
-from securetag.extractors.catalog import load, usable
-from securetag.extractors.extract import Report, refresh
+from securetag.extractors.catalog import is_usable, load
+from securetag.extractors.extract import refresh
+from securetag.extractors.record_files import Report
 from securetag.settings import Settings, get_settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "sources.md"
@@ -76,7 +77,7 @@ def read_all(settings: Settings) -> tuple[list[Report], list[str], bool]:
     """(reports, sources out of reach and why, True = none was broken)."""
     reports, missing, whole = [], list[str](), True
     for source in load(settings.catalog).values():
-        if not usable(source, settings):
+        if not is_usable(source, settings):
             missing.append(source.name)
             continue
         try:

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from securetag.extractors.readers.html.markdown import text_of
-from securetag.extractors.readers.html.reader import decode, read_page, sections
-from securetag.extractors.readers.sections import pieces, tree
+from securetag.extractors.readers.html import sections
+from securetag.extractors.text.html_markdown import join_blocks
+from securetag.extractors.text.html_page import decode_page, parse_page
+from securetag.extractors.text.sections import build_tree, split_section
 
 HARD = Path(__file__).parents[2] / "tests/extractors/pages"
 PAGES, ROUNDS = 6, 5
@@ -71,8 +72,8 @@ def page(seed: int) -> tuple[bytes, str]:
 
 def ours(data: bytes) -> str:
     """As HtmlReader does it, up to the Records."""
-    root = sections(read_page(decode(data)), "page")
-    return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in pieces(root))
+    root = sections(parse_page(decode_page(data)), "page")
+    return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in split_section(root))
 
 
 def beautiful_soup(data: bytes) -> str:
@@ -102,8 +103,8 @@ def beautiful_soup(data: bytes) -> str:
             text = " ".join(element.get_text().split())
             level = int(element.name[1]) if element.name[0] == "h" else 0
             items.append((level, text if level else f"{'- ' if element.name == 'li' else ''}{text}\n", 1))
-    root = tree("page", iter(items))
-    return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in pieces(root))
+    root = build_tree("page", iter(items))
+    return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in split_section(root))
 
 
 def overlap(found: str, wanted: str) -> tuple[float, float]:
@@ -162,7 +163,7 @@ def _hard_pages() -> Iterator[Figure]:
     """Pages without a `main`, of frames, tables, notices: see tests/extractors/pages."""
     scores = []
     for path in sorted(HARD.glob("*.html")):
-        found = text_of(read_page(decode(path.read_bytes())).blocks)
+        found = join_blocks(parse_page(decode_page(path.read_bytes())).blocks)
         scores.append(overlap(found, path.with_suffix(".md").read_text(encoding="utf-8")))
     for side, name in enumerate(("precision", "recall")):
         mean = sum(score[side] for score in scores) / len(scores)

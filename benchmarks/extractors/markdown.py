@@ -9,10 +9,11 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from benchmarks.figure import Figure
-from securetag.extractors import catalog, language
-from securetag.extractors.fetch import fetch
-from securetag.extractors.files import FetchedFile
-from securetag.extractors.readers import reader_for
+from securetag.extractors import catalog
+from securetag.extractors.fetching.fetch import fetch
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.registry import create_reader
+from securetag.extractors.text import language
 from securetag.settings import Settings, get_settings
 
 #: Rounds of which the best counts: other work on the machine only ever slows one down.
@@ -29,7 +30,7 @@ def measure() -> Iterator[Figure]:
         return
     paths = [file.path for _, files in work for file in files]
     megabytes = sum(path.stat().st_size for path in paths) / 1e6
-    language.detect(
+    language.detect_language(
         "Was eine Sprache ist, steht in Modellen, die ein Lauf einmal laden muss; das zählt nicht.", "en"
     )
     ours = min(_cpu_s(lambda: _read(work)) for _ in range(ROUNDS))
@@ -50,7 +51,7 @@ def _work(settings: Settings) -> Iterator[tuple[catalog.Source, list[FetchedFile
             source.reader in READERS
             and source.mirror
             and settings.mirror
-            and catalog.usable(source, settings)
+            and catalog.is_usable(source, settings)
         ):
             files = [file for file in fetch(source, settings) if file.path.suffix == ".md"]
             if files:
@@ -59,7 +60,7 @@ def _work(settings: Settings) -> Iterator[tuple[catalog.Source, list[FetchedFile
 
 def _read(work: list[tuple[catalog.Source, list[FetchedFile]]]) -> None:
     for source, files in work:
-        for _ in reader_for(source).read(files):
+        for _ in create_reader(source).read(files):
             pass
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from benchmarks.measure import least_cpu_s, peak_mb
-from securetag.extractors.catalog import obtainable, source_named
-from securetag.extractors.fetch import fetch
-from securetag.extractors.files import FetchedFile
-from securetag.extractors.readers import reader_for
+from securetag.extractors.catalog import check_availability, get_source
+from securetag.extractors.fetching.fetch import fetch
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.advisories.nvd import decode
+from securetag.extractors.readers.registry import create_reader
 from securetag.records import Record
 from securetag.settings import FetchSettings, get_settings
 
@@ -53,8 +53,8 @@ def measure() -> Iterator[Figure]:
     """CPU-seconds and memory of decoding, then what reading end to end costs."""
     settings = get_settings()
     settings = settings.model_copy(update={"fetch": FetchSettings(mode="mirror")})
-    source = source_named(SOURCE, settings)
-    if not obtainable(source, settings):
+    source = get_source(SOURCE, settings)
+    if not check_availability(source, settings):
         return
     with tempfile.TemporaryDirectory() as folder:
         items = list(_items(fetch(source, settings.model_copy(update={"data": Path(folder)}))))
@@ -65,7 +65,7 @@ def measure() -> Iterator[Figure]:
         yield from _memory(path)
         file = FetchedFile(sample, "https://example.org/", "0" * 64, "", "CC0-1.0")
         started = time.process_time()
-        records = sum(isinstance(item, Record) for item in reader_for(source).read([file]))
+        records = sum(isinstance(item, Record) for item in create_reader(source).read([file]))
         spent = time.process_time() - started
         yield Figure(
             figure="NVD: Records, end to end", value=round(records / spent), unit="Records/CPU-s",

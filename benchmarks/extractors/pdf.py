@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from securetag.extractors.catalog import FolderWay, Source
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.catalog import FolderMethod, Source
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.pdf import pages as pdf_pages
 from securetag.extractors.readers.pdf.headings import headings_of
 from securetag.extractors.readers.pdf.layout import body_size
@@ -67,7 +67,7 @@ def records(paths: list[str]) -> int:
     """The number of Records."""
     row = Source(
         name="pdf", tier="extended", publisher="x", dataset="x", title="x", edition="1", url="https://example.org",
-        licence="CC0-1.0", reader="pdf", options={"tables": False}, folder=FolderWay("/"),
+        licence="CC0-1.0", reader="pdf", options={"tables": False}, folder=FolderMethod("/"),
     )  # fmt: skip
     files = [FetchedFile(Path(path), "https://example.org/a.pdf", "", "1", "CC0-1.0") for path in paths]
     count = sum(isinstance(item, Record) for item in PdfReader(row).read(files))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from benchmarks.measure import least_cpu_s, peak_mb
-from securetag.extractors.catalog import source_named
-from securetag.extractors.fetch import fetch
-from securetag.extractors.files import FetchedFile
-from securetag.extractors.readers import reader_for
+from securetag.extractors.catalog import get_source
+from securetag.extractors.fetching.fetch import fetch
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.mitre.attack import AttackReader
+from securetag.extractors.readers.registry import create_reader
 from securetag.records import Record
 from securetag.settings import get_settings
 
@@ -40,11 +40,11 @@ def measure() -> Iterator[Figure]:
     """CPU-seconds and memory of decoding, then what reading end to end costs."""
     with tempfile.TemporaryDirectory() as folder:
         settings = get_settings()
-        source = source_named(SOURCE, settings)
+        source = get_source(SOURCE, settings)
         (file,) = fetch(source, settings.model_copy(update={"data": Path(folder)}))
         yield from _decoding(file.path.read_bytes())
         yield from _memory(file)
-        reader = reader_for(source)
+        reader = create_reader(source)
         started = time.process_time()
         records = sum(isinstance(item, Record) for item in reader.read([file]))
         spent = time.process_time() - started

@@ -10,7 +10,7 @@ from securetag.assets.metadata import counts, table
 from securetag.assets.progress import Progress
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
-from securetag.extractors.extract import read_records
+from securetag.extractors.record_files import read_records
 from securetag.pipeline.extract import extract
 from securetag.settings import get_settings
 

@@ -11,7 +11,7 @@ import typer
 from securetag.cli.output import Json, emit, reported, show
 
 if TYPE_CHECKING:
-    from securetag.extractors.download import Progress
+    from securetag.extractors.fetching.download import Progress
     from securetag.settings import Settings
 
 app = typer.Typer(help="Upstream publications: list, fetch, extract.", no_args_is_help=True)
@@ -94,15 +94,15 @@ def extract(
 @reported
 def fetch(names: Names = None, every: All = False, as_json: Json = False) -> None:
     """Bring a source's files into the cache without reading them."""
-    from securetag.extractors.catalog import source_named
-    from securetag.extractors.fetch import fetch as fetch_source
+    from securetag.extractors.catalog import get_source
+    from securetag.extractors.fetching.fetch import fetch as fetch_source
     from securetag.settings import get_settings
 
     settings = get_settings()
     rows = []
     for name in _chosen(settings, names, every):
         with _progress(name, quiet=as_json) as progress:
-            found = fetch_source(source_named(name, settings), settings, progress)
+            found = fetch_source(get_source(name, settings), settings, progress)
         rows += [
             {"source": name, "url": file.url, "path": str(file.path), "sha256": file.sha256} for file in found
         ]
@@ -118,7 +118,7 @@ def _chosen(settings: Settings, names: list[str] | None, every: bool) -> list[st
 
     known = catalog.load(settings.catalog)
     if every:
-        return [source.name for source in known.values() if catalog.usable(source, settings)]
+        return [source.name for source in known.values() if catalog.is_usable(source, settings)]
     unknown = [name for name in names or [] if name not in known]
     if unknown or not names:
         raise NotFoundError(

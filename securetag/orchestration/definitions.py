@@ -7,7 +7,7 @@ import dagster as dg
 from securetag.assets.dataset import harvest, release
 from securetag.assets.model import adapter, evaluation, published_model
 from securetag.assets.sources import records_assets, records_key
-from securetag.extractors.catalog import default_sources
+from securetag.extractors.catalog import list_default_sources
 from securetag.orchestration.console import console
 from securetag.orchestration.sensors import new_tool_executions
 from securetag.settings import get_settings
@@ -19,7 +19,7 @@ stages = [harvest, release, adapter, evaluation, published_model]
 loop = dg.define_asset_job(
     "loop",
     selection=dg.AssetSelection.assets(
-        *(records_key(name) for name in default_sources(get_settings())), *stages
+        *(records_key(name) for name in list_default_sources(get_settings())), *stages
     ),
 )
 #: What the sensor starts: a harvest, and the release that it makes possible.

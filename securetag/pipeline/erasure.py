@@ -28,7 +28,7 @@ from securetag.db.repositories import erasure as demands
 from securetag.db.repositories.tenants import everybody, own
 from securetag.errors import InputError, NotFoundError, ReleaseError
 from securetag.extractors import catalog
-from securetag.extractors.extract import read_records
+from securetag.extractors.record_files import read_records
 from securetag.pipeline.harvest import FILE, read_harvest, write_harvest
 from securetag.pipeline.trace import folders, trained_on
 from securetag.serving.registry import Registry

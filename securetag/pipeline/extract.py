@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from securetag.extractors.download import Progress
-from securetag.extractors.extract import Report, refresh
+from securetag.extractors.extract import refresh
+from securetag.extractors.fetching.download import Progress
+from securetag.extractors.record_files import Report
 from securetag.settings import Settings
 
 

@@ -13,7 +13,7 @@ from securetag.datasets.releases import lineage
 from securetag.datasets.synthesis.teacher import read as read_lessons
 from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
-from securetag.extractors.extract import read_records
+from securetag.extractors.record_files import read_records
 from securetag.pipeline import erasure, review
 from securetag.pipeline.harvest import FILE, ended_consents, read_harvest
 from securetag.records import Record

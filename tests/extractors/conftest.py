@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from within import within
 
-from securetag.extractors.catalog import FolderWay, Source
-from securetag.extractors.extract import Extraction, extract
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.catalog import FolderMethod, Source
+from securetag.extractors.extract import extract
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.record_files import Extraction
 from securetag.settings import Settings, get_settings
 
 MakeFile = Callable[..., FetchedFile]
@@ -44,7 +45,7 @@ def make_source(tmp_path: Path) -> Callable[..., Source]:
         row: dict[str, Any] = {
             "name": "test-source", "tier": "core", "publisher": "Tester", "dataset": "test", "title": "Test",
             "edition": "1", "url": "https://example.org/", "licence": "CC-BY-4.0", "reader": "markdown",
-            "folder": FolderWay(str(tmp_path)),
+            "folder": FolderMethod(str(tmp_path)),
         }  # fmt: skip
         return Source(**(row | changes))
 

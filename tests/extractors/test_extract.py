@@ -11,7 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from securetag.errors import InputError, NotFoundError
-from securetag.extractors.extract import extract, read_records, read_report, refresh, trainable, write
+from securetag.extractors.extract import extract, refresh
+from securetag.extractors.record_files import (
+    read_records,
+    read_report,
+    select_trainable,
+    write_extraction,
+)
 from securetag.records import Record, Status
 from securetag.settings import Settings
 
@@ -50,7 +56,7 @@ def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
         assert record.url.startswith("https://e.org/")  # no path of this machine
         assert len(record.file_sha256) == 64
         assert record.locator
-    jsonl, parquet, report = write(found, settings.records_dir)
+    jsonl, parquet, report = write_extraction(found, settings.records_dir)
     assert [path.name for path in (jsonl, parquet, report)] == [
         "mine-1.jsonl", "mine-1.parquet", "mine-1.report.json",
     ]  # fmt: skip
@@ -70,7 +76,7 @@ def test_an_older_edition_is_superseded_as_soon_as_the_newer_can_be_had(
     old, new = (extract(name, settings).records for name in ("mine-1", "mine-2"))
     assert {record.status for record in old} == {Status.SUPERSEDED}
     assert {record.status for record in new} == {Status.ACTIVE}
-    assert list(trainable([*old, *new])) == new
+    assert list(select_trainable([*old, *new])) == new
 
 
 def test_a_broken_file_is_a_row_of_the_report(catalog: Path, settings: Settings) -> None:
@@ -94,10 +100,11 @@ def test_unknown_source_and_broken_records(settings: Settings, tmp_path: Path) -
 
 RUN = """
 import hashlib, pathlib, sys
-from securetag.extractors.extract import extract, write
+from securetag.extractors.extract import extract
+from securetag.extractors.record_files import write_extraction
 from securetag.settings import get_settings
 found = extract("mitre-cwe-4.14", get_settings())
-paths = write(found, get_settings().records_dir)[:2]
+paths = write_extraction(found, get_settings().records_dir)[:2]
 print(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths))
 """
 
@@ -138,7 +145,7 @@ def test_every_field_of_a_record_reaches_the_disk(
     catalog: Path, settings: Settings, make_source: Callable[..., object]
 ) -> None:
     found = extract("mine-1", settings)
-    jsonl, *_ = write(found, settings.records_dir)
+    jsonl, *_ = write_extraction(found, settings.records_dir)
     first = msgspec.json.decode(jsonl.read_bytes().split(b"\n")[0])
     assert set(first) == set(Record.__struct_fields__)
 
@@ -214,7 +221,7 @@ def test_a_source_made_of_other_sources(tmp_path: Path, settings: Settings) -> N
     parts = {r.source: r for name in ("first", "second") for r in read_records(folder / f"{name}.jsonl")}
     assert {record.status for record in parts.values()} == {Status.SUPERSEDED}
     assert merged.locator == f"first:{parts['first'].id} second:{parts['second'].id}"
-    assert [record.source for record in trainable(read_records(folder))] == ["all"]
+    assert [record.source for record in select_trainable(read_records(folder))] == ["all"]
 
     assert refresh("all", settings, folder)[1]
     (tmp_path / "one" / "a.json").write_text(msgspec.json.encode(advisory | {"details": "Better."}).decode())

@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 
 from securetag.extractors.catalog import load
-from securetag.extractors.extract import Report
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
+from securetag.extractors.record_files import Report
 
 CHECKOUT = Path(__file__).parents[2]
 

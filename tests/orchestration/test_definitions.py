@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from securetag.assets.sources import records_key
-from securetag.extractors.catalog import default_sources, load
+from securetag.extractors.catalog import list_default_sources, load
 from securetag.orchestration.console import Sentence, Wanted
 from securetag.orchestration.definitions import defs
 from securetag.orchestration.instance import prepare
@@ -33,7 +33,7 @@ def test_every_source_of_the_catalog_is_an_asset() -> None:
 def test_the_loop_takes_only_sources_in_reach() -> None:
     sources = selected("loop") - STAGES
     assert selected("loop") >= STAGES
-    within = {records_key(name).to_user_string() for name in default_sources(get_settings())}
+    within = {records_key(name).to_user_string() for name in list_default_sources(get_settings())}
     assert sources == within
     assert len(within) >= 2, "the packages carry CWE and ATT&CK"
 

@@ -30,12 +30,12 @@ def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str
     consent has contributed anything.
     """
     from securetag.assets.sources import records_key
-    from securetag.extractors.catalog import default_sources
+    from securetag.extractors.catalog import list_default_sources
     from securetag.orchestration.instance import prepare
     from securetag.pipeline.harvest import read_harvest
 
     os.environ["DAGSTER_HOME"] = str(prepare(settings))
-    sources = default_sources(settings)
+    sources = list_default_sources(settings)
     with recorder.stage("sources") as facts:
         summary.say(f"sources: {', '.join(sources)} …")
         for name in sources:

@@ -13,10 +13,10 @@ from typing import TypeVar
 import msgspec
 
 from securetag.errors import SecuretagError, SourceError
-from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
-from securetag.extractors.language import detect
+from securetag.extractors.fetching.files import Failure, FetchedFile
+from securetag.extractors.text import prose
+from securetag.extractors.text.language import detect_language
 from securetag.records import Facts, Record, Status, TextLang
 
 T = TypeVar("T")
@@ -38,8 +38,8 @@ class Reader(ABC):
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    #: CPU-seconds that processes of the reader's own have spent and nobody has waited for yet.
-    elsewhere_s: float = 0.0
+    #: CPU-seconds of child processes that still run, so that the system hasn't added them to ours.
+    child_cpu_s: float = 0.0
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:  # noqa: ARG002
         """Look over all files once before any is read; yields those that can't be."""
@@ -88,7 +88,7 @@ class Reader(ABC):
         lang = lang or self.source.lang
         return Record.of(
             source=self.source.name, publisher=self.source.publisher, key=key,
-            title=prose.one_line(title), text=text, lang=lang if certain else detect(text, lang),
+            title=prose.clean_line(title), text=text, lang=lang if certain else detect_language(text, lang),
             url=url or file.url, edition=file.edition, licence=file.licence,
             file_sha256=file.sha256, locator=locator, facts=facts, status=status,
         )  # fmt: skip

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import (
     Drop,
     Item,
@@ -25,6 +24,7 @@ from securetag.extractors.readers.base import (
     reason_of,
     refuse_many,
 )
+from securetag.extractors.text import prose
 from securetag.records import Facts, Status
 
 #: Bytes of one export; that of SP 800-53 has 5 MB.

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, reason_of
+from securetag.extractors.readers.hf import HfReader
+from securetag.extractors.readers.html import HtmlReader
+from securetag.extractors.readers.markdown import MarkdownReader
+from securetag.extractors.readers.pdf.reader import PdfReader
+from securetag.extractors.readers.tabular import TabularReader
 
 #: Bytes of one file; readers hold a file in memory.
 MAX_FILE = 512 << 20
@@ -28,13 +32,13 @@ _MAGIC = (
 )  # fmt: skip
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|main|article|div|h1|p|table)\b", re.I)
 _XML = re.compile(rb"<(?:\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s>])")
-#: Kind → (module, class).
-_READERS = {
-    "pdf": ("pdf.reader", "PdfReader"),
-    "html": ("html.reader", "HtmlReader"),
-    "rows": ("tabular", "TabularReader"),
-    "parquet": ("hf", "HfReader"),
-    "text": ("markdown", "MarkdownReader"),
+#: Kind of content → its reader.
+_READERS: dict[str, type[Reader]] = {
+    "pdf": PdfReader,
+    "html": HtmlReader,
+    "rows": TabularReader,
+    "parquet": HfReader,
+    "text": MarkdownReader,
 }
 
 
@@ -57,9 +61,7 @@ class FolderReader(Reader):
             except (OSError, SourceError) as error:
                 yield Failure(str(file.path), "", reason_of(error))
         for kind, own in by_kind.items():
-            module, name = _READERS[kind]
-            found: type[Reader] = getattr(import_module(f"securetag.extractors.readers.{module}"), name)
-            self.readers[kind] = found(self.source)
+            self.readers[kind] = _READERS[kind](self.source)
             yield from self.readers[kind].prepare(own)
 
     def _kind(self, file: FetchedFile) -> str:

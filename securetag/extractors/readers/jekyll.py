@@ -16,12 +16,12 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
 from securetag.extractors.readers.markdown import MarkdownReader, Page, path_of
-from securetag.extractors.readers.markdown_blocks import front_matter
-from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces
+from securetag.extractors.text import prose
+from securetag.extractors.text.markdown_blocks import split_front_matter
+from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, split_section
 from securetag.records import normalise_text
 
 _INCLUDE = re.compile(r"\{%-?\s*include(?:_relative|_cached)?\s+([^\s%{}]+)[^%{}]*%\}")
@@ -39,7 +39,7 @@ class JekyllReader(MarkdownReader):
         self._parts: set[str] = set()
         for file in files:
             try:
-                front, body = front_matter(normalise_text(read_text(file)))
+                front, body = split_front_matter(normalise_text(read_text(file)))
             except SourceError as error:
                 yield Failure(str(file.path), "", reason_of(error))
                 continue
@@ -62,9 +62,9 @@ class JekyllReader(MarkdownReader):
         if path not in self._parts and not page.root.whole():
             yield Drop("a page that holds nothing but other files")
             return
-        whole = int(self.source.options.get("whole", WHOLE))
+        whole = int(self.source.options.get("whole", MAX_SECTION_CHARS))
         for piece in (
-            _pieces(page.root, title, whole) if path in self._parts else pieces(page.root, whole=whole)
+            _pieces(page.root, title, whole) if path in self._parts else split_section(page.root, whole=whole)
         ):
             yield self.section(page, piece)
 
@@ -79,9 +79,9 @@ class JekyllReader(MarkdownReader):
 def _pieces(root: Section, title: str, whole: int) -> Iterator[Piece]:
     """A part's sections below its page's title. A file that begins with text has no heading above it."""
     if root.level:
-        yield from pieces(root, (title,), whole=whole)
+        yield from split_section(root, (title,), whole=whole)
         return
-    if prose.clean(root.own):
-        yield Piece((title, root.title), root.own, root.start)
+    if prose.clean(root.own_text):
+        yield Piece((title, root.title), root.own_text, root.start)
     for child in root.children:
-        yield from pieces(child, (title,), whole=whole)
+        yield from split_section(child, (title,), whole=whole)

@@ -18,11 +18,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from securetag.extractors import language, prose
-from securetag.extractors.files import Failure, FetchedFile
-from securetag.extractors.readers import markdown_blocks
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_text
-from securetag.extractors.readers.sections import WHOLE, Piece, Section, pieces, tree
+from securetag.extractors.text import language, markdown_blocks, prose
+from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, build_tree, split_section
 from securetag.records import Facts, Status, TextLang, normalise_text
 
 #: Headings under which there are only links.
@@ -73,30 +72,32 @@ class MarkdownReader(Reader):
 
     def items(self, page: Page) -> Iterator[Item]:
         """The Records of one page."""
-        for piece in pieces(page.root, whole=int(self.source.options.get("whole", WHOLE))):
+        for piece in split_section(page.root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS))):
             yield self.section(page, piece)
 
     def parse(self, file: FetchedFile) -> Page:
         """The file's front matter and tree of sections, titled by whatever titles it."""
-        front, body = markdown_blocks.front_matter(normalise_text(read_text(file)))
+        front, body = markdown_blocks.split_front_matter(normalise_text(read_text(file)))
         title = front.get("title")
-        root = tree(title if isinstance(title, str) else "", markdown_blocks.headings(self.body(body)))
+        root = build_tree(
+            title if isinstance(title, str) else "", markdown_blocks.iter_headings(self.body(body))
+        )
         name = self._names[file]
-        only = root.children[0] if len(root.children) == 1 and not root.own else None
+        only = root.children[0] if len(root.children) == 1 and not root.own_text else None
         if only and (only.level == 1 or not root.title):
             root = only  # the usual form: one heading above all others, which is the title
         elif not root.title:
             root.title = root.children[0].title if root.children else ""
         root.title = root.title or name.replace("_", " ")
-        return Page(file, name, language.of_path(path_of(file), self.source.lang), front, root)
+        return Page(file, name, language.detect_path_language(path_of(file), self.source.lang), front, root)
 
     def body(self, text: str) -> str:
         """The document below its front matter, as CommonMark. Subclasses resolve what is theirs."""
-        return markdown_blocks.plain(text)
+        return markdown_blocks.to_plain_markdown(text)
 
     def section(self, page: Page, piece: Piece, *, status: Status = Status.ACTIVE) -> Item:
         """One piece of a page as a Record, or why it is none."""
-        path = [prose.one_line(title) for title in piece.path]
+        path = [prose.clean_line(title) for title in piece.path]
         locator = " > ".join(path)
         if self.skipped(path[-1]) or only_links(piece.text):
             return Drop("a list of links", locator)
@@ -143,7 +144,7 @@ class MarkdownReader(Reader):
 
 def clean(text: str) -> str:
     """A section's text as a Record holds it."""
-    return prose.clean(markdown_blocks.without_attributes(text) if "{:" in text else text)
+    return prose.clean(markdown_blocks.remove_attributes(text) if "{:" in text else text)
 
 
 def only_links(text: str) -> bool:
@@ -173,9 +174,9 @@ def _names(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, st
     for file in files:
         path = path_of(file)
         parts = [*path.parts[:-1], path.stem]
-        if path.stem.lower() in _NAMELESS and language.of_path(path.parent, "") == "":
+        if path.stem.lower() in _NAMELESS and language.detect_path_language(path.parent, "") == "":
             parts = parts[:-1] or parts
-        of = language.of_path(path, lang)
+        of = language.detect_path_language(path, lang)
         ends[file] = [(of, "/".join(parts[-n:])) for n in range(1, len(parts) + 1)]
     taken = Counter(end for of_file in ends.values() for end in of_file)
     return {

@@ -17,10 +17,10 @@ from typing import Any, Union
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.text import prose
 from securetag.records import Status
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SettingsError, SourceError
-from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json
+from securetag.extractors.text import prose
 from securetag.records import Facts
 
 #: Bytes of one JSON document or of one line; a document is decoded whole.
@@ -174,14 +174,14 @@ def _text(text: str, facts: Facts) -> str:
     parts = [text] if text else []
     for name, code in (("Vulnerable", facts.vulnerable), ("Fixed", facts.fixed)):
         if code:
-            parts.append(f"{name}:\n\n{prose.code_block(code, facts.language or '')}")
+            parts.append(f"{name}:\n\n{prose.make_code_block(code, facts.language or '')}")
     asked = [part for part in (facts.instruction, facts.response) if part and part != text]
     return "\n\n".join(parts + asked)
 
 
 def _listed(row: Row) -> str:
     lines = [(name, prose.clean(_string(value))) for name, value in row.items()]
-    return "\n".join(f"- **{prose.one_line(str(name))}**: {text}" for name, text in lines if text)
+    return "\n".join(f"- **{prose.clean_line(str(name))}**: {text}" for name, text in lines if text)
 
 
 def _short(title: str) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from securetag.extractors import catalog, prose
-from securetag.extractors.extract import Extraction
+from securetag.extractors import catalog
+from securetag.extractors.record_files import Extraction
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 from securetag.settings import Settings
 
@@ -186,7 +187,7 @@ def test_merged(golden: Golden) -> None:
     assert found.report.by_status == {"active": 2649, "rejected": 1, "withdrawn": 5}
     assert len({(record.key, record.lang) for record in found.records}) == len(found.records)
     for record in found.records:
-        assert prose.residue(record.text) == [], record.key
+        assert prose.find_residue(record.text) == [], record.key
     merged = keyed(found)
     aliases = [alias for record in merged.values() for alias in (record.key, *record.facts.aliases)]
     # Two flaws of tor-circmgr, each with its CVE: RustSec gives the first advisory both CVEs and GHSAs.
@@ -215,7 +216,7 @@ def test_nothing_of_what_was_merged_is_active_beside_it(
     golden: Golden, mirror: Path, golden_data: Path
 ) -> None:
     settings = Settings(mirror=mirror, data=golden_data)
-    parts = catalog.constituents(catalog.load()["cve-merged"], settings)
+    parts = catalog.list_usable_parts(catalog.load()["cve-merged"], settings)
     assert len(parts) == 9
     records = [record for row in parts for record in golden(row.name).records]
     assert Status.ACTIVE not in {record.status for record in records}

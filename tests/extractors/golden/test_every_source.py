@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from securetag.extractors import catalog, prose
-from securetag.extractors.extract import Extraction
+from securetag.extractors import catalog
+from securetag.extractors.record_files import Extraction
+from securetag.extractors.text import prose
 
 pytestmark = pytest.mark.mirror
 
@@ -23,6 +24,6 @@ def test_every_record_is_clean_and_nothing_failed(name: str, golden: Callable[[s
         facts = record.facts
         texts = [record.title, record.text, *facts.mitigations, *facts.detections, *facts.consequences]
         for text in [*texts, *facts.examples, facts.instruction or "", facts.response or ""]:
-            assert prose.residue(text) == [], record.key
+            assert prose.find_residue(text) == [], record.key
         assert record.url.startswith("https://")
         assert record.licence

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from securetag.extractors.extract import Extraction
+from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 
 pytestmark = pytest.mark.mirror

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from securetag.extractors.extract import Extraction
-from securetag.extractors.fetch import fetch
-from securetag.extractors.readers import reader_for
+from securetag.extractors.fetching.fetch import fetch
+from securetag.extractors.readers.registry import create_reader
+from securetag.extractors.record_files import Extraction
 from securetag.records import Record, Status
 from securetag.settings import Settings
 
@@ -101,7 +101,7 @@ def test_xml_gives_what_json_gives(golden: Golden, mirror: Path, golden_data: Pa
     files = fetch(source, Settings(mirror=mirror, data=golden_data))
     full = [file for file in files if "/v1.0.0/" in file.url]
     found = {
-        file.path.suffix: {i.key: i for i in reader_for(source).read([file]) if isinstance(i, Record)}
+        file.path.suffix: {i.key: i for i in create_reader(source).read([file]) if isinstance(i, Record)}
         for file in full
     }
     assert set(found) == {".json", ".xml"}

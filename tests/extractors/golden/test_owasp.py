@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from securetag.extractors import prose
-from securetag.extractors.extract import Extraction
+from securetag.extractors.record_files import Extraction
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 
 pytestmark = pytest.mark.mirror
@@ -116,7 +116,10 @@ def test_mobile(golden: Golden) -> None:
     assert new.facts.parents == ["MASWE-0007"]
     assert "” (MASTG-KNOW-0042)" in new.text
     assert "@MASTG" not in "".join(
-        piece for record in found.records for is_code, piece in prose.segments(record.text) if not is_code
+        piece
+        for record in found.records
+        for is_code, piece in prose.iter_segments(record.text)
+        if not is_code
     )
     assert len(pages["MASTG-TEST-0250"].facts.mitigations) == 3
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from securetag.extractors import catalog
-from securetag.extractors.extract import Extraction
+from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 
 pytestmark = pytest.mark.mirror

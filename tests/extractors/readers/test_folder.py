@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from securetag.extractors.extract import Extraction, extract
+from securetag.extractors.extract import extract
 from securetag.extractors.readers.tabular import guess, read_rows
+from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 from securetag.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest
 from securetag.datasets.licences import allowed
 from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record
@@ -142,8 +142,8 @@ def test_a_mapping_with_a_field_that_no_record_has(make_source: Any) -> None:
 def test_non_commercial_data_is_in_no_build(settings: Settings, mirror_of_hf: Settings) -> None:
     rows = catalog.load()
     row = rows["hf-cti-bench"]
-    assert catalog.obtainable(row, mirror_of_hf).local
-    assert not any(rows[name].tier == "hf" for name in catalog.default_sources(mirror_of_hf))
+    assert catalog.check_availability(row, mirror_of_hf).is_local
+    assert not any(rows[name].tier == "hf" for name in catalog.list_default_sources(mirror_of_hf))
     for purpose in ("internal", "public"):
         with pytest.raises(LicenceError, match="commercial"):
             allowed(row.licence, purpose)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.markdown import MarkdownReader
-from securetag.extractors.readers.markdown_blocks import front_matter, headings
+from securetag.extractors.text.markdown_blocks import iter_headings, split_front_matter
 from securetag.records import Record
 
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
@@ -99,12 +99,12 @@ def test_bytes_that_are_no_utf8(make_source: Callable[..., Any], make_file: Call
 
 @given(st.text(alphabet="#=-`~ab \n\t>*", max_size=200))
 def test_every_line_is_text_or_heading_once(text: str) -> None:
-    numbers = [number for _, _, number in headings(text)]
+    numbers = [number for _, _, number in iter_headings(text)]
     assert numbers == sorted(set(numbers))
-    underlined = sum(level in (1, 2) for level, _, _ in headings(text))
+    underlined = sum(level in (1, 2) for level, _, _ in iter_headings(text))
     assert text.count("\n") + 1 - underlined <= len(numbers) <= text.count("\n") + 1
 
 
 def test_front_matter_that_never_ends_is_text() -> None:
-    assert front_matter("---\ntitle: x\n") == ({}, "---\ntitle: x\n")
-    assert front_matter("---\ntitle: 'x'\n---\nbody") == ({"title": "x"}, "body")
+    assert split_front_matter("---\ntitle: x\n") == ({}, "---\ntitle: x\n")
+    assert split_front_matter("---\ntitle: 'x'\n---\nbody") == ({"title": "x"}, "body")

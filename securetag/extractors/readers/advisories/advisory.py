@@ -14,11 +14,11 @@ from typing import Literal
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
-from securetag.extractors.language import detect
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.cvss_score import Score
 from securetag.extractors.readers.base import Item, Reader, reason_of
+from securetag.extractors.text import prose
+from securetag.extractors.text.language import detect_language
 from securetag.records import Facts, Severity, Status, TextLang
 
 #: Products that a text lists, and ranges of each; the rest is counted. Linux has hundreds.
@@ -139,7 +139,7 @@ def records(
 def title_of(advisory: Advisory, lang: TextLang = "en") -> str:
     """`CVE-2024-1: what upstream calls it`, or `CVE-2024-1 (product)` where it has no name for it."""
     if advisory.name and lang == "en":
-        name = prose.one_line(advisory.name)
+        name = prose.clean_line(advisory.name)
         return name if name.startswith(advisory.key) else f"{advisory.key}: {name}"
     names = dict.fromkeys(item.name for item in advisory.affected)
     few = ", ".join(list(names)[:2]) + (", …" if len(names) > 2 else "")
@@ -160,7 +160,7 @@ def _text(advisory: Advisory, lang: TextLang, text: str) -> str:
         # SSVC's terms are English, so only English says them.
         said = [_NOTES[lang][note].format(of) for note, of in advisory.notes if note in _NOTES[lang]]
         parts.append(" ".join(dict.fromkeys(said)))
-    return prose.tidy("\n\n".join(part for part in parts if part))
+    return prose.tidy_whitespace("\n\n".join(part for part in parts if part))
 
 
 def _facts(advisory: Advisory, lang: TextLang) -> Facts:
@@ -194,11 +194,11 @@ def list_versions(affected: Iterable[Versions], lang: TextLang) -> str:
         by_name.setdefault((item.name, item.excluding), []).extend(item.ranges)
     lines = []
     for (name, excluding), ranges in by_name.items():
-        shown = [prose.code_span(text) if text != "*" else phrases["all"] for text in unique(ranges)]
+        shown = [prose.make_code_span(text) if text != "*" else phrases["all"] for text in unique(ranges)]
         cut = len(shown) - MOST
         words = "; ".join(shown[:MOST]) + (f"; {phrases['more'].format(cut)}" if cut > 0 else "")
         words = phrases["except"].format(words) if excluding and words else words
-        lines.append(f"- {prose.one_line(name)}" + (f": {words}" if words else ""))
+        lines.append(f"- {prose.clean_line(name)}" + (f": {words}" if words else ""))
     if len(lines) > MOST:
         lines = [*lines[:MOST], f"- {phrases['more'].format(len(lines) - MOST)}"]
     return "\n".join(lines)
@@ -226,7 +226,7 @@ def by_language(
             raise SourceError(f"a text of {len(text):,} characters is no description")
         if cleaned := clean(text):
             told = primary(tag)
-            lang = detect(cleaned, told) if len(cleaned) >= TELLING or told == "und" else told
+            lang = detect_language(cleaned, told) if len(cleaned) >= TELLING or told == "und" else told
             found.setdefault(lang, []).append(cleaned)
     return {lang: "\n\n".join(unique(parts)) for lang, parts in found.items()}
 

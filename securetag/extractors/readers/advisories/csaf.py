@@ -13,8 +13,7 @@ from functools import partial
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
@@ -28,6 +27,7 @@ from securetag.extractors.readers.advisories.advisory import (
 )
 from securetag.extractors.readers.advisories.cvss_score import Score, best, severity_word
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
+from securetag.extractors.text import prose
 from securetag.records import Status
 
 _FIXES: dict[str, Section] = {
@@ -194,7 +194,7 @@ def advisory(
         key=f"{document.tracking.id}/{own}",
         name=": ".join(unique([document.title, vulnerability.title])),
         texts=by_language([(document.lang, "\n\n".join(_description(document, vulnerability)))]),
-        affected=[Versions(prose.one_line(names.get(product, product))) for product in hit],
+        affected=[Versions(prose.clean_line(names.get(product, product))) for product in hit],
         sections=list(_sections(document, vulnerability, names)),
         score=best(_scores(vulnerability)),
         severity=next((word for t in vulnerability.threats if (word := severity_word(t.details))), None),
@@ -245,14 +245,14 @@ def _sections(
         text = prose.clean(fix.details)
         some = [names.get(product, product) for product in fix.product_ids]
         if text and some and set(fix.product_ids) < every:
-            few = [prose.one_line(name) for name in some[:3]] + ["…"] * (len(some) > 3)
+            few = [prose.clean_line(name) for name in some[:3]] + ["…"] * (len(some) > 3)
             text = f"{', '.join(few)}: {text}"
         if section := _FIXES.get(fix.category):
             yield section, lang, text
     safe = [
         names.get(product, product) for product in vulnerability.product_status.get("known_not_affected", [])
     ]
-    yield "not_affected", lang, "\n".join(f"- {prose.one_line(name)}" for name in unique(safe)[:12])
+    yield "not_affected", lang, "\n".join(f"- {prose.clean_line(name)}" for name in unique(safe)[:12])
 
 
 def _scores(vulnerability: Vulnerability) -> Iterator[Score]:

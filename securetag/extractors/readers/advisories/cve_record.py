@@ -15,8 +15,7 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Note,
@@ -33,7 +32,8 @@ from securetag.extractors.readers.advisories.advisory import (
 from securetag.extractors.readers.advisories.cvss_score import Score, best, severity_word
 from securetag.extractors.readers.advisories.nvd import ssvc_words
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
-from securetag.extractors.readers.html.markdown import blocks, text_of
+from securetag.extractors.text import prose
+from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
 from securetag.records import Severity, Status
 
 _COMMIT = re.compile(r"[0-9a-f]{12,64}")
@@ -222,7 +222,7 @@ def _from_html(html: str) -> str:
     """Empty where it is nested too deeply to be a description."""
     body = LexborHTMLParser(html).body
     try:
-        return prose.tidy(text_of(blocks(body))) if body else ""
+        return prose.tidy_whitespace(join_blocks(extract_blocks(body))) if body else ""
     except RecursionError:
         return ""
 

@@ -15,10 +15,10 @@ from functools import partial
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.advisory import Advisory, Note, Versions, cwes, day, records
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_text, reason_of
+from securetag.extractors.text import prose
 
 _URL = re.compile(r"https?://[^\s;,]+")
 

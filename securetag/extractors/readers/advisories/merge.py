@@ -14,12 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from securetag.errors import InputError
-from securetag.extractors import prose
-from securetag.extractors.extract import read_records
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.advisory import unique
 from securetag.extractors.readers.advisories.cvss_score import version_of
 from securetag.extractors.readers.base import Item, Reader, reason_of
+from securetag.extractors.record_files import read_records
+from securetag.extractors.text import prose
 from securetag.records import Facts, Record, Status
 
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}")

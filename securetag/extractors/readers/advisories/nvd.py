@@ -18,10 +18,9 @@ from functools import partial
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
-from securetag.extractors.mirror import gunzip
+from securetag.extractors.fetching.files import Failure, FetchedFile
+from securetag.extractors.fetching.unpack import gunzip
 from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Note,
@@ -35,6 +34,7 @@ from securetag.extractors.readers.advisories.advisory import (
 )
 from securetag.extractors.readers.advisories.cvss_score import Score, best
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.text import prose
 from securetag.records import Status
 
 NVD = "nvd@nist.gov"

@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
@@ -27,7 +26,8 @@ from securetag.extractors.readers.advisories.advisory import (
 )
 from securetag.extractors.readers.advisories.cvss_score import Score, best, score_of, severity_word
 from securetag.extractors.readers.base import Item, Reader, decode_json, read_text, reason_of
-from securetag.extractors.readers.yaml_doc import decode_yaml
+from securetag.extractors.text import prose
+from securetag.extractors.text.yaml_doc import decode_yaml
 from securetag.records import Severity, Status
 
 #: Prefix of an id → the page that a person opens; osv.dev shows the rest.
@@ -211,5 +211,7 @@ def functions(found: Iterator[tuple[str, list[str]]]) -> str:
         shown = unique(symbols)[: max(left, 0)]
         left -= len(shown)
         if shown:
-            lines.append(f"- {prose.code_span(path)}: {', '.join(prose.code_span(name) for name in shown)}")
+            lines.append(
+                f"- {prose.make_code_span(path)}: {', '.join(prose.make_code_span(name) for name in shown)}"
+            )
     return "\n".join(lines)

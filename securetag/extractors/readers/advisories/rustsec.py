@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.catalog import spdx
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.catalog import to_spdx
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
@@ -28,6 +27,7 @@ from securetag.extractors.readers.advisories.advisory import (
 from securetag.extractors.readers.advisories.cvss_score import score_of
 from securetag.extractors.readers.advisories.osv import page
 from securetag.extractors.readers.base import Item, Reader, read_text
+from securetag.extractors.text import prose
 from securetag.records import Status, normalise_text
 
 _FRONT = re.compile(
@@ -76,7 +76,7 @@ class RustSecReader(Reader):
         front, title, body = parse(normalise_text(read_text(file)))
         meta = front.advisory
         if meta.license:  # some were taken over from elsewhere, under that licence
-            file = msgspec.structs.replace(file, licence=spdx(meta.license))
+            file = msgspec.structs.replace(file, licence=to_spdx(meta.license))
         yield from records(
             self, file, partial(_advisory, front, title, body), locator=title or meta.id, url=page(meta.id)
         )
@@ -93,16 +93,18 @@ def parse(text: str) -> tuple[_Front, str, str]:
         raise SourceError(f"not the TOML that was expected: {error}") from error
     body = text[match.end() :]
     title = _TITLE.match(body)
-    return (front, prose.one_line(title["title"]), body[title.end() :]) if title else (front, "", body)
+    return (front, prose.clean_line(title["title"]), body[title.end() :]) if title else (front, "", body)
 
 
 def _advisory(front: _Front, title: str, body: str) -> Advisory:
     meta = front.advisory
-    listed = "\n".join(f"- {prose.code_span(name)}" for name in list(front.affected.functions)[:40])
+    listed = "\n".join(f"- {prose.make_code_span(name)}" for name in list(front.affected.functions)[:40])
     sections: list[tuple[Section, str, str]] = [("functions", "en", listed)]
     if front.versions.patched:
-        fixed = ", ".join(prose.code_span(version) for version in front.versions.patched)
-        sections.append(("solutions", "en", f"Patched versions of {prose.code_span(meta.package)}: {fixed}."))
+        fixed = ", ".join(prose.make_code_span(version) for version in front.versions.patched)
+        sections.append(
+            ("solutions", "en", f"Patched versions of {prose.make_code_span(meta.package)}: {fixed}.")
+        )
     safe = [*front.versions.patched, *front.versions.unaffected]
     return Advisory(
         key=meta.id,

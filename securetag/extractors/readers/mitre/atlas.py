@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, Reader, read_text, reason_of
-from securetag.extractors.readers.yaml_doc import decode_yaml
+from securetag.extractors.text import prose
+from securetag.extractors.text.yaml_doc import decode_yaml
 from securetag.records import Facts
 
 _SITE = "https://atlas.mitre.org"
@@ -169,7 +169,7 @@ def _text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
     yield prose.clean(item.description or item.summary)
     if item.target or item.actor:
         yield "\n".join(
-            f"{label}: {prose.one_line(value)}"
+            f"{label}: {prose.clean_line(value)}"
             for label, value in (("Target", item.target), ("Actor", item.actor))
             if value
         )
@@ -187,7 +187,9 @@ def _text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
     helped = [use for use in item.techniques if isinstance(use, _Use) and use.use.strip()]
     if helped:
         yield "## Techniques"
-        yield "\n".join(f"- {_named(use.id, names)} ({use.id}): {prose.one_line(use.use)}" for use in helped)
+        yield "\n".join(
+            f"- {_named(use.id, names)} ({use.id}): {prose.clean_line(use.use)}" for use in helped
+        )
 
 
 def _named(key: str, names: dict[str, _Object]) -> str:

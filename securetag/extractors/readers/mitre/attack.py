@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.stix import (
     Kinds,

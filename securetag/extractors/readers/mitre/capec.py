@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from securetag.extractors import prose
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Item, Reader
 from securetag.extractors.readers.mitre.cwe import STATUS, consequence, tidy_prose, unique
+from securetag.extractors.text import prose
 from securetag.records import Facts, Severity, Status
 
 _SEVERITY: dict[str, Severity] = {
@@ -143,7 +143,7 @@ def _facts(found: AttackPattern) -> Facts:
         likelihood=found.likelihood or None,
         parents=parents,
         related=[key for key in related if key not in parents] + unique(found.techniques),
-        aliases=unique(prose.one_line(term) for term in found.terms),
+        aliases=unique(prose.clean_line(term) for term in found.terms),
         cwe=unique(found.cwe),
         mitigations=unique(found.mitigations),
         consequences=unique(consequence(*parts) for parts in found.consequences),

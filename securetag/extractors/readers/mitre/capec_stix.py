@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from securetag.extractors import prose
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.mitre.capec import AttackPattern, CapecReader, Step, fragment
 from securetag.extractors.readers.stix import Kinds, Relationship, StixObject, StixReader, Thing
+from securetag.extractors.text import prose
 from securetag.records import Status
 
 #: Field → nature, as CAPEC's XML names it.
@@ -133,7 +133,7 @@ def _consequences(item: Pattern) -> Iterator[tuple[list[str], list[str], str]]:
     for scope, impacts in item.x_capec_consequences.items():
         grouped.setdefault(tuple(impacts), []).append(scope.replace("_", " "))
     for shared, scopes in grouped.items():
-        yield scopes, [prose.one_line(impact) for impact in shared], ""
+        yield scopes, [prose.clean_line(impact) for impact in shared], ""
 
 
 def steps(html: str) -> Iterator[Step]:
@@ -144,7 +144,9 @@ def steps(html: str) -> Iterator[Step]:
             text, _, rest = item.partition("</li>")
             techniques = [_bare(cell.partition("</td>")[0]) for cell in rest.split("<td>")[1:]]
             if words := _bare(text):
-                yield Step(prose.one_line(phase), words, [technique for technique in techniques if technique])
+                yield Step(
+                    prose.clean_line(phase), words, [technique for technique in techniques if technique]
+                )
 
 
 def _bare(text: str) -> str:

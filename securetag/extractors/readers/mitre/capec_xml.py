@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, reason_of
 from securetag.extractors.readers.mitre.capec import AttackPattern, CapecReader, Step
 from securetag.extractors.readers.mitre.cwe import tidy_prose
-from securetag.extractors.readers.xhtml import markdown
-from securetag.extractors.readers.xml_doc import Element, child, children, entries, name_of, text, texts
+from securetag.extractors.text.xhtml import to_markdown
+from securetag.extractors.text.xml_doc import (
+    Element,
+    find_child,
+    find_children,
+    get_child_text,
+    get_name,
+    iter_entries,
+    list_texts,
+)
 
 _ROOT = "Attack_Pattern_Catalog"
 _GROUPS = {"Category": "category", "View": "view"}
@@ -24,9 +32,9 @@ class CapecXmlReader(CapecReader):
     """Reads an `Attack_Pattern_Catalog` entry by entry, whatever its size."""
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        for entry in entries(file.path, _ROOT, ("Attack_Pattern", *_GROUPS)):
-            name = name_of(entry)
-            locator = f"/{_ROOT}/{name_of(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
+        for entry in iter_entries(file.path, _ROOT, ("Attack_Pattern", *_GROUPS)):
+            name = get_name(entry)
+            locator = f"/{_ROOT}/{get_name(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
             if name in _GROUPS:
                 yield Drop(f"a {_GROUPS[name]} groups attack patterns and is none", locator)
                 continue
@@ -37,53 +45,56 @@ class CapecXmlReader(CapecReader):
 
 
 def _pattern(entry: Element) -> AttackPattern:
-    mapped = children(entry, "Taxonomy_Mappings", "Taxonomy_Mapping")
+    mapped = find_children(entry, "Taxonomy_Mappings", "Taxonomy_Mapping")
     return AttackPattern(
         key=f"CAPEC-{entry.attrib['ID']}",
         name=entry.attrib["Name"],
         status=entry.get("Status") or "",
-        description=_prose(child(entry, "Description")),
-        extended=_prose(child(entry, "Extended_Description")),
+        description=_prose(find_child(entry, "Description")),
+        extended=_prose(find_child(entry, "Extended_Description")),
         prerequisites=_proses(entry, "Prerequisites", "Prerequisite"),
-        steps=[_step(found) for found in children(entry, "Execution_Flow", "Attack_Step")],
+        steps=[_step(found) for found in find_children(entry, "Execution_Flow", "Attack_Step")],
         skills=[
-            (found.get("Level") or "", _prose(found)) for found in children(entry, "Skills_Required", "Skill")
+            (found.get("Level") or "", _prose(found))
+            for found in find_children(entry, "Skills_Required", "Skill")
         ],
         resources=_proses(entry, "Resources_Required", "Resource"),
-        likelihood=text(entry, "Likelihood_Of_Attack"),
-        severity=text(entry, "Typical_Severity"),
+        likelihood=get_child_text(entry, "Likelihood_Of_Attack"),
+        severity=get_child_text(entry, "Typical_Severity"),
         relations=[
             (found.get("Nature") or "", f"CAPEC-{found.get('CAPEC_ID')}")
-            for found in children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
+            for found in find_children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
         ],
         cwe=[
             f"CWE-{found.get('CWE_ID')}"
-            for found in children(entry, "Related_Weaknesses", "Related_Weakness")
+            for found in find_children(entry, "Related_Weaknesses", "Related_Weakness")
         ],
         techniques=[
             f"T{number}"
             for found in mapped
             if found.get("Taxonomy_Name") == "ATTACK"
-            and (number := text(found, "Entry_ID").removeprefix("T"))
+            and (number := get_child_text(found, "Entry_ID").removeprefix("T"))
         ],
         consequences=[
-            (texts(found, "Scope"), texts(found, "Impact"), markdown(child(found, "Note")))
-            for found in children(entry, "Consequences", "Consequence")
+            (list_texts(found, "Scope"), list_texts(found, "Impact"), to_markdown(find_child(found, "Note")))
+            for found in find_children(entry, "Consequences", "Consequence")
         ],
         mitigations=_proses(entry, "Mitigations", "Mitigation"),
         examples=_proses(entry, "Example_Instances", "Example"),
-        terms=texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
-        published=next(iter(texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
+        terms=list_texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
+        published=next(iter(list_texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
     )
 
 
 def _step(found: Element) -> Step:
-    return Step(text(found, "Phase"), _prose(child(found, "Description")), _proses(found, "Technique"))
+    return Step(
+        get_child_text(found, "Phase"), _prose(find_child(found, "Description")), _proses(found, "Technique")
+    )
 
 
 def _prose(element: Element | None) -> str:
-    return tidy_prose(markdown(element))
+    return tidy_prose(to_markdown(element))
 
 
 def _proses(element: Element, *path: str) -> list[str]:
-    return [clean for found in children(element, *path) if (clean := _prose(found))]
+    return [clean for found in find_children(element, *path) if (clean := _prose(found))]

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from securetag.errors import SecuretagError
-from securetag.extractors import prose
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
+from securetag.extractors.text import prose
 from securetag.records import Facts, Status
 
 #: An obsolete entry is still right, and another took its place; all else (Draft, Stable, …) is active.
@@ -88,7 +88,7 @@ def example(entries: list[tuple[str, str, str]]) -> str:
         fence = _FENCE_NAMES.get(language.lower(), language.lower())
         label = f"{nature} code" if nature.lower() in {"good", "bad"} else nature
         parts.append(f"{label}{f' ({language})' if language else ''}:")
-        parts.append(prose.code_block(text, re.sub(r"[^\w+#-]", "", fence)))
+        parts.append(prose.make_code_block(text, re.sub(r"[^\w+#-]", "", fence)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -105,7 +105,7 @@ def _facts(weakness: Weakness, groups: list[str]) -> Facts:
         parents=parents,
         related=[key for key in related if key not in parents]
         + [f"CAPEC-{n}" for n in weakness.attack_patterns],
-        aliases=unique(prose.one_line(term) for term in weakness.terms),
+        aliases=unique(prose.clean_line(term) for term in weakness.terms),
         cwe=[f"CWE-{weakness.id}"] if weakness.kind == "weakness" else [],
         mitigations=unique(map(_mitigation, weakness.mitigations)),
         detections=unique(_labelled(method, text) for method, text in weakness.detections),
@@ -166,7 +166,7 @@ class CweReader(Reader):
                 for group in self.groups(file):
                     if group.status.lower() not in STATUS:
                         for member in group.members:
-                            self.holders[member].append(prose.one_line(group.name))
+                            self.holders[member].append(prose.clean_line(group.name))
             except SecuretagError:
                 continue
         yield from ()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
 from securetag.extractors.readers.mitre.cwe import CweReader, Mitigation, Weakness
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, decode_json, read_bytes, reason_of
 from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, example
 

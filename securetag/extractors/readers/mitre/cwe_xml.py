@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Item, reason_of
 from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, example
-from securetag.extractors.readers.xhtml import code, markdown
-from securetag.extractors.readers.xml_doc import Element, child, children, entries, name_of, text, texts
+from securetag.extractors.text.xhtml import to_code, to_markdown
+from securetag.extractors.text.xml_doc import (
+    Element,
+    find_child,
+    find_children,
+    get_child_text,
+    get_name,
+    iter_entries,
+    list_texts,
+)
 
 _ROOT = "Weakness_Catalog"
 _KINDS = {"Weakness": "weakness", "Category": "category", "View": "view"}
@@ -23,8 +31,8 @@ class CweXmlReader(CweReader):
     """Reads a `Weakness_Catalog` entry by entry, whatever its size."""
 
     def groups(self, file: FetchedFile) -> Iterator[Group]:
-        for entry in entries(file.path, _ROOT, ("Category", "View")):
-            members = children(entry, "Relationships", "Has_Member") + children(
+        for entry in iter_entries(file.path, _ROOT, ("Category", "View")):
+            members = find_children(entry, "Relationships", "Has_Member") + find_children(
                 entry, "Members", "Has_Member"
             )
             yield Group(
@@ -34,9 +42,9 @@ class CweXmlReader(CweReader):
             )
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        for entry in entries(file.path, _ROOT, _KINDS):
-            name = name_of(entry)
-            locator = f"/{_ROOT}/{name_of(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
+        for entry in iter_entries(file.path, _ROOT, _KINDS):
+            name = get_name(entry)
+            locator = f"/{_ROOT}/{get_name(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
             try:
                 yield self.item(_weakness(entry, _KINDS[name]), file, locator)
             except (SourceError, KeyError) as error:
@@ -46,49 +54,55 @@ class CweXmlReader(CweReader):
 def _weakness(entry: Element, kind: str) -> Weakness:
     platforms = [
         p.get("Name") or p.get("Class") or ""
-        for holder in children(entry, "Applicable_Platforms")
+        for holder in find_children(entry, "Applicable_Platforms")
         for p in holder
     ]
-    description = child(entry, "Description")
+    description = find_child(entry, "Description")
     if description is None:
-        description = child(entry, "Summary" if kind == "category" else "Objective")
+        description = find_child(entry, "Summary" if kind == "category" else "Objective")
     return Weakness(
         kind=kind,
         id=entry.attrib["ID"],
         name=entry.attrib["Name"],
         status=entry.get("Status") or "",
-        description=markdown(description),
-        extended=markdown(child(entry, "Extended_Description")),
-        background=[markdown(found) for found in children(entry, "Background_Details", "Background_Detail")],
+        description=to_markdown(description),
+        extended=to_markdown(find_child(entry, "Extended_Description")),
+        background=[
+            to_markdown(found) for found in find_children(entry, "Background_Details", "Background_Detail")
+        ],
         relations=[
             (found.get("Nature") or "", found.get("CWE_ID") or "", found.get("View_ID") or "")
-            for found in children(entry, "Related_Weaknesses", "Related_Weakness")
+            for found in find_children(entry, "Related_Weaknesses", "Related_Weakness")
         ],
         attack_patterns=[
             found.get("CAPEC_ID") or ""
-            for found in children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
+            for found in find_children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
         ],
         platforms=[name for name in platforms if not name.startswith("Not ")],
-        terms=texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
+        terms=list_texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
         mitigations=[
-            Mitigation(texts(found, "Phase"), text(found, "Strategy"), markdown(child(found, "Description")))
-            for found in children(entry, "Potential_Mitigations", "Mitigation")
+            Mitigation(
+                list_texts(found, "Phase"),
+                get_child_text(found, "Strategy"),
+                to_markdown(find_child(found, "Description")),
+            )
+            for found in find_children(entry, "Potential_Mitigations", "Mitigation")
         ],
         consequences=[
-            (texts(found, "Scope"), texts(found, "Impact"), markdown(child(found, "Note")))
-            for found in children(entry, "Common_Consequences", "Consequence")
+            (list_texts(found, "Scope"), list_texts(found, "Impact"), to_markdown(find_child(found, "Note")))
+            for found in find_children(entry, "Common_Consequences", "Consequence")
         ],
         detections=[
-            (text(found, "Method"), markdown(child(found, "Description")))
-            for found in children(entry, "Detection_Methods", "Detection_Method")
+            (get_child_text(found, "Method"), to_markdown(find_child(found, "Description")))
+            for found in find_children(entry, "Detection_Methods", "Detection_Method")
         ],
         examples=[
-            example([_example_entry(part) for part in found if name_of(part) in _EXAMPLE_PARTS])
-            for found in children(entry, "Demonstrative_Examples", "Demonstrative_Example")
+            example([_example_entry(part) for part in found if get_name(part) in _EXAMPLE_PARTS])
+            for found in find_children(entry, "Demonstrative_Examples", "Demonstrative_Example")
         ],
-        mapping_usage=next(iter(texts(entry, "Mapping_Notes", "Usage")), ""),
-        likelihood=text(entry, "Likelihood_Of_Exploit"),
-        published=next(iter(texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
+        mapping_usage=next(iter(list_texts(entry, "Mapping_Notes", "Usage")), ""),
+        likelihood=get_child_text(entry, "Likelihood_Of_Exploit"),
+        published=next(iter(list_texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
     )
 
 
@@ -96,6 +110,6 @@ _EXAMPLE_PARTS = {"Intro_Text", "Body_Text", "Example_Code"}
 
 
 def _example_entry(part: Element) -> tuple[str, str, str]:
-    if name_of(part) == "Example_Code":
-        return part.get("Nature") or "Code", part.get("Language") or "", code(part)
-    return "", "", markdown(part)
+    if get_name(part) == "Example_Code":
+        return part.get("Nature") or "Code", part.get("Language") or "", to_code(part)
+    return "", "", to_markdown(part)

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import pyoxigraph as ox
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_bytes
-from securetag.extractors.readers.xml_doc import check_root
+from securetag.extractors.text import prose
+from securetag.extractors.text.xml_doc import check_root
 from securetag.records import Facts, Status
 
 _D3F = "http://d3fend.mitre.org/ontologies/d3fend.owl#"
@@ -191,7 +191,7 @@ def _status(graph: Graph, subject: str) -> Status:
 
 def _synonyms(graph: Graph, subject: str) -> Iterator[str]:
     for predicate in (f"{_D3F}synonym", _ALT_LABEL):
-        yield from (prose.one_line(name) for name in graph.texts(subject, predicate))
+        yield from (prose.clean_line(name) for name in graph.texts(subject, predicate))
 
 
 def _tactics(graph: Graph, subject: str) -> list[str]:

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.text import prose
 from securetag.records import Facts
 
 Side = Literal["capability", "attack"]
@@ -134,7 +134,7 @@ def _mitigations(mappings: list[Mapping], framework: str) -> Iterator[str]:
 @lru_cache(maxsize=4096)
 def _name(text: str) -> str:
     """A name that many rows repeat, as clean text."""
-    return prose.one_line(text)
+    return prose.clean_line(text)
 
 
 def _verb(kind: str, side: Side) -> str:
@@ -149,5 +149,5 @@ def _line(mapping: Mapping, side: Side) -> str:
     else:
         head = f"{_name(mapping.capability_description or '')} ({mapping.capability_id})".strip()
     score = ", ".join(part for part in (mapping.score_category, mapping.score_value) if part)
-    comment = prose.one_line(mapping.comments) if mapping.comments else ""
+    comment = prose.clean_line(mapping.comments) if mapping.comments else ""
     return f"- {head}{f' [{score}]' if score else ''}{f': {comment}' if comment else ''}"

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many
-from securetag.extractors.readers.yaml_doc import decode_yaml
+from securetag.extractors.text.yaml_doc import decode_yaml
 
 T = TypeVar("T")
 

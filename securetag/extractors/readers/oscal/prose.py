@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
 from securetag.extractors.readers.oscal.model import Param, Part, Prop
+from securetag.extractors.text import prose
 
 #: Characters that one parameter may become; the longest of SP 800-53 has 800.
 MAX_PARAMETER = 20_000

@@ -20,7 +20,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, reason_of
 from securetag.extractors.readers.oscal.model import Control, Group, Part, Profile, all_parts, decode
 from securetag.extractors.readers.oscal.prose import joined, statement, value_of

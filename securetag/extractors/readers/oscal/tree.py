@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import read_bytes, reason_of
 from securetag.extractors.readers.oscal.model import (
     Catalog,

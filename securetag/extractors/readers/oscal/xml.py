@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.readers.xhtml import markdown
-from securetag.extractors.readers.xml_doc import Element, name_of, parse
+from securetag.extractors.text import prose
+from securetag.extractors.text.xhtml import to_markdown
+from securetag.extractors.text.xml_doc import Element, get_name, parse_xml
 
 #: Child element → array of JSON. What isn't named here or below carries nothing that Records hold.
 _LISTS = {
@@ -29,17 +29,17 @@ _ROOTS = {"catalog", "profile"}
 
 def builtins(data: bytes) -> dict[str, Any]:
     """`{"catalog": …}` or `{"profile": …}`. Raises SourceError."""
-    root = parse(data)
-    if name_of(root) not in _ROOTS:
-        raise SourceError(f"an OSCAL catalog or profile was expected, and the root is {name_of(root)}")
-    return {name_of(root): _object(root)}
+    root = parse_xml(data)
+    if get_name(root) not in _ROOTS:
+        raise SourceError(f"an OSCAL catalog or profile was expected, and the root is {get_name(root)}")
+    return {get_name(root): _object(root)}
 
 
 def _object(element: Element) -> dict[str, Any]:
     found: dict[str, Any] = dict(element.attrib)
     paragraphs: list[str] = []
     for child in list(element):  # a list, since what is prose moves out
-        name = name_of(child)
+        name = get_name(child)
         if name in _PROSE:
             paragraphs.append(_markdown(child))
         elif name in _TEXTS:
@@ -57,16 +57,16 @@ def _object(element: Element) -> dict[str, Any]:
 
 def _markdown(element: Element) -> str:
     """Markup as JSON writes it: inserts in double braces, links by their text, code in backticks."""
-    if name_of(element) == "pre":
-        return prose.code_block("".join(element.itertext()))
+    if get_name(element) == "pre":
+        return prose.make_code_block("".join(element.itertext()))
     for inner in element.iter():
-        name = name_of(inner)
+        name = get_name(inner)
         if name == "insert":
             inner.text = f"{{{{ insert: {inner.get('type', 'param')}, {inner.get('id-ref', '')} }}}}"
         elif name == "code":
             code = "".join(inner.itertext())
             del inner[:]
-            inner.text = prose.code_span(code)
+            inner.text = prose.make_code_span(code)
     wrapper = element.makeelement("div")
     wrapper.append(element)
-    return markdown(wrapper)
+    return to_markdown(wrapper)

@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import language, prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.base import Drop, Item, decode_json, read_bytes, read_text, reason_of
 from securetag.extractors.readers.markdown import MarkdownReader, Page
@@ -31,8 +30,9 @@ from securetag.extractors.readers.owasp.asvs_formats import (
     from_xml,
     mappings,
 )
-from securetag.extractors.readers.sections import Piece, Section
-from securetag.extractors.readers.yaml_doc import documents
+from securetag.extractors.text import language, prose
+from securetag.extractors.text.sections import Piece, Section
+from securetag.extractors.text.yaml_doc import decode_documents
 from securetag.records import Facts, Status, TextLang
 
 _VERSION = re.compile(r"(?<![\d.])(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.]*\d)")
@@ -73,7 +73,7 @@ class AsvsReader(MarkdownReader):
                 yield Failure(str(file.path), "", reason_of(error))
                 continue
             for found in standard.requirements:
-                lang = language.of_path(_path(file), self.source.lang)
+                lang = language.detect_path_language(_path(file), self.source.lang)
                 key = (self._version(standard, file), found.number, lang)
                 self._held[file].append(key)
                 best = self._best.get(key)
@@ -101,7 +101,7 @@ class AsvsReader(MarkdownReader):
             yield from self.items(self.parse(file))
 
     def items(self, page: Page) -> Iterator[Item]:
-        chapter = _HEADING.match(prose.one_line(page.root.title))
+        chapter = _HEADING.match(prose.clean_line(page.root.title))
         if chapter is None:
             yield from super().items(page)
             return
@@ -115,7 +115,7 @@ class AsvsReader(MarkdownReader):
         kind = _kind(file)
         if kind == "md":
             page = self.parse(file)
-            chapter = prose.one_line(page.root.title)
+            chapter = prose.clean_line(page.root.title)
             return Standard("", list(_tables(page.root, chapter, chapter)))
         if kind == "csv":
             return from_csv(read_text(file))
@@ -135,7 +135,7 @@ class AsvsReader(MarkdownReader):
     def _mapped(file: FetchedFile, kind: str) -> dict[str, Any]:
         if kind == "json":
             return decode_json(read_bytes(file), dict[str, Any])
-        return next(documents(read_text(file), dict[str, Any]), {})
+        return next(decode_documents(read_text(file), dict[str, Any]), {})
 
     def _version(self, standard: Standard, file: FetchedFile) -> str:
         """`5.0`: of the file, its name, or the source's edition."""
@@ -192,7 +192,7 @@ class AsvsReader(MarkdownReader):
         return sorted(set(keys)), [f"CWE-{int(cwe)}" for cwe in dict.fromkeys(_PLAIN_NUMBER.findall(said))]
 
     def _prose(self, page: Page, section: Section, version: str, chapter: str) -> Item:
-        heading = _HEADING.match(prose.one_line(section.title))
+        heading = _HEADING.match(prose.clean_line(section.title))
         assert heading is not None
         path = tuple(dict.fromkeys((chapter, heading["name"])))
         lines = "\n".join(_TABLE.sub(_without_requirements, section.whole()).split("\n"))
@@ -240,11 +240,11 @@ def _name(version: str, number: str) -> str:
 def _bare(title: str) -> str:
     """A chapter's or section's title without its number."""
     found = _HEADING.match(title)
-    return prose.one_line(found["name"] if found else title)
+    return prose.clean_line(found["name"] if found else title)
 
 
 def _tables(section: Section, chapter: str, title: str) -> Iterator[Requirement]:
-    for table in _TABLE.findall(section.own + "\n"):
+    for table in _TABLE.findall(section.own_text + "\n"):
         for found in _table(table):
             yield msgspec.structs.replace(found, chapter=chapter, section=title if title != chapter else "")
     for child in section.children:

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors.readers import xml_doc
 from securetag.extractors.readers.base import decode_json
+from securetag.extractors.text import xml_doc
 
 #: Marks of a level's column by which a requirement belongs to it; `o` (recommended) isn't one.
 _MARKS = {"✓", "✔", "✅", "x", "yes", "true", "y"}
@@ -161,7 +161,7 @@ def from_csv(text: str) -> Standard:
 def from_xml(data: bytes) -> Standard:
     """Raises SourceError."""
     try:
-        nested = msgspec.convert(_builtins(xml_doc.parse(data)), _Nested, strict=False)
+        nested = msgspec.convert(_builtins(xml_doc.parse_xml(data)), _Nested, strict=False)
     except msgspec.ValidationError as error:
         raise SourceError(f"not the XML of a verification standard: {error}") from error
     return Standard(nested.Version, list(_nested(nested.Requirements, "/root/Requirements/item", xml=True)))

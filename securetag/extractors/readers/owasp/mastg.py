@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
 from securetag.extractors.readers.markdown import Page
 from securetag.extractors.readers.owasp.pages import Identity, OwaspReader
+from securetag.extractors.text import prose
 from securetag.records import Facts, Status
 
 _KEY = re.compile(r"(?:MASTG|MASWE|MASVS|MSTG)-(?:[A-Z]+-)?\d{1,4}")
@@ -47,7 +47,7 @@ class MastgReader(OwaspReader):
                 yield Failure(str(file.path), "", reason_of(error))
                 continue
             if title and (key := _KEY.fullmatch(markdown.path_of(file).stem)):
-                self._titles[key[0]] = prose.one_line(title["title"].strip("\"'"))
+                self._titles[key[0]] = prose.clean_line(title["title"].strip("\"'"))
 
     def body(self, text: str) -> str:
         if "@MAS" in text:
@@ -63,7 +63,7 @@ class MastgReader(OwaspReader):
     def identify(self, page: Page) -> Identity | None:
         for name in (str(page.front.get("id", "")), page.stem):
             if _KEY.fullmatch(name) and page.front.get("title"):
-                return Identity(name, prose.one_line(str(page.front["title"])), tuple(self._above(page)))
+                return Identity(name, prose.clean_line(str(page.front["title"])), tuple(self._above(page)))
         return super().identify(page)
 
     def facts(self, page: Page, identity: Identity, whole: str) -> Facts:

@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.markdown import MarkdownReader, Page
-from securetag.extractors.readers.sections import WHOLE, Section, leading, pieces
+from securetag.extractors.text import prose
+from securetag.extractors.text.sections import MAX_SECTION_CHARS, Section, split_section, take_beginning
 from securetag.records import Facts, Status
 
 #: `A03:2021 – Name`, `LLM04: Name`, `A1 – Name`; in capitals, with a year or a mark after it.
@@ -83,8 +83,8 @@ class OwaspReader(MarkdownReader):
         self._numbered: dict[tuple[str, str], str] = {}
 
     def items(self, page: Page) -> Iterator[Item]:
-        if _ABOUT.fullmatch(prose.one_line(page.root.title)):
-            yield Drop("about the project and its people", prose.one_line(page.root.title))
+        if _ABOUT.fullmatch(prose.clean_line(page.root.title)):
+            yield Drop("about the project and its people", prose.clean_line(page.root.title))
         elif (identity := self.identify(page)) is None:
             yield from super().items(page)
         else:
@@ -94,9 +94,10 @@ class OwaspReader(MarkdownReader):
 
     def identify(self, page: Page) -> Identity | None:
         """The identifier that a page bears; None where it bears none."""
-        title = prose.one_line(page.root.title)
-        if table := _ID_TABLE.search(page.root.own):
-            page.root.lines = (page.root.own[: table.start()] + page.root.own[table.end() :]).split("\n")
+        title = prose.clean_line(page.root.title)
+        if table := _ID_TABLE.search(page.root.own_text):
+            text = page.root.own_text
+            page.root.lines = (text[: table.start()] + text[table.end() :]).split("\n")
             self._numbered[_number(page)] = table["id"]
             return Identity(table["id"], title)
         number, part = _number(page), _part(page)
@@ -145,15 +146,15 @@ class OwaspReader(MarkdownReader):
             else:
                 kept.append(section)
         page.root.children = kept
-        limit = int(self.source.options.get("whole", WHOLE))
-        text, rest = leading(page.root, whole=limit)
+        limit = int(self.source.options.get("whole", MAX_SECTION_CHARS))
+        text, rest = take_beginning(page.root, whole=limit)
         yield self.record(
             page.file, key=self.unique(identity.key, page.lang) if status is Status.ACTIVE else identity.key,
             title=identity.name, text=markdown.clean(text), locator=page.root.title, url=self.url(page),
             lang=page.lang, facts=facts, status=status,
         )  # fmt: skip
         for section in rest:
-            for piece in pieces(section, (page.root.title,), whole=limit):
+            for piece in split_section(section, (page.root.title,), whole=limit):
                 yield self.section(page, piece, status=status)
 
     def _left_out(self, section: Section) -> str:
@@ -182,8 +183,8 @@ def _part(page: Page) -> str:
 
 def _statement(page: Page) -> str:
     """The sentence under the first heading: what a control demands, where its title is its identifier."""
-    own = page.root.children[0].own if page.root.children else page.root.own
-    first = prose.one_line(own.split("\n\n")[0])
+    own = page.root.children[0].own_text if page.root.children else page.root.own_text
+    first = prose.clean_line(own.split("\n\n")[0])
     return first if len(first) <= 200 else ""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from securetag.extractors import prose
 from securetag.extractors.readers.pdf.pages import Line
+from securetag.extractors.text import prose
 
 #: What ends or begins lines of code, markup and HTTP, and hardly a line of prose.
 _CODE = re.compile(
@@ -70,4 +70,4 @@ def listing(lines: list[Line]) -> str:
             out.append("")
         out.append(" " * min(80, round((line.x0 - left) / width)) + line.text)
         last = line
-    return prose.code_block("\n".join(out))
+    return prose.make_code_block("\n".join(out))

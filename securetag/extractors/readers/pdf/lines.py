@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from securetag.extractors import prose
 from securetag.extractors.readers.pdf.code import listing, mark_listings
 from securetag.extractors.readers.pdf.headings import Headings
 from securetag.extractors.readers.pdf.pages import Line
 from securetag.extractors.readers.pdf.tables import markdown
+from securetag.extractors.text import prose
 
 _BULLET = re.compile(r"^[•▪●○◦‣·∙□■◼◆➢❖✓]\s*|^[o§]\s+(?=[^\W\d_])|^[–—-]\s+")
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
@@ -156,8 +156,8 @@ def plain(text: str) -> str:
     """Text that means itself, as Markdown: what reads as markup becomes a code span."""
     if "<" in text or "&" in text or "xhtml:" in text:
         text = "".join(
-            piece if is_code else _MARKUP.sub(lambda found: prose.code_span(found[0]), piece)
-            for is_code, piece in prose.segments(text)
+            piece if is_code else _MARKUP.sub(lambda found: prose.make_code_span(found[0]), piece)
+            for is_code, piece in prose.iter_segments(text)
         )
     return f"\\{text}" if text.startswith(("#", "|")) else text
 

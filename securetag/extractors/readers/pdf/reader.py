@@ -16,9 +16,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure, FetchedFile
-from securetag.extractors.language import detect
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.readers.markdown import SHORTEST, slug
 from securetag.extractors.readers.pdf.headings import headings_of
@@ -33,7 +31,9 @@ from securetag.extractors.readers.pdf.layout import (
 from securetag.extractors.readers.pdf.lines import Flow, join_rows
 from securetag.extractors.readers.pdf.pages import Line, Page, PdfDocument, load
 from securetag.extractors.readers.pdf.tables import rows_of, with_tables
-from securetag.extractors.readers.sections import WHOLE, Piece, pieces, tree
+from securetag.extractors.text import prose
+from securetag.extractors.text.language import detect_language
+from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, build_tree, split_section
 from securetag.records import Facts, TextLang
 
 #: Sections that hold no prose of the publication's own.
@@ -59,7 +59,7 @@ class PdfReader(Reader):
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         tables = bool(self.source.options.get("tables", True))
         document = load(file.path, tables=tables)
-        self.elsewhere_s += document.cpu_s
+        self.child_cpu_s += document.cpu_s
         body = body_size(document.pages)
         pages: list[list[Line]] = []
         for number, (lines, why) in enumerate(lines_of(document, body, tables=tables), 1):
@@ -77,13 +77,15 @@ class PdfReader(Reader):
 
     def _sections(self, file: FetchedFile, document: PdfDocument, flow: Flow) -> Iterator[Item]:
         stem = PurePosixPath(unquote(urlsplit(file.url).path)).stem
-        title = self.source.options.get("title") or prose.one_line(document.title) or stem
+        title = self.source.options.get("title") or prose.clean_line(document.title) or stem
         items = list(flow.items())
         lang = _language([text for level, text, _ in items if level == 0], self.source.lang)
-        root = tree(str(title), iter(items))
+        root = build_tree(str(title), iter(items))
         seen: Counter[str] = Counter()
-        for piece in _gathered(pieces(root, whole=int(self.source.options.get("whole", WHOLE)))):
-            cover = root.children and piece.path == (root.title,) and piece.text == root.own
+        for piece in _gathered(
+            split_section(root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS)))
+        ):
+            cover = root.children and piece.path == (root.title,) and piece.text == root.own_text
             if cover and len(piece.text) <= _COVER:
                 yield Drop("cover and front matter", f"page {piece.start}")
             else:
@@ -92,7 +94,7 @@ class PdfReader(Reader):
     def _item(
         self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str], lang: TextLang | None
     ) -> Item:
-        path = [prose.one_line(title) for title in piece.path]
+        path = [prose.clean_line(title) for title in piece.path]
         locator = f"page {piece.start}"
         plain = {_NUMBER.sub("", title).lower() for title in path[1:]}
         if plain & (_SKIP | set(self.source.options.get("skip", []))):
@@ -114,7 +116,7 @@ class PdfReader(Reader):
 def _language(blocks: list[str], hint: TextLang) -> TextLang | None:
     """Of the whole document, by its paragraphs; None where it has none: a table of names says little."""
     prose_alone = [text for text in blocks if len(text) > 200 and not text.lstrip().startswith(("|", "`"))]
-    return detect("\n\n".join(prose_alone[:_PARAGRAPHS]), hint) if prose_alone else None
+    return detect_language("\n\n".join(prose_alone[:_PARAGRAPHS]), hint) if prose_alone else None
 
 
 def _gathered(found: Iterable[Piece]) -> Iterator[Piece]:

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import msgspec
 
-from securetag.extractors import prose
 from securetag.extractors.readers.pdf.pages import Line, Page
+from securetag.extractors.text import prose
 
 #: Characters beyond which a line's text is no text.
 MAX_LINE = 10_000
@@ -204,4 +204,4 @@ def _code(text: str) -> str:
     inner = text.strip()
     if len(inner) < 2:
         return text
-    return text[: len(text) - len(text.lstrip())] + prose.code_span(inner) + text[len(text.rstrip()) :]
+    return text[: len(text) - len(text.lstrip())] + prose.make_code_span(inner) + text[len(text.rstrip()) :]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.csaf import CsafReader
 from securetag.extractors.readers.base import Drop, Item
 from securetag.records import Record, Status

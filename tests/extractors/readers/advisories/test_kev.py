@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.kev import KevReader
 from securetag.extractors.readers.base import Drop, Item
 from securetag.records import Record

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.extractors.files import Failure, FetchedFile
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.merge import MergeReader, all_of, clusters, compose, paragraphs
 from securetag.records import Facts, Record, Status
 

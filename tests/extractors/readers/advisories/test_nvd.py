@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.extractors import prose
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.nvd import Cve, NvdReader, advisory, decode
 from securetag.extractors.readers.base import Drop, Item
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 
 Read = Callable[..., list[Item]]
@@ -220,7 +220,7 @@ def test_any_description_becomes_clean_text(text: str) -> None:
     ((_, found),) = decode(item.encode())
     assert isinstance(found, Cve)
     for cleaned in advisory(found).texts.values():
-        assert prose.residue(cleaned) == []
+        assert prose.find_residue(cleaned) == []
 
 
 def test_a_text_that_is_no_description_costs_only_its_item(read: Read) -> None:

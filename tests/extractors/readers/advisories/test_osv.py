@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.osv import OsvReader, spans
 from securetag.extractors.readers.base import Item
 from securetag.records import Record, Status

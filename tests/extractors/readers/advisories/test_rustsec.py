@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.rustsec import RustSecReader
 from securetag.extractors.readers.base import Item
 from securetag.records import Record, Status

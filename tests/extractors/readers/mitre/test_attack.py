@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.attack import AttackReader
 from securetag.records import Record, Status

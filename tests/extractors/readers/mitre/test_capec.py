@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.extractors import prose
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.capec import step_text
 from securetag.extractors.readers.mitre.capec_stix import CapecStixReader, steps
 from securetag.extractors.readers.mitre.capec_xml import CapecXmlReader
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 
 FLOW = (
@@ -214,7 +214,7 @@ PARTS = (
 def test_no_execution_flow_leaves_traces(parts: list[str]) -> None:
     for step in steps("<h3>Explore</h3>" + "".join(parts)):
         for text in (step.phase, step.text, *step.techniques):
-            assert prose.residue(text) == []
+            assert prose.find_residue(text) == []
 
 
 def test_a_flow_of_a_megabyte_is_read_in_linear_time() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from securetag.extractors import prose
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, mend_detection, unfence
 from securetag.extractors.readers.mitre.cwe_xml import CweXmlReader
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 
 XML = """<?xml version="1.0"?>

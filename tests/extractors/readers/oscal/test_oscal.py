@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.errors import SourceError
-from securetag.extractors import prose
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.oscal.model import Param, Prop, Select
 from securetag.extractors.readers.oscal.prose import Parameters
 from securetag.extractors.readers.oscal.reader import OscalReader
+from securetag.extractors.text import prose
 from securetag.records import Record, Status
 
 Make = Callable[..., Any]
@@ -366,5 +366,5 @@ def test_no_insert_survives(params: list[Param], text: str) -> None:
         found = Parameters(params).resolve(text)
     except SourceError:
         return
-    assert prose.residue(found) == []
+    assert prose.find_residue(found) == []
     assert not ("\ue002" in found and "\ue002" not in text and not any("\ue002" in str(p) for p in params))

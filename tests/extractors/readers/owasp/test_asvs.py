@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.asvs import AsvsReader
 from securetag.extractors.readers.owasp.asvs_formats import from_csv, from_json, from_xml

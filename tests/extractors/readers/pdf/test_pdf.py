@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from securetag.errors import SourceError
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.pdf import pages as pdf_pages
 from securetag.extractors.readers.pdf.lines import Words, join_lines, plain

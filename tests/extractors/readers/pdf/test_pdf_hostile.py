@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from within import MOST_BYTES, MOST_CPU_S, alone
 
-from securetag.extractors.files import Failure
+from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.pdf import pages as pdf_pages
 from securetag.extractors.readers.pdf.reader import PdfReader
 from securetag.records import Record
@@ -168,13 +168,13 @@ def test_a_process_that_ends_is_started_again(
 READ = """
 import json, resource, sys
 from pathlib import Path
-from securetag.extractors.catalog import FolderWay, Source
-from securetag.extractors.files import FetchedFile
+from securetag.extractors.catalog import FolderMethod, Source
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.pdf import pages
 from securetag.extractors.readers.pdf.reader import PdfReader
 path = Path(sys.argv[1])
 source = Source(name="t", tier="core", publisher="T", dataset="t", title="T", edition="1", reader="pdf",
-                url="https://example.org/", licence="CC-BY-4.0", folder=FolderWay(str(path.parent)))
+                url="https://example.org/", licence="CC-BY-4.0", folder=FolderMethod(str(path.parent)))
 list(PdfReader(source).read([FetchedFile(path, "https://example.org/t", "0" * 64, "1", "CC-BY-4.0")]))
 pages.stop()
 used = resource.getrusage(resource.RUSAGE_CHILDREN)

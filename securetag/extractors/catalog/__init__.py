@@ -1,0 +1,53 @@
+"""The catalog of sources: what is published where, in which edition, under which licence.
+
+`catalog.yaml` in this folder holds our rows. Nothing here reads a publication or opens a connection::
+
+    from securetag.extractors import catalog
+
+    sources = catalog.load(settings.catalog)
+    catalog.check_availability(sources["mitre-cwe"], settings).methods  # ["mirror", "network"]
+"""
+
+from securetag.extractors.catalog.availability import (
+    Availability,
+    check_availability,
+    find_package_file,
+    is_usable,
+)
+from securetag.extractors.catalog.editions import (
+    find_newer_edition,
+    list_default_sources,
+    list_usable_parts,
+)
+from securetag.extractors.catalog.licences import to_spdx
+from securetag.extractors.catalog.loading import get_source, load
+from securetag.extractors.catalog.mirror_manifest import MirrorEntry, MirrorManifest
+from securetag.extractors.catalog.source import (
+    FetchMethod,
+    FolderMethod,
+    NetworkMethod,
+    PackageMethod,
+    Source,
+    WebMethod,
+)
+
+__all__ = [
+    "Availability",
+    "FetchMethod",
+    "FolderMethod",
+    "MirrorEntry",
+    "MirrorManifest",
+    "NetworkMethod",
+    "PackageMethod",
+    "Source",
+    "WebMethod",
+    "check_availability",
+    "find_newer_edition",
+    "find_package_file",
+    "get_source",
+    "is_usable",
+    "list_default_sources",
+    "list_usable_parts",
+    "load",
+    "to_spdx",
+]

@@ -1,0 +1,165 @@
+"""Parse an HTML page into the blocks of its main content.
+
+lexbor (selectolax) parses a page as browsers do, at thirty times the speed of BeautifulSoup. A page with
+markup that makes a browser's parser swallow the rest (`swallows_text`) is parsed by BeautifulSoup on
+libxml2 too; then the tree that shows more text wins.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from itertools import accumulate
+from operator import sub
+
+from selectolax.lexbor import LexborHTMLParser
+
+from securetag.errors import SourceError
+from securetag.extractors.text.html_content import find_main_content
+from securetag.extractors.text.html_markdown import Block, extract_blocks
+
+#: Bytes of one page; the largest single-page specifications take 10 MB.
+MAX_PAGE_CHARS = 32 << 20
+#: Elements inside one another, with those that are never closed. Parsing is quadratic in it.
+MAX_DEPTH = 2_000
+#: Labels that pages use and what browsers read them as (https://encoding.spec.whatwg.org/#names-and-labels).
+_BROWSER_ENCODINGS = {
+    "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252",
+    "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030",
+    "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932",
+    "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "utf-16": "utf-8",
+}  # fmt: skip
+_RAW_TEXT_ELEMENTS = "script,style,title,textarea,iframe,noembed,noframes,xmp"
+_XML_PROLOG = re.compile(r"\A\s*<\?xml[^>]*\?>")
+#: Tags that nest: neither void elements nor those whose end may be left out.
+_NESTING_TAG = re.compile(
+    r"<(/?)(?!(?:br|img|hr|input|meta|link|area|base|col|embed|source|track|wbr|p|li|dt|dd|tr|td|th|option|thead|tbody"
+    r"|tfoot)\b)[a-z]",
+    re.I,
+)
+_SOFT_404 = re.compile(
+    r"\b(?:404|410)\b|not found|page (?:is )?missing|can.?t be found|cannot be found|could not be found"
+    r"|doesn.?t exist|does not exist|no longer (?:available|exists)|no encontrad[ao]|no existe"
+    r"|nicht gefunden|introuvable",
+    re.I,
+)
+#: Characters up to which a page that says so isn't there, rather than being about it.
+_MAX_SOFT_404_CHARS = 1_200
+
+
+class Page:
+    """A page's main content: its title, its blocks, and the language it says it is in (or empty)."""
+
+    def __init__(self, title: str, found: list[Block], lang: str) -> None:
+        self.title, self.blocks, self.lang = title, found, lang
+
+    @property
+    def length(self) -> int:
+        """Characters of its text."""
+        return sum(len(text) for _, text in self.blocks)
+
+
+def parse_page(text: str) -> Page:
+    """The main content of a page. Raises SourceError for one that is nested beyond reason."""
+    if len(text) > MAX_PAGE_CHARS:
+        raise SourceError(f"a page of more than {MAX_PAGE_CHARS >> 20} MiB")
+    _refuse_deep_nesting(text)
+    parsed = LexborHTMLParser(text)
+    is_wild = swallows_text(parsed, text)
+    page = _extract_page(parsed)
+    if is_wild:
+        from bs4 import BeautifulSoup  # slow to import, and seldom needed
+
+        again = LexborHTMLParser(str(BeautifulSoup(_XML_PROLOG.sub("", text), "lxml")))
+        page = max(page, _extract_page(again), key=lambda one: one.length)
+    return page
+
+
+def _extract_page(parsed: LexborHTMLParser) -> Page:
+    content = find_main_content(parsed)
+    if content is None:
+        return Page("", [], "")
+    page_blocks = [*([(1, content.title)] if content.headed else []), *extract_blocks(content.node)]
+    main_titles = [words for level, words in page_blocks if level == 1]
+    return Page(main_titles[0] if len(main_titles) == 1 else content.title, page_blocks, content.lang)
+
+
+def swallows_text(tree: LexborHTMLParser, text: str) -> bool:
+    """True = a raw-text element or a comment holds markup that its author meant to stand after it.
+
+    For `<script/>` or `<title/>` (XHTML sent as HTML) and for a forgotten end, HTML's parser takes all that
+    follows for their content (https://html.spec.whatwg.org/#raw-text-elements).
+    """
+    for node in tree.css(_RAW_TEXT_ELEMENTS):
+        content = (node.text(deep=True) or "").lower()
+        ends = ("</body", "</html", f"<{node.tag}") if node.tag in {"script", "style"} else ("</",)
+        if any(end in content for end in ends):
+            return True
+    return text.count("<!--") > text.count("-->")
+
+
+def _refuse_deep_nesting(text: str) -> None:
+    """Raises SourceError before the parser meets what it would need minutes for."""
+    if _bound_depth(text) <= MAX_DEPTH:
+        return
+    height = list(accumulate(-1 if closing else 1 for closing in _NESTING_TAG.findall(text)))
+    if max(map(sub, height, accumulate(height, min)), default=0) > MAX_DEPTH:
+        raise SourceError("nested too deeply", hint="No page that people wrote nests its elements so.")
+
+
+def _bound_depth(text: str) -> int:
+    """An upper bound that costs next to nothing: every `<` opens one more, every `</` closes one."""
+    height = lowest = most = 0
+    for start in range(0, len(text), 8192):
+        part = text[start : start + 8192]
+        tags, closing = part.count("<"), part.count("</")
+        most = max(most, height + tags - lowest)
+        height += tags - 2 * closing
+        lowest = min(lowest, height - (tags - closing))
+    return most
+
+
+def decode_page(data: bytes) -> str:
+    """A page's characters: by its BOM, as UTF-8 where it is that, else as it declares, else by detection.
+
+    What is valid UTF-8 is UTF-8 whatever it declares: a wrong declaration is commoner than the accident.
+    """
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if data.startswith(bom):
+            return data[len(bom) :].decode(name, errors="replace")
+    if data[:4:2] == b"\0\0" or data[1:4:2] == b"\0\0":
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", errors="replace")
+    declared = _find_declared_encoding(data)
+    escaped = declared.startswith("iso-2022") and b"\x1b" in data
+    for name in (declared, "utf-8") if escaped else ("utf-8", declared):
+        try:
+            return data.decode(name) if name else data.decode("ascii")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    from bs4.dammit import UnicodeDammit
+
+    found = UnicodeDammit(data, is_html=True, exclude_encodings=[declared] if declared else [])
+    return found.unicode_markup or data.decode("cp1252", errors="replace")
+
+
+def _find_declared_encoding(data: bytes) -> str:
+    from bs4.dammit import EncodingDetector
+
+    name = (EncodingDetector.find_declared_encoding(data, is_html=True) or "").lower()
+    return (
+        _BROWSER_ENCODINGS.get(name, name)
+        if name not in {"utf-7", "unicode_escape", "idna", "punycode"}
+        else ""
+    )
+
+
+def is_soft_404(page: Page) -> bool:
+    """True = a soft 404: a page whose title or first words say that there is none."""
+    if page.length > _MAX_SOFT_404_CHARS:
+        return False
+    words = f"{page.title} {page.blocks[0][1] if page.blocks else ''}"[:200]
+    return _SOFT_404.search(words) is not None

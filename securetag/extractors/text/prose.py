@@ -1,0 +1,351 @@
+"""Upstream prose → clean Markdown, with code left exactly as it is.
+
+What comes out holds, outside code, no `(Citation:`, no `{{ insert:`, no `xhtml:`, no character
+entity and no U+FFFD: `residue` names what would break that promise, and `clean` ends only when
+nothing does. Tags that aren't formatting (`<script>`, `<username>`) are content here and survive.
+
+This module knows no source and no file.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from securetag.records import normalise_text
+
+_FENCE = re.compile(r"[ \t>]*(?P<run>`{3,}|~{3,})(?P<info>[^\n]*)")
+_TICKS = re.compile(r"`+")
+_BLANK = re.compile(r"\n[ \t]*\n")
+#: A character entity as HTML knows it: named ones must exist, `&foo;` is text.
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_CITATION = re.compile(r"[ \t]*\(Citation:(?:[^()\n]|\([^()\n]*\))*\)")
+_INSERT = re.compile(r"\{\{\s*insert:[^{}\n]*\}\}")
+#: Also two private characters, which hold a code span's place while its sentence is worked on.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ue000\ue001]")
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
+_CODE_TAG = re.compile(r"<(?P<name>pre|code|tt|kbd|samp)(?:\s[^<>]*)?>", re.I)
+_CODE_ENDS = {name: re.compile(rf"</{name}\s*>", re.I) for name in ("pre", "code", "tt", "kbd", "samp")}
+_TAG = re.compile(
+    r"<(?P<close>/?)(?:xhtml:)?(?P<name>p|br|hr|div|span|ul|ol|li|b|strong|i|em|u|sup|sub|h[1-6]|center|font"
+    r"|blockquote|small|figure|figcaption|details|summary|tbody|thead|a|img)"
+    r"(?P<attributes>(?:\s+[a-zA-Z:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+))?)*)\s*/?>",
+    re.I,
+)
+_LINK = re.compile(
+    r"(?P<image>!?)\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n)|\[[^\[\]\n]*\])*)\]"
+    r"\(\s*<?(?P<target>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?"
+    r"(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
+)
+#: `[text][label]`, `[label][]` and `[label]`, which are links only where the label is defined.
+_REFERENCE = re.compile(r"\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n))+)\](?:\[(?P<label>[^\[\]\n]*)\]|(?![\[(:]))")
+_LINK_DEFINITION = re.compile(
+    r"^ {0,3}\[(?P<label>[^\[\]\n]+)\]:[ \t]*\n?[ \t]*<?(?P<target>[^\s<>]+)>?.*\n?", re.M
+)
+_ANY_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
+_AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
+_SPACES = re.compile(r"[ \t]+(?=\n)")
+_GAPS = re.compile(r"\n{3,}")
+#: What `residue` finds, wherever it stands; and a text in which nothing else can need cleaning.
+_SUSPECT = re.compile(r"\(Citation:|\{\{ insert:|xhtml:|\ufffd|&[#A-Za-z]")
+_PLAIN = re.compile(r"[\w \t\n.,;:!?'\"()/+#%=@*^|$–—’-]*")
+_FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
+
+
+def iter_segments(text: str) -> Iterator[tuple[bool, str]]:
+    """(is code, piece) in order; the pieces join to `text`. Fences and code spans are code."""
+    for is_code, piece in _iter_blocks(text):
+        if is_code:
+            yield True, piece
+        else:
+            yield from _iter_spans(piece)
+
+
+def _iter_blocks(text: str) -> Iterator[tuple[bool, str]]:
+    """Fenced code and what stands between it. A fence that never closes runs to the end."""
+    if "```" not in text and "~~~" not in text:
+        if text:
+            yield False, text
+        return
+    prose: list[str] = []
+    code: list[str] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        match = _FENCE.match(line) if "```" in line or "~~~" in line else None
+        run = match["run"] if match else ""
+        if fence:
+            code.append(line)
+            if match and run[0] == fence[0] and len(run) >= len(fence) and not match["info"].strip():
+                yield True, "".join(code)
+                fence, code = "", []
+        elif match and not (run[0] == "`" and "`" in match["info"]):
+            if prose:
+                yield False, "".join(prose)
+            prose, fence, code = [], run, [line]
+        else:
+            prose.append(line)
+    if prose:
+        yield False, "".join(prose)
+    if code:
+        yield True, "".join(code)
+
+
+def _iter_spans(text: str) -> Iterator[tuple[bool, str]]:
+    """Code spans inside prose: equal runs of backticks with no blank line between them."""
+    runs = [(match.start(), match.end()) for match in _TICKS.finditer(text)]
+    if not runs:
+        if text:
+            yield False, text
+        return
+    breaks = [match.start() for match in _BLANK.finditer(text)]
+    closers: dict[int, list[int]] = {}
+    for index, (start, end) in enumerate(runs):
+        closers.setdefault(end - start, []).append(index)
+    done = index = 0
+    while index < len(runs):
+        start, end = runs[index]
+        same = closers[end - start]
+        following = bisect_right(same, index)
+        closer = same[following] if following < len(same) else None
+        if text[max(0, start - 1)] == "\\" and text[max(0, start - 2)] != "\\":
+            closer = None  # escaped, so no opener; a closer may well follow a backslash
+        if closer is None or bisect_right(breaks, start) != bisect_right(breaks, runs[closer][0]):
+            index += 1
+            continue
+        if start > done:
+            yield False, text[done:start]
+        done = runs[closer][1]
+        yield True, text[start:done]
+        index = closer + 1
+    if done < len(text):
+        yield False, text[done:]
+
+
+def map_prose(text: str, change: Callable[[str], str]) -> str:
+    """`change` applied to everything outside code."""
+    return "".join(piece if is_code else change(piece) for is_code, piece in iter_segments(text))
+
+
+def map_blocks(text: str, change: Callable[[str], str]) -> str:
+    """`change` applied to everything outside fenced code; code spans stand where they are."""
+    return "".join(piece if is_code else change(piece) for is_code, piece in _iter_blocks(text))
+
+
+def find_entities(text: str) -> list[str]:
+    """Character entities of HTML in a piece of prose."""
+    if "&" not in text:
+        return []
+    return [found for found in _ENTITY.findall(text) if html.unescape(found) != found]
+
+
+def find_residue(text: str) -> list[str]:
+    """What is left outside code that a Record's text may not hold; empty when clean."""
+    residue: list[str] = []
+    if not _SUSPECT.search(text):
+        return residue
+    for is_code, piece in iter_segments(text):
+        if not is_code:
+            residue += [mark for mark, _ in _FORBIDDEN if mark in piece]
+            residue += find_entities(piece)
+    return residue
+
+
+def make_code_span(code: str) -> str:
+    """A Markdown code span around any text, on one line."""
+    code = " ".join(code.split())
+    if not code:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
+    ticks = "`" * (longest + 1) if longest != 1 else "``"
+    pad = " " if code[0] == "`" or code[-1] == "`" else ""
+    return f"{ticks}{pad}{code}{pad}{ticks}"
+
+
+def make_code_block(code: str, language: str = "") -> str:
+    """A fenced block around any code, its lines untouched."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{ticks}{language}\n{code.strip(chr(10))}\n{ticks}"
+
+
+def _render_tag(match: re.Match[str]) -> str:
+    name, closing, attributes = match["name"].lower(), bool(match["close"]), match["attributes"]
+    if re.search(r"\son\w+\s*=|javascript:", attributes, re.I):
+        return match[0]  # a payload, which is what the text is about
+    if name in {"br", "hr"}:
+        return "\n"
+    if name == "li":
+        return "" if closing else "\n- "
+    if name in {"p", "div", "ul", "ol", "center", "blockquote", "figure", "details", "summary"}:
+        return "\n\n"
+    if name[0] == "h" and name[1:].isdigit():
+        return "\n\n" if closing else f"\n\n{'#' * int(name[1])} "
+    if name in {"b", "strong"}:
+        return "**"
+    if name in {"i", "em"}:
+        return "*"
+    if name == "a":
+        return "" if closing or "href" in attributes.lower() or "name" in attributes.lower() else match[0]
+    if name == "img":
+        alt = re.search(r"\salt\s*=\s*(\"[^\"]*\"|'[^']*')", attributes, re.I)
+        return alt[1][1:-1] if alt else match[0]
+    return ""
+
+
+def _render_link(match: re.Match[str]) -> str:
+    text: str = match["text"].strip()
+    return text or ("" if match["image"] else match["target"])
+
+
+def resolve_references(text: str) -> str:
+    """Reference links of a whole document become inline ones; their definitions go.
+
+    A definition whose target is `#` is a comment, and stays. https://spec.commonmark.org/0.31.2/#reference-link
+    """
+    if "]:" not in text:
+        return text
+    targets: dict[str, str] = {}
+
+    def define(match: re.Match[str]) -> str:
+        if match["target"] == "#":
+            return match[0]
+        targets.setdefault(_normalize_label(match["label"]), match["target"])
+        return ""
+
+    def inline(match: re.Match[str]) -> str:
+        target = targets.get(_normalize_label(match["label"] or match["text"]))
+        return f"[{match['text']}]({target})" if target else match[0]
+
+    text = map_blocks(text, lambda piece: _LINK_DEFINITION.sub(define, piece))
+    return map_blocks(
+        text, lambda piece: _apply_around_spans(piece, lambda sentence: _REFERENCE.sub(inline, sentence))
+    )
+
+
+def _normalize_label(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def convert_links_to_text(prose: str) -> str:
+    """Links, images and autolinks become their text, and definitions of links go."""
+    if "](" in prose:
+        prose = _LINK.sub(_render_link, prose)
+        prose = _LINK.sub(_render_link, prose)  # an image inside a link
+    if "]:" in prose:
+        prose = _ANY_DEFINITION.sub("", prose)
+    return _AUTOLINK.sub(lambda match: match[1], prose) if "<" in prose else prose
+
+
+def _unescape(prose: str) -> str:
+    """Entities to characters; a backtick stays escaped, and what was escaped twice becomes code."""
+    once = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("`", "\\`"), prose)
+    if not find_entities(once):
+        return once
+    used = {len(run) for run in re.findall(r"`+", once)}
+    ticks = "`" * next(n for n in range(1, len(used) + 2) if n not in used)
+    wrap = _ENTITY.sub(lambda m: f" {ticks}{m[0]}{ticks} " if find_entities(m[0]) else m[0], once)
+    return wrap
+
+
+def _apply_around_spans(text: str, change: Callable[[str], str]) -> str:
+    """`change` over text whose code spans are held aside, since a link's text may be one."""
+    if "`" not in text:
+        return change(text)
+    spans: list[str] = []
+
+    def replace_span(is_code: bool, piece: str) -> str:
+        if not is_code:
+            return piece
+        spans.append(piece)
+        return f"\ue000{len(spans) - 1}\ue001"
+
+    marked = change("".join(replace_span(is_code, piece) for is_code, piece in _iter_spans(text)))
+    return _PLACEHOLDER.sub(lambda match: spans[int(match[1])], marked) if spans else marked
+
+
+def _clean_prose(piece: str) -> str:
+    if "(Citation:" in piece:
+        piece = _CITATION.sub("", piece)
+    if "{{" in piece:
+        piece = _INSERT.sub("[parameter]", piece)
+    if "<" in piece:
+        piece = _TAG.sub(_render_tag, piece)
+    piece = convert_links_to_text(piece)
+    piece = _unescape(piece) if "&" in piece else piece
+    return _GAPS.sub("\n\n", _SPACES.sub("", piece))
+
+
+def _remove_comments(text: str) -> str:
+    """Without `<!-- … -->`; one that never ends is text."""
+    parts, done = [], 0
+    while (start := text.find("<!--", done)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        parts.append(text[done:start])
+        done = end + 3
+    return "".join(parts) + text[done:]
+
+
+def _convert_code_tags(text: str) -> str:
+    """`<pre>` and `<code>` to Markdown code, before anything looks for prose. Linear in the text."""
+    parts, done = [], 0
+    missing: set[str] = set()
+    while match := _CODE_TAG.search(text, done):
+        name = match["name"].lower()
+        end = None if name in missing else _CODE_ENDS[name].search(text, match.end())
+        if end is None:
+            missing.add(name)  # none follows, so none needs to be looked for again
+            parts.append(text[done : match.end()])
+            done = match.end()
+            continue
+        inner = text[match.end() : end.start()]
+        code = (
+            f"\n\n{make_code_block(html.unescape(inner))}\n\n"
+            if name == "pre"
+            else _convert_code_spans(name, inner)
+        )
+        parts += [text[done : match.start()], code]
+        done = end.end()
+    return "".join(parts) + text[done:]
+
+
+def _convert_code_spans(name: str, inner: str) -> str:
+    inner = _LINK.sub(lambda link: link["text"] if link["target"].startswith("http") else link[0], inner)
+    parts = re.split(rf"<{name}>", inner, flags=re.I)
+    if len(parts) % 2:  # `<code>a<code> b <code>c</code>`: the second was meant to close
+        return "".join(make_code_span(html.unescape(p)) if i % 2 == 0 else p for i, p in enumerate(parts))
+    return make_code_span(html.unescape("".join(parts)))
+
+
+def clean(text: str) -> str:
+    """Clean Markdown, NFC with LF, of upstream Markdown, HTML fragments or plain text."""
+    text = _CONTROL.sub("", normalise_text(text).replace("\u00a0", " ")).replace("\ufffd", "")
+    if "<" in text:
+        text = map_prose(text, _remove_comments)
+        text = map_prose(text, _convert_code_tags) if "</" in text else text
+    text = map_blocks(resolve_references(text), lambda piece: _apply_around_spans(piece, _clean_prose))
+    if not find_residue(text):
+        return text.strip()
+    for _ in range(3):
+        text = map_prose(text, lambda piece: _unescape(_replace_forbidden(piece)))
+        if not find_residue(text):
+            return tidy_whitespace(text)
+    return tidy_whitespace(_replace_forbidden(text).replace("&", "& "))
+
+
+def _replace_forbidden(text: str) -> str:
+    for mark, instead in _FORBIDDEN:
+        text = text.replace(mark, instead)
+    return text
+
+
+def tidy_whitespace(text: str) -> str:
+    """No trailing blanks and no gaps of several lines outside code."""
+    return map_prose(text, lambda piece: _GAPS.sub("\n\n", _SPACES.sub("", piece))).strip()
+
+
+def clean_line(text: str) -> str:
+    """A title: cleaned, on one line."""
+    if _PLAIN.fullmatch(text) and not _SUSPECT.search(text):
+        return " ".join(text.split())
+    return " ".join(clean(text).split())

@@ -1,0 +1,99 @@
+"""A document's lines → a tree of sections by heading, and the tree → pieces worth a Record each.
+
+A section that fits stays whole, with its subsections; a longer one gives its own text and leaves its
+subsections to themselves. So a Record is what an author put under one heading, never a window of
+so many tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: Characters (about 1,500 tokens) up to which a section keeps its subsections.
+MAX_SECTION_CHARS = 6_000
+
+
+@dataclass
+class Section:
+    """A heading, the text under it, and the sections inside it."""
+
+    level: int
+    title: str
+    lines: list[str] = field(default_factory=list)
+    children: list[Section] = field(default_factory=list)
+    #: Page (PDF) or line (text) that it starts at, 1-based.
+    start: int = 1
+
+    @property
+    def own_text(self) -> str:
+        """Text before the first subsection."""
+        return "\n".join(self.lines).strip()
+
+    def whole(self) -> str:
+        """Own text, then the subsections with their headings."""
+        inside = (f"{'#' * min(6, child.level)} {child.title}\n\n{child.whole()}" for child in self.children)
+        parts = [self.own_text, *(text.strip() for text in inside)]
+        return "\n\n".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One future Record: headings down to it, its text, and where it starts."""
+
+    path: tuple[str, ...]
+    text: str
+    start: int
+
+
+def build_tree(title: str, items: Iterator[tuple[int, str, int]]) -> Section:
+    """A tree from (level, text, start) items: level 0 is a line of text, above 0 a heading."""
+    root = Section(0, title)
+    open_sections = [root]
+    for level, text, start in items:
+        if level == 0:
+            open_sections[-1].lines.append(text)
+            continue
+        while open_sections[-1].level >= level:
+            open_sections.pop()
+        section = Section(level, text, start=start)
+        open_sections[-1].children.append(section)
+        open_sections.append(section)
+    return root
+
+
+def split_section(
+    section: Section, path: tuple[str, ...] = (), *, whole: int = MAX_SECTION_CHARS
+) -> Iterator[Piece]:
+    """The sections worth a Record each, in the document's order."""
+    path_to_here = (*path, section.title)
+    text = section.whole()
+    if len(text) <= whole or not section.children:
+        yield Piece(path_to_here, text, section.start)
+        return
+    if section.own_text:
+        yield Piece(path_to_here, section.own_text, section.start)
+    for child in section.children:
+        yield from split_section(child, path_to_here, whole=whole)
+
+
+def take_beginning(section: Section, *, whole: int = MAX_SECTION_CHARS) -> tuple[str, list[Section]]:
+    """A page's beginning, as long as it stays below `whole`, and the subsections that come after it.
+
+    The beginning is the section's own text and its first subsections; where there is no own text, it
+    holds the first subsection's own text at least.
+    """
+    text, remaining = section.own_text, list(section.children)
+    while remaining:
+        child = remaining[0]
+        child_text = f"{'#' * min(6, child.level)} {child.title}\n\n{child.whole()}"
+        if text and len(text) + len(child_text) > whole:
+            break
+        if not text and len(child_text) > whole and child.children:
+            if child.own_text:
+                text = f"{'#' * min(6, child.level)} {child.title}\n\n{child.own_text}"
+                remaining[0] = Section(child.level, child.title, [], child.children, child.start)
+            break
+        text = "\n\n".join(part for part in (text, child_text) if part)
+        remaining.pop(0)
+    return text, remaining

@@ -1,0 +1,41 @@
+"""A damaged archive is a source that can't be read, whichever of its many errors `zipfile` raises."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.errors import SourceError
+from securetag.extractors.fetching.unpack import read_zip_member
+
+
+def archive() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.json", b"[1, 2, 3]" * 40)
+    return out.getvalue()
+
+
+def test_an_offset_before_the_file_is_a_source_error() -> None:
+    data = bytearray(archive())
+    at = data.rfind(b"PK\x05\x06") + 16
+    (offset,) = struct.unpack_from("<L", data, at)
+    struct.pack_into("<L", data, at, offset + 1000)
+    with pytest.raises(SourceError):
+        read_zip_member(bytes(data), "a.json")
+
+
+@given(st.data())
+def test_any_damage_is_a_source_error_or_harmless(data: st.DataObject) -> None:
+    damaged = bytearray(archive())
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read_zip_member(bytes(damaged), "a.json")
+    except SourceError:
+        return

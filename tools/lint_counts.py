@@ -56,7 +56,7 @@ RULES = {
     "file_lock": Rule(1, 1, "places that take a lock on a file; use system.locks"),
     "prctl": Rule(3, 1, "places that call prctl"),
     "file_hash": Rule(4, 1, "places that hash a file; use system.hashing"),
-    "dynamic_import": Rule(5, 0, "calls of import_module outside the modules that may"),
+    "dynamic_import": Rule(3, 0, "calls of import_module outside the modules that may"),
     "fmt_skip": Rule(288, 40, "lines that the formatter leaves alone"),
     "any": Rule(433, 250, "uses of typing.Any"),
     "vague_name": Rule(540, 0, f"variables called {', '.join(sorted(VAGUE_NAMES))}"),

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from securetag.extractors.readers.html import sections
+from securetag.extractors.readers.html import build_sections
 from securetag.extractors.text.html_markdown import join_blocks
 from securetag.extractors.text.html_page import decode_page, parse_page
 from securetag.extractors.text.sections import build_tree, split_section
@@ -72,7 +72,7 @@ def page(seed: int) -> tuple[bytes, str]:
 
 def ours(data: bytes) -> str:
     """As HtmlReader does it, up to the Records."""
-    root = sections(parse_page(decode_page(data)), "page")
+    root = build_sections(parse_page(decode_page(data)), "page")
     return "\n\n".join(f"{piece.path[-1]}\n\n{piece.text}" for piece in split_section(root))
 
 

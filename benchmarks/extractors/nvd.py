@@ -19,7 +19,7 @@ from benchmarks.measure import least_cpu_s, peak_mb
 from securetag.extractors.catalog import check_availability, get_source
 from securetag.extractors.fetching.fetch import fetch
 from securetag.extractors.fetching.files import FetchedFile
-from securetag.extractors.readers.advisories.nvd import decode
+from securetag.extractors.readers.advisories.nvd import decode_cves
 from securetag.extractors.readers.registry import create_reader
 from securetag.records import Record
 from securetag.settings import FetchSettings, get_settings
@@ -95,7 +95,7 @@ def feed(items: list[str], size: int) -> bytes:
 
 def _decoding(data: bytes) -> Iterator[Figure]:
     def typed() -> None:
-        for _ in decode(data):
+        for _ in decode_cves(data):
             pass
 
     ours, peer = least_cpu_s(typed, runs=RUNS), least_cpu_s(lambda: json.loads(data), runs=RUNS)

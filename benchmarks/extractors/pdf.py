@@ -18,10 +18,10 @@ from benchmarks.figure import Figure
 from securetag.extractors.catalog import FolderMethod, Source
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.pdf import pages as pdf_pages
-from securetag.extractors.readers.pdf.headings import headings_of
-from securetag.extractors.readers.pdf.layout import body_size
+from securetag.extractors.readers.pdf.headings import find_headings
+from securetag.extractors.readers.pdf.layout import measure_body_size
 from securetag.extractors.readers.pdf.lines import Flow
-from securetag.extractors.readers.pdf.reader import PdfReader, lines_of
+from securetag.extractors.readers.pdf.reader import PdfReader, clean_pages
 from securetag.records import Record
 
 ROUNDS = 3
@@ -55,10 +55,10 @@ def blocks(paths: list[str]) -> int:
     """The number of headings and paragraphs."""
     count = 0
     for path in paths:
-        document = pdf_pages.load(Path(path), tables=False)
-        body = body_size(document.pages)
-        pages = [lines for lines, _ in lines_of(document, body, tables=False)]
-        count += sum(1 for _ in Flow(pages, headings_of(document, pages, body), body).items())
+        document = pdf_pages.load_document(Path(path), tables=False)
+        body = measure_body_size(document.pages)
+        pages = [lines for lines, _ in clean_pages(document, body, tables=False)]
+        count += sum(1 for _ in Flow(pages, find_headings(document, pages, body), body).items())
     pdf_pages.stop()
     return count
 

@@ -18,8 +18,8 @@ import msgspec
 from benchmarks.extractors.pdf import publications
 from benchmarks.figure import Figure
 from securetag.extractors.readers.pdf import pages as pdf_pages
-from securetag.extractors.readers.pdf.layout import body_size
-from securetag.extractors.readers.pdf.reader import lines_of
+from securetag.extractors.readers.pdf.layout import measure_body_size
+from securetag.extractors.readers.pdf.reader import clean_pages
 
 LABELS = Path(__file__).with_name("pdf_table_labels.json")
 #: CPU-seconds in which all PDFs of the mirror should be read, tables included.
@@ -48,8 +48,8 @@ def matches(found: list[Shape], labelled: list[Shape], *, shape: bool) -> int:
 
 def shapes(path: Path) -> list[list[Shape]]:
     """Rows and columns of the tables of each page, the way that Records get them."""
-    document = pdf_pages.load(path, tables=True)
-    pages = lines_of(document, body_size(document.pages), tables=True)
+    document = pdf_pages.load_document(path, tables=True)
+    pages = clean_pages(document, measure_body_size(document.pages), tables=True)
     return [[(len(line.table), len(line.table[0])) for line in lines if line.table] for lines, _ in pages]
 
 

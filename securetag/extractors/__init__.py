@@ -1,1 +1,1 @@
-"""Upstream publications → Records with provenance: catalog, fetch, one reader a format, extract."""
+"""Extract Records with provenance from publications: catalog, fetching, one reader a format, extraction."""

@@ -43,10 +43,17 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 def make_source(tmp_path: Path) -> Callable[..., Source]:
     def make(**changes: Any) -> Source:
         row: dict[str, Any] = {
-            "name": "test-source", "tier": "core", "publisher": "Tester", "dataset": "test", "title": "Test",
-            "edition": "1", "url": "https://example.org/", "licence": "CC-BY-4.0", "reader": "markdown",
+            "name": "test-source",
+            "tier": "core",
+            "publisher": "Tester",
+            "dataset": "test",
+            "title": "Test",
+            "edition": "1",
+            "url": "https://example.org/",
+            "licence": "CC-BY-4.0",
+            "reader": "markdown",
             "folder": FolderMethod(str(tmp_path)),
-        }  # fmt: skip
+        }
         return Source(**(row | changes))
 
     return make

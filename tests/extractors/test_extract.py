@@ -45,26 +45,28 @@ def catalog(tmp_path: Path, settings: Settings) -> Path:
 def test_records_report_and_files(catalog: Path, settings: Settings) -> None:
     (catalog.parent / "docs" / "same.md").write_text(f"# a\n\n{LONG} a\n")
     (catalog.parent / "docs" / "stub.md").write_text("# stub\n\nMoved.\n")
-    found = extract("mine-1", settings)
-    assert [record.id for record in found.records] == sorted(record.id for record in found.records)
-    assert found.report.files == 5
-    assert found.report.by_status == {"active": 4}
-    assert found.report.dropped == {"shorter than 80 characters": 1}
-    for record in found.records:
+    extraction = extract("mine-1", settings)
+    assert [record.id for record in extraction.records] == sorted(record.id for record in extraction.records)
+    assert extraction.report.files == 5
+    assert extraction.report.by_status == {"active": 4}
+    assert extraction.report.dropped == {"shorter than 80 characters": 1}
+    for record in extraction.records:
         assert record.licence == "CC-BY-4.0"
         assert record.edition == "1"
         assert record.url.startswith("https://e.org/")  # no path of this machine
         assert len(record.file_sha256) == 64
         assert record.locator
-    jsonl, parquet, report = write_extraction(found, settings.records_dir)
+    jsonl, parquet, report = write_extraction(extraction, settings.records_dir)
     assert [path.name for path in (jsonl, parquet, report)] == [
-        "mine-1.jsonl", "mine-1.parquet", "mine-1.report.json",
-    ]  # fmt: skip
-    assert list(read_records(jsonl)) == list(read_records(settings.records_dir)) == found.records
+        "mine-1.jsonl",
+        "mine-1.parquet",
+        "mine-1.report.json",
+    ]
+    assert list(read_records(jsonl)) == list(read_records(settings.records_dir)) == extraction.records
     table = pq.read_table(parquet)
-    assert table.column("id").to_pylist() == [record.id for record in found.records]
+    assert table.column("id").to_pylist() == [record.id for record in extraction.records]
     assert msgspec.json.decode(table.column("facts")[0].as_py())["kind"] == "section"
-    assert read_report(report) == found.report
+    assert read_report(report) == extraction.report
 
 
 def test_an_older_edition_is_superseded_as_soon_as_the_newer_can_be_had(
@@ -121,10 +123,10 @@ def test_the_same_bytes_in_another_folder_time_zone_and_hash_seed(tmp_path: Path
 
 
 def test_the_packages_alone_give_cwe_and_attack(settings: Settings) -> None:
-    found = extract("mitre-cwe-4.14", settings)
-    assert found.report.by_status == {"active": 938, "deprecated": 25}
-    assert not found.report.failures
-    keys = {record.key: record for record in found.records}
+    extraction = extract("mitre-cwe-4.14", settings)
+    assert extraction.report.by_status == {"active": 938, "deprecated": 25}
+    assert not extraction.report.failures
+    keys = {record.key: record for record in extraction.records}
     assert keys["CWE-89"].facts.mapping_usage == "Allowed"
     attack = extract("mitre-attack-enterprise-15.0", settings)
     techniques = [record for record in attack.records if record.facts.kind == "technique"]
@@ -144,8 +146,8 @@ def test_reading_needs_no_heavy_library() -> None:
 def test_every_field_of_a_record_reaches_the_disk(
     catalog: Path, settings: Settings, make_source: Callable[..., object]
 ) -> None:
-    found = extract("mine-1", settings)
-    jsonl, *_ = write_extraction(found, settings.records_dir)
+    extraction = extract("mine-1", settings)
+    jsonl, *_ = write_extraction(extraction, settings.records_dir)
     first = msgspec.json.decode(jsonl.read_bytes().split(b"\n")[0])
     assert set(first) == set(Record.__struct_fields__)
 

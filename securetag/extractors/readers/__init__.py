@@ -1,1 +1,1 @@
-"""One reader a format: the bytes of a file → Records. `registry` has them by name."""
+"""Readers, one a format: the bytes of a file → Records. `registry` has them by name."""

@@ -1,4 +1,4 @@
-"""What every reader is: bytes of one format → Records, drops and failures.
+"""The base class of readers: the bytes of one format → Records, drops and failures.
 
 A reader implements `read_file`; one whose Records need other files (joins) also `prepare`. It never
 fetches, and never decides what trains.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """An item that was read, understood and left out, and why."""
+    """An item that was read and left out, and the reason."""
 
     reason: str
     locator: str = ""
@@ -42,28 +42,28 @@ class Reader(ABC):
     child_cpu_s: float = 0.0
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:  # noqa: ARG002
-        """Look over all files once before any is read; yields those that can't be."""
+        """Inspect all files before any is read; yield a failure for each that can't be read."""
         yield from ()
 
     @abstractmethod
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        """The items of one file. Raises SourceError when the file isn't what it claims to be."""
+        """Yield the items of one file. Raises SourceError when the file isn't of the reader's format."""
 
     def read(self, files: Sequence[FetchedFile]) -> Iterator[Item]:
-        """The items of all files; what breaks in one costs no other."""
-        broken = set()
+        """Yield the items of all files; an error in one file becomes a failure and stops no other file."""
+        broken_paths = set()
         for failure in self.prepare(files):
-            broken.add(failure.file)
+            broken_paths.add(failure.file)
             yield failure
         for file in files:
-            if str(file.path) in broken:
+            if str(file.path) in broken_paths:
                 continue
             try:
                 yield from self.read_file(file)
             except RecursionError:
                 yield Failure(str(file.path), "", "nested too deeply")
             except Exception as error:  # whatever a file provokes is a row of the report, with its name
-                yield Failure(str(file.path), "", reason_of(error))
+                yield Failure(str(file.path), "", describe_error(error))
 
     def record(
         self,
@@ -77,31 +77,42 @@ class Reader(ABC):
         facts: Facts | None = None,
         status: Status = Status.ACTIVE,
         lang: TextLang | None = None,
-        certain: bool = False,
+        is_lang_certain: bool = False,
     ) -> Record | Drop:
-        """A Record of this source; a Drop where no text is left. `text` must be clean Markdown.
+        """Return a Record of this source, or a Drop without a text. `text` must be clean Markdown.
 
-        `lang` is what the publication says of this item; the text itself may say better, unless the
-        reader is `certain`: it has looked at the prose alone, without the tables and lists it added."""
+        `lang` is the language that the publication names for this item, by default the source's; the
+        language that the text is detected to be in wins. With `is_lang_certain` nothing is detected: the
+        reader has done so for the prose without the tables and lists that it adds.
+        """
         if not text.strip():
             return Drop("no text", locator)
         lang = lang or self.source.lang
         return Record.of(
-            source=self.source.name, publisher=self.source.publisher, key=key,
-            title=prose.clean_line(title), text=text, lang=lang if certain else detect_language(text, lang),
-            url=url or file.url, edition=file.edition, licence=file.licence,
-            file_sha256=file.sha256, locator=locator, facts=facts, status=status,
-        )  # fmt: skip
+            source=self.source.name,
+            publisher=self.source.publisher,
+            key=key,
+            title=prose.clean_line(title),
+            text=text,
+            lang=lang if is_lang_certain else detect_language(text, lang),
+            url=url or file.url,
+            edition=file.edition,
+            licence=file.licence,
+            file_sha256=file.sha256,
+            locator=locator,
+            facts=facts,
+            status=status,
+        )
 
 
-def reason_of(error: BaseException) -> str:
-    """One line for a report: ours in full, a library's with its type."""
+def describe_error(error: BaseException) -> str:
+    """Return one line for a report: the message of our errors, the type and message of others."""
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, SecuretagError) and text else f"{type(error).__name__}: {text}"
 
 
 def read_bytes(file: FetchedFile) -> bytes:
-    """The file's bytes. Raises SourceError."""
+    """Return the bytes of a file. Raises SourceError."""
     try:
         return file.path.read_bytes()
     except OSError as error:
@@ -109,7 +120,10 @@ def read_bytes(file: FetchedFile) -> bytes:
 
 
 def read_text(file: FetchedFile) -> str:
-    """The file as text without BOM: UTF-8, UTF-16 with a BOM, else Windows-1252. Raises SourceError."""
+    """Return the file as text without a BOM: UTF-8, UTF-16 with a BOM, else Windows-1252.
+
+    Raises SourceError.
+    """
     data = read_bytes(file)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
@@ -124,14 +138,14 @@ def read_text(file: FetchedFile) -> str:
         raise SourceError(f"{file.path}: is neither UTF-8 nor {encoding} text") from error
 
 
-def refuse_many(data: bytes, most: int) -> None:
-    """Raises SourceError for JSON that may hold more than `most` values: each costs up to 400 bytes."""
-    if (count := sum(data.count(mark) for mark in (b",", b"{", b"["))) > most:
-        raise SourceError(f"JSON that may hold {count:,} values, and {most:,} are read")
+def refuse_many_values(data: bytes, max_values: int) -> None:
+    """Raise SourceError for JSON that may hold more than `max_values` values of up to 400 bytes each."""
+    if (count := sum(data.count(mark) for mark in (b",", b"{", b"["))) > max_values:
+        raise SourceError(f"JSON that may hold {count:,} values, and {max_values:,} are read")
 
 
 def decode_json(data: bytes, kind: type[T]) -> T:
-    """Typed JSON. Raises SourceError that says where it doesn't fit."""
+    """Return JSON as a value of the type `kind`. Raises SourceError that says where it doesn't fit."""
     try:
         return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=kind)
     except RecursionError as error:

@@ -1,9 +1,9 @@
-"""Data sets in Hugging Face form → Records, read with the `datasets` library from local files.
+"""Read data sets in Hugging Face form with the `datasets` library from local files.
 
-JSON, JSON Lines, CSV, TSV and Parquet; which column means what is the catalog row's `mapping`
-(`tabular.Mapping`), so another data set is a row alone. The hub is never asked, and the library's cache is
-a folder below `home` that goes when the file is read. A file that the library refuses as a whole, since
-one row is broken or of another type, is read row by row.
+Files are JSON, JSON Lines, CSV, TSV or Parquet. The catalog row's `mapping` (`tabular.Mapping`) gives the
+meaning of the columns, so that another data set needs only a row. The hub is never contacted, and the
+library's cache is a folder below `home` that is removed after the file. A file that the library refuses
+because of one row (broken, or of another type) is read row by row.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.tabular import Row, TabularReader, header_of, read_rows
+from securetag.extractors.readers.tabular import Row, TabularReader, read_header, read_rows
 from securetag.settings import get_settings
 
 
 class HfReader(TabularReader):
-    """Reads any data set whose files are at hand."""
+    """Reads any data set whose files are local."""
 
     def rows(self, file: FetchedFile) -> Iterator[tuple[str, Row | Failure]]:
         home = get_settings().home
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="datasets-", dir=home) as cache:
             try:
-                loaded = load(file.path, Path(cache))
+                loaded = load_dataset(file.path, Path(cache))
             except Exception as error:  # a schema that doesn't hold for every row, above all
                 if _is_parquet(file.path):
                     raise
-                yield from _one_by_one(file.path, error)
+                yield from _read_row_by_row(file.path, error)
                 return
             for number, row in enumerate(loaded):
                 yield f"/{number}", row
 
 
-def _one_by_one(path: Path, error: Exception) -> Iterator[tuple[str, Row | Failure]]:
+def _read_row_by_row(path: Path, error: Exception) -> Iterator[tuple[str, Row | Failure]]:
     count = 0
     for locator, row in read_rows(path):
         count += 1
@@ -51,8 +51,10 @@ def _is_parquet(path: Path) -> bool:
         return stream.read(4) == b"PAR1"
 
 
-def load(path: Path, cache: Path) -> Any:
-    """A `datasets.Dataset` of one local file, its cache under `cache`. Raises what the library raises."""
+def load_dataset(path: Path, cache: Path) -> Any:
+    """Return a `datasets.Dataset` of one local file, with its cache in `cache`. Raises what the library
+    raises.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -67,7 +69,7 @@ def load(path: Path, cache: Path) -> Any:
     if start in (b"[", b"{"):
         return datasets.Dataset.from_json(str(path), **options)
     # Cells are text: `NA` and `007` are what a publisher wrote.
-    delimiter, columns = header_of(path)
+    delimiter, columns = read_header(path)
     text = datasets.Features({name: datasets.Value("string") for name in columns})
     return datasets.Dataset.from_csv(
         str(path), features=text, sep=delimiter, keep_default_na=False, encoding="utf-8-sig", **options

@@ -1,4 +1,4 @@
-"""HTML pages → one Record a section of their main content.
+"""Read HTML pages: one Record a section of their main content.
 
 Options of the catalog row: `skip` (headings whose sections are left out), `whole` (maximum characters of a
 section that keeps its subsections).
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_bytes
-from securetag.extractors.readers.markdown import LINK_SECTIONS, SHORTEST, slug
+from securetag.extractors.readers.markdown import LINK_SECTIONS, MIN_SECTION_CHARS, make_slug
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_page import Page, decode_page, is_soft_404, parse_page
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, build_tree, split_section
@@ -25,12 +25,12 @@ class HtmlReader(Reader):
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         page = parse_page(decode_page(read_bytes(file)))
-        stem = page_stem(file.url, self.source.url)
+        stem = make_page_stem(file.url, self.source.url)
         title = page.title or stem
         if is_soft_404(page):
             yield Drop("a page that says it isn't there", title)
             return
-        root = sections(page, title)
+        root = build_sections(page, title)
         seen: Counter[str] = Counter()
         for piece in split_section(root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS))):
             yield self._item(piece, file, stem, page.lang, seen)
@@ -42,33 +42,38 @@ class HtmlReader(Reader):
         if last in LINK_SECTIONS or last in self.source.options.get("skip", []):
             return Drop("a list of links", locator)
         text = piece.text if not prose.find_residue(piece.text) else prose.clean(piece.text)
-        if len(text) < SHORTEST:
-            return Drop(f"shorter than {SHORTEST} characters", locator)
-        key = stem if len(path) == 1 else f"{stem}#{'/'.join(slug(title) for title in path[1:])}"
+        if len(text) < MIN_SECTION_CHARS:
+            return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
+        key = stem if len(path) == 1 else f"{stem}#{'/'.join(make_slug(title) for title in path[1:])}"
         seen[key] += 1
         if seen[key] > 1:
             key = f"{key}-{seen[key]}"
         return self.record(
-            file, key=key, title=": ".join(dict.fromkeys([path[0], path[-1]])), text=text, locator=locator,
-            facts=Facts(kind="section", section=path), lang=lang or None,
-        )  # fmt: skip
+            file,
+            key=key,
+            title=": ".join(dict.fromkeys([path[0], path[-1]])),
+            text=text,
+            locator=locator,
+            facts=Facts(kind="section", section=path),
+            lang=lang or None,
+        )
 
 
-def sections(page: Page, title: str) -> Section:
-    """The page's blocks as a tree by heading; its one H1 is the root, else `title` names it."""
+def build_sections(page: Page, title: str) -> Section:
+    """Return the blocks of a page as a tree by heading, whose root is the only H1 or is named `title`."""
     root = build_tree(title, ((level, text if level else f"{text}\n", 1) for level, text in page.blocks))
     return root.children[0] if len(root.children) == 1 and not root.own_text else root
 
 
-def page_stem(url: str, root: str) -> str:
-    """What names a page in keys: its path below the source's own address, without ending."""
-    path, base = (unquote(urlsplit(one).path) for one in (url, root))
-    below = (
+def make_page_stem(url: str, root: str) -> str:
+    """Return the name of a page in keys: its path below the source's address, without suffix."""
+    path, base = (unquote(urlsplit(address).path) for address in (url, root))
+    relative = (
         path.removeprefix(base.rsplit("/", 1)[0]) if urlsplit(url).netloc == urlsplit(root).netloc else path
     )
     if urlsplit(url).scheme == "file":
-        below = path.rsplit("/", 1)[-1]
-    stem = re.sub(r"\.(?:x?html?|php|aspx?|jsp)$", "", below.strip("/"), flags=re.I)
+        relative = path.rsplit("/", 1)[-1]
+    stem = re.sub(r"\.(?:x?html?|php|aspx?|jsp)$", "", relative.strip("/"), flags=re.I)
     stem = re.sub(r"(?:^|/)index$", "", stem) or base.strip("/").rsplit("/", 1)[-1] or "index"
     query = urlsplit(url).query
     return f"{stem}?{query}" if query else stem

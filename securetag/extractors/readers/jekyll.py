@@ -1,8 +1,8 @@
-"""Markdown pages that Jekyll puts together from other files → one Record a section.
+"""Read Markdown pages that Jekyll assembles from several files: one Record a section.
 
-A file with front matter is a page; `{% include_relative part.md %}` puts another file into it, which
-is no page itself. A section's Record points at the file that it was read from, and is named after
-the page that it belongs to. https://jekyllrb.com/docs/includes/
+A file with front matter is a page; `{% include_relative part.md %}` includes another file, which is not a
+page. The Record of a section has the file that it was read from, and the name of the page that it belongs
+to. https://jekyllrb.com/docs/includes/
 
 Options are those of the Markdown reader; in `page`, `{stem}` is the page's.
 """
@@ -17,16 +17,16 @@ from urllib.parse import quote
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
-from securetag.extractors.readers.markdown import MarkdownReader, Page, path_of
+from securetag.extractors.readers.base import Drop, Item, describe_error, read_text
+from securetag.extractors.readers.markdown import MarkdownReader, Page, get_upstream_path
 from securetag.extractors.text import prose
 from securetag.extractors.text.markdown_blocks import split_front_matter
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, split_section
 from securetag.records import normalise_text
 
 _INCLUDE = re.compile(r"\{%-?\s*include(?:_relative|_cached)?\s+([^\s%{}]+)[^%{}]*%\}")
-#: What Liquid prints of the site itself: times, titles, addresses.
-_VALUE = re.compile(r"[ \t]*\{\{-?\s*(?:site|page|include|content)\b[^{}]*\}\}")
+#: Values of the site that Liquid inserts: times, titles, addresses.
+_LIQUID_VALUE = re.compile(r"[ \t]*\{\{-?\s*(?:site|page|include|content)\b[^{}]*\}\}")
 
 
 class JekyllReader(MarkdownReader):
@@ -34,16 +34,16 @@ class JekyllReader(MarkdownReader):
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
         yield from super().prepare(files)
-        #: Path of a page, or of a file that one includes → (title, stem) of the page.
+        #: Path of a page or of an included file → (title, stem) of the page.
         self._pages: dict[str, tuple[str, str]] = {}
         self._parts: set[str] = set()
         for file in files:
             try:
                 front, body = split_front_matter(normalise_text(read_text(file)))
             except SourceError as error:
-                yield Failure(str(file.path), "", reason_of(error))
+                yield Failure(str(file.path), "", describe_error(error))
                 continue
-            path = path_of(file)
+            path = get_upstream_path(file)
             if not front:
                 continue
             page = self._pages[str(path)] = str(front.get("title") or path.stem), path.stem
@@ -53,7 +53,7 @@ class JekyllReader(MarkdownReader):
                 self._parts.add(part)
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        path = str(path_of(file))
+        path = str(get_upstream_path(file))
         if path not in self._pages:
             yield Drop("a file that no page includes")
             return
@@ -64,20 +64,25 @@ class JekyllReader(MarkdownReader):
             return
         whole = int(self.source.options.get("whole", MAX_SECTION_CHARS))
         for piece in (
-            _pieces(page.root, title, whole) if path in self._parts else split_section(page.root, whole=whole)
+            _split_part(page.root, title, whole)
+            if path in self._parts
+            else split_section(page.root, whole=whole)
         ):
             yield self.section(page, piece)
 
     def body(self, text: str) -> str:
-        return prose.map_prose(super().body(text), lambda piece: _VALUE.sub("", piece))
+        return prose.map_prose(super().body(text), lambda piece: _LIQUID_VALUE.sub("", piece))
 
     def url(self, page: Page) -> str:
         template = self.source.options.get("page")
         return str(template).format(stem=quote(page.key)) if template else super().url(page)
 
 
-def _pieces(root: Section, title: str, whole: int) -> Iterator[Piece]:
-    """A part's sections below its page's title. A file that begins with text has no heading above it."""
+def _split_part(root: Section, title: str, whole: int) -> Iterator[Piece]:
+    """Yield the sections of an included file below the title of its page.
+
+    A file that begins with text has no heading above it.
+    """
     if root.level:
         yield from split_section(root, (title,), whole=whole)
         return

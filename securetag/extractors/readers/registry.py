@@ -1,4 +1,4 @@
-"""The readers by the name that a catalog row gives: the built-in ones, and those of other packages.
+"""The built-in readers and those of other packages, by the name that a catalog row gives.
 
 A package adds a reader with an entry point of the group `securetag.readers`; see
 docs/howto/add-a-reader.md.

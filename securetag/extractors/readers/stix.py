@@ -1,4 +1,4 @@
-"""STIX 2.0 and 2.1 JSON → objects and the relationships between them.
+"""Decode STIX 2.0 and 2.1 JSON: objects and the relationships between them.
 
 Format: https://docs.oasis-open.org/cti/stix/v2.1/. A file is a bundle of many objects, a bundle of
 one, or a bare object; 2.0 keeps `spec_version` on the bundle, 2.1 on each object, and nothing here
@@ -19,13 +19,13 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes, reason_of
+from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, describe_error, read_bytes
 from securetag.extractors.text import prose
 from securetag.records import Status
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
-    """An external reference: the publisher's own id, another catalog's, or a citation."""
+    """An external reference: the publisher's id, the id in another catalog, or a citation."""
 
     source_name: str = ""
     external_id: str | None = None
@@ -34,7 +34,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
 
 # gc=False: objects name one another by id, so no cycle can form, and the collector needn't walk them.
 class StixObject(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="type", tag="object"):
-    """What all kinds share. A subclass is one kind, its `tag` the value of `type`."""
+    """The fields that all kinds of object have. A subclass is one kind, and its `tag` the value of `type`."""
 
     id: str
     revoked: bool | None = False
@@ -42,19 +42,19 @@ class StixObject(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field=
 
     @property
     def type(self) -> str:
-        """`attack-pattern`, `relationship`, …"""
+        """Kind of the object: `attack-pattern`, `relationship`, …"""
         return str(self.__struct_config__.tag)
 
     @property
     def status(self) -> Status:
-        """Revoked weighs more than deprecated: it has a successor."""
+        """Status of the object; revoked wins over deprecated, since a revoked one has a successor."""
         if self.revoked:
             return Status.REVOKED
         return Status.DEPRECATED if self.x_mitre_deprecated else Status.ACTIVE
 
 
 class Relationship(StixObject, frozen=True, gc=False, kw_only=True, tag="relationship"):
-    """One object's bearing on another; ATT&CK writes the advice for this pair into its description."""
+    """A relationship between two objects; ATT&CK writes the advice for the pair into its description."""
 
     relationship_type: str
     source_ref: str
@@ -72,7 +72,7 @@ class Thing(StixObject, frozen=True, gc=False, kw_only=True):
 
 
 class Unread(StixObject, frozen=True, gc=False, kw_only=True):
-    """An object of a kind that no struct is given for."""
+    """An object of a kind that has no struct."""
 
     id: str = ""
     kind: str = ""
@@ -90,22 +90,24 @@ class _RawBundle(_Typed):
 
 
 class Kinds:
-    """The structs of a publisher's kinds of object, and the decoders made of them."""
+    """The structs of a publisher's kinds of object, and their decoders."""
 
     def __init__(self, *structs: type[StixObject], bare: Sequence[str] = ()) -> None:
-        """`bare` are kinds of which nothing but the id is needed."""
-        plain = [
+        """Make the decoders; `bare` are the kinds of which only the id is needed."""
+        bare_structs = [
             msgspec.defstruct("Bare", [], bases=(StixObject,), frozen=True, gc=False, tag=name)
             for name in bare
         ]
-        known: Any = Union[(*structs, *plain)]
-        bundle = msgspec.defstruct("Bundle", [("objects", list[known], [])])
-        self.names = {kind.__struct_config__.tag for kind in (*structs, *plain)}
+        any_object: Any = Union[(*structs, *bare_structs)]
+        bundle = msgspec.defstruct("Bundle", [("objects", list[any_object], [])])
+        self.names = {kind.__struct_config__.tag for kind in (*structs, *bare_structs)}
         self._bundle: msgspec.json.Decoder[Any] = msgspec.json.Decoder(bundle)
-        self._object: msgspec.json.Decoder[Any] = msgspec.json.Decoder(known)
+        self._object: msgspec.json.Decoder[Any] = msgspec.json.Decoder(any_object)
 
     def decode(self, data: bytes, name: str) -> tuple[list[tuple[str, StixObject]], list[Failure]]:
-        """(JSON pointer, object) pairs and what couldn't be read. Raises SourceError for no STIX at all."""
+        """Return (JSON pointer, object) pairs and the failures. Raises SourceError for a document without
+        STIX.
+        """
         try:
             objects = self._bundle.decode(data).objects
             if objects:
@@ -117,27 +119,27 @@ class Kinds:
             if outer.collections is not None:
                 return [("", Unread(kind="collection index"))], []
             return [("", self._one(data))], []
-        found, broken = [], []
+        objects_by_pointer, failures = [], []
         for index, raw in enumerate(outer.objects):
             try:
-                found.append((f"/objects/{index}", self._one(bytes(raw))))
+                objects_by_pointer.append((f"/objects/{index}", self._one(bytes(raw))))
             except SourceError as error:
-                broken.append(Failure(name, f"/objects/{index}", reason_of(error)))
-        return found, broken
+                failures.append(Failure(name, f"/objects/{index}", describe_error(error)))
+        return objects_by_pointer, failures
 
     def _one(self, data: bytes) -> StixObject:
-        typed = decode_json(data, _Typed)
-        if not typed.type:
+        header = decode_json(data, _Typed)
+        if not header.type:
             raise SourceError("a JSON object without a STIX type")
-        if typed.type not in self.names:
-            return Unread(id=typed.id, kind=typed.type)
+        if header.type not in self.names:
+            return Unread(id=header.id, kind=header.type)
         try:
-            found: StixObject = self._object.decode(data.removeprefix(b"\xef\xbb\xbf"))
+            stix_object: StixObject = self._object.decode(data.removeprefix(b"\xef\xbb\xbf"))
         except RecursionError as error:
             raise SourceError("nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SourceError(f"not the {typed.type} that was expected: {error}") from error
-        return found
+            raise SourceError(f"not the {header.type} that was expected: {error}") from error
+        return stix_object
 
 
 class StixReader(Reader):
@@ -159,15 +161,15 @@ class StixReader(Reader):
         """Decode every file once; relationships may lie in any of them."""
         for file in files:
             try:
-                found, self._broken[file.path] = self.kinds.decode(read_bytes(file), str(file.path))
+                objects, self._broken[file.path] = self.kinds.decode(read_bytes(file), str(file.path))
             except SourceError as error:
-                yield Failure(str(file.path), "", reason_of(error))
+                yield Failure(str(file.path), "", describe_error(error))
                 continue
-            kept = self._of_file[file.path] = []
-            for locator, item in found:
+            file_objects = self._of_file[file.path] = []
+            for locator, item in objects:
                 if not isinstance(item, Relationship):
                     self.objects[item.id] = item
-                    kept.append((locator, item))
+                    file_objects.append((locator, item))
                 elif item.relationship_type in self.joins and item.status is Status.ACTIVE:
                     self._incoming[item.relationship_type, item.target_ref].append(item)
                     self._outgoing[item.relationship_type, item.source_ref].append(item)
@@ -186,26 +188,26 @@ class StixReader(Reader):
 
     @abstractmethod
     def items(self, item: StixObject, file: FetchedFile, locator: str) -> Iterator[Item]:
-        """What one object amounts to: a Record, a Drop, or nothing for what only serves others."""
+        """Yield the Record or Drop of one object; nothing for one that only serves others."""
 
     def joined(self, kind: str, *, to: str) -> Iterator[tuple[Relationship, StixObject]]:
-        """(relationship, its source) of active relationships of a kind that point at an object."""
+        """Yield (relationship, its source) for active relationships of a kind that point at an object."""
         for relation in sorted(self._incoming[kind, to], key=lambda relation: relation.id):
             if other := self.objects.get(relation.source_ref):
                 yield relation, other
 
     def joined_from(self, kind: str, *, of: str) -> Iterator[tuple[Relationship, StixObject]]:
-        """(relationship, its target) of active relationships of a kind that start at an object."""
+        """Yield (relationship, its target) for active relationships of a kind that start at an object."""
         for relation in sorted(self._outgoing[kind, of], key=lambda relation: relation.id):
             if other := self.objects.get(relation.target_ref):
                 yield relation, other
 
 
-def text_of(text: str | None) -> str:
-    """A STIX description as clean Markdown."""
+def clean_description(text: str | None) -> str:
+    """Return a STIX description as clean Markdown."""
     return prose.clean(text) if text else ""
 
 
-def day_of(timestamp: str | None) -> str | None:
-    """The day of an RFC 3339 time, `YYYY-MM-DD`."""
+def get_day(timestamp: str | None) -> str | None:
+    """Return the day of an RFC 3339 time, `YYYY-MM-DD`."""
     return timestamp[:10] if timestamp else None

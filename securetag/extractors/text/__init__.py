@@ -1,1 +1,3 @@
-"""Markup of any kind → clean Markdown, its language, and its sections. Knows no source and no format."""
+"""Convert markup to clean Markdown, detect its language, and split it into sections. No module here depends
+on a source.
+"""

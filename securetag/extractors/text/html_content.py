@@ -1,8 +1,8 @@
-"""A page → its main content: navigation, banners, cookie notices and footers left out.
+"""Find the main content of a page: without navigation, banners, cookie notices and footers.
 
-What an author marked (`main`, `article`) is believed where it holds most of the page's prose; else the
-element is taken that text, as against links, gathers in. Boilerplate is told by element, role, the names
-that frameworks give it, and by being links and little else.
+An element that the author marked (`main`, `article`) is the content where it has most of the page's prose;
+else the element that has most of the text outside links. Boilerplate is recognized by element, role, the
+names that frameworks give it, and by a high share of links.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from selectolax.lexbor import LexborHTMLParser
 
 Node = Any
 
-#: Gone whatever they hold. `form` stays: some frameworks wrap the whole page in one. What holds no text of a
-#: page's own (`input`, `object`, …) needs no look here: the writer of Markdown passes over it.
+#: Elements that are always removed. `form` isn't, since some frameworks wrap the whole page in one. Elements
+#: without text (`input`, `object`, …) aren't listed, since the conversion to Markdown skips them.
 _REMOVED = "script,style,nav,svg,template,iframe,select,dialog"
 _FRAME_ROLES = {
     "navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "complementary", "menu",
     "menubar", "toolbar", "tablist",
 }  # fmt: skip
-#: Attributes that say whether an element belongs to the page's frame, or is seen at all.
+#: Elements whose attributes or position mark the frame of the page or invisible content.
 _FRAME_ATTRIBUTES = "[role],[hidden],[aria-modal],[style],footer,body>header"
 _SMALL_FRAME = "span.mw-editsection,span.sr-only,span.visually-hidden,a.skip-link,a.headerlink"
-#: Elements that may be a part of the page's frame, and are asked for their names.
+#: Elements whose class or id may name a part of the page's frame.
 _NAMEABLE_TAGS = {"div", "section", "aside", "ul", "ol", "p", "header", "table", "form"}
-#: One class or id, as a whole, that says boilerplate.
+#: A whole class or id that names boilerplate.
 _FRAME_NAME = re.compile(
     r"(?:(?:site|page|global|main|top|bottom|sub|left|right|mobile|post|entry|doc|docs|theme|wy|md|td|bd|mw|wp|js)[-_]{1,2})*"
     r"(?:nav(?:bar|igation|list)?|menu(?:bar)?|(?:side|top|bottom)-?(?:bar|nav|menu)|breadcrumbs?|crumbs|footer|masthead"
@@ -55,17 +55,17 @@ _MAIN_SELECTOR = (
     ".md-content,.entry-content,.post-content,.article-body,.page-content,"
     ".theme-doc-markdown,.document .body,[itemprop=articleBody]"
 )
-#: A marked element is believed when it holds so much of the page's prose.
+#: Minimum share of the page's prose in an element that the author marked as content.
 _MIN_MARKED_SHARE = 0.4
-#: A smaller marked element inside is preferred when it holds so much of the larger one's prose.
+#: Minimum share of its prose in a smaller marked element inside, which is then preferred.
 _MIN_INNER_SHARE = 0.8
-#: A child that holds so much of its parent's prose is where the content is.
+#: Minimum share of its parent's prose in a child that holds the content.
 _MIN_CHILD_SHARE = 0.75
-#: An element of at least so many links, of which this share of its characters are, is a list of them.
+#: Minimum links of a list of links, and the share of its characters that they have.
 _MIN_LINKS, _MAX_LINK_SHARE = 3, 0.7
-#: What a name alone may cost of the page's prose.
+#: Maximum share of the page's prose in an element that is removed for its name.
 _MAX_FRAME_SHARE = 0.35
-#: Characters beyond which a class or id is nobody's name for a part of a page.
+#: Maximum characters of a class or id that names a part of a page.
 _MAX_NAME_CHARS = 60
 _CONTAINERS = {"div", "section", "form", "center", "table", "tbody", "tr", "td", "article", "main"}
 _SITE_SEPARATOR = re.compile(r"\s+(?:[|·•»–—]|::|-)\s+")
@@ -75,16 +75,16 @@ _SITE_SEPARATOR = re.compile(r"\s+(?:[|·•»–—]|::|-)\s+")
 class Content:
     """The main content of a page."""
 
-    #: The page's own heading where there is one, else what its head says.
+    #: The page's only H1, else the title in its head.
     title: str
-    #: True = `title` stands in the page, outside of `node`.
+    #: Whether `title` is in the page, outside of `node`.
     headed: bool
     node: Node
     lang: str
 
 
 def find_main_content(tree: LexborHTMLParser) -> Content | None:
-    """The element that holds the content, cleaned in place; None for a page without a body."""
+    """Return the element with the main content, cleaned in place; None for a page without a body."""
     body: Node = tree.body
     if body is None:
         return None
@@ -103,24 +103,27 @@ def find_main_content(tree: LexborHTMLParser) -> Content | None:
 
 
 def select_inside(node: Node, selector: str) -> list[Node]:
-    """What matches inside `node`, each once and the innermost first: lexbor frees what is decomposed."""
+    """Return the matches inside `node` without repetitions, innermost first.
+
+    lexbor frees the children of a decomposed node, so that the inner ones must be removed first.
+    """
     matches = {match.mem_id: match for match in node.css(selector)}
     matches.pop(node.mem_id, None)
     return list(reversed(matches.values()))
 
 
 def _text_length(node: Node) -> int:
-    """Characters of an element's text, white space counted once at most."""
+    """Return the characters of an element's text, with runs of white space counted once."""
     return len(" ".join((node.text(deep=True) or "").split()))
 
 
 def _prose_length(node: Node) -> int:
-    """Characters of an element's text outside links."""
+    """Return the characters of an element's text outside links."""
     return _text_length(node) - sum(len(link.text(deep=True) or "") for link in node.css("a"))
 
 
 def _strip_noscript(tree: LexborHTMLParser, body: Node) -> None:
-    """What stands for a script is shown only where the page holds nothing else."""
+    """Remove the replacements of scripts, unless the page holds little else."""
     noscript = tree.css("noscript")
     if noscript and _text_length(body) > 2 * sum(_text_length(node) for node in noscript):
         tree.strip_tags(["noscript"], recursive=True)
@@ -158,7 +161,7 @@ def _is_marked_as_frame(node: Node) -> bool:
 
 
 def _is_too_large_for_frame(node: Node, max_length: float) -> bool:
-    """True = too much of the page to be its frame, whatever it is called."""
+    """Whether an element holds too much of the page to be its frame, whatever its name."""
     return _text_length(node) > max_length and _prose_length(node) > max_length / 2
 
 
@@ -184,7 +187,7 @@ def _is_frame_name(name: str) -> bool:
 
 
 def _find_marked_content(body: Node) -> Node | None:
-    """The innermost element that an author marked as content and that holds most of the prose."""
+    """Return the innermost element that the author marked as content and that holds most of the prose."""
     total = _text_length(body)
     for selector in (_SEMANTIC_SELECTOR, _MAIN_SELECTOR):
         marked = sorted(
@@ -216,7 +219,7 @@ def _is_within(node: Node, outer: Node) -> bool:
 
 
 def _find_densest_content(body: Node) -> Node:
-    """Down from the body for as long as one child holds nearly all prose."""
+    """Return the element below the body that still holds nearly all prose."""
     node, size = body, _prose_length(body)
     while size:
         children = [child for child in node.iter() if child.tag in _CONTAINERS or "-" in child.tag]
@@ -229,7 +232,7 @@ def _find_densest_content(body: Node) -> Node:
 
 
 def _strip_link_lists(node: Node) -> None:
-    """Lists and boxes of links inside the content: related pages, tags, previous and next."""
+    """Remove lists and boxes of links from the content: related pages, tags, previous and next."""
     link_counts: Counter[int] = Counter()
     for link in node.css("a"):
         parent = link.parent
@@ -244,14 +247,14 @@ def _strip_link_lists(node: Node) -> None:
 
 
 def _find_language(tree: LexborHTMLParser) -> str:
-    """ISO 639-1 of `<html lang>`; empty when the page says none."""
+    """Return ISO 639-1 of `<html lang>`; empty without one."""
     root: Node = tree.root
     match = re.match(r"[A-Za-z]{2}(?![A-Za-z])", (root.attributes.get("lang") or "") if root else "")
     return match[0].lower() if match else ""
 
 
 def _find_title(tree: LexborHTMLParser) -> str:
-    """What the page calls itself, without the name of its site."""
+    """Return the title of the page without the name of its site."""
     for selector in ("meta[property='og:title']", "meta[name='twitter:title']"):
         meta: Node = tree.css_first(selector)
         if meta is not None and (title := " ".join((meta.attributes.get("content") or "").split())):

@@ -1,4 +1,4 @@
-"""A lexbor tree → Markdown blocks: what is inside the main content of a page.
+"""Convert the main content of a page, a lexbor tree, to Markdown blocks.
 
 Text of the result is literal: characters are taken as the HTML parser resolved them, so a `<b>` that
 a page shows is content. Code keeps its lines, links become their text, tables become Markdown tables
@@ -26,7 +26,7 @@ _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "s": "~~", "del": "~~", "strike": "~~"}
 _CODE = {"code", "tt", "kbd", "samp"}
 _PRE = {"pre", "xmp", "listing", "plaintext", "textarea"}
-#: Elements that begin a block of their own; every other one stands in the line.
+#: Elements that begin a block; any other one is inline.
 _CONTAINERS = {
     "address", "article", "aside", "body", "center", "details", "dialog", "div", "fieldset", "figure",
     "footer", "form", "header", "hgroup", "html", "main", "nav", "p", "section", "figcaption", "legend",
@@ -37,12 +37,12 @@ _NOTHING = {
     "select", "button", "input", "head", "title", "nav", "rp", "rt", "colgroup", "wbr", "noframes",
     "datalist", "embed", "applet", "progress", "meter", "-comment",
 }  # fmt: skip
-#: What generators put into headings: an anchor to themselves.
+#: Texts of links that generators put into a heading as an anchor to itself.
 _SELF_LINK = {"¶", "#", "§", "🔗", "link", "permalink", "anchor", "[edit]", "edit", "[link]"}
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language|lang|highlight|highlight-source|brush:?|sourceCode)[-\s:]+([\w+#.]+)"
 )
-#: Not a programming language, or a natural one.
+#: Words in class names that aren't programming languages, and natural languages.
 _NO_LANGUAGE = {
     "default", "none", "text", "notranslate", "plaintext", "plain", "highlight", "wrapper", "txt",
     "en", "es", "de", "fr", "it", "pt", "ja", "zh", "ru", "ko",
@@ -53,12 +53,12 @@ _LINE_NUMBERS = re.compile(
 _NUMBERED = ",".join(f"pre [class*={word}]" for word in ("line", "gutter", "blob-num", "hljs-ln"))
 _FOOTNOTE = re.compile(r"\[?(?:\d{1,3}|[a-z]|note \d+|citation needed|↩︎?|\^)\]?$")
 _LINE_END = re.compile(r"\n(?=[^\n])")
-#: Cells of one row, and rows or columns that one cell may span: more is no table for a reader.
+#: Maximum cells of one row, and maximum rows or columns that one cell spans.
 _WIDEST, _SPAN = 64, 200
 
 
 def extract_blocks(node: Node) -> list[Block]:
-    """The blocks of an element's content, in the order in which they are read. Changes the tree."""
+    """Return the blocks of an element's content in reading order. Changes the tree."""
     # Once for the page: lexbor parses a selector anew each time, which costs more than the search.
     for child in select_inside(node, _NUMBERED):
         if _LINE_NUMBERS.search(child.attributes.get("class") or ""):
@@ -81,7 +81,7 @@ def _collect_blocks(node: Node) -> list[Block]:
 
 
 def join_blocks(blocks: list[Block]) -> str:
-    """Blocks as one Markdown text, headings with their marks."""
+    """Return blocks as one Markdown text, headings with their marks."""
     return "\n\n".join(f"{'#' * level} {text}" if level else text for level, text in blocks)
 
 
@@ -142,7 +142,7 @@ def _block(node: Node, name: str, blocks: list[Block]) -> None:
 
 
 def _holds_blocks(node: Node) -> bool:
-    """True = an element of the line (`<a>`, `<span>`, a custom one) around block elements."""
+    """Whether an inline element (`<a>`, `<span>`, a custom one) contains block elements."""
     child = node.child
     while child is not None:
         name = child.tag
@@ -153,7 +153,7 @@ def _holds_blocks(node: Node) -> bool:
 
 
 def _line(node: Node) -> str:
-    """All text of an element on one line, blocks included."""
+    """Return all text of an element on one line, including its blocks."""
     pieces: list[str] = []
     _children(node, pieces)
     return "".join(pieces)
@@ -202,7 +202,7 @@ def _inline(node: Node, name: str, line: list[str]) -> None:
 
 
 def literal(text: str | None) -> str:
-    """Text of a page that Markdown must not take for its own: backticks, and entities it shows."""
+    """Return text in which Markdown sees no markup: backticks and visible entities are escaped."""
     if not text:
         return ""
     if "`" in text:
@@ -216,14 +216,14 @@ def literal(text: str | None) -> str:
 
 
 def _flow(text: str) -> str:
-    """White space as a page shows it; a `br` (held as NUL, which a parsed page can't contain) breaks it."""
+    """Collapse white space; a `br` (kept as NUL, which a parsed page can't contain) breaks the line."""
     if "\x00" not in text:
         return " ".join(text.split())
     return "\n".join(" ".join(part.split()) for part in text.split("\x00")).strip()
 
 
 def _safe_start(text: str) -> str:
-    """A paragraph that doesn't turn into a heading or a fence."""
+    """Return a paragraph that Markdown doesn't take for a heading or a fence."""
     if text[0] in "#~" and re.match(r"#{1,6}(?:\s|$)|~~~", text):
         return "\\" + text
     return text
@@ -235,14 +235,14 @@ def _heading(node: Node) -> str:
 
 
 def _pre(node: Node, language: str = "") -> str:
-    """A fenced block: lines exactly as they are, without the numbers that a page puts beside them."""
+    """Return a fenced block with unchanged lines, without the line numbers of the page."""
     code = (node.text(deep=True) or "").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     code = code.strip("\n").rstrip()
     return prose.make_code_block(code, _language(node) or language) if code.strip() else ""
 
 
 def _language(node: Node) -> str:
-    """The language that highlighters write into a class of the block, its code or what is around them."""
+    """Return the language that a highlighter wrote into a class of the block, its code or its parents."""
     inner = node.css_first("code")
     around = [inner, node, node.parent, node.parent.parent if node.parent else None]
     for element in around:
@@ -277,12 +277,12 @@ def _list(node: Node, *, ordered: bool) -> str:
 
 
 def _indented(text: str, by: int) -> str:
-    """All lines but the first moved to the right; empty ones stay empty."""
+    """Indent all lines but the first; empty lines stay empty."""
     return _LINE_END.sub("\n" + " " * by, text)
 
 
 def _item(node: Node) -> str:
-    """An item's blocks; what is short stays tight, code stands apart."""
+    """Return the blocks of a list item; short ones without blank lines, code with them."""
     parts = _collect_blocks(node)
     out = ""
     for level, text in parts:
@@ -314,7 +314,7 @@ def _nearest(node: Node, names: set[str]) -> int | None:
 
 
 def _rows(table: Node) -> Iterator[list[Node]]:
-    """Cells of each row of this table, not of one inside it."""
+    """Return the cells of each row of this table, without those of a table inside it."""
     for group in table.iter():
         rows = (
             [group] if group.tag == "tr" else group.iter() if group.tag in {"thead", "tbody", "tfoot"} else ()
@@ -328,29 +328,31 @@ def _table(table: Node) -> list[Block]:
     inside = select_inside(table, "caption,pre,th,table,h1,h2,h3,form,[rowspan],[colspan]")
     tags = {node.tag for node in inside}
     captions = (_flow(_line(node)) for node in inside if node.tag == "caption")
-    found: list[Block] = [(0, f"**{text}**") for text in captions if text]
+    blocks: list[Block] = [(0, f"**{text}**") for text in captions if text]
     if "pre" in tags and "th" not in tags:
         for pre in reversed(inside):  # a listing with its line numbers in a column beside it
             if pre.tag == "pre":
                 around = " ".join((element.attributes.get("class") or "") for element in (pre, pre.parent))
                 if not _LINE_NUMBERS.search(around) and (text := _pre(pre, _language(table))):
-                    found.append((0, text))
-        return found
+                    blocks.append((0, text))
+        return blocks
     rows = list(_rows(table))
     if _lays_out(table, rows, tags):
         for row in rows:
             for cell in row:
-                _walk(cell, found)
-        return found
-    spans = any(node.tag in {"td", "th"} and ("rowspan" in node.attributes or "colspan" in node.attributes)
-                for node in inside)  # fmt: skip
+                _walk(cell, blocks)
+        return blocks
+    spans = any(
+        node.tag in {"td", "th"} and ("rowspan" in node.attributes or "colspan" in node.attributes)
+        for node in inside
+    )
     if text := _grid(rows, spans=spans):
-        found.append((0, text))
-    return found
+        blocks.append((0, text))
+    return blocks
 
 
 def _lays_out(table: Node, rows: list[list[Node]], inside: set[str]) -> bool:
-    """True = the table places parts of the page rather than holding data."""
+    """Whether a table arranges parts of the page instead of holding data."""
     if table.attributes.get("role") in {"presentation", "none"} or max(map(len, rows), default=0) < 2:
         return True
     if inside & {"table", "h1", "h2", "h3", "form"}:
@@ -365,7 +367,7 @@ def _span(cell: Node, name: str) -> int:
 
 
 def _grid(rows: list[list[Node]], *, spans: bool) -> str:
-    """A Markdown table; a cell that spans rows is repeated in each, so that every row stands alone."""
+    """Return a Markdown table; a cell that spans rows is repeated in each, so that every row is complete."""
     lines: list[list[str]] = []
     carried: dict[int, tuple[int, str]] = {}
     for row in rows:
@@ -375,11 +377,12 @@ def _grid(rows: list[list[Node]], *, spans: bool) -> str:
         line: list[str] = []
         cells = iter(row)
         while len(line) < _WIDEST:
-            if (held := carried.get(len(line))) is not None:
+            if (spanning := carried.get(len(line))) is not None:
                 column = len(line)
-                line.append(held[1])
-                if held[0] > 1:
-                    carried[column] = (held[0] - 1, held[1])
+                remaining_rows, cell_text = spanning
+                line.append(cell_text)
+                if remaining_rows > 1:
+                    carried[column] = (remaining_rows - 1, cell_text)
                 else:
                     del carried[column]
                 continue

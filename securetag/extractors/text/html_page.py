@@ -20,9 +20,9 @@ from securetag.extractors.text.html_markdown import Block, extract_blocks
 
 #: Bytes of one page; the largest single-page specifications take 10 MB.
 MAX_PAGE_CHARS = 32 << 20
-#: Elements inside one another, with those that are never closed. Parsing is quadratic in it.
+#: Maximum depth of elements, including unclosed ones. Parsing is quadratic in the depth.
 MAX_DEPTH = 2_000
-#: Labels that pages use and what browsers read them as (https://encoding.spec.whatwg.org/#names-and-labels).
+#: Labels of encodings → the encodings that browsers use for them (https://encoding.spec.whatwg.org/#names-and-labels).
 _BROWSER_ENCODINGS = {
     "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252",
     "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030",
@@ -31,7 +31,7 @@ _BROWSER_ENCODINGS = {
 }  # fmt: skip
 _RAW_TEXT_ELEMENTS = "script,style,title,textarea,iframe,noembed,noframes,xmp"
 _XML_PROLOG = re.compile(r"\A\s*<\?xml[^>]*\?>")
-#: Tags that nest: neither void elements nor those whose end may be left out.
+#: Tags of elements that nest: neither void elements nor those with an optional end tag.
 _NESTING_TAG = re.compile(
     r"<(/?)(?!(?:br|img|hr|input|meta|link|area|base|col|embed|source|track|wbr|p|li|dt|dd|tr|td|th|option|thead|tbody"
     r"|tfoot)\b)[a-z]",
@@ -43,24 +43,26 @@ _SOFT_404 = re.compile(
     r"|nicht gefunden|introuvable",
     re.I,
 )
-#: Characters up to which a page that says so isn't there, rather than being about it.
+#: Maximum characters of a soft 404; a longer page is about missing pages.
 _MAX_SOFT_404_CHARS = 1_200
 
 
 class Page:
-    """A page's main content: its title, its blocks, and the language it says it is in (or empty)."""
+    """The main content of a page: its title, its blocks, and its declared language (or empty)."""
 
-    def __init__(self, title: str, found: list[Block], lang: str) -> None:
-        self.title, self.blocks, self.lang = title, found, lang
+    def __init__(self, title: str, blocks: list[Block], lang: str) -> None:
+        self.title, self.blocks, self.lang = title, blocks, lang
 
     @property
     def length(self) -> int:
-        """Characters of its text."""
+        """Characters of the text of all blocks."""
         return sum(len(text) for _, text in self.blocks)
 
 
 def parse_page(text: str) -> Page:
-    """The main content of a page. Raises SourceError for one that is nested beyond reason."""
+    """Return the main content of a page. Raises SourceError for a page that is too large or nested too
+    deeply.
+    """
     if len(text) > MAX_PAGE_CHARS:
         raise SourceError(f"a page of more than {MAX_PAGE_CHARS >> 20} MiB")
     _refuse_deep_nesting(text)
@@ -71,7 +73,7 @@ def parse_page(text: str) -> Page:
         from bs4 import BeautifulSoup  # slow to import, and seldom needed
 
         again = LexborHTMLParser(str(BeautifulSoup(_XML_PROLOG.sub("", text), "lxml")))
-        page = max(page, _extract_page(again), key=lambda one: one.length)
+        page = max(page, _extract_page(again), key=lambda page: page.length)
     return page
 
 
@@ -85,7 +87,7 @@ def _extract_page(parsed: LexborHTMLParser) -> Page:
 
 
 def swallows_text(tree: LexborHTMLParser, text: str) -> bool:
-    """True = a raw-text element or a comment holds markup that its author meant to stand after it.
+    """Whether a raw-text element or a comment contains markup that was meant to follow it.
 
     For `<script/>` or `<title/>` (XHTML sent as HTML) and for a forgotten end, HTML's parser takes all that
     follows for their content (https://html.spec.whatwg.org/#raw-text-elements).
@@ -99,7 +101,7 @@ def swallows_text(tree: LexborHTMLParser, text: str) -> bool:
 
 
 def _refuse_deep_nesting(text: str) -> None:
-    """Raises SourceError before the parser meets what it would need minutes for."""
+    """Raise SourceError for markup that the parser would need minutes for."""
     if _bound_depth(text) <= MAX_DEPTH:
         return
     height = list(accumulate(-1 if closing else 1 for closing in _NESTING_TAG.findall(text)))
@@ -108,7 +110,7 @@ def _refuse_deep_nesting(text: str) -> None:
 
 
 def _bound_depth(text: str) -> int:
-    """An upper bound that costs next to nothing: every `<` opens one more, every `</` closes one."""
+    """Return an upper bound of the depth at low cost: every `<` opens one level, every `</` closes one."""
     height = lowest = most = 0
     for start in range(0, len(text), 8192):
         part = text[start : start + 8192]
@@ -120,7 +122,7 @@ def _bound_depth(text: str) -> int:
 
 
 def decode_page(data: bytes) -> str:
-    """A page's characters: by its BOM, as UTF-8 where it is that, else as it declares, else by detection.
+    """Return the text of a page: by its BOM, as UTF-8 where it is valid, as declared, else by detection.
 
     What is valid UTF-8 is UTF-8 whatever it declares: a wrong declaration is commoner than the accident.
     """
@@ -142,8 +144,8 @@ def decode_page(data: bytes) -> str:
             continue
     from bs4.dammit import UnicodeDammit
 
-    found = UnicodeDammit(data, is_html=True, exclude_encodings=[declared] if declared else [])
-    return found.unicode_markup or data.decode("cp1252", errors="replace")
+    detected = UnicodeDammit(data, is_html=True, exclude_encodings=[declared] if declared else [])
+    return detected.unicode_markup or data.decode("cp1252", errors="replace")
 
 
 def _find_declared_encoding(data: bytes) -> str:
@@ -158,7 +160,7 @@ def _find_declared_encoding(data: bytes) -> str:
 
 
 def is_soft_404(page: Page) -> bool:
-    """True = a soft 404: a page whose title or first words say that there is none."""
+    """Whether the title or the first words of a page say that it doesn't exist."""
     if page.length > _MAX_SOFT_404_CHARS:
         return False
     words = f"{page.title} {page.blocks[0][1] if page.blocks else ''}"[:200]

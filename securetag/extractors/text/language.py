@@ -1,8 +1,7 @@
-"""In which language a text is written, when its publication says another or says nothing.
+"""Detect the language of a text, starting from the language that its publication names.
 
-`detect` believes the publication where the text is too short or too full of names to tell. Else the
-commonest words of the hinted language settle it; lingua is asked only where they don't.
-This module knows no source and no format.
+`detect_language` keeps the publication's language where the text is too short or has too many names.
+Otherwise the most common words of that language decide; lingua is used only where they don't.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from securetag.records import TextLang
 if TYPE_CHECKING:
     from lingua import LanguageDetector
 
-#: Letters of prose outside code below which nobody can tell; a letter of Chinese counts as three.
+#: Minimum UTF-8 bytes of letters outside code for a detection; a Chinese letter counts as three.
 MIN_LETTER_BYTES = 60
-#: Characters, and words among them, that are looked at: a Record tells its language in its first paragraphs.
+#: Maximum characters, and words in them, that are examined: the first paragraphs show the language.
 MAX_CHARS = 4_000
-#: Characters in which most texts tell already, code and names among the words or not.
+#: Characters that suffice for most texts, even with code and names among the words.
 FIRST_LOOK_CHARS = 1_000
 MAX_WORDS = 150
-#: Share of its commonest words above which a text is in the hinted language. Of 5,500 sections of
+#: Share of its most common words above which a text is in the hinted language. Of 5,500 sections of
 #: English prose nine in ten have 0.1 to 0.4, of Spanish a third; German has at most 0.02, Portuguese and
 #: Catalan 0.06. Below it lingua decides.
 MIN_COMMON_SHARE = 0.1
-#: Least probability at which lingua overrules the publication.
+#: Minimum probability at which lingua's answer wins over the publication's.
 MIN_CONFIDENCE = 0.9
 
-#: Languages that security publications are translated to. Near twins that nobody publishes in
-#: (Esperanto, Latin, Afrikaans, …) are left out: lingua takes lists of names for them.
+#: Languages that security publications are translated to. Similar languages without publications
+#: (Esperanto, Latin, Afrikaans, …) are left out: lingua mistakes lists of names for them.
 LANGUAGES = (
     "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hr",
     "hu", "id", "it", "ja", "ko", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sr", "sv", "th", "tr", "uk",
@@ -50,16 +49,16 @@ _COMMON_WORDS = {
     }.items()
 }
 
-#: What an address, a file name, a call and the like have, and a word of no language.
+#: Characters of an address, a file name or a call, which no word of a language has.
 _NOT_A_WORD = re.compile(r"://|[\w)]\.\w|[_\\/@=<>{}()\[\]#$%&*|\d]")
 _PUNCTUATION = ".,;:!?\"'()*_“”’«»-"
-#: A language's code as a whole folder, or at the end of a name, before its suffixes, after a mark.
+#: The code of a language as a whole folder name, or at the end of a file name after a separator.
 _LANGUAGE_CODE = re.compile(r"(?:^|[-_.])([a-z]{2})(?:[-_][A-Za-z]{2})?(?=$|\.(?:\w+\.)*\w+$)")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def detect_language(text: str, hint: TextLang) -> TextLang:
-    """Language of Markdown `text`, ISO 639-1; `hint` (what the publication says) where it can't be told."""
+    """Return the language of Markdown `text`, ISO 639-1; `hint`, the publication's, where it is uncertain."""
     common = _COMMON_WORDS.get(hint, frozenset())
     if _common_share(text[:FIRST_LOOK_CHARS].lower().split(), common) > MIN_COMMON_SHARE:
         return hint
@@ -72,7 +71,7 @@ def detect_language(text: str, hint: TextLang) -> TextLang:
 
 
 def detect_path_language(path: PurePath, hint: TextLang) -> TextLang:
-    """The language that a path names (`docs_es/…`, `es-ES/…`, `…-pt.csv`, `….fr.md`), or `hint`."""
+    """Return the language that a path names (`docs_es/…`, `es-ES/…`, `…-pt.csv`, `….fr.md`), or `hint`."""
     for part in reversed(path.parts):
         for code in reversed(_LANGUAGE_CODE.findall(part)):
             if code.lower() in LANGUAGES:
@@ -81,7 +80,7 @@ def detect_path_language(path: PurePath, hint: TextLang) -> TextLang:
 
 
 def _first_words(text: str) -> list[str]:
-    """The first `WORDS` words of prose, lower case."""
+    """Return the first MAX_WORDS words of prose in lower case."""
     return list(islice(_iter_prose_words(text[:MAX_CHARS]), MAX_WORDS))
 
 
@@ -104,7 +103,10 @@ def _common_share(words: list[str], common: frozenset[str]) -> float:
 
 @lru_cache(maxsize=1)
 def _get_detector() -> LanguageDetector:
-    """Loaded when first asked: 0.5 CPU-s and 30 MB in low accuracy, against 8 CPU-s and 400 MB."""
+    """Return the detector, loaded at first use.
+
+    Low accuracy costs 0.5 CPU-s and 30 MB, high accuracy 8 CPU-s and 400 MB.
+    """
     from lingua import IsoCode639_1, LanguageDetectorBuilder
 
     codes = [getattr(IsoCode639_1, code.upper()) for code in LANGUAGES]

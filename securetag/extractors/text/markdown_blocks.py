@@ -1,9 +1,9 @@
-"""Markdown as publishers write it → front matter, headings and plain CommonMark blocks.
+"""Convert Markdown as publishers write it to front matter, headings and plain CommonMark blocks.
 
-What is read beside CommonMark (https://spec.commonmark.org/0.31.2/): YAML front matter, Kramdown's
-attribute lists (`{: .class}`), Liquid tags (`{% raw %}`), MkDocs' admonitions and tabs (`!!! note`,
-`=== "Java"`), and tables in HTML. Code is left exactly as it is; code that is marked by indentation
-alone gets a fence, so that whoever comes next can see that it is code.
+In addition to CommonMark (https://spec.commonmark.org/0.31.2/) these are read: YAML front matter,
+Kramdown's attribute lists (`{: .class}`), Liquid tags (`{% raw %}`), MkDocs' admonitions and tabs (`!!!
+note`, `=== "Java"`), and tables in HTML. Code is unchanged; code that is marked only by its indentation
+gets a fence, so that later steps recognize it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from securetag.errors import SourceError
 from securetag.extractors.text import prose, xhtml
 from securetag.extractors.text.yaml_doc import decode_yaml
 
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+_ATX_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_SETEXT_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})([^\n]*)$")
-_LIST = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
+_LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 _LIST_OR_QUOTE = re.compile(r"\s*(?:[-*+>|]|\d+[.)])")
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _ATTRIBUTES = re.compile(r"[ \t]*\{:[^{}\n]*\}")
 _ANCHOR = re.compile(r"[ \t]*\{#[^{}\n]*\}")
 _IMAGE = re.compile(r"!\[[^\[\]\n]*\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*[^()\n]*\)|\[[^\[\]\n]*\])")
@@ -32,15 +32,15 @@ _ADMONITION = re.compile(
     r"(?P<indent>[ \t]*)(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?P<kind>[\w -]*?)[ \t]*"
     r"(?:\"(?P<title>[^\"\n]*)\")?[ \t]*$"
 )
-#: A blank line or a heading, and then a line that CommonMark may take for code; or an admonition.
-_WORTH_A_LOOK = re.compile(
+#: Matches a document with a block to rewrite: indented code after a blank line or heading, or an admonition.
+_MAY_NEED_REWRITE = re.compile(
     r"(?:\A|\n[ \t]*\n|(?:\A|\n) {0,3}#[^\n]*\n)(?: {4}|\t)|^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M
 )
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
-    """(front matter, text without it). One that isn't YAML gives its title alone."""
-    match = _FRONT.match(text)
+    """Return (front matter, text without it). Malformed YAML gives its title only."""
+    match = _FRONT_MATTER.match(text)
     if match is None:
         return {}, text
     body = text[match.end() :]
@@ -52,38 +52,38 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
 
 
 def iter_headings(text: str) -> Iterator[tuple[int, str, int]]:
-    """(level, text, line number) of every line: level 0 is text, 1 to 6 a heading."""
-    fence, held = "", None  # `held`: a line that a setext underline may make a heading
+    """Yield (level, text, line number) for every line: level 0 is text, 1 to 6 a heading."""
+    fence, candidate = "", None  # `candidate`: a line that a setext underline may make a heading
     for number, line in enumerate(text.split("\n"), 1):
         start = line.lstrip(" \t>")[:3]
         match = _FENCE.match(line) if start in ("```", "~~~") else None
         if fence or match:
-            if held is not None:
-                yield 0, held, number - 1
-                held = None
-            fence = _after(fence, match)
+            if candidate is not None:
+                yield 0, candidate, number - 1
+                candidate = None
+            fence = _next_fence(fence, match)
             yield 0, line, number
             continue
-        if held is not None:
-            under = _SETEXT.match(line) if start[:1] in "=-" and start else None
-            if under:
-                yield (1 if under[1][0] == "=" else 2), heading(held), number - 1
-                held = None
+        if candidate is not None:
+            underline = _SETEXT_UNDERLINE.match(line) if start[:1] in "=-" and start else None
+            if underline:
+                yield (1 if underline[1][0] == "=" else 2), heading(candidate), number - 1
+                candidate = None
                 continue
-            yield 0, held, number - 1
-            held = None
-        if start[:1] == "#" and (atx := _ATX.match(line)):
+            yield 0, candidate, number - 1
+            candidate = None
+        if start[:1] == "#" and (atx := _ATX_HEADING.match(line)):
             yield len(atx[1]), heading(atx[2] or ""), number
         elif start and not line.startswith(("    ", "\t")) and not _LIST_OR_QUOTE.match(line):
-            held = line
+            candidate = line
         else:
             yield 0, line, number
-    if held is not None:
-        yield 0, held, number
+    if candidate is not None:
+        yield 0, candidate, number
 
 
-def _after(fence: str, match: re.Match[str] | None) -> str:
-    """The fence that is open after a line, given the one before it ("" = none) and what the line holds."""
+def _next_fence(fence: str, match: re.Match[str] | None) -> str:
+    """Return the fence that is open after a line ("" = none), from the one before it and the line's match."""
     if not fence:
         return match[1] if match and not (match[1][0] == "`" and "`" in match[2]) else ""
     closes = match and match[1][0] == fence[0] and len(match[1]) >= len(fence) and not match[2].strip()
@@ -91,7 +91,7 @@ def _after(fence: str, match: re.Match[str] | None) -> str:
 
 
 def heading(text: str) -> str:
-    """A heading's words: no attributes, anchors, images or escapes, and no full stop at its end."""
+    """Return the words of a heading, without attributes, anchors, images, escapes and a final full stop."""
     if "{" in text:
         text = _ANCHOR.sub("", remove_attributes(text))
     if "![" in text:
@@ -102,24 +102,26 @@ def heading(text: str) -> str:
 
 
 def remove_attributes(text: str) -> str:
-    """Without Kramdown's attribute lists."""
+    """Return the text without Kramdown's attribute lists."""
     return _ATTRIBUTES.sub("", text)
 
 
 def to_plain_markdown(text: str) -> str:
-    """The same document with dialects' blocks in CommonMark, every block of code between fences, and links
-    inline, so that sections can be taken apart."""
+    """Return the document in CommonMark, with dialects resolved, code in fences, and links inline.
+
+    Sections of it can then be read independently.
+    """
     if "<table" in text or "<TABLE" in text:
         text = prose.map_blocks(text, _tables)
     if "{%" in text:
         text = prose.map_prose(text, lambda piece: _LIQUID.sub("", piece))
-    if _WORTH_A_LOOK.search(text):
+    if _MAY_NEED_REWRITE.search(text):
         text = "\n".join(_lines(text.split("\n")))
     return prose.resolve_references(text)
 
 
 def _tables(piece: str) -> str:
-    """HTML tables → Markdown tables. One that never ends is text."""
+    """Convert HTML tables to Markdown tables. A table without an end stays text."""
     parts, done, lower = [], 0, piece.lower()
     while (start := lower.find("<table", done)) >= 0 and (end := lower.find("</table>", start)) >= 0:
         end += len("</table>")
@@ -136,7 +138,7 @@ def _table(markup: str) -> str:
 
 
 def _lines(lines: list[str]) -> Iterator[str]:
-    """Indented code with fences around it, admonitions as a bold title and their text."""
+    """Yield the lines with fences around indented code, and admonitions as a bold title and their text."""
     fence, blank, in_list, index = "", True, False, 0
     while index < len(lines):
         line = lines[index]
@@ -144,7 +146,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
         match = _FENCE.match(line)
         if fence or match:
             in_list = in_list and (bool(fence) or line[:1].isspace())
-            fence = _after(fence, match)
+            fence = _next_fence(fence, match)
             yield line
             blank = False
         elif not line.strip():
@@ -165,7 +167,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
         else:
             title = line.lstrip()[0] == "#"
             goes_on = in_list and not title and (line[0].isspace() or not blank)
-            in_list, blank = bool(_LIST.match(line)) or goes_on, title
+            in_list, blank = bool(_LIST_ITEM.match(line)) or goes_on, title
             yield line
 
 

@@ -1,4 +1,4 @@
-"""Upstream prose → clean Markdown, with code left exactly as it is.
+"""Convert upstream prose to clean Markdown, with code unchanged.
 
 What comes out holds, outside code, no `(Citation:`, no `{{ insert:`, no `xhtml:`, no character
 entity and no U+FFFD: `residue` names what would break that promise, and `clean` ends only when
@@ -18,12 +18,12 @@ from securetag.records import normalise_text
 
 _FENCE = re.compile(r"[ \t>]*(?P<run>`{3,}|~{3,})(?P<info>[^\n]*)")
 _TICKS = re.compile(r"`+")
-_BLANK = re.compile(r"\n[ \t]*\n")
-#: A character entity as HTML knows it: named ones must exist, `&foo;` is text.
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+#: A candidate for a character entity of HTML; an unknown name such as `&foo;` is text.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CITATION = re.compile(r"[ \t]*\(Citation:(?:[^()\n]|\([^()\n]*\))*\)")
 _INSERT = re.compile(r"\{\{\s*insert:[^{}\n]*\}\}")
-#: Also two private characters, which hold a code span's place while its sentence is worked on.
+#: Control characters, and the two private characters around a placeholder of a code span.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ue000\ue001]")
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 _CODE_TAG = re.compile(r"<(?P<name>pre|code|tt|kbd|samp)(?:\s[^<>]*)?>", re.I)
@@ -46,16 +46,16 @@ _LINK_DEFINITION = re.compile(
 )
 _ANY_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
-_SPACES = re.compile(r"[ \t]+(?=\n)")
-_GAPS = re.compile(r"\n{3,}")
-#: What `residue` finds, wherever it stands; and a text in which nothing else can need cleaning.
-_SUSPECT = re.compile(r"\(Citation:|\{\{ insert:|xhtml:|\ufffd|&[#A-Za-z]")
-_PLAIN = re.compile(r"[\w \t\n.,;:!?'\"()/+#%=@*^|$–—’-]*")
+_TRAILING_SPACES = re.compile(r"[ \t]+(?=\n)")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+#: Matches any text in which `find_residue` may find something; and a line that needs no cleaning.
+_MAY_HAVE_RESIDUE = re.compile(r"\(Citation:|\{\{ insert:|xhtml:|\ufffd|&[#A-Za-z]")
+_PLAIN_LINE = re.compile(r"[\w \t\n.,;:!?'\"()/+#%=@*^|$–—’-]*")
 _FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
 
 
 def iter_segments(text: str) -> Iterator[tuple[bool, str]]:
-    """(is code, piece) in order; the pieces join to `text`. Fences and code spans are code."""
+    """Yield (is code, piece) in order; the pieces join to `text`. Fences and code spans are code."""
     for is_code, piece in _iter_blocks(text):
         if is_code:
             yield True, piece
@@ -64,7 +64,7 @@ def iter_segments(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _iter_blocks(text: str) -> Iterator[tuple[bool, str]]:
-    """Fenced code and what stands between it. A fence that never closes runs to the end."""
+    """Yield (is code, piece) for fenced code and the text between it. An open fence runs to the end."""
     if "```" not in text and "~~~" not in text:
         if text:
             yield False, text
@@ -93,13 +93,13 @@ def _iter_blocks(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _iter_spans(text: str) -> Iterator[tuple[bool, str]]:
-    """Code spans inside prose: equal runs of backticks with no blank line between them."""
+    """Yield (is code, piece) for code spans: equal runs of backticks with no blank line between them."""
     runs = [(match.start(), match.end()) for match in _TICKS.finditer(text)]
     if not runs:
         if text:
             yield False, text
         return
-    breaks = [match.start() for match in _BLANK.finditer(text)]
+    breaks = [match.start() for match in _BLANK_LINE.finditer(text)]
     closers: dict[int, list[int]] = {}
     for index, (start, end) in enumerate(runs):
         closers.setdefault(end - start, []).append(index)
@@ -124,26 +124,26 @@ def _iter_spans(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def map_prose(text: str, change: Callable[[str], str]) -> str:
-    """`change` applied to everything outside code."""
+    """Apply `change` to everything outside code."""
     return "".join(piece if is_code else change(piece) for is_code, piece in iter_segments(text))
 
 
 def map_blocks(text: str, change: Callable[[str], str]) -> str:
-    """`change` applied to everything outside fenced code; code spans stand where they are."""
+    """Apply `change` to everything outside fenced code, including code spans."""
     return "".join(piece if is_code else change(piece) for is_code, piece in _iter_blocks(text))
 
 
 def find_entities(text: str) -> list[str]:
-    """Character entities of HTML in a piece of prose."""
+    """Return the character entities of HTML in a piece of prose."""
     if "&" not in text:
         return []
-    return [found for found in _ENTITY.findall(text) if html.unescape(found) != found]
+    return [entity for entity in _ENTITY.findall(text) if html.unescape(entity) != entity]
 
 
 def find_residue(text: str) -> list[str]:
-    """What is left outside code that a Record's text may not hold; empty when clean."""
+    """Return the markup outside code that a Record's text may not contain; empty for a clean text."""
     residue: list[str] = []
-    if not _SUSPECT.search(text):
+    if not _MAY_HAVE_RESIDUE.search(text):
         return residue
     for is_code, piece in iter_segments(text):
         if not is_code:
@@ -153,7 +153,7 @@ def find_residue(text: str) -> list[str]:
 
 
 def make_code_span(code: str) -> str:
-    """A Markdown code span around any text, on one line."""
+    """Return a Markdown code span around any text, on one line."""
     code = " ".join(code.split())
     if not code:
         return ""
@@ -164,7 +164,7 @@ def make_code_span(code: str) -> str:
 
 
 def make_code_block(code: str, language: str = "") -> str:
-    """A fenced block around any code, its lines untouched."""
+    """Return a fenced block around any code, with unchanged lines."""
     longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
     ticks = "`" * (longest + 1)
     return f"{ticks}{language}\n{code.strip(chr(10))}\n{ticks}"
@@ -200,7 +200,7 @@ def _render_link(match: re.Match[str]) -> str:
 
 
 def resolve_references(text: str) -> str:
-    """Reference links of a whole document become inline ones; their definitions go.
+    """Convert reference links of a document to inline links and remove their definitions.
 
     A definition whose target is `#` is a comment, and stays. https://spec.commonmark.org/0.31.2/#reference-link
     """
@@ -229,7 +229,7 @@ def _normalize_label(text: str) -> str:
 
 
 def convert_links_to_text(prose: str) -> str:
-    """Links, images and autolinks become their text, and definitions of links go."""
+    """Replace links, images and autolinks by their text, and remove definitions of links."""
     if "](" in prose:
         prose = _LINK.sub(_render_link, prose)
         prose = _LINK.sub(_render_link, prose)  # an image inside a link
@@ -239,7 +239,7 @@ def convert_links_to_text(prose: str) -> str:
 
 
 def _unescape(prose: str) -> str:
-    """Entities to characters; a backtick stays escaped, and what was escaped twice becomes code."""
+    """Resolve entities; a backtick stays escaped, and a doubly escaped entity becomes code."""
     once = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("`", "\\`"), prose)
     if not find_entities(once):
         return once
@@ -250,7 +250,10 @@ def _unescape(prose: str) -> str:
 
 
 def _apply_around_spans(text: str, change: Callable[[str], str]) -> str:
-    """`change` over text whose code spans are held aside, since a link's text may be one."""
+    """Apply `change` to text whose code spans are replaced by placeholders.
+
+    The text of a link may be a code span.
+    """
     if "`" not in text:
         return change(text)
     spans: list[str] = []
@@ -274,11 +277,11 @@ def _clean_prose(piece: str) -> str:
         piece = _TAG.sub(_render_tag, piece)
     piece = convert_links_to_text(piece)
     piece = _unescape(piece) if "&" in piece else piece
-    return _GAPS.sub("\n\n", _SPACES.sub("", piece))
+    return _EMPTY_LINES.sub("\n\n", _TRAILING_SPACES.sub("", piece))
 
 
 def _remove_comments(text: str) -> str:
-    """Without `<!-- … -->`; one that never ends is text."""
+    """Remove `<!-- … -->`; a comment without an end stays text."""
     parts, done = [], 0
     while (start := text.find("<!--", done)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
         parts.append(text[done:start])
@@ -287,7 +290,7 @@ def _remove_comments(text: str) -> str:
 
 
 def _convert_code_tags(text: str) -> str:
-    """`<pre>` and `<code>` to Markdown code, before anything looks for prose. Linear in the text."""
+    """Convert `<pre>` and `<code>` to Markdown code, before prose is cleaned. Linear in the text."""
     parts, done = [], 0
     missing: set[str] = set()
     while match := _CODE_TAG.search(text, done):
@@ -318,7 +321,7 @@ def _convert_code_spans(name: str, inner: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Clean Markdown, NFC with LF, of upstream Markdown, HTML fragments or plain text."""
+    """Return upstream Markdown, HTML fragments or plain text as clean Markdown, NFC with LF."""
     text = _CONTROL.sub("", normalise_text(text).replace("\u00a0", " ")).replace("\ufffd", "")
     if "<" in text:
         text = map_prose(text, _remove_comments)
@@ -334,18 +337,18 @@ def clean(text: str) -> str:
 
 
 def _replace_forbidden(text: str) -> str:
-    for mark, instead in _FORBIDDEN:
-        text = text.replace(mark, instead)
+    for forbidden, replacement in _FORBIDDEN:
+        text = text.replace(forbidden, replacement)
     return text
 
 
 def tidy_whitespace(text: str) -> str:
-    """No trailing blanks and no gaps of several lines outside code."""
-    return map_prose(text, lambda piece: _GAPS.sub("\n\n", _SPACES.sub("", piece))).strip()
+    """Remove trailing spaces and repeated blank lines outside code."""
+    return map_prose(text, lambda piece: _EMPTY_LINES.sub("\n\n", _TRAILING_SPACES.sub("", piece))).strip()
 
 
 def clean_line(text: str) -> str:
-    """A title: cleaned, on one line."""
-    if _PLAIN.fullmatch(text) and not _SUSPECT.search(text):
+    """Return a title cleaned and on one line."""
+    if _PLAIN_LINE.fullmatch(text) and not _MAY_HAVE_RESIDUE.search(text):
         return " ".join(text.split())
     return " ".join(clean(text).split())

@@ -1,4 +1,4 @@
-"""A document's lines → a tree of sections by heading, and the tree → pieces worth a Record each.
+"""Build a tree of sections from a document's lines, and split it into pieces, one a Record.
 
 A section that fits stays whole, with its subsections; a longer one gives its own text and leaves its
 subsections to themselves. So a Record is what an author put under one heading, never a window of
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-#: Characters (about 1,500 tokens) up to which a section keeps its subsections.
+#: Maximum characters (about 1,500 tokens) of a section that keeps its subsections.
 MAX_SECTION_CHARS = 6_000
 
 
@@ -22,7 +22,7 @@ class Section:
     title: str
     lines: list[str] = field(default_factory=list)
     children: list[Section] = field(default_factory=list)
-    #: Page (PDF) or line (text) that it starts at, 1-based.
+    #: Number of the page (PDF) or line (text) where it starts, from 1.
     start: int = 1
 
     @property
@@ -31,7 +31,7 @@ class Section:
         return "\n".join(self.lines).strip()
 
     def whole(self) -> str:
-        """Own text, then the subsections with their headings."""
+        """Return the section's text, then the subsections with their headings."""
         inside = (f"{'#' * min(6, child.level)} {child.title}\n\n{child.whole()}" for child in self.children)
         parts = [self.own_text, *(text.strip() for text in inside)]
         return "\n\n".join(part for part in parts if part)
@@ -39,7 +39,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Piece:
-    """One future Record: headings down to it, its text, and where it starts."""
+    """The content of one future Record: the headings down to it, its text, and where it starts."""
 
     path: tuple[str, ...]
     text: str
@@ -47,7 +47,7 @@ class Piece:
 
 
 def build_tree(title: str, items: Iterator[tuple[int, str, int]]) -> Section:
-    """A tree from (level, text, start) items: level 0 is a line of text, above 0 a heading."""
+    """Return a tree of (level, text, start) items: level 0 is a line of text, above 0 a heading."""
     root = Section(0, title)
     open_sections = [root]
     for level, text, start in items:
@@ -65,7 +65,7 @@ def build_tree(title: str, items: Iterator[tuple[int, str, int]]) -> Section:
 def split_section(
     section: Section, path: tuple[str, ...] = (), *, whole: int = MAX_SECTION_CHARS
 ) -> Iterator[Piece]:
-    """The sections worth a Record each, in the document's order."""
+    """Yield the pieces of a section in the order of the document."""
     path_to_here = (*path, section.title)
     text = section.whole()
     if len(text) <= whole or not section.children:
@@ -78,7 +78,7 @@ def split_section(
 
 
 def take_beginning(section: Section, *, whole: int = MAX_SECTION_CHARS) -> tuple[str, list[Section]]:
-    """A page's beginning, as long as it stays below `whole`, and the subsections that come after it.
+    """Return the beginning of a page, of at most `whole` characters, and the remaining subsections.
 
     The beginning is the section's own text and its first subsections; where there is no own text, it
     holds the first subsection's own text at least.

@@ -1,4 +1,4 @@
-"""XHTML fragments of an XML tree → Markdown: what CWE and CAPEC write inside their descriptions.
+"""Convert XHTML fragments of an XML tree to Markdown, as CWE and CAPEC use them in descriptions.
 
 Text of the result is literal: characters are taken as the XML parser resolved them.
 """
@@ -12,7 +12,7 @@ _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "q": '"'}
 
 
 def to_markdown(element: Element | None) -> str:
-    """The content of an element that mixes text and XHTML blocks."""
+    """Return the content of an element that mixes text and XHTML blocks."""
     if element is None:
         return ""
     blocks: list[str] = []
@@ -65,7 +65,7 @@ def _render_inline(element: Element) -> str:
 
 
 def _collapse_whitespace(text: str) -> str:
-    """White space as HTML shows it; a `br` (held as NUL, which XML can't contain) breaks the line."""
+    """Collapse white space; a `br` (represented by NUL, which XML can't contain) breaks the line."""
     return "\n".join(" ".join(part.split()) for part in text.split("\x00")).strip()
 
 
@@ -84,7 +84,7 @@ def _render_list(element: Element, *, ordered: bool) -> str:
 
 
 def _render_table(element: Element) -> str:
-    """A Markdown table; one of a single row is layout, and gives its cells as blocks."""
+    """Return a Markdown table; a table of one row is layout, and its cells become blocks."""
     table = [
         [to_markdown(cell) for cell in row if get_name(cell) in {"td", "th"}]
         for row in element.iter()
@@ -103,7 +103,7 @@ def _render_table(element: Element) -> str:
 
 
 def to_code(element: Element | None) -> str:
-    """Source code that upstream wrote as nested `div`s (one indentation each) and `br`s."""
+    """Return source code that is written as nested `div`s (one level of indentation each) and `br`s."""
     if element is None:
         return ""
     out: list[str] = []

@@ -1,4 +1,4 @@
-"""XML of upstream → elements, within bounds. The one way to read XML that others wrote.
+"""Parse XML from outside within bounds. All XML of publishers is read here.
 
 Nothing is fetched and no entity is resolved: a document type definition is refused before any of it
 is used, since no publisher of ours needs one and XXE, billion laughs and quadratic blowup all do.
@@ -17,7 +17,7 @@ from securetag.errors import SourceError
 
 Element = Any  # lxml has no complete types
 
-#: Elements and attributes held at once; a node costs up to 200 bytes, and NIST's SP 800-53 has 300,000.
+#: Maximum elements and attributes in memory, at up to 200 bytes each; NIST's SP 800-53 has 300,000.
 MAX_NODES = 2_000_000
 #: Bytes read at a time.
 _CHUNK_BYTES = 1 << 20
@@ -28,7 +28,7 @@ _PARSER_OPTIONS: Any = {
 
 
 def parse_xml(data: bytes) -> Element:
-    """The root of a document. Raises SourceError."""
+    """Return the root of a document. Raises SourceError."""
     _count_nodes(data, 0)
     try:
         root = etree.fromstring(data, etree.XMLParser(**_PARSER_OPTIONS))
@@ -41,9 +41,9 @@ def parse_xml(data: bytes) -> Element:
 
 
 def iter_entries(path: Path, root: str, names: Collection[str]) -> Iterator[Element]:
-    """The grandchildren of the root that bear one of `names`, of a file of any size, one at a time.
+    """Yield the grandchildren of the root with one of `names`, one at a time, of a file of any size.
 
-    Names are local ones. An entry is emptied as soon as the next is asked for, so memory holds one.
+    Names are local ones. An entry is emptied when the next is requested, so that memory holds only one.
     Raises SourceError: for another root before the first entry, for damage where it is met.
     """
     check_root(path, root)
@@ -70,7 +70,7 @@ def iter_entries(path: Path, root: str, names: Collection[str]) -> Iterator[Elem
 
 
 def check_root(path: Path, root: str) -> None:
-    """Raises SourceError when the file isn't XML without a DTD whose root bears that local name."""
+    """Raise SourceError when the file isn't XML without a DTD whose root has that local name."""
     try:
         with path.open("rb") as file:
             _, root_element = next(etree.iterparse(file, events=("start",), **_PARSER_OPTIONS))
@@ -84,17 +84,17 @@ def check_root(path: Path, root: str) -> None:
 
 
 def get_name(element: Element) -> str:
-    """Local name without namespace; empty for comments and entities."""
+    """Return the local name without namespace; empty for comments and entities."""
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
 def find_child(element: Element, name: str) -> Element | None:
-    """The first child of a local name."""
-    return next((found for found in element if get_name(found) == name), None)
+    """Return the first child with a local name."""
+    return next((child for child in element if get_name(child) == name), None)
 
 
 def find_children(element: Element, *path: str) -> list[Element]:
-    """Descendants along local names: the last of `path` inside the ones before."""
+    """Return the descendants along local names: the last of `path` inside the previous ones."""
     elements = [element]
     for name in path:
         elements = [child for parent in elements for child in parent if get_name(child) == name]
@@ -102,14 +102,14 @@ def find_children(element: Element, *path: str) -> list[Element]:
 
 
 def get_child_text(element: Element, name: str) -> str:
-    """The words of the first child of a local name; empty where there is none."""
+    """Return the words of the first child with a local name; empty without one."""
     child = find_child(element, name)
     return " ".join("".join(child.itertext()).split()) if child is not None else ""
 
 
 def list_texts(element: Element, *path: str) -> list[str]:
-    """The words of each descendant along local names."""
-    return [" ".join("".join(found.itertext()).split()) for found in find_children(element, *path)]
+    """Return the words of each descendant along local names."""
+    return [" ".join("".join(descendant.itertext()).split()) for descendant in find_children(element, *path)]
 
 
 def _refuse_dtd(root: Element) -> None:
@@ -118,7 +118,10 @@ def _refuse_dtd(root: Element) -> None:
 
 
 def _count_nodes(data: bytes, before: int) -> int:
-    """`before` and what `data` may hold: each element has a `<`, each attribute a `=`, in any encoding."""
+    """Return `before` plus the nodes that `data` may hold: `<` of elements and `=` of attributes.
+
+    It holds in any encoding. Raises SourceError above MAX_NODES.
+    """
     count = before + data.count(b"<") + data.count(b"=")
     if count > MAX_NODES:
         raise SourceError(f"XML of more than {MAX_NODES:,} nodes in one piece")
@@ -126,7 +129,7 @@ def _count_nodes(data: bytes, before: int) -> int:
 
 
 def _free_entry(element: Element, parent: Element) -> None:
-    """Free an entry that was used, and what stands before it."""
+    """Free an entry that was used, and its previous siblings."""
     element.clear()
     while element.getprevious() is not None:
         del parent[0]

@@ -1,4 +1,4 @@
-"""YAML of upstream → typed values, within bounds. The one way to read YAML that others wrote.
+"""Decode YAML from outside to typed values within bounds. All YAML of publishers is read here.
 
 A scalar stays the text that upstream wrote (`5.10`, `2024-01-02`, `no`), as JSON would have it in
 quotes; a typed field turns it into a number or a boolean, and `null`, `~` and nothing are None. A key
@@ -21,7 +21,7 @@ from securetag.errors import SourceError
 
 T = TypeVar("T")
 
-#: Characters of one file; the largest publication known is NIST's full SP 800-53 at 10 MB.
+#: Characters of one file; the largest publication so far is NIST's full SP 800-53 at 10 MB.
 MAX_CHARS = 32 * 1024 * 1024
 #: Scalars, lists and mappings with every alias expanded; SP 800-53 has 250,000.
 MAX_NODES = 1_000_000
@@ -30,7 +30,7 @@ MAX_DEPTH = 200
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL_SPELLINGS = {"", "~", "null", "Null", "NULL"}
-#: Tags of JSON's kinds of value, and of those that are text here. Any other would need code.
+#: Tags of JSON's types, and of those that are read as text. Any other would need code.
 _ALLOWED_TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp")
 } | {"!"}
@@ -38,7 +38,7 @@ _MERGE_KEY = "<<"
 
 
 def decode_yaml(text: str, kind: type[T]) -> T:
-    """The only document of `text` as `kind`. Raises SourceError, also where there are none or several."""
+    """Return the only document of `text` as `kind`. Raises SourceError, also for none or several."""
     documents = list(decode_documents(text, kind))
     if len(documents) != 1:
         raise SourceError(f"one YAML document was expected, and there are {len(documents)}")
@@ -46,7 +46,7 @@ def decode_yaml(text: str, kind: type[T]) -> T:
 
 
 def decode_documents(text: str, kind: type[T]) -> Iterator[T]:
-    """The documents of a YAML stream as `kind` (`Any` for builtins). Raises SourceError.
+    """Yield the documents of a YAML stream as `kind` (`Any` for builtins). Raises SourceError.
 
     A mapping's key that stands twice keeps its last value, as in JSON.
     """
@@ -75,29 +75,29 @@ def _build_documents(text: str) -> Iterator[Any]:
 
 
 class _OpenCollection:
-    """A list or mapping whose end hasn't come yet."""
+    """A list or mapping whose end event hasn't come yet."""
 
     __slots__ = ("anchor", "before", "key", "keyed", "merges", "value")
 
     def __init__(self, value: list[Any] | dict[str, Any], anchor: str | None, before: int) -> None:
         self.value = value
         self.anchor = anchor
-        #: Nodes of the document when this one began: what it holds is the difference.
+        #: Number of nodes of the document when this collection began.
         self.before = before
-        #: Whether a mapping's key was read and its value is next; None stands for the merge key.
+        #: Whether a mapping's key was read and its value is next.
         self.keyed = False
         self.key: str | None = None
         self.merges: list[dict[str, Any]] = []
 
 
 class _DocumentBuilder:
-    """One document, built event by event."""
+    """Builds one document event by event."""
 
     def __init__(self) -> None:
         self.root: Any = None
         self.nodes = 0
         self.open: list[_OpenCollection] = []
-        #: Anchor → (value, nodes in it); a list that is still open has no entry, so none holds itself.
+        #: Anchor → (value, nodes in it); an open collection has no entry, so that none can contain itself.
         self.anchors: dict[str, tuple[Any, int]] = {}
 
     def take(self, event: yaml.Event) -> None:

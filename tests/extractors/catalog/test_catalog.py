@@ -44,10 +44,15 @@ def test_a_users_catalog_stands_beside_ours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    ["{", "- {name: x}", ROW.replace("reader: markdown", "reader: markdown, colour: red"),
-     ROW.replace("name: mine", "name: mitre-cwe"), ROW.replace(", folder: {path: docs}", ""),
-     "!!python/object/apply:os.system ['echo']"],
-)  # fmt: skip
+    [
+        pytest.param("{", id="not YAML"),
+        pytest.param("- {name: x}", id="missing fields"),
+        pytest.param(ROW.replace("reader: markdown", "reader: markdown, colour: red"), id="unknown field"),
+        pytest.param(ROW.replace("name: mine", "name: mitre-cwe"), id="name of the built-in catalog"),
+        pytest.param(ROW.replace(", folder: {path: docs}", ""), id="no fetch method"),
+        pytest.param("!!python/object/apply:os.system ['echo']", id="YAML tag"),
+    ],
+)
 def test_a_broken_catalog_is_a_settings_error(tmp_path: Path, broken: str) -> None:
     (tmp_path / "mine.yaml").write_text(broken)
     with pytest.raises(SettingsError):

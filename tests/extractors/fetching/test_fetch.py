@@ -93,8 +93,9 @@ def test_one_damaged_file_of_a_mirror_costs_no_other(
     files = fetch(make_source(folder=None, mirror=["https://e.org/*"]), settings, None, failures.append)
     assert [file.url for file in files] == ["https://e.org/a"]
     assert sorted(failure.reason.split(":")[1].strip()[:14] for failure in failures) == [
-        "lies outside t", "the checksum c",
-    ]  # fmt: skip
+        "lies outside t",
+        "the checksum c",
+    ]
 
 
 def test_a_link_out_of_a_users_folder_is_not_followed(
@@ -129,11 +130,11 @@ def test_from_the_network_an_archive_without_its_folders(
 
 
 def test_a_second_fetch_asks_whether_it_changed(tmp_path: Path) -> None:
-    asked = []
+    requests = []
 
     def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(request.headers.get("If-None-Match"))
-        if asked[-1] == '"v1"':
+        requests.append(request.headers.get("If-None-Match"))
+        if requests[-1] == '"v1"':
             return httpx.Response(304)
         return httpx.Response(200, json={"a": 1}, headers={"ETag": '"v1"'})
 
@@ -141,7 +142,7 @@ def test_a_second_fetch_asks_whether_it_changed(tmp_path: Path) -> None:
     first = get(URL, tmp_path / "a.json", sha256=None)
     assert get(URL, tmp_path / "a.json", sha256=None) == first
     assert get(URL, tmp_path / "a.json", sha256=first.sha256) == first
-    assert asked == [None, '"v1"']  # pinned and whole: not asked a third time
+    assert requests == [None, '"v1"']  # pinned and whole: not asked a third time
 
 
 def test_a_cut_connection_is_resumed(tmp_path: Path) -> None:
@@ -169,9 +170,16 @@ def test_a_cut_connection_is_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("url", "content"),
-    [(URL, b"<!DOCTYPE html><p>maintenance"), ("https://e.org/a.pdf", b"<html>login"), (URL, b""),
-     ("https://e.org/a.zip", b"<html>"), ("https://e.org/a.md", b"\xef\xbb\xbf<!doctype HTML><html>")],
-)  # fmt: skip
+    [
+        pytest.param(URL, b"<!DOCTYPE html><p>maintenance", id="HTML for JSON"),
+        pytest.param("https://e.org/a.pdf", b"<html>login", id="HTML for PDF"),
+        pytest.param(URL, b"", id="empty"),
+        pytest.param("https://e.org/a.zip", b"<html>", id="HTML for a zip archive"),
+        pytest.param(
+            "https://e.org/a.md", b"\xef\xbb\xbf<!doctype HTML><html>", id="HTML with a BOM for Markdown"
+        ),
+    ],
+)
 def test_an_error_page_is_never_cached(tmp_path: Path, url: str, content: bytes) -> None:
     with pytest.raises(SourceError, match="the answer is not a"):
         downloader(lambda _: httpx.Response(200, content=content)).get(url, tmp_path / "f", sha256=None)

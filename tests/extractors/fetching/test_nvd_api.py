@@ -57,22 +57,22 @@ class FakeNvd:
         return self.answer(request)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        asked = request.url.params
-        start, end = asked.get("lastModStartDate"), asked.get("lastModEndDate")
-        if bool(start) != bool(end) or int(asked["resultsPerPage"]) > 2_000:
+        parameters = request.url.params
+        start, end = parameters.get("lastModStartDate"), parameters.get("lastModEndDate")
+        if bool(start) != bool(end) or int(parameters["resultsPerPage"]) > 2_000:
             return httpx.Response(404)
-        found = list(enumerate(self.modified))
+        changed = list(enumerate(self.modified))
         if start and end:
             first, last = datetime.fromisoformat(start), datetime.fromisoformat(end)
             if last - first > timedelta(days=120):
                 return httpx.Response(404)
-            found = [(n, time) for n, time in found if first <= time <= last]
-        index, size = int(asked["startIndex"]), min(self.page, int(asked["resultsPerPage"]))
-        items = [{"cve": {"id": f"CVE-2031-{n:04}"}} for n, _ in found[index : index + size]]
+            changed = [(n, time) for n, time in changed if first <= time <= last]
+        index, size = int(parameters["startIndex"]), min(self.page, int(parameters["resultsPerPage"]))
+        items = [{"cve": {"id": f"CVE-2031-{n:04}"}} for n, _ in changed[index : index + size]]
         body = {
             "resultsPerPage": size,
             "startIndex": index,
-            "totalResults": len(found),
+            "totalResults": len(changed),
             "vulnerabilities": items,
         }
         return httpx.Response(200, json=body)
@@ -87,12 +87,12 @@ def load(tmp_path: Path, settings: Settings) -> Load:
 
     def loading(fake: FakeNvd, **changes: Any) -> list[str]:
         client = httpx.Client(transport=httpx.MockTransport(fake))
-        own = settings.model_copy(update=changes)
-        api = NvdApi(URL, tmp_path, own, client, wait=fake.wait, clock=fake.clock, now=fake.time)
+        load_settings = settings.model_copy(update=changes)
+        api = NvdApi(URL, tmp_path, load_settings, client, wait=fake.wait, clock=fake.clock, now=fake.time)
         pages = api.fetch_pages()
         assert client.event_hooks == {"request": [], "response": []}
-        found = [msgspec.json.decode(path.read_bytes())["vulnerabilities"] for path, _ in pages]
-        return [item["cve"]["id"] for items in found for item in items]
+        page_items = [msgspec.json.decode(path.read_bytes())["vulnerabilities"] for path, _ in pages]
+        return [item["cve"]["id"] for items in page_items for item in items]
 
     return loading
 
@@ -133,9 +133,9 @@ def test_changes_in_windows_and_not_too_often(load: Load) -> None:
     fake.now += timedelta(days=300).total_seconds()
     fake.modified.append(START + timedelta(days=200))
     assert sorted(load(fake)) == [f"CVE-2031-{n:04}" for n in range(4)]
-    asked = [request.url.params for request in fake.requests[1:]]
-    assert len(asked) == 3
-    ends = [(a["lastModStartDate"], a["lastModEndDate"]) for a in asked]
+    parameters = [request.url.params for request in fake.requests[1:]]
+    assert len(parameters) == 3
+    ends = [(a["lastModStartDate"], a["lastModEndDate"]) for a in parameters]
     assert [first for first, _ in ends[1:]] == [last for _, last in ends[:-1]]  # no gap between windows
     assert len(load(fake)) == 4
     assert len(fake.requests) == 4
@@ -158,10 +158,15 @@ def test_refusals_and_outages_are_tried_again(load: Load) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "<html>Sorry</html>",
-        '{"startIndex": 0',
-        '{"resultsPerPage": 1, "startIndex": 7, "totalResults": 9, "vulnerabilities": [{}]}',
-        '{"resultsPerPage": 1, "startIndex": 0, "totalResults": 9, "vulnerabilities": []}',
+        pytest.param("<html>Sorry</html>", id="HTML"),
+        pytest.param('{"startIndex": 0', id="truncated JSON"),
+        pytest.param(
+            '{"resultsPerPage": 1, "startIndex": 7, "totalResults": 9, "vulnerabilities": [{}]}',
+            id="another start index",
+        ),
+        pytest.param(
+            '{"resultsPerPage": 1, "startIndex": 0, "totalResults": 9, "vulnerabilities": []}', id="no items"
+        ),
     ],
 )
 def test_what_is_no_page_is_not_kept(load: Load, body: str) -> None:
@@ -182,16 +187,16 @@ def test_the_key_does_not_follow_a_redirect(tmp_path: Path, settings: Settings) 
         return httpx.Response(302, headers={"Location": str(request.url.copy_with(host="elsewhere.example"))})
 
     client = httpx.Client(transport=httpx.MockTransport(handler), follow_redirects=True)
-    own = settings.model_copy(update={"nvd_api_key": SecretStr("secret")})
-    NvdApi(URL, tmp_path, own, client).fetch_pages()
+    settings_with_key = settings.model_copy(update={"nvd_api_key": SecretStr("secret")})
+    NvdApi(URL, tmp_path, settings_with_key, client).fetch_pages()
     assert seen == [("services.nvd.example", "secret"), ("elsewhere.example", None)]
 
 
 def test_a_catalog_row_names_the_api(make_source: Callable[..., Source], settings: Settings) -> None:
     source = make_source(folder=None, network=[NetworkMethod(f"{URL}?hasKev", api="nvd")])
-    own = settings.model_copy(update={"fetch": FetchSettings(mode="network")})
+    network_settings = settings.model_copy(update={"fetch": FetchSettings(mode="network")})
     fake = FakeNvd(cves=2)
-    (file,) = fetch(source, own, client=httpx.Client(transport=httpx.MockTransport(fake)))
+    (file,) = fetch(source, network_settings, client=httpx.Client(transport=httpx.MockTransport(fake)))
     assert "hasKev" in file.url
     assert "startIndex=0" in file.url
     assert file.path.is_relative_to(settings.raw_dir)

@@ -21,26 +21,26 @@ Golden = Callable[[str], Extraction]
 VENDORS_SCORE = "CVSS:4.0/AV:A/AC:L/AT:P/PR:L/UI:P/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N"
 
 
-def keyed(found: Extraction, lang: str = "en") -> dict[str, Record]:
-    records = [record for record in found.records if record.lang == lang]
+def keyed(extraction: Extraction, lang: str = "en") -> dict[str, Record]:
+    records = [record for record in extraction.records if record.lang == lang]
     by_key = {record.key: record for record in records}
     assert len(by_key) == len(records)
     return by_key
 
 
-def languages(found: Extraction) -> Counter[str]:
-    return Counter(record.lang for record in found.records)
+def languages(extraction: Extraction) -> Counter[str]:
+    return Counter(record.lang for record in extraction.records)
 
 
 def test_nvd(golden: Golden) -> None:
-    found = golden("nist-nvd")
-    assert languages(found) == {"en": 67, "es": 55}
-    nvd = keyed(found)
+    extraction = golden("nist-nvd")
+    assert languages(extraction) == {"en": 67, "es": 55}
+    nvd = keyed(extraction)
     apparmor = nvd["CVE-2016-1585"].facts
     assert (apparmor.cvss, apparmor.cvss_vector) == (9.8, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
     assert (apparmor.cwe, apparmor.packages) == ([], ["canonical/apparmor"])  # NVD-CWE-noinfo is no weakness
     assert "`< 2.13.10`; `≥ 3.0.0, < 3.0.12`; `≥ 3.1.0, < 3.1.6`" in nvd["CVE-2016-1585"].text
-    assert "Versiones afectadas" in keyed(found, "es")["CVE-2016-1585"].text
+    assert "Versiones afectadas" in keyed(extraction, "es")["CVE-2016-1585"].text
     # NVD's score outweighs the CNA's, also a newer CVSS version's; a CNA's outweighs none.
     scores = {
         key: nvd[f"CVE-{key}"].facts.cvss for key in ("2022-2956", "2025-4565", "2018-14618", "2023-22068")
@@ -82,13 +82,14 @@ def test_cve_list(golden: Golden) -> None:
 
 
 def test_kev(golden: Golden) -> None:
-    found, rows = golden("cisa-kev"), golden("cisa-kev-csv")
-    kev = keyed(found)
-    assert (len(kev), found.report.dropped) == (
-        1404, {"a JSON schema, which describes the catalog and is none": 1},
-    )  # fmt: skip
+    extraction, rows = golden("cisa-kev"), golden("cisa-kev-csv")
+    kev = keyed(extraction)
+    assert (len(kev), extraction.report.dropped) == (
+        1404,
+        {"a JSON schema, which describes the catalog and is none": 1},
+    )
     assert {(r.key, r.title, r.text) for r in rows.records} == {
-        (r.key, r.title, r.text) for r in found.records
+        (r.key, r.title, r.text) for r in extraction.records
     }
     assert sum("ransomware campaigns" in record.text for record in kev.values()) == 293
     log4j = kev["CVE-2021-44228"]
@@ -116,9 +117,9 @@ def test_github(golden: Golden) -> None:
 
 
 def test_pypa(golden: Golden) -> None:
-    found = golden("pypa-advisories")
-    pysec = keyed(found)
-    assert found.report.by_status == {"superseded": 363, "withdrawn": 3}
+    extraction = golden("pypa-advisories")
+    pysec = keyed(extraction)
+    assert extraction.report.by_status == {"superseded": 363, "withdrawn": 3}
     assert pysec["PYSEC-2023-73"].status is pysec["PYSEC-2023-101"].status is Status.WITHDRAWN
     smuggling = pysec["PYSEC-2023-120"]
     assert smuggling.title.endswith("HTTP request smuggling via llhttp HTTP request parser")
@@ -131,9 +132,9 @@ def test_pypa(golden: Golden) -> None:
 
 
 def test_go(golden: Golden) -> None:
-    found = golden("go-vulndb")
-    go = keyed(found)
-    assert found.report.by_status == {"superseded": 224, "withdrawn": 1}
+    extraction = golden("go-vulndb")
+    go = keyed(extraction)
+    assert extraction.report.by_status == {"superseded": 224, "withdrawn": 1}
     assert go["GO-2025-3408"].status is Status.WITHDRAWN
     assert go["GO-2025-3408"].facts.published is None  # the year 1
     assert "- `github.com/hashicorp/yamux`: `Client`, `DefaultConfig`, `Server`" in go["GO-2025-3408"].text
@@ -146,9 +147,9 @@ def test_go(golden: Golden) -> None:
 
 
 def test_rustsec(golden: Golden) -> None:
-    found = golden("rustsec-advisories")
-    rust = keyed(found)
-    assert found.report.by_status == {"superseded": 134, "withdrawn": 1}
+    extraction = golden("rustsec-advisories")
+    rust = keyed(extraction)
+    assert extraction.report.by_status == {"superseded": 134, "withdrawn": 1}
     ring = rust["RUSTSEC-2025-0007"]
     assert (ring.title, ring.status) == ("RUSTSEC-2025-0007: *ring* is unmaintained", Status.WITHDRAWN)
     assert "# Update: security maintenance only" in ring.text
@@ -165,9 +166,9 @@ def test_rustsec(golden: Golden) -> None:
 
 
 def test_csaf(golden: Golden) -> None:
-    found = golden("cisa-csaf")
-    csaf = keyed(found)
-    assert (len(csaf), sum(found.report.dropped.values())) == (82, 1)
+    extraction = golden("cisa-csaf")
+    csaf = keyed(extraction)
+    assert (len(csaf), sum(extraction.report.dropped.values())) == (82, 1)
     advisories = Counter(key.split("/")[0] for key in csaf)
     assert (len(advisories), advisories["ICSA-24-102-08"], advisories["VA-24-201-01"]) == (16, 47, 3)
     codemeter = csaf["ICSA-24-004-01/CVE-2023-38545"]
@@ -182,18 +183,21 @@ def test_csaf(golden: Golden) -> None:
 
 
 def test_merged(golden: Golden) -> None:
-    found = golden("cve-merged")
-    assert found.report.failures == []
-    assert found.report.by_status == {"active": 2649, "rejected": 1, "withdrawn": 5}
-    assert len({(record.key, record.lang) for record in found.records}) == len(found.records)
-    for record in found.records:
+    extraction = golden("cve-merged")
+    assert extraction.report.failures == []
+    assert extraction.report.by_status == {"active": 2649, "rejected": 1, "withdrawn": 5}
+    assert len({(record.key, record.lang) for record in extraction.records}) == len(extraction.records)
+    for record in extraction.records:
         assert prose.find_residue(record.text) == [], record.key
-    merged = keyed(found)
+    merged = keyed(extraction)
     aliases = [alias for record in merged.values() for alias in (record.key, *record.facts.aliases)]
     # Two flaws of tor-circmgr, each with its CVE: RustSec gives the first advisory both CVEs and GHSAs.
     assert {name for name, count in Counter(aliases).items() if count > 1} == {
-        "RUSTSEC-2024-0339", "TROVE-2024-003", "GHSA-9328-gcfq-p269", "GHSA-c96h-cxx6-rmg9",
-    }  # fmt: skip
+        "RUSTSEC-2024-0339",
+        "TROVE-2024-003",
+        "GHSA-9328-gcfq-p269",
+        "GHSA-c96h-cxx6-rmg9",
+    }
     assert "RUSTSEC-2024-0340" in merged["CVE-2024-35313"].facts.aliases
     assert "RUSTSEC-2024-0340" not in merged["CVE-2024-35312"].facts.aliases
     urllib3 = merged["CVE-2023-45803"]
@@ -209,7 +213,7 @@ def test_merged(golden: Golden) -> None:
     assert "ransomware campaigns" in log4j.text
     assert merged["GHSA-8hxh-r6f7-jf45"].facts.aliases == []
     assert merged["CVE-2024-25285"].status is Status.REJECTED
-    assert "malicioso" in keyed(found, "es")["CVE-2024-3094"].text
+    assert "malicioso" in keyed(extraction, "es")["CVE-2024-3094"].text
 
 
 def test_nothing_of_what_was_merged_is_active_beside_it(
@@ -220,6 +224,6 @@ def test_nothing_of_what_was_merged_is_active_beside_it(
     assert len(parts) == 9
     records = [record for row in parts for record in golden(row.name).records]
     assert Status.ACTIVE not in {record.status for record in records}
-    said = " ".join(record.locator for record in golden("cve-merged").records)
-    unused = [r for r in records if f"{r.source}:{r.id}" not in said and r.status is Status.SUPERSEDED]
+    locators = " ".join(record.locator for record in golden("cve-merged").records)
+    unused = [r for r in records if f"{r.source}:{r.id}" not in locators and r.status is Status.SUPERSEDED]
     assert unused == []

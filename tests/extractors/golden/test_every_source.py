@@ -17,10 +17,10 @@ SOURCES = sorted(row.name for row in catalog.load().values() if row.mirror)
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_record_is_clean_and_nothing_failed(name: str, golden: Callable[[str], Extraction]) -> None:
-    found = golden(name)
-    assert found.report.failures == []
-    assert found.records
-    for record in found.records:
+    extraction = golden(name)
+    assert extraction.report.failures == []
+    assert extraction.records
+    for record in extraction.records:
         facts = record.facts
         texts = [record.title, record.text, *facts.mitigations, *facts.detections, *facts.consequences]
         for text in [*texts, *facts.examples, facts.instruction or "", facts.response or ""]:

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.mirror
 Golden = Callable[[str], Extraction]
 
 
-def keyed(found: Extraction, kind: str | None = None) -> dict[str, Record]:
-    return {r.key: r for r in found.records if kind is None or r.facts.kind == kind}
+def keyed(extraction: Extraction, kind: str | None = None) -> dict[str, Record]:
+    return {r.key: r for r in extraction.records if kind is None or r.facts.kind == kind}
 
 
 def test_cwe_4_19(golden: Golden) -> None:
-    found = golden("mitre-cwe")
-    assert found.report.by_status == {"active": 944, "deprecated": 25}
-    assert sum(found.report.dropped.values()) == 420 + 58
-    cwe = keyed(found)
+    extraction = golden("mitre-cwe")
+    assert extraction.report.by_status == {"active": 944, "deprecated": 25}
+    assert sum(extraction.report.dropped.values()) == 420 + 58
+    cwe = keyed(extraction)
     usage = Counter(record.facts.mapping_usage for record in cwe.values())
     assert (usage["Prohibited"], usage["Discouraged"]) == (84, 44)
     assert sum(not record.facts.mitigations for record in cwe.values()) == 296
@@ -56,11 +56,13 @@ def test_cwe_4_14_is_superseded_by_it(golden: Golden) -> None:
 
 
 def test_attack_18(golden: Golden) -> None:
-    found = golden("mitre-attack-enterprise")
-    techniques = keyed(found, "technique")
+    extraction = golden("mitre-attack-enterprise")
+    techniques = keyed(extraction, "technique")
     assert Counter(str(record.status) for record in techniques.values()) == {
-        "active": 691, "revoked": 132, "deprecated": 12,
-    }  # fmt: skip
+        "active": 691,
+        "revoked": 132,
+        "deprecated": 12,
+    }
     powershell = techniques["T1059.001"]
     assert powershell.title == "Command and Scripting Interpreter: PowerShell"
     assert powershell.facts.parents == ["T1059"]
@@ -69,7 +71,7 @@ def test_attack_18(golden: Golden) -> None:
     assert techniques["T1066"].status is Status.REVOKED
     assert techniques["T1066"].facts.related == ["T1027.005"]
     assert sum(bool(record.facts.mitigations) for record in techniques.values()) == 582
-    mitigations = [record for record in found.records if record.facts.kind == "mitigation"]
+    mitigations = [record for record in extraction.records if record.facts.kind == "mitigation"]
     assert Counter(str(record.status) for record in mitigations) == {"deprecated": 224, "active": 44}
 
 
@@ -109,10 +111,10 @@ def test_cwe_groups(golden: Golden) -> None:
 
 
 def test_cwe_views_as_csv_tell_what_the_xml_tells(golden: Golden) -> None:
-    found = golden("mitre-cwe-4.14-views")
-    assert found.report.by_status == {"superseded": 399 + 25 - 15}
-    assert found.report.dropped == {"the same weakness in another view": 15}
-    views, whole = keyed(found), keyed(golden("mitre-cwe-4.14"))
+    extraction = golden("mitre-cwe-4.14-views")
+    assert extraction.report.by_status == {"superseded": 399 + 25 - 15}
+    assert extraction.report.dropped == {"the same weakness in another view": 15}
+    views, whole = keyed(extraction), keyed(golden("mitre-cwe-4.14"))
     assert views["CWE-15"].facts.parents == ["CWE-642", "CWE-610", "CWE-20"]
     assert views["CWE-22"].facts.aliases == ["Directory traversal", "Path traversal"]
     assert views["CWE-128"].facts.mitigations[0].startswith("Requirements specification: ")
@@ -146,10 +148,10 @@ def test_attack_detections(golden: Golden) -> None:
 
 
 def test_capec(golden: Golden) -> None:
-    found = golden("mitre-capec")
-    assert found.report.by_status == {"active": 556, "deprecated": 56, "superseded": 1}
-    assert found.report.dropped == {"no text": 2}
-    capec = keyed(found)
+    extraction = golden("mitre-capec")
+    assert extraction.report.by_status == {"active": 556, "deprecated": 56, "superseded": 1}
+    assert extraction.report.dropped == {"no text": 2}
+    capec = keyed(extraction)
     assert not {"CAPEC-434", "CAPEC-435"} & set(capec)
     assert sum("## Execution flow" in record.text for record in capec.values()) == 239
     assert sum(bool(record.facts.mitigations) for record in capec.values()) == 400
@@ -184,15 +186,15 @@ def test_capec(golden: Golden) -> None:
 
 
 def test_d3fend(golden: Golden) -> None:
-    found = golden("mitre-d3fend")
-    assert Counter(record.facts.kind for record in found.records) == {"countermeasure": 249, "tactic": 7}
-    assert found.report.dropped == {
+    extraction = golden("mitre-d3fend")
+    assert Counter(record.facts.kind for record in extraction.records) == {"countermeasure": 249, "tactic": 7}
+    assert extraction.report.dropped == {
         "an entry of ATT&CK, which its own publication says better": 823,
         "an entry of CWE, which its own publication says better": 943,
         "an entry of CAPEC, which its own publication says better": 1,
         "a method of data analysis, no countermeasure": 226,
     }
-    d3fend = keyed(found)
+    d3fend = keyed(extraction)
     spawn = d3fend["D3-PSA"]
     assert (spawn.title, spawn.facts.parents, spawn.facts.tactics) == (
         "Process Spawn Analysis",
@@ -207,15 +209,18 @@ def test_d3fend(golden: Golden) -> None:
     assert d3fend["D3-PWA"].facts.tactics == ["Harden"]
     assert d3fend["D3-FA"].facts.parents == []
     assert d3fend["d3f:Evict"].title == "Evict"
-    assert all(record.facts.tactics for record in found.records if record.facts.kind == "countermeasure")
+    assert all(record.facts.tactics for record in extraction.records if record.facts.kind == "countermeasure")
 
 
 def test_atlas(golden: Golden) -> None:
-    found = golden("mitre-atlas")
-    assert Counter(record.facts.kind for record in found.records) == {
-        "tactic": 16, "technique": 170, "mitigation": 35, "case-study": 57,
-    }  # fmt: skip
-    atlas = keyed(found)
+    extraction = golden("mitre-atlas")
+    assert Counter(record.facts.kind for record in extraction.records) == {
+        "tactic": 16,
+        "technique": 170,
+        "mitigation": 35,
+        "case-study": 57,
+    }
+    atlas = keyed(extraction)
     preprint = atlas["AML.T0000.001"]
     assert preprint.title == "Search Open Technical Databases: Pre-Print Repositories"
     assert (preprint.facts.parents, preprint.facts.tactics) == (["AML.T0000"], ["Reconnaissance"])
@@ -227,14 +232,14 @@ def test_atlas(golden: Golden) -> None:
     assert study.facts.related[0] == "AML.T0000.001"
     assert "### Evade AI Model" in study.text
     assert "Target: Palo Alto Networks malware detection system" in study.text
-    assert "/techniques/AML" not in "".join(record.text for record in found.records)
+    assert "/techniques/AML" not in "".join(record.text for record in extraction.records)
 
 
 def test_mappings_onto_attack(golden: Golden) -> None:
-    found = golden("mitre-mappings-nist-800-53")
-    assert found.report.by_status == {"active": 109 + 470}
-    assert found.report.dropped == {"upstream found nothing to map it to": 96}
-    mapped = keyed(found)
+    extraction = golden("mitre-mappings-nist-800-53")
+    assert extraction.report.by_status == {"active": 109 + 470}
+    assert extraction.report.dropped == {"upstream found nothing to map it to": 96}
+    mapped = keyed(extraction)
     assert mapped["T1530"].facts.related[:2] == ["CA-7", "CM-6"]
     assert len(mapped["T1530"].facts.related) == 32
     assert mapped["T1530"].facts.mitigations[0] == "Continuous Monitoring (NIST 800-53 rev5 CA-07)"

@@ -20,20 +20,20 @@ pytestmark = pytest.mark.mirror
 Golden = Callable[[str], Extraction]
 
 
-def active(found: Extraction) -> dict[str, Record]:
-    return {record.key: record for record in found.records if record.status is Status.ACTIVE}
+def active(extraction: Extraction) -> dict[str, Record]:
+    return {record.key: record for record in extraction.records if record.status is Status.ACTIVE}
 
 
 def test_every_control_of_53_is_there_once(golden: Golden) -> None:
-    found = golden("nist-sp800-53")
-    assert found.report.by_status == {"active": 1008, "superseded": 60, "withdrawn": 182}
-    counts = Counter(record.key for record in found.records if record.status is Status.ACTIVE)
+    extraction = golden("nist-sp800-53")
+    assert extraction.report.by_status == {"active": 1008, "superseded": 60, "withdrawn": 182}
+    counts = Counter(record.key for record in extraction.records if record.status is Status.ACTIVE)
     assert max(counts.values()) == 1
-    kinds = Counter(record.facts.kind for record in active(found).values())
+    kinds = Counter(record.facts.kind for record in active(extraction).values())
     assert kinds == {"control": 298, "enhancement": 709, "family": 1}
-    editions = Counter(record.edition for record in active(found).values())
+    editions = Counter(record.edition for record in active(extraction).values())
     assert editions == {"5.2.0": 149, "5.1.1+u4": 276, "5.0.1": 583}
-    for record in found.records:
+    for record in extraction.records:
         assert "{{" not in record.text
         assert "_prm_" not in record.text
         assert "_odp" not in record.text
@@ -100,21 +100,23 @@ def test_xml_gives_what_json_gives(golden: Golden, mirror: Path, golden_data: Pa
     source = golden("nist-sp800-53").source
     files = fetch(source, Settings(mirror=mirror, data=golden_data))
     full = [file for file in files if "/v1.0.0/" in file.url]
-    found = {
+    records_by_suffix = {
         file.path.suffix: {i.key: i for i in create_reader(source).read([file]) if isinstance(i, Record)}
         for file in full
     }
-    assert set(found) == {".json", ".xml"}
-    assert len(found[".json"]) == 1190
-    assert {k: r.id for k, r in found[".json"].items()} == {k: r.id for k, r in found[".xml"].items()}
+    assert set(records_by_suffix) == {".json", ".xml"}
+    assert len(records_by_suffix[".json"]) == 1190
+    assert {k: r.id for k, r in records_by_suffix[".json"].items()} == {
+        k: r.id for k, r in records_by_suffix[".xml"].items()
+    }
 
 
 def test_csf(golden: Golden) -> None:
-    found = golden("nist-csf")
-    assert found.report.by_status == {"active": 134, "withdrawn": 91}
-    kinds = Counter(record.facts.kind for record in active(found).values())
+    extraction = golden("nist-csf")
+    assert extraction.report.by_status == {"active": 134, "withdrawn": 91}
+    kinds = Counter(record.facts.kind for record in active(extraction).values())
     assert kinds == {"function": 6, "category": 22, "subcategory": 106}
-    keys = {record.key: record for record in found.records}
+    keys = {record.key: record for record in extraction.records}
     assert sum(len(record.facts.examples) for record in keys.values()) == 363
     assert keys["GV"].title == "GOVERN"
     stakeholders = keys["GV.OC-02"]
@@ -139,8 +141,8 @@ def test_csf_as_oscal_is_superseded_by_cprt(golden: Golden) -> None:
 
 
 def test_ssdf(golden: Golden) -> None:
-    found = golden("nist-ssdf")
-    keys = active(found)
+    extraction = golden("nist-ssdf")
+    keys = active(extraction)
     assert Counter(r.facts.kind for r in keys.values()) == {"group": 4, "practice": 19, "task": 42}
     assert sum(len(record.facts.examples) for record in keys.values()) == 198
     assert keys["PO"].title == "Prepare the Organization"
@@ -160,11 +162,11 @@ def test_ssdf(golden: Golden) -> None:
 
 
 def test_digital_identity_guidelines(golden: Golden) -> None:
-    found = golden("nist-sp800-63-3")
-    keys = active(found)
-    assert found.report.files == 55
-    assert found.report.dropped["a page that holds nothing but other files"] == 4
-    assert found.report.dropped["a file that no page includes"] == 4
+    extraction = golden("nist-sp800-63-3")
+    keys = active(extraction)
+    assert extraction.report.files == 55
+    assert extraction.report.dropped["a page that holds nothing but other files"] == 4
+    assert extraction.report.dropped["a file that no page includes"] == 4
     levels = keys["sp800-63b#4-authenticator-assurance-levels/4-1-authenticator-assurance-level-1"]
     assert levels.title == "NIST Special Publication 800-63B: 4.1 Authenticator Assurance Level 1"
     assert "* Memorized Secret (Section 5.1.1)" in levels.text
@@ -185,7 +187,7 @@ def test_digital_identity_guidelines(golden: Golden) -> None:
         .endswith("800-63C")
     )
     assert by_title["NIST Special Publication 800-63A: 9 Usability Considerations"]
-    for record in found.records:
+    for record in extraction.records:
         assert "{%" not in record.text
         assert "{{" not in record.text
         assert "<a name" not in record.text

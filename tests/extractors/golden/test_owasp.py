@@ -18,11 +18,14 @@ pytestmark = pytest.mark.mirror
 Golden = Callable[[str], Extraction]
 
 
-def keyed(found: Extraction, lang: str = "en") -> dict[str, Record]:
-    return {r.key: r for r in found.records if r.lang == lang and r.status is not Status.WITHDRAWN}
+def keyed(extraction: Extraction, lang: str = "en") -> dict[str, Record]:
+    return {r.key: r for r in extraction.records if r.lang == lang and r.status is not Status.WITHDRAWN}
 
 
-@pytest.mark.parametrize(("name", "year"), [("owasp-top10", "2025"), ("owasp-top10-2021", "2021")])
+@pytest.mark.parametrize(
+    ("name", "year"),
+    [pytest.param("owasp-top10", "2025", id="2025"), pytest.param("owasp-top10-2021", "2021", id="2021")],
+)
 def test_top_10(golden: Golden, mirror: Path, name: str, year: str) -> None:
     stated = re.compile(r"\|\s*(\d+)\s*\|\s*[\d.]+%|<tr>\s*<td>\s*(\d+)\s*</td>")
     for lang in ("en", "es"):
@@ -72,17 +75,18 @@ def test_api_and_llm(golden: Golden) -> None:
 
 
 def test_wstg(golden: Golden) -> None:
-    found = golden("owasp-wstg")
-    tests = keyed(found)
+    extraction = golden("owasp-wstg")
+    tests = keyed(extraction)
     sql = tests["WSTG-INPV-05"]
     assert (sql.title, sql.facts.kind) == ("Testing for SQL Injection", "test")
-    assert sql.url.endswith("/latest/4-Web_Application_Security_Testing/07-Input_Validation_Testing/"
-                            "05-Testing_for_SQL_Injection")  # fmt: skip
+    assert sql.url.endswith(
+        "/latest/4-Web_Application_Security_Testing/07-Input_Validation_Testing/05-Testing_for_SQL_Injection"
+    )
     assert "|ID" not in sql.text
     assert tests["WSTG-INPV-05.1"].title == "Testing for Oracle"
     assert tests["WSTG-INPV-05.1"].facts.parents == ["WSTG-INPV-05"]
     assert "WSTG-INPV-05.8" not in tests  # 58 bytes: its content has been removed
-    gone = {record.key: record for record in found.records if record.status is Status.WITHDRAWN}
+    gone = {record.key: record for record in extraction.records if record.status is Status.WITHDRAWN}
     assert len(gone) == 9
     assert gone["WSTG-ATHN-01"].facts.related == ["WSTG-CRYP-03"]
     assert gone["WSTG-INPV-13"].title == "Testing for Buffer Overflow"
@@ -102,11 +106,11 @@ def test_mobile(golden: Golden) -> None:
     assert masvs["MASVS-STORAGE"].title == "Storage"
     assert masvs["MASVS-PRIVACY-4"].url == "https://mas.owasp.org/MASVS/controls/MASVS-PRIVACY-4/"
 
-    found = golden("owasp-mastg")
-    pages = {record.key: record for record in found.records if "#" not in record.key}
+    extraction = golden("owasp-mastg")
+    pages = {record.key: record for record in extraction.records if "#" not in record.key}
     kinds = Counter((record.facts.kind, str(record.status)) for record in pages.values())
     assert kinds["test", "deprecated"] + kinds["article", "deprecated"] == 32
-    assert found.report.dropped["a placeholder for a page that isn't written"] == 8
+    assert extraction.report.dropped["a placeholder for a page that isn't written"] == 8
     old = pages["MASTG-TEST-0001"]
     assert old.status is Status.DEPRECATED
     assert old.facts.related[:4] == [f"MASTG-TEST-0{n}" for n in (207, 200, 201, 202)]
@@ -117,7 +121,7 @@ def test_mobile(golden: Golden) -> None:
     assert "” (MASTG-KNOW-0042)" in new.text
     assert "@MASTG" not in "".join(
         piece
-        for record in found.records
+        for record in extraction.records
         for is_code, piece in prose.iter_segments(record.text)
         if not is_code
     )
@@ -137,12 +141,12 @@ def test_proactive_controls(golden: Golden) -> None:
 
 
 def test_asvs_5(golden: Golden) -> None:
-    found = golden("owasp-asvs")
-    records = keyed(found)
+    extraction = golden("owasp-asvs")
+    records = keyed(extraction)
     requirements = [record for record in records.values() if record.facts.kind == "requirement"]
     assert len(requirements) == 345
     assert Counter(record.facts.levels[0] for record in requirements) == {"L1": 70, "L2": 183, "L3": 92}
-    assert found.report.dropped["the same requirement in a format that says more"] == 345 * 9
+    assert extraction.report.dropped["the same requirement in a format that says more"] == 345 * 9
     sql = records["ASVS-5.0-1.2.4"]
     assert sql.title == "Encoding and Sanitization: Injection Prevention"
     assert sql.facts.levels == ["L1", "L2", "L3"]
@@ -155,8 +159,8 @@ def test_asvs_5(golden: Golden) -> None:
 
 
 def test_asvs_4(golden: Golden) -> None:
-    found = golden("owasp-asvs-4.0.3")
-    requirements = [record for record in found.records if record.facts.kind == "requirement"]
+    extraction = golden("owasp-asvs-4.0.3")
+    requirements = [record for record in extraction.records if record.facts.kind == "requirement"]
     assert Counter(str(record.status) for record in requirements) == {"superseded": 278, "withdrawn": 8}
     records = {record.key: record for record in requirements}
     password = records["ASVS-4.0-2.1.1"]

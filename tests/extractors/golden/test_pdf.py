@@ -17,25 +17,25 @@ Golden = Callable[[str], Extraction]
 PUBLICATIONS = sorted(row.name for row in catalog.load().values() if row.reader == "pdf" and row.mirror)
 
 
-def section(found: Extraction, tail: str) -> Record:
+def section(extraction: Extraction, tail: str) -> Record:
     """The Record whose key ends so."""
-    (record,) = [record for record in found.records if record.key.endswith(tail)]
+    (record,) = [record for record in extraction.records if record.key.endswith(tail)]
     return record
 
 
-def page_of(found: Extraction, number: int) -> str:
+def page_of(extraction: Extraction, number: int) -> str:
     """Text of all Records that begin on a page."""
-    return "\n".join(record.text for record in found.records if record.locator == f"page {number}")
+    return "\n".join(record.text for record in extraction.records if record.locator == f"page {number}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLICATIONS)
 def test_what_holds_of_every_publication(name: str, golden: Golden) -> None:
-    found = golden(name)
+    extraction = golden(name)
     row = catalog.load()[name]
-    keys = [record.key for record in found.records]
+    keys = [record.key for record in extraction.records]
     assert len(set(keys)) == len(keys)
-    for record in found.records:
+    for record in extraction.records:
         assert record.key.partition("#")[0] == row.options["key"]
         assert record.facts.section[0] == row.options["title"]
         assert record.lang == "en"
@@ -46,40 +46,42 @@ def test_what_holds_of_every_publication(name: str, golden: Golden) -> None:
 
 
 def test_sp_800_52(golden: Golden) -> None:
-    found = golden("nist-sp800-52r2")
-    version = section(found, "#3-minimum-requirements-for-tls-servers/3-1-protocol-version-support")
+    extraction = golden("nist-sp800-52r2")
+    version = section(extraction, "#3-minimum-requirements-for-tls-servers/3-1-protocol-version-support")
     assert version.locator == "page 17"
     assert (
         "Servers that support government-only applications shall be configured to use TLS 1.2" in version.text
     )
     assert version.text.endswith("bring-your-own-device (BYOD) system.") or "BYOD" in version.text
     assert version.licence == "LicenseRef-US-Gov-Public-Domain"
-    profile = section(found, "3-2-1-server-certificate-profile").text
+    profile = section(extraction, "3-2-1-server-certificate-profile").text
     assert (
         "| Field | Critical | Value | Description |\n| --- | --- | --- | --- |\n| Version | N/A | 2 |"
         in profile
     )
     assert "| Extended Key Usage | No | id-kp-serverAuth {1 3 6 1 5 5 7 3 1} | Required |" in profile
-    assert not any("free of charge" in record.text for record in found.records)
-    assert not any("GUIDELINES FOR TLS IMPLEMENTATIONS" in record.text for record in found.records)
-    assert found.report.dropped["a contents page"] == 3
+    assert not any("free of charge" in record.text for record in extraction.records)
+    assert not any("GUIDELINES FOR TLS IMPLEMENTATIONS" in record.text for record in extraction.records)
+    assert extraction.report.dropped["a contents page"] == 3
 
 
 def test_sp_800_57_has_no_margin_text_and_its_tables(golden: Golden) -> None:
-    found = golden("nist-sp800-57pt1r5")
-    assert not any("free of charge" in record.text for record in found.records)
-    assert section(found, "/5-4-assurances").locator == "page 60"
-    frames = section(found, "5-6-3-projected-security-strength-time-frames-and-current-approval-status")
+    extraction = golden("nist-sp800-57pt1r5")
+    assert not any("free of charge" in record.text for record in extraction.records)
+    assert section(extraction, "/5-4-assurances").locator == "page 60"
+    frames = section(extraction, "5-6-3-projected-security-strength-time-frames-and-current-approval-status")
     assert frames.locator == "page 72"
     assert "| Security Strength |  | Through 2030 | 2031 and Beyond |" in frames.text
     assert (
         "| 112 | Applying protection | Acceptable | Disallowed |\n|  | Processing |  | Legacy use |"
         in frames.text
     )
-    periods = section(found, "5-3-6-cryptoperiod-recommendations-for-specific-key-types").text
+    periods = section(extraction, "5-3-6-cryptoperiod-recommendations-for-specific-key-types").text
     assert "| 17. Symmetric Authorization Key |" in periods
-    assert "| Access control | Restricts resource access to only authorized entities. |" in page_of(found, 19)
-    assert "2^128 SHA-256 hash operations" in " ".join(record.text for record in found.records)
+    assert "| Access control | Restricts resource access to only authorized entities. |" in page_of(
+        extraction, 19
+    )
+    assert "2^128 SHA-256 hash operations" in " ".join(record.text for record in extraction.records)
 
 
 def test_other_publications_of_nist(golden: Golden) -> None:
@@ -114,10 +116,10 @@ def test_other_publications_of_nist(golden: Golden) -> None:
 
 
 def test_top_10(golden: Golden) -> None:
-    found, old = golden("owasp-top10-2017"), golden("owasp-top10-2013")
-    risks = [record for record in found.records if re.search(r"#a\d+-", record.key)]
+    extraction, old = golden("owasp-top10-2017"), golden("owasp-top10-2013")
+    risks = [record for record in extraction.records if re.search(r"#a\d+-", record.key)]
     assert sorted(int(record.locator.removeprefix("page ")) for record in risks) == list(range(8, 18))
-    injection = section(found, "#a1-injection").text
+    injection = section(extraction, "#a1-injection").text
     assert (
         "| App. Specific | Exploitability: 3 | Prevalence: 2 | Detectability: 3 | Technical: 3 |" in injection
     )
@@ -125,13 +127,13 @@ def test_top_10(golden: Golden) -> None:
     places = [injection.index(f"### {heading}") for heading in headings]
     assert places == sorted(places)  # the left column first, then the right one
     assert "- CWE-564: Hibernate Injection" in injection
-    factors = section(found, "#rf-details-about-risk-factors").text
+    factors = section(extraction, "#rf-details-about-risk-factors").text
     assert "EASY: 3 | COMMON: 2 | EASY: 3 | SEVERE: 3 | App Specific | 8.0 |" in factors
     assert "| A1-Injection | App Specific | EASY | COMMON | AVERAGE | SEVERE | App Specific |" in (
         section(old, "#f-details-about-risk-factors").text
     )
     assert old.report.dropped["a page of images only"] == 2
-    assert {str(record.status) for record in [*found.records, *old.records]} == {"superseded"}
+    assert {str(record.status) for record in [*extraction.records, *old.records]} == {"superseded"}
     comparison = golden("owasp-top10-comparison").records[0].text
     assert "| XML External Entity (XXE) |  |  |  |  |  | A4 | A5 |" in comparison
 

@@ -15,8 +15,13 @@ Make = Callable[..., Any]
 
 
 def element(name: str, kind: str, text: str | None = None, title: str = "") -> dict[str, Any]:
-    found = {"doc_identifier": "DOOR_1_0_0", "element_identifier": name, "element_type": kind, "title": title}
-    return found if text is None else {**found, "text": text}
+    fields = {
+        "doc_identifier": "DOOR_1_0_0",
+        "element_identifier": name,
+        "element_type": kind,
+        "title": title,
+    }
+    return fields if text is None else {**fields, "text": text}
 
 
 def export(elements: list[Any], *relations: tuple[str, str]) -> str:
@@ -111,7 +116,13 @@ def test_a_ring_of_relations_ends(make_source: Make, make_file: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"response": {"elements": {}}}', '{"response": ' + "[" * 100_000]
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="list"),
+        pytest.param('{"response": {"elements": {}}}', id="no elements"),
+        pytest.param('{"response": ' + "[" * 100_000, id="brackets"),
+    ],
 )
 def test_what_is_no_export_is_a_failure(make_source: Make, make_file: Make, content: str) -> None:
     records, _, (failure,) = read(make_source(), make_file("f", content))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from securetag.extractors.extract import extract
-from securetag.extractors.readers.tabular import guess, read_rows
+from securetag.extractors.readers.tabular import guess_mapping, read_rows
 from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 from securetag.settings import Settings
@@ -36,9 +36,9 @@ def read(docs: Path, settings: Settings) -> Extraction:
     return extract("ours", settings.model_copy(update={"catalog": docs.parent / "mine.yaml"}))
 
 
-def by_url(found: Extraction) -> dict[str, list[Record]]:
+def by_url(extraction: Extraction) -> dict[str, list[Record]]:
     out: dict[str, list[Record]] = {}
-    for record in sorted(found.records, key=lambda record: record.key):
+    for record in sorted(extraction.records, key=lambda record: record.key):
         out.setdefault(record.url.removeprefix("https://intranet.example/docs/"), []).append(record)
     return out
 
@@ -58,9 +58,9 @@ def test_every_kind_is_read_by_what_it_holds(docs: Path, settings: Settings) -> 
     (docs / "table.csv").write_bytes(f'\ufeffID;Title;Text\r\nA-1;Locks;"{LONG}\r\nmore"\r\n'.encode())
     (docs / "wide.tsv").write_text(f"colour\tnote\nred\t{LONG}\n")
     (docs / "no-ending").write_text(f"Plain words.\n\n{LONG}\n")
-    found = read(docs, settings)
-    assert found.report.failures == []
-    records = by_url(found)
+    extraction = read(docs, settings)
+    assert extraction.report.failures == []
+    records = by_url(extraction)
     assert set(records) == {
         "guide.md",
         "deep/er/page.txt",
@@ -77,7 +77,7 @@ def test_every_kind_is_read_by_what_it_holds(docs: Path, settings: Settings) -> 
     assert (records["table.csv"][0].key, records["table.csv"][0].text) == ("A-1", f"{LONG}\nmore")
     assert records["wide.tsv"][0].text == f"- **colour**: red\n- **note**: {LONG}"
     assert records["deep/er/page.txt"][0].title == "Page"
-    assert {record.licence for record in found.records} == {"LicenseRef-Internal"}
+    assert {record.licence for record in extraction.records} == {"LicenseRef-Internal"}
 
 
 def test_the_same_folder_elsewhere_gives_the_same_records(docs: Path, settings: Settings) -> None:
@@ -111,8 +111,8 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     (docs / "sheet.xml").write_text("<?xml version='1.0'?><a>b</a>")
     (docs / "none.md").write_text("")
     (docs / ".hidden.md").write_text(LONG)
-    found = read(docs, settings)
-    failed = {Path(failure.file).name: failure.reason for failure in found.report.failures}
+    extraction = read(docs, settings)
+    failed = {Path(failure.file).name: failure.reason for failure in extraction.report.failures}
     assert "leads out of the folder" in failed["out.md"]
     assert "circle.md" in failed
     assert failed["program.md"].startswith("a program")
@@ -121,10 +121,10 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     assert failed["deep.json"] == failed["page.html"] == "nested too deeply"
     assert failed["sheet.xml"].startswith("XML")
     assert {"cut.json", "lines.jsonl", "cell.csv"} <= set(failed)
-    texts = {record.text for record in found.records}
+    texts = {record.text for record in extraction.records}
     assert {LONG, f"{LONG} 2"} <= texts
-    assert not any("Secret" in record.title for record in found.records)
-    assert found.report.dropped["a hidden file"] == found.report.dropped["an empty file"] == 1
+    assert not any("Secret" in record.title for record in extraction.records)
+    assert extraction.report.dropped["a hidden file"] == extraction.report.dropped["an empty file"] == 1
 
 
 def test_guesses(tmp_path: Path) -> None:
@@ -135,10 +135,16 @@ def test_guesses(tmp_path: Path) -> None:
             {"role": "assistant", "content": "a"},
         ]
     }
-    assert (guess(chat).instruction, guess(chat).response) == ("messages.1.content", "messages.2.content")
-    flag = guess({"id": 1, "Vulnerable": True, "text": "x"})
+    assert (guess_mapping(chat).instruction, guess_mapping(chat).response) == (
+        "messages.1.content",
+        "messages.2.content",
+    )
+    flag = guess_mapping({"id": 1, "Vulnerable": True, "text": "x"})
     assert not flag.vulnerable
-    assert guess({"CWE ID": "79", "Func_src_before": "a", "func_src_after": "b"}).fixed == "{func_src_after}"
+    assert (
+        guess_mapping({"CWE ID": "79", "Func_src_before": "a", "func_src_after": "b"}).fixed
+        == "{func_src_after}"
+    )
     (tmp_path / "map.json").write_text('{"CVE-1": {"text": "a"}, "CVE-2": {"text": "b"}}')
     assert [
         (where, row["id"]) for where, row in read_rows(tmp_path / "map.json") if isinstance(row, dict)

@@ -47,10 +47,10 @@ def read(source: Any, *files: Any) -> tuple[list[Record], list[Any]]:
 def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
     same = FIX | {"after": FIX["before"]}
     file = make_file("fixes.jsonl", "\n".join(map(json.dumps, [FIX, FIX, same])))
-    (one, two), (drop,) = read(make_source(options={"mapping": MAPPING}), file)
-    assert (one.key, two.key) == ("example.org/c/1#f", "example.org/c/1#f-2")
-    assert one.url == "https://example.org/c/1"
-    facts = one.facts
+    (first, two), (drop,) = read(make_source(options={"mapping": MAPPING}), file)
+    assert (first.key, two.key) == ("example.org/c/1#f", "example.org/c/1#f-2")
+    assert first.url == "https://example.org/c/1"
+    facts = first.facts
     assert (facts.kind, facts.vulnerable, facts.fixed, facts.language) == (
         "fix",
         "eval(x)",
@@ -58,7 +58,7 @@ def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callab
         "python",
     )
     assert facts.cwe == ["CWE-95"]
-    assert one.text == "Vulnerable:\n\n```python\neval(x)\n```\n\nFixed:\n\n```python\nint(x)\n```"
+    assert first.text == "Vulnerable:\n\n```python\neval(x)\n```\n\nFixed:\n\n```python\nint(x)\n```"
     assert isinstance(drop, Drop)
     assert drop.reason == "a fix that changes nothing"
 
@@ -87,7 +87,7 @@ def test_each_of_a_list_is_a_record(make_source: Callable[..., Any], make_file: 
     assert records[0].facts.language == "go"
 
 
-@pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "json", "jsonl"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "json", "jsonl"], ids=str)
 def test_every_form_gives_the_same(form: str, make_source: Any, make_file: Any, tmp_path: Path) -> None:
     rows = [{"id": "007", "text": "NA, that is; a\ttext"}, {"id": "8", "text": "null"}]
     if form == "parquet":
@@ -142,7 +142,7 @@ def test_a_mapping_with_a_field_that_no_record_has(make_source: Any) -> None:
 def test_non_commercial_data_is_in_no_build(settings: Settings, mirror_of_hf: Settings) -> None:
     rows = catalog.load()
     row = rows["hf-cti-bench"]
-    assert catalog.check_availability(row, mirror_of_hf).local
+    assert catalog.check_availability(row, mirror_of_hf).is_local
     assert not any(rows[name].tier == "hf" for name in catalog.list_default_sources(mirror_of_hf))
     for purpose in ("internal", "public"):
         with pytest.raises(LicenceError, match="commercial"):

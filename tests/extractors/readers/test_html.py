@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from growth import assert_grows_linearly
 from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
@@ -12,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop, Item
-from securetag.extractors.readers.html import HtmlReader, page_stem
+from securetag.extractors.readers.html import HtmlReader, make_page_stem
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
 from securetag.extractors.text.html_page import decode_page, parse_page, swallows_text
@@ -28,8 +30,8 @@ def markdown(html: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PAGES.glob("*.html")))
 def test_hard_pages(name: str) -> None:
-    found = parse_page(decode_page((PAGES / f"{name}.html").read_bytes()))
-    assert join_blocks(found.blocks).strip() == (PAGES / f"{name}.md").read_text(encoding="utf-8").strip()
+    page = parse_page(decode_page((PAGES / f"{name}.html").read_bytes()))
+    assert join_blocks(page.blocks).strip() == (PAGES / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
 def read(source: Any, *files: Any) -> list[Item]:
@@ -65,31 +67,40 @@ def test_a_page_that_says_it_is_not_there(make_source: Any, make_file: Any) -> N
 @pytest.mark.parametrize(
     ("html", "expected"),
     [
-        ("<p>a &lt;b&gt; &amp;nbsp; `x` &amp;lt;</p>", "a <b> `&nbsp;` \\`x\\` `&lt;`"),
-        ("<p># no heading</p><p>~~~</p>", "\\# no heading\n\n\\~~~"),
-        ("<pre>a\n\n\n  b &lt;i&gt; &amp;amp;\n</pre>", "```\na\n\n\n  b <i> &amp;\n```"),
-        ("<pre>x<br>y</pre>", "```\nx\ny\n```"),
-        ("<pre>```\ninner\n```</pre>", "````\n```\ninner\n```\n````"),
-        (
+        pytest.param(
+            "<p>a &lt;b&gt; &amp;nbsp; `x` &amp;lt;</p>", "a <b> `&nbsp;` \\`x\\` `&lt;`", id="entities"
+        ),
+        pytest.param("<p># no heading</p><p>~~~</p>", "\\# no heading\n\n\\~~~", id="literal marks"),
+        pytest.param(
+            "<pre>a\n\n\n  b &lt;i&gt; &amp;amp;\n</pre>", "```\na\n\n\n  b <i> &amp;\n```", id="pre"
+        ),
+        pytest.param("<pre>x<br>y</pre>", "```\nx\ny\n```", id="line break in pre"),
+        pytest.param("<pre>```\ninner\n```</pre>", "````\n```\ninner\n```\n````", id="fence in pre"),
+        pytest.param(
             '<div class="language-sh highlighter-rouge"><div class="highlight"><pre>ls</pre></div></div>',
             "```sh\nls\n```",
+            id="language of code",
         ),
-        ("<p><code>a`b</code> and <code> c </code></p>", "``a`b`` and `c`"),
-        ("<p>one<br>two</p>", "one\ntwo"),
-        ("<p><b> bold </b>x<i></i></p>", "**bold** x"),
-        ("<a href='/x'><h2>In a link</h2><p>text</p></a>", "## In a link\n\ntext"),
-        (
+        pytest.param("<p><code>a`b</code> and <code> c </code></p>", "``a`b`` and `c`", id="code spans"),
+        pytest.param("<p>one<br>two</p>", "one\ntwo", id="line break"),
+        pytest.param("<p><b> bold </b>x<i></i></p>", "**bold** x", id="bold"),
+        pytest.param(
+            "<a href='/x'><h2>In a link</h2><p>text</p></a>", "## In a link\n\ntext", id="block in a link"
+        ),
+        pytest.param(
             "<ol start=4><li>a<ul><li>b</ul><li><p>c</p><pre>d</pre></ol>",
             "4. a\n   - b\n5. c\n\n   ```\n   d\n   ```",
+            id="nested lists",
         ),
-        (
+        pytest.param(
             "<table><tr><th>a<th>b<tr><td>1|2<td colspan=2>3</table>",
             "| a | b |  |\n| --- | --- | --- |\n| 1\\|2 | 3 |  |",
+            id="spanning cells",
         ),
-        ("<p>x<sup>2</sup><sup><a href=#f>[3]</a></sup></p>", "x^2"),
-        ("<img alt='A diagram'><p>t</p>", "A diagram\n\nt"),
-        ("text <div>block</div> tail", "text\n\nblock\n\ntail"),
-        ("<p>\ufffd ok</p>", "ok"),
+        pytest.param("<p>x<sup>2</sup><sup><a href=#f>[3]</a></sup></p>", "x^2", id="footnote"),
+        pytest.param("<img alt='A diagram'><p>t</p>", "A diagram\n\nt", id="alternative text"),
+        pytest.param("text <div>block</div> tail", "text\n\nblock\n\ntail", id="text around a block"),
+        pytest.param("<p>\ufffd ok</p>", "ok", id="replacement character"),
     ],
 )
 def test_markdown(html: str, expected: str) -> None:
@@ -99,16 +110,16 @@ def test_markdown(html: str, expected: str) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=80))
 def test_what_a_page_shows_survives_and_nothing_of_html_is_left(text: str) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    found = markdown(f"<p>{escaped}</p>")
+    rendered = markdown(f"<p>{escaped}</p>")
     assert not prose.find_entities(
-        "".join(piece for is_code, piece in prose.iter_segments(found) if not is_code)
+        "".join(piece for is_code, piece in prose.iter_segments(rendered) if not is_code)
     )
     words = [
         word
         for word in text.replace("`", " ").replace("\ufffd", " ").split()
         if word.isascii() and word.isalnum()
     ]
-    assert all(word in found for word in words)
+    assert all(word in rendered for word in words)
 
 
 @given(
@@ -139,6 +150,7 @@ def test_what_a_page_shows_survives_and_nothing_of_html_is_left(text: str) -> No
                 "word",
                 " ",
                 "&lt;",
+                "&amp;lt;",
                 "<nav>",
                 "<main>",
                 "</main>",
@@ -147,18 +159,39 @@ def test_what_a_page_shows_survives_and_nothing_of_html_is_left(text: str) -> No
         max_size=60,
     )
 )
-def test_any_soup_is_read(parts: list[str]) -> None:
-    parse_page("".join(parts))
+def test_markup_of_any_soup_is_read_as_markup(parts: list[str]) -> None:
+    soup = "".join(parts)
+    text = join_blocks(parse_page(soup).blocks)
+    assert text.count("word") <= soup.count("word")
+    assert prose.find_residue(text) == []
+    assert not re.search(r"</?(?:nav|script|main|pre|ul|li|b)>", text)
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param("<p>word</p>", id="paragraphs"),
+        pytest.param("<a href=x>word", id="open links"),
+        pytest.param("<td>word", id="cells without a table"),
+        pytest.param("<!-- word -->&lt;", id="comments and entities"),
+    ],
+)
+def test_the_cost_of_a_soup_is_linear(piece: str) -> None:
+    # None of the pieces nests: the cost of nesting is not linear, and MAX_DEPTH bounds it.
+    assert_grows_linearly(parse_page, lambda n: (piece * 40 + "<p></p>") * (n // 40), 900)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        "<meta charset=utf-8><p>Größe “x” 日本</p>".encode(),
-        "<meta charset=iso-8859-1><p>Größe “x” 日本</p>".encode(),
-        "<p>Größe “x” 日本</p>".encode("utf-8-sig"),
-        "<p>Größe “x” 日本</p>".encode("utf-16"),
-        "<p>Größe “x” 日本</p>".encode("utf-16-le"),
+        pytest.param("<meta charset=utf-8><p>Größe “x” 日本</p>".encode(), id="UTF-8"),
+        pytest.param(
+            "<meta charset=iso-8859-1><p>Größe “x” 日本</p>".encode(), id="UTF-8 declared as Latin-1"
+        ),
+        pytest.param("<p>Größe “x” 日本</p>".encode("utf-8-sig"), id="UTF-8 with BOM"),
+        pytest.param("<p>Größe “x” 日本</p>".encode("utf-16"), id="UTF-16 with BOM"),
+        pytest.param("<p>Größe “x” 日本</p>".encode("utf-16-le"), id="UTF-16 without BOM"),
     ],
 )
 def test_encodings_that_hold_everything(data: bytes) -> None:
@@ -224,14 +257,14 @@ def test_a_page_without_bounds_is_refused() -> None:
 @pytest.mark.parametrize(
     ("url", "root", "stem"),
     [
-        ("https://e.org/a/b.html", "https://e.org/a/", "b"),
-        ("https://e.org/a/", "https://e.org/a/", "a"),
-        ("https://e.org/a/b/index.html", "https://e.org/", "a/b"),
-        ("https://e.org/p?id=3", "https://e.org/", "p?id=3"),
-        ("file:///home/x/y.htm", "https://e.org/", "y"),
-        ("https://o.org/z/q.php", "https://e.org/", "z/q"),
-        ("https://e.org/", "https://e.org/", "index"),
+        pytest.param("https://e.org/a/b.html", "https://e.org/a/", "b", id="file"),
+        pytest.param("https://e.org/a/", "https://e.org/a/", "a", id="folder"),
+        pytest.param("https://e.org/a/b/index.html", "https://e.org/", "a/b", id="index"),
+        pytest.param("https://e.org/p?id=3", "https://e.org/", "p?id=3", id="query"),
+        pytest.param("file:///home/x/y.htm", "https://e.org/", "y", id="local file"),
+        pytest.param("https://o.org/z/q.php", "https://e.org/", "z/q", id="another host"),
+        pytest.param("https://e.org/", "https://e.org/", "index", id="root"),
     ],
 )
 def test_what_names_a_page(url: str, root: str, stem: str) -> None:
-    assert page_stem(url, root) == stem
+    assert make_page_stem(url, root) == stem

@@ -50,5 +50,6 @@ def test_parts_belong_to_their_page(make_source: Callable[..., Any], make_file: 
     assert bricks.file_sha256 == files[1].sha256
     assert records["doors#1-walls"].text == f"{LONG} It was built and `{{{{ site.kept }}}}`."
     assert [item.reason for item in items if isinstance(item, Drop)] == [
-        "a page that holds nothing but other files", "a file that no page includes",
-    ]  # fmt: skip
+        "a page that holds nothing but other files",
+        "a file that no page includes",
+    ]

@@ -27,7 +27,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("hint", ["en", "es", "und"])
+@pytest.mark.parametrize("hint", ["en", "es", "und"], ids=str)
 @pytest.mark.parametrize("lang", TEXTS)
 def test_the_text_outranks_the_hint(lang: str, hint: str) -> None:
     assert detect_language(TEXTS[lang], hint) == lang
@@ -36,13 +36,16 @@ def test_the_text_outranks_the_hint(lang: str, hint: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "Kurz und gut.",
-        "`" + TEXTS["de"] + "`",
-        f"```\n{TEXTS['de']}\n```\n\nShort.",
-        f"| a | b |\n| --- | --- |\n| {TEXTS['de']} | x |",
-        "CVE-2024-1 https://example.org/eine/sehr/lange/adresse/mit/vielen/worten/in/der getUserById(x) "
-        "/usr/local/lib/datei_mit_langem_namen.so",
+        pytest.param("", id="empty"),
+        pytest.param("Kurz und gut.", id="short"),
+        pytest.param("`" + TEXTS["de"] + "`", id="code span"),
+        pytest.param(f"```\n{TEXTS['de']}\n```\n\nShort.", id="fence"),
+        pytest.param(f"| a | b |\n| --- | --- |\n| {TEXTS['de']} | x |", id="table"),
+        pytest.param(
+            "CVE-2024-1 https://example.org/eine/sehr/lange/adresse/mit/vielen/worten/in/der getUserById(x) "
+            "/usr/local/lib/datei_mit_langem_namen.so",
+            id="names",
+        ),
     ],
 )
 def test_code_names_tables_and_scraps_leave_the_hint(text: str) -> None:
@@ -60,9 +63,9 @@ def test_any_text_has_a_language_of_the_list_or_the_hint(text: str, hint: str) -
 
 @pytest.mark.mirror
 def test_german_cves_and_spanish_pages_are_what_they_are(mirror: Path) -> None:
-    found: dict[str, list[str]] = {}
+    records_by_lang: dict[str, list[str]] = {}
     for path in sorted((mirror / "mitre/cve-records-v5").rglob("CVE-*.json")):
         for text in json.loads(path.read_bytes())["containers"]["cna"].get("descriptions", []):
-            found.setdefault(text["lang"][:2], []).append(detect_language(text["value"], "en"))
-    assert found["de"] == ["de"] * 29
-    assert set(found["en"]) == {"en"}
+            records_by_lang.setdefault(text["lang"][:2], []).append(detect_language(text["value"], "en"))
+    assert records_by_lang["de"] == ["de"] * 29
+    assert set(records_by_lang["en"]) == {"en"}

@@ -1,22 +1,71 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from growth import assert_grows_linearly
 from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.text import prose
 
 PIECES = st.sampled_from(
-    ["`", "``", "```", "~~~", "\n", "\n\n", " ", "a", "(Citation: ", ")", "{{ insert: param, x }}", "xhtml:",
-     "\ufffd", "&amp;", "&lt;", "amp;", "&", "#40;", "<code>", "</code>", "<pre>", "</pre>", "<b>", "<br/>",
-     "[x](y)", "\\", "&#96;", "\u037e", "<!--", "-->", "<script>", "\x00", "| a |", "é", "İ"]
-)  # fmt: skip
-HOSTILE = [
-    "`" * 50_000, "` `` " * 20_000, "[" * 50_000, "<code>" * 20_000, "&" * 50_000, "(Citation: " * 20_000,
-    "<p " * 20_000, "<!--" * 20_000, "<code>" * 20_000 + "</b>", "<pre><code>" * 20_000 + "</code>",
-    "<p" + " a" * 50_000, "[[a]" * 30_000, "[a]: b\n" + "[a]" * 30_000,
-    "[a\n" * 30_000 + "[a]: b", "[a]:\n" * 30_000,
-]  # fmt: skip
+    [
+        "`",
+        "``",
+        "```",
+        "~~~",
+        "\n",
+        "\n\n",
+        " ",
+        "a",
+        "(Citation: ",
+        ")",
+        "{{ insert: param, x }}",
+        "xhtml:",
+        "\ufffd",
+        "&amp;",
+        "&lt;",
+        "amp;",
+        "&",
+        "#40;",
+        "<code>",
+        "</code>",
+        "<pre>",
+        "</pre>",
+        "<b>",
+        "<br/>",
+        "[x](y)",
+        "\\",
+        "&#96;",
+        "\u037e",
+        "<!--",
+        "-->",
+        "<script>",
+        "\x00",
+        "| a |",
+        "é",
+        "İ",
+    ]
+)
+#: Kind → the hostile text that repeats it n times.
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "backticks": lambda n: "`" * n,
+    "runs of backticks": lambda n: "` `` " * n,
+    "open brackets": lambda n: "[" * n,
+    "open code tags": lambda n: "<code>" * n,
+    "ampersands": lambda n: "&" * n,
+    "open citations": lambda n: "(Citation: " * n,
+    "open paragraphs": lambda n: "<p " * n,
+    "open comments": lambda n: "<!--" * n,
+    "code tags and another end": lambda n: "<code>" * n + "</b>",
+    "nested code tags and one end": lambda n: "<pre><code>" * n + "</code>",
+    "attributes": lambda n: "<p" + " a" * n,
+    "nested brackets": lambda n: "[[a]" * n,
+    "references to one definition": lambda n: "[a]: b\n" + "[a]" * n,
+    "open references": lambda n: "[a\n" * n + "[a]: b",
+    "empty definitions": lambda n: "[a]:\n" * n,
+}
 
 
 @given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=200))
@@ -40,30 +89,52 @@ def test_a_code_block_holds_any_code_as_it_is(code: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "clean"),
     [
-        ("Used by X. (Citation: A (2019) b) (Citation: C)", "Used by X."),
-        ("see [Rootkit](https://attack.mitre.org/techniques/T1014) now", "see Rootkit now"),
-        ("use [`open`](https://e.org/o) and [a\nb](\n  https://e.org/)", "use `open` and a\nb"),
-        ("[![alt](i.png)](https://e.org)", "alt"),
-        (
+        pytest.param("Used by X. (Citation: A (2019) b) (Citation: C)", "Used by X.", id="citations"),
+        pytest.param(
+            "see [Rootkit](https://attack.mitre.org/techniques/T1014) now", "see Rootkit now", id="link"
+        ),
+        pytest.param(
+            "use [`open`](https://e.org/o) and [a\nb](\n  https://e.org/)",
+            "use `open` and a\nb",
+            id="link over lines",
+        ),
+        pytest.param("[![alt](i.png)](https://e.org)", "alt", id="image in a link"),
+        pytest.param(
             "[the\nlist][1], [Old] and [`a[0][1]`][B c]\n\n[1]: https://e.org\n[b C]: <u> 'x'\n[OLD]:\n /o",
             "the\nlist, Old and `a[0][1]`",
+            id="reference links",
         ),
-        ("m[0][2] and [no][3] stay\n\n[1]: https://e.org", "m[0][2] and [no][3] stay"),
-        ("x `[a][1]` y\n\n[1]: z", "x `[a][1]` y"),
-        ("run <code>touch &lt;x&gt; &amp;&amp; ls</code>", "run `touch <x> && ls`"),
-        ("path <code>C:\\Users\\</code> (Citation: X)\n\n`&amp;`", "path `C:\\Users\\`\n\n`&amp;`"),
-        ("<code>a<code> or <code>b</code>", "`a` or `b`"),
-        ("AT&amp;T &lt;script&gt; &unknown;", "AT&T <script> &unknown;"),
-        ("one<br>two<p>three</p>", "one\ntwo\n\nthree"),
-        ("<b>x</b> <username> <script>alert(1)</script>", "**x** <username> <script>alert(1)</script>"),
-        ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
-        (
+        pytest.param(
+            "m[0][2] and [no][3] stay\n\n[1]: https://e.org",
+            "m[0][2] and [no][3] stay",
+            id="undefined reference",
+        ),
+        pytest.param("x `[a][1]` y\n\n[1]: z", "x `[a][1]` y", id="reference in code"),
+        pytest.param(
+            "run <code>touch &lt;x&gt; &amp;&amp; ls</code>", "run `touch <x> && ls`", id="code tag"
+        ),
+        pytest.param(
+            "path <code>C:\\Users\\</code> (Citation: X)\n\n`&amp;`",
+            "path `C:\\Users\\`\n\n`&amp;`",
+            id="path in a code tag",
+        ),
+        pytest.param("<code>a<code> or <code>b</code>", "`a` or `b`", id="open code tag"),
+        pytest.param("AT&amp;T &lt;script&gt; &unknown;", "AT&T <script> &unknown;", id="entities"),
+        pytest.param("one<br>two<p>three</p>", "one\ntwo\n\nthree", id="paragraphs"),
+        pytest.param(
+            "<b>x</b> <username> <script>alert(1)</script>",
+            "**x** <username> <script>alert(1)</script>",
+            id="unknown tags",
+        ),
+        pytest.param("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>", id="event handler"),
+        pytest.param(
             "```\n&amp; (Citation: kept) {{ insert: kept }}\n```",
             "```\n&amp; (Citation: kept) {{ insert: kept }}\n```",
+            id="fence",
         ),
-        ("\ufeffa\r\nb\ufffd", "a\nb"),
-        ("do {{ insert: param, ac-1 }} now", "do [parameter] now"),
-        ("a <!-- hidden --> b", "a  b"),
+        pytest.param("\ufeffa\r\nb\ufffd", "a\nb", id="line ends"),
+        pytest.param("do {{ insert: param, ac-1 }} now", "do [parameter] now", id="insert"),
+        pytest.param("a <!-- hidden --> b", "a  b", id="comment"),
     ],
 )
 def test_clean(raw: str, clean: str) -> None:
@@ -75,6 +146,6 @@ def test_an_entity_that_was_escaped_twice_stays_readable_as_code() -> None:
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("hostile", HOSTILE, ids=[text[:6] for text in HOSTILE])
-def test_hostile_text_takes_no_time(hostile: str) -> None:
-    prose.clean(hostile)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_cost_of_hostile_text_is_linear(name: str) -> None:
+    assert_grows_linearly(prose.clean, HOSTILE[name], 20_000)

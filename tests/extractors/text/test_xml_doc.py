@@ -63,24 +63,24 @@ def test_a_document_larger_than_its_bound_on_nodes_streams(tmp_path: Path) -> No
     with pytest.raises(SourceError, match="nodes"):
         parse_xml(path.read_bytes())
     with within(memory=100 << 20):
-        assert sum(len(found) for found in iter_entries(path, "r", ["e"])) == 2_400_000
+        assert sum(len(entry) for entry in iter_entries(path, "r", ["e"])) == 2_400_000
 
 
 def test_entries_are_the_roots_grandchildren_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text('<r xmlns="u:1"><!-- c --><e/><g><e n="1"><e n="2"/></e><f/><?pi?><e n="3"/></g></r>')
-    assert [found.get("n") for found in iter_entries(path, "r", ["e"])] == ["1", "3"]
+    assert [entry.get("n") for entry in iter_entries(path, "r", ["e"])] == ["1", "3"]
     with pytest.raises(SourceError, match="the root is r, not s"):
         list(iter_entries(path, "s", ["e"]))
     with pytest.raises(SourceError, match="No such file"):
         list(iter_entries(tmp_path / "none.xml", "r", ["e"]))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"], ids=str)
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     declared = "" if encoding.endswith("sig") else f'<?xml version="1.0" encoding="{encoding}"?>'
     data = f"{declared}<r><g><e>señal</e></g></r>".encode(encoding)
     path = tmp_path / "a.xml"
     path.write_bytes(data)
-    assert [found.text for found in iter_entries(path, "r", ["e"])] == ["señal"]
+    assert [entry.text for entry in iter_entries(path, "r", ["e"])] == ["señal"]
     assert get_name(parse_xml(data)) == "r"

@@ -32,13 +32,17 @@ def test_a_type_decides_what_a_scalar_is() -> None:
 def test_without_a_type_scalars_stay_text() -> None:
     text = "a: 2024-01-02\nb: 012\nc: yes\nd: ~\n5: {e: 'null', f: !!str 7}\n'<<': g\n"
     assert decode_yaml(text, dict[str, Any]) == {
-        "a": "2024-01-02", "b": "012", "c": "yes", "5": {"e": "null", "f": "7"}, "<<": "g",
-    }  # fmt: skip
+        "a": "2024-01-02",
+        "b": "012",
+        "c": "yes",
+        "5": {"e": "null", "f": "7"},
+        "<<": "g",
+    }
 
 
 def test_several_documents() -> None:
-    found: list[Any] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
-    assert found == [{"a": "b"}, ["c"]]
+    documents: list[Any] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
+    assert documents == [{"a": "b"}, ["c"]]
     with pytest.raises(SourceError, match="there are 2"):
         decode_yaml("--- a\n--- b\n", Any)
     with pytest.raises(SourceError, match="there are 0"):
@@ -47,10 +51,10 @@ def test_several_documents() -> None:
 
 def test_aliases_and_merges() -> None:
     text = "base: &b {x: '1', y: '2'}\nmore: &m {y: '3', z: '4'}\nout: {<<: [*b, *m], x: '9'}\nsame: *b\n"
-    found = decode_yaml(text, dict[str, Any])
-    assert found["out"] == {"x": "9", "y": "2", "z": "4"}
-    assert found["same"] == found["base"]
-    assert found == yaml.safe_load(text)
+    value = decode_yaml(text, dict[str, Any])
+    assert value["out"] == {"x": "9", "y": "2", "z": "4"}
+    assert value["same"] == value["base"]
+    assert value == yaml.safe_load(text)
 
 
 BOMB = "\n".join(

@@ -1,1 +1,1 @@
-"""CVE, NVD, OSV, KEV and CSAF, and what they say together."""
+"""Readers of vulnerabilities and advisories: CVE, NVD, OSV, KEV, CSAF, and their merge."""

@@ -1,8 +1,8 @@
-"""What all readers of vulnerabilities have in common: one `Advisory`, and the Records that it becomes.
+"""The model that all readers of vulnerabilities share: one `Advisory`, and the Records that it becomes.
 
-A publication gives some of: prose in one or more languages, affected versions, scores, weaknesses,
-fixes. Each language becomes a Record of its own, and nothing of another language enters its text:
-sections that are made here exist in English and Spanish, other languages keep their prose alone.
+A publication gives some of: prose in one or more languages, affected versions, scores, weaknesses, fixes.
+Each language becomes a separate Record with text of that language only: the sections that are made here
+exist in English and Spanish, and other languages keep only their prose.
 """
 
 from __future__ import annotations
@@ -16,28 +16,43 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.cvss_score import Score
-from securetag.extractors.readers.base import Item, Reader, reason_of
+from securetag.extractors.readers.base import Item, Reader, describe_error
 from securetag.extractors.text import prose
 from securetag.extractors.text.language import detect_language
 from securetag.records import Facts, Severity, Status, TextLang
 
-#: Products that a text lists, and ranges of each; the rest is counted. Linux has hundreds.
-MOST = 12
-#: Characters below which a publisher's language tag is believed. Of one-line descriptions, which are
-#: half product names, 8 in 400 were taken for Catalan, Portuguese or French; of these texts none.
-TELLING = 250
-#: Characters of one text; the longest of 2,700 vulnerabilities has 8,000.
-LONGEST = 1_000_000
+#: Maximum products in a text, and ranges of each; the rest is counted. Linux has hundreds.
+MAX_PRODUCTS = 12
+#: Minimum characters of a text whose language is detected; a shorter one keeps the publisher's tag.
+#: Of 400 shorter descriptions, half product names, 8 were detected as Catalan, Portuguese or French.
+MIN_DETECTABLE_CHARS = 250
+#: Maximum characters of one text; the longest of 2,700 vulnerabilities has 8,000.
+MAX_TEXT_CHARS = 1_000_000
 
 Section = Literal[
-    "affected", "not_affected", "functions", "impact", "configurations", "exploits", "solutions",
-    "workarounds", "risk", "action",
-]  # fmt: skip
+    "affected",
+    "not_affected",
+    "functions",
+    "impact",
+    "configurations",
+    "exploits",
+    "solutions",
+    "workarounds",
+    "risk",
+    "action",
+]
 Note = Literal[
-    "disputed", "unsupported-when-assigned", "exclusively-hosted-service", "unanalysed", "deferred",
-    "exploited", "ransomware", "ssvc", "due",
-]  # fmt: skip
-_HEADINGS: dict[str, dict[Section, str]] = {
+    "disputed",
+    "unsupported-when-assigned",
+    "exclusively-hosted-service",
+    "unanalysed",
+    "deferred",
+    "exploited",
+    "ransomware",
+    "ssvc",
+    "due",
+]
+_SECTION_HEADINGS: dict[str, dict[Section, str]] = {
     "en": {
         "affected": "Affected versions", "not_affected": "Not affected", "functions": "Affected functions",
         "impact": "Impact", "configurations": "Required configuration", "exploits": "Exploitation",
@@ -50,7 +65,7 @@ _HEADINGS: dict[str, dict[Section, str]] = {
         "action": "Acción exigida",
     },
 }  # fmt: skip
-_NOTES: dict[str, dict[Note, str]] = {
+_NOTE_TEXTS: dict[str, dict[Note, str]] = {
     "en": {
         "disputed": "This vulnerability is disputed.",
         "unsupported-when-assigned": "The product was no longer supported when the CVE was assigned.",
@@ -73,21 +88,21 @@ _NOTES: dict[str, dict[Note, str]] = {
         "due": "Las agencias federales de EE. UU. debían actuar antes del {}.",
     },
 }
-_PHRASES = {
+_VERSION_PHRASES = {
     "en": {"all": "all versions", "except": "all versions except {}", "more": "and {} more"},
     "es": {"all": "todas las versiones", "except": "todas las versiones salvo {}", "more": "y {} más"},
 }
-_CWE = re.compile(r"\bCWE-(\d{1,5})\b", re.I)
-_DAY = re.compile(r"(?!0001)\d{4}-\d\d-\d\d")
+_CWE_ID = re.compile(r"\bCWE-(\d{1,5})\b", re.I)
+_ISO_DAY = re.compile(r"(?!0001)\d{4}-\d\d-\d\d")
 
 
 class Versions(msgspec.Struct, frozen=True):
-    """A package or product and which versions of it are affected."""
+    """A package or product and its affected versions."""
 
     name: str
     #: `< 2.1`, `≥ 3.0, < 3.2`, `5.6.0`.
     ranges: list[str] = []
-    #: True = all versions but `ranges` are affected.
+    #: Whether all versions except `ranges` are affected.
     excluding: bool = False
 
 
@@ -106,7 +121,7 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
     #: (note, its argument).
     notes: list[tuple[Note, str]] = []
     score: Score | None = None
-    #: Upstream's own word, for where there is no score.
+    #: The publisher's word, used without a score.
     severity: Severity | None = None
     cwe: list[str] = []
     aliases: list[str] = []
@@ -118,26 +133,36 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.ACTIVE
 
 
-def records(
-    reader: Reader, file: FetchedFile, build: Callable[[], Advisory], *, locator: str, url: str
+def make_records(
+    reader: Reader, file: FetchedFile, build_advisory: Callable[[], Advisory], *, locator: str, url: str
 ) -> Iterator[Item]:
-    """One Record a language of what `build` gives; a Drop where there is no text at all, a Failure where
-    it can't be built, so that one item of a file costs no other."""
+    """Yield one Record a language of the advisory that `build_advisory` returns.
+
+    Yields a Drop where the advisory has no text, and a Failure where it can't be built, so that other
+    items of the file are still read.
+    """
     try:
-        advisory = build()
+        advisory = build_advisory()
     except (SourceError, RecursionError) as error:
-        yield Failure(str(file.path), locator, reason_of(error))
+        yield Failure(str(file.path), locator, describe_error(error))
         return
     for lang, text in (advisory.texts or {reader.source.lang: ""}).items():
         yield reader.record(
-            file, key=advisory.key, title=title_of(advisory, lang), text=_text(advisory, lang, text),
-            locator=locator, url=url, facts=_facts(advisory, lang), status=advisory.status, lang=lang,
-            certain=True,
-        )  # fmt: skip
+            file,
+            key=advisory.key,
+            title=make_title(advisory, lang),
+            text=_render_text(advisory, lang, text),
+            locator=locator,
+            url=url,
+            facts=_make_facts(advisory, lang),
+            status=advisory.status,
+            lang=lang,
+            is_lang_certain=True,
+        )
 
 
-def title_of(advisory: Advisory, lang: TextLang = "en") -> str:
-    """`CVE-2024-1: what upstream calls it`, or `CVE-2024-1 (product)` where it has no name for it."""
+def make_title(advisory: Advisory, lang: TextLang = "en") -> str:
+    """Return `CVE-2024-1: name`, or `CVE-2024-1 (product)` for an advisory without a name in `lang`."""
     if advisory.name and lang == "en":
         name = prose.clean_line(advisory.name)
         return name if name.startswith(advisory.key) else f"{advisory.key}: {name}"
@@ -146,108 +171,122 @@ def title_of(advisory: Advisory, lang: TextLang = "en") -> str:
     return f"{advisory.key} ({few})" if few else advisory.key
 
 
-def _text(advisory: Advisory, lang: TextLang, text: str) -> str:
+def _render_text(advisory: Advisory, lang: TextLang, text: str) -> str:
     if not text.strip():
         return ""
     parts = [text]
-    if headings := _HEADINGS.get(lang):
-        if listed := list_versions(advisory.affected, lang):
-            parts.append(f"## {headings['affected']}\n\n{listed}")
+    if headings := _SECTION_HEADINGS.get(lang):
+        if version_list := render_versions(advisory.affected, lang):
+            parts.append(f"## {headings['affected']}\n\n{version_list}")
         for section, name in headings.items():
             bodies = [body for kind, of, body in advisory.sections if kind == section and of == lang and body]
             if bodies:
                 parts.append(f"## {name}\n\n" + "\n\n".join(dict.fromkeys(bodies)))
         # SSVC's terms are English, so only English says them.
-        said = [_NOTES[lang][note].format(of) for note, of in advisory.notes if note in _NOTES[lang]]
-        parts.append(" ".join(dict.fromkeys(said)))
+        note_texts = [
+            _NOTE_TEXTS[lang][note].format(of) for note, of in advisory.notes if note in _NOTE_TEXTS[lang]
+        ]
+        parts.append(" ".join(dict.fromkeys(note_texts)))
     return prose.tidy_whitespace("\n\n".join(part for part in parts if part))
 
 
-def _facts(advisory: Advisory, lang: TextLang) -> Facts:
+def _make_facts(advisory: Advisory, lang: TextLang) -> Facts:
     fixes = [
-        body for kind, of, body in advisory.sections
+        body
+        for kind, of, body in advisory.sections
         if kind in ("solutions", "workarounds", "action") and of == lang
-    ]  # fmt: skip
+    ]
     score = advisory.score
     return Facts(
         kind=advisory.kind,
         severity=(score.severity if score else None) or advisory.severity,
         cvss=score.value if score else None,
         cvss_vector=score.vector if score else None,
-        related=unique(advisory.related),
-        aliases=unique(alias for alias in advisory.aliases if alias != advisory.key),
-        cwe=unique(advisory.cwe),
-        mitigations=unique(fixes),
-        platforms=unique(advisory.platforms),
+        related=drop_repeated(advisory.related),
+        aliases=drop_repeated(alias for alias in advisory.aliases if alias != advisory.key),
+        cwe=drop_repeated(advisory.cwe),
+        mitigations=drop_repeated(fixes),
+        platforms=drop_repeated(advisory.platforms),
         published=advisory.published,
         exploited=advisory.exploited,
-        packages=unique(item.name for item in advisory.affected),
-        references=unique(advisory.references),
+        packages=drop_repeated(item.name for item in advisory.affected),
+        references=drop_repeated(advisory.references),
     )
 
 
-def list_versions(affected: Iterable[Versions], lang: TextLang) -> str:
-    """A Markdown list, one line a product, cut at `MOST` of them; ranges in code spans."""
-    phrases = _PHRASES[lang]
+def render_versions(affected: Iterable[Versions], lang: TextLang) -> str:
+    """Return a Markdown list with one line a product, at most MAX_PRODUCTS of them; ranges in code spans."""
+    phrases = _VERSION_PHRASES[lang]
     by_name: dict[tuple[str, bool], list[str]] = {}
     for item in affected:
         by_name.setdefault((item.name, item.excluding), []).extend(item.ranges)
     lines = []
     for (name, excluding), ranges in by_name.items():
-        shown = [prose.make_code_span(text) if text != "*" else phrases["all"] for text in unique(ranges)]
-        cut = len(shown) - MOST
-        words = "; ".join(shown[:MOST]) + (f"; {phrases['more'].format(cut)}" if cut > 0 else "")
+        shown = [
+            prose.make_code_span(text) if text != "*" else phrases["all"] for text in drop_repeated(ranges)
+        ]
+        cut = len(shown) - MAX_PRODUCTS
+        words = "; ".join(shown[:MAX_PRODUCTS]) + (f"; {phrases['more'].format(cut)}" if cut > 0 else "")
         words = phrases["except"].format(words) if excluding and words else words
         lines.append(f"- {prose.clean_line(name)}" + (f": {words}" if words else ""))
-    if len(lines) > MOST:
-        lines = [*lines[:MOST], f"- {phrases['more'].format(len(lines) - MOST)}"]
+    if len(lines) > MAX_PRODUCTS:
+        lines = [*lines[:MAX_PRODUCTS], f"- {phrases['more'].format(len(lines) - MAX_PRODUCTS)}"]
     return "\n".join(lines)
 
 
-def span(low: str = "", high: str = "", *, above: bool = False, including: bool = False) -> str:
-    """Versions from `low` (above it with `above`) below `high` (up to it with `including`); `*` = all."""
+def format_range(
+    low: str = "", high: str = "", *, low_excluded: bool = False, high_included: bool = False
+) -> str:
+    """Return the range from `low` to `high` as text; `*` means all versions.
+
+    `low_excluded` excludes `low` itself, `high_included` includes `high`.
+    """
     low = "" if low in ("0", "*", "n/a", "unspecified") else low
-    parts = [f"{'>' if above else '≥'} {low}"] if low else []
-    parts += [f"{'≤' if including else '<'} {high}"] if high else []
+    parts = [f"{'>' if low_excluded else '≥'} {low}"] if low else []
+    parts += [f"{'≤' if high_included else '<'} {high}"] if high else []
     return ", ".join(parts) or "*"
 
 
-def by_language(
+def group_by_language(
     texts: Iterable[tuple[str, str]], clean: Callable[[str], str] = prose.clean
 ) -> dict[TextLang, str]:
-    """Language → clean Markdown of (publisher's language tag, upstream text) pairs.
+    """Return language → clean Markdown for (publisher's language tag, text) pairs.
 
     A text of some length decides where it clearly speaks another language than its tag says.
     Raises SourceError for one that is too long to be a description.
     """
-    found: dict[TextLang, list[str]] = {}
+    texts_by_language: dict[TextLang, list[str]] = {}
     for tag, text in texts:
-        if len(text) > LONGEST:
+        if len(text) > MAX_TEXT_CHARS:
             raise SourceError(f"a text of {len(text):,} characters is no description")
         if cleaned := clean(text):
-            told = primary(tag)
-            lang = detect_language(cleaned, told) if len(cleaned) >= TELLING or told == "und" else told
-            found.setdefault(lang, []).append(cleaned)
-    return {lang: "\n\n".join(unique(parts)) for lang, parts in found.items()}
+            tagged_lang = get_primary_language(tag)
+            lang = (
+                detect_language(cleaned, tagged_lang)
+                if len(cleaned) >= MIN_DETECTABLE_CHARS or tagged_lang == "und"
+                else tagged_lang
+            )
+            texts_by_language.setdefault(lang, []).append(cleaned)
+    return {lang: "\n\n".join(drop_repeated(parts)) for lang, parts in texts_by_language.items()}
 
 
-def primary(tag: str) -> TextLang:
-    """`en` of `en-US`; `und` of what is no language tag."""
+def get_primary_language(tag: str) -> TextLang:
+    """Return `en` for `en-US`; `und` for a text that isn't a language tag."""
     match = re.match(r"([A-Za-z]{2,3})(?:[-_]|$)", tag)
     return match[1].lower() if match else "und"
 
 
-def cwes(texts: Iterable[str]) -> list[str]:
-    """The CWE ids that the texts name, in order. `NVD-CWE-noinfo` and `NVD-CWE-Other` name none."""
-    return unique(f"CWE-{int(number)}" for text in texts for number in _CWE.findall(text))
+def list_cwe_ids(texts: Iterable[str]) -> list[str]:
+    """Return the CWE ids in the texts, in order. `NVD-CWE-noinfo` and `NVD-CWE-Other` give none."""
+    return drop_repeated(f"CWE-{int(number)}" for text in texts for number in _CWE_ID.findall(text))
 
 
-def day(time: str | None) -> str | None:
-    """`2024-01-02` of a timestamp; None for what is none (Go writes the year 1 for unknown)."""
-    match = _DAY.match(time or "")
+def get_day(time: str | None) -> str | None:
+    """Return `2024-01-02` of a timestamp; None without one (Go writes the year 1 for an unknown day)."""
+    match = _ISO_DAY.match(time or "")
     return match[0] if match else None
 
 
-def unique(values: Iterable[str]) -> list[str]:
-    """Without empty ones and repetitions, in order."""
+def drop_repeated(values: Iterable[str]) -> list[str]:
+    """Return the values in order, without empty and repeated ones."""
     return list(dict.fromkeys(value for value in values if value))

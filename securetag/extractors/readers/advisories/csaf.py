@@ -1,4 +1,4 @@
-"""CSAF 2.0 security advisories and VEX documents → one Record a vulnerability.
+"""Read CSAF 2.0 security advisories and VEX documents: one Record a vulnerability.
 
 Format: https://docs.oasis-open.org/csaf/csaf/v2.0/csaf-v2.0.html. Product ids are resolved through the
 product tree; legal notes and recommendations that every advisory repeats are left out. The key is the
@@ -18,27 +18,27 @@ from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
     Versions,
-    by_language,
-    cwes,
-    day,
-    primary,
-    records,
-    unique,
+    drop_repeated,
+    get_day,
+    get_primary_language,
+    group_by_language,
+    list_cwe_ids,
+    make_records,
 )
-from securetag.extractors.readers.advisories.cvss_score import Score, best, severity_word
+from securetag.extractors.readers.advisories.cvss_score import Score, choose_best_score, parse_severity
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
 from securetag.extractors.text import prose
 from securetag.records import Status
 
-_FIXES: dict[str, Section] = {
+_REMEDIATION_SECTIONS: dict[str, Section] = {
     "vendor_fix": "solutions", "mitigation": "workarounds", "workaround": "workarounds",
     "optional_patch": "solutions", "none_available": "solutions", "no_fix_planned": "solutions",
     "fix_planned": "solutions",
 }  # fmt: skip
-_AFFECTED = ("known_affected", "first_affected", "last_affected")
-#: Notes of a vulnerability that describe it; `SSVC` and the like are codes.
-_PROSE = {"summary", "description", "details", "general", "faq", "other"}
-_STATUS = {"csaf_withdrawn": Status.WITHDRAWN, "csaf_superseded": Status.DEPRECATED}
+_AFFECTED_STATUSES = ("known_affected", "first_affected", "last_affected")
+#: Categories of notes that hold prose; others, such as `SSVC`, hold codes.
+_PROSE_CATEGORIES = {"summary", "description", "details", "general", "faq", "other"}
+_STATUS_BY_CATEGORY = {"csaf_withdrawn": Status.WITHDRAWN, "csaf_superseded": Status.DEPRECATED}
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ class _Score(msgspec.Struct, frozen=True):
 
 
 class _Metric(msgspec.Struct, frozen=True):
-    """2.1 has `metrics` with a `content` where 2.0 has `scores`."""
+    """One entry of `metrics`, which replaces `scores` in CSAF 2.1."""
 
     content: _Score = _Score()
 
@@ -142,7 +142,7 @@ class Vulnerability(msgspec.Struct, frozen=True):
 
 
 class Csaf(msgspec.Struct, frozen=True):
-    """One advisory."""
+    """One CSAF document."""
 
     document: _Document
     product_tree: _Tree = _Tree()
@@ -155,7 +155,7 @@ class _Outer(msgspec.Struct, frozen=True):
 
 
 class CsafReader(Reader):
-    """Reads one advisory a file; a ROLIE feed, which lists advisories, is dropped."""
+    """Reads one advisory a file; a ROLIE feed, which only lists advisories, is dropped."""
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         data = read_bytes(file)
@@ -165,111 +165,128 @@ class CsafReader(Reader):
                 raise SourceError("no CSAF advisory: it has no `document`")
             yield Drop("a feed, which lists advisories and holds none")
             return
-        found = decode_json(data, Csaf)
-        url = _page(found.document)
-        names = products(found.product_tree)
-        for number, vulnerability in enumerate(found.vulnerabilities):
-            build = partial(advisory, found.document, names, vulnerability, number)
-            yield from records(self, file, build, locator=f"/vulnerabilities/{number}", url=url)
-        if not found.vulnerabilities:
-            notice = partial(_notice, found.document)
-            yield from records(self, file, notice, locator="/document", url=url)
+        csaf = decode_json(data, Csaf)
+        url = _get_page_url(csaf.document)
+        names = name_products(csaf.product_tree)
+        for number, vulnerability in enumerate(csaf.vulnerabilities):
+            build_advisory = partial(make_advisory, csaf.document, names, vulnerability, number)
+            yield from make_records(self, file, build_advisory, locator=f"/vulnerabilities/{number}", url=url)
+        if not csaf.vulnerabilities:
+            build_notice = partial(_make_notice, csaf.document)
+            yield from make_records(self, file, build_notice, locator="/document", url=url)
 
 
-def _page(document: _Document) -> str:
-    """The advisory's own page for people; its file where it names none."""
-    own = [ref.url for ref in document.references if ref.category == "self" and ref.url.startswith("https:")]
-    return next((url for url in own if not url.endswith(".json")), own[0] if own else "")
+def _get_page_url(document: _Document) -> str:
+    """Return the page of the advisory for people; the address of its file where it names no page."""
+    self_urls = [
+        ref.url for ref in document.references if ref.category == "self" and ref.url.startswith("https:")
+    ]
+    return next((url for url in self_urls if not url.endswith(".json")), self_urls[0] if self_urls else "")
 
 
-def advisory(
+def make_advisory(
     document: _Document, names: dict[str, str], vulnerability: Vulnerability, number: int = 0
 ) -> Advisory:
-    """One vulnerability with what the advisory around it says; `names` are the products' by id."""
-    own = vulnerability.cve or next(
+    """Return one vulnerability with the parts of its document; `names` maps product ids to names."""
+    vulnerability_id = vulnerability.cve or next(
         (given.text for given in vulnerability.ids if given.text), str(number + 1)
     )
-    hit = unique(product for kind in _AFFECTED for product in vulnerability.product_status.get(kind, []))
+    affected_ids = drop_repeated(
+        product for kind in _AFFECTED_STATUSES for product in vulnerability.product_status.get(kind, [])
+    )
     return Advisory(
-        key=f"{document.tracking.id}/{own}",
-        name=": ".join(unique([document.title, vulnerability.title])),
-        texts=by_language([(document.lang, "\n\n".join(_description(document, vulnerability)))]),
-        affected=[Versions(prose.clean_line(names.get(product, product))) for product in hit],
-        sections=list(_sections(document, vulnerability, names)),
-        score=best(_scores(vulnerability)),
-        severity=next((word for t in vulnerability.threats if (word := severity_word(t.details))), None),
-        cwe=cwes(cwe.id for cwe in (vulnerability.cwe, *vulnerability.cwes) if cwe),
+        key=f"{document.tracking.id}/{vulnerability_id}",
+        name=": ".join(drop_repeated([document.title, vulnerability.title])),
+        texts=group_by_language([(document.lang, "\n\n".join(_list_descriptions(document, vulnerability)))]),
+        affected=[Versions(prose.clean_line(names.get(product, product))) for product in affected_ids],
+        sections=list(_list_sections(document, vulnerability, names)),
+        score=choose_best_score(_list_scores(vulnerability)),
+        severity=next((word for t in vulnerability.threats if (word := parse_severity(t.details))), None),
+        cwe=list_cwe_ids(cwe.id for cwe in (vulnerability.cwe, *vulnerability.cwes) if cwe),
         aliases=[vulnerability.cve],
         related=[document.tracking.id],
         references=[ref.url for ref in (*vulnerability.references, *document.references)],
-        published=day(document.tracking.initial_release_date),
-        status=_STATUS.get(document.category, Status.ACTIVE),
+        published=get_day(document.tracking.initial_release_date),
+        status=_STATUS_BY_CATEGORY.get(document.category, Status.ACTIVE),
     )
 
 
-def _notice(document: _Document) -> Advisory:
-    """An advisory without vulnerabilities: what its notes say."""
-    texts = [f"## {note.title}\n\n{note.text}" if note.title else note.text
-             for note in document.notes if note.category != "legal_disclaimer"]  # fmt: skip
+def _make_notice(document: _Document) -> Advisory:
+    """Return an advisory from the notes of a document without vulnerabilities."""
+    texts = [
+        f"## {note.title}\n\n{note.text}" if note.title else note.text
+        for note in document.notes
+        if note.category != "legal_disclaimer"
+    ]
     return Advisory(
         key=document.tracking.id,
         name=document.title,
-        texts=by_language([(document.lang, "\n\n".join(texts))]),
+        texts=group_by_language([(document.lang, "\n\n".join(texts))]),
         references=[ref.url for ref in document.references],
-        published=day(document.tracking.initial_release_date),
-        status=_STATUS.get(document.category, Status.ACTIVE),
+        published=get_day(document.tracking.initial_release_date),
+        status=_STATUS_BY_CATEGORY.get(document.category, Status.ACTIVE),
     )
 
 
-def _description(document: _Document, vulnerability: Vulnerability) -> Iterator[str]:
-    """The vulnerability's own notes; where it has none, the advisory's summary."""
-    own = [note.text for note in vulnerability.notes if note.category in _PROSE and " " in note.text.strip()]
-    yield from own or _summary(document)
+def _list_descriptions(document: _Document, vulnerability: Vulnerability) -> Iterator[str]:
+    """Yield the notes of the vulnerability, or the document's summary for one without notes."""
+    texts = [
+        note.text
+        for note in vulnerability.notes
+        if note.category in _PROSE_CATEGORIES and " " in note.text.strip()
+    ]
+    yield from texts or _list_summaries(document)
 
 
-def _summary(document: _Document) -> list[str]:
+def _list_summaries(document: _Document) -> list[str]:
     return [note.text for note in document.notes if note.category == "summary"]
 
 
-def _sections(
+def _list_sections(
     document: _Document, vulnerability: Vulnerability, names: dict[str, str]
 ) -> Iterator[tuple[Section, str, str]]:
-    lang = primary(document.lang)
-    for text in _summary(document):
+    lang = get_primary_language(document.lang)
+    for text in _list_summaries(document):
         yield "risk", lang, prose.clean(text)
     for threat in vulnerability.threats:
         if threat.category == "exploit_status":
             yield "exploits", lang, prose.clean(threat.details)
-    every = set(vulnerability.product_status.get("known_affected", []))
+    all_affected = set(vulnerability.product_status.get("known_affected", []))
     for fix in vulnerability.remediations:
         text = prose.clean(fix.details)
-        some = [names.get(product, product) for product in fix.product_ids]
-        if text and some and set(fix.product_ids) < every:
-            few = [prose.clean_line(name) for name in some[:3]] + ["…"] * (len(some) > 3)
-            text = f"{', '.join(few)}: {text}"
-        if section := _FIXES.get(fix.category):
+        fixed_names = [names.get(product, product) for product in fix.product_ids]
+        if text and fixed_names and set(fix.product_ids) < all_affected:
+            shown_names = [prose.clean_line(name) for name in fixed_names[:3]] + ["…"] * (
+                len(fixed_names) > 3
+            )
+            text = f"{', '.join(shown_names)}: {text}"
+        if section := _REMEDIATION_SECTIONS.get(fix.category):
             yield section, lang, text
-    safe = [
+    unaffected_names = [
         names.get(product, product) for product in vulnerability.product_status.get("known_not_affected", [])
     ]
-    yield "not_affected", lang, "\n".join(f"- {prose.clean_line(name)}" for name in unique(safe)[:12])
+    yield (
+        "not_affected",
+        lang,
+        "\n".join(f"- {prose.clean_line(name)}" for name in drop_repeated(unaffected_names)[:12]),
+    )
 
 
-def _scores(vulnerability: Vulnerability) -> Iterator[Score]:
-    for given in (*vulnerability.scores, *(metric.content for metric in vulnerability.metrics)):
-        for cvss, version in ((given.cvss_v4, "4.0"), (given.cvss_v3, "3.1"), (given.cvss_v2, "2.0")):
+def _list_scores(vulnerability: Vulnerability) -> Iterator[Score]:
+    for score in (*vulnerability.scores, *(metric.content for metric in vulnerability.metrics)):
+        for cvss, version in ((score.cvss_v4, "4.0"), (score.cvss_v3, "3.1"), (score.cvss_v2, "2.0")):
             if cvss:
                 yield Score(cvss.base_score, cvss.vector_string, cvss.version or version)
 
 
-def products(tree: _Tree) -> dict[str, str]:
-    """Product id → full name: of branches, of the flat list, and of combinations."""
-    found: list[_Product] = [*tree.full_product_names, *(r.full_product_name for r in tree.relationships)]
-    todo: list[Iterable[_Branch]] = [tree.branches]
-    while todo:
-        for branch in todo.pop():
+def name_products(tree: _Tree) -> dict[str, str]:
+    """Return product id → full name for branches, the flat list, and combinations."""
+    products: list[_Product] = [*tree.full_product_names, *(r.full_product_name for r in tree.relationships)]
+    branch_lists: list[Iterable[_Branch]] = [tree.branches]
+    while branch_lists:
+        for branch in branch_lists.pop():
             if branch.product:
-                found.append(branch.product)
+                products.append(branch.product)
             if branch.branches:
-                todo.append(branch.branches)
-    return {product.product_id: product.name for product in found}
+                branch_lists.append(branch.branches)
+    return {product.product_id: product.name for product in products}

@@ -1,4 +1,4 @@
-"""CVE records of the CVE List, format 5.x: the CNA's container and those of others (ADP, mostly CISA).
+"""Read CVE records of the CVE List, format 5.x: the CNA's container and those of others (ADP, mostly CISA).
 
 Format: https://github.com/CVEProject/cve-schema (5.0 to 5.2). The CNA's word counts first; scores and
 weaknesses that it leaves out are taken from the ADP containers.
@@ -21,29 +21,29 @@ from securetag.extractors.readers.advisories.advisory import (
     Note,
     Section,
     Versions,
-    by_language,
-    cwes,
-    day,
-    primary,
-    records,
-    span,
-    unique,
+    drop_repeated,
+    format_range,
+    get_day,
+    get_primary_language,
+    group_by_language,
+    list_cwe_ids,
+    make_records,
 )
-from securetag.extractors.readers.advisories.cvss_score import Score, best, severity_word
-from securetag.extractors.readers.advisories.nvd import ssvc_words
+from securetag.extractors.readers.advisories.cvss_score import Score, choose_best_score, parse_severity
+from securetag.extractors.readers.advisories.nvd import format_ssvc
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
 from securetag.records import Severity, Status
 
-_COMMIT = re.compile(r"[0-9a-f]{12,64}")
-#: Tags of one text's HTML: more is no description, and might nest as deep.
-_TAGS = 2_000
-#: Of the plain text's length without URLs: HTML that says less was cut or is empty.
-_SHARE = 0.8
+_COMMIT_HASH = re.compile(r"[0-9a-f]{12,64}")
+#: Maximum tags of a description in HTML, since each may be a level of nesting.
+_MAX_TAGS = 2_000
+#: Minimum length of the HTML over the plain text's without URLs; a shorter one was cut or is empty.
+_MIN_HTML_SHARE = 0.8
 _URL = re.compile(r"https?://\S+")
-_NOTHING = {"", "n/a", "na", "unknown", "none", "-"}
-_LABEL = re.compile(r"CWE-\d+:?\s*|CAPEC-\d+:?\s*")
+_NO_VALUE = {"", "n/a", "na", "unknown", "none", "-"}
+_ID_LABEL = re.compile(r"CWE-\d+:?\s*|CAPEC-\d+:?\s*")
 
 
 class _Camel(msgspec.Struct, rename="camel", frozen=True):
@@ -119,7 +119,7 @@ class _Provider(_Camel, frozen=True):
 
 
 class Container(_Camel, frozen=True):
-    """What one organisation says."""
+    """The statements of one organization."""
 
     title: str = ""
     provider_metadata: _Provider = _Provider()
@@ -170,11 +170,13 @@ class CveRecordReader(Reader):
         if not record.data_version.startswith("5."):
             raise SourceError(f"a CVE record of format {record.data_version}; only 5.x is known")
         url = f"https://www.cve.org/CVERecord?id={record.cve_metadata.cve_id}"
-        yield from records(self, file, partial(advisory, record), locator="/containers/cna", url=url)
+        yield from make_records(
+            self, file, partial(make_advisory, record), locator="/containers/cna", url=url
+        )
 
 
-def advisory(record: CveRecord) -> Advisory:
-    """What CNA and ADP say of a CVE."""
+def make_advisory(record: CveRecord) -> Advisory:
+    """Return the statements of CNA and ADP as an advisory."""
     cna, adp = record.containers.cna, record.containers.adp
     rejected = record.cve_metadata.state.upper() == "REJECTED"
     products = cna.affected or [product for container in adp for product in container.affected]
@@ -185,41 +187,44 @@ def advisory(record: CveRecord) -> Advisory:
         key=record.cve_metadata.cve_id,
         kind="vulnerability",
         name=cna.title,
-        texts=by_language(
+        texts=group_by_language(
             (
-                (text.lang, _markdown(text))
+                (text.lang, _choose_markdown(text))
                 for text in (cna.rejected_reasons if rejected else cna.descriptions)
             ),
             clean=str,
         ),
-        affected=[versions for product in products if (versions := _versions(product))],
-        sections=[] if rejected else list(_sections(cna)),
-        notes=list(_notes(cna, others, exploited=exploited)),
-        score=best(_scores(cna, adp)),
-        severity=next((word for other in others if (word := _word(other))), None),
-        cwe=_weaknesses([cna]) or _weaknesses(adp),
+        affected=[versions for product in products if (versions := _make_versions(product))],
+        sections=[] if rejected else list(_list_sections(cna)),
+        notes=list(_list_notes(cna, others, exploited=exploited)),
+        score=choose_best_score(_list_scores(cna, adp)),
+        severity=next((word for other in others if (word := _find_severity(other))), None),
+        cwe=_list_weaknesses([cna]) or _list_weaknesses(adp),
         related=[impact.capec_id for impact in cna.impacts],
         references=[reference.url for container in (cna, *adp) for reference in container.references],
-        platforms=unique(platform for product in products for platform in product.platforms),
-        published=day(record.cve_metadata.date_published),
+        platforms=drop_repeated(platform for product in products for platform in product.platforms),
+        published=get_day(record.cve_metadata.date_published),
         exploited=exploited,
         status=Status.REJECTED if rejected else Status.ACTIVE,
     )
 
 
-def _markdown(text: _Text) -> str:
-    """Of the HTML beside a plain text, which lost its paragraphs and lists; unless it says less."""
+def _choose_markdown(text: _Text) -> str:
+    """Return the HTML form of a text as Markdown, or its plain form where the HTML says less.
+
+    The plain form has lost its paragraphs and lists.
+    """
     plain = prose.clean(text.value)
     for media in text.supporting_media:
-        if media.type == "text/html" and not media.base64 and media.value.count("<") < _TAGS:
-            formed = _from_html(media.value)
-            if len(formed) >= _SHARE * len(_URL.sub("", plain)):
-                return formed
+        if media.type == "text/html" and not media.base64 and media.value.count("<") < _MAX_TAGS:
+            converted = _convert_html(media.value)
+            if len(converted) >= _MIN_HTML_SHARE * len(_URL.sub("", plain)):
+                return converted
     return plain
 
 
-def _from_html(html: str) -> str:
-    """Empty where it is nested too deeply to be a description."""
+def _convert_html(html: str) -> str:
+    """Return the Markdown of a description in HTML; empty where it is nested too deeply."""
     body = LexborHTMLParser(html).body
     try:
         return prose.tidy_whitespace(join_blocks(extract_blocks(body))) if body else ""
@@ -227,7 +232,7 @@ def _from_html(html: str) -> str:
         return ""
 
 
-def _scores(cna: Container, adp: list[Container]) -> Iterator[Score]:
+def _list_scores(cna: Container, adp: list[Container]) -> Iterator[Score]:
     for rank, container in [(0, cna), *((1, other) for other in adp)]:
         for metric in container.metrics:
             given = (("4.0", metric.v40), ("3.1", metric.v31), ("3.0", metric.v30), ("2.0", metric.v2))
@@ -236,16 +241,16 @@ def _scores(cna: Container, adp: list[Container]) -> Iterator[Score]:
                     yield Score(cvss.base_score, cvss.vector_string, version, rank)
 
 
-def _word(other: _Other) -> Severity | None:
-    """A severity in a publisher's own words: `{"value": "Critical"}`, `{"text": "moderate"}`."""
+def _find_severity(other: _Other) -> Severity | None:
+    """Return the severity that a publisher gives in words, as in `{"value": "Critical"}`."""
     if other.type.lower() in ("ssvc", "kev"):
         return None
-    found = (severity_word(value) for value in other.content.values() if isinstance(value, str))
-    return next((word for word in found if word), None)
+    severities = (parse_severity(value) for value in other.content.values() if isinstance(value, str))
+    return next((word for word in severities if word), None)
 
 
-def _weaknesses(containers: list[Container]) -> list[str]:
-    return cwes(
+def _list_weaknesses(containers: list[Container]) -> list[str]:
+    return list_cwe_ids(
         problem.cwe_id or problem.description
         for container in containers
         for problems in container.problem_types
@@ -253,23 +258,28 @@ def _weaknesses(containers: list[Container]) -> list[str]:
     )
 
 
-def _sections(cna: Container) -> Iterator[tuple[Section, str, str]]:
+def _list_sections(cna: Container) -> Iterator[tuple[Section, str, str]]:
     impacts = [
-        (text.lang, f"{impact.capec_id}: {_LABEL.sub('', text.value)}" if impact.capec_id else text.value)
-        for impact in cna.impacts for text in impact.descriptions
-    ]  # fmt: skip
+        (text.lang, f"{impact.capec_id}: {_ID_LABEL.sub('', text.value)}" if impact.capec_id else text.value)
+        for impact in cna.impacts
+        for text in impact.descriptions
+    ]
     for lang, value in impacts:
-        yield "impact", primary(lang), prose.clean(value)
+        yield "impact", get_primary_language(lang), prose.clean(value)
     kinds: list[tuple[Section, list[_Text]]] = [
-        ("configurations", cna.configurations), ("exploits", cna.exploits), ("solutions", cna.solutions),
+        ("configurations", cna.configurations),
+        ("exploits", cna.exploits),
+        ("solutions", cna.solutions),
         ("workarounds", cna.workarounds),
-    ]  # fmt: skip
+    ]
     for kind, texts in kinds:
-        for lang, text in by_language(((text.lang, _markdown(text)) for text in texts), clean=str).items():
+        for lang, text in group_by_language(
+            ((text.lang, _choose_markdown(text)) for text in texts), clean=str
+        ).items():
             yield kind, lang, text
 
 
-def _notes(cna: Container, others: list[_Other], *, exploited: bool) -> Iterator[tuple[Note, str]]:
+def _list_notes(cna: Container, others: list[_Other], *, exploited: bool) -> Iterator[tuple[Note, str]]:
     for tag in ("disputed", "unsupported-when-assigned", "exclusively-hosted-service"):
         if tag in cna.tags:
             yield tag, ""
@@ -278,32 +288,34 @@ def _notes(cna: Container, others: list[_Other], *, exploited: bool) -> Iterator
     for other in others:
         options = other.content.get("options")
         if other.type.lower() == "ssvc" and isinstance(options, list):
-            pairs = [one for one in options if isinstance(one, dict)]
-            strings = [{str(k): str(v) for k, v in one.items()} for one in pairs]
-            yield "ssvc", ssvc_words(strings)
+            pairs = [option for option in options if isinstance(option, dict)]
+            strings = [{str(k): str(v) for k, v in option.items()} for option in pairs]
+            yield "ssvc", format_ssvc(strings)
 
 
-def _versions(product: _Product) -> Versions | None:
-    """None for a product that isn't affected, or that has no name."""
-    named = [part for part in (product.vendor, product.product) if part.strip().lower() not in _NOTHING]
+def _make_versions(product: _Product) -> Versions | None:
+    """Return the affected versions; None for a product that isn't affected or has no name."""
+    named = [part for part in (product.vendor, product.product) if part.strip().lower() not in _NO_VALUE]
     name = "/".join(named) or product.package_name
-    hit = [version for version in product.versions if version.status == "affected"]
-    default = product.default_status or ("unknown" if hit or not product.versions else "unaffected")
-    if not name or (not hit and default == "unaffected"):
+    affected_versions = [version for version in product.versions if version.status == "affected"]
+    default = product.default_status or (
+        "unknown" if affected_versions or not product.versions else "unaffected"
+    )
+    if not name or (not affected_versions and default == "unaffected"):
         return None
-    if not hit and default == "affected":
-        safe = [text for version in product.versions if (text := _span(version))]
-        return Versions(name, safe or ["*"], excluding=bool(safe))
-    return Versions(name, [text for version in hit if (text := _span(version))])
+    if not affected_versions and default == "affected":
+        unaffected_ranges = [text for version in product.versions if (text := _format_versions(version))]
+        return Versions(name, unaffected_ranges or ["*"], excluding=bool(unaffected_ranges))
+    return Versions(name, [text for version in affected_versions if (text := _format_versions(version))])
 
 
-def _span(version: _Version) -> str:
-    """Empty for Git commits, which tell a reader nothing, and for no version."""
+def _format_versions(version: _Version) -> str:
+    """Return a range as text; empty for Git commits, which mean nothing to a reader, and for no version."""
     high = version.less_than or version.less_than_or_equal
-    if _COMMIT.fullmatch(version.version) or _COMMIT.fullmatch(high):
+    if _COMMIT_HASH.fullmatch(version.version) or _COMMIT_HASH.fullmatch(high):
         return ""
     if high and high != "*":
-        return span(version.version, high, including=not version.less_than)
+        return format_range(version.version, high, high_included=not version.less_than)
     if high:
-        return span(version.version)
-    return "" if version.version.strip().lower() in _NOTHING else version.version
+        return format_range(version.version)
+    return "" if version.version.strip().lower() in _NO_VALUE else version.version

@@ -1,4 +1,4 @@
-"""CISA's Known Exploited Vulnerabilities catalog, as JSON or CSV.
+"""Read CISA's Known Exploited Vulnerabilities catalog, as JSON or CSV.
 
 Format: https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities_schema.json.
 The CSV has the JSON's field names as its header, and CWE ids apart by commas.
@@ -16,15 +16,22 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.advisories.advisory import Advisory, Note, Versions, cwes, day, records
-from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_text, reason_of
+from securetag.extractors.readers.advisories.advisory import (
+    Advisory,
+    Note,
+    Versions,
+    get_day,
+    list_cwe_ids,
+    make_records,
+)
+from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, describe_error, read_text
 from securetag.extractors.text import prose
 
 _URL = re.compile(r"https?://[^\s;,]+")
 
 
 class Entry(msgspec.Struct, rename="camel", frozen=True):
-    """One vulnerability that is known to be exploited."""
+    """One vulnerability that is exploited."""
 
     cve: str = msgspec.field(name="cveID")
     vendor_project: str = ""
@@ -45,12 +52,12 @@ class _Catalog(msgspec.Struct, frozen=True):
 
 
 class KevReader(Reader):
-    """Reads the catalog in either form; its JSON schema, which lies beside it, is dropped."""
+    """Reads the catalog in either form; the JSON schema next to it is dropped."""
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         text = read_text(file)
         if not text.lstrip().startswith("{"):
-            rows = _rows(text)
+            rows = _read_csv_rows(text)
         else:
             catalog = decode_json(text.encode(), _Catalog)
             if catalog.vulnerabilities is None:
@@ -63,31 +70,31 @@ class KevReader(Reader):
             try:
                 entry = decode_json(row, Entry)
             except SourceError as error:
-                yield Failure(str(file.path), locator, reason_of(error))
+                yield Failure(str(file.path), locator, describe_error(error))
                 continue
             url = f"https://www.cisa.gov/known-exploited-vulnerabilities-catalog?field_cve={entry.cve}"
-            yield from records(self, file, partial(advisory, entry), locator=locator, url=url)
+            yield from make_records(self, file, partial(make_advisory, entry), locator=locator, url=url)
 
 
-def _rows(text: str) -> Iterator[tuple[str, bytes]]:
-    """(line, row as JSON) of the CSV form. Raises SourceError for another table."""
+def _read_csv_rows(text: str) -> Iterator[tuple[str, bytes]]:
+    """Yield (line, row as JSON) of the CSV form. Raises SourceError for another table."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if "cveID" not in (reader.fieldnames or []):
             raise SourceError("neither the JSON nor the CSV form of the catalog: no column cveID")
         for row in reader:
-            given = {name: value for name, value in row.items() if name and value}
-            yield f"line {reader.line_num}", msgspec.json.encode(given)
+            fields = {name: value for name, value in row.items() if name and value}
+            yield f"line {reader.line_num}", msgspec.json.encode(fields)
     except csv.Error as error:
         raise SourceError(f"line {reader.line_num}: not a CSV row: {error}") from error
 
 
-def advisory(entry: Entry) -> Advisory:
-    """What CISA says of an exploited vulnerability."""
+def make_advisory(entry: Entry) -> Advisory:
+    """Return an entry of the catalog as an advisory."""
     notes: list[tuple[Note, str]] = [("exploited", "")]
     if entry.known_ransomware_campaign_use.lower() == "known":
         notes.append(("ransomware", ""))
-    if due := day(entry.due_date):
+    if due := get_day(entry.due_date):
         notes.append(("due", due))
     weaknesses = [entry.cwes] if isinstance(entry.cwes, str) else entry.cwes
     name = "/".join(part for part in (entry.vendor_project.strip(), entry.product.strip()) if part)
@@ -99,8 +106,8 @@ def advisory(entry: Entry) -> Advisory:
         affected=[Versions(name)] if name else [],
         sections=[("action", "en", prose.clean(entry.required_action))],
         notes=notes,
-        cwe=cwes(weaknesses),
+        cwe=list_cwe_ids(weaknesses),
         references=[url.rstrip(".)") for url in _URL.findall(entry.notes)],
-        published=day(entry.date_added),
+        published=get_day(entry.date_added),
         exploited=True,
     )

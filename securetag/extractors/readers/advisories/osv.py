@@ -1,4 +1,4 @@
-"""Advisories in OSV form: GitHub (GHSA), Go, PyPA, and any other database that writes it.
+"""Read advisories in OSV form: GitHub (GHSA), Go, PyPA, and any other database that writes it.
 
 Format: https://ossf.github.io/osv-schema/, one advisory a file or a list of them, as JSON or (PyPA) YAML.
 """
@@ -17,27 +17,32 @@ from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
     Versions,
-    by_language,
-    cwes,
-    day,
-    records,
-    span,
-    unique,
+    drop_repeated,
+    format_range,
+    get_day,
+    group_by_language,
+    list_cwe_ids,
+    make_records,
 )
-from securetag.extractors.readers.advisories.cvss_score import Score, best, score_of, severity_word
-from securetag.extractors.readers.base import Item, Reader, decode_json, read_text, reason_of
+from securetag.extractors.readers.advisories.cvss_score import (
+    Score,
+    choose_best_score,
+    compute_score,
+    parse_severity,
+)
+from securetag.extractors.readers.base import Item, Reader, decode_json, describe_error, read_text
 from securetag.extractors.text import prose
 from securetag.extractors.text.yaml_doc import decode_yaml
 from securetag.records import Severity, Status
 
-#: Prefix of an id → the page that a person opens; osv.dev shows the rest.
+#: Prefix of an id → the page for people; osv.dev has the others.
 _PAGES = {
     "GHSA": "https://github.com/advisories/{}",
     "GO": "https://pkg.go.dev/vuln/{}",
     "RUSTSEC": "https://rustsec.org/advisories/{}.html",
 }
-#: Functions and methods that a text names.
-_SYMBOLS = 40
+#: Maximum functions and methods in a text.
+MAX_SYMBOLS = 40
 
 
 class _Package(msgspec.Struct, frozen=True):
@@ -77,7 +82,7 @@ class _Reference(msgspec.Struct, frozen=True):
 
 
 class _Database(msgspec.Struct, frozen=True):
-    """Free-form by the schema: only what GitHub and Go put there is read, if it has that type."""
+    """Free-form fields of a database: those of GitHub and Go are read where they have the expected type."""
 
     cwe_ids: Any = None
     severity: Any = None
@@ -115,101 +120,113 @@ class OsvReader(Reader):
             return
         for locator, raw in items:
             try:
-                found = decode_json(bytes(raw), Osv)
+                osv = decode_json(bytes(raw), Osv)
             except SourceError as error:
-                yield Failure(str(file.path), locator, reason_of(error))
+                yield Failure(str(file.path), locator, describe_error(error))
                 continue
-            yield from self._records(found, file, locator)
+            yield from self._records(osv, file, locator)
 
     def _records(self, osv: Osv, file: FetchedFile, locator: str) -> Iterator[Item]:
         url = (osv.database_specific or _Database()).url
-        yield from records(
-            self, file, partial(advisory, osv), locator=locator or "/",
-            url=url if isinstance(url, str) and url.startswith("https://") else page(osv.id),
-        )  # fmt: skip
+        yield from make_records(
+            self,
+            file,
+            partial(make_advisory, osv),
+            locator=locator or "/",
+            url=url if isinstance(url, str) and url.startswith("https://") else get_page_url(osv.id),
+        )
 
 
-def page(key: str) -> str:
-    """The page of an advisory that a person opens."""
+def get_page_url(key: str) -> str:
+    """Return the page of an advisory for people."""
     return _PAGES.get(key.split("-", 1)[0], "https://osv.dev/vulnerability/{}").format(key)
 
 
-def advisory(osv: Osv) -> Advisory:
-    """What an OSV document says."""
+def make_advisory(osv: Osv) -> Advisory:
+    """Return an OSV document as an advisory."""
     summary, details = (osv.summary or "").strip(), (osv.details or "").strip()
     specific = osv.database_specific or _Database()
     affected = osv.affected or []
-    sections: list[tuple[Section, str, str]] = [("functions", "en", functions(_imports(affected)))]
+    sections: list[tuple[Section, str, str]] = [
+        ("functions", "en", render_functions(_list_imports(affected)))
+    ]
     return Advisory(
         key=osv.id,
         name=summary,
-        texts=by_language([("en", details or summary)]),
-        affected=[versions for item in affected if (versions := _versions(item))],
+        texts=group_by_language([("en", details or summary)]),
+        affected=[versions for item in affected if (versions := _make_versions(item))],
         sections=sections,
-        score=_score(osv),
-        severity=_word(specific.severity),
-        cwe=cwes(cwe for cwe in _list(specific.cwe_ids) if isinstance(cwe, str)),
+        score=_choose_score(osv),
+        severity=_parse_severity(specific.severity),
+        cwe=list_cwe_ids(cwe for cwe in _as_list(specific.cwe_ids) if isinstance(cwe, str)),
         aliases=osv.aliases or [],
         related=osv.related or [],
         references=[reference.url for reference in osv.references or []],
-        published=day(osv.published),
+        published=get_day(osv.published),
         status=Status.WITHDRAWN if osv.withdrawn else Status.ACTIVE,
     )
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _word(value: Any) -> Severity | None:
-    return severity_word(value) if isinstance(value, str) else None
+def _parse_severity(value: Any) -> Severity | None:
+    return parse_severity(value) if isinstance(value, str) else None
 
 
-def _score(osv: Osv) -> Score | None:
-    """The advisory's own, else the worst of its packages'."""
-    given = [score for item in osv.severity or [] if (score := score_of(item.score))]
-    if given:
-        return best(given)
-    found = [score_of(item.score) for package in osv.affected or [] for item in package.severity or []]
-    return max((score for score in found if score), key=lambda score: score.value, default=None)
+def _choose_score(osv: Osv) -> Score | None:
+    """Return the score of the advisory; without one the highest score of its packages."""
+    advisory_scores = [score for item in osv.severity or [] if (score := compute_score(item.score))]
+    if advisory_scores:
+        return choose_best_score(advisory_scores)
+    package_scores = [
+        compute_score(item.score) for package in osv.affected or [] for item in package.severity or []
+    ]
+    return max((score for score in package_scores if score), key=lambda score: score.value, default=None)
 
 
-def _versions(item: _Affected) -> Versions | None:
+def _make_versions(item: _Affected) -> Versions | None:
     if not item.package.name:
         return None
-    ranges = [text for given in item.ranges or [] if given.type != "GIT" for text in spans(given.events)]
+    ranges = [
+        text
+        for version_range in item.ranges or []
+        if version_range.type != "GIT"
+        for text in format_ranges(version_range.events)
+    ]
     name = "/".join(part for part in (item.package.ecosystem, item.package.name) if part)
     return Versions(name, ranges or list(item.versions or []))
 
 
-def spans(events: list[dict[str, str]]) -> Iterator[str]:
-    """`≥ 1.0, < 1.2` of a range's events (`introduced`, `fixed`, `last_affected`), which come in order."""
+def format_ranges(events: list[dict[str, str]]) -> Iterator[str]:
+    """Yield `≥ 1.0, < 1.2` for the events of a range (`introduced`, `fixed`, `last_affected`), in order."""
     low: str | None = None
     for event in events:
         if "introduced" in event:
             if low is not None:
-                yield span(low)
+                yield format_range(low)
             low = event["introduced"]
         high = event.get("fixed") or event.get("last_affected")
         if low is not None and high:
-            yield span(low, high, including="fixed" not in event)
+            yield format_range(low, high, high_included="fixed" not in event)
             low = None
     if low is not None:
-        yield span(low)
+        yield format_range(low)
 
 
-def _imports(affected: list[_Affected]) -> Iterator[tuple[str, list[str]]]:
+def _list_imports(affected: list[_Affected]) -> Iterator[tuple[str, list[str]]]:
     for item in affected:
-        for found in (item.ecosystem_specific or _Ecosystem()).imports or []:
-            yield found.path, found.symbols or []
+        for imported in (item.ecosystem_specific or _Ecosystem()).imports or []:
+            yield imported.path, imported.symbols or []
 
 
-def functions(found: Iterator[tuple[str, list[str]]]) -> str:
-    """A Markdown list of modules and the symbols in them that are affected, cut at 40."""
-    lines, left = [], _SYMBOLS
-    for path, symbols in found:
-        shown = unique(symbols)[: max(left, 0)]
-        left -= len(shown)
+def render_functions(imports: Iterator[tuple[str, list[str]]]) -> str:
+    """Return a Markdown list of modules and their affected symbols, at most MAX_SYMBOLS of them."""
+    lines, remaining = [], MAX_SYMBOLS
+    for path, symbols in imports:
+        shown = drop_repeated(symbols)[: max(remaining, 0)]
+        remaining -= len(shown)
         if shown:
             lines.append(
                 f"- {prose.make_code_span(path)}: {', '.join(prose.make_code_span(name) for name in shown)}"

@@ -1,4 +1,4 @@
-"""RustSec advisories: a fenced `toml` block, then Markdown whose first heading is the title.
+"""Read RustSec advisories: a fenced `toml` block, then Markdown whose first heading is the title.
 
 Format: https://github.com/RustSec/advisory-db/blob/main/EXAMPLE_ADVISORY.md.
 """
@@ -20,22 +20,22 @@ from securetag.extractors.readers.advisories.advisory import (
     Advisory,
     Section,
     Versions,
-    by_language,
-    day,
-    records,
+    get_day,
+    group_by_language,
+    make_records,
 )
-from securetag.extractors.readers.advisories.cvss_score import score_of
-from securetag.extractors.readers.advisories.osv import page
+from securetag.extractors.readers.advisories.cvss_score import compute_score
+from securetag.extractors.readers.advisories.osv import get_page_url
 from securetag.extractors.readers.base import Item, Reader, read_text
 from securetag.extractors.text import prose
 from securetag.records import Status, normalise_text
 
-_FRONT = re.compile(
+_TOML_BLOCK = re.compile(
     r"\A\s*(?P<fence>`{3,}|~{3,})[ \t]*toml[ \t]*\n(?P<toml>.*?\n)(?P=fence)[ \t]*(?:\n|\Z)", re.S
 )
 _TITLE = re.compile(r"\A\s*#[ \t]+(?P<title>[^\n]+?)[ \t]*#*[ \t]*(?:\n|\Z)")
-#: Characters of a TOML block; the longest of 135 has 1,300. tomllib is quadratic in a dotted key.
-_LONGEST = 20_000
+#: Maximum characters of a TOML block; the longest of 135 has 1,300. tomllib is quadratic in a dotted key.
+_MAX_TOML_CHARS = 20_000
 
 
 class _Meta(msgspec.Struct, frozen=True):
@@ -73,19 +73,23 @@ class RustSecReader(Reader):
     """Reads one advisory a file."""
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        front, title, body = parse(normalise_text(read_text(file)))
+        front, title, body = parse_advisory(normalise_text(read_text(file)))
         meta = front.advisory
         if meta.license:  # some were taken over from elsewhere, under that licence
             file = msgspec.structs.replace(file, licence=to_spdx(meta.license))
-        yield from records(
-            self, file, partial(_advisory, front, title, body), locator=title or meta.id, url=page(meta.id)
+        yield from make_records(
+            self,
+            file,
+            partial(_make_advisory, front, title, body),
+            locator=title or meta.id,
+            url=get_page_url(meta.id),
         )
 
 
-def parse(text: str) -> tuple[_Front, str, str]:
-    """(front matter, title, body). Raises SourceError for what is no advisory."""
-    match = _FRONT.match(text)
-    if match is None or len(match["toml"]) > _LONGEST:
+def parse_advisory(text: str) -> tuple[_Front, str, str]:
+    """Return (front matter, title, body). Raises SourceError for a text that isn't an advisory."""
+    match = _TOML_BLOCK.match(text)
+    if match is None or len(match["toml"]) > _MAX_TOML_CHARS:
         raise SourceError("no RustSec advisory: it doesn't begin with a fenced toml block")
     try:
         front = msgspec.convert(tomllib.loads(match["toml"]), _Front)
@@ -96,29 +100,39 @@ def parse(text: str) -> tuple[_Front, str, str]:
     return (front, prose.clean_line(title["title"]), body[title.end() :]) if title else (front, "", body)
 
 
-def _advisory(front: _Front, title: str, body: str) -> Advisory:
+def _make_advisory(front: _Front, title: str, body: str) -> Advisory:
     meta = front.advisory
-    listed = "\n".join(f"- {prose.make_code_span(name)}" for name in list(front.affected.functions)[:40])
-    sections: list[tuple[Section, str, str]] = [("functions", "en", listed)]
+    function_list = "\n".join(
+        f"- {prose.make_code_span(name)}" for name in list(front.affected.functions)[:40]
+    )
+    sections: list[tuple[Section, str, str]] = [("functions", "en", function_list)]
     if front.versions.patched:
-        fixed = ", ".join(prose.make_code_span(version) for version in front.versions.patched)
+        patched_versions = ", ".join(prose.make_code_span(version) for version in front.versions.patched)
         sections.append(
-            ("solutions", "en", f"Patched versions of {prose.make_code_span(meta.package)}: {fixed}.")
+            (
+                "solutions",
+                "en",
+                f"Patched versions of {prose.make_code_span(meta.package)}: {patched_versions}.",
+            )
         )
-    safe = [*front.versions.patched, *front.versions.unaffected]
+    unaffected_versions = [*front.versions.patched, *front.versions.unaffected]
     return Advisory(
         key=meta.id,
         name=title,
-        texts=by_language([("en", body if body.strip() else title)]),
-        affected=[Versions(f"crates.io/{meta.package}", safe or ["*"], excluding=bool(safe))],
+        texts=group_by_language([("en", body if body.strip() else title)]),
+        affected=[
+            Versions(
+                f"crates.io/{meta.package}", unaffected_versions or ["*"], excluding=bool(unaffected_versions)
+            )
+        ],
         sections=sections,
-        score=score_of(meta.cvss) if meta.cvss else None,
+        score=compute_score(meta.cvss) if meta.cvss else None,
         # An informational advisory (unmaintained, unsound, notice) tells of no known attack.
         severity="info" if meta.informational and not meta.cvss else None,
         aliases=meta.aliases,
         related=meta.related,
         references=[*([meta.url] if meta.url else []), *meta.references],
         platforms=front.affected.os,
-        published=day(str(meta.date)),
+        published=get_day(str(meta.date)),
         status=Status.WITHDRAWN if meta.withdrawn else Status.ACTIVE,
     )

@@ -1,1 +1,1 @@
-"""What MITRE publishes beside CVE."""
+"""Readers of MITRE's publications other than CVE."""

@@ -1,4 +1,4 @@
-"""MITRE ATLAS as one YAML file → tactics, techniques, mitigations and case studies.
+"""Read MITRE ATLAS from one YAML file: tactics, techniques, mitigations and case studies.
 
 Format: `dist/ATLAS.yaml` of https://github.com/mitre-atlas/atlas-data, with
 `dist/schemas/atlas_output_schema.json`. The files that it is generated from hold templates and the tag
@@ -15,7 +15,7 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, Reader, read_text, reason_of
+from securetag.extractors.readers.base import Item, Reader, describe_error, read_text
 from securetag.extractors.text import prose
 from securetag.extractors.text.yaml_doc import decode_yaml
 from securetag.records import Facts
@@ -30,7 +30,7 @@ _PAGES = {
 
 
 class _Use(msgspec.Struct, frozen=True):
-    """How a mitigation helps against one technique."""
+    """The effect of a mitigation on one technique."""
 
     id: str
     use: str = ""
@@ -54,7 +54,7 @@ class _Link(msgspec.Struct, frozen=True):
 
 
 class _Object(msgspec.Struct, frozen=True, rename=lambda name: name.replace("_", "-")):
-    """Any object; which fields are set depends on its type."""
+    """An object of any type, which decides what fields are set."""
 
     id: str
     name: str
@@ -65,9 +65,9 @@ class _Object(msgspec.Struct, frozen=True, rename=lambda name: name.replace("_",
     techniques: list[_Use | str] = []
     attack: _AttackReference = msgspec.field(name="ATT&CK-reference", default=_AttackReference())
     created: str = msgspec.field(name="created_date", default="")
-    #: Of a technique: feasible, demonstrated, realized.
+    #: Maturity of a technique: feasible, demonstrated, realized.
     maturity: str = ""
-    #: Of a case study.
+    #: Fields of a case study.
     summary: str = ""
     procedure: list[_Step] = []
     target: str = ""
@@ -82,7 +82,7 @@ class _Matrix(msgspec.Struct, frozen=True):
 
 
 class _Document(_Matrix, frozen=True, rename=lambda name: name.replace("_", "-")):
-    """Editions before 4 have the lists at the top, later ones in matrices."""
+    """One edition: before version 4 with the lists at the top level, later with them in matrices."""
 
     id: str = ""
     matrices: list[_Matrix] = []
@@ -94,19 +94,19 @@ class AtlasReader(Reader):
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         document = decode_yaml(read_text(file), _Document)
-        found: list[tuple[str, _Object]] = []
-        for locator, kind, raw in _raw(document):
+        objects: list[tuple[str, _Object]] = []
+        for locator, kind, raw in _list_raw_objects(document):
             try:
                 item = msgspec.convert(raw, _Object, strict=False)
             except (msgspec.ValidationError, RecursionError) as error:
-                yield Failure(str(file.path), locator, reason_of(error))
+                yield Failure(str(file.path), locator, describe_error(error))
                 continue
-            found.append((locator, msgspec.structs.replace(item, object_type=item.object_type or kind)))
-        if not found:
+            objects.append((locator, msgspec.structs.replace(item, object_type=item.object_type or kind)))
+        if not objects:
             raise SourceError("no tactic or technique: the generated dist/ATLAS.yaml is what is read")
-        names = {item.id: item for _, item in found}
-        uses = _uses(item for _, item in found)
-        for locator, item in found:
+        names = {item.id: item for _, item in objects}
+        uses = _group_advice(item for _, item in objects)
+        for locator, item in objects:
             yield self._item(item, names, uses, file, locator)
 
     def _item(
@@ -127,7 +127,7 @@ class AtlasReader(Reader):
             file,
             key=item.id,
             title=f"{parent.name}: {item.name}" if parent else item.name,
-            text="\n\n".join(part for part in _text(item, names) if part),
+            text="\n\n".join(part for part in _render_text(item, names) if part),
             locator=locator,
             url=f"{_SITE}/{page}/{item.id}",
             facts=Facts(
@@ -143,8 +143,8 @@ class AtlasReader(Reader):
         )
 
 
-def _raw(document: _Document) -> Iterator[tuple[str, str, Any]]:
-    """(JSON pointer, kind, object as decoded)."""
+def _list_raw_objects(document: _Document) -> Iterator[tuple[str, str, Any]]:
+    """Yield (JSON pointer, kind, object as decoded)."""
     kinds = (("tactics", "tactic"), ("techniques", "technique"), ("mitigations", "mitigation"))
     for place, matrix in [("", document), *((f"/matrices/{n}", m) for n, m in enumerate(document.matrices))]:
         for name, kind in kinds:
@@ -154,18 +154,18 @@ def _raw(document: _Document) -> Iterator[tuple[str, str, Any]]:
         yield f"/case-studies/{index}", "case-study", raw
 
 
-def _uses(items: Iterator[_Object]) -> dict[str, list[str]]:
-    """Technique → `Mitigation (AML.M0000): how it helps`."""
-    found: dict[str, list[str]] = defaultdict(list)
+def _group_advice(items: Iterator[_Object]) -> dict[str, list[str]]:
+    """Return technique → texts like `Mitigation (AML.M0000): how it helps`."""
+    advice_by_technique: dict[str, list[str]] = defaultdict(list)
     for item in items:
         for use in item.techniques:
             if isinstance(use, _Use):
                 advice = prose.clean(use.use) or prose.clean(item.description)
-                found[use.id].append(f"{item.name} ({item.id}): {advice}")
-    return found
+                advice_by_technique[use.id].append(f"{item.name} ({item.id}): {advice}")
+    return advice_by_technique
 
 
-def _text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
+def _render_text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
     yield prose.clean(item.description or item.summary)
     if item.target or item.actor:
         yield "\n".join(
@@ -176,21 +176,21 @@ def _text(item: _Object, names: dict[str, _Object]) -> Iterator[str]:
     steps = []
     for step in item.procedure:
         head = (
-            f"{_named(step.technique, names)} ({_named(step.tactic, names)})"
+            f"{_get_name(step.technique, names)} ({_get_name(step.tactic, names)})"
             if step.tactic
-            else _named(step.technique, names)
+            else _get_name(step.technique, names)
         )
         steps.append(f"### {head}\n\n{prose.clean(step.description)}")
     if steps:
         yield "## Procedure"
         yield from steps
-    helped = [use for use in item.techniques if isinstance(use, _Use) and use.use.strip()]
-    if helped:
+    mitigated = [use for use in item.techniques if isinstance(use, _Use) and use.use.strip()]
+    if mitigated:
         yield "## Techniques"
         yield "\n".join(
-            f"- {_named(use.id, names)} ({use.id}): {prose.clean_line(use.use)}" for use in helped
+            f"- {_get_name(use.id, names)} ({use.id}): {prose.clean_line(use.use)}" for use in mitigated
         )
 
 
-def _named(key: str, names: dict[str, _Object]) -> str:
+def _get_name(key: str, names: dict[str, _Object]) -> str:
     return names[key].name if key in names else key

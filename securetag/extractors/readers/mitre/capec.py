@@ -1,7 +1,7 @@
-"""CAPEC → Records: what its STIX and its XML have in common.
+"""Make Records of CAPEC: the model that its STIX and its XML share.
 
-Schema: https://capec.mitre.org/documents/schema/ (3.x). An attack pattern's text is its description,
-then what an attack needs and how it goes, step by step; mitigations, weaknesses, techniques of ATT&CK
+Schema: https://capec.mitre.org/documents/schema/ (3.x). The text of an attack pattern is its description,
+then its prerequisites and its execution flow, step by step; mitigations, weaknesses, techniques of ATT&CK
 and consequences are facts.
 """
 
@@ -14,21 +14,26 @@ import msgspec
 
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Item, Reader
-from securetag.extractors.readers.mitre.cwe import STATUS, consequence, tidy_prose, unique
+from securetag.extractors.readers.mitre.cwe import (
+    STATUS_BY_WORD,
+    clean_prose,
+    drop_repeated,
+    render_consequence,
+)
 from securetag.extractors.text import prose
 from securetag.records import Facts, Severity, Status
 
 _SEVERITY: dict[str, Severity] = {
     "very low": "low", "low": "low", "medium": "medium", "high": "high", "very high": "critical",
 }  # fmt: skip
-#: `**Name:** ` from the ways in which a step's name stands before its description.
+#: The forms in which a step's name precedes its description.
 _STEP_NAME = re.compile(
     r"^(?:\*\*(?P<bold>[^*\n]+?)[:.\s]*\*\*|\[(?P<bracket>[^\]\n]+)\])\s*(?P<rest>.*)", re.S
 )
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step of an execution flow, its prose clean Markdown."""
+    """One step of an execution flow, in clean Markdown."""
 
     #: Explore, Experiment, Exploit.
     phase: str
@@ -37,7 +42,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class AttackPattern(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of CAPEC, its prose clean Markdown, its relations resolved to keys."""
+    """One entry of CAPEC, its prose in clean Markdown, its relations resolved to keys."""
 
     #: `CAPEC-66`
     key: str
@@ -55,7 +60,7 @@ class AttackPattern(msgspec.Struct, frozen=True, kw_only=True):
     #: (nature, key): ChildOf, CanPrecede, …
     relations: list[tuple[str, str]] = []
     cwe: list[str] = []
-    #: Keys of ATT&CK's techniques.
+    #: Keys of ATT&CK techniques.
     techniques: list[str] = []
     #: (scopes, impacts, note)
     consequences: list[tuple[list[str], list[str], str]] = []
@@ -67,87 +72,87 @@ class AttackPattern(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapecReader(Reader):
-    """Base of the two: a subclass finds `AttackPattern`s, this one makes Records of them."""
+    """Base of both readers: a subclass decodes `AttackPattern`s, this one makes Records of them."""
 
-    def pattern(self, found: AttackPattern, file: FetchedFile, locator: str) -> Item:
-        """The Record of one pattern, or why it is left out."""
+    def pattern(self, pattern: AttackPattern, file: FetchedFile, locator: str) -> Item:
+        """Return the Record of one pattern, or a Drop with the reason."""
         return self.record(
             file,
-            key=found.key,
-            title=found.name,
-            text="\n\n".join(_text(found)),
+            key=pattern.key,
+            title=pattern.name,
+            text="\n\n".join(_render_text(pattern)),
             locator=locator,
-            url=f"https://capec.mitre.org/data/definitions/{found.key.removeprefix('CAPEC-')}.html",
-            facts=_facts(found),
-            status=STATUS.get(found.status.lower(), Status.ACTIVE),
+            url=f"https://capec.mitre.org/data/definitions/{pattern.key.removeprefix('CAPEC-')}.html",
+            facts=_make_facts(pattern),
+            status=STATUS_BY_WORD.get(pattern.status.lower(), Status.ACTIVE),
         )
 
 
-def fragment(text: str) -> str:
-    """An XHTML fragment as clean Markdown; its line breaks are the file's indentation."""
+def clean_fragment(text: str) -> str:
+    """Return an XHTML fragment as clean Markdown; its line breaks are only the file's indentation."""
     if "<xhtml:" not in text:
-        return tidy_prose(text)
+        return clean_prose(text)
     flat = re.sub(r"\s*\n\s*", " ", text.strip())
-    return "\n".join(line.strip() for line in tidy_prose(flat).split("\n"))
+    return "\n".join(line.strip() for line in clean_prose(flat).split("\n"))
 
 
-def step_text(text: str) -> str:
-    """A step's clean text with its name in bold."""
-    if not (found := _STEP_NAME.match(text.strip())):
+def format_step(text: str) -> str:
+    """Return the clean text of a step with its name in bold."""
+    if not (match := _STEP_NAME.match(text.strip())):
         return text.strip()
-    name = (found["bold"] or found["bracket"]).strip().rstrip(":.")
-    return f"**{name}:** {found['rest'].strip()}".strip()
+    name = (match["bold"] or match["bracket"]).strip().rstrip(":.")
+    return f"**{name}:** {match['rest'].strip()}".strip()
 
 
-def _text(found: AttackPattern) -> Iterable[str]:
-    """The parts of a Record's text; nothing where there is neither description nor anything beside it."""
-    yield from (part for part in (found.description, found.extended) if part)
-    if found.prerequisites:
-        yield f"## Prerequisites\n\n{_bullets(found.prerequisites)}"
-    skills = [f"{level}: {text}" if text else level for level, text in found.skills]
+def _render_text(pattern: AttackPattern) -> Iterable[str]:
+    """Yield the parts of a Record's text; none for a pattern without any prose."""
+    yield from (part for part in (pattern.description, pattern.extended) if part)
+    if pattern.prerequisites:
+        yield f"## Prerequisites\n\n{_render_bullets(pattern.prerequisites)}"
+    skills = [f"{level}: {text}" if text else level for level, text in pattern.skills]
     if skills:
-        yield f"## Skills required\n\n{_bullets(skills)}"
-    if found.resources:
-        yield f"## Resources required\n\n{_bullets(found.resources)}"
-    if found.steps:
-        yield "## Execution flow\n\n" + "\n\n".join(_flow(found.steps))
+        yield f"## Skills required\n\n{_render_bullets(skills)}"
+    if pattern.resources:
+        yield f"## Resources required\n\n{_render_bullets(pattern.resources)}"
+    if pattern.steps:
+        yield "## Execution flow\n\n" + "\n\n".join(_render_flow(pattern.steps))
 
 
-def _flow(steps: list[Step]) -> Iterable[str]:
+def _render_flow(steps: list[Step]) -> Iterable[str]:
     phase = None
     for number, step in enumerate(steps, 1):
         if step.phase != phase:
             phase = step.phase
             if phase:
                 yield f"### {phase}"
-        lines = [f"{number}. {_inside(step_text(step.text), 3)}"]
-        lines += [f"   - {_inside(technique, 5)}" for technique in step.techniques]
+        lines = [f"{number}. {_indent_lines(format_step(step.text), 3)}"]
+        lines += [f"   - {_indent_lines(technique, 5)}" for technique in step.techniques]
         yield "\n".join(lines)
 
 
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(f"- {_inside(text, 2)}" for text in texts)
+def _render_bullets(texts: list[str]) -> str:
+    return "\n".join(f"- {_indent_lines(text, 2)}" for text in texts)
 
 
-def _inside(text: str, indent: int) -> str:
-    """Text of several lines as the content of a list's item."""
+def _indent_lines(text: str, indent: int) -> str:
+    """Indent all lines but the first, for the content of a list item."""
     return re.sub(r"\n(?!\n)", "\n" + " " * indent, text)
 
 
-def _facts(found: AttackPattern) -> Facts:
-    parents = unique(key for nature, key in found.relations if nature == "ChildOf")
-    related = unique(key for nature, key in found.relations if nature not in {"ChildOf", "ParentOf"})
+def _make_facts(pattern: AttackPattern) -> Facts:
+    parents = drop_repeated(key for nature, key in pattern.relations if nature == "ChildOf")
+    related = drop_repeated(key for nature, key in pattern.relations if nature not in {"ChildOf", "ParentOf"})
     return Facts(
         kind="attack-pattern",
-        severity=_SEVERITY.get(found.severity.lower()),
-        likelihood=found.likelihood or None,
+        severity=_SEVERITY.get(pattern.severity.lower()),
+        likelihood=pattern.likelihood or None,
         parents=parents,
-        related=[key for key in related if key not in parents] + unique(found.techniques),
-        aliases=unique(prose.clean_line(term) for term in found.terms),
-        cwe=unique(found.cwe),
-        mitigations=unique(found.mitigations),
-        consequences=unique(consequence(*parts) for parts in found.consequences),
-        examples=unique(found.examples),
-        platforms=unique(found.domains),
-        published=found.published[:10] or None,
+        related=[key for key in related if key not in parents] + drop_repeated(pattern.techniques),
+        aliases=drop_repeated(prose.clean_line(term) for term in pattern.terms),
+        cwe=drop_repeated(pattern.cwe),
+        mitigations=drop_repeated(pattern.mitigations),
+        consequences=drop_repeated(render_consequence(*parts) for parts in pattern.consequences),
+        examples=drop_repeated(pattern.examples),
+        platforms=drop_repeated(pattern.domains),
+        published=pattern.published[:10] or None,
     )

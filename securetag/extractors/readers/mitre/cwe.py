@@ -1,4 +1,4 @@
-"""CWE → Records: what its XML, its JSON and its CSV have in common.
+"""Make Records of CWE: the model that its XML, its JSON and its CSV share.
 
 Schema: https://cwe.mitre.org/documents/schema/ (7.x). Weaknesses become Records, which name the
 categories and views that hold them (an OWASP Top Ten category, a Top 25); those group weaknesses and
@@ -20,15 +20,15 @@ from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.text import prose
 from securetag.records import Facts, Status
 
-#: An obsolete entry is still right, and another took its place; all else (Draft, Stable, …) is active.
-STATUS = {"deprecated": Status.DEPRECATED, "obsolete": Status.SUPERSEDED}
-#: `[REF-867]` points into a list that no Record carries.
+#: An obsolete entry is right but replaced by another; any other status (Draft, Stable, …) is active.
+STATUS_BY_WORD = {"deprecated": Status.DEPRECATED, "obsolete": Status.SUPERSEDED}
+#: `[REF-867]` refers to a list of publications that no Record includes.
 _REFERENCE = re.compile(r"\s*\[REF-\d+\](?=[\s.,;:)]|$)")
-_FENCE_NAMES = {"c#": "csharp", "c++": "cpp", "asp.net": "aspx", "shell": "sh", "other": ""}
+_FENCE_LANGUAGES = {"c#": "csharp", "c++": "cpp", "asp.net": "aspx", "shell": "sh", "other": ""}
 
 
 class Mitigation(msgspec.Struct, frozen=True):
-    """One way to avoid a weakness."""
+    """One mitigation of a weakness."""
 
     phases: list[str]
     strategy: str
@@ -36,7 +36,7 @@ class Mitigation(msgspec.Struct, frozen=True):
 
 
 class Weakness(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of CWE, its prose still as upstream has it (Markdown or plain text)."""
+    """One entry of CWE, its prose as upstream has it (Markdown or plain text)."""
 
     kind: str
     id: str
@@ -55,116 +55,120 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True):
     consequences: list[tuple[list[str], list[str], str]] = []
     #: (method, text)
     detections: list[tuple[str, str]] = []
-    #: Each a Markdown text with its code blocks, ready.
+    #: Markdown texts with their code blocks.
     examples: list[str] = []
     mapping_usage: str = ""
-    #: Of exploit.
+    #: Likelihood of exploit.
     likelihood: str = ""
     #: Day of submission, `YYYY-MM-DD`.
     published: str = ""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A category or view and the weaknesses directly in it."""
+    """A category or view and its direct members."""
 
     name: str
     status: str
-    #: Numbers of weaknesses and of other groups.
+    #: Numbers of weaknesses and groups.
     members: list[str]
 
 
-def tidy_prose(text: str) -> str:
-    """Clean Markdown without pointers into CWE's list of references."""
+def clean_prose(text: str) -> str:
+    """Return clean Markdown without references into CWE's list of publications."""
     return prose.map_prose(prose.clean(text), lambda piece: _REFERENCE.sub("", piece))
 
 
-def example(entries: list[tuple[str, str, str]]) -> str:
-    """A demonstrative example from (nature, language, text) entries; prose has no nature."""
+def render_example(entries: list[tuple[str, str, str]]) -> str:
+    """Return a demonstrative example of (nature, language, text) entries; prose has no nature."""
     parts = []
     for nature, language, text in entries:
         if not nature:
-            parts.append(tidy_prose(text))
+            parts.append(clean_prose(text))
             continue
-        fence = _FENCE_NAMES.get(language.lower(), language.lower())
+        fence = _FENCE_LANGUAGES.get(language.lower(), language.lower())
         label = f"{nature} code" if nature.lower() in {"good", "bad"} else nature
         parts.append(f"{label}{f' ({language})' if language else ''}:")
         parts.append(prose.make_code_block(text, re.sub(r"[^\w+#-]", "", fence)))
     return "\n\n".join(part for part in parts if part)
 
 
-def unique(values: Iterable[str]) -> list[str]:
-    """In order, without repetitions and empty ones."""
+def drop_repeated(values: Iterable[str]) -> list[str]:
+    """Return the values in order, without empty and repeated ones."""
     return list(dict.fromkeys(value for value in values if value))
 
 
-def _facts(weakness: Weakness, groups: list[str]) -> Facts:
-    parents = unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf")
-    related = unique(f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf")
+def _make_facts(weakness: Weakness, groups: list[str]) -> Facts:
+    parents = drop_repeated(
+        f"CWE-{target}" for nature, target, _ in weakness.relations if nature == "ChildOf"
+    )
+    related = drop_repeated(
+        f"CWE-{target}" for nature, target, _ in weakness.relations if nature != "ChildOf"
+    )
     return Facts(
         kind=weakness.kind,
         parents=parents,
         related=[key for key in related if key not in parents]
         + [f"CAPEC-{n}" for n in weakness.attack_patterns],
-        aliases=unique(prose.clean_line(term) for term in weakness.terms),
+        aliases=drop_repeated(prose.clean_line(term) for term in weakness.terms),
         cwe=[f"CWE-{weakness.id}"] if weakness.kind == "weakness" else [],
-        mitigations=unique(map(_mitigation, weakness.mitigations)),
-        detections=unique(_labelled(method, text) for method, text in weakness.detections),
-        consequences=unique(consequence(*parts) for parts in weakness.consequences),
-        examples=unique(weakness.examples),
-        platforms=unique(weakness.platforms),
+        mitigations=drop_repeated(map(_render_mitigation, weakness.mitigations)),
+        detections=drop_repeated(_add_label(method, text) for method, text in weakness.detections),
+        consequences=drop_repeated(render_consequence(*parts) for parts in weakness.consequences),
+        examples=drop_repeated(weakness.examples),
+        platforms=drop_repeated(weakness.platforms),
         mapping_usage=weakness.mapping_usage or None,
-        likelihood=_known(weakness.likelihood),
+        likelihood=_get_likelihood(weakness.likelihood),
         levels=groups,
         published=weakness.published[:10] or None,
     )
 
 
-def _known(likelihood: str) -> str | None:
+def _get_likelihood(likelihood: str) -> str | None:
     return None if likelihood.lower() in {"", "unknown"} else likelihood
 
 
-def _labelled(label: str, text: str) -> str:
-    text = tidy_prose(text)
+def _add_label(label: str, text: str) -> str:
+    text = clean_prose(text)
     return f"{label}: {text}" if label and text else text
 
 
-def _mitigation(mitigation: Mitigation) -> str:
+def _render_mitigation(mitigation: Mitigation) -> str:
     phases = ", ".join(mitigation.phases)
     label = (
         f"{phases} ({mitigation.strategy})"
         if phases and mitigation.strategy
         else phases or mitigation.strategy
     )
-    return _labelled(label, mitigation.text)
+    return _add_label(label, mitigation.text)
 
 
-def consequence(scopes: list[str], impacts: list[str], note: str) -> str:
-    """`Confidentiality, Integrity: Read Data. Note.`; CAPEC writes its consequences alike."""
+def render_consequence(scopes: list[str], impacts: list[str], note: str) -> str:
+    """Return `Confidentiality, Integrity: Read Data. Note.`; CAPEC uses the same form."""
     head = ": ".join(part for part in (", ".join(scopes), ", ".join(impacts)) if part)
-    note = tidy_prose(note)
+    note = clean_prose(note)
     return f"{head}. {note}" if head and note else head or note
 
 
 class CweReader(Reader):
-    """Base of the three: a subclass finds `Weakness` items, this one makes Records of them."""
+    """Base of the three readers: a subclass decodes `Weakness` items, this one makes Records of them."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.kinds = set(source.options.get("kinds", ["weakness"]))
-        #: Number of a weakness → names of the groups that hold it.
+        #: Number of a weakness → names of the groups that contain it.
         self.holders: dict[str, list[str]] = defaultdict(list)
 
     def groups(self, file: FetchedFile) -> Iterator[Group]:  # noqa: ARG002
-        """Categories and views of one file. Raises SourceError."""
+        """Yield the categories and views of one file. Raises SourceError."""
         yield from ()
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
-        """Learn which groups hold a weakness; a file that can't be read is left to `read_file`."""
+        """Find the groups of each weakness; `read_file` reports a file that can't be read."""
         self.holders.clear()
         for file in files:
             try:
                 for group in self.groups(file):
-                    if group.status.lower() not in STATUS:
+                    if group.status.lower() not in STATUS_BY_WORD:
                         for member in group.members:
                             self.holders[member].append(prose.clean_line(group.name))
             except SecuretagError:
@@ -172,12 +176,12 @@ class CweReader(Reader):
         yield from ()
 
     def item(self, weakness: Weakness, file: FetchedFile, locator: str) -> Item:
-        """The Record of one entry, or why it is left out."""
+        """Return the Record of one entry, or a Drop with the reason."""
         if weakness.kind not in self.kinds:
             return Drop(f"a {weakness.kind} groups weaknesses and is none", locator)
         text = "\n\n".join(
             part
-            for part in map(tidy_prose, [weakness.description, weakness.extended, *weakness.background])
+            for part in map(clean_prose, [weakness.description, weakness.extended, *weakness.background])
             if part
         )
         return self.record(
@@ -187,6 +191,6 @@ class CweReader(Reader):
             text=text,
             locator=locator,
             url=f"https://cwe.mitre.org/data/definitions/{weakness.id}.html",
-            facts=_facts(weakness, sorted(set(self.holders.get(weakness.id, [])))),
-            status=STATUS.get(weakness.status.lower(), Status.ACTIVE),
+            facts=_make_facts(weakness, sorted(set(self.holders.get(weakness.id, [])))),
+            status=STATUS_BY_WORD.get(weakness.status.lower(), Status.ACTIVE),
         )

@@ -1,4 +1,4 @@
-"""CWE views as CSV (`699.csv`, `1425.csv`, …): one row a weakness, lists of entries in one cell.
+"""Read CWE views in CSV (`699.csv`, `1425.csv`, …): one row a weakness, lists of entries in one cell.
 
 Format: https://cwe.mitre.org/data/downloads.html. A cell is `::KEY:value:KEY:value::KEY:value::` with
 nothing escaped, so it is cut at the keys of its column alone: a value may hold colons (`std::string`).
@@ -14,18 +14,18 @@ from collections.abc import Iterator, Sequence
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
+from securetag.extractors.readers.base import Drop, Item, describe_error, read_text
 from securetag.extractors.readers.mitre.cwe import CweReader, Mitigation, Weakness
 
-#: Phases of a life cycle; a cell joins several with blanks. Schema: PhaseEnumeration.
+#: Phases of the life cycle; a cell joins several with spaces. Schema: PhaseEnumeration.
 _PHASES = (
     "Policy", "Requirements", "Architecture and Design", "Implementation", "Build and Compilation", "Testing",
     "Documentation", "Bundling", "Distribution", "Installation", "System Configuration", "Operation",
     "Patching and Maintenance", "Porting", "Integration", "Manufacturing",
 )  # fmt: skip
-_PHASE = re.compile("|".join(_PHASES))
-_RELATION = ("NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
-_PLATFORMS = tuple(
+_PHASE_NAME = re.compile("|".join(_PHASES))
+_RELATION_KEYS = ("NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
+_PLATFORM_KEYS = tuple(
     f"{what} {part}"
     for part in ("NAME", "CLASS", "PREVALENCE")
     for what in ("LANGUAGE", "TECHNOLOGY", "OPERATING SYSTEM", "ARCHITECTURE")
@@ -35,7 +35,7 @@ Fields = list[tuple[str, str]]
 
 
 class CweCsvReader(CweReader):
-    """Reads views; a weakness that several hold is one Record, from the first."""
+    """Reads views; a weakness in several views is one Record, from the first."""
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
         self._seen: set[str] = set()
@@ -55,9 +55,9 @@ class CweCsvReader(CweReader):
 
     def _row(self, row: dict[str, str], file: FetchedFile, locator: str) -> Iterator[Item]:
         try:
-            weakness = _weakness(row)
+            weakness = _make_weakness(row)
         except SourceError as error:
-            yield Failure(str(file.path), locator, reason_of(error))
+            yield Failure(str(file.path), locator, describe_error(error))
             return
         if weakness.id in self._seen:
             yield Drop("the same weakness in another view", locator)
@@ -66,7 +66,7 @@ class CweCsvReader(CweReader):
         yield self.item(weakness, file, locator)
 
 
-def _weakness(row: dict[str, str]) -> Weakness:
+def _make_weakness(row: dict[str, str]) -> Weakness:
     number = row["CWE-ID"].strip().removeprefix("CWE-")
     if not re.fullmatch(r"[0-9]{1,9}", number):
         raise SourceError(f"{number[:40]!r} is no CWE number")
@@ -74,7 +74,7 @@ def _weakness(row: dict[str, str]) -> Weakness:
         raise SourceError(f"CWE-{number}: the row ends before its description")
     platforms = [
         value
-        for entry in _entries(row, "Applicable Platforms", *_PLATFORMS, starts=8)
+        for entry in _split_column(row, "Applicable Platforms", *_PLATFORM_KEYS, first_keys=8)
         for key, value in entry
         if not key.endswith("PREVALENCE")
     ]
@@ -85,67 +85,75 @@ def _weakness(row: dict[str, str]) -> Weakness:
         status=row.get("Status", ""),
         description=row["Description"],
         extended=row.get("Extended Description", ""),
-        background=_values(row, "Background Details"),
+        background=_list_values(row, "Background Details"),
         relations=[
-            (_first(entry, "NATURE"), _first(entry, "CWE ID"), _first(entry, "VIEW ID"))
-            for entry in _entries(row, "Related Weaknesses", *_RELATION)
+            (_get_field(entry, "NATURE"), _get_field(entry, "CWE ID"), _get_field(entry, "VIEW ID"))
+            for entry in _split_column(row, "Related Weaknesses", *_RELATION_KEYS)
         ],
         likelihood=row.get("Likelihood of Exploit", ""),
-        attack_patterns=_values(row, "Related Attack Patterns"),
+        attack_patterns=_list_values(row, "Related Attack Patterns"),
         platforms=[name for name in platforms if not name.startswith("Not ")],
-        terms=[_first(entry, "TERM") for entry in _entries(row, "Alternate Terms", "TERM", "DESCRIPTION")],
+        terms=[
+            _get_field(entry, "TERM")
+            for entry in _split_column(row, "Alternate Terms", "TERM", "DESCRIPTION")
+        ],
         mitigations=[
             Mitigation(
-                phases=_PHASE.findall(_first(entry, "PHASE")),
-                strategy=_first(entry, "STRATEGY"),
-                text=_first(entry, "DESCRIPTION"),
+                phases=_PHASE_NAME.findall(_get_field(entry, "PHASE")),
+                strategy=_get_field(entry, "STRATEGY"),
+                text=_get_field(entry, "DESCRIPTION"),
             )
-            for entry in _entries(
-                row, "Potential Mitigations", "PHASE", "STRATEGY", "DESCRIPTION", "EFFECTIVENESS",
+            for entry in _split_column(
+                row,
+                "Potential Mitigations",
+                "PHASE",
+                "STRATEGY",
+                "DESCRIPTION",
+                "EFFECTIVENESS",
                 "EFFECTIVENESS NOTES",
             )
         ],
         consequences=[
-            (_all(entry, "SCOPE"), _all(entry, "IMPACT"), _first(entry, "NOTE"))
-            for entry in _entries(row, "Common Consequences", "SCOPE", "IMPACT", "LIKELIHOOD", "NOTE")
+            (_list_field(entry, "SCOPE"), _list_field(entry, "IMPACT"), _get_field(entry, "NOTE"))
+            for entry in _split_column(row, "Common Consequences", "SCOPE", "IMPACT", "LIKELIHOOD", "NOTE")
         ],
         detections=[
-            (_first(entry, "METHOD"), _first(entry, "DESCRIPTION"))
-            for entry in _entries(
+            (_get_field(entry, "METHOD"), _get_field(entry, "DESCRIPTION"))
+            for entry in _split_column(
                 row, "Detection Methods", "METHOD", "DESCRIPTION", "EFFECTIVENESS", "EFFECTIVENESS NOTES"
             )
         ],
-    )  # fmt: skip
+    )
 
 
-def nested(cell: str, *keys: str, starts: int = 1) -> list[Fields]:
-    """Entries of a cell, each its (key, value) pairs in order; a cell without keys has none.
+def split_cell(cell: str, *keys: str, first_keys: int = 1) -> list[Fields]:
+    """Return the entries of a cell, each as (key, value) pairs in order; a cell without keys has none.
 
-    `keys` are all that the column knows; one of the first `starts` after `::` begins an entry.
+    `keys` are all that the column knows; one of the first `first_keys` after `::` begins an entry.
     """
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
-    marks = list(re.finditer(rf"(?:(?P<sep>::?)|(?<=:))(?P<key>{names}):", cell))
-    found: list[Fields] = []
-    for mark, after in zip(marks, [*marks[1:], None], strict=False):
-        if not found or (mark["sep"] == "::" and mark["key"] in keys[:starts]):
-            found.append([])
-        end = after.start() if after else len(cell.removesuffix("::"))
-        found[-1].append((mark["key"], cell[mark.end() : end].strip()))
-    return found
+    key_matches = list(re.finditer(rf"(?:(?P<sep>::?)|(?<=:))(?P<key>{names}):", cell))
+    entries: list[Fields] = []
+    for mark, next_match in zip(key_matches, [*key_matches[1:], None], strict=False):
+        if not entries or (mark["sep"] == "::" and mark["key"] in keys[:first_keys]):
+            entries.append([])
+        end = next_match.start() if next_match else len(cell.removesuffix("::"))
+        entries[-1].append((mark["key"], cell[mark.end() : end].strip()))
+    return entries
 
 
-def _entries(row: dict[str, str], column: str, *keys: str, starts: int = 1) -> list[Fields]:
-    return nested(row.get(column, ""), *keys, starts=starts)
+def _split_column(row: dict[str, str], column: str, *keys: str, first_keys: int = 1) -> list[Fields]:
+    return split_cell(row.get(column, ""), *keys, first_keys=first_keys)
 
 
-def _values(row: dict[str, str], column: str) -> list[str]:
-    """A cell of entries without keys."""
+def _list_values(row: dict[str, str], column: str) -> list[str]:
+    """Return the entries of a cell without keys."""
     return [value.strip() for value in row.get(column, "").split("::") if value.strip()]
 
 
-def _all(entry: Fields, key: str) -> list[str]:
+def _list_field(entry: Fields, key: str) -> list[str]:
     return [value for name, value in entry if name == key]
 
 
-def _first(entry: Fields, key: str) -> str:
-    return next(iter(_all(entry, key)), "")
+def _get_field(entry: Fields, key: str) -> str:
+    return next(iter(_list_field(entry, key)), "")

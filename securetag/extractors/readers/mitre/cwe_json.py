@@ -1,4 +1,4 @@
-"""CWE as its REST API gives it: JSON, one entry a file or an envelope of several.
+"""Read CWE from its REST API: JSON, one entry a file or an envelope of several.
 
 Format: https://github.com/CWE-CAPEC/REST-API-wg. Upstream turned XHTML into Markdown on the way and
 left traces (fences around labels of detection methods), which are mended here.
@@ -15,8 +15,8 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, decode_json, read_bytes, reason_of
-from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, example
+from securetag.extractors.readers.base import Item, decode_json, describe_error, read_bytes
+from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, render_example
 
 
 class _Pascal(msgspec.Struct, rename="pascal", frozen=True):
@@ -85,7 +85,7 @@ class _Group(_Pascal, frozen=True):
 
     name: str = ""
     status: str = ""
-    #: Of categories, then of views.
+    #: `relationships` of categories, `members` of views.
     relationships: list[_Member] = []
     members: list[_Member] = []
 
@@ -121,70 +121,73 @@ class CweJsonReader(CweReader):
     """Reads an entry, a list of entries, or `{"Weaknesses": […], "Categories": […], "Views": […]}`."""
 
     def groups(self, file: FetchedFile) -> Iterator[Group]:
-        for _, raw in _entries(read_bytes(file)):
+        for _, raw in _list_entries(read_bytes(file)):
             try:
-                found = decode_json(raw, _Group)
+                group = decode_json(raw, _Group)
             except SourceError:
                 continue  # `read_file` reports it
-            members = [member.cwe for member in (*found.relationships, *found.members)]
+            members = [member.cwe for member in (*group.relationships, *group.members)]
             if members:
-                yield Group(name=found.name, status=found.status, members=members)
+                yield Group(name=group.name, status=group.status, members=members)
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
-        for locator, raw in _entries(read_bytes(file)):
+        for locator, raw in _list_entries(read_bytes(file)):
             try:
-                yield self.item(_weakness(decode_json(raw, Entry)), file, locator)
+                yield self.item(_make_weakness(decode_json(raw, Entry)), file, locator)
             except SourceError as error:
-                yield Failure(str(file.path), locator, reason_of(error))
+                yield Failure(str(file.path), locator, describe_error(error))
 
 
-def _entries(data: bytes) -> list[tuple[str, bytes]]:
-    """(locator, entry) pairs; none for `cwev.json`, which says an edition's totals. Raises SourceError."""
-    top = decode_json(data, dict[str, msgspec.Raw] | list[msgspec.Raw])  # type: ignore[arg-type]
-    if isinstance(top, list):
-        found = [(f"#/{index}", bytes(raw)) for index, raw in enumerate(top)]
-    elif "ID" in top:
-        found = [("#", data)]
+def _list_entries(data: bytes) -> list[tuple[str, bytes]]:
+    """Return (locator, entry) pairs; none for `cwev.json`, which holds totals. Raises SourceError."""
+    document = decode_json(data, dict[str, msgspec.Raw] | list[msgspec.Raw])  # type: ignore[arg-type]
+    if isinstance(document, list):
+        entries = [(f"#/{index}", bytes(raw)) for index, raw in enumerate(document)]
+    elif "ID" in document:
+        entries = [("#", data)]
     else:
-        found = [
+        entries = [
             (f"#/{name}/{index}", bytes(raw))
             for name in ("Weaknesses", "Categories", "Views")
-            if name in top
-            for index, raw in enumerate(decode_json(bytes(top[name]), list[msgspec.Raw]))
+            if name in document
+            for index, raw in enumerate(decode_json(bytes(document[name]), list[msgspec.Raw]))
         ]
-        if not found and "TotalWeaknesses" in top:
+        if not entries and "TotalWeaknesses" in document:
             return []
-    if not found:
+    if not entries:
         raise SourceError("a JSON document without CWE entries")
-    return found
+    return entries
 
 
-def _kind(entry: Entry) -> Literal["weakness", "category", "view"]:
+def _get_kind(entry: Entry) -> Literal["weakness", "category", "view"]:
     if entry.abstraction is not None or entry.description:
         return "weakness"
     return "view" if entry.type is not None or entry.objective else "category"
 
 
-def _weakness(entry: Entry) -> Weakness:
+def _make_weakness(entry: Entry) -> Weakness:
     platforms = [p.name or p.class_ for p in entry.applicable_platforms]
     return Weakness(
-        kind=_kind(entry),
+        kind=_get_kind(entry),
         id=entry.id,
         name=entry.name,
         status=entry.status,
-        description=reflow(entry.description or entry.summary or entry.objective),
-        extended=unindent(entry.extended_description),
-        background=[unindent(text) for text in entry.background_details],
+        description=join_lines(entry.description or entry.summary or entry.objective),
+        extended=remove_indentation(entry.extended_description),
+        background=[remove_indentation(text) for text in entry.background_details],
         relations=[(r.nature, r.cwe, r.view) for r in entry.related_weaknesses],
         attack_patterns=entry.related_attack_patterns,
         platforms=[name for name in platforms if not name.startswith("Not ")],
         terms=[term.term for term in entry.alternate_terms],
         mitigations=[
-            Mitigation(m.phase, m.strategy, unindent(m.description)) for m in entry.potential_mitigations
+            Mitigation(m.phase, m.strategy, remove_indentation(m.description))
+            for m in entry.potential_mitigations
         ],
-        consequences=[(c.scope, c.impact, unindent(c.note)) for c in entry.common_consequences],
-        detections=[(d.method, mend_detection(d.description)) for d in entry.detection_methods],
-        examples=[example([_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples],
+        consequences=[(c.scope, c.impact, remove_indentation(c.note)) for c in entry.common_consequences],
+        detections=[(d.method, repair_detection(d.description)) for d in entry.detection_methods],
+        examples=[
+            render_example([_make_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples
+        ],
         mapping_usage=entry.mapping_notes.usage,
         likelihood=entry.likelihood_of_exploit,
         published=next(
@@ -193,14 +196,14 @@ def _weakness(entry: Entry) -> Weakness:
     )
 
 
-def _example_entry(entry: _Entry) -> tuple[str, str, str]:
+def _make_example_entry(entry: _Entry) -> tuple[str, str, str]:
     if not entry.example_code:
-        return "", "", unindent(entry.intro_text or entry.body_text)
-    return entry.nature or "Code", entry.language, unfence(entry.example_code)
+        return "", "", remove_indentation(entry.intro_text or entry.body_text)
+    return entry.nature or "Code", entry.language, remove_fences(entry.example_code)
 
 
-def unfence(code: str) -> str:
-    """The lines between upstream's own fences, without the indentation that all share."""
+def remove_fences(code: str) -> str:
+    """Return the lines between upstream's fences, without their common indentation."""
     lines = code.strip("\n").split("\n")
     if lines and lines[0].startswith("```"):
         lines = lines[1:]
@@ -210,20 +213,20 @@ def unfence(code: str) -> str:
     return textwrap.dedent("\n".join(lines)).strip("\n")
 
 
-def reflow(text: str) -> str:
-    """One paragraph that upstream's XML broke into lines; several paragraphs stay as they are."""
+def join_lines(text: str) -> str:
+    """Return one paragraph on one line; several paragraphs stay as they are."""
     return text if "\n\n" in text else " ".join(text.split())
 
 
-def unindent(text: str) -> str:
-    """Prose lines that four blanks or a tab would make into code; a list inside keeps its marks."""
+def remove_indentation(text: str) -> str:
+    """Remove indentation that would make prose into code; a list inside keeps its marks."""
     if "\n" not in text or "```" in text:
         return text
     return "\n".join(re.sub(r"^[ \t]{2,}(?=[-*] )|^\t+|^ {4,}", "", line) for line in text.split("\n"))
 
 
-def mend_detection(text: str) -> str:
-    """Labels that upstream put into fences, and the tabbed lines below them, as lists."""
+def repair_detection(text: str) -> str:
+    """Convert labels that upstream put into fences, and the tabbed lines below them, to lists."""
     if "```" not in text and "\t" not in text:
         return text
     lines: list[Any] = []

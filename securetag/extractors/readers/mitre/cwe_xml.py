@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, reason_of
-from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, example
+from securetag.extractors.readers.base import Item, describe_error
+from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, render_example
 from securetag.extractors.text.xhtml import to_code, to_markdown
 from securetag.extractors.text.xml_doc import (
     Element,
@@ -38,7 +38,7 @@ class CweXmlReader(CweReader):
             yield Group(
                 name=entry.get("Name") or "",
                 status=entry.get("Status") or "",
-                members=[found.get("CWE_ID") or "" for found in members],
+                members=[member.get("CWE_ID") or "" for member in members],
             )
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
@@ -46,16 +46,16 @@ class CweXmlReader(CweReader):
             name = get_name(entry)
             locator = f"/{_ROOT}/{get_name(entry.getparent())}/{name}[@ID='{entry.get('ID')}']"
             try:
-                yield self.item(_weakness(entry, _KINDS[name]), file, locator)
+                yield self.item(_make_weakness(entry, _KINDS[name]), file, locator)
             except (SourceError, KeyError) as error:
-                yield Failure(str(file.path), locator, reason_of(error))
+                yield Failure(str(file.path), locator, describe_error(error))
 
 
-def _weakness(entry: Element, kind: str) -> Weakness:
+def _make_weakness(entry: Element, kind: str) -> Weakness:
     platforms = [
-        p.get("Name") or p.get("Class") or ""
-        for holder in find_children(entry, "Applicable_Platforms")
-        for p in holder
+        platform.get("Name") or platform.get("Class") or ""
+        for platforms_element in find_children(entry, "Applicable_Platforms")
+        for platform in platforms_element
     ]
     description = find_child(entry, "Description")
     if description is None:
@@ -68,37 +68,37 @@ def _weakness(entry: Element, kind: str) -> Weakness:
         description=to_markdown(description),
         extended=to_markdown(find_child(entry, "Extended_Description")),
         background=[
-            to_markdown(found) for found in find_children(entry, "Background_Details", "Background_Detail")
+            to_markdown(child) for child in find_children(entry, "Background_Details", "Background_Detail")
         ],
         relations=[
-            (found.get("Nature") or "", found.get("CWE_ID") or "", found.get("View_ID") or "")
-            for found in find_children(entry, "Related_Weaknesses", "Related_Weakness")
+            (child.get("Nature") or "", child.get("CWE_ID") or "", child.get("View_ID") or "")
+            for child in find_children(entry, "Related_Weaknesses", "Related_Weakness")
         ],
         attack_patterns=[
-            found.get("CAPEC_ID") or ""
-            for found in find_children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
+            child.get("CAPEC_ID") or ""
+            for child in find_children(entry, "Related_Attack_Patterns", "Related_Attack_Pattern")
         ],
         platforms=[name for name in platforms if not name.startswith("Not ")],
         terms=list_texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
         mitigations=[
             Mitigation(
-                list_texts(found, "Phase"),
-                get_child_text(found, "Strategy"),
-                to_markdown(find_child(found, "Description")),
+                list_texts(child, "Phase"),
+                get_child_text(child, "Strategy"),
+                to_markdown(find_child(child, "Description")),
             )
-            for found in find_children(entry, "Potential_Mitigations", "Mitigation")
+            for child in find_children(entry, "Potential_Mitigations", "Mitigation")
         ],
         consequences=[
-            (list_texts(found, "Scope"), list_texts(found, "Impact"), to_markdown(find_child(found, "Note")))
-            for found in find_children(entry, "Common_Consequences", "Consequence")
+            (list_texts(child, "Scope"), list_texts(child, "Impact"), to_markdown(find_child(child, "Note")))
+            for child in find_children(entry, "Common_Consequences", "Consequence")
         ],
         detections=[
-            (get_child_text(found, "Method"), to_markdown(find_child(found, "Description")))
-            for found in find_children(entry, "Detection_Methods", "Detection_Method")
+            (get_child_text(child, "Method"), to_markdown(find_child(child, "Description")))
+            for child in find_children(entry, "Detection_Methods", "Detection_Method")
         ],
         examples=[
-            example([_example_entry(part) for part in found if get_name(part) in _EXAMPLE_PARTS])
-            for found in find_children(entry, "Demonstrative_Examples", "Demonstrative_Example")
+            render_example([_make_example_entry(part) for part in child if get_name(part) in _EXAMPLE_PARTS])
+            for child in find_children(entry, "Demonstrative_Examples", "Demonstrative_Example")
         ],
         mapping_usage=next(iter(list_texts(entry, "Mapping_Notes", "Usage")), ""),
         likelihood=get_child_text(entry, "Likelihood_Of_Exploit"),
@@ -109,7 +109,7 @@ def _weakness(entry: Element, kind: str) -> Weakness:
 _EXAMPLE_PARTS = {"Intro_Text", "Body_Text", "Example_Code"}
 
 
-def _example_entry(part: Element) -> tuple[str, str, str]:
+def _make_example_entry(part: Element) -> tuple[str, str, str]:
     if get_name(part) == "Example_Code":
         return part.get("Nature") or "Code", part.get("Language") or "", to_code(part)
     return "", "", to_markdown(part)

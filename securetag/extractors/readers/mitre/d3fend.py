@@ -1,9 +1,9 @@
-"""MITRE D3FEND, an OWL ontology → its countermeasures and defensive tactics.
+"""Read MITRE D3FEND, an OWL ontology: its countermeasures and defensive tactics.
 
 Format: https://d3fend.mitre.org/resources/ontology/ (Turtle; also RDF/XML and JSON-LD). A technique is a
-class with a `d3fend-id`; what it does to which artifact stands in OWL restrictions
-(https://www.w3.org/TR/owl2-primer/), its tactic in one of its own or of a class above it. pyoxigraph
-reads 2.5 MB in 0.05 CPU-seconds; rdflib, in Python, takes seconds.
+class with a `d3fend-id`. Its effects on artifacts are OWL restrictions
+(https://www.w3.org/TR/owl2-primer/), and its tactic is in a restriction of the class or of a class above
+it. pyoxigraph reads 2.5 MB in 0.05 CPU-seconds; rdflib, in Python, takes seconds.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _OWL = "http://www.w3.org/2002/07/owl#"
 _TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 _ALT_LABEL = "http://www.w3.org/2004/02/skos/core#altLabel"
 _TACTIC = f"{_D3F}DefensiveTactic"
-#: Statements of one file; D3FEND makes 32,000.
+#: Maximum statements of one file; D3FEND has 32,000.
 MAX_STATEMENTS = 1_000_000
-#: Classes above one another; D3FEND has 9.
+#: Maximum depth of the class hierarchy; D3FEND has 9.
 MAX_DEPTH = 50
-#: Ids of copies from other publications → whose they are.
-_COPIES = {"attack-id": "ATT&CK", "cwe-id": "CWE", "capec-id": "CAPEC"}
+#: Properties with ids of copied entries → the publication that they come from.
+_FOREIGN_IDS = {"attack-id": "ATT&CK", "cwe-id": "CWE", "capec-id": "CAPEC"}
 _EMPTY_SECTION = re.compile(r"^#+ References\s*\n(?:(?!^#).*\n?)*", re.M | re.I)
 
 Node = ox.NamedNode | ox.BlankNode
@@ -54,8 +54,8 @@ class Graph:
 
     def nodes(self, subject: str, predicate: str) -> list[str]:
         """Ids of the objects that are nodes."""
-        found = self._objects(subject, predicate)
-        return [_id(value) for value in found if isinstance(value, ox.NamedNode | ox.BlankNode)]
+        objects = self._objects(subject, predicate)
+        return [_id(value) for value in objects if isinstance(value, ox.NamedNode | ox.BlankNode)]
 
     def texts(self, subject: str, predicate: str) -> list[str]:
         """Values of the objects that are literals."""
@@ -80,9 +80,11 @@ class Graph:
         for _ in range(MAX_DEPTH):
             yield from level
             level = [
-                up for below in level for up in self.nodes(below, f"{_RDFS}subClassOf")
+                up
+                for below in level
+                for up in self.nodes(below, f"{_RDFS}subClassOf")
                 if up not in seen and not seen.add(up)  # type: ignore[func-returns-value]
-            ]  # fmt: skip
+            ]
 
     def _objects(self, subject: str, predicate: str) -> list[object]:
         statements = self.subjects.get(subject)
@@ -94,7 +96,7 @@ class D3fendReader(Reader):
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         graph = Graph(read_bytes(file), _format(file))
-        mitigations = _related_mitigations(graph)
+        mitigations = _group_mitigations(graph)
         read = False
         for subject in sorted(graph.subjects):
             if key := graph.text(subject, f"{_D3F}d3fend-id"):
@@ -104,7 +106,9 @@ class D3fendReader(Reader):
                 read = True
                 yield self._tactic(graph, subject, file)
             else:
-                copied = next((of for name, of in _COPIES.items() if graph.text(subject, _D3F + name)), None)
+                copied = next(
+                    (of for name, of in _FOREIGN_IDS.items() if graph.text(subject, _D3F + name)), None
+                )
                 if copied:
                     yield Drop(
                         f"an entry of {copied}, which its own publication says better", _curie(subject)
@@ -119,15 +123,15 @@ class D3fendReader(Reader):
             return Drop("a method of data analysis, no countermeasure", _curie(subject))
         article = _EMPTY_SECTION.sub("", prose.clean(graph.text(subject, f"{_D3F}kb-article")))
         definition = prose.clean(graph.text(subject, f"{_D3F}definition"))
-        above = (graph.text(up, f"{_D3F}d3fend-id") for up in graph.above(subject) if up != subject)
-        parents = [found for found in above if found][:1]
+        ids_above = (graph.text(up, f"{_D3F}d3fend-id") for up in graph.above(subject) if up != subject)
+        parents = [parent_id for parent_id in ids_above if parent_id][:1]
         references = graph.nodes(subject, f"{_D3F}kb-reference")
         return self.record(
             file,
             key=key,
             title=graph.label(subject),
             text="\n\n".join(
-                part for part in (definition, article.strip(), _artifacts(graph, subject)) if part
+                part for part in (definition, article.strip(), _render_artifacts(graph, subject)) if part
             ),
             locator=_curie(subject),
             url=f"https://d3fend.mitre.org/technique/{_curie(subject)}/",
@@ -136,13 +140,13 @@ class D3fendReader(Reader):
                 parents=parents,
                 related=mitigations,
                 aliases=list(dict.fromkeys(_synonyms(graph, subject))),
-                tactics=_tactics(graph, subject),
+                tactics=_list_tactics(graph, subject),
                 references=[link for ref in references for link in graph.texts(ref, f"{_D3F}has-link")],
                 published=graph.text(subject, f"{_D3F}created")[:10] or None,
             ),
             status=_status(graph, subject),
             lang=self.source.lang,
-            certain=True,
+            is_lang_certain=True,
         )
 
     def _tactic(self, graph: Graph, subject: str, file: FetchedFile) -> Item:
@@ -156,7 +160,7 @@ class D3fendReader(Reader):
             facts=Facts(kind="tactic"),
             status=_status(graph, subject),
             lang=self.source.lang,
-            certain=True,
+            is_lang_certain=True,
         )
 
 
@@ -194,18 +198,18 @@ def _synonyms(graph: Graph, subject: str) -> Iterator[str]:
         yield from (prose.clean_line(name) for name in graph.texts(subject, predicate))
 
 
-def _tactics(graph: Graph, subject: str) -> list[str]:
+def _list_tactics(graph: Graph, subject: str) -> list[str]:
     """Of the nearest class that names any: a subclass inherits."""
-    for above in graph.above(subject):
-        stated = [target for relation, target in graph.restrictions(above) if relation == "enables"]
-        stated += graph.nodes(above, f"{_D3F}enables")
-        found = [graph.label(target) for target in stated if _TACTIC in graph.nodes(target, _TYPE)]
-        if found:
-            return list(dict.fromkeys(found))
+    for class_id in graph.above(subject):
+        stated = [target for relation, target in graph.restrictions(class_id) if relation == "enables"]
+        stated += graph.nodes(class_id, f"{_D3F}enables")
+        tactics = [graph.label(target) for target in stated if _TACTIC in graph.nodes(target, _TYPE)]
+        if tactics:
+            return list(dict.fromkeys(tactics))
     return []
 
 
-def _artifacts(graph: Graph, subject: str) -> str:
+def _render_artifacts(graph: Graph, subject: str) -> str:
     lines = [
         f"- {relation.replace('-', ' ')} {graph.label(target)}"
         for relation, target in graph.restrictions(subject)
@@ -214,14 +218,14 @@ def _artifacts(graph: Graph, subject: str) -> str:
     return "## Digital artifacts\n\n" + "\n".join(dict.fromkeys(lines)) if lines else ""
 
 
-def _related_mitigations(graph: Graph) -> dict[str, list[str]]:
+def _group_mitigations(graph: Graph) -> dict[str, list[str]]:
     """Technique → keys of ATT&CK's mitigations that D3FEND relates to it."""
-    found: dict[str, list[str]] = defaultdict(list)
+    by_technique: dict[str, list[str]] = defaultdict(list)
     for subject in sorted(graph.subjects):
         if any(
             _local(kind).startswith("ATTACK") and "Mitigation" in kind for kind in graph.nodes(subject, _TYPE)
         ):
             for predicate in ("related", "exactly", "broader", "narrower"):
                 for target in graph.nodes(subject, _D3F + predicate):
-                    found[target].append(_local(subject))
-    return found
+                    by_technique[target].append(_local(subject))
+    return by_technique

@@ -1,1 +1,1 @@
-"""NIST's OSCAL in JSON, YAML and XML: one model, three decoders."""
+"""Readers of NIST's OSCAL in JSON, YAML and XML: one model, three decoders."""

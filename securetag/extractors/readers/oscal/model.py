@@ -1,9 +1,9 @@
-"""OSCAL catalogs and profiles as typed values, from JSON, YAML or XML alike.
+"""Decode OSCAL catalogs and profiles from JSON, YAML or XML to the same typed values.
 
-Model: https://pages.nist.gov/OSCAL-Reference/models/ (1.0 to 1.2). Which of the three a file is, its
-first character says, not its name. Only what Records are made of is kept, and every field may be
-missing: publishers other than NIST leave out much. Controls stay undecoded until they are asked for,
-so that one that is broken costs no other.
+Model: https://pages.nist.gov/OSCAL-Reference/models/ (1.0 to 1.2). The first character of a file decides
+its format, not its name. Only the fields that Records use are decoded, and all are optional, since
+publishers other than NIST omit many. Controls are decoded one by one later, so that a broken one doesn't
+affect the others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import FetchedFile
-from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many
+from securetag.extractors.readers.base import decode_json, read_bytes, read_text, refuse_many_values
 from securetag.extractors.text.yaml_doc import decode_yaml
 
 T = TypeVar("T")
 
 #: Bytes of one file: NIST's full SP 800-53 is 10 MB as JSON.
 MAX_BYTES = 32 * 1024 * 1024
-#: Values of a JSON file, counted from above: that one has about 450,000.
+#: Maximum values of a JSON file, as an upper bound; SP 800-53 has about 450,000.
 MAX_VALUES = 1_500_000
 
 
@@ -148,7 +148,7 @@ class Catalog(_Oscal, frozen=True):
 
     @property
     def resolved(self) -> bool:
-        """True = made from a profile, so it holds a baseline's controls alone."""
+        """Whether the catalog was made from a profile, so that it holds only the controls of a baseline."""
         relations = {link.relation for link in self.metadata.links}
         tools = {prop.name for prop in self.metadata.props}
         return bool(relations & {"source-profile", "resolution-source"}) or "resolution-tool" in tools
@@ -173,15 +173,15 @@ class Profile(_Oscal, frozen=True):
     imports: list[_Import] = []
 
     def holds(self, control: str, parents: tuple[str, ...]) -> bool:
-        """True = the control of that id, whose ids of parents are given, belongs to the baseline."""
+        """Whether the baseline contains the control with that id and these ids of parents."""
         return any(
-            (imported.include_all is not None or _named(imported.include_controls, control, parents))
-            and not _named(imported.exclude_controls, control, parents)
+            (imported.include_all is not None or _is_selected(imported.include_controls, control, parents))
+            and not _is_selected(imported.exclude_controls, control, parents)
             for imported in self.imports
         )
 
 
-def _named(selections: list[_Selection], control: str, parents: tuple[str, ...]) -> bool:
+def _is_selected(selections: list[_Selection], control: str, parents: tuple[str, ...]) -> bool:
     return any(
         control in selection.with_ids
         or (selection.with_child_controls == "yes" and any(p in selection.with_ids for p in parents))
@@ -194,50 +194,53 @@ class _Document(_Oscal, frozen=True):
     profile: Profile | None = None
 
 
-def decode(file: FetchedFile) -> Catalog | Profile:
-    """The catalog or profile that a file holds, in whichever format. Raises SourceError."""
+def decode_document(file: FetchedFile) -> Catalog | Profile:
+    """Return the catalog or profile in a file of any of the formats. Raises SourceError."""
     data = read_bytes(file)
     if len(data) > MAX_BYTES:
         raise SourceError(f"OSCAL of more than {MAX_BYTES:,} bytes")
-    first = first_character(data)
+    first = get_first_character(data)
     if first == b"<":
-        from securetag.extractors.readers.oscal.xml import builtins
+        from securetag.extractors.readers.oscal.xml import decode_xml
 
-        document = convert(builtins(data), _Document)
+        document = convert_builtins(decode_xml(data), _Document)
     elif first == b"{":
-        refuse_many(data, MAX_VALUES)
+        refuse_many_values(data, MAX_VALUES)
         document = decode_json(read_text(file).encode(), _Document)
     else:
         document = decode_yaml(read_text(file), _Document)
-    found = document.catalog or document.profile
-    if found is None:
+    content = document.catalog or document.profile
+    if content is None:
         raise SourceError("an OSCAL document was expected that holds a catalog or a profile")
-    return found
+    return content
 
 
-def first_character(data: bytes) -> bytes:
-    """What tells the formats apart: `<` begins XML, `{` JSON, anything else YAML."""
+def get_first_character(data: bytes) -> bytes:
+    """Return the character that decides the format: `<` begins XML, `{` JSON, anything else YAML."""
     return data.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1]
 
 
-def convert(value: Any, kind: type[T]) -> T:
-    """Builtins as typed values. Raises SourceError that says where they don't fit."""
+def convert_builtins(value: Any, kind: type[T]) -> T:
+    """Return builtins as a value of the type `kind`. Raises SourceError that says where they don't fit."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise SourceError(f"not the OSCAL that was expected: {error}") from error
 
 
-def version_key(metadata: Metadata) -> tuple[tuple[int, ...], str]:
-    """Orders editions: `5.1.1+u4` by its numbers, a version that is a date below any, then by its day."""
+def make_version_key(metadata: Metadata) -> tuple[tuple[int, ...], str]:
+    """Return a key that sorts editions.
+
+    `5.1.1+u4` sorts by its numbers; a version that is a date sorts below any number, then by its day.
+    """
     numbers = tuple(int(number) for number in re.findall(r"\d{1,9}", metadata.version))
     if re.fullmatch(r"\d{4}-\d\d(-\d\d)?.*", metadata.version):
         numbers = (0, *numbers)
     return numbers, metadata.last_modified
 
 
-def all_parts(parts: list[Part]) -> Iterator[Part]:
-    """Parts and the parts inside them."""
+def iter_parts(parts: list[Part]) -> Iterator[Part]:
+    """Yield the parts and the parts inside them."""
     for part in parts:
         yield part
-        yield from all_parts(part.parts)
+        yield from iter_parts(part.parts)

@@ -1,4 +1,4 @@
-"""An OSCAL catalog's controls with where they stand, and the levels that ask for them."""
+"""Index the controls of an OSCAL catalog, and the baselines that contain them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import read_bytes, reason_of
+from securetag.extractors.readers.base import describe_error, read_bytes
 from securetag.extractors.readers.oscal.model import (
     Catalog,
     Control,
@@ -17,14 +17,14 @@ from securetag.extractors.readers.oscal.model import (
     Metadata,
     Profile,
     Resource,
-    all_parts,
-    convert,
-    first_character,
-    version_key,
+    convert_builtins,
+    get_first_character,
+    iter_parts,
+    make_version_key,
 )
-from securetag.extractors.readers.oscal.prose import Parameters, value_of
+from securetag.extractors.readers.oscal.prose import Parameters, get_value
 
-#: Controls of one catalog, and parts of one control; SP 800-53 has 1,200 and 60.
+#: Maximum controls of one catalog, and parts of one control; SP 800-53 has 1,200 and 60.
 MAX_CONTROLS = 20_000
 MAX_PARTS = 5_000
 
@@ -35,7 +35,7 @@ _PLAIN = re.compile(r"[a-z]+")
 
 @dataclass(frozen=True)
 class Entry:
-    """A control where it stands."""
+    """A control with its position in the catalog."""
 
     control: Control
     key: str
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass
 class Document:
-    """A catalog's file, read."""
+    """The indexed file of a catalog."""
 
     file: FetchedFile
     catalog: Catalog
@@ -58,49 +58,49 @@ class Document:
 
     @property
     def rank(self) -> tuple[tuple[int, ...], str, bool, int]:
-        """Orders the files that hold a control: newest edition, full catalog before baseline."""
-        return *version_key(self.catalog.metadata), not self.catalog.resolved, len(self.entries)
+        """Sort key of the files that hold a control: newest edition, full catalog before baseline."""
+        return *make_version_key(self.catalog.metadata), not self.catalog.resolved, len(self.entries)
 
     @property
     def edition(self) -> tuple[int, ...]:
-        return version_key(self.catalog.metadata)[0]
+        return make_version_key(self.catalog.metadata)[0]
 
 
 class Levels:
-    """Of each level the newest profile, or the newest catalog that was resolved from one."""
+    """The newest baseline of each level: a profile, or a catalog that was resolved from one."""
 
     def __init__(self, profiles: Iterable[Profile], documents: Iterable[Document]) -> None:
-        found: list[tuple[Metadata, Profile | set[str]]] = [
+        baselines: list[tuple[Metadata, Profile | set[str]]] = [
             (profile.metadata, profile) for profile in profiles
         ]
-        found += [
+        baselines += [
             (document.catalog.metadata, {entry.key for entry in document.entries})
             for document in documents
             if document.catalog.resolved
         ]
         self._holders = {
-            level_of(metadata.title): holder
-            for metadata, holder in sorted(found, key=lambda pair: version_key(pair[0]))
+            parse_level(metadata.title): holder
+            for metadata, holder in sorted(baselines, key=lambda pair: make_version_key(pair[0]))
         }
 
     def of(self, entry: Entry) -> list[str]:
-        """The levels that ask for a control, lowest first."""
+        """Return the levels whose baseline contains a control, lowest first."""
         above = tuple(control.id for control in entry.above)
-        found = [
+        levels = [
             level
             for level, holder in self._holders.items()
             if (entry.key in holder if isinstance(holder, set) else holder.holds(entry.control.id, above))
         ]
         return sorted(
-            found, key=lambda level: (_ORDER.index(level) if level in _ORDER else len(_ORDER), level)
+            levels, key=lambda level: (_ORDER.index(level) if level in _ORDER else len(_ORDER), level)
         )
 
 
-def read_catalog(file: FetchedFile, catalog: Catalog) -> Document:
-    """All controls of a catalog with where they stand; one that is broken becomes a failure."""
+def index_catalog(file: FetchedFile, catalog: Catalog) -> Document:
+    """Index all controls of a catalog; a broken control becomes a failure."""
     document = Document(file, catalog)
     params, seen = list(catalog.params), set[str]()
-    xml = first_character(read_bytes(file)) == b"<"
+    xml = get_first_character(read_bytes(file)) == b"<"
 
     def controls(
         raws: list[Any], groups: tuple[Group, ...], above: tuple[Control, ...], pointer: str
@@ -110,11 +110,11 @@ def read_catalog(file: FetchedFile, catalog: Catalog) -> Document:
             if len(document.entries) + len(document.failures) >= MAX_CONTROLS:
                 raise SourceError(f"a catalog of more than {MAX_CONTROLS:,} controls")
             try:
-                control = convert(raw, Control)
-                if sum(1 for _ in all_parts(control.parts)) > MAX_PARTS:
+                control = convert_builtins(raw, Control)
+                if sum(1 for _ in iter_parts(control.parts)) > MAX_PARTS:
                     raise SourceError(f"a control of more than {MAX_PARTS:,} parts")
             except SourceError as error:
-                document.failures.append(Failure(str(file.path), place, reason_of(error)))
+                document.failures.append(Failure(str(file.path), place, describe_error(error)))
                 continue
             locator = f"//control[@id='{control.id}']" if xml else place
             if control.id in seen:
@@ -122,7 +122,7 @@ def read_catalog(file: FetchedFile, catalog: Catalog) -> Document:
                 continue
             seen.add(control.id)
             params.extend(control.params)
-            document.entries.append(Entry(control, key_of(control), groups, above, locator))
+            document.entries.append(Entry(control, make_key(control), groups, above, locator))
             controls(control.controls, groups, (*above, control), place)
 
     def walk(groups: list[Group], outer: tuple[Group, ...], pointer: str) -> None:
@@ -140,9 +140,11 @@ def read_catalog(file: FetchedFile, catalog: Catalog) -> Document:
     return document
 
 
-def key_of(item: Control | Group) -> str:
-    """The key as the publisher prints it: the label `AC-2(1)`, or what `Asset Management (ID.AM)` ends in."""
-    label = value_of(item.props, "label").strip()
+def make_key(item: Control | Group) -> str:
+    """Return the key as the publisher prints it: the label `AC-2(1)`, or `ID.AM` of `Asset Management
+    (ID.AM)`.
+    """
+    label = get_value(item.props, "label").strip()
     if match := re.fullmatch(r"(.*\S)\s+\(([^()\s]+)\)", label):
         before, inside = match.groups()
         return f"{before}({inside})" if re.fullmatch(r"[A-Z]+-\d+", before) else inside
@@ -151,8 +153,8 @@ def key_of(item: Control | Group) -> str:
     return item.id.upper() if isinstance(item, Group) and _PLAIN.fullmatch(item.id) else item.id
 
 
-def kind_of(item: Control | Group) -> str:
-    """Upstream's own word for it (`category`, `task`, `family`) where it is one."""
+def get_kind(item: Control | Group) -> str:
+    """Return upstream's word for the item (`category`, `task`, `family`), where it is one word."""
     class_ = item.class_.lower()
     if _PLAIN.fullmatch(class_):
         return class_
@@ -161,7 +163,7 @@ def kind_of(item: Control | Group) -> str:
     return "enhancement" if "enhancement" in class_ else "control"
 
 
-def level_of(title: str) -> str:
-    """`LOW` of "… Revision 5.1.1 LOW IMPACT BASELINE"; the whole title where it names no baseline."""
-    found = _LEVEL.search(title)
-    return found[1].upper() if found else title
+def parse_level(title: str) -> str:
+    """Return `LOW` of "… Revision 5.1.1 LOW IMPACT BASELINE"; the whole title where it names no baseline."""
+    match = _LEVEL.search(title)
+    return match[1].upper() if match else title

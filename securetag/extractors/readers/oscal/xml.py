@@ -1,4 +1,4 @@
-"""OSCAL's XML → the builtins that its JSON would have given, so that one model reads both.
+"""Convert OSCAL's XML to the builtins of its JSON, so that one model reads both.
 
 XML names its children in the singular and mixes prose as markup among them; JSON gathers them into
 arrays and writes the prose as Markdown. https://pages.nist.gov/OSCAL-Reference/models/v1.1.3/catalog/xml-outline/
@@ -13,7 +13,7 @@ from securetag.extractors.text import prose
 from securetag.extractors.text.xhtml import to_markdown
 from securetag.extractors.text.xml_doc import Element, get_name, parse_xml
 
-#: Child element → array of JSON. What isn't named here or below carries nothing that Records hold.
+#: Child element → array of JSON. Elements that aren't named here or below are ignored.
 _LISTS = {
     "group": "groups", "control": "controls", "param": "params", "part": "parts", "prop": "props",
     "link": "links", "resource": "resources", "rlink": "rlinks", "import": "imports",
@@ -27,36 +27,36 @@ _PROSE = {"p", "ul", "ol", "table", "pre", "blockquote", "h1", "h2", "h3", "h4",
 _ROOTS = {"catalog", "profile"}
 
 
-def builtins(data: bytes) -> dict[str, Any]:
-    """`{"catalog": …}` or `{"profile": …}`. Raises SourceError."""
+def decode_xml(data: bytes) -> dict[str, Any]:
+    """Return `{"catalog": …}` or `{"profile": …}`. Raises SourceError."""
     root = parse_xml(data)
     if get_name(root) not in _ROOTS:
         raise SourceError(f"an OSCAL catalog or profile was expected, and the root is {get_name(root)}")
-    return {get_name(root): _object(root)}
+    return {get_name(root): _convert_object(root)}
 
 
-def _object(element: Element) -> dict[str, Any]:
-    found: dict[str, Any] = dict(element.attrib)
+def _convert_object(element: Element) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(element.attrib)
     paragraphs: list[str] = []
     for child in list(element):  # a list, since what is prose moves out
         name = get_name(child)
         if name in _PROSE:
-            paragraphs.append(_markdown(child))
+            paragraphs.append(_convert_markup(child))
         elif name in _TEXTS:
-            found[name] = _markdown(child)
+            fields[name] = _convert_markup(child)
         elif name in _TEXT_LISTS:
-            found.setdefault(_TEXT_LISTS[name], []).append(_markdown(child))
+            fields.setdefault(_TEXT_LISTS[name], []).append(_convert_markup(child))
         elif name in _OBJECTS:
-            found[name] = _object(child)
+            fields[name] = _convert_object(child)
         elif name in _LISTS:
-            found.setdefault(_LISTS[name], []).append(_object(child))
+            fields.setdefault(_LISTS[name], []).append(_convert_object(child))
     if paragraphs:
-        found["prose"] = "\n\n".join(paragraphs)
-    return found
+        fields["prose"] = "\n\n".join(paragraphs)
+    return fields
 
 
-def _markdown(element: Element) -> str:
-    """Markup as JSON writes it: inserts in double braces, links by their text, code in backticks."""
+def _convert_markup(element: Element) -> str:
+    """Return markup as JSON has it: inserts in double braces, links by their text, code in backticks."""
     if get_name(element) == "pre":
         return prose.make_code_block("".join(element.itertext()))
     for inner in element.iter():

@@ -1,1 +1,1 @@
-"""What OWASP publishes as Markdown and tables."""
+"""Readers of OWASP's Markdown and tables."""

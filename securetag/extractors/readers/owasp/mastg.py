@@ -1,4 +1,4 @@
-"""OWASP's mobile guide (MASTG, MASWE) → one Record a test, practice or article, joined by its front matter.
+"""Read OWASP's mobile guide (MASTG, MASWE): one Record a test, practice or article, joined by front matter.
 
 Front matter names platform, profiles, the controls and weakness that a page belongs to, what covers a
 deprecated test, and best practices; `@MASTG-…` in the text names another page. Both are resolved to
@@ -15,7 +15,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
-from securetag.extractors.readers.base import Drop, Item, read_text, reason_of
+from securetag.extractors.readers.base import Drop, Item, describe_error, read_text
 from securetag.extractors.readers.markdown import Page
 from securetag.extractors.readers.owasp.pages import Identity, OwaspReader
 from securetag.extractors.text import prose
@@ -30,12 +30,12 @@ _RELATIONS = (
     "tests", "mappings",
 )  # fmt: skip
 _STATUS = {"deprecated": Status.DEPRECATED, "withdrawn": Status.WITHDRAWN, "removed": Status.WITHDRAWN}
-#: The kind of page by its identifier's second part.
+#: Second part of an identifier → kind of page.
 _KINDS = {"TEST": "test", "BEST": "practice", "KNOW": "article", "TECH": "technique", "TOOL": "tool"}
 
 
 class MastgReader(OwaspReader):
-    """Reads pages whose front matter or file name bears an identifier of OWASP's mobile project."""
+    """Reads pages with an identifier of OWASP's mobile project in the front matter or file name."""
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
         yield from super().prepare(files)
@@ -44,9 +44,9 @@ class MastgReader(OwaspReader):
             try:
                 title = _TITLE.match(read_text(file)[:4_000])
             except SourceError as error:
-                yield Failure(str(file.path), "", reason_of(error))
+                yield Failure(str(file.path), "", describe_error(error))
                 continue
-            if title and (key := _KEY.fullmatch(markdown.path_of(file).stem)):
+            if title and (key := _KEY.fullmatch(markdown.get_upstream_path(file).stem)):
                 self._titles[key[0]] = prose.clean_line(title["title"].strip("\"'"))
 
     def body(self, text: str) -> str:
@@ -67,17 +67,17 @@ class MastgReader(OwaspReader):
         return super().identify(page)
 
     def facts(self, page: Page, identity: Identity, whole: str) -> Facts:
-        found = super().facts(page, identity, whole)
-        named = [key for field in _RELATIONS for key in _KEY.findall(" ".join(_words(page, field)))]
+        facts = super().facts(page, identity, whole)
+        named = [key for field in _RELATIONS for key in _KEY.findall(" ".join(_list_words(page, field)))]
         kind = identity.key.split("-")[1] if identity.key.startswith("MASTG-") else ""
-        practices = [self._named(key) for key in _words(page, "best-practices")]
+        practices = [self._named(key) for key in _list_words(page, "best-practices")]
         return msgspec.structs.replace(
-            found,
-            kind=_KINDS.get(kind, found.kind),
-            platforms=_words(page, "platform"),
-            levels=_words(page, "profiles") or _words(page, "masvs_v1_levels"),
-            related=[key for key in dict.fromkeys([*named, *found.related]) if key not in found.parents],
-            mitigations=[*practices, *found.mitigations],
+            facts,
+            kind=_KINDS.get(kind, facts.kind),
+            platforms=_list_words(page, "platform"),
+            levels=_list_words(page, "profiles") or _list_words(page, "masvs_v1_levels"),
+            related=[key for key in dict.fromkeys([*named, *facts.related]) if key not in facts.parents],
+            mitigations=[*practices, *facts.mitigations],
         )
 
     def status(self, page: Page, whole: str) -> Status:
@@ -88,15 +88,15 @@ class MastgReader(OwaspReader):
         return f"“{self._titles[key]}” ({key})" if key in self._titles else key
 
     def _above(self, page: Page) -> Iterator[str]:
-        """The weakness that a test looks for, or the controls that it belongs to."""
+        """Yield the weakness that a test looks for, or the controls that it belongs to."""
         for field in ("weakness", "masvs_v2_id", "masvs_category"):
-            if found := _words(page, field):
-                yield from found
+            if keys := _list_words(page, field):
+                yield from keys
                 return
 
 
-def _words(page: Page, field: str) -> list[str]:
-    """A field of front matter as a list; `[]` where there is none."""
+def _list_words(page: Page, field: str) -> list[str]:
+    """Return a field of front matter as a list; `[]` without it."""
     value = page.front.get(field)
-    found = value if isinstance(value, list) else [value]
-    return [word for word in (str(entry).strip() for entry in found if entry is not None) if word]
+    values = value if isinstance(value, list) else [value]
+    return [word for word in (str(entry).strip() for entry in values if entry is not None) if word]

@@ -1,12 +1,12 @@
-"""OWASP's Markdown pages → one Record a risk, test or control, and more for what a long one goes on with.
+"""Read OWASP's Markdown pages: one Record a risk, test or control, and more for the rest of a long page.
 
-Recognised by what stands in them: a title with an identifier (`A03:2021 – Injection`, `API1:2023 …`,
-`C1: …`, `MASVS-STORAGE-1`), or WSTG's table `|ID|`. The key is the identifier as OWASP writes it,
-with the edition's year where the title leaves that out. Pages without one are read section by section.
+A page is recognized by its content: a title with an identifier (`A03:2021 – Injection`, `API1:2023 …`,
+`C1: …`, `MASVS-STORAGE-1`), or WSTG's table `|ID|`. The key is the identifier as OWASP writes it, with the
+edition's year where the title omits it. Pages without an identifier are read section by section.
 
-The Record of such a page holds its beginning (`sections.leading`); what its last sections are there for
-goes into facts: mapped CWEs, references, related identifiers, mitigations. Options beside those of
-`markdown`: `kind` (risk, test, control).
+The Record of a page has its beginning (`sections.take_beginning`); the last sections become facts: mapped
+CWEs, references, related identifiers, mitigations. Options in addition to those of `markdown`: `kind`
+(risk, test, control).
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ _NUMBERED = re.compile(
 )
 #: `MASVS-STORAGE-1`, `MASVS-STORAGE: Storage`, `CICD-SEC-1: …`.
 _HYPHENED = re.compile(r"(?P<id>[A-Z]{2,}(?:-[A-Z]{2,})+(?:-\d{1,4})?)(?:\s*[:–—]\s*(?P<name>.+)|\s*$)")
-#: WSTG's table of one column, whose head is ID.
+#: WSTG's table with the single column ID.
 _ID_TABLE = re.compile(
     r"^\|[ \t]*ID[ \t]*\|[ \t]*\n\|[ :|-]+\|[ \t]*\n\|[ \t]*(?P<id>[A-Z]+(?:-[A-Z]+)*-\d+)[ \t]*\|[ \t]*$",
     re.M,
 )
 _FILE_NUMBER = re.compile(r"(?P<number>\d+)(?:\.(?P<part>\d+))?-")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
-_CWE = re.compile(r"\bCWE[- ](\d{1,5})\b|cwe\.mitre\.org/data/definitions/(\d{1,5})")
+_CWE_MENTION = re.compile(r"\bCWE[- ](\d{1,5})\b|cwe\.mitre\.org/data/definitions/(\d{1,5})")
 _CWE_ENTRY = re.compile(r"[\s*+\-\[|\d.]*CWE[- ]\d")
-_RELATED = re.compile(
+_RELATED_ID = re.compile(
     r"\b(?:[A-Z]{1,4}\d{1,2}:20\d\d|WSTG-[A-Z]{4}-\d{2}|MASVS-[A-Z]+-\d+|MASTG-[A-Z]+-\d{4}"
     r"|MASWE-\d{4}|CAPEC-\d{1,4})\b"
 )
 _URL = re.compile(r"https?://[^\s<>()\[\]\"']+(?:\([^\s()]*\)[^\s<>()\[\]\"']*)*")
-#: How a page says that another one took its content: a link definition that is a comment.
+#: A link definition used as a comment, which says that other pages took the content.
 _MERGED = re.compile(r"^\[merged\]:\s*#\s*\((?P<keys>[^()\n]*)\)", re.M)
 _PREVENTION = re.compile(
     r"prevent|mitiga|remedia|countermeasure|how to (?:fix|avoid)|previ?en|prevenção|évit|préven"
     r"|verhinder|vermeid|gegenmaßnahme|evitar|impedir|предотвра|対策|防止|预防|防範|방지",
     re.I,
 )
-#: Headings of pages and sections that are about the project and its people.
-_ABOUT = re.compile(
+#: Headings of pages and sections about the project and its people.
+_ABOUT_PROJECT = re.compile(
     r"(?:about (?:the )?(?:owasp|project|this (?:project|document))|acknowledge?ments?"
     r"|contribut\w*( translations)?"
     r"|(?:copyright|licen[cs]e)( and licen[cs]e)?|notice|in the news|foreword|frontispiece|change ?log"
     r"|.* in the news|acerca de owasp|aviso|agradecimientos|colaboradores|derechos de autor.*|prólogo)",
     re.I,
 )
-#: Where an entry of a list, or a paragraph, begins.
+#: The start of a list item or a paragraph.
 _ENTRY = re.compile(r"\n+(?=[-*+] |\d+[.)] )|\n\n+(?=\S)")
 _BULLET = re.compile(r"\A(?:[-*+]|\d+[.)])\s+")
-#: Characters under which an entry is a lead-in or a label.
-SHORTEST_ENTRY = 20
+#: Minimum characters of an entry; a shorter one is a lead-in or a label.
+MIN_ENTRY_CHARS = 20
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a page is about."""
+    """The subject of a page: its identifier, name and parents."""
 
     key: str
     name: str
@@ -79,11 +79,11 @@ class OwaspReader(MarkdownReader):
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
         yield from super().prepare(files)
-        #: (folder, number of a file in it) → identifier; a part comes after its whole in order of URLs.
+        #: (folder, number of a file in it) → identifier; a part follows its whole in the order of URLs.
         self._numbered: dict[tuple[str, str], str] = {}
 
     def items(self, page: Page) -> Iterator[Item]:
-        if _ABOUT.fullmatch(prose.clean_line(page.root.title)):
+        if _ABOUT_PROJECT.fullmatch(prose.clean_line(page.root.title)):
             yield Drop("about the project and its people", prose.clean_line(page.root.title))
         elif (identity := self.identify(page)) is None:
             yield from super().items(page)
@@ -93,48 +93,65 @@ class OwaspReader(MarkdownReader):
             yield from self._identified(page, identity)
 
     def identify(self, page: Page) -> Identity | None:
-        """The identifier that a page bears; None where it bears none."""
+        """Return the identifier of a page; None for a page without one."""
         title = prose.clean_line(page.root.title)
         if table := _ID_TABLE.search(page.root.own_text):
             text = page.root.own_text
             page.root.lines = (text[: table.start()] + text[table.end() :]).split("\n")
-            self._numbered[_number(page)] = table["id"]
+            self._numbered[_get_file_number(page)] = table["id"]
             return Identity(table["id"], title)
-        number, part = _number(page), _part(page)
+        number, part = _get_file_number(page), _get_file_part(page)
         if part and number in self._numbered:  # WSTG's `05.1-…`, which goes with `05-…` beside it
             whole = self._numbered[number]
             return Identity(f"{whole}.{part}", title, (whole,))
-        if found := _HYPHENED.match(title):
-            above = re.fullmatch(r"(MASVS-[A-Z]+)-\d+", found["id"])
+        if match := _HYPHENED.match(title):
+            above = re.fullmatch(r"(MASVS-[A-Z]+)-\d+", match["id"])
             return Identity(
-                found["id"], found["name"] or _statement(page) or title, (above[1],) if above else ()
+                match["id"], match["name"] or _get_statement(page) or title, (above[1],) if above else ()
             )
-        found = _NUMBERED.match(title)
-        if found is None or not found["name"] or not (found["year"] or found["mark"]):
+        match = _NUMBERED.match(title)
+        if match is None or not match["name"] or not (match["year"] or match["mark"]):
             return None
-        year = found["year"] or self._year(page)
-        return Identity(f"{found['id']}:{year}" if year else found["id"], found["name"])
+        year = match["year"] or self._year(page)
+        return Identity(f"{match['id']}:{year}" if year else match["id"], match["name"])
 
     def facts(self, page: Page, identity: Identity, whole: str) -> Facts:
-        """What the page says beside its prose; `whole` is all of its text, as upstream wrote it."""
+        """Return what a page has in addition to prose; `whole` is all of its text, as upstream wrote it."""
         texts = ((child.title, child.whole()) for child in page.root.children)
-        links = "\n".join(text for title, text in texts if self.skipped(title) or markdown.only_links(text))
+        links = "\n".join(
+            text for title, text in texts if self.skipped(title) or markdown.has_only_links(text)
+        )
         lists = "\n".join(child.whole() for child in page.root.children if _is_cwe_list(child.whole()))
-        cwe = dict.fromkeys(f"CWE-{int(one or other)}" for one, other in _CWE.findall(lists or whole))
-        related = dict.fromkeys(key for key in _RELATED.findall(whole) if key != identity.key)
+        cwe = dict.fromkeys(
+            f"CWE-{int(number or linked_number)}"
+            for number, linked_number in _CWE_MENTION.findall(lists or whole)
+        )
+        related = dict.fromkeys(key for key in _RELATED_ID.findall(whole) if key != identity.key)
         references = dict.fromkeys(
             url.rstrip(".,;") for url in _URL.findall(links) if "cwe.mitre.org" not in url
         )
         return Facts(
-            kind=self.source.options.get("kind", "page"), section=[page.root.title],
-            parents=list(identity.parents), cwe=list(cwe), related=list(related), references=list(references),
-            mitigations=[entry for part in _prevention(page.root) for entry in entries(markdown.clean(part))],
-        )  # fmt: skip
+            kind=self.source.options.get("kind", "page"),
+            section=[page.root.title],
+            parents=list(identity.parents),
+            cwe=list(cwe),
+            related=list(related),
+            references=list(references),
+            mitigations=[
+                entry
+                for part in _iter_prevention_texts(page.root)
+                for entry in split_entries(markdown.clean_section(part))
+            ],
+        )
 
     def status(self, page: Page, whole: str) -> Status:
-        """Withdrawn where the page says that another took its content, or has none left."""
-        text = markdown.clean(page.root.whole())
-        return Status.WITHDRAWN if _MERGED.search(whole) or len(text) < markdown.SHORTEST else Status.ACTIVE
+        """Return `withdrawn` where the page says that another took its content, or has none left."""
+        text = markdown.clean_section(page.root.whole())
+        return (
+            Status.WITHDRAWN
+            if _MERGED.search(whole) or len(text) < markdown.MIN_SECTION_CHARS
+            else Status.ACTIVE
+        )
 
     def _identified(self, page: Page, identity: Identity) -> Iterator[Item]:
         whole = page.root.whole()
@@ -149,61 +166,69 @@ class OwaspReader(MarkdownReader):
         limit = int(self.source.options.get("whole", MAX_SECTION_CHARS))
         text, rest = take_beginning(page.root, whole=limit)
         yield self.record(
-            page.file, key=self.unique(identity.key, page.lang) if status is Status.ACTIVE else identity.key,
-            title=identity.name, text=markdown.clean(text), locator=page.root.title, url=self.url(page),
-            lang=page.lang, facts=facts, status=status,
-        )  # fmt: skip
+            page.file,
+            key=self.unique(identity.key, page.lang) if status is Status.ACTIVE else identity.key,
+            title=identity.name,
+            text=markdown.clean_section(text),
+            locator=page.root.title,
+            url=self.url(page),
+            lang=page.lang,
+            facts=facts,
+            status=status,
+        )
         for section in rest:
             for piece in split_section(section, (page.root.title,), whole=limit):
                 yield self.section(page, piece, status=status)
 
     def _left_out(self, section: Section) -> str:
         text = section.whole()
-        if self.skipped(section.title) or markdown.only_links(text):
+        if self.skipped(section.title) or markdown.has_only_links(text):
             return "a list of links"
-        if _ABOUT.fullmatch(section.title):
+        if _ABOUT_PROJECT.fullmatch(section.title):
             return "about the project and its people"
-        return "a table of scores" if _is_scores(text) else ""
+        return "a table of scores" if _is_score_table(text) else ""
 
     def _year(self, page: Page) -> str:
-        found = _YEAR.search(self.source.edition) or _YEAR.search(str(markdown.path_of(page.file)))
-        return found[1] if found else ""
+        match = _YEAR.search(self.source.edition) or _YEAR.search(str(markdown.get_upstream_path(page.file)))
+        return match[1] if match else ""
 
 
-def _number(page: Page) -> tuple[str, str]:
-    """Folder and number of a file that is numbered inside it (`05-Testing_for_SQL_Injection`)."""
-    found = _FILE_NUMBER.match(page.stem)
-    return str(markdown.path_of(page.file).parent), found["number"] if found else page.stem
+def _get_file_number(page: Page) -> tuple[str, str]:
+    """Return the folder and the number of a file that is numbered (`05-Testing_for_SQL_Injection`)."""
+    match = _FILE_NUMBER.match(page.stem)
+    return str(markdown.get_upstream_path(page.file).parent), match["number"] if match else page.stem
 
 
-def _part(page: Page) -> str:
-    found = _FILE_NUMBER.match(page.stem)
-    return (found["part"] or "") if found else ""
+def _get_file_part(page: Page) -> str:
+    match = _FILE_NUMBER.match(page.stem)
+    return (match["part"] or "") if match else ""
 
 
-def _statement(page: Page) -> str:
-    """The sentence under the first heading: what a control demands, where its title is its identifier."""
-    own = page.root.children[0].own_text if page.root.children else page.root.own_text
-    first = prose.clean_line(own.split("\n\n")[0])
+def _get_statement(page: Page) -> str:
+    """Return the sentence under the first heading: what a control whose title is its identifier demands."""
+    own_text = page.root.children[0].own_text if page.root.children else page.root.own_text
+    first = prose.clean_line(own_text.split("\n\n")[0])
     return first if len(first) <= 200 else ""
 
 
-def _prevention(section: Section) -> Iterator[str]:
+def _iter_prevention_texts(section: Section) -> Iterator[str]:
     for child in section.children:
         if _PREVENTION.search(child.title):
             yield child.whole()
         else:
-            yield from _prevention(child)
+            yield from _iter_prevention_texts(child)
 
 
 def _is_cwe_list(text: str) -> bool:
-    """Whether a section lists weaknesses, one a line: what the page maps to, and not just mentions."""
+    """Whether a section lists the weaknesses that the page maps to, one a line, and doesn't only mention
+    some.
+    """
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
     return sum(bool(_CWE_ENTRY.match(line)) for line in lines) > 0.6 * len(lines)
 
 
-def _is_scores(text: str) -> bool:
-    """Whether a section is one table whose cells are figures. True = nothing to learn from."""
+def _is_score_table(text: str) -> bool:
+    """Whether a section is one table whose cells are figures, so that it holds no prose."""
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) < 3 or not all(line.lstrip().startswith("|") for line in lines):
         return False
@@ -211,8 +236,8 @@ def _is_scores(text: str) -> bool:
     return sum(cell[:1].isdigit() for cell in cells) > len(cells) / 2
 
 
-def entries(text: str) -> list[str]:
-    """The paragraphs and list items of clean Markdown, one entry each; code stays with what it belongs to."""
+def split_entries(text: str) -> list[str]:
+    """Return the paragraphs and list items of clean Markdown; code stays with its entry."""
     marked = prose.map_blocks(text, lambda piece: _ENTRY.sub("\0", piece))
     plain = (_BULLET.sub("", entry.strip()) for entry in marked.split("\0"))
-    return [entry for entry in plain if len(entry) >= SHORTEST_ENTRY and not entry.startswith("#")]
+    return [entry for entry in plain if len(entry) >= MIN_ENTRY_CHARS and not entry.startswith("#")]

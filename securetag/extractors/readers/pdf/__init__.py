@@ -1,1 +1,1 @@
-"""PDF → pages, lines, tables, headings → sections."""
+"""Read PDF files: pages, lines, tables and headings, then sections."""

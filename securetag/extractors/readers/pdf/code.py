@@ -1,4 +1,4 @@
-"""Listings: lines in type of one width, or that read as code, become fenced blocks. Pure."""
+"""Make fenced blocks of listings: lines in a monospaced font, or lines that look like code. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from securetag.extractors.readers.pdf.pages import Line
 from securetag.extractors.text import prose
 
-#: What ends or begins lines of code, markup and HTTP, and hardly a line of prose.
+#: Starts and ends of lines of code, markup and HTTP, which lines of prose hardly have.
 _CODE = re.compile(
     r"[=()\[\]$\"'].*;$|[{}]\s*[;,]?$|^[})\]]+[;,]?$|^</?[\w:?!-]+[^<>]*>|\w+>$"
     r"|^\s*(?://|/\*|\*/|<!--|<\?|#include)"
@@ -16,28 +16,28 @@ _CODE = re.compile(
     r"|^(?:Host|(?:Set-)?Cookie|User-Agent|Content-[A-Z]\w+|Accept[\w-]*|Server|Date|Connection|Referer"
     r"|Location): \S"
 )
-_LAST, _FIRST = frozenset(";{}>),]"), frozenset("<$/})]*#")
-_OPENING = frozenset((
+_LAST_CHARS, _FIRST_CHARS = frozenset(";{}>),]"), frozenset("<$/})]*#")
+_FIRST_WORDS = frozenset((
     "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT", "public", "private", "protected",
     "static", "import", "using", "package", "function", "var", "def", "class", "return", "SELECT", "Host",
     "Cookie", "Set-Cookie", "User-Agent", "Server", "Date", "Connection", "Referer", "Location",
 ))  # fmt: skip
-#: Lines in a row that make a listing out of what reads as code.
-_FEWEST = 2
+#: Minimum consecutive lines of a listing that looks like code.
+MIN_LISTING_LINES = 2
 
 
 def mark_listings(lines: list[Line]) -> list[Line]:
-    """The same lines, those that read as code marked as set in type of one width."""
-    reads = [not line.table and not line.bold and _reads(line.text) for line in lines]
+    """Return the same lines, with those that look like code marked as monospaced."""
+    reads = [not line.table and not line.bold and _reads_as_code(line.text) for line in lines]
     if not any(reads):
         return lines
     out = list(lines)
     start = 0
     while start < len(lines):
         end = start
-        while end < len(lines) and (reads[end] or _between(lines, reads, end)):
+        while end < len(lines) and (reads[end] or _is_between_code(lines, reads, end)):
             end += 1
-        if sum(reads[start:end]) >= _FEWEST:
+        if sum(reads[start:end]) >= MIN_LISTING_LINES:
             for i in range(start, end):
                 line = lines[i]
                 out[i] = Line(line.x0, line.y0, line.x1, line.y1, line.size, line.bold, True, line.text)
@@ -45,22 +45,29 @@ def mark_listings(lines: list[Line]) -> list[Line]:
     return out
 
 
-def _reads(text: str) -> bool:
-    """True = as code. Where a line begins and ends tells most lines apart before the pattern is asked."""
-    hint = text[-1] in _LAST or text[0] in _FIRST or text.partition(" ")[0].rstrip(":") in _OPENING
+def _reads_as_code(text: str) -> bool:
+    """Whether a line looks like code.
+
+    Its first and last characters rule out most lines before the pattern is tried.
+    """
+    hint = (
+        text[-1] in _LAST_CHARS
+        or text[0] in _FIRST_CHARS
+        or text.partition(" ")[0].rstrip(":") in _FIRST_WORDS
+    )
     return (hint or text.startswith(("http", "Content-", "Accept"))) and bool(_CODE.search(text))
 
 
-def _between(lines: list[Line], reads: list[bool], i: int) -> bool:
-    """True = one short line among such as read as code."""
+def _is_between_code(lines: list[Line], reads: list[bool], i: int) -> bool:
+    """Whether a line is a single short one between lines that look like code."""
     if not 0 < i < len(lines) - 1 or not (reads[i - 1] and reads[i + 1]):
         return False
     line, last = lines[i], lines[i - 1]
     return not line.table and len(line.text) < 60 and 0 <= line.y0 - last.y0 < 2 * (last.y1 - last.y0)
 
 
-def listing(lines: list[Line]) -> str:
-    """A fenced block, indented as it stands on the page."""
+def render_listing(lines: list[Line]) -> str:
+    """Return a fenced block with the indentation of the page."""
     left = min(line.x0 for line in lines)
     out: list[str] = []
     last: Line | None = None

@@ -1,4 +1,4 @@
-"""Ruled tables of a page: cells between crossing rules or in boxes side by side, filled from its lines.
+"""Find the ruled tables of a page: cells between crossing rules or in adjacent boxes.
 
 PyMuPDF's `find_tables` finds the grid by the rules alone. Its layout model, which it would ask first,
 costs eight times as much, and a model's answer may change with the machine.
@@ -9,54 +9,59 @@ from __future__ import annotations
 from typing import Any
 
 from securetag.extractors.readers.pdf.pages import Line, Page
-from securetag.extractors.readers.pdf.tables import cell_text, is_table, join_continued, merge_columns
+from securetag.extractors.readers.pdf.tables import is_table, join_cell, join_continued, merge_columns
 
-#: Points by which rules of one grid may miss each other, and boxes of one table may stand apart.
+#: Maximum gap between rules of one grid, and between boxes of one table, points.
 TOLERANCE, APART = 3.0, 6.0
-#: Points up to which a filled rectangle is a rule and no box.
-THICK = 5.0
-#: Characters of a cell beyond which one or two boxes are a page's layout.
-MOST_IN_BOX = 500
-#: Share of the lines inside that may run from one cell into the next.
-MOST_CUT = 0.3
-#: Bytes of drawing operators, and drawings, beyond which a page is a picture, and looking for rules in it
-#: takes minutes.
-MOST_CONTENT = 4 << 20
-MOST_DRAWINGS = 20_000
+#: Maximum thickness of a filled rectangle that is a rule and not a box, points.
+MAX_RULE_POINTS = 5.0
+#: Maximum characters of a cell; one or two boxes with more are the layout of the page.
+MAX_BOX_CHARS = 500
+#: Maximum share of the lines inside that run from one cell into the next.
+MAX_CROSSING_SHARE = 0.3
+#: Maximum bytes of drawing operators, and drawings, of a page that is searched for rules. A page with more
+#: is a picture, and the search takes minutes.
+MAX_CONTENT_BYTES = 4 << 20
+MAX_DRAWINGS = 20_000
 
 Box = tuple[float, float, float, float]
 
 
-def find(page: Any, into: Page) -> None:
-    """Replaces the lines inside each ruled table by the table."""
-    if len(page.read_contents()) > MOST_CONTENT:
+def replace_ruled_tables(page: Any, target: Page) -> None:
+    """Replace the lines inside each ruled table by the table."""
+    if len(page.read_contents()) > MAX_CONTENT_BYTES:
         return
-    ruled, boxed = _drawn(page)
-    made = 0
+    ruled, boxed = _inspect_drawings(page)
+    table_count = 0
     if ruled:
-        made = sum(fill(into, grid) for grid in grids(page, TOLERANCE, "lines_strict"))
-    if boxed and not made:
-        for grid in grids(page, APART, "lines"):
-            fill(into, grid)
+        table_count = sum(fill_tables(target, grid) for grid in find_grids(page, TOLERANCE, "lines_strict"))
+    if boxed and not table_count:
+        for grid in find_grids(page, APART, "lines"):
+            fill_tables(target, grid)
 
 
-def grids(page: Any, tolerance: float, strategy: str) -> list[list[list[Box | None]]]:
-    """Rows of cells of each grid, in tenths of a point; cells that others span are None."""
-    found = page.find_tables(
-        use_layout=False, strategy=strategy,
-        snap_tolerance=tolerance, join_tolerance=tolerance, intersection_tolerance=tolerance,
-    )  # fmt: skip
+def find_grids(page: Any, tolerance: float, strategy: str) -> list[list[list[Box | None]]]:
+    """Return the rows of cells of each grid, in tenths of a point; cells that others span are None."""
+    finder = page.find_tables(
+        use_layout=False,
+        strategy=strategy,
+        snap_tolerance=tolerance,
+        join_tolerance=tolerance,
+        intersection_tolerance=tolerance,
+    )
     return [
         [[tuple(10 * v for v in cell) if cell else None for cell in row.cells] for row in table.rows]
-        for table in found.tables
+        for table in finder.tables
     ]
 
 
-def _drawn(page: Any) -> tuple[bool, bool]:
-    """(rules cross as in a table, boxes stand side by side): looking for a table costs ten times what the
-    page's text does."""
+def _inspect_drawings(page: Any) -> tuple[bool, bool]:
+    """Return whether rules cross as in a table, and whether boxes are side by side.
+
+    Searching for a table costs ten times as much as the text of the page.
+    """
     drawings = page.get_cdrawings()
-    if len(drawings) > MOST_DRAWINGS:
+    if len(drawings) > MAX_DRAWINGS:
         return False, False
     columns: set[int] = set()
     rows: set[int] = set()
@@ -69,7 +74,7 @@ def _drawn(page: Any) -> tuple[bool, bool]:
                 (x0, y0), (x1, y1) = item[1], item[2]
             elif item[0] == "re":
                 x0, y0, x1, y1 = item[1]
-                if not stroked and min(x1 - x0, y1 - y0) > THICK:
+                if not stroked and min(x1 - x0, y1 - y0) > MAX_RULE_POINTS:
                     boxes.add((int(x0 / 3), int(y0 / 3)))
                     continue
             else:
@@ -87,38 +92,44 @@ def _drawn(page: Any) -> tuple[bool, bool]:
     return ruled, boxed
 
 
-def fill(page: Page, grid: list[list[Box | None]]) -> int:
-    """Replaces the lines inside by tables: runs of rows between those that are a page's layout."""
+def fill_tables(page: Page, grid: list[list[Box | None]]) -> int:
+    """Replace the lines inside a grid by tables and return their number.
+
+    A table is a run of rows between rows that are only the layout of the page.
+    """
     run: list[list[Box | None]] = []
-    made = 0
+    table_count = 0
     for row in [*grid, []]:
         boxes = [cell for cell in row if cell]
-        if boxes and not _is_layout(page, boxes):
+        if boxes and not _is_page_layout(page, boxes):
             run.append(row)
         elif run:
-            made += _fill_run(page, run)
+            table_count += _fill_rows(page, run)
             run = []
-    return made
+    return table_count
 
 
-def _is_layout(page: Page, boxes: list[Box]) -> bool:
-    """True = a box of prose, or two beside each other; a term with its long definition is a table's row."""
-    filled = sorted(len(text) for box in boxes if (text := _cell(page.lines, box)))
-    return len(filled) < 3 and bool(filled) and filled[-1] > MOST_IN_BOX and filled[0] > MOST_IN_BOX / 3
+def _is_page_layout(page: Page, boxes: list[Box]) -> bool:
+    """Whether the boxes of a row hold prose, one box or two.
+
+    A term with a long definition is a table's row.
+    """
+    filled = sorted(len(text) for box in boxes if (text := _get_cell_text(page.lines, box)))
+    return len(filled) < 3 and bool(filled) and filled[-1] > MAX_BOX_CHARS and filled[0] > MAX_BOX_CHARS / 3
 
 
-def _fill_run(page: Page, grid: list[list[Box | None]]) -> int:
+def _fill_rows(page: Page, grid: list[list[Box | None]]) -> int:
     boxes = [cell for row in grid for cell in row if cell]
-    left, top, right, foot = zip(*boxes, strict=True)
-    box = (min(left), min(top), max(right), max(foot))
-    inside = [line for line in page.lines if not line.table and _within(line, box)]
-    cells = [[_cell(inside, cell) for cell in row] for row in grid]
-    if len(grid) > 2 and sum(map(bool, cells[0])) == 1 and _is_title(inside, grid[0]):
-        return _fill_run(page, grid[1:])
+    lefts, tops, rights, feet = zip(*boxes, strict=True)
+    box = (min(lefts), min(tops), max(rights), max(feet))
+    inside = [line for line in page.lines if not line.table and _is_within(line, box)]
+    cells = [[_get_cell_text(inside, cell) for cell in row] for row in grid]
+    if len(grid) > 2 and sum(map(bool, cells[0])) == 1 and _is_title_row(inside, grid[0]):
+        return _fill_rows(page, grid[1:])
     rows = join_continued(merge_columns([row for row in cells if any(row)]))
-    if not is_table(rows) and not _one_tall_row(rows, box, page):
+    if not is_table(rows) and not _is_single_tall_row(rows, box, page):
         return 0
-    if sum(_is_cut(line, boxes) for line in inside) > MOST_CUT * len(inside):
+    if sum(_crosses_cells(line, boxes) for line in inside) > MAX_CROSSING_SHARE * len(inside):
         return 0
     x0, y0, x1, y1 = (round(v) for v in box)
     at = next(i for i, line in enumerate(page.lines) if line is inside[0])
@@ -128,56 +139,56 @@ def _fill_run(page: Page, grid: list[list[Box | None]]) -> int:
     return 1
 
 
-def _is_title(lines: list[Line], row: list[Box | None]) -> bool:
-    """True = the row's text is larger than that of the rows below: a heading in a box on top."""
+def _is_title_row(lines: list[Line], row: list[Box | None]) -> bool:
+    """Whether the row's text is larger than the text of the rows below: a heading in a box."""
     foot = max(cell[3] for cell in row if cell)
     title = [line.size for line in lines if line.y0 + line.y1 < 2 * foot]
     below = [line.size for line in lines if line.y0 + line.y1 >= 2 * foot]
     return bool(title and below) and max(title) > 1.3 * max(below, key=below.count)
 
 
-def _one_tall_row(rows: list[list[str]], box: Box, page: Page) -> bool:
-    """True = a row of a table that fills the page; a shaded row of one without rules is low."""
+def _is_single_tall_row(rows: list[list[str]], box: Box, page: Page) -> bool:
+    """Whether the only row of a table fills the page; a shaded row of a table without rules is low."""
     return len(rows) == 1 and len(rows[0]) >= 3 and all(rows[0]) and box[3] - box[1] > 0.2 * page.height
 
 
-def _is_cut(line: Line, boxes: list[Box]) -> bool:
-    """True = the line runs from one cell into the next, as text over underlines and highlights does."""
+def _crosses_cells(line: Line, boxes: list[Box]) -> bool:
+    """Whether a line runs from one cell into the next, as text over underlines and highlights does."""
     middle, over = (line.y0 + line.y1) / 2, APART * 10
     return any(
         box[1] <= middle <= box[3] and line.x0 < box[2] - over and line.x1 > box[2] + over for box in boxes
     )
 
 
-def _within(line: Line, box: Box) -> bool:
+def _is_within(line: Line, box: Box) -> bool:
     x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _cell(lines: list[Line], box: Box | None) -> str:
-    """The text of the lines inside, row by row."""
+def _get_cell_text(lines: list[Line], box: Box | None) -> str:
+    """Return the text of the lines inside a cell, row by row."""
     if box is None:
         return ""
     parts = []
     for line in lines:
         if not box[1] <= (line.y0 + line.y1) / 2 <= box[3] or line.x1 <= box[0] or line.x0 >= box[2]:
             continue
-        if text := _cut(line, box[0], box[2]):
+        if text := _cut_line(line, box[0], box[2]):
             parts.append((line.y0, line.x0, line.y1, text))
-    return cell_text(sorted(parts))
+    return join_cell(sorted(parts))
 
 
-def _cut(line: Line, x0: float, x1: float) -> str:
-    """The part of a line between two rules; a line that runs over one is cut at the blank next to it."""
+def _cut_line(line: Line, x0: float, x1: float) -> str:
+    """Return the part of a line between two rules; a line that crosses one is cut at the nearest space."""
     over = APART * 10
     if line.x0 >= x0 - over and line.x1 <= x1 + over:
         return line.text
     width = max(1, line.x1 - line.x0) / max(1, len(line.text))
-    ends = [_blank(line.text, (edge - line.x0) / width) for edge in (x0, x1)]
+    ends = [_find_cut(line.text, (edge - line.x0) / width) for edge in (x0, x1)]
     return line.text[ends[0] : ends[1]].strip()
 
 
-def _blank(text: str, at: float) -> int:
+def _find_cut(text: str, at: float) -> int:
     if at <= 0:
         return 0
     if at >= len(text):

@@ -1,4 +1,4 @@
-"""Lines of pages in reading order → headings, paragraphs, lists, code and tables as Markdown. Pure."""
+"""Convert lines in reading order to headings, paragraphs, lists, code and tables in Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -7,58 +7,63 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from securetag.extractors.readers.pdf.code import listing, mark_listings
+from securetag.extractors.readers.pdf.code import mark_listings, render_listing
 from securetag.extractors.readers.pdf.headings import Headings
 from securetag.extractors.readers.pdf.pages import Line
-from securetag.extractors.readers.pdf.tables import markdown
+from securetag.extractors.readers.pdf.tables import render_table
 from securetag.extractors.text import prose
 
 _BULLET = re.compile(r"^[•▪●○◦‣·∙□■◼◆➢❖✓]\s*|^[o§]\s+(?=[^\W\d_])|^[–—-]\s+")
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
-_STARTS = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
-_ENDS = re.compile(r"[.!?:;]['\"”’)\]]*$")
-_BROKEN = re.compile(r"([^\W\d_]{2,})-$")
-_SAYS = re.compile(r"\w")
+_LIST_ITEM = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
+_SENTENCE_END = re.compile(r"[.!?:;]['\"”’)\]]*$")
+_BROKEN_WORD = re.compile(r"([^\W\d_]{2,})-$")
+_HAS_WORD = re.compile(r"\w")
 _LETTERS = re.compile(r"[^\W\d_]+")
-#: Second halves that English joins by a hyphen.
-_SECOND = frozenset((
+#: Second halves of compounds that English writes with a hyphen.
+_HYPHENATED_SECOND_HALVES = frozenset((
     "aware", "based", "driven", "specific", "level", "side", "oriented", "party", "only", "free",
     "friendly", "like", "wide", "safe", "related", "encoded", "generated", "defined", "supplied",
     "provided", "controlled", "facing", "effective", "known", "party", "byte", "term", "world", "case",
 ))  # fmt: skip
-#: Halves that are words as well, and hardly ever stand beside a hyphen.
-_NO_FIRST, _NO_SECOND = (
+#: Halves that are words too, but hardly ever part of a compound with a hyphen.
+_NOT_FIRST_HALVES, _NOT_SECOND_HALVES = (
     frozenset(("com", "con", "dis", "for", "per")),
     frozenset(("able", "ping", "pose", "ting")),
 )
 _TO_BLANKS = str.maketrans(dict.fromkeys(".,;:!?()[]{}<>/\\|\"'`“”‘’«»…=+*&%$#@_•–—0123456789", " "))
-#: Tags and what stands between two of them, and character entities: in a PDF they are text, never markup.
+#: Tags, short texts between two of them, and character entities: in a PDF they are text, never markup.
 _MARKUP = re.compile(
     r"</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>(?:[^<>\n]{0,60}</?[A-Za-z][\w:-]*(?:\s[^<>\n]*)?/?>)*"
     r"|<!--.{0,300}?-->|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});|xhtml:\S*"
 )
-#: An address that a line's end broke.
+#: An address that continues on the next line.
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+$")
-_NOTE = re.compile(r"(\d{1,3})\s+(?=\S)")
+_NOTE_NUMBER = re.compile(r"(\d{1,3})\s+(?=\S)")
 
 
 def join_rows(rows: Iterable[list[Line]]) -> list[Line]:
-    """One line a row: a heading's number and its words stand apart on the page."""
-    return mark_listings([row[0] if len(row) == 1 else _joined(row) for row in rows])
+    """Return one line a row: the number of a heading and its words are separate on the page."""
+    return mark_listings([row[0] if len(row) == 1 else _join_row(row) for row in rows])
 
 
-def _joined(row: list[Line]) -> Line:
+def _join_row(row: list[Line]) -> Line:
     longest = max(row, key=lambda line: len(line.text))
     mono = all(line.mono for line in row)
     return Line(
-        row[0].x0, min(line.y0 for line in row), row[-1].x1, max(line.y1 for line in row),
-        longest.size, all(line.bold for line in row), mono,
+        row[0].x0,
+        min(line.y0 for line in row),
+        row[-1].x1,
+        max(line.y1 for line in row),
+        longest.size,
+        all(line.bold for line in row),
+        mono,
         ("   " if mono else " ").join(line.text for line in row),
-    )  # fmt: skip
+    )
 
 
 class Flow:
-    """The state of going over all pages once: an open paragraph, an open listing, footnotes to come."""
+    """One pass over all pages, with its state: an open paragraph, an open listing, collected footnotes."""
 
     def __init__(self, pages: list[list[Line]], headings: Headings, body: int) -> None:
         self._pages = pages
@@ -72,14 +77,14 @@ class Flow:
         self._begun = 1
 
     def items(self) -> Iterator[tuple[int, str, int]]:
-        """(level, text, page) in order: level 0 is a block of Markdown, above 0 a heading."""
+        """Yield (level, text, page) in order: level 0 is a block of Markdown, above 0 a heading."""
         for number, lines in enumerate(self._pages):
             yield from self._page(number, lines)
         yield from self._close()
         yield from self._footnotes(len(self._pages))
 
     def _page(self, number: int, lines: list[Line]) -> Iterator[tuple[int, str, int]]:
-        foot = first_note(lines, self._body)
+        foot = find_first_note(lines, self._body)
         last: Line | None = None
         skip = 0
         for index, line in enumerate(lines):
@@ -104,7 +109,7 @@ class Flow:
                 last = line
             else:
                 yield from self._close_code()
-                if self._paragraph and _starts(line, last, self._paragraph[-1]):
+                if self._paragraph and _starts_paragraph(line, last, self._paragraph[-1]):
                     yield from self._close_paragraph()
                 if not self._paragraph:
                     self._begun = number + 1
@@ -116,8 +121,8 @@ class Flow:
         yield from self._close_code()
 
     def _close_paragraph(self) -> Iterator[tuple[int, str, int]]:
-        if len(self._paragraph) > 1 or (self._paragraph and _SAYS.search(self._paragraph[0])):
-            text = plain(join_lines(self._paragraph, self._words))
+        if len(self._paragraph) > 1 or (self._paragraph and _HAS_WORD.search(self._paragraph[0])):
+            text = escape_markup(join_lines(self._paragraph, self._words))
             yield (
                 0,
                 (text if text[0].isalnum() and text[0] != "o" else _BULLET.sub("- ", text)) + "\n",
@@ -127,21 +132,21 @@ class Flow:
 
     def _close_code(self) -> Iterator[tuple[int, str, int]]:
         if self._code:
-            yield 0, listing(self._code) + "\n", self._begun
+            yield 0, render_listing(self._code) + "\n", self._begun
             self._code = []
 
     def _table(self, rows: list[list[str]], *, first: bool) -> str:
-        """`first` = at the top of a page, where the table of the page before may go on."""
+        """Return a table; one that is `first` on its page may continue the table of the previous page."""
         before = self._header
         goes_on = first and before is not None and len(before) == len(rows[0])
         if not goes_on:
             self._header = rows[0]
-        cells = [[plain(cell) for cell in row] for row in rows]
-        return markdown(cells, [plain(cell) for cell in before] if goes_on and before else None)
+        cells = [[escape_markup(cell) for cell in row] for row in rows]
+        return render_table(cells, [escape_markup(cell) for cell in before] if goes_on and before else None)
 
     def _note(self, text: str) -> None:
-        """A footnote's line: a number begins another, all else continues the one before."""
-        begins = _NOTE.match(text)
+        """Collect a line of a footnote: a number begins another, other text continues the last."""
+        begins = _NOTE_NUMBER.match(text)
         if begins or not self._notes:
             self._notes.append(text[begins.end() :] if begins else text)
         else:
@@ -149,20 +154,20 @@ class Flow:
 
     def _footnotes(self, page: int) -> Iterator[tuple[int, str, int]]:
         notes, self._notes = self._notes, []
-        yield from ((0, plain(note) + "\n", page) for note in notes)
+        yield from ((0, escape_markup(note) + "\n", page) for note in notes)
 
 
-def plain(text: str) -> str:
-    """Text that means itself, as Markdown: what reads as markup becomes a code span."""
+def escape_markup(text: str) -> str:
+    """Return literal text as Markdown: what looks like markup becomes a code span."""
     if "<" in text or "&" in text or "xhtml:" in text:
         text = "".join(
-            piece if is_code else _MARKUP.sub(lambda found: prose.make_code_span(found[0]), piece)
+            piece if is_code else _MARKUP.sub(lambda match: prose.make_code_span(match[0]), piece)
             for is_code, piece in prose.iter_segments(text)
         )
     return f"\\{text}" if text.startswith(("#", "|")) else text
 
 
-def first_note(lines: list[Line], body: int) -> int:
+def find_first_note(lines: list[Line], body: int) -> int:
     """Index of the first line of the small print that ends a page; their number when there is none."""
     first = len(lines)
     while first and (last := lines[first - 1]).size <= 0.9 * body and not last.table and not last.mono:
@@ -170,20 +175,22 @@ def first_note(lines: list[Line], body: int) -> int:
     return first if first else len(lines)  # a page all in small print is a page, not a footnote
 
 
-def _starts(line: Line, last: Line | None, before: str) -> bool:
-    """True = `line` begins a paragraph, given the line above it on the page (None: a new page)."""
-    if _STARTS.match(line.text):
+def _starts_paragraph(line: Line, last: Line | None, before: str) -> bool:
+    """Whether `line` begins a paragraph, given the line above it on the page (None: a new page)."""
+    if _LIST_ITEM.match(line.text):
         return True
     if last is None:
-        return bool(_ENDS.search(before)) or (line.text[:1].isupper() and not _BROKEN.search(before))
+        return bool(_SENTENCE_END.search(before)) or (
+            line.text[:1].isupper() and not _BROKEN_WORD.search(before)
+        )
     height = last.y1 - last.y0
     if line.y1 < last.y0:  # the top of the next column
-        return bool(_ENDS.search(before))
+        return bool(_SENTENCE_END.search(before))
     return (line.y0 - last.y0) * 20 > 29 * height or abs(line.size - last.size) > 15
 
 
 class Words:
-    """How often the document writes a word inside its lines: what decides whether a hyphen stays."""
+    """The number of times that the document writes a word inside its lines, which decides about hyphens."""
 
     def __init__(self, pages: list[list[Line]]) -> None:
         self._pages = pages
@@ -202,29 +209,43 @@ class Words:
             self._prefixes = {word.partition("-")[0] for word in self._counts if "-" in word}
         return self._counts
 
-    def keep_hyphen(self, left: str, right: str) -> bool:
-        """`cost` + `effective`: True. `appli` + `cations`: False."""
-        left, right = left.lower(), right.lower()
+    def keep_hyphen(self, first_half: str, second_half: str) -> bool:
+        """Whether a hyphen at a line's end belongs to the word.
+
+        True for `cost` + `effective`, False for `appli` + `cations`.
+        """
+        first_half, second_half = first_half.lower(), second_half.lower()
         counts = self._counted()
-        whole, apart = counts[left + right], counts[f"{left}-{right}"]
-        if whole or apart:
-            return apart > whole
-        if right in _SECOND and len(left) > 2:
+        joined_count, hyphenated_count = (
+            counts[first_half + second_half],
+            counts[f"{first_half}-{second_half}"],
+        )
+        if joined_count or hyphenated_count:
+            return hyphenated_count > joined_count
+        if second_half in _HYPHENATED_SECOND_HALVES and len(first_half) > 2:
             return True
-        if len(left) < 3 or len(right) < 4 or left in _NO_FIRST or right in _NO_SECOND or not counts[right]:
+        if (
+            len(first_half) < 3
+            or len(second_half) < 4
+            or first_half in _NOT_FIRST_HALVES
+            or second_half in _NOT_SECOND_HALVES
+            or not counts[second_half]
+        ):
             return False
-        return left in self._prefixes or counts[left] > 1
+        return first_half in self._prefixes or counts[first_half] > 1
 
 
 def join_lines(lines: Iterable[str], words: Words) -> str:
-    """A paragraph from its lines, what hyphens broke mended."""
+    """Return a paragraph from its lines, with words that hyphens broke rejoined."""
     text = ""
     for line in lines:
         if not text:
             text = line
         elif text[-1] != "-":
             text = f"{text}{line}" if text[-1] in "/=&?_%" and _ADDRESS.search(text) else f"{text} {line}"
-        elif (broken := _BROKEN.search(text)) and line[0].islower() and (follows := _LETTERS.match(line)):
+        elif (
+            (broken := _BROKEN_WORD.search(text)) and line[0].islower() and (follows := _LETTERS.match(line))
+        ):
             text = (text if words.keep_hyphen(broken[1], follows[0]) else text[:-1]) + line
         elif text[-2:-1].isalnum() and line[:1].isalnum():
             text += line  # `AES-` + `128`, `Diffie-` + `Hellman`

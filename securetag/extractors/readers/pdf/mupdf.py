@@ -1,4 +1,4 @@
-"""The process that reads PDFs, and with `grids` the only code that knows PyMuPDF (AGPL-3.0).
+"""The child process that reads PDFs; only this module and `grids` use PyMuPDF (AGPL-3.0).
 
 `python -m securetag.extractors.readers.pdf.mupdf` reads a `Request` a line and answers each with eight
 bytes of length and an `Answer` (see `pages`). Each document is read in a fork with limits of its
@@ -22,74 +22,74 @@ import msgspec
 from securetag.extractors.readers.pdf import spans as pdf_spans
 from securetag.extractors.readers.pdf.pages import Answer, Page, PdfDocument, Request
 
-#: Address space of a document's process, bytes; the largest publication known needs 0.5 GiB of it.
-MEMORY = 1 << 30
-#: CPU-seconds of a whole document: so many, and so many more for each page that held something.
-BASE_S, PAGE_S = 8.0, 1.0
-#: Bytes of an answer beyond which a document is no publication: 1,000 pages make 10 MB.
-MOST_BYTES = 256 << 20
-#: Pages in a row that can't be read, after which the rest isn't tried.
-MOST_BROKEN = 50
-#: Characters of a reason.
-_REASON = 300
+#: Maximum address space of a document's process, bytes; the largest publication so far needs 0.5 GiB.
+MAX_MEMORY_BYTES = 1 << 30
+#: CPU-seconds of a whole document: the base, and what each page that isn't empty adds.
+BASE_CPU_S, PAGE_CPU_S = 8.0, 1.0
+#: Maximum bytes of an answer; 1,000 pages make 10 MB.
+MAX_ANSWER_BYTES = 256 << 20
+#: Maximum consecutive pages that can't be read before the document is given up.
+MAX_BROKEN_PAGES = 50
+#: Maximum characters of a reason.
+_MAX_REASON_CHARS = 300
 
 
-def read(request: Request, pymupdf: Any) -> PdfDocument:
-    """The document. Raises ValueError, and what MuPDF's bindings raise."""
-    _step(request.step_s)
+def read_document(request: Request, pymupdf: Any) -> PdfDocument:
+    """Return the document. Raises ValueError, and what MuPDF's bindings raise."""
+    _allow_cpu_seconds(request.step_s)
     document = pymupdf.open(request.path, filetype="pdf")
     if document.needs_pass and not document.authenticate(""):
         raise ValueError("it is encrypted and asks for a password")
-    pages = list(_pages(document, request, pymupdf))
-    _step(request.step_s)
-    return PdfDocument((document.metadata or {}).get("title") or "", _outline(document), pages)
+    pages = list(_read_pages(document, request, pymupdf))
+    _allow_cpu_seconds(request.step_s)
+    return PdfDocument((document.metadata or {}).get("title") or "", _read_outline(document), pages)
 
 
-def _outline(document: Any) -> list[tuple[int, str, int]]:
-    """Empty when it is broken, or deeper than anybody would read: headings then come from the type."""
+def _read_outline(document: Any) -> list[tuple[int, str, int]]:
+    """Return the outline; empty when it is broken or too deep, so that headings come from the type."""
     try:
         return [(level, title, page) for level, title, page in document.get_toc()]
     except (RuntimeError, ValueError):  # RecursionError and MuPDF's own derive from RuntimeError
         return []
 
 
-def _pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
+def _read_pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
     from securetag.extractors.readers.pdf import grids as pdf_grids
 
-    allowed, broken = BASE_S, 0
+    allowed, broken = BASE_CPU_S, 0
     for number in range(document.page_count):
-        _step(request.step_s)
+        _allow_cpu_seconds(request.step_s)
         try:
             page = document[number]
-            read = pdf_spans.page_of(_text(page, pymupdf))
+            read = pdf_spans.make_page(_read_page_text(page, pymupdf))
             if not read.lines:
                 read.images = len(page.get_images())
             elif request.tables:
-                pdf_grids.find(page, read)
+                pdf_grids.replace_ruled_tables(page, read)
             broken = 0
         except Exception as error:  # one page costs no other, whatever MuPDF's bindings raise
-            read = Page(0, 0, [], error=_line_of(error))
+            read = Page(0, 0, [], error=_format_error(error))
             broken += 1
-            if broken > MOST_BROKEN:
+            if broken > MAX_BROKEN_PAGES:
                 raise ValueError(f"{broken} pages in a row can't be read: {read.error}") from error
-        allowed += PAGE_S if read.lines or read.images else 0.0
+        allowed += PAGE_CPU_S if read.lines or read.images else 0.0
         if time.process_time() > allowed:
             raise ValueError(f"it takes more than {allowed:.0f} CPU-seconds")
         yield read
 
 
-def _text(page: Any, pymupdf: Any) -> pdf_spans.PageText:
-    """The page's text as spans, turned upright where most of it stands on its side."""
-    text = pdf_spans.decode(_stext(page, pymupdf), page.rect.width, page.rect.height)
-    turn = pdf_spans.turned(text)
+def _read_page_text(page: Any, pymupdf: Any) -> pdf_spans.PageText:
+    """Return the text of a page as spans, turned upright where most of it is rotated."""
+    text = pdf_spans.decode_page_text(_print_stext(page, pymupdf), page.rect.width, page.rect.height)
+    turn = pdf_spans.find_rotation(text)
     if turn:
         page.set_rotation((page.rotation + turn) % 360)
-        text = pdf_spans.decode(_stext(page, pymupdf), page.rect.width, page.rect.height)
+        text = pdf_spans.decode_page_text(_print_stext(page, pymupdf), page.rect.width, page.rect.height)
     return text
 
 
-def _stext(page: Any, pymupdf: Any) -> bytes:
-    """MuPDF's JSON of the page as a person sees it (with its rotation), lengths in tenths of a point."""
+def _print_stext(page: Any, pymupdf: Any) -> bytes:
+    """Return MuPDF's JSON of the page as displayed (with its rotation), lengths in tenths of a point."""
     mupdf = pymupdf.mupdf
     options = mupdf.FzStextOptions()
     # No ligatures (`fi` is two letters), and spans apart, so that each has one font.
@@ -102,30 +102,33 @@ def _stext(page: Any, pymupdf: Any) -> bytes:
     return bytes(buffer.fz_buffer_extract())
 
 
-def _line_of(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:_REASON]
+def _format_error(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:_MAX_REASON_CHARS]
 
 
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def _limit_resources() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _step(seconds: float) -> None:
-    """The process ends unless this is called again within so many CPU-seconds: native code hears no
-    exception, but the default action of SIGPROF stops it anywhere."""
+def _allow_cpu_seconds(seconds: float) -> None:
+    """Let the process run for so many more CPU-seconds.
+
+    Native code can't be interrupted by an exception, but the default action of SIGPROF ends the process
+    anywhere.
+    """
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _in_fork(request: Request, pymupdf: Any, answer: int) -> int:
+def _answer_in_fork(request: Request, pymupdf: Any, answer: int) -> int:
     """Write the document, or the reason why there is none, to the pipe; the exit status."""
     try:
-        _limit()
-        data, status = msgspec.msgpack.encode(read(request, pymupdf)), 0
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"it holds more than {MOST_BYTES >> 20} MiB of text")
+        _limit_resources()
+        data, status = msgspec.msgpack.encode(read_document(request, pymupdf)), 0
+        if len(data) > MAX_ANSWER_BYTES:
+            raise ValueError(f"it holds more than {MAX_ANSWER_BYTES >> 20} MiB of text")
     except Exception as error:  # whatever a file provokes is a reason
-        data, status = _line_of(error).encode(), 1
+        data, status = _format_error(error).encode(), 1
     signal.setitimer(signal.ITIMER_PROF, 0)
     with open(answer, "wb") as pipe:
         pipe.write(data)
@@ -139,7 +142,7 @@ def _answer(request: Request, pymupdf: Any) -> Answer:
         status = 1
         try:
             os.close(reading)
-            status = _in_fork(request, pymupdf, writing)
+            status = _answer_in_fork(request, pymupdf, writing)
         finally:
             os._exit(status)
     os.close(writing)
@@ -149,11 +152,11 @@ def _answer(request: Request, pymupdf: Any) -> Answer:
     status, cpu_s = os.waitstatus_to_exitcode(ended), used.ru_utime + used.ru_stime
     if status == 0:
         return Answer(0, "", data, cpu_s)
-    return Answer(status, data[:_REASON].decode(errors="replace") if status > 0 else "", b"", cpu_s)
+    return Answer(status, data[:_MAX_REASON_CHARS].decode(errors="replace") if status > 0 else "", b"", cpu_s)
 
 
 def main() -> int:
-    """Serve until standard input ends."""
+    """Serve requests until standard input ends."""
     # The layout model that PyMuPDF imports by itself costs 0.3 CPU-seconds and 250 MB of address space
     # at every start, and isn't used here.
     sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""A PDF's pages as lines with places and sizes, read in a process of their own.
+"""Read the pages of a PDF, in a child process, as lines with positions and font sizes.
 
 A hostile PDF may loop or grow inside native code, so each document is read in a process with limits on
 memory and time: a copy (fork) of one that has PyMuPDF loaded already, since loading it costs more than
@@ -24,10 +24,10 @@ import msgspec
 
 from securetag.errors import SourceError
 
-#: CPU-seconds that opening the document, or any one page, may take; a page with tables takes 0.7.
-STEP_S = 5.0
-#: Wall seconds after which nobody waits any more, however busy the machine.
-PATIENCE_S = 900.0
+#: Maximum CPU-seconds of opening the document, and of each page; a page with tables takes 0.7.
+MAX_STEP_CPU_S = 5.0
+#: Maximum wall seconds of waiting for an answer, long enough for a busy machine.
+MAX_WAIT_S = 900.0
 
 
 class Line(msgspec.Struct, array_like=True, gc=False):
@@ -37,40 +37,40 @@ class Line(msgspec.Struct, array_like=True, gc=False):
     y0: int
     x1: int
     y1: int
-    #: Of the type, like all lengths in tenths of a point.
+    #: Font size; like all lengths in tenths of a point.
     size: int
     bold: bool
-    #: True = all of it in type of one width.
+    #: Whether all of it is monospaced.
     mono: bool
     text: str
-    #: Of a table that stands here: its rows, all of one width. `text` is empty then.
+    #: Rows of the table at this position, all of one width; `text` is empty then.
     table: list[list[str]] = []
 
 
 class Page(msgspec.Struct):
-    """One page; `images` tells a page of pictures from an empty one."""
+    """One page; `images` separates a page of pictures from an empty one."""
 
     width: int
     height: int
     lines: list[Line]
     images: int = 0
-    #: Why it couldn't be read.
+    #: Why the page couldn't be read; empty where it could.
     error: str = ""
 
 
 class PdfDocument(msgspec.Struct):
-    """What the reader makes sections of."""
+    """The pages and the outline of a PDF."""
 
     title: str
     #: (level, title, page) from the outline, pages from 1.
     toc: list[tuple[int, str, int]]
     pages: list[Page]
-    #: CPU-seconds that its process took, which nobody else counts while the warm one lives.
+    #: CPU-seconds of its child process, which the system adds to ours only when the process ends.
     cpu_s: float = 0.0
 
 
 class Request(msgspec.Struct):
-    """A line of JSON to the process."""
+    """One line of JSON to the child process."""
 
     path: str
     tables: bool
@@ -78,25 +78,25 @@ class Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """What comes back: `status` is the exit status as `subprocess` counts it."""
+    """One answer of the child process; `status` is an exit status as `subprocess` counts it."""
 
     status: int
     reason: str
     #: A PdfDocument as MessagePack, when `status` is 0.
     document: bytes
-    #: What reading it took.
+    #: CPU-seconds of reading it.
     cpu_s: float
 
 
 class _Process:
-    """The warm process; one document at a time."""
+    """The running child process; it reads one document at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: Request) -> Answer:
-        """Raises SourceError when no answer comes."""
+        """Return the answer to a request. Raises SourceError when none comes."""
         with self._lock:
             process = self._started()
             assert process.stdin is not None
@@ -107,7 +107,7 @@ class _Process:
                 return msgspec.msgpack.decode(self._read(process, size), type=Answer)
             except TimeoutError as error:
                 self.stop()
-                raise SourceError(f"a PDF that takes more than {PATIENCE_S:.0f} s") from error
+                raise SourceError(f"a PDF that takes more than {MAX_WAIT_S:.0f} s") from error
             except (OSError, EOFError, msgspec.DecodeError) as error:
                 self.stop()
                 raise SourceError("the process that reads PDFs ended without an answer") from error
@@ -116,8 +116,10 @@ class _Process:
         if self._running is None or self._running.poll() is not None:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "securetag.extractors.readers.pdf.mupdf"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
         return self._running
 
     @staticmethod
@@ -127,7 +129,7 @@ class _Process:
         with DefaultSelector() as selector:
             selector.register(process.stdout, EVENT_READ)
             while missing:
-                if not selector.select(PATIENCE_S):
+                if not selector.select(MAX_WAIT_S):
                     raise TimeoutError
                 part = os.read(process.stdout.fileno(), min(missing, 1 << 20))
                 if not part:
@@ -137,7 +139,7 @@ class _Process:
         return b"".join(parts)
 
     def stop(self) -> None:
-        """Ends it and what it started."""
+        """End the process and its children."""
         process, self._running = self._running, None
         if process is None:
             return
@@ -150,7 +152,7 @@ class _Process:
 
 
 @cache
-def _process(owner: int) -> _Process:  # noqa: ARG001  # a fork of the caller gets one of its own
+def _get_process(owner: int) -> _Process:  # noqa: ARG001  # a fork of the caller gets one of its own
     process = _Process()
     atexit.register(process.stop)
     return process
@@ -158,12 +160,12 @@ def _process(owner: int) -> _Process:  # noqa: ARG001  # a fork of the caller ge
 
 def stop() -> None:
     """End the warm process, if there is one; the next document starts another."""
-    _process(os.getpid()).stop()
+    _get_process(os.getpid()).stop()
 
 
-def load(path: Path, *, tables: bool, step_s: float = STEP_S) -> PdfDocument:
-    """The document. Raises SourceError when it is encrypted, damaged, too slow or too large."""
-    answer = _process(os.getpid()).ask(Request(str(path), tables, step_s))
+def load_document(path: Path, *, tables: bool, step_s: float = MAX_STEP_CPU_S) -> PdfDocument:
+    """Return the document. Raises SourceError when it is encrypted, damaged, too slow or too large."""
+    answer = _get_process(os.getpid()).ask(Request(str(path), tables, step_s))
     if answer.status == -signal.SIGPROF:
         raise SourceError(
             f"a PDF of which one page takes more than {step_s:g} CPU-seconds",

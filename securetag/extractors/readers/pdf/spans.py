@@ -1,4 +1,4 @@
-"""MuPDF's JSON of a page → lines: spans joined where they touch, footnote marks and turned text gone.
+"""Convert MuPDF's JSON of a page to lines: adjacent spans joined, footnote marks and rotated text removed.
 
 Pure: it knows the JSON and no PDF library. It works on integers, tenths of a point.
 """
@@ -14,16 +14,16 @@ import msgspec
 from securetag.extractors.readers.pdf.pages import Line, Page
 from securetag.extractors.text import prose
 
-#: Characters beyond which a line's text is no text.
-MAX_LINE = 10_000
-#: Lines beyond which a page is no page.
-MAX_LINES = 20_000
+#: Maximum characters of a line.
+MAX_LINE_CHARS = 10_000
+#: Maximum lines of a page.
+MAX_PAGE_LINES = 20_000
 _MONO = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt|inconsolata|source ?code|terminal", re.I)
 _BOLD = re.compile(r"bold|black|heavy|semibold|[-,](?:bd|demi)\b", re.I)
-_MARK = re.compile(r"[\d,*†‡\[\]\s]{1,8}")
-#: What a raised number is an exponent of, and no footnote's mark.
+_FOOTNOTE_MARK = re.compile(r"[\d,*†‡\[\]\s]{1,8}")
+#: The base of a raised number that is an exponent and not the mark of a footnote.
 _POWER = re.compile(r"(?:^|[\s(×*=<>≤≥+-])(?:2|10|[A-Za-z])$|[)]$")
-#: Text that a person sees as a bullet, in fonts that name it otherwise.
+#: Private characters of symbol fonts → the characters that they show.
 _SYMBOLS = str.maketrans({
     "\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf020": " ", "\u00ad": "-",
         "\u2010": "-",
@@ -50,7 +50,7 @@ class _Font(msgspec.Struct, gc=False):
 class _Span(msgspec.Struct, gc=False):
     bbox: _Box
     font: _Font
-    #: Where the first character stands on the baseline.
+    #: Position of the first character on the baseline.
     x: int
     y: int
     text: str
@@ -66,7 +66,7 @@ class _Stext(msgspec.Struct):
 
 @dataclass
 class PageText:
-    """A page's blocks of spans, and its size in tenths of a point."""
+    """The blocks of spans of a page, and its size in tenths of a point."""
 
     width: int
     height: int
@@ -76,23 +76,23 @@ class PageText:
 _DECODER = msgspec.json.Decoder(_Stext, strict=False)
 
 
-def decode(data: bytes, width: float, height: float) -> PageText:
-    """From MuPDF's JSON. Raises ValueError where that isn't JSON (MuPDF prints bytes as it finds them)."""
+def decode_page_text(data: bytes, width: float, height: float) -> PageText:
+    """Return the text of MuPDF's JSON. Raises ValueError for malformed JSON, since MuPDF prints raw bytes."""
     try:
-        found = _DECODER.decode(data)
+        stext = _DECODER.decode(data)
     except UnicodeDecodeError:
-        found = _DECODER.decode(data.decode(errors="replace"))
-    return PageText(round(width * 10), round(height * 10), [block.lines for block in found.blocks])
+        stext = _DECODER.decode(data.decode(errors="replace"))
+    return PageText(round(width * 10), round(height * 10), [block.lines for block in stext.blocks])
 
 
 def _is_turned(span: _Span) -> bool:
-    """True = written up, down or aslant: taller than its type by far."""
+    """Whether a span is rotated: it is much taller than its font."""
     box = span.bbox
     return box.h > 2 * span.font.size and box.h > box.w and len(span.text) > 1
 
 
-def turned(text: PageText) -> int:
-    """Degrees by which to turn the page so that most of its text stands upright: 0, 90 or 270."""
+def find_rotation(text: PageText) -> int:
+    """Return the degrees to turn the page so that most of its text is upright: 0, 90 or 270."""
     level = up = down = 0
     for block in text.blocks:
         for span in block:
@@ -108,27 +108,27 @@ def turned(text: PageText) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _style(name: str, family: str, weight: str) -> tuple[bool, bool]:
-    """(bold, of one width)."""
+def _get_style(name: str, family: str, weight: str) -> tuple[bool, bool]:
+    """Return (bold, monospaced)."""
     plain = name.rpartition("+")[2]
     return weight == "bold" or bool(_BOLD.search(plain)), family == "monospace" or bool(_MONO.search(plain))
 
 
-def page_of(text: PageText) -> Page:
-    """The page's lines, in the order in which the file holds them."""
+def make_page(text: PageText) -> Page:
+    """Return the lines of a page in the order of the file."""
     lines: list[Line] = []
     for block in text.blocks:
-        for run in _runs(block):
-            line = _line(run)
+        for run in _split_runs(block):
+            line = _make_line(run)
             if line is not None:
                 lines.append(line)
-        if len(lines) > MAX_LINES:
-            raise ValueError(f"a page of more than {MAX_LINES:,} lines")
+        if len(lines) > MAX_PAGE_LINES:
+            raise ValueError(f"a page of more than {MAX_PAGE_LINES:,} lines")
     return Page(text.width, text.height, lines)
 
 
-def _runs(block: list[_Span]) -> list[list[_Span]]:
-    """Spans that follow each other on one baseline without a wide gap."""
+def _split_runs(block: list[_Span]) -> list[list[_Span]]:
+    """Return runs of spans that follow each other on one baseline without a wide gap."""
     runs: list[list[_Span]] = []
     end = base = size = 0
     for span in block:
@@ -148,31 +148,31 @@ def _runs(block: list[_Span]) -> list[list[_Span]]:
     return runs
 
 
-def _line(run: list[_Span]) -> Line | None:
+def _make_line(run: list[_Span]) -> Line | None:
     if len(run) == 1:  # most are
         span = run[0]
         box, font = span.bbox, span.font
-        bold, mono = _style(font.name, font.family, font.weight)
-        if not (words := _words(span.text, mono=mono)):
+        bold, mono = _get_style(font.name, font.family, font.weight)
+        if not (words := _clean_words(span.text, mono=mono)):
             return None
         return Line(box.x, box.y, box.x + box.w, box.y + box.h, font.size, bold, mono, words)
-    return _joined(run)
+    return _join_run(run)
 
 
-def _words(text: str, *, mono: bool = False) -> str:
-    """Without characters that say nothing; blanks count in type of one width alone."""
+def _clean_words(text: str, *, mono: bool = False) -> str:
+    """Return text without meaningless characters; only monospaced text keeps its spaces."""
     if not text.isascii():
         text = _PRIVATE.sub("", text.translate(_SYMBOLS))
-    return text[:MAX_LINE].rstrip() if mono else " ".join(text[:MAX_LINE].split())
+    return text[:MAX_LINE_CHARS].rstrip() if mono else " ".join(text[:MAX_LINE_CHARS].split())
 
 
-def _joined(run: list[_Span]) -> Line | None:
+def _join_run(run: list[_Span]) -> Line | None:
     filled = [span for span in run if not span.text.isspace()]
     if not filled:
         return None
     tallest = max(filled, key=lambda span: span.font.size)
     main = max((span for span in filled if not _is_mark(span, tallest)), key=lambda span: len(span.text))
-    styles = [_style(span.font.name, span.font.family, span.font.weight) for span in filled]
+    styles = [_get_style(span.font.name, span.font.family, span.font.weight) for span in filled]
     bold, mono = all(style[0] for style in styles), all(style[1] for style in styles)
     parts: list[str] = []
     for span in run:
@@ -180,27 +180,33 @@ def _joined(run: list[_Span]) -> Line | None:
             if parts and _POWER.search(parts[-1]) and span.text.strip().isdigit():
                 parts.append(f"^{span.text.strip()}")
             continue  # a footnote's mark
-        code = not mono and _style(span.font.name, span.font.family, span.font.weight)[1]
-        parts.append(_code(span.text) if code else span.text)
+        code = not mono and _get_style(span.font.name, span.font.family, span.font.weight)[1]
+        parts.append(_mark_code(span.text) if code else span.text)
     first, last = (run if mono else filled)[0].bbox, filled[-1].bbox
-    text = _words("".join(parts), mono=mono)
+    text = _clean_words("".join(parts), mono=mono)
     if not text:
         return None
     top = min(span.bbox.y for span in filled)
     return Line(
-        first.x, top, last.x + last.w, max(span.bbox.y + span.bbox.h for span in filled),
-        main.font.size, bold, mono, text,
-    )  # fmt: skip
+        first.x,
+        top,
+        last.x + last.w,
+        max(span.bbox.y + span.bbox.h for span in filled),
+        main.font.size,
+        bold,
+        mono,
+        text,
+    )
 
 
 def _is_mark(span: _Span, beside: _Span) -> bool:
-    """True = a number in smaller type that stands higher: an exponent, or a footnote's mark."""
+    """Whether a span is a raised number in a smaller font: an exponent, or the mark of a footnote."""
     raised = span.font.size * 20 < beside.font.size * 17 and (beside.y - span.y) * 10 > beside.font.size
-    return raised and bool(_MARK.fullmatch(span.text))
+    return raised and bool(_FOOTNOTE_MARK.fullmatch(span.text))
 
 
-def _code(text: str) -> str:
-    """Type of one width amid other type becomes a code span, its blanks outside."""
+def _mark_code(text: str) -> str:
+    """Return monospaced text inside other text as a code span, with its outer spaces outside."""
     inner = text.strip()
     if len(inner) < 2:
         return text

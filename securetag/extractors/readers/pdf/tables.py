@@ -1,4 +1,4 @@
-"""Tables without rules, told by how their text is aligned; and any table as Markdown. Pure.
+"""Recognize tables without rules by the alignment of their text, and render any table as Markdown. Pure.
 
 A header row of three or more short texts, and rows below it whose texts keep to its columns: that is how
 requirement lists are set. Columns of prose, lists of names and labels of a figure aren't tables.
@@ -12,16 +12,16 @@ from itertools import pairwise
 
 from securetag.extractors.readers.pdf.pages import Line
 
-#: Tenths of a point by which texts of one column may start apart.
-_SLACK = 40
-#: What a cell says of a row without words.
-_MARKS = frozenset("✓✔✗✘xX•+-–—")
-#: Characters of a cell beyond which two boxes side by side are the page's layout and no table.
-MOST_IN_CELL = 1_200
+#: Maximum offset between the starts of texts in one column, tenths of a point.
+_MAX_OFFSET = 40
+#: Cells that are a mark instead of words.
+_MARK_CELLS = frozenset("✓✔✗✘xX•+-–—")
+#: Maximum characters of a cell; two adjacent boxes with more are the layout of the page.
+MAX_CELL_CHARS = 1_200
 
 
-def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines in reading order → rows of what stands side by side, each from left to right."""
+def group_rows(lines: Sequence[Line]) -> list[list[Line]]:
+    """Group lines in reading order into rows of adjacent texts, each from left to right."""
     rows: list[list[Line]] = []
     top = foot = 0
     for line in lines:
@@ -41,11 +41,11 @@ def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
     return rows
 
 
-def with_tables(rows: list[list[Line]]) -> Iterator[list[Line]]:
-    """The same rows, with each aligned table as one line."""
+def join_tables(rows: list[list[Line]]) -> Iterator[list[Line]]:
+    """Yield the same rows, with each aligned table as one line."""
     index = 0
     while index < len(rows):
-        count, table = _aligned(rows, index) if len(rows[index]) >= 3 else (0, None)
+        count, table = _find_aligned_table(rows, index) if len(rows[index]) >= 3 else (0, None)
         if table is not None:
             yield [table]
             index += count
@@ -54,8 +54,8 @@ def with_tables(rows: list[list[Line]]) -> Iterator[list[Line]]:
             index += 1
 
 
-def _aligned(rows: list[list[Line]], start: int) -> tuple[int, Line | None]:
-    """(rows taken, the table) that begins with this row as its header."""
+def _find_aligned_table(rows: list[list[Line]], start: int) -> tuple[int, Line | None]:
+    """Return (number of rows, the table) that begins with this row as its header; (0, None) without one."""
     header = rows[start]
     if any(line.table or len(line.text) > 40 for line in header):
         return 0, None
@@ -63,7 +63,7 @@ def _aligned(rows: list[list[Line]], start: int) -> tuple[int, Line | None]:
     spans = [[line.x0, line.x1] for line in header]
     taken, last = 1, header[0]
     for row in rows[start + 1 :]:
-        places = _places(row, spans)
+        places = _assign_columns(row, spans)
         if places == [0] and row[0].x1 > spans[0][1] + row[0].size:
             break  # a heading or paragraph that stands under the first column
         height = max(1, last.y1 - last.y0)
@@ -74,15 +74,15 @@ def _aligned(rows: list[list[Line]], start: int) -> tuple[int, Line | None]:
             spans[place] = [min(spans[place][0], line.x0), max(spans[place][1], line.x1)]
         last = row[0]
         taken += 1
-    cells = _cells(columns, header)
-    if not _keeps_columns(columns, cells):
+    cells = _make_cells(columns, header)
+    if not _is_aligned_table(columns, cells):
         return 0, None
     x0, x1 = min(span[0] for span in spans), max(span[1] for span in spans)
     return taken, Line(x0, header[0].y0, x1, last.y1, 0, False, False, "", cells)
 
 
-def _places(row: list[Line], spans: list[list[int]]) -> list[int] | None:
-    """The column of each text; None where one lies over two columns, or two in one."""
+def _assign_columns(row: list[Line], spans: list[list[int]]) -> list[int] | None:
+    """Return the column of each text; None where a text covers two columns, or two share one."""
     places = []
     for line in row:
         if line.table:
@@ -96,8 +96,8 @@ def _places(row: list[Line], spans: list[list[int]]) -> list[int] | None:
     return places if len(set(places)) == len(places) else None
 
 
-def _cells(columns: list[list[Line]], header: list[Line]) -> list[list[str]]:
-    """Rows begin where the first column has a text; all else continues the row that it stands in."""
+def _make_cells(columns: list[list[Line]], header: list[Line]) -> list[list[str]]:
+    """Return the rows of cells; a text in the first column begins a row, other texts continue it."""
     foot = max(line.y1 for line in header)
     tops = [line.y0 - line.size // 2 for line in columns[0][1:] if line.y0 >= foot - line.size // 2]
     between = [
@@ -111,12 +111,12 @@ def _cells(columns: list[list[Line]], header: list[Line]) -> list[list[str]]:
         row = []
         for column in columns:
             inside = [line for line in column if above <= line.y0 < below]
-            row.append(cell_text(sorted((line.y0, line.x0, line.y1, line.text) for line in inside)))
+            row.append(join_cell(sorted((line.y0, line.x0, line.y1, line.text) for line in inside)))
         cells.append(row)
     return cells
 
 
-def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
+def _is_aligned_table(columns: list[list[Line]], cells: list[list[str]]) -> bool:
     if not is_table(cells):
         return False
     body = [cell for row in cells[1:] for cell in row if cell]
@@ -125,8 +125,8 @@ def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
         return False
     if sum(cell[0].islower() for cell in body) > 0.5 * len(body):
         return False  # words of justified lines, far apart
-    told = sum(cell in _MARKS or any(letter.isdigit() for letter in cell) for cell in body)
-    if not any(prose) and told < 0.2 * len(body):
+    marked_cells = sum(cell in _MARK_CELLS or any(letter.isdigit() for letter in cell) for cell in body)
+    if not any(prose) and marked_cells < 0.2 * len(body):
         return False  # names in columns
     aligned = total = 0
     for column in columns:
@@ -136,13 +136,15 @@ def _keeps_columns(columns: list[list[Line]], cells: list[list[str]]) -> bool:
             [(f.x0 + f.x1) // 2 for f in body_lines],
             [f.x1 for f in body_lines],
         )
-        aligned += max(max(Counter(edge // _SLACK for edge in side).values(), default=0) for side in edges)
+        aligned += max(
+            max(Counter(edge // _MAX_OFFSET for edge in side).values(), default=0) for side in edges
+        )
         total += len(body_lines)
     return aligned >= 0.7 * total
 
 
-def markdown(rows: list[list[str]], header: list[str] | None = None) -> str:
-    """A Markdown table; `header` is that of the page before, where this one goes on without its own."""
+def render_table(rows: list[list[str]], header: list[str] | None = None) -> str:
+    """Return a Markdown table; `header` is that of the previous page, which this table continues."""
     if header is not None and rows[0] != header:
         rows = [header, *rows]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -151,18 +153,18 @@ def markdown(rows: list[list[str]], header: list[str] | None = None) -> str:
 
 
 def is_table(rows: list[list[str]]) -> bool:
-    """False = a box, a frame around text, or a page's layout in boxes."""
+    """Whether the rows are a table, and neither a box around text nor the layout of a page."""
     width = len(rows[0]) if rows else 0
     if width < 2 or len(rows) < 2:
         return False
     filled = sum(bool(cell) for row in rows for cell in row)
     longest = max(len(cell) for row in rows for cell in row)
     several = sum(sum(map(bool, row)) > 1 for row in rows)
-    return longest <= MOST_IN_CELL * (width - 1) and several >= 2 and filled >= 0.3 * len(rows) * width
+    return longest <= MAX_CELL_CHARS * (width - 1) and several >= 2 and filled >= 0.3 * len(rows) * width
 
 
-def cell_text(parts: list[tuple[int, int, int, str]]) -> str:
-    """Lines of a cell from top to bottom, what stands side by side from left to right."""
+def join_cell(parts: list[tuple[int, int, int, str]]) -> str:
+    """Return the text of a cell: lines from top to bottom, adjacent texts from left to right."""
     rows: list[list[tuple[int, int, int, str]]] = []
     for part in parts:
         if rows and part[0] < (rows[-1][0][0] + rows[-1][0][2]) / 2:
@@ -178,7 +180,10 @@ def cell_text(parts: list[tuple[int, int, int, str]]) -> str:
 
 
 def merge_columns(rows: list[list[str]]) -> list[list[str]]:
-    """Rows of one width without empty columns; a heading beside its column (thick rules) moves over it."""
+    """Return rows of one width without empty columns.
+
+    A heading next to its column (thick rules shift it) moves over it.
+    """
     width = max(map(len, rows), default=0)
     columns = [[row[i] if i < len(row) else "" for row in rows] for i in range(width)]
     merged: list[list[str]] = []
@@ -186,8 +191,8 @@ def merge_columns(rows: list[list[str]]) -> list[list[str]]:
         if not any(column):
             continue
         last = merged[-1] if merged else None
-        apart = last is not None and not any(a and b for a, b in zip(last, column, strict=True))
-        if last is not None and apart and (not any(last[1:]) or not any(column[1:]) or not column[0]):
+        is_disjoint = last is not None and not any(a and b for a, b in zip(last, column, strict=True))
+        if last is not None and is_disjoint and (not any(last[1:]) or not any(column[1:]) or not column[0]):
             merged[-1] = [a or b for a, b in zip(last, column, strict=True)]
         else:
             merged.append(column)
@@ -195,13 +200,13 @@ def merge_columns(rows: list[list[str]]) -> list[list[str]]:
 
 
 def join_continued(rows: list[list[str]]) -> list[list[str]]:
-    """Shading cuts rows into their lines: one text alone that goes on in lower case joins the row above."""
-    out: list[list[str]] = []
+    """Join a row of one text in lower case to the row above: shading cuts rows into their lines."""
+    joined_rows: list[list[str]] = []
     for row in rows:
         filled = [i for i, cell in enumerate(row) if cell]
-        goes_on = bool(out) and len(filled) == 1 and filled[0] > 0 and row[filled[0]][:1].islower()
-        if goes_on and out[-1][filled[0]]:
-            out[-1][filled[0]] += f" {row[filled[0]]}"
+        goes_on = bool(joined_rows) and len(filled) == 1 and filled[0] > 0 and row[filled[0]][:1].islower()
+        if goes_on and joined_rows[-1][filled[0]]:
+            joined_rows[-1][filled[0]] += f" {row[filled[0]]}"
         else:
-            out.append(list(row))
-    return out
+            joined_rows.append(list(row))
+    return joined_rows

@@ -15,8 +15,8 @@ Read = Callable[[Any], list[Item]]
 
 
 def branch(category: str, name: str, *branches: Any, product: str = "") -> dict[str, Any]:
-    own = {"product": {"product_id": product, "name": f"Maker {name}"}} if product else {}
-    return {"category": category, "name": name, "branches": list(branches)} | own
+    product_fields = {"product": {"product_id": product, "name": f"Maker {name}"}} if product else {}
+    return {"category": category, "name": name, "branches": list(branches)} | product_fields
 
 
 VULNERABILITY: dict[str, Any] = {
@@ -113,10 +113,10 @@ def test_one_record_a_vulnerability(read: Read) -> None:
 
 
 def test_without_vulnerabilities_its_notes_are_the_advisory(read: Read) -> None:
-    (found,) = read(csaf(category="csaf_informational_advisory"))
-    assert isinstance(found, Record)
-    assert found.key == "MSA-31-1"
-    assert found.text == "## Risk\n\nA wet table.\n\n## Practices\n\nBe careful."
+    (record,) = read(csaf(category="csaf_informational_advisory"))
+    assert isinstance(record, Record)
+    assert record.key == "MSA-31-1"
+    assert record.text == "## Risk\n\nA wet table.\n\n## Practices\n\nBe careful."
 
 
 def test_form_2_1_and_withdrawn(read: Read) -> None:
@@ -125,10 +125,10 @@ def test_form_2_1_and_withdrawn(read: Read) -> None:
         "ids": [{"system_name": "x", "text": "X-1"}],
         "metrics": [{"content": {"cvss_v4": {"baseScore": 7.0, "vectorString": "CVSS:4.0/X"}}}],
     }
-    (found,) = read(csaf(newer, category="csaf_withdrawn"))
-    assert isinstance(found, Record)
-    assert (found.key, found.facts.cvss, found.facts.cwe) == ("MSA-31-1/X-1", 7.0, ["CWE-20"])
-    assert found.status is Status.WITHDRAWN
+    (record,) = read(csaf(newer, category="csaf_withdrawn"))
+    assert isinstance(record, Record)
+    assert (record.key, record.facts.cvss, record.facts.cwe) == ("MSA-31-1/X-1", 7.0, ["CWE-20"])
+    assert record.status is Status.WITHDRAWN
 
 
 def test_a_feed_is_dropped(read: Read) -> None:
@@ -145,7 +145,15 @@ def deep(depth: int) -> str:
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
-    ["", "[]", "{}", '{"document": {}}', '{"document":' * 99_999, deep(100_000), '{"document": 1e999999}'],
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="list"),
+        pytest.param("{}", id="no document"),
+        pytest.param('{"document": {}}', id="empty document"),
+        pytest.param('{"document":' * 99_999, id="repeated keys"),
+        pytest.param(deep(100_000), id="deep branches"),
+        pytest.param('{"document": 1e999999}', id="number too large"),
+    ],
 )
 def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
     assert [type(item) for item in read(hostile)] == [Failure]

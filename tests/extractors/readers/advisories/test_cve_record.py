@@ -49,15 +49,15 @@ def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read
     return reading
 
 
-def one(items: list[Item]) -> Record:
+def get_only_record(items: list[Item]) -> Record:
     (item,) = items
     assert isinstance(item, Record), item
     return item
 
 
-@pytest.mark.parametrize("version", ["5.0", "5.1", "5.2", "5.2.0"])
+@pytest.mark.parametrize("version", ["5.0", "5.1", "5.2", "5.2.0"], ids=str)
 def test_what_the_cna_says(read: Read, version: str) -> None:
-    found = one(
+    item = get_only_record(
         read(
             record(
                 {
@@ -103,16 +103,16 @@ def test_what_the_cna_says(read: Read, version: str) -> None:
             )
         )
     )
-    assert found.title == "CVE-2031-0001: Teapot: lid comes off"
-    assert "- Maker/Teapot: `≥ 1.0, < 1.2`; `≤ 0.9`\n- Maker/Tray: all versions except `7`\n" in found.text
-    assert "CAPEC-1: Spilling" in found.text
-    assert "disputed" in found.text
-    facts = found.facts
+    assert item.title == "CVE-2031-0001: Teapot: lid comes off"
+    assert "- Maker/Teapot: `≥ 1.0, < 1.2`; `≤ 0.9`\n- Maker/Tray: all versions except `7`\n" in item.text
+    assert "CAPEC-1: Spilling" in item.text
+    assert "disputed" in item.text
+    facts = item.facts
     assert (facts.cvss, facts.severity, facts.cwe, facts.related) == (6.0, "medium", ["CWE-79"], ["CAPEC-1"])
     assert facts.mitigations == ["Glue it on.", "Hold it."]
     assert facts.packages == ["Maker/Teapot", "Maker/Tray"]
     assert facts.published == "2031-02-03"
-    assert found.url == "https://www.cve.org/CVERecord?id=CVE-2031-0001"
+    assert item.url == "https://www.cve.org/CVERecord?id=CVE-2031-0001"
 
 
 CISA = {
@@ -126,50 +126,50 @@ CISA = {
 
 
 def test_what_the_cna_leaves_out_comes_from_the_adp(read: Read) -> None:
-    facts = one(read(record({}, CISA))).facts
+    facts = get_only_record(read(record({}, CISA))).facts
     assert (facts.cvss, facts.cwe) == (8.0, ["CWE-20"])
     cna = {
         "metrics": [{"cvssV3_0": {"baseScore": 2.0, "vectorString": "CVSS:3.0/X"}}],
         "problemTypes": [{"descriptions": [{"lang": "en", "description": "CWE-1"}]}],
     }
-    facts = one(read(record(cna, CISA))).facts
+    facts = get_only_record(read(record(cna, CISA))).facts
     assert (facts.cvss, facts.cwe) == (2.0, ["CWE-1"])
     old = {"metrics": [{"cvssV2_0": {"baseScore": 3.0, "vectorString": "AV:N/AC:L"}}]}
-    assert one(read(record(old, CISA))).facts.cvss == 8.0
+    assert get_only_record(read(record(old, CISA))).facts.cvss == 8.0
 
 
 def test_other_metrics(read: Read) -> None:
-    found = one(read(record({}, CISA)))
-    assert "SSVC assessment: exploitation poc." in found.text
+    item = get_only_record(read(record({}, CISA)))
+    assert "SSVC assessment: exploitation poc." in item.text
     kev = {"metrics": [{"other": {"type": "kev", "content": {"dateAdded": "2031-05-01"}}}]}
-    assert one(read(record({}, kev))).facts.exploited
+    assert get_only_record(read(record({}, kev))).facts.exploited
     word = {
         "metrics": [{"other": {"type": "Textual description of severity", "content": {"text": "important"}}}]
     }
-    assert one(read(record(word))).facts.severity == "high"
+    assert get_only_record(read(record(word))).facts.severity == "high"
 
 
 def test_german_is_not_english_whatever_it_is_labelled(read: Read) -> None:
     items = read(record({"descriptions": [text("The lid comes off."), text(GERMAN, "en-US")]}))
-    found = {item.lang: item for item in items if isinstance(item, Record)}
-    assert set(found) == {"en", "de"}
-    assert found["de"].text.startswith("Eine Schwachstelle")
-    assert "Schwachstelle" not in found["en"].text
-    assert found["en"].title == "CVE-2031-0001"
+    by_lang = {item.lang: item for item in items if isinstance(item, Record)}
+    assert set(by_lang) == {"en", "de"}
+    assert by_lang["de"].text.startswith("Eine Schwachstelle")
+    assert "Schwachstelle" not in by_lang["en"].text
+    assert by_lang["en"].title == "CVE-2031-0001"
 
 
 def test_html_beside_the_text_keeps_its_paragraphs(read: Read) -> None:
     html = "<p>The lid&nbsp;comes off.</p><ul><li>Hot</li><li>Wet</li></ul>"
-    found = one(read(record({"descriptions": [text("The lid comes off.HotWet", html=html)]})))
-    assert found.text == "The lid comes off.\n\n- Hot\n- Wet"
-    shorter = one(read(record({"descriptions": [text("The lid comes off.", html="<p></p>")]})))
+    item = get_only_record(read(record({"descriptions": [text("The lid comes off.HotWet", html=html)]})))
+    assert item.text == "The lid comes off.\n\n- Hot\n- Wet"
+    shorter = get_only_record(read(record({"descriptions": [text("The lid comes off.", html="<p></p>")]})))
     assert shorter.text == "The lid comes off."
 
 
 def test_rejected(read: Read) -> None:
     cna = {"descriptions": [], "rejectedReasons": [text("Issued in error.")]}
-    found = one(read(record(cna, state="REJECTED")))
-    assert (found.status, found.text) == (Status.REJECTED, "Issued in error.")
+    item = get_only_record(read(record(cna, state="REJECTED")))
+    assert (item.status, item.text) == (Status.REJECTED, "Issued in error.")
 
 
 def test_lists_of_changes_are_dropped(read: Read) -> None:
@@ -180,15 +180,15 @@ def test_lists_of_changes_are_dropped(read: Read) -> None:
 @pytest.mark.parametrize(
     "hostile",
     [
-        "",
-        "{",
-        "[]",
-        '{"dataVersion": "4.0"}',
-        record({}, version="6.0"),
-        record({})[:-9],
-        "[" * 200_000,
-        record({"affected": 5}),
-        '{"dataVersion":' * 50_000,
+        pytest.param("", id="empty"),
+        pytest.param("{", id="truncated"),
+        pytest.param("[]", id="list"),
+        pytest.param('{"dataVersion": "4.0"}', id="version 4"),
+        pytest.param(record({}, version="6.0"), id="version 6"),
+        pytest.param(record({})[:-9], id="truncated record"),
+        pytest.param("[" * 200_000, id="brackets"),
+        pytest.param(record({"affected": 5}), id="affected is a number"),
+        pytest.param('{"dataVersion":' * 50_000, id="repeated keys"),
     ],
 )
 def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
@@ -196,7 +196,10 @@ def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("html", ["<b>" * 1_999 + "x" * 99, "<div>" * 1_000_000])
+@pytest.mark.parametrize(
+    "html",
+    [pytest.param("<b>" * 1_999 + "x" * 99, id="inline"), pytest.param("<div>" * 1_000_000, id="block")],
+)
 def test_html_that_nests_too_deeply_leaves_the_plain_text(read: Read, html: str) -> None:
-    found = one(read(record({"descriptions": [text("The lid comes off.", html=html)]})))
-    assert found.text == "The lid comes off."
+    item = get_only_record(read(record({"descriptions": [text("The lid comes off.", html=html)]})))
+    assert item.text == "The lid comes off."

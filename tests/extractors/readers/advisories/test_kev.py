@@ -39,17 +39,17 @@ def as_csv(*entries: dict[str, Any]) -> str:
 
 
 def test_json_and_csv_say_the_same(read: Read) -> None:
-    (one,) = read(json.dumps({"vulnerabilities": [ENTRY]}))
+    (from_json,) = read(json.dumps({"vulnerabilities": [ENTRY]}))
     (other,) = read(as_csv(ENTRY))
-    assert isinstance(one, Record)
+    assert isinstance(from_json, Record)
     assert isinstance(other, Record)
     same = {"file_sha256": "", "locator": ""}
-    assert msgspec.structs.replace(one, **same) == msgspec.structs.replace(other, **same)
-    assert one.title == "CVE-2031-0001: Maker Teapot Lid Vulnerability"
-    assert "## Required action\n\nGlue them on." in one.text
-    assert "ransomware" in one.text
-    assert "by 2031-05-22" in one.text
-    facts = one.facts
+    assert msgspec.structs.replace(from_json, **same) == msgspec.structs.replace(other, **same)
+    assert from_json.title == "CVE-2031-0001: Maker Teapot Lid Vulnerability"
+    assert "## Required action\n\nGlue them on." in from_json.text
+    assert "ransomware" in from_json.text
+    assert "by 2031-05-22" in from_json.text
+    facts = from_json.facts
     assert (facts.exploited, facts.published, facts.cwe) == (True, "2031-05-01", ["CWE-20", "CWE-79"])
     assert facts.references == ["https://maker.example/1", "https://maker.example/2"]
     assert facts.packages == ["Maker/Teapot"]
@@ -66,7 +66,15 @@ def test_the_schema_is_dropped(read: Read) -> None:
 
 @pytest.mark.hostile
 @pytest.mark.parametrize(
-    "hostile", ["", "{", "{}", "a,b\n1,2\n", '{"vulnerabilities": {}}', '{"a":' * 99_999]
+    "hostile",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="truncated"),
+        pytest.param("{}", id="no vulnerabilities"),
+        pytest.param("a,b\n1,2\n", id="another table"),
+        pytest.param('{"vulnerabilities": {}}', id="object of vulnerabilities"),
+        pytest.param('{"a":' * 99_999, id="repeated keys"),
+    ],
 )
 def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
     assert [type(item) for item in read(hostile)] == [Failure]

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.advisories.merge import MergeReader, all_of, clusters, compose, paragraphs
+from securetag.extractors.readers.advisories.merge import (
+    MergeReader,
+    cluster_records,
+    join_licences,
+    merge_texts,
+    split_blocks,
+)
 from securetag.records import Facts, Record, Status
 
 PARTS = ["cve-list", "nvd", "ghsa", "kev"]
@@ -36,15 +42,15 @@ def record(source: str, key: str, text: str = "The lid comes off.", **changes: A
 def merge(make_source: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[tuple[str, str], Record]]:
     def merging(*records: Record, **options: Any) -> dict[tuple[str, str], Record]:
         files = []
-        for source in sorted({found.source for found in records}):
+        for source in sorted({merged.source for merged in records}):
             path = tmp_path / f"{source}.jsonl"
             path.write_bytes(msgspec.json.Encoder().encode_lines([r for r in records if r.source == source]))
             files.append(FetchedFile(path, "https://e.org", "0" * 64, "1", "MIT"))
         items = list(MergeReader(make_source(records=PARTS, options=options)).read(files))
         assert all(isinstance(item, Record) for item in items)
-        found = [item for item in items if isinstance(item, Record)]
-        assert len({(r.key, r.lang) for r in found}) == len(found)
-        return {(r.key, r.lang): r for r in found}
+        merged = [item for item in items if isinstance(item, Record)]
+        assert len({(r.key, r.lang) for r in merged}) == len(merged)
+        return {(r.key, r.lang): r for r in merged}
 
     return merging
 
@@ -91,9 +97,9 @@ def test_one_record_of_all_that_is_said(merge: Merge) -> None:
             facts=Facts(exploited=True),
         ),
     ]
-    found = merge(*members)
-    assert set(found) == {("CVE-2031-1000", "en"), ("CVE-2031-1000", "es")}
-    english, spanish = found["CVE-2031-1000", "en"], found["CVE-2031-1000", "es"]
+    merged = merge(*members)
+    assert set(merged) == {("CVE-2031-1000", "en"), ("CVE-2031-1000", "es")}
+    english, spanish = merged["CVE-2031-1000", "en"], merged["CVE-2031-1000", "es"]
     assert english.text == (
         "The lid  comes off.\n\n## GHSA (GHSA-a)\n\n### Fix\n\nGlue it.\n\n"
         "## KEV (CVE-2031-1000)\n\n### Required action\n\nBy Friday."
@@ -125,40 +131,45 @@ def test_the_order_of_scores_is_an_option(merge: Merge) -> None:
 def test_an_advisory_without_a_cve_goes_by_the_first_of_the_databases(merge: Merge) -> None:
     go = record("nvd", "GO-2031-1", facts=Facts(aliases=["GHSA-a"]))
     python = record("ghsa", "PYSEC-2031-1", "Other words.", facts=Facts(aliases=["GHSA-a"]))
-    (found,) = merge(go, python).values()
-    assert (found.key, found.facts.aliases) == ("GHSA-a", ["GO-2031-1", "PYSEC-2031-1"])
+    (merged,) = merge(go, python).values()
+    assert (merged.key, merged.facts.aliases) == ("GHSA-a", ["GO-2031-1", "PYSEC-2031-1"])
 
 
 def test_two_cves_never_become_one(merge: Merge) -> None:
     both = record("ghsa", "RUSTSEC-1", "Both.", facts=Facts(aliases=["CVE-2031-1000", "CVE-2031-2000"]))
     twin = record("ghsa", "GHSA-a", "Twin.", facts=Facts(aliases=["RUSTSEC-1"]))
     first, second = record("nvd", "CVE-2031-1000", "First."), record("nvd", "CVE-2031-2000", "Second.")
-    found = merge(both, twin, first, second)
-    assert {key for key, _ in found} == {"CVE-2031-1000", "CVE-2031-2000"}
-    for key, own, other in (("CVE-2031-1000", "First.", "Second."), ("CVE-2031-2000", "Second.", "First.")):
-        text = found[key, "en"].text
-        assert text.startswith(own)
+    merged = merge(both, twin, first, second)
+    assert {key for key, _ in merged} == {"CVE-2031-1000", "CVE-2031-2000"}
+    for key, own_text, other in (
+        ("CVE-2031-1000", "First.", "Second."),
+        ("CVE-2031-2000", "Second.", "First."),
+    ):
+        text = merged[key, "en"].text
+        assert text.startswith(own_text)
         assert "Both." in text
         assert "Twin." in text
         assert other not in text
-        assert found[key, "en"].facts.aliases == ["GHSA-a", "RUSTSEC-1"]
+        assert merged[key, "en"].facts.aliases == ["GHSA-a", "RUSTSEC-1"]
 
 
 @pytest.mark.parametrize(
     ("cve", "advisory", "expected"),
     [
-        (Status.SUPERSEDED, Status.WITHDRAWN, Status.ACTIVE),
-        (Status.REJECTED, Status.SUPERSEDED, Status.REJECTED),
-        (Status.SUPERSEDED, Status.ACTIVE, Status.ACTIVE),
-        (None, Status.WITHDRAWN, Status.WITHDRAWN),
+        pytest.param(
+            Status.SUPERSEDED, Status.WITHDRAWN, Status.ACTIVE, id="superseded CVE, withdrawn advisory"
+        ),
+        pytest.param(Status.REJECTED, Status.SUPERSEDED, Status.REJECTED, id="rejected CVE"),
+        pytest.param(Status.SUPERSEDED, Status.ACTIVE, Status.ACTIVE, id="superseded CVE, active advisory"),
+        pytest.param(None, Status.WITHDRAWN, Status.WITHDRAWN, id="withdrawn advisory alone"),
     ],
 )
 def test_status(merge: Merge, cve: Status | None, advisory: Status, expected: Status) -> None:
     members = [record("ghsa", "GHSA-a", "Advice.", status=advisory, facts=Facts(aliases=["CVE-2031-1000"]))]
     members += [record("nvd", "CVE-2031-1000", status=cve)] if cve else []
-    found = merge(*members)["CVE-2031-1000", "en"]
-    assert found.status is expected
-    assert ("Advice." in found.text) == (advisory is not Status.WITHDRAWN or cve is None)
+    merged = merge(*members)["CVE-2031-1000", "en"]
+    assert merged.status is expected
+    assert ("Advice." in merged.text) == (advisory is not Status.WITHDRAWN or cve is None)
 
 
 def test_no_records_is_a_failure(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
@@ -168,16 +179,16 @@ def test_no_records_is_a_failure(make_source: Callable[..., Any], make_file: Cal
 
 def test_code_stays_whole_and_nothing_stands_twice() -> None:
     first = "One.\n\n```\na\n\nb\n```\n\nTwo."
-    assert list(paragraphs(first)) == ["One.", "```\na\n\nb\n```", "Two."]
+    assert list(split_blocks(first)) == ["One.", "```\na\n\nb\n```", "Two."]
     second = "# Title\n\nTWO!\n\n## Gone\n\none\n\n## Kept\n\n```\na\n\n# c\n```"
-    assert compose([("A", "1", first), ("B", "2", second)]) == (
+    assert merge_texts([("A", "1", first), ("B", "2", second)]) == (
         f"{first}\n\n## B (2)\n\n## Title\n\n### Kept\n\n```\na\n\n# c\n```"
     )
 
 
 def test_licences() -> None:
-    assert all_of(["MIT", "MIT"]) == "MIT"
-    assert all_of(["MIT", "A OR B"]) == "(A OR B) AND MIT"
+    assert join_licences(["MIT", "MIT"]) == "MIT"
+    assert join_licences(["MIT", "A OR B"]) == "(A OR B) AND MIT"
 
 
 NAMES = st.sampled_from(
@@ -190,10 +201,10 @@ def test_no_record_is_lost_and_no_cluster_holds_two_cves(given_: list[tuple[str,
     records = [
         record("nvd", key, f"{n}", facts=Facts(aliases=aliases)) for n, (key, aliases) in enumerate(given_)
     ]
-    found = clusters(records)
-    assert {r.id for members in found.values() for r in members} == {r.id for r in records}
-    for key, members in found.items():
+    clusters = cluster_records(records)
+    assert {r.id for members in clusters.values() for r in members} == {r.id for r in records}
+    for key, members in clusters.items():
         for member in members:
             cves = [name for name in (member.key, *member.facts.aliases) if name.startswith("CVE")]
             assert key in cves or not cves
-    assert clusters(list(reversed(records))).keys() == found.keys()
+    assert cluster_records(list(reversed(records))).keys() == clusters.keys()

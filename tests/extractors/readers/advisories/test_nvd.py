@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.fetching.files import Failure
-from securetag.extractors.readers.advisories.nvd import Cve, NvdReader, advisory, decode
+from securetag.extractors.readers.advisories.nvd import Cve, NvdReader, decode_cves, make_advisory
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.text import prose
 from securetag.records import Record, Status
@@ -98,20 +98,24 @@ def test_a_record_a_language(read: Read) -> None:
 @pytest.mark.parametrize(
     ("metrics", "score"),
     [
-        ({}, None),
-        ({"cvssMetricV2": [metric("nvd@nist.gov", 9.0, "2.0", "Primary")]}, 9.0),
-        (
+        pytest.param({}, None, id="none"),
+        pytest.param(
+            {"cvssMetricV2": [metric("nvd@nist.gov", 9.0, "2.0", "Primary")]}, 9.0, id="version 2 alone"
+        ),
+        pytest.param(
             {
                 "cvssMetricV2": [metric("nvd@nist.gov", 9.0, "2.0", "Primary")],
                 "cvssMetricV30": [metric("x@y.example", 3.0, "3.0")],
             },
             3.0,
+            id="version 2 and 3.0",
         ),
-        (
+        pytest.param(
             {"cvssMetricV31": [metric("cna@maker.example", 4.0, "3.1"), metric("nvd@nist.gov", 5.0, "3.1")]},
             5.0,
+            id="NVD before CNA",
         ),
-        (
+        pytest.param(
             {
                 "cvssMetricV31": [
                     metric("134c704f-9b21-4f2e-91b3-4a467353bcc0", 6.0, "3.1"),
@@ -119,20 +123,22 @@ def test_a_record_a_language(read: Read) -> None:
                 ]
             },
             4.0,
+            id="CNA before CISA",
         ),
-        (
+        pytest.param(
             {
                 "cvssMetricV31": [metric("cna@maker.example", 4.0, "3.1")],
                 "cvssMetricV40": [metric("cna@maker.example", 7.0, "4.0")],
             },
             7.0,
+            id="newest version of one source",
         ),
     ],
 )
 def test_the_best_score(read: Read, metrics: dict[str, Any], score: float | None) -> None:
-    found = read(page(cve(metrics=metrics)))[0]
-    assert isinstance(found, Record)
-    assert found.facts.cvss == score
+    record = read(page(cve(metrics=metrics)))[0]
+    assert isinstance(record, Record)
+    assert record.facts.cvss == score
 
 
 def test_weaknesses_status_and_notes(read: Read) -> None:
@@ -190,16 +196,16 @@ def test_without_any_description_nothing_is_invented(read: Read) -> None:
 @pytest.mark.parametrize(
     "hostile",
     [
-        "",
-        "[]",
-        "{}",
-        "[" * 200_000,
-        '{"vulnerabilities": 5}',
-        page(cve())[:-20],
-        b"\xff\xfe\x00",
-        b"\x1f\x8b\x08",
-        '{"vulnerabilities": [' + '{"cve": ' * 100_000,
-        '{"vulnerabilities": [1e999999]}',
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="list"),
+        pytest.param("{}", id="no vulnerabilities"),
+        pytest.param("[" * 200_000, id="brackets"),
+        pytest.param('{"vulnerabilities": 5}', id="vulnerabilities is a number"),
+        pytest.param(page(cve())[:-20], id="truncated page"),
+        pytest.param(b"\xff\xfe\x00", id="not text"),
+        pytest.param(b"\x1f\x8b\x08", id="truncated gzip"),
+        pytest.param('{"vulnerabilities": [' + '{"cve": ' * 100_000, id="repeated keys"),
+        pytest.param('{"vulnerabilities": [1e999999]}', id="number too large"),
     ],
 )
 def test_hostile_files_are_failures(read: Read, hostile: str | bytes) -> None:
@@ -210,16 +216,16 @@ def test_a_gigantic_number_is_no_score() -> None:
     given_score = json.dumps(cve(metrics={"cvssMetricV31": [metric("a", 1.0, "3.1")]})).replace(
         "1.0}", "1e999}"
     )
-    ((_, found),) = decode(f'{{"vulnerabilities": [{{"cve": {given_score}}}]}}'.encode())
-    assert not isinstance(found, Cve)
+    ((_, decoded),) = decode_cves(f'{{"vulnerabilities": [{{"cve": {given_score}}}]}}'.encode())
+    assert not isinstance(decoded, Cve)
 
 
 @given(st.text(max_size=300))
 def test_any_description_becomes_clean_text(text: str) -> None:
     item = json.dumps({"vulnerabilities": [{"cve": cve(descriptions=[{"lang": "en", "value": text}])}]})
-    ((_, found),) = decode(item.encode())
-    assert isinstance(found, Cve)
-    for cleaned in advisory(found).texts.values():
+    ((_, decoded),) = decode_cves(item.encode())
+    assert isinstance(decoded, Cve)
+    for cleaned in make_advisory(decoded).texts.values():
         assert prose.find_residue(cleaned) == []
 
 

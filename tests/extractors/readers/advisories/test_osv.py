@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.fetching.files import Failure
-from securetag.extractors.readers.advisories.osv import OsvReader, spans
+from securetag.extractors.readers.advisories.osv import OsvReader, format_ranges
 from securetag.extractors.readers.base import Item
 from securetag.records import Record, Status
 
@@ -49,34 +49,43 @@ def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read
     return lambda content: list(OsvReader(make_source()).read([make_file("a", content)]))
 
 
-def one(items: list[Item]) -> Record:
+def get_only_record(items: list[Item]) -> Record:
     (item,) = items
     assert isinstance(item, Record), item
     return item
 
 
-@pytest.mark.parametrize("form", [json.dumps, lambda osv: json.dumps([osv]), yaml.safe_dump])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(json.dumps, id="object"),
+        pytest.param(lambda osv: json.dumps([osv]), id="list"),
+        pytest.param(yaml.safe_dump, id="YAML"),
+    ],
+)
 def test_json_a_list_and_yaml(read: Read, form: Callable[[Any], str]) -> None:
-    found = one(read(form(OSV)))
-    assert found.title == "GHSA-aaaa-bbbb-cccc: Lid comes off"
-    assert found.text == (
+    record = get_only_record(read(form(OSV)))
+    assert record.title == "GHSA-aaaa-bbbb-cccc: Lid comes off"
+    assert record.text == (
         "### Impact\n\nThe lid comes off.\n\n"
         "## Affected versions\n\n- PyPI/teapot: `< 1.2`\n- Go/example.org/cup"
         "\n\n## Affected functions\n\n- `example.org/cup/x`: `Pour`, `Fill`"
     )
-    facts = found.facts
+    facts = record.facts
     assert (facts.cvss, facts.severity, facts.cwe) == (7.5, "high", ["CWE-79"])
     assert (facts.aliases, facts.related) == (["CVE-2031-0001"], ["CVE-2031-0002"])
     assert facts.packages == ["PyPI/teapot", "Go/example.org/cup"]
     assert facts.published == "2031-02-03"
-    assert found.url == "https://github.com/advisories/GHSA-aaaa-bbbb-cccc"
+    assert record.url == "https://github.com/advisories/GHSA-aaaa-bbbb-cccc"
 
 
 def test_unquoted_dates_of_yaml_stay_dates(read: Read) -> None:
-    found = one(read("id: PYSEC-2031-1\npublished: 2031-02-03T04:05:06Z\ndetails: |\n  The lid comes off.\n"))
-    assert found.facts.published == "2031-02-03"
-    assert found.title == "PYSEC-2031-1"
-    assert found.url == "https://osv.dev/vulnerability/PYSEC-2031-1"
+    record = get_only_record(
+        read("id: PYSEC-2031-1\npublished: 2031-02-03T04:05:06Z\ndetails: |\n  The lid comes off.\n")
+    )
+    assert record.facts.published == "2031-02-03"
+    assert record.title == "PYSEC-2031-1"
+    assert record.url == "https://osv.dev/vulnerability/PYSEC-2031-1"
 
 
 def test_withdrawn_and_bare(read: Read) -> None:
@@ -89,29 +98,33 @@ def test_withdrawn_and_bare(read: Read) -> None:
         "affected": None,
         "database_specific": {"severity": 5},
     }
-    found = one(read(json.dumps(bare)))
-    assert (found.status, found.text, found.facts.published) == (Status.WITHDRAWN, "Lid", None)
-    assert (found.facts.cvss, found.facts.severity) == (None, None)
+    record = get_only_record(read(json.dumps(bare)))
+    assert (record.status, record.text, record.facts.published) == (Status.WITHDRAWN, "Lid", None)
+    assert (record.facts.cvss, record.facts.severity) == (None, None)
 
 
 def test_without_a_vector_the_databases_word_counts(read: Read) -> None:
     odd = OSV | {"severity": [{"type": "Ubuntu", "score": "medium"}]}
-    facts = one(read(json.dumps(odd))).facts
+    facts = get_only_record(read(json.dumps(odd))).facts
     assert (facts.cvss, facts.severity) == (None, "high")
 
 
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        ([{"introduced": "0"}], ["*"]),
-        ([{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}], ["< 2", "≥ 3"]),
-        ([{"introduced": "1"}, {"last_affected": "2"}], ["≥ 1, ≤ 2"]),
-        ([{"fixed": "2"}, {"limit": "9"}], []),
-        ([{"introduced": "1"}, {"introduced": "2"}, {"fixed": "3"}], ["≥ 1", "≥ 2, < 3"]),
+        pytest.param([{"introduced": "0"}], ["*"], id="all"),
+        pytest.param(
+            [{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}], ["< 2", "≥ 3"], id="two ranges"
+        ),
+        pytest.param([{"introduced": "1"}, {"last_affected": "2"}], ["≥ 1, ≤ 2"], id="last affected"),
+        pytest.param([{"fixed": "2"}, {"limit": "9"}], [], id="no start"),
+        pytest.param(
+            [{"introduced": "1"}, {"introduced": "2"}, {"fixed": "3"}], ["≥ 1", "≥ 2, < 3"], id="two starts"
+        ),
     ],
 )
 def test_ranges(events: list[dict[str, str]], expected: list[str]) -> None:
-    assert list(spans(events)) == expected
+    assert list(format_ranges(events)) == expected
 
 
 @given(
@@ -122,24 +135,27 @@ def test_ranges(events: list[dict[str, str]], expected: list[str]) -> None:
     )
 )
 def test_any_events_give_some_ranges(events: list[dict[str, str]]) -> None:
-    assert len(list(spans(events))) <= len(events)
+    assert len(list(format_ranges(events))) <= len(events)
 
 
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
     [
-        "",
-        "{",
-        "[1]",
-        '{"id": 5}',
-        "- a\n- b\n",
-        "id: !!python/object/apply:os.system [x]\n",
-        "[" * 200_000,
-        "a: &a [x, x, x, x, x, x, x, x, x]\n"
-        + "".join(
-            f"{c}: &{c} [{', '.join('*' + p for _ in range(9))}]\n"
-            for p, c in zip("abcdefghi", "bcdefghij", strict=True)
+        pytest.param("", id="empty"),
+        pytest.param("{", id="truncated"),
+        pytest.param("[1]", id="list of numbers"),
+        pytest.param('{"id": 5}', id="id is a number"),
+        pytest.param("- a\n- b\n", id="YAML list"),
+        pytest.param("id: !!python/object/apply:os.system [x]\n", id="YAML tag"),
+        pytest.param("[" * 200_000, id="brackets"),
+        pytest.param(
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{c}: &{c} [{', '.join('*' + p for _ in range(9))}]\n"
+                for p, c in zip("abcdefghi", "bcdefghij", strict=True)
+            ),
+            id="aliases in aliases",
         ),
     ],
 )

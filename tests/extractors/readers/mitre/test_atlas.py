@@ -113,10 +113,18 @@ LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
 @pytest.mark.parametrize(
     "hostile",
     [
-        "matrices:\n- !include .\n", "!!python/object/apply:os.system ['echo']", "id: ATLAS\nmatrices: []\n",
-        "", "- id: '{{a.id}}'\n", "matrices: 5\n", "a: &a [*a]\n", "[" * 5_000, YAML + "\t- x", LAUGHS,
+        pytest.param("matrices:\n- !include .\n", id="include tag"),
+        pytest.param("!!python/object/apply:os.system ['echo']", id="object tag"),
+        pytest.param("id: ATLAS\nmatrices: []\n", id="no objects"),
+        pytest.param("", id="empty"),
+        pytest.param("- id: '{{a.id}}'\n", id="incomplete object"),
+        pytest.param("matrices: 5\n", id="matrices is a number"),
+        pytest.param("a: &a [*a]\n", id="alias of itself"),
+        pytest.param("[" * 5_000, id="brackets"),
+        pytest.param(YAML + "\t- x", id="tab"),
+        pytest.param(LAUGHS, id="billion laughs"),
     ],
-)  # fmt: skip
+)
 def test_hostile_yaml_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
 ) -> None:

@@ -13,26 +13,48 @@ from securetag.records import Record, Status
 
 
 def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any]:
-    found = {"type": kind, "id": f"{kind}--{number}", "name": f"{kind} {number}", "description": "Text."}
+    stix_object = {
+        "type": kind,
+        "id": f"{kind}--{number}",
+        "name": f"{kind} {number}",
+        "description": "Text.",
+    }
     if key:
         url = f"https://attack.mitre.org/techniques/{key.replace('.', '/')}"
-        found["external_references"] = [  # type: ignore[assignment]
+        stix_object["external_references"] = [  # type: ignore[assignment]
             {"source_name": "capec", "external_id": "CAPEC-1"},
             {"source_name": "mitre-attack", "external_id": key, "url": url},
         ]
-    return found | fields
+    return stix_object | fields
 
 
 def relation(kind: str, source: str, target: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "relationship", "id": f"relationship--{kind}{source}{target}", "relationship_type": kind,
-            "source_ref": source, "target_ref": target} | fields  # fmt: skip
+    return {
+        "type": "relationship",
+        "id": f"relationship--{kind}{source}{target}",
+        "relationship_type": kind,
+        "source_ref": source,
+        "target_ref": target,
+    } | fields
 
 
 OBJECTS = [
-    thing("attack-pattern", 1, "T9001", name="Knock", x_mitre_platforms=["Linux"],
-          kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": "impact"}]),
-    thing("attack-pattern", 2, "T9001.001", name="Twice", x_mitre_detection="Listen. (Citation: Ear)",
-          description="Uses [Door](https://e.org/S1) (Citation: A) <code>a &lt;b&gt;</code>."),
+    thing(
+        "attack-pattern",
+        1,
+        "T9001",
+        name="Knock",
+        x_mitre_platforms=["Linux"],
+        kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": "impact"}],
+    ),
+    thing(
+        "attack-pattern",
+        2,
+        "T9001.001",
+        name="Twice",
+        x_mitre_detection="Listen. (Citation: Ear)",
+        description="Uses [Door](https://e.org/S1) (Citation: A) <code>a &lt;b&gt;</code>.",
+    ),
     thing("attack-pattern", 3, "T9002", revoked=True),
     thing("attack-pattern", 4, "T9003", x_mitre_deprecated=True),
     thing("course-of-action", 1, "M9001", name="Lock", description="Lock doors."),
@@ -49,7 +71,7 @@ OBJECTS = [
     relation("revoked-by", "attack-pattern--3", "attack-pattern--1"),
     relation("detects", "x-mitre-data-component--1", "attack-pattern--1", description="Hear it."),
     relation("detects", "x-mitre-detection-strategy--1", "attack-pattern--2"),
-]  # fmt: skip
+]
 
 
 def bundle(objects: list[Any]) -> str:
@@ -145,15 +167,15 @@ def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Call
 @pytest.mark.parametrize(
     "hostile",
     [
-        "[" * 200_000,
-        '{"objects":' * 100_000,
-        "",
-        "nul",
-        '{"objects": 5}',
-        "[]",
-        "{}",
-        '{"type": "attack-pattern", "id": "a", "name": ' + "[" * 100_000,
-        '{"objects": [' + "9" * 5_000_000 + "]}",
+        pytest.param("[" * 200_000, id="brackets"),
+        pytest.param('{"objects":' * 100_000, id="repeated keys"),
+        pytest.param("", id="empty"),
+        pytest.param("nul", id="truncated null"),
+        pytest.param('{"objects": 5}', id="objects is a number"),
+        pytest.param("[]", id="list"),
+        pytest.param("{}", id="no type"),
+        pytest.param('{"type": "attack-pattern", "id": "a", "name": ' + "[" * 100_000, id="deep name"),
+        pytest.param('{"objects": [' + "9" * 5_000_000 + "]}", id="long number"),
     ],
 )
 def test_hostile_json_is_a_failure(

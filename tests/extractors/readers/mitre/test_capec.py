@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.mitre.capec import step_text
-from securetag.extractors.readers.mitre.capec_stix import CapecStixReader, steps
+from securetag.extractors.readers.mitre.capec import format_step
+from securetag.extractors.readers.mitre.capec_stix import CapecStixReader, parse_steps
 from securetag.extractors.readers.mitre.capec_xml import CapecXmlReader
 from securetag.extractors.text import prose
 from securetag.records import Record, Status
@@ -27,10 +27,14 @@ FLOW = (
 
 def pattern(number: int, **fields: Any) -> dict[str, Any]:
     return {
-        "type": "attack-pattern", "id": f"attack-pattern--{number}", "name": f"Pattern {number}",
-        "created": "2014-06-23T00:00:00.000Z", "description": "Text.", "x_capec_status": "Draft",
+        "type": "attack-pattern",
+        "id": f"attack-pattern--{number}",
+        "name": f"Pattern {number}",
+        "created": "2014-06-23T00:00:00.000Z",
+        "description": "Text.",
+        "x_capec_status": "Draft",
         "external_references": [{"source_name": "capec", "external_id": f"CAPEC-{number}"}],
-    } | fields  # fmt: skip
+    } | fields
 
 
 FULL = pattern(
@@ -40,13 +44,16 @@ FULL = pattern(
     external_references=[
         {"source_name": "capec", "external_id": "CAPEC-9001"},
         {"source_name": "cwe", "external_id": "CWE-7001"},
-        {"source_name": "ATTACK", "external_id": "T9001.001"}, {"source_name": "WASC", "external_id": "7"},
+        {"source_name": "ATTACK", "external_id": "T9001.001"},
+        {"source_name": "WASC", "external_id": "7"},
     ],
     x_capec_execution_flow=FLOW,
     x_capec_prerequisites=["A door."],
     x_capec_skills_required={"Low": "Walking.", "High": None},
     x_capec_consequences={
-        "Confidentiality": ["Read Data"], "Access_Control": ["Read Data"], "Integrity": ["Modify Data"],
+        "Confidentiality": ["Read Data"],
+        "Access_Control": ["Read Data"],
+        "Integrity": ["Modify Data"],
     },
     x_capec_likelihood_of_attack="High",
     x_capec_typical_severity="Very High",
@@ -54,7 +61,7 @@ FULL = pattern(
     x_capec_can_precede_refs=["attack-pattern--9003"],
     x_capec_example_instances=["It happened."],
     x_capec_alternate_terms=["Stroll"],
-)  # fmt: skip
+)
 OBJECTS = [
     FULL,
     pattern(9002),
@@ -62,13 +69,29 @@ OBJECTS = [
     pattern(9004, x_capec_status="Obsolete"),
     pattern(9005, description=""),
     pattern(9006, external_references=[]),
-    {"type": "course-of-action", "id": "course-of-action--2", "name": "coa-9001-10",
-     "description": "Then call."},
-    {"type": "course-of-action", "id": "course-of-action--1", "name": "coa-9001-2",
-     "description": "Lock it:<xhtml:ul>\n  <xhtml:li>twice</xhtml:li>\n</xhtml:ul>"},
-    *({"type": "relationship", "id": f"relationship--{n}", "relationship_type": "mitigates",
-       "source_ref": f"course-of-action--{n}", "target_ref": "attack-pattern--9001"} for n in (1, 2)),
-]  # fmt: skip
+    {
+        "type": "course-of-action",
+        "id": "course-of-action--2",
+        "name": "coa-9001-10",
+        "description": "Then call.",
+    },
+    {
+        "type": "course-of-action",
+        "id": "course-of-action--1",
+        "name": "coa-9001-2",
+        "description": "Lock it:<xhtml:ul>\n  <xhtml:li>twice</xhtml:li>\n</xhtml:ul>",
+    },
+    *(
+        {
+            "type": "relationship",
+            "id": f"relationship--{n}",
+            "relationship_type": "mitigates",
+            "source_ref": f"course-of-action--{n}",
+            "target_ref": "attack-pattern--9001",
+        }
+        for n in (1, 2)
+    ),
+]
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <Attack_Pattern_Catalog Name="CAPEC" Version="9.9" xmlns="http://capec.mitre.org/capec-3"
@@ -168,9 +191,11 @@ def test_stix_and_xml_tell_the_same(make_source: Callable[..., Any], make_file: 
 def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
     items = list(CapecStixReader(make_source()).read([make_file("a.json", stix(OBJECTS))]))
     assert {item.key: item.status for item in items if isinstance(item, Record)} == {
-        "CAPEC-9001": Status.ACTIVE, "CAPEC-9002": Status.ACTIVE, "CAPEC-9003": Status.DEPRECATED,
+        "CAPEC-9001": Status.ACTIVE,
+        "CAPEC-9002": Status.ACTIVE,
+        "CAPEC-9003": Status.DEPRECATED,
         "CAPEC-9004": Status.SUPERSEDED,
-    }  # fmt: skip
+    }
     assert [item.reason for item in items if isinstance(item, Drop)] == ["no text", "no CAPEC id"]
     items = list(CapecXmlReader(make_source()).read([make_file("c.xml", XML)]))
     assert [type(item).__name__ for item in items] == ["Record", "Record", "Failure", "Drop"]
@@ -180,7 +205,13 @@ def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file:
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     "hostile",
-    ["<Attack_Pattern_Catalog>", "", "<a/>", XML[:500], XML.replace("<?xml", "<!DOCTYPE x []><?xml")],
+    [
+        pytest.param("<Attack_Pattern_Catalog>", id="open root"),
+        pytest.param("", id="empty"),
+        pytest.param("<a/>", id="another root"),
+        pytest.param(XML[:500], id="truncated"),
+        pytest.param(XML.replace("<?xml", "<!DOCTYPE x []><?xml"), id="DTD"),
+    ],
 )
 def test_hostile_xml_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
@@ -197,9 +228,18 @@ def test_a_field_of_another_type_costs_its_object_alone(
     assert [type(item).__name__ for item in items] == ["Failure", "Record"]
 
 
-@pytest.mark.parametrize("text", ["**Look: **", "no name", "[a] [b] c", "**a** and **b**", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("**Look: **", id="bold name alone"),
+        pytest.param("no name", id="no name"),
+        pytest.param("[a] [b] c", id="two brackets"),
+        pytest.param("**a** and **b**", id="two bold words"),
+        pytest.param("", id="empty"),
+    ],
+)
 def test_a_step_keeps_its_words(text: str) -> None:
-    assert [w.strip("*:[]") for w in step_text(text).split()] == [
+    assert [w.strip("*:[]") for w in format_step(text).split()] == [
         w.strip("*:[]") for w in text.split() if w.strip("*:")
     ]
 
@@ -212,10 +252,10 @@ PARTS = (
 
 @given(st.lists(st.sampled_from(PARTS)))
 def test_no_execution_flow_leaves_traces(parts: list[str]) -> None:
-    for step in steps("<h3>Explore</h3>" + "".join(parts)):
+    for step in parse_steps("<h3>Explore</h3>" + "".join(parts)):
         for text in (step.phase, step.text, *step.techniques):
             assert prose.find_residue(text) == []
 
 
 def test_a_flow_of_a_megabyte_is_read_in_linear_time() -> None:
-    assert list(steps("<h3>a</h3>" + "<li><p>" * 150_000)) == []
+    assert list(parse_steps("<h3>a</h3>" + "<li><p>" * 150_000)) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, mend_detection, unfence
+from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, remove_fences, repair_detection
 from securetag.extractors.readers.mitre.cwe_xml import CweXmlReader
 from securetag.extractors.text import prose
 from securetag.records import Record, Status
@@ -65,10 +65,10 @@ def test_xml_and_json_tell_the_same(make_source: Callable[..., Any], make_file: 
     record = from_xml[0]
     assert isinstance(record, Record)
     assert isinstance(from_json, Record)
-    for found in (record, from_json):
-        assert (found.key, found.title) == ("CWE-7001", 'Unlocked "Door"')
-        assert found.text.startswith("The house leaves its door open.\n\nAnyone may enter.\n\n- by day")
-        assert found.url == "https://cwe.mitre.org/data/definitions/7001.html"
+    for item in (record, from_json):
+        assert (item.key, item.title) == ("CWE-7001", 'Unlocked "Door"')
+        assert item.text.startswith("The house leaves its door open.\n\nAnyone may enter.\n\n- by day")
+        assert item.url == "https://cwe.mitre.org/data/definitions/7001.html"
     assert record.facts == from_json.facts
     assert record.facts.parents == ["CWE-7000"]
     assert record.facts.related == ["CWE-7002", "CAPEC-9"]
@@ -110,11 +110,21 @@ BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
 @pytest.mark.parametrize(
     "hostile",
     [
-        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><Weakness_Catalog>&a;</Weakness_Catalog>',
-        f'<!DOCTYPE x [<!ENTITY a0 "ha">{BOMB}]><Weakness_Catalog>&a11;</Weakness_Catalog>',
-        XML[:900], "", "\x00\x01", "<a/>", "<a>" * 5000,
+        pytest.param(
+            '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><Weakness_Catalog>&a;</Weakness_Catalog>',
+            id="external entity",
+        ),
+        pytest.param(
+            f'<!DOCTYPE x [<!ENTITY a0 "ha">{BOMB}]><Weakness_Catalog>&a11;</Weakness_Catalog>',
+            id="billion laughs",
+        ),
+        pytest.param(XML[:900], id="truncated"),
+        pytest.param("", id="empty"),
+        pytest.param("\x00\x01", id="binary"),
+        pytest.param("<a/>", id="another root"),
+        pytest.param("<a>" * 5000, id="deep"),
     ],
-)  # fmt: skip
+)
 def test_hostile_xml_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
 ) -> None:
@@ -123,8 +133,20 @@ def test_hostile_xml_is_a_failure(
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("hostile", ["[" * 100_000, '{"a":' * 100_000, JSON[:300], "", "{}", "[]", "1e999999",
-                                     '{"ID": 5}', '{"Weaknesses": {"a": 1}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param("[" * 100_000, id="brackets"),
+        pytest.param('{"a":' * 100_000, id="repeated keys"),
+        pytest.param(JSON[:300], id="truncated"),
+        pytest.param("", id="empty"),
+        pytest.param("{}", id="empty object"),
+        pytest.param("[]", id="empty list"),
+        pytest.param("1e999999", id="number too large"),
+        pytest.param('{"ID": 5}', id="id is a number"),
+        pytest.param('{"Weaknesses": {"a": 1}}', id="weaknesses is an object"),
+    ],
+)
 def test_hostile_json_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
 ) -> None:
@@ -138,7 +160,7 @@ def test_traces_of_upstreams_conversion_are_mended() -> None:
         "\t```\n\t\tDear:\n```\n\n\t\tAudit"
     )
     assert (
-        prose.clean(mend_detection(text))
+        prose.clean(repair_detection(text))
         == "May help:\n\nCheap:\n\n- Scanner A\n- Scanner B\n\nDear:\n\n- Audit"
     )
-    assert unfence("```\n\tif x:\n\t\ty\n```") == "if x:\n\ty"
+    assert remove_fences("```\n\tif x:\n\t\ty\n```") == "if x:\n\ty"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.mitre.cwe_csv import CweCsvReader, nested
+from securetag.extractors.readers.mitre.cwe_csv import CweCsvReader, split_cell
 from securetag.records import Record, Status
 
 HEADER = (
@@ -80,12 +80,12 @@ def test_columns_may_stand_elsewhere_and_a_broken_row_costs_no_other(
 @pytest.mark.parametrize(
     "hostile",
     [
-        "",
-        "a,b\n1,2\n",
-        f'{HEADER}\n7001,"never closed',
-        f"{HEADER}\n7001,{'x' * 200_000},\n",
-        "\x00\x01",
-        '"a"b,c',
+        pytest.param("", id="empty"),
+        pytest.param("a,b\n1,2\n", id="another table"),
+        pytest.param(f'{HEADER}\n7001,"never closed', id="open quote"),
+        pytest.param(f"{HEADER}\n7001,{'x' * 200_000},\n", id="long cell"),
+        pytest.param("\x00\x01", id="binary"),
+        pytest.param('"a"b,c', id="text after a quote"),
     ],
 )
 def test_hostile_csv_is_a_failure(
@@ -102,5 +102,5 @@ def test_hostile_csv_is_a_failure(
 )
 def test_what_is_joined_comes_apart_again(entries: list[list[str]]) -> None:
     cell = "".join("::" + ":".join(f"KEY {n}:{value}" for n, value in enumerate(entry)) for entry in entries)
-    found = nested(f"{cell}::" if cell else "", "KEY 0", "KEY 1", "KEY 2")
-    assert [[value for _, value in entry] for entry in found] == entries
+    parsed_entries = split_cell(f"{cell}::" if cell else "", "KEY 0", "KEY 1", "KEY 2")
+    assert [[value for _, value in entry] for entry in parsed_entries] == entries

@@ -52,7 +52,14 @@ def read(make_source: Callable[..., Any], file: Any) -> list[Any]:
     return list(D3fendReader(make_source()).read([file]))
 
 
-@pytest.mark.parametrize("form", [ox.RdfFormat.TURTLE, ox.RdfFormat.RDF_XML, ox.RdfFormat.JSON_LD])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(ox.RdfFormat.TURTLE, id="Turtle"),
+        pytest.param(ox.RdfFormat.RDF_XML, id="RDF/XML"),
+        pytest.param(ox.RdfFormat.JSON_LD, id="JSON-LD"),
+    ],
+)
 def test_joins_in_every_form(
     make_source: Callable[..., Any], make_file: Callable[..., Any], form: ox.RdfFormat
 ) -> None:
@@ -74,8 +81,9 @@ def test_joins_in_every_form(
     assert records["D3-OA"].status is Status.DEPRECATED
     assert records["d3f:Guard"].text == "Guarding keeps doors shut."
     assert sorted(item.reason.split(",")[0] for item in items if isinstance(item, Drop)) == [
-        "a method of data analysis", "an entry of ATT&CK",
-    ]  # fmt: skip
+        "a method of data analysis",
+        "an entry of ATT&CK",
+    ]
 
 
 def test_an_ontology_of_something_else_is_dropped(
@@ -92,13 +100,24 @@ BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
 @pytest.mark.parametrize(
     "hostile",
     [
-        TURTLE[:900], ":a :b :c .", "\x00\x01", "<a> <b> " + "[" * 200_000, "<a> <b> " + "( " * 200_000,
-        '{"@context": "https://192.0.2.1/context.json", "@id": "https://e.org/a"}',
-        '{"a":' * 100_000, '<a> <b> "\\uD800" .', "<http://e.org/a b> <http://e.org/b> 1 .",
-        f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "ha">{BOMB}]><rdf:RDF>&a11;</rdf:RDF>',
-        '<?xml version="1.0"?><html/>',
+        pytest.param(TURTLE[:900], id="truncated"),
+        pytest.param(":a :b :c .", id="undefined prefix"),
+        pytest.param("\x00\x01", id="binary"),
+        pytest.param("<a> <b> " + "[" * 200_000, id="brackets"),
+        pytest.param("<a> <b> " + "( " * 200_000, id="deep lists"),
+        pytest.param(
+            '{"@context": "https://192.0.2.1/context.json", "@id": "https://e.org/a"}', id="remote context"
+        ),
+        pytest.param('{"a":' * 100_000, id="repeated keys"),
+        pytest.param('<a> <b> "\\uD800" .', id="surrogate"),
+        pytest.param("<http://e.org/a b> <http://e.org/b> 1 .", id="space in an IRI"),
+        pytest.param(
+            f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "ha">{BOMB}]><rdf:RDF>&a11;</rdf:RDF>',
+            id="billion laughs",
+        ),
+        pytest.param('<?xml version="1.0"?><html/>', id="another root"),
     ],
-)  # fmt: skip
+)
 def test_hostile_ontologies_are_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
 ) -> None:

@@ -7,17 +7,26 @@ from typing import Any
 import pytest
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.mitre.mappings import MappingsReader, Metadata, framework_name, joined_key
+from securetag.extractors.readers.mitre.mappings import (
+    MappingsReader,
+    Metadata,
+    format_framework,
+    normalize_key,
+)
 from securetag.records import Record
 
 
 def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]:
     return {
-        "capability_id": capability, "capability_description": f"Control {capability}",
+        "capability_id": capability,
+        "capability_description": f"Control {capability}",
         "mapping_type": "mitigates",
-        "attack_object_id": technique, "attack_object_name": f"Technique {technique}", "comments": None,
-        "references": [], "status": "complete",
-    } | fields  # fmt: skip
+        "attack_object_id": technique,
+        "attack_object_name": f"Technique {technique}",
+        "comments": None,
+        "references": [],
+        "status": "complete",
+    } | fields
 
 
 def document(rows: list[Any], **metadata: Any) -> str:
@@ -26,11 +35,13 @@ def document(rows: list[Any], **metadata: Any) -> str:
 
 
 ROWS = [
-    row("AC-02(01)", "T9001"), row("AC-02(01)", "T9002", comments="By &lt;b&gt; doors."),
+    row("AC-02(01)", "T9001"),
+    row("AC-02(01)", "T9002", comments="By &lt;b&gt; doors."),
     row("AC-02(01)", "T9001"),
     row("SC-07", "T9001", mapping_type="technique_scores", score_category="protect", score_value="partial"),
-    row(None, "T9003", mapping_type=None, status="non_mappable"), {"capability_id": 5},
-]  # fmt: skip
+    row(None, "T9003", mapping_type=None, status="non_mappable"),
+    {"capability_id": 5},
+]
 
 
 def test_both_sides_of_a_mapping(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
@@ -53,21 +64,37 @@ def test_both_sides_of_a_mapping(make_source: Callable[..., Any], make_file: Cal
 
 @pytest.mark.parametrize(
     ("key", "joined"),
-    [("AC-02", "AC-2"), ("AC-10", "AC-10"), ("IA-05(01)", "IA-5(1)"), ("T1059", "T1059"), ("", "")],
+    [
+        pytest.param("AC-02", "AC-2", id="padded"),
+        pytest.param("AC-10", "AC-10", id="two digits"),
+        pytest.param("IA-05(01)", "IA-5(1)", id="padded enhancement"),
+        pytest.param("T1059", "T1059", id="technique"),
+        pytest.param("", "", id="empty"),
+    ],
 )
 def test_nists_own_spelling(key: str, joined: str) -> None:
-    assert joined_key(key) == joined
+    assert normalize_key(key) == joined
 
 
 def test_names_of_frameworks() -> None:
-    assert framework_name(Metadata("nist_800_53", "rev5")) == "NIST 800-53 rev5"
-    assert framework_name(Metadata("aws", None)) == "AWS"
-    assert framework_name(Metadata("intel-vpro", "")) == "intel-vpro"
+    assert format_framework(Metadata("nist_800_53", "rev5")) == "NIST 800-53 rev5"
+    assert format_framework(Metadata("aws", None)) == "AWS"
+    assert format_framework(Metadata("intel-vpro", "")) == "intel-vpro"
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("hostile", ["", "{}", "[]", '{"metadata": 5, "mapping_objects": []}', "[" * 100_000,
-                                     document([])[:-3], '{"mapping_objects": [{}]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{}", id="empty object"),
+        pytest.param("[]", id="list"),
+        pytest.param('{"metadata": 5, "mapping_objects": []}', id="metadata is a number"),
+        pytest.param("[" * 100_000, id="brackets"),
+        pytest.param(document([])[:-3], id="truncated"),
+        pytest.param('{"mapping_objects": [{}]}', id="no metadata"),
+    ],
+)
 def test_hostile_json_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
 ) -> None:

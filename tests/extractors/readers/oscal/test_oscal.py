@@ -31,66 +31,124 @@ def part(name: str, text: str = "", **more: Any) -> dict[str, Any]:
 
 
 DOOR: dict[str, Any] = {
-    "id": "dw-1", "class": "SP800-53", "title": "Doors",
+    "id": "dw-1",
+    "class": "SP800-53",
+    "title": "Doors",
     "params": [
         {"id": "dw-1_prm_1", "props": [{"name": "aggregates", "value": "dw-01_odp.01"}]},
-        {"id": "dw-01_odp.01", "label": "porters",
-         "props": [{"name": "alt-label", "value": "porters and guests", "class": "sp800-53"}]},
-        {"id": "dw-01_odp.02", "props": [{"name": "alt-identifier", "value": "dw-1_prm_2"}],
-         "select": {"how-many": "one-or-more",
-                    "choice": ["lock it for {{ insert: param, dw-1_prm_3 }} ", "wave"]}},
+        {
+            "id": "dw-01_odp.01",
+            "label": "porters",
+            "props": [{"name": "alt-label", "value": "porters and guests", "class": "sp800-53"}],
+        },
+        {
+            "id": "dw-01_odp.02",
+            "props": [{"name": "alt-identifier", "value": "dw-1_prm_2"}],
+            "select": {
+                "how-many": "one-or-more",
+                "choice": ["lock it for {{ insert: param, dw-1_prm_3 }} ", "wave"],
+            },
+        },
         {"id": "dw-1_prm_3", "label": "organization-defined time", "depends-on": "dw-01_odp.02"},
     ],
     "props": [label("DW-01", **{"class": "zero-padded"}), label("DW-1")],
-    "links": [{"href": "#dw-3", "rel": "related"}, {"href": "#zz-9.2", "rel": "related"},
-              {"href": "#11111111-2222-4333-8444-555555555555", "rel": "reference"}],
+    "links": [
+        {"href": "#dw-3", "rel": "related"},
+        {"href": "#zz-9.2", "rel": "related"},
+        {"href": "#11111111-2222-4333-8444-555555555555", "rel": "reference"},
+    ],
     "parts": [
-        part("statement", "Keep doors:", id="dw-1_smt", parts=[
-            part("item", " {{ insert: param, dw-1_prm_2 }} ;", id="dw-1_smt.a", props=[label("a.")], parts=[
-                part("item", "Tell {{ insert: param, dw-01_odp.01 }} (see [DW-3](#dw-3) ).",
-                     props=[label("1.")]),
-            ]),
-            part("item", "Ask {{ insert: param, dw-1_prm_1 }} and {{ insert: param, gone }}.",
-                 props=[label("b.")]),
-        ]),
-        part("guidance", "A door is \"open\" &amp; shut.\n\nAnd `{{ code }}` stays."),
-        part("assessment-objective", "doors are kept",
-             links=[{"href": "#dw-1_smt", "rel": "assessment-for"}]),
+        part(
+            "statement",
+            "Keep doors:",
+            id="dw-1_smt",
+            parts=[
+                part(
+                    "item",
+                    " {{ insert: param, dw-1_prm_2 }} ;",
+                    id="dw-1_smt.a",
+                    props=[label("a.")],
+                    parts=[
+                        part(
+                            "item",
+                            "Tell {{ insert: param, dw-01_odp.01 }} (see [DW-3](#dw-3) ).",
+                            props=[label("1.")],
+                        ),
+                    ],
+                ),
+                part(
+                    "item",
+                    "Ask {{ insert: param, dw-1_prm_1 }} and {{ insert: param, gone }}.",
+                    props=[label("b.")],
+                ),
+            ],
+        ),
+        part("guidance", 'A door is "open" &amp; shut.\n\nAnd `{{ code }}` stays.'),
+        part(
+            "assessment-objective", "doors are kept", links=[{"href": "#dw-1_smt", "rel": "assessment-for"}]
+        ),
         part("assessment-method", parts=[part("assessment-objects", "the doors")]),
     ],
     "controls": [
-        {"id": "dw-1.1", "class": "SP800-53-enhancement", "title": "Double Locks",
-         "props": [label("DW-1(1)")],
-         "links": [{"href": "#dw-1", "rel": "required"}], "parts": [part("statement", "Lock twice.")]},
-        {"id": "dw-1.2", "class": "SP800-53-enhancement", "title": "Old Locks",
-         "props": [label("DW-1(2)"), {"name": "status", "value": "Withdrawn"}],
-         "links": [{"href": "#dw-1.1", "rel": "moved-to"}]},
+        {
+            "id": "dw-1.1",
+            "class": "SP800-53-enhancement",
+            "title": "Double Locks",
+            "props": [label("DW-1(1)")],
+            "links": [{"href": "#dw-1", "rel": "required"}],
+            "parts": [part("statement", "Lock twice.")],
+        },
+        {
+            "id": "dw-1.2",
+            "class": "SP800-53-enhancement",
+            "title": "Old Locks",
+            "props": [label("DW-1(2)"), {"name": "status", "value": "Withdrawn"}],
+            "links": [{"href": "#dw-1.1", "rel": "moved-to"}],
+        },
     ],
-}  # fmt: skip
+}
 GATE: dict[str, Any] = {
-    "id": "dw-2", "class": "SP800-53", "title": "Gates", "props": [label("DW-2")],
-    "links": [{"href": "#dw-1_smt.a", "rel": "incorporated_into"},
-              {"href": "dw-3", "rel": "incorporated_into"}],
-}  # fmt: skip
+    "id": "dw-2",
+    "class": "SP800-53",
+    "title": "Gates",
+    "props": [label("DW-2")],
+    "links": [
+        {"href": "#dw-1_smt.a", "rel": "incorporated_into"},
+        {"href": "dw-3", "rel": "incorporated_into"},
+    ],
+}
 KEYS: dict[str, Any] = {
-    "id": "dw-3", "title": "Keys", "props": [label("DW-3")], "parts": [part("statement", "Count the keys.")],
-}  # fmt: skip
+    "id": "dw-3",
+    "title": "Keys",
+    "props": [label("DW-3")],
+    "parts": [part("statement", "Count the keys.")],
+}
 
 
 def catalog(version: str = "1.0", *controls: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     return {
         "catalog": {
-            "uuid": "1", "metadata": {"title": "Of doors", "version": version, **metadata},
+            "uuid": "1",
+            "metadata": {"title": "Of doors", "version": version, **metadata},
             "groups": [
-                {"id": "dw", "class": "family", "title": "Doors and Windows",
-                 "controls": list(controls or (DOOR, GATE, KEYS))},
+                {
+                    "id": "dw",
+                    "class": "family",
+                    "title": "Doors and Windows",
+                    "controls": list(controls or (DOOR, GATE, KEYS)),
+                },
             ],
-            "back-matter": {"resources": [
-                {"uuid": "11111111-2222-4333-8444-555555555555", "title": "The Door Book",
-                 "rlinks": [{"href": "https://e.org/doors"}]},
-            ]},
+            "back-matter": {
+                "resources": [
+                    {
+                        "uuid": "11111111-2222-4333-8444-555555555555",
+                        "title": "The Door Book",
+                        "rlinks": [{"href": "https://e.org/doors"}],
+                    },
+                ]
+            },
         }
-    }  # fmt: skip
+    }
 
 
 XML = """<?xml version="1.0"?>
@@ -170,8 +228,10 @@ def test_a_control_with_its_parameters(make_source: Make, make_file: Make) -> No
     assert door.locator == "#/catalog/groups/0/controls/0"
     double = by_key["DW-1(1)"]
     assert (double.title, double.facts.kind, double.facts.parents) == (
-        "Doors: Double Locks", "enhancement", ["DW-1"],
-    )  # fmt: skip
+        "Doors: Double Locks",
+        "enhancement",
+        ["DW-1"],
+    )
     assert [drop.reason for drop in drops].count("how a control is assessed, not what it asks for") == 2
 
 
@@ -187,10 +247,12 @@ def test_withdrawn_controls_say_what_replaced_them(make_source: Make, make_file:
 def test_three_formats_give_the_same_records(make_source: Make, make_file: Make) -> None:
     text = json.dumps(catalog())
     formats = {"a.json": "\ufeff" + text, "a.yaml": yaml.safe_dump(catalog()), "a.xml": XML, "a": text}
-    found = {name: read(make_source(), make_file(name, content))[0] for name, content in formats.items()}
-    ids = {name: [record.id for record in records] for name, records in found.items()}
+    items_by_format = {
+        name: read(make_source(), make_file(name, content))[0] for name, content in formats.items()
+    }
+    ids = {name: [record.id for record in records] for name, records in items_by_format.items()}
     assert ids["a.json"] == ids["a.yaml"] == ids["a.xml"] == ids["a"]
-    assert found["a.xml"][0].locator == "//control[@id='dw-1']"
+    assert items_by_format["a.xml"][0].locator == "//control[@id='dw-1']"
 
 
 def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: Make) -> None:
@@ -202,9 +264,12 @@ def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: 
     records, _, _ = read(source, old, dated, new)
     keys = [(r.key, r.edition, str(r.status)) for r in records if r.key in {"DW-1", "DW-3", "DW-2"}]
     assert set(keys) >= {
-        ("DW-1", "5.10.0", "active"), ("DW-3", "5.10.0", "active"), ("DW-3", "5.1.1+u4", "superseded"),
-        ("DW-3", "2015-01-22", "superseded"), ("DW-2", "5.1.1+u4", "withdrawn"),
-    }  # fmt: skip
+        ("DW-1", "5.10.0", "active"),
+        ("DW-3", "5.10.0", "active"),
+        ("DW-3", "5.1.1+u4", "superseded"),
+        ("DW-3", "2015-01-22", "superseded"),
+        ("DW-2", "5.1.1+u4", "withdrawn"),
+    }
     first = {record.id: record for record in reversed(records)}
     active = [record.key for record in first.values() if record.status is Status.ACTIVE]
     assert sorted(active) == ["DW-1", "DW-1(1)", "DW-3"]
@@ -224,19 +289,34 @@ def test_baselines_become_levels(make_source: Make, make_file: Make) -> None:
         make_file("c.json", json.dumps(catalog())),
         make_file("1.json", profile("Doors LOW IMPACT BASELINE", "1.0", **{"include-controls": low})),
         make_file("0.json", profile("Doors LOW IMPACT BASELINE", "0.9", **{"include-all": {}})),
-        make_file("2.json", profile("Doors Privacy Baseline", "1.0", **{
-            "include-all": {}, "exclude-controls": [{"with-ids": ["dw-3"]}]})),
-        make_file("3.json", profile("Doors moderate-baseline", "1.0", **{
-            "include-controls": [{"with-ids": ["dw-1"], "with-child-controls": "yes"}]})),
+        make_file(
+            "2.json",
+            profile(
+                "Doors Privacy Baseline",
+                "1.0",
+                **{"include-all": {}, "exclude-controls": [{"with-ids": ["dw-3"]}]},
+            ),
+        ),
+        make_file(
+            "3.json",
+            profile(
+                "Doors moderate-baseline",
+                "1.0",
+                **{"include-controls": [{"with-ids": ["dw-1"], "with-child-controls": "yes"}]},
+            ),
+        ),
         make_file("r.yaml", yaml.safe_dump(resolved)),
-    ]  # fmt: skip
+    ]
     records, drops, failures = read(make_source(), *files)
     levels = {record.key: record.facts.levels for record in records}
     assert failures == []
     assert levels == {
-        "DW-1": ["MODERATE", "PRIVACY"], "DW-1(1)": ["MODERATE", "PRIVACY"], "DW-1(2)": [], "DW-2": [],
+        "DW-1": ["MODERATE", "PRIVACY"],
+        "DW-1(1)": ["MODERATE", "PRIVACY"],
+        "DW-1(2)": [],
+        "DW-2": [],
         "DW-3": ["LOW", "HIGH"],
-    }  # fmt: skip
+    }
     reasons = [drop.reason for drop in drops]
     assert reasons.count("a baseline: the controls that it holds carry it as a level") == 4
     assert reasons.count("a text that another file of the same edition holds") == 1
@@ -246,24 +326,47 @@ FRAMEWORK: dict[str, Any] = {
     "catalog": {
         "metadata": {"title": "Framework", "version": "1"},
         "groups": [
-            {"id": "GD", "class": "function", "title": "GUARD", "props": [label("GUARD (GD)")],
-             "parts": [part("overview", "What is inside stays inside.")],
-             "controls": [
-                 {"id": "x", "class": "category", "title": "Walls", "props": [label("Walls (GD.WA)")],
-                  "parts": [part("statement", "Walls stand.")],
-                  "controls": [
-                      {"id": "GD.WA-01", "class": "subcategory", "title": "GD.WA-01",
-                       "links": [{"href": "#r", "rel": "external_reference", "text": "AC-2, SI-4(2)"}],
-                       "parts": [part("statement", "Walls are checked."),
-                                 part("example", "Knock.", title="Example 1:"), part("example", "Look.")]},
-                      {"id": "GD.WA-02", "class": "subcategory", "title": "GD.WA-02",
-                       "parts": [part("statement", "Walls were painted.")]},
-                  ]},
-             ]},
+            {
+                "id": "GD",
+                "class": "function",
+                "title": "GUARD",
+                "props": [label("GUARD (GD)")],
+                "parts": [part("overview", "What is inside stays inside.")],
+                "controls": [
+                    {
+                        "id": "x",
+                        "class": "category",
+                        "title": "Walls",
+                        "props": [label("Walls (GD.WA)")],
+                        "parts": [part("statement", "Walls stand.")],
+                        "controls": [
+                            {
+                                "id": "GD.WA-01",
+                                "class": "subcategory",
+                                "title": "GD.WA-01",
+                                "links": [
+                                    {"href": "#r", "rel": "external_reference", "text": "AC-2, SI-4(2)"}
+                                ],
+                                "parts": [
+                                    part("statement", "Walls are checked."),
+                                    part("example", "Knock.", title="Example 1:"),
+                                    part("example", "Look."),
+                                ],
+                            },
+                            {
+                                "id": "GD.WA-02",
+                                "class": "subcategory",
+                                "title": "GD.WA-02",
+                                "parts": [part("statement", "Walls were painted.")],
+                            },
+                        ],
+                    },
+                ],
+            },
         ],
         "back-matter": {"resources": [{"uuid": "r", "title": "SP80053"}]},
     }
-}  # fmt: skip
+}
 
 
 def test_frameworks_with_functions_categories_and_examples(make_source: Make, make_file: Make) -> None:
@@ -271,8 +374,11 @@ def test_frameworks_with_functions_categories_and_examples(make_source: Make, ma
     records, _, _ = read(source, make_file("f.yaml", yaml.safe_dump(FRAMEWORK)))
     by_key = {record.key: record for record in records}
     assert [(r.key, r.facts.kind) for r in records] == [
-        ("GD", "function"), ("GD.WA", "category"), ("GD.WA-01", "subcategory"), ("GD.WA-02", "subcategory"),
-    ]  # fmt: skip
+        ("GD", "function"),
+        ("GD.WA", "category"),
+        ("GD.WA-01", "subcategory"),
+        ("GD.WA-02", "subcategory"),
+    ]
     checked = by_key["GD.WA-01"]
     assert checked.title == "Walls: GD.WA-01"
     assert checked.text == "Walls are checked.\n\n## References\n\n- SP80053: AC-2, SI-4(2)"
@@ -286,16 +392,31 @@ def test_frameworks_with_functions_categories_and_examples(make_source: Make, ma
 
 def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
     control = {
-        "id": "SP_03.01.01", "class": "requirement", "title": "Doors", "props": [label("Doors (03.01.01)")],
+        "id": "SP_03.01.01",
+        "class": "requirement",
+        "title": "Doors",
+        "props": [label("Doors (03.01.01)")],
         "parts": [
-            part("statement", parts=[
-                part("item", "Lock:", props=[label("SR-03.01.01.a")], parts=[
-                    part("item", "[](#/home?element=03.01.02)03.01.02 first.",
-                         props=[label("SR-03.01.01.a.02")])]),
-            ]),
+            part(
+                "statement",
+                parts=[
+                    part(
+                        "item",
+                        "Lock:",
+                        props=[label("SR-03.01.01.a")],
+                        parts=[
+                            part(
+                                "item",
+                                "[](#/home?element=03.01.02)03.01.02 first.",
+                                props=[label("SR-03.01.01.a.02")],
+                            )
+                        ],
+                    ),
+                ],
+            ),
             part("objective", "assessed"),
         ],
-    }  # fmt: skip
+    }
     (record,), _, _ = read(make_source(), make_file("c.json", json.dumps(catalog("1", control))))
     assert (record.key, record.facts.kind) == ("03.01.01", "requirement")
     assert record.text == "- a. Lock:\n  - 02. 03.01.02 first."
@@ -305,12 +426,15 @@ def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
 def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -> None:
     broken = {"id": "dw-4", "title": ["a", "list"]}
     bomb = {
-        "id": "dw-5", "title": "Bomb", "parts": [part("statement", "{{ insert: param, p30 }}")],
-        "params": [{"id": "p0", "label": "x" * 100}] + [
+        "id": "dw-5",
+        "title": "Bomb",
+        "parts": [part("statement", "{{ insert: param, p30 }}")],
+        "params": [{"id": "p0", "label": "x" * 100}]
+        + [
             {"id": f"p{n}", "select": {"choice": [f"{{{{ insert: param, p{n - 1} }}}}"] * 10}}
             for n in range(1, 31)
         ],
-    }  # fmt: skip
+    }
     file = make_file("c.json", json.dumps(catalog("1", broken, bomb, KEYS, KEYS)))
     records, _, failures = read(make_source(), file)
     assert [record.key for record in records] == ["DW-3"]
@@ -354,17 +478,20 @@ TEXTS = st.lists(
     max_size=4,
 ).map("".join)
 PARAMS = st.builds(
-    Param, id=NAMES, label=TEXTS, values=st.lists(TEXTS, max_size=1),
+    Param,
+    id=NAMES,
+    label=TEXTS,
+    values=st.lists(TEXTS, max_size=1),
     props=st.lists(st.builds(Prop, name=st.just("aggregates"), value=NAMES), max_size=2),
     select=st.none() | st.builds(Select, choice=st.lists(TEXTS, max_size=3)),
-)  # fmt: skip
+)
 
 
 @given(st.lists(PARAMS, max_size=5), TEXTS)
 def test_no_insert_survives(params: list[Param], text: str) -> None:
     try:
-        found = Parameters(params).resolve(text)
+        resolved = Parameters(params).resolve(text)
     except SourceError:
         return
-    assert prose.find_residue(found) == []
-    assert not ("\ue002" in found and "\ue002" not in text and not any("\ue002" in str(p) for p in params))
+    assert prose.find_residue(resolved) == []
+    assert not ("\ue002" in resolved and "\ue002" not in text and not any("\ue002" in str(p) for p in params))

@@ -14,7 +14,7 @@ from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.asvs import AsvsReader
-from securetag.extractors.readers.owasp.asvs_formats import from_csv, from_json, from_xml
+from securetag.extractors.readers.owasp.asvs_formats import read_csv, read_json, read_xml
 from securetag.records import Record, Status
 
 Make = Callable[..., Any]
@@ -32,13 +32,20 @@ NIST = {"1.1.1": "5.1.1.2 / 5.2", "1.1.2": "", "1.1.3": ""}
 def rows() -> list[dict[str, str]]:
     return [
         {
-            "chapter_id": "V1", "chapter_name": "Doors", "section_id": "V1.1", "section_name": "Locks",
-            "req_id": f"V{number}", "req_description": text, "level1": MARKS[number][0],
-            "level2": MARKS[number][1], "level3": MARKS[number][2], "cwe": CWE[number],
+            "chapter_id": "V1",
+            "chapter_name": "Doors",
+            "section_id": "V1.1",
+            "section_name": "Locks",
+            "req_id": f"V{number}",
+            "req_description": text,
+            "level1": MARKS[number][0],
+            "level2": MARKS[number][1],
+            "level3": MARKS[number][2],
+            "cwe": CWE[number],
             "nist": NIST[number],
         }
         for number, text in TEXTS.items()
-    ]  # fmt: skip
+    ]
 
 
 def nested() -> dict[str, Any]:
@@ -47,18 +54,24 @@ def nested() -> dict[str, Any]:
 
     items = [
         {
-            "Shortcode": f"V{number}", "Ordinal": 1, "Description": text, "L1": level(MARKS[number][0]),
-            "L2": level(MARKS[number][1]), "L3": level(MARKS[number][2]),
+            "Shortcode": f"V{number}",
+            "Ordinal": 1,
+            "Description": text,
+            "L1": level(MARKS[number][0]),
+            "L2": level(MARKS[number][1]),
+            "L3": level(MARKS[number][2]),
             "CWE": [int(CWE[number])] if CWE[number] else [],
             "NIST": ["5.1.1.2", "5.2"] if CWE[number] else [],
         }
         for number, text in TEXTS.items()
-    ]  # fmt: skip
+    ]
     sections = [{"Shortcode": "V1.1", "Ordinal": 1, "Name": "Locks", "Items": items}]
     return {
-        "Name": "Standard", "ShortName": "ASVS", "Version": "7.1.0",
+        "Name": "Standard",
+        "ShortName": "ASVS",
+        "Version": "7.1.0",
         "Requirements": [{"Shortcode": "V1", "Ordinal": 1, "Name": "Doors", "Items": sections}],
-    }  # fmt: skip
+    }
 
 
 def as_xml(value: Any, name: str) -> str:
@@ -167,10 +180,10 @@ def test_one_level_column_and_other_languages(make_source: Make, make_file: Make
             make_file("docs_en/x.cdx.json", json.dumps(cdx)),
         ]
     )
-    found = {record.lang: record for record in items if isinstance(record, Record)}
-    assert found["es"].key == found["en"].key == "ASVS-7.1-2.1.1"
-    assert found["es"].facts.levels == found["en"].facts.levels == ["L2", "L3"]
-    assert found["en"].title == "Windows: Glass"
+    by_lang = {record.lang: record for record in items if isinstance(record, Record)}
+    assert by_lang["es"].key == by_lang["en"].key == "ASVS-7.1-2.1.1"
+    assert by_lang["es"].facts.levels == by_lang["en"].facts.levels == ["L2", "L3"]
+    assert by_lang["en"].title == "Windows: Glass"
 
 
 def test_mappings_are_joined(make_source: Make, make_file: Make) -> None:
@@ -203,17 +216,25 @@ def test_a_table_with_identifiers_of_its_own(make_source: Make, make_file: Make)
 
 
 HOSTILE = [
-    FORMATS["7.1.0-en.json"][:500], "{" * 5_000, '{"Requirements": ' + '[{"Items": ' * 5_000, "[]", "",
-    "\x00" * 100,
-    '{"requirements": [{"req_id": 1}]}', '{"requirements": [{"req_id": "V1", "req_description": 1e999}]}',
-    '<!DOCTYPE a [<!ENTITY b "c">]><root><Requirements>&b;</Requirements></root>', "<root>" * 5_000,
-    '{"declarations": {"standards": []}}', "a: &a [*a]\n", "v1.0-1.1.1: !!python/object:os.system x",
-]  # fmt: skip
+    pytest.param(FORMATS["7.1.0-en.json"][:500], id="truncated JSON"),
+    pytest.param("{" * 5_000, id="open braces"),
+    pytest.param('{"Requirements": ' + '[{"Items": ' * 5_000, id="deep items"),
+    pytest.param("[]", id="empty list"),
+    pytest.param("", id="empty"),
+    pytest.param("\x00" * 100, id="NUL bytes"),
+    pytest.param('{"requirements": [{"req_id": 1}]}', id="id is a number"),
+    pytest.param('{"requirements": [{"req_id": "V1", "req_description": 1e999}]}', id="number too large"),
+    pytest.param('<!DOCTYPE a [<!ENTITY b "c">]><root><Requirements>&b;</Requirements></root>', id="DTD"),
+    pytest.param("<root>" * 5_000, id="deep XML"),
+    pytest.param('{"declarations": {"standards": []}}', id="no standard"),
+    pytest.param("a: &a [*a]\n", id="alias of itself"),
+    pytest.param("v1.0-1.1.1: !!python/object:os.system x", id="object tag"),
+]
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
-@pytest.mark.parametrize("name", ["x.json", "x.csv", "x.xml"])
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("name", ["x.json", "x.csv", "x.xml"], ids=str)
 def test_hostile_files_are_failures_or_nothing(
     make_source: Make, make_file: Make, hostile: str, name: str
 ) -> None:
@@ -225,7 +246,7 @@ def test_hostile_files_are_failures_or_nothing(
 
 @given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
 def test_decoders_refuse_with_one_error(data: bytes) -> None:
-    for decode in (from_json, from_xml, lambda data: from_csv(data.decode("utf-8", "replace"))):
+    for decode in (read_json, read_xml, lambda data: read_csv(data.decode("utf-8", "replace"))):
         try:
             decode(data)
         except SourceError:

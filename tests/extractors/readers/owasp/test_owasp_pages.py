@@ -7,7 +7,7 @@ import pytest
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.mastg import MastgReader
-from securetag.extractors.readers.owasp.pages import OwaspReader, entries
+from securetag.extractors.readers.owasp.pages import OwaspReader, split_entries
 from securetag.records import Record, Status
 
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
@@ -83,16 +83,28 @@ def test_a_risk(make_source: Make, make_file: Make) -> None:
 @pytest.mark.parametrize(
     ("title", "edition", "key", "name"),
     [
-        ("A03:2021 – Inyección", "2021", "A03:2021", "Inyección"),
-        ("A1:2017-Injection", "2017", "A1:2017", "Injection"),
-        ("A1 – Injection", "2013", "A1:2013", "Injection"),
-        ("API10:2023 Unsafe Consumption", "2023", "API10:2023", "Unsafe Consumption"),
-        ("LLM04: Envenenamiento", "2025", "LLM04:2025", "Envenenamiento"),
-        ("M1: Improper Use", "final 2023 release", "M1:2023", "Improper Use"),
-        ("C1: Implement", "4", "C1", "Implement"),
-        ("CICD-SEC-1: Flow Control", "1", "CICD-SEC-1", "Flow Control"),
-        ("MASVS-STORAGE: Storage", "2", "MASVS-STORAGE", "Storage"),
-        ("MASVS-STORAGE-1", "2", "MASVS-STORAGE-1", "The app keeps secrets."),
+        pytest.param("A03:2021 – Inyección", "2021", "A03:2021", "Inyección", id="Top 10 in Spanish"),
+        pytest.param("A1:2017-Injection", "2017", "A1:2017", "Injection", id="hyphen after the year"),
+        pytest.param("A1 – Injection", "2013", "A1:2013", "Injection", id="year of the edition"),
+        pytest.param(
+            "API10:2023 Unsafe Consumption",
+            "2023",
+            "API10:2023",
+            "Unsafe Consumption",
+            id="API without a mark",
+        ),
+        pytest.param("LLM04: Envenenamiento", "2025", "LLM04:2025", "Envenenamiento", id="colon"),
+        pytest.param(
+            "M1: Improper Use",
+            "final 2023 release",
+            "M1:2023",
+            "Improper Use",
+            id="year in the edition's text",
+        ),
+        pytest.param("C1: Implement", "4", "C1", "Implement", id="no year"),
+        pytest.param("CICD-SEC-1: Flow Control", "1", "CICD-SEC-1", "Flow Control", id="hyphens"),
+        pytest.param("MASVS-STORAGE: Storage", "2", "MASVS-STORAGE", "Storage", id="control group"),
+        pytest.param("MASVS-STORAGE-1", "2", "MASVS-STORAGE-1", "The app keeps secrets.", id="control"),
     ],
 )
 def test_identifiers(
@@ -105,7 +117,7 @@ def test_identifiers(
 
 
 @pytest.mark.parametrize(
-    "title", ["SQL Injection", "TLS 1.3", "V2 Authentication", "OAuth2 Flows", "X", "API1"]
+    "title", ["SQL Injection", "TLS 1.3", "V2 Authentication", "OAuth2 Flows", "X", "API1"], ids=str
 )
 def test_titles_that_are_none(make_source: Make, make_file: Make, title: str) -> None:
     records, _ = read(OwaspReader(make_source()), make_file("page.md", f"# {title}\n\n{LONG}\n"))
@@ -137,8 +149,9 @@ def test_tests_parts_and_stubs(make_source: Make, make_file: Make) -> None:
     assert records["WSTG-INPV-01"].text == f"## Summary\n\n{LONG}"
     assert "|" not in records["WSTG-INPV-01"].text
     assert [key for key in records if "#" in key] == [
-        "WSTG-INPV-01#how-to-test/step", "WSTG-INPV-01#how-to-test/step-2",
-    ]  # fmt: skip
+        "WSTG-INPV-01#how-to-test/step",
+        "WSTG-INPV-01#how-to-test/step-2",
+    ]
     assert records["WSTG-INPV-01.2"].facts.parents == ["WSTG-INPV-01"]
     assert records["WSTG-INPV-02"].status is Status.WITHDRAWN
     assert records["WSTG-INPV-02"].facts.related == ["WSTG-INPV-01"]
@@ -162,13 +175,16 @@ def test_pages_of_one_name_and_languages(make_source: Make, make_file: Make) -> 
         if isinstance(item, Record)
     ]
     assert [(record.key, record.lang) for record in records] == [
-        ("a", "en"), ("b", "en"), ("doors", "en"), ("doors", "de"),
-    ]  # fmt: skip
+        ("a", "en"),
+        ("b", "en"),
+        ("doors", "en"),
+        ("doors", "de"),
+    ]
 
 
 def test_entries() -> None:
     text = "Lead-in, that is long enough:\n\n- one is long enough too\n\n  with more\n- two\n\n## Head\n"
-    assert entries(text) == ["Lead-in, that is long enough:", "one is long enough too\n\n  with more"]
+    assert split_entries(text) == ["Lead-in, that is long enough:", "one is long enough too\n\n  with more"]
 
 
 MOBILE = f"""---

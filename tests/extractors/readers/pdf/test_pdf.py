@@ -11,7 +11,7 @@ from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.pdf import pages as pdf_pages
-from securetag.extractors.readers.pdf.lines import Words, join_lines, plain
+from securetag.extractors.readers.pdf.lines import Words, escape_markup, join_lines
 from securetag.extractors.readers.pdf.pages import Line
 from securetag.extractors.readers.pdf.reader import PdfReader
 from securetag.records import Record
@@ -44,7 +44,7 @@ def document(*, outline: bool, pages: int = 4) -> Any:
     return made
 
 
-@pytest.mark.parametrize("outline", [True, False])
+@pytest.mark.parametrize("outline", [pytest.param(True, id="outline"), pytest.param(False, id="type")])
 def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any], outline: bool) -> None:
     file = make_file("P99.pdf", document(outline=outline).tobytes())
     source = make_source(options={"title": "Doors", "whole": 400})
@@ -103,7 +103,15 @@ def test_encrypted_with_a_password_is_refused_and_with_an_owners_only_is_read(
     assert any(isinstance(item, Record) for item in PdfReader(make_source()).read([opened]))
 
 
-@pytest.mark.parametrize("hostile", [b"", b"%PDF-1.7\n", b"<html>", os.urandom(5000)])
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"%PDF-1.7\n", id="header alone"),
+        pytest.param(b"<html>", id="HTML"),
+        pytest.param(os.urandom(5000), id="random bytes"),
+    ],
+)
 def test_what_is_no_pdf_is_a_failure(
     make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: bytes
 ) -> None:
@@ -116,7 +124,7 @@ def test_a_pdf_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(document(outline=True).tobytes())
     with pytest.raises(SourceError, match="one page takes more than"):
-        pdf_pages.load(path, tables=True, step_s=0.001)
+        pdf_pages.load_document(path, tables=True, step_s=0.001)
 
 
 def test_hyphens_are_mended_as_the_document_itself_writes_the_word() -> None:
@@ -130,10 +138,10 @@ def test_hyphens_are_mended_as_the_document_itself_writes_the_word() -> None:
 
 
 def test_text_of_a_pdf_is_no_markup() -> None:
-    assert plain("send <b>bold</b> and &lt; here") == "send `<b>bold</b>` and `&lt;` here"
-    assert plain("<script>alert(1)</script>") == "`<script>alert(1)</script>`"
-    assert plain("a < b and c > d, R&D") == "a < b and c > d, R&D"
-    assert plain("# a shell's prompt") == "\\# a shell's prompt"
+    assert escape_markup("send <b>bold</b> and &lt; here") == "send `<b>bold</b>` and `&lt;` here"
+    assert escape_markup("<script>alert(1)</script>") == "`<script>alert(1)</script>`"
+    assert escape_markup("a < b and c > d, R&D") == "a < b and c > d, R&D"
+    assert escape_markup("# a shell's prompt") == "\\# a shell's prompt"
 
 
 def test_listings_keep_their_lines_and_indentation(
@@ -175,7 +183,7 @@ def test_pages_set_in_columns_are_read_one_column_after_the_other(
     assert record.text.index("A line across") > places[-1]
 
 
-@pytest.mark.parametrize("rotation", [0, 90, 270])
+@pytest.mark.parametrize("rotation", [0, 90, 270], ids=str)
 def test_pages_on_their_side_are_read(
     make_source: Callable[..., Any], make_file: Callable[..., Any], rotation: int
 ) -> None:

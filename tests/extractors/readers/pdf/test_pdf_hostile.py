@@ -77,10 +77,15 @@ def claims_many_pages() -> bytes:
 def looping_outline() -> bytes:
     entry = b"<< /Title (Chapter) /Parent 6 0 R /Dest [3 0 R /Fit] /First 7 0 R /Next 8 0 R >>"
     return pdf(
-        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>", PAGES, page(), TEXT, FONT,
-        b"<< /Type /Outlines /First 7 0 R /Last 8 0 R /Count 2 >>", entry,
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>",
+        PAGES,
+        page(),
+        TEXT,
+        FONT,
+        b"<< /Type /Outlines /First 7 0 R /Last 8 0 R /Count 2 >>",
+        entry,
         entry.replace(b"/Next 8 0 R", b"/Next 7 0 R"),
-    )  # fmt: skip
+    )
 
 
 def deep_outline(depth: int = 20_000) -> bytes:
@@ -90,10 +95,15 @@ def deep_outline(depth: int = 20_000) -> bytes:
         for n in range(1, depth)
     ]
     return pdf(
-        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>", PAGES, page(), TEXT, FONT,
-        b"<< /Type /Outlines /First 7 0 R /Last 7 0 R /Count 1 >>", *entries,
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>",
+        PAGES,
+        page(),
+        TEXT,
+        FONT,
+        b"<< /Type /Outlines /First 7 0 R /Last 7 0 R /Count 1 >>",
+        *entries,
         b"<< /Title (Deepest) /Parent %d 0 R >>" % (5 + depth),
-    )  # fmt: skip
+    )
 
 
 def calls_home() -> bytes:
@@ -101,8 +111,11 @@ def calls_home() -> bytes:
     return pdf(
         b"<< /Type /Catalog /Pages 2 0 R /OpenAction << /S /URI /URI (http://127.0.0.1:9/) >>"
         b" /AA << /WC << /S /Launch /F (touch) >> >> >>",
-        PAGES, page(), TEXT, FONT,
-    )  # fmt: skip
+        PAGES,
+        page(),
+        TEXT,
+        FONT,
+    )
 
 
 def many_rules() -> bytes:
@@ -156,7 +169,7 @@ def test_a_process_that_ends_is_started_again(
     make_source: Callable[..., Any], make_file: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = make_file("whole.pdf", WHOLE)
-    monkeypatch.setattr(pdf_pages, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(pdf_pages, "MAX_WAIT_S", 0.0)
     (failure,) = PdfReader(make_source()).read([whole])
     assert isinstance(failure, Failure)
     assert "takes more than" in failure.reason

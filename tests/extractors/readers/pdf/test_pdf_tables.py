@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.extractors.readers.pdf.layout import body_size, page_lines, running_lines
+from securetag.extractors.readers.pdf.layout import find_running_lines, measure_body_size, order_lines
 from securetag.extractors.readers.pdf.pages import Line, Page
-from securetag.extractors.readers.pdf.tables import markdown, merge_columns, rows_of, with_tables
+from securetag.extractors.readers.pdf.tables import group_rows, join_tables, merge_columns, render_table
 
 SIZE = 100
 
@@ -15,17 +15,24 @@ def text(x: int, y: int, words: str) -> Line:
 
 
 def tables(lines: list[Line]) -> list[list[list[str]]]:
-    found = with_tables(rows_of(sorted(lines, key=lambda line: (line.y0, line.x0))))
-    return [row[0].table for row in found if row[0].table]
+    rows = join_tables(group_rows(sorted(lines, key=lambda line: (line.y0, line.x0))))
+    return [row[0].table for row in rows if row[0].table]
 
 
 REQUIREMENTS = [
-    text(700, 1000, "#"), text(1100, 1000, "Description"), text(4500, 1000, "L1"), text(4900, 1000, "CWE"),
-    text(700, 1200, "1.1"), text(1100, 1200, "Verify that doors close when nobody looks at"),
-    text(1100, 1340, "them, and that windows do."), text(4500, 1195, "✓"), text(4900, 1200, "521"),
-    text(700, 1600, "1.2"), text(1100, 1600, "Verify that keys are counted every evening."),
+    text(700, 1000, "#"),
+    text(1100, 1000, "Description"),
+    text(4500, 1000, "L1"),
+    text(4900, 1000, "CWE"),
+    text(700, 1200, "1.1"),
+    text(1100, 1200, "Verify that doors close when nobody looks at"),
+    text(1100, 1340, "them, and that windows do."),
+    text(4500, 1195, "✓"),
+    text(4900, 1200, "521"),
+    text(700, 1600, "1.2"),
+    text(1100, 1600, "Verify that keys are counted every evening."),
     text(4900, 1600, "7"),
-]  # fmt: skip
+]
 
 
 def test_a_table_without_rules_is_told_by_its_alignment() -> None:
@@ -50,9 +57,9 @@ def test_names_in_columns_are_no_table() -> None:
 
 def test_a_table_that_goes_on_repeats_its_header() -> None:
     rows = [["Field", "Value"], ["Version", "a|b"]]
-    assert markdown(rows) == "| Field | Value |\n| --- | --- |\n| Version | a\\|b |"
-    assert markdown(rows[1:], rows[0]) == markdown(rows)
-    assert markdown(rows, rows[0]) == markdown(rows)
+    assert render_table(rows) == "| Field | Value |\n| --- | --- |\n| Version | a\\|b |"
+    assert render_table(rows[1:], rows[0]) == render_table(rows)
+    assert render_table(rows, rows[0]) == render_table(rows)
 
 
 def test_columns_that_complete_each_other() -> None:
@@ -63,31 +70,33 @@ def test_columns_that_complete_each_other() -> None:
 LINES = st.lists(
     st.builds(
         lambda x, y, w, words: Line(x, y, x + w, y + 100, SIZE, False, False, words),
-        st.integers(-500, 6500), st.integers(-500, 8500), st.integers(0, 6000),
+        st.integers(-500, 6500),
+        st.integers(-500, 8500),
+        st.integers(0, 6000),
         st.text("abc 1.-", min_size=1, max_size=30),
     ),
     max_size=60,
-)  # fmt: skip
+)
 
 
 @given(LINES)
 def test_reading_order_loses_and_doubles_no_line(lines: list[Line]) -> None:
     page = Page(6120, 7920, lines)
-    ordered = page_lines(page, set(), SIZE)
+    ordered = order_lines(page, set(), SIZE)
     inside = [line for line in lines if 792 < (line.y0 + line.y1) / 2 < 7128]
     assert {id(line) for line in inside} <= {id(line) for line in ordered}
     assert len({id(line) for line in ordered}) == len(ordered)
-    rows = rows_of(ordered)
+    rows = group_rows(ordered)
     assert sorted(id(line) for row in rows for line in row) == sorted(id(line) for line in ordered)
 
 
 @given(LINES)
 def test_tables_lose_no_word(lines: list[Line]) -> None:
-    rows = rows_of(sorted(lines, key=lambda line: (line.y0, line.x0)))
+    rows = group_rows(sorted(lines, key=lambda line: (line.y0, line.x0)))
     letters = sorted("".join(line.text for line in lines).replace(" ", "").replace("-", ""))
     kept = "".join(
         "".join("".join(cells) for cells in line.table) if line.table else line.text
-        for row in with_tables(rows)
+        for row in join_tables(rows)
         for line in row
     )
     assert sorted(kept.replace(" ", "").replace("-", "")) == letters
@@ -95,15 +104,21 @@ def test_tables_lose_no_word(lines: list[Line]) -> None:
 
 def test_heads_and_feet_are_what_stands_in_several_margins() -> None:
     pages = [
-        Page(6120, 7920, [
-            text(700, 300, "RUNNING HEAD"), Line(700, 500, 3000, 800, 3 * SIZE, True, False, f"A{n} Title"),
-            text(700, 3000, f"Body of page {n}, which is long enough."), text(3000, 7500, f"Page {n} of 9"),
-        ])
+        Page(
+            6120,
+            7920,
+            [
+                text(700, 300, "RUNNING HEAD"),
+                Line(700, 500, 3000, 800, 3 * SIZE, True, False, f"A{n} Title"),
+                text(700, 3000, f"Body of page {n}, which is long enough."),
+                text(3000, 7500, f"Page {n} of 9"),
+            ],
+        )
         for n in range(1, 6)
-    ]  # fmt: skip
-    body = body_size(pages)
-    running = running_lines(pages, body)
-    assert [line.text for line in page_lines(pages[2], running, body)] == [
+    ]
+    body = measure_body_size(pages)
+    running = find_running_lines(pages, body)
+    assert [line.text for line in order_lines(pages[2], running, body)] == [
         "A3 Title",
         "Body of page 3, which is long enough.",
     ]

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from securetag.assets.config import EvaluationConfig, PublishConfig, TrainConfig
 from securetag.assets.dataset import release
 from securetag.assets.metadata import picture, table
 from securetag.assets.progress import Progress
+from securetag.evaluation.compare import Comparison
+from securetag.evaluation.gate import GateDecision
+from securetag.evaluation.metrics import HELD_OUT
 from securetag.settings import get_settings
 
 
@@ -45,14 +48,11 @@ def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.Materi
 @dg.asset(
     group_name="model",
     deps=[adapter, release],
-    check_specs=[
-        dg.AssetCheckSpec(
-            "gate", asset="evaluation", blocking=True, description="May this model be published?"
-        )
-    ],
+    # Not blocking: a rejection is a result. A blocking check would end the run as failed.
+    check_specs=[dg.AssetCheckSpec("gate", asset="evaluation", description="May this model be published?")],
 )
 def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> dg.MaterializeResult:
-    """Base and candidate on the same held-out rows. The blocking check is the gate."""
+    """Base and candidate on the same held-out rows. The check is the gate."""
     from securetag.evaluation import gate
     from securetag.pipeline.evaluate import evaluate
     from securetag.serving.registry import Registry
@@ -87,21 +87,67 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
                 check_name="gate",
                 passed=found.decision.passed,
                 description=" ".join(found.decision.reasons),
-                metadata={"reasons": table(["reason"], [(reason,) for reason in found.decision.reasons])},
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={
+                    **gate_figures(found.comparison, found.decision),
+                    "reasons": table(["reason"], [(reason,) for reason in found.decision.reasons]),
+                },
             )
         ],
     )
 
 
-@dg.asset(group_name="model", deps=[evaluation], kinds={"ollama"})
-def published_model(context: dg.AssetExecutionContext, config: PublishConfig) -> dg.MaterializeResult:
-    """The model that workers triage with. It runs only when the gate let the candidate through."""
+@dg.op(
+    ins={"evaluation": dg.In(dg.Nothing)},
+    out={"passed": dg.Out(dg.Nothing, is_required=False)},
+    description="Did the gate let the candidate through? Nothing comes after it where it didn't.",
+)
+def read_gate(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
+    """Read the decision from the evaluation itself, so that publishing alone asks the gate too."""
+    from securetag.pipeline.evaluate import read_evaluation
+
+    decision = read_evaluation(Path(_latest(context, "evaluation", "path"))).decision
+    if decision.passed:
+        yield dg.Output(None, "passed")
+    else:
+        context.log.info(f"The gate rejected the model, so it is not published. {' '.join(decision.reasons)}")
+
+
+@dg.op(ins={"passed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), description="Point the alias at the model.")
+def publish_model(context: dg.OpExecutionContext, config: PublishConfig) -> None:
+    """Publish the evaluated model. Refuses by itself what the gate rejected."""
     from securetag.pipeline.evaluate import read_evaluation
     from securetag.pipeline.publish import publish
 
     found = read_evaluation(Path(_latest(context, "evaluation", "path")))
     publish(found, config.alias, get_settings())
-    return dg.MaterializeResult(metadata={"alias": config.alias, "model_id": found.model_id})
+    context.add_output_metadata({"alias": config.alias, "model_id": found.model_id})
+
+
+@dg.graph_asset(group_name="model", kinds={"ollama"}, ins={"evaluation": dg.AssetIn(dagster_type=dg.Nothing)})
+def published_model(evaluation: None) -> None:
+    """The model that workers triage with. Skipped where the gate rejected the candidate."""
+    return publish_model(read_gate(evaluation))  # type: ignore[no-any-return]
+
+
+def gate_figures(comparison: Comparison, decision: GateDecision) -> dict[str, float]:
+    """Return the numbers that the gate looked at, which the UI plots over runs.
+
+    Those of the metrics that it requires; of all held-out metrics where it couldn't decide on any.
+    """
+    required = {(check.suite, check.metric) for check in decision.checks if check.metric}
+    figures: dict[str, float] = {
+        "requirements met": sum(check.passed for check in decision.checks),
+        "requirements not met": sum(not check.passed for check in decision.checks),
+        "held-out examples": comparison.suites[HELD_OUT].n,
+    }
+    for suite, compared in comparison.suites.items():
+        for metric, cell in compared.metrics.items():
+            if (suite, metric) in required or (not required and suite == HELD_OUT):
+                name = f"{suite}, {metric.replace('_', ' ')}"
+                for part in ("candidate", "low", "high", "base", "p"):
+                    figures[f"{name}: {part}"] = float(f"{getattr(cell, part):.4g}")
+    return figures
 
 
 def _steps(progress: Progress) -> Callable[[dict[str, Any]], None]:
@@ -115,7 +161,7 @@ def _steps(progress: Progress) -> Callable[[dict[str, Any]], None]:
     return said
 
 
-def _latest(context: dg.AssetExecutionContext, asset: str, name: str) -> str:
+def _latest(context: dg.AssetExecutionContext | dg.OpExecutionContext, asset: str, name: str) -> str:
     """A piece of metadata of an upstream asset's newest materialisation."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
     if event is None or event.asset_materialization is None:

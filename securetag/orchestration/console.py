@@ -21,8 +21,8 @@ class Sentence(logging.Formatter):
 
 
 class Wanted(logging.Filter):
-    """True = shown. Dagster's own word on a run that a blocking check ended reads like a crash, which
-    it isn't; a real failure is raised, with its reason, by whoever started the run.
+    """True = shown. Dagster's own events are for the UI; a failure is raised, with its reason, by whoever
+    started the run.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

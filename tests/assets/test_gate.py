@@ -1,4 +1,4 @@
-"""The blocking check, driven both ways: a good candidate is published, a bad one never is.
+"""The gate, driven both ways: a good candidate is published, a bad one never is, and neither run fails.
 
 The release is built for real (composed, executed, scanned); the two models are constructed, so that
 the outcome is known beforehand. Dagster runs the assets as `make up` does.
@@ -102,6 +102,15 @@ def evaluate_and_publish(
         )
 
 
+def publish_alone(folder: str) -> dg.ExecuteInProcessResult:
+    """Materialize `published_model` in a run of its own, after an evaluation of another run."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("evaluation", metadata={"path": folder}))
+        return defs.resolve_job_def("loop").execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey("published_model")], raise_on_error=False
+        )
+
+
 def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
     return {
         event.asset_key.to_user_string()
@@ -122,6 +131,8 @@ def test_a_candidate_that_passes_is_published(
     assert materialised(result) == {"evaluation", "published_model"}
     registry = Registry(settings.models_dir)
     assert registry.resolve("securetag-v1").model_id == CANDIDATE
+    alone = publish_alone(evaluation.latest_evaluation(CANDIDATE, settings).folder)
+    assert (alone.success, materialised(alone)) == (True, {"published_model"})
 
     # What it learnt from is withdrawn: it stays where it is until an operator decides, and goes nowhere else.
     registry.mark(CANDIDATE, "an-erasure")
@@ -141,15 +152,28 @@ def test_a_candidate_that_fails_is_not_published(
         CANDIDATE: constructed(release, decide, formatted=formatted),
     }
     result = evaluate_and_publish(monkeypatch, release, models)
+    assert result.success
     assert materialised(result) == {"evaluation"}
+    steps = {event.step_key: event.event_type_value for event in result.all_node_events}
+    assert steps["published_model.publish_model"] == "STEP_SKIPPED"
+    assert not [event for event in result.all_events if event.is_failure]
     (check,) = result.get_asset_check_evaluations()
-    assert (check.check_name, check.passed, check.blocking) == ("gate", False, True)
+    assert (check.check_name, check.passed, check.blocking) == ("gate", False, False)
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    figures = {name: value.value for name, value in check.metadata.items() if name != "reasons"}
+    assert all(isinstance(value, int | float) for value in figures.values())
+    assert figures["requirements not met"] >= 1
+    cell = evaluation.latest_evaluation(CANDIDATE, settings).comparison.suites["held_out"].metrics["macro_f1"]
+    assert figures["held_out, macro f1: candidate"] == pytest.approx(cell.candidate, rel=1e-3)
     assert "securetag-v1" not in Registry(settings.models_dir).aliases()
 
     found = evaluation.latest_evaluation(CANDIDATE, settings)
     assert found.decision.reasons
     with pytest.raises(GateError):
         publish(found, "securetag-v1", settings)
+    alone = publish_alone(found.folder)
+    assert (alone.success, materialised(alone)) == (True, set())
+    assert "securetag-v1" not in Registry(settings.models_dir).aliases()
 
 
 def test_no_axis_of_the_held_out_rows_shares_a_group_with_training(release: Path) -> None:

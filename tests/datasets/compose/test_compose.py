@@ -8,18 +8,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.datasets.compose import sample
-from securetag.datasets.compose.cases import path_of
+from securetag.datasets.compose import oracle, sample
+from securetag.datasets.compose.cases import compose, path_of
+from securetag.datasets.compose.child import Trial
 from securetag.datasets.compose.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
 from securetag.datasets.compose.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
 from securetag.datasets.compose.sample import Pair
-from securetag.datasets.compose.shapes import MODES, SHAPES, Plan, modes, negated, write
+from securetag.datasets.compose.shapes import MODES, SHAPES, Function, Plan, modes, negated, write
 from securetag.datasets.compose.sinks import SINKS, literal, quoted
+from securetag.settings import SemgrepSettings
 
 NAMES = ["alice", "''", "x y", "<b>"]
 
@@ -201,8 +204,6 @@ def test_quotas_add_up(rows: int) -> None:
 
 @given(plans())
 def test_a_side_depends_on_the_group_alone(plan: Plan) -> None:
-    import msgspec
-
     renamed = msgspec.structs.replace(
         plan, function="other", variable="term", result="safe", weak=plan.weak + 1
     )
@@ -243,6 +244,41 @@ def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
         )
         found.add(done.stdout)
     assert len(found) == 1
+
+
+def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_written = sample.trial_of
+    burning: list[Trial] = []
+
+    def burn_once(plan: Plan, function: Function) -> Trial:
+        trial = as_written(plan, function)
+        if len(burning) == 1 or "async" in trial.code:
+            return trial
+        header, _, body = trial.code.partition("\n")
+        burning.append(msgspec.structs.replace(trial, code=f"{header}\n    sum(range(10**13))\n{body}"))
+        return burning[0]
+
+    monkeypatch.setattr(sample, "trial_of", burn_once)
+    messages: list[str] = []
+    monkeypatch.setattr(oracle, "PROGRESS_STEP", 50)
+    composed = compose(
+        40,
+        3,
+        profile="compact",
+        lang="en",
+        work=tmp_path,
+        semgrep=SemgrepSettings(),
+        progress=messages.append,
+    )
+    assert burning
+    assert composed.dropped["composed: not judged, out of CPU time"] == 1
+    assert len(composed.examples) >= 36
+    assert {row.construction.oracle for row in composed.examples if row.construction} == {
+        oracle.ORACLE_VERSION
+    }
+    assert messages[0].endswith("composed functions executed")
 
 
 def test_a_stream_of_plans_goes_round_the_classes_and_guards() -> None:

@@ -92,8 +92,10 @@ def test_people_decide_and_the_model_does_not(platform: Any, tmp_path: Path) -> 
 
     def feedback(verdict: str, source: str) -> None:
         with platform.http() as client:
-            body = {"verdict": verdict, "saw_model": True, "source": source}
-            answer = client.post(f"/findings/{finding['id']}/feedback", json=body)
+            shown = {"occurrence_id": finding["occurrence"]["id"], "saw_model": True}
+            answer = client.post(
+                f"/findings/{finding['id']}/feedback", json={**shown, "verdict": verdict, "source": source}
+            )
             assert answer.status_code == 201, answer.text
 
     feedback("false_positive", "script")

@@ -21,7 +21,7 @@ from securetag.api.connection import limited_protocol
 from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
-from securetag.system.files import PRIVATE, write_json
+from securetag.system.files import PRIVATE, make_private_folder, write_json
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
@@ -73,6 +73,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                make_private_folder(address.parent)
                 write_json(address, {"url": url, "pid": os.getpid()}, mode=PRIVATE)
                 logging.getLogger("securetag.api").info("serving at %s", url)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import httpx
 import pytest
 from api_process import running
 
-from securetag.api.__main__ import main, publish
+from securetag.api.__main__ import main
 from securetag.db.engine import create_engine
 from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
@@ -67,6 +66,8 @@ async def test_the_process_serves_rests_light_and_stops(pg_database: Any, tmp_pa
     await engine.dispose()
 
     with running(tmp_path / "home", pg_database.dsn_api) as (process, url):
+        address = tmp_path / "home" / "run" / "api.json"
+        assert (address.stat().st_mode & 0o777, address.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30) as client:
             assert client.get("/healthz/db").json() == {"status": "ok"}
             # 20 MB come in without being held in memory.
@@ -83,7 +84,7 @@ async def test_the_process_serves_rests_light_and_stops(pg_database: Any, tmp_pa
         assert _resting_mib(process.pid) < MAX_RESTING_MIB
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in {0, -signal.SIGTERM}
-        assert not (tmp_path / "home" / "run" / "api.json").exists()
+        assert not address.exists()
         assert list((tmp_path / "home" / "run" / "incoming").iterdir()) == []
 
 
@@ -98,12 +99,3 @@ def test_what_can_not_be_served_is_said_with_a_hint(
     for arguments in (["--port", "-1"], ["--port", "70000"], ["--host", "203.0.113.7", "--port", "0"]):
         assert main(arguments) == 1
         assert "can't be listened on" in capsys.readouterr().err
-
-
-def test_an_address_is_published_whole_and_private(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "api.json"
-    publish(path, {"url": "http://127.0.0.1:1", "pid": 1})
-    publish(path, {"url": "http://127.0.0.1:2", "pid": 2})
-    assert json.loads(path.read_text()) == {"url": "http://127.0.0.1:2", "pid": 2}
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["api.json"]

@@ -57,6 +57,8 @@ def test_source_list_filters(mirror_of_one: Path, monkeypatch: pytest.MonkeyPatc
         rows: list[dict[str, str]] = json.loads(result.output)
         return rows
 
+    monkeypatch.delenv("SECURETAG_MIRROR", raising=False)
+    get_settings.cache_clear()
     every = listed()
     assert {row["publisher"] for row in listed("--publisher", "owasp", "--publisher", "NIST")} == {
         "OWASP", "NIST",

@@ -91,7 +91,9 @@ async def _add_executions(session: AsyncSession, task: Task, request: ResultRequ
         for run in request.tool_executions
     ]
     if rows:
-        await session.execute(insert(ToolExecution), rows)
+        # One statement. Psycopg sends a list of parameters in a pipeline, and a pipeline that is cancelled
+        # may neither end nor leave a usable connection.
+        await session.execute(insert(ToolExecution).values(rows))
 
 
 async def _add_findings(session: AsyncSession, task: Task, findings: Iterable[TriagedFinding]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from uuid import UUID
 
 import psycopg
@@ -28,6 +29,7 @@ from securetag.db.models import (
 )
 from securetag.db.states import TRANSITIONS, State
 from securetag.errors import ConflictError, FencedError, InputError, NotFoundError
+from securetag.settings import ApiSettings, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -229,6 +231,34 @@ async def test_a_large_result_is_one_transaction(db: AsyncEngine, place: Place) 
     names = [str(number) for number in range(3_000)]
     answer = await finish(db, place, (await claimed(db)).lease, result(task_id, *names))
     assert answer.findings == await count(db, place, TriageVerdict) == 3_000
+
+
+async def test_a_result_that_is_cancelled_ends_at_once_and_the_next_caller_is_served(
+    clean_database: Database,
+) -> None:
+    """At whatever moment: in a pipeline of statements it never ended, and kept its connection."""
+    db = create_engine(Settings(database_url=clean_database.dsn_api, api=ApiSettings(pool_size=1)))  # type: ignore[arg-type]
+    place = await make_place(db)
+    seconds = 0.0
+    for share in (1.0, *(step / 25 for step in range(25))):
+        task_id = await make_task(db, place)
+        lease = (await claimed(db)).lease
+        names = [f"{share} {number}" for number in range(1_000)]
+        began = time.monotonic()
+        writing = asyncio.create_task(finish(db, place, lease, result(task_id, *names)))
+        if share == 1.0:
+            await writing
+            seconds = time.monotonic() - began
+            continue
+        await asyncio.sleep(seconds * share)
+        writing.cancel()
+        done, _ = await asyncio.wait({writing}, timeout=30)
+        assert done, f"cancelled at {share:.0%} it doesn't end"
+        if await state_of(db, place, task_id) == "running":
+            assert writing.cancelled()
+            async with tenant_transaction(db, place.tenant_id) as session:
+                await queue.cancel(session, task_id)
+    await db.dispose()
 
 
 async def test_the_database_holds_the_same_state_machine(db: AsyncEngine, place: Place) -> None:

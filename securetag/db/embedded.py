@@ -57,6 +57,8 @@ MAX_SOCKET_PARENT = 70
 #: Seconds. A start takes 0.1 s, recovery after kill -9 on a loaded machine has taken 5.
 START_S = 60.0
 STOP_S = 15.0
+#: Seconds for which a cluster's lock is waited for: its holder may have been killed a moment ago.
+LOCK_S = 5.0
 #: For tests: what is committed survives a kill -9 of the server, though not one of the machine.
 #: `synchronous_commit` stays on: without it a commit lives in shared memory and dies with the server.
 _VOLATILE = ("fsync=off", "full_page_writes=off")
@@ -207,7 +209,7 @@ class Cluster:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / "lock"
-        lock = try_lock(path)
+        lock = try_lock(path, timeout_s=LOCK_S)
         if lock is None:
             holder = path.read_text(encoding="ascii").strip() or "unknown"
             raise ConflictError(

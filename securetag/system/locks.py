@@ -7,6 +7,7 @@ A lock file is never truncated: its content belongs to its holder (a PID, for ex
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -75,7 +76,15 @@ class FileLock:
         self.release()
 
 
-def try_lock(path: Path, *, create: bool = True) -> FileLock | None:
-    """Return the lock on `path`, taken, or None where another holds it. Raises OSError."""
+def try_lock(path: Path, *, create: bool = True, timeout_s: float = 0.0) -> FileLock | None:
+    """Return the lock on `path`, taken, or None where another still holds it after `timeout_s` seconds.
+
+    A process that was killed keeps its locks for as long as the kernel takes to end it. Raises OSError.
+    """
     lock = FileLock(path, create=create)
-    return lock if lock.acquire(wait=False) else None
+    deadline = time.monotonic() + timeout_s
+    while not lock.acquire(wait=False):
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(POLL_SECONDS)
+    return lock

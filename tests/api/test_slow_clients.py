@@ -41,6 +41,10 @@ class Server:
         self.address = (str(parts.hostname), int(parts.port or 0))
         self.client = httpx.Client(base_url=url, timeout=PATIENCE_S)
         assert self.healthy()
+        self.rest()
+
+    def rest(self) -> None:
+        """Take the present memory as that of an api at rest."""
         self._resting = self._rss()
 
     def _rss(self) -> int:
@@ -65,17 +69,21 @@ class Server:
         )
 
 
-@pytest.fixture
-def limits() -> dict[str, str]:
-    return {"head_timeout_s": str(HEAD_TIMEOUT_S), "body_timeout_s": "2"}
+@pytest.fixture(scope="module")
+def impatient_server(pg_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("impatient")
+    limits = {"head_timeout_s": str(HEAD_TIMEOUT_S), "body_timeout_s": "2"}
+    with running(home, pg_database.dsn_api, **limits) as (process, url):
+        server = Server(process, url)
+        yield server
+        server.client.close()
 
 
 @pytest.fixture
-def server(pg_database: Any, tmp_path: Path, limits: dict[str, str]) -> Iterator[Server]:
-    with running(tmp_path / "home", pg_database.dsn_api, **limits) as (process, url):
-        made = Server(process, url)
-        yield made
-        made.client.close()
+def server(impatient_server: Server) -> Server:
+    """One api for all tests of this module: what an attack leaves behind, the next test meets."""
+    impatient_server.rest()
+    return impatient_server
 
 
 def status_of(answer: bytes) -> int | None:
@@ -204,17 +212,20 @@ def _until_closed(behave: Callable[[socket.socket], None], connection: socket.so
         return
 
 
-@pytest.mark.parametrize("limits", [{"max_connections": "20", "head_timeout_s": "600"}], ids=["20 places"])
-def test_silent_clients_give_way_where_all_places_are_taken(server: Server, limits: dict[str, str]) -> None:
-    with ExitStack() as stack:
-        silent_ones = [stack.enter_context(server.connect()) for _ in range(60)]
-        for _ in range(5):
-            assert server.healthy()
-        assert server.connections() <= 20
-        # The oldest went first.
-        assert read_to_end(silent_ones[0]) == b""
-        silent_ones[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert status_of(read_to_end(silent_ones[-1])) == 200
+def test_silent_clients_give_way_where_all_places_are_taken(pg_database: Any, tmp_path: Path) -> None:
+    limits = {"max_connections": "20", "head_timeout_s": "600"}
+    with running(tmp_path / "home", pg_database.dsn_api, **limits) as (process, url):
+        server = Server(process, url)
+        with ExitStack() as stack:
+            silent_ones = [stack.enter_context(server.connect()) for _ in range(60)]
+            for _ in range(5):
+                assert server.healthy()
+            assert server.connections() <= 20
+            # The oldest went first.
+            assert read_to_end(silent_ones[0]) == b""
+            silent_ones[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert status_of(read_to_end(silent_ones[-1])) == 200
+        server.client.close()
 
 
 def test_an_answer_that_is_not_read_is_given_up(server: Server) -> None:

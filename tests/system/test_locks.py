@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ with FileLock(Path(sys.argv[1])):
 #: Adds one to the number in argv[1], argv[2] times, each time under the lock beside it.
 COUNT = """
 import sys
+import threading
 from pathlib import Path
 from securetag.system.locks import FileLock
 path = Path(sys.argv[1])
@@ -54,6 +56,19 @@ def test_a_dead_holders_lock_is_free(tmp_path: Path, kind: str) -> None:
     child.stdout.close()
     lock = try_lock(path)
     assert lock is not None
+    lock.release()
+
+
+def test_a_lock_that_is_given_back_within_the_timeout_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = try_lock(path)
+    assert holder is not None
+    timer = threading.Timer(0.3, holder.release)
+    timer.start()
+    lock = try_lock(path, timeout_s=60)
+    timer.join()
+    assert lock is not None
+    assert try_lock(path, timeout_s=0.1) is None
     lock.release()
 
 

@@ -45,8 +45,8 @@ up: install ## api, worker, model runtime and the Dagster UI until Ctrl-C
 bench: install ## benchmarks (AREA=extractors for one)
 	@$(BIN)/python -m benchmarks $(AREA)
 
-chaos: install ## the long fault runs
-	@$(BIN)/python -m pytest -q -m chaos
+chaos: install ## the long runs: faults, and full sizes
+	@$(BIN)/python -m pytest -q -m "chaos or long"
 
 clean: ## both environments and everything the tools cached; never data/ or .securetag/
 	rm -rf $(VENV) $(SEMGREP) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -12,9 +12,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from composed_release import composed_release
+from made_once import run_folder
 
 from securetag import triage
-from securetag.datasets.build import BuildParams, build
 from securetag.datasets.releases.release import read
 from securetag.errors import GateError
 from securetag.evaluation.suites import SuiteResult, run
@@ -32,12 +33,7 @@ Decide = Callable[[Example], str]
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("release")
-    found = build(
-        [], [], BuildParams(seed=1, composed=400, knowledge=0),
-        releases_dir=folder / "releases", work=folder / "work", semgrep=get_settings().semgrep,
-    )  # fmt: skip
-    return Path(found.path)
+    return Path(composed_release(run_folder(tmp_path_factory)).path)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from typing import Any
 import dagster as dg
 import msgspec
 import pytest
+from composed_release import composed_release
+from made_once import run_folder
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.harvested.harvest import LICENCE, SOURCE
 from securetag.datasets.likeness.suites import read_suite
 from securetag.datasets.releases import checks, pictures, release
@@ -89,11 +91,7 @@ def suite() -> Path:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
-    folder = tmp_path_factory.mktemp("sound")
-    return build(
-        [], [], BuildParams(seed=1, composed=400, knowledge=0),
-        releases_dir=folder / "releases", work=folder / "work", semgrep=get_settings().semgrep,
-    )  # fmt: skip
+    return composed_release(run_folder(tmp_path_factory))
 
 
 @pytest.fixture

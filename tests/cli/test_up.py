@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -21,13 +23,23 @@ from securetag.settings import get_settings
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 
+DEFAULT_PORTS = (8080, 3000)
 ASSETS = "{ assetNodes { assetKey { path } groupName } }"
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    home = get_settings().home
+@dataclass
+class Running:
+    """`securetag up` of a home of its own, with what it has printed."""
+
+    home: Path
+    process: subprocess.Popen[bytes]
+    text: Callable[[], str]
+
+
+@contextmanager
+def cleared(home: Path) -> Iterator[Path]:
+    """A home whose processes and database are gone at the end, whatever happened."""
     try:
         yield home
     finally:
@@ -37,22 +49,38 @@ def home() -> Iterator[Path]:
         Cluster(home).destroy()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with cleared(get_settings().home) as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """All services, started where other programs have the default ports."""
+    folder = tmp_path_factory.mktemp("up")
+    with contextlib.ExitStack() as stack:
+        for port in DEFAULT_PORTS:
+            other = stack.enter_context(socket.socket())
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):  # taken by a program of the developer's: as good
+                other.bind(("127.0.0.1", port))
+                other.listen()
+        home = stack.enter_context(cleared(folder / "home"))
+        process, text = stack.enter_context(up(log=folder / "log", home=home))
+        yield Running(home, process, text)
 
 
 def processes(home: Path) -> list[int]:
     """Ids of the living processes of one home, by their environment."""
-    found = []
+    pids = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
-                said = (folder / "environ").read_bytes().split(b"\0")
-                if f"SECURETAG_HOME={home}".encode() in said:
-                    found.append(int(folder.name))
-    return found
+                environment = (folder / "environ").read_bytes().split(b"\0")
+                if f"SECURETAG_HOME={home}".encode() in environment:
+                    pids.append(int(folder.name))
+    return pids
 
 
 def until(holds: Callable[[], object], seconds: float) -> bool:
@@ -64,12 +92,17 @@ def until(holds: Callable[[], object], seconds: float) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def up(*options: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+@contextmanager
+def up(
+    *options: str, log: Path, home: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
     """It starts as a shell would start it in the background: with SIGINT ignored."""
+    places = {} if home is None else {"SECURETAG_HOME": str(home), "SECURETAG_DATA": str(home / "data")}
     code = "import signal; signal.signal(2, signal.SIG_IGN); from securetag.cli import app; app()"
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-c", code, "up", *options], stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "up", *options], stdout=out, stderr=out, env=os.environ | places
+        )
     try:
         assert until(lambda: b"Ctrl-C" in log.read_bytes() or process.poll() is not None, 150)
         yield process, log.read_text
@@ -78,88 +111,81 @@ def up(*options: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], Call
         process.wait()
 
 
-def said(text: str, what: str) -> str:
-    found = re.search(rf"^{what}  +(\S+)", text, re.MULTILINE)
-    assert found, text
-    return found[1]
+def printed(text: str, what: str) -> str:
+    match = re.search(rf"^{what}  +(\S+)", text, re.MULTILINE)
+    assert match, text
+    return match[1]
 
 
-def test_all_services_answer_and_nothing_outlives_them(home: Path, tmp_path: Path) -> None:
-    port = free_port()
-    with up("--port", "0", "--dagster-port", str(port), log=tmp_path / "first") as (process, text):
-        first = text()
-        api, key = said(first, "api"), said(first, "API key of this home")
-        assert httpx.get(f"{api}/healthz/db").is_success
-        assert httpx.get(f"{api}/codeaudit/index", headers={"X-API-Key": key}).json()["items"] == []
-        dagster = f"http://127.0.0.1:{port}/graphql"
-        nodes = httpx.post(dagster, json={"query": ASSETS}, timeout=60).json()["data"]["assetNodes"]
-        assert {node["groupName"] for node in nodes} == {"sources", "dataset", "model"}
+def test_all_services_answer(running: Running) -> None:
+    text = running.text()
+    api, key, ui = printed(text, "api"), printed(text, "API key of this home"), printed(text, "Dagster UI")
+    assert httpx.get(f"{api}/healthz/db").is_success
+    assert httpx.get(f"{api}/codeaudit/index", headers={"X-API-Key": key}).json()["items"] == []
+    assert httpx.get(f"{ui}/server_info").is_success
+    nodes = httpx.post(f"{ui}/graphql", json={"query": ASSETS}, timeout=60).json()["data"]["assetNodes"]
+    assert {node["groupName"] for node in nodes} == {"sources", "dataset", "model"}
 
-        def healthy() -> bool:
-            answer = httpx.post(dagster, json={"query": DAEMONS}, timeout=60).json()
-            statuses = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-            return all(status["healthy"] for status in statuses if status["required"])
+    def healthy() -> bool:
+        answer = httpx.post(f"{ui}/graphql", json={"query": DAEMONS}, timeout=60).json()
+        statuses = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+        return all(status["healthy"] for status in statuses if status["required"])
 
-        assert until(healthy, 60)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, text()
-    assert until(lambda: not processes(home), 5), processes(home)
+    assert until(healthy, 60)
 
-    # The port of another program is no UI of ours.
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
-        with up("--port", "0", "--dagster-port", str(port), log=tmp_path / "second") as (process, text):
-            assert process.wait(60) == 1
-            assert f"port {port} is taken" in text()
-            assert "--dagster-port" in text()
-            assert "PostgreSQL" not in text()
+
+def test_a_default_port_that_is_taken_gives_way_to_a_free_one(running: Running) -> None:
+    text = running.text()
+    api, ui = printed(text, "api"), printed(text, "Dagster UI")
+    assert f"Port 8080 is taken: the api takes {api.rsplit(':', 1)[1]}" in text
+    assert f"Port 3000 is taken: the Dagster UI takes {ui.rsplit(':', 1)[1]}" in text
+
+
+def test_a_second_up_is_refused_and_the_first_goes_on(running: Running, tmp_path: Path) -> None:
+    home, process = running.home, running.process
+    api = printed(running.text(), "api")
+    files = {name: (home / "run" / name).read_bytes() for name in ("postgres.json", "api.json")}
+    with up("--port", "0", "--no-dagster", log=tmp_path / "second", home=home) as (second, refusal):
+        assert second.wait(60) == 1
+        error, hint = refusal().splitlines()
+    assert str(home) in error
+    assert f"process {process.pid}" in error
+    assert api in error
+    assert f"kill {process.pid}" in hint
+    assert "SECURETAG_HOME" in hint
+    assert process.poll() is None
+    assert {name: (home / "run" / name).read_bytes() for name in files} == files
+    assert httpx.get(f"{api}/healthz/db").is_success
+
+
+def test_ctrl_c_stops_all_and_nothing_outlives_it(running: Running, tmp_path: Path) -> None:
+    """The last test of these services; then they start again, and are killed."""
+    home = running.home
+    key = printed(running.text(), "API key of this home")
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0, running.text()
     assert until(lambda: not processes(home), 5), processes(home)
 
     # Killed between making a tenant and keeping its key, it finds the tenant again.
     (home / "run" / "worker-key.json").unlink()
-    with up("--port", "0", "--no-dagster", log=tmp_path / "third") as (process, text):
-        assert said(text(), "API key of this home") == key
+    with up("--port", "0", "--no-dagster", log=tmp_path / "log", home=home) as (process, text):
+        assert printed(text(), "API key of this home") == key
         process.kill()
         process.wait()
         assert until(lambda: not processes(home), 10), processes(home)
 
 
-def test_a_second_up_is_refused_and_the_first_goes_on(home: Path, tmp_path: Path) -> None:
-    with up("--port", "0", "--no-dagster", log=tmp_path / "first") as (first, text):
-        api = said(text(), "api")
-        files = {name: (home / "run" / name).read_bytes() for name in ("postgres.json", "api.json")}
-        with up("--port", "0", "--no-dagster", log=tmp_path / "second") as (second, refusal):
-            assert second.wait(60) == 1
-            error, hint = refusal().splitlines()
-        assert str(home) in error
-        assert f"process {first.pid}" in error
-        assert api in error
-        assert f"kill {first.pid}" in hint
-        assert "SECURETAG_HOME" in hint
-        assert first.poll() is None
-        assert {name: (home / "run" / name).read_bytes() for name in files} == files
-        assert httpx.get(f"{api}/healthz/db").is_success
-        first.send_signal(signal.SIGINT)
-        assert first.wait(60) == 0, text()
-
-
-def test_a_default_port_that_is_taken_gives_way_to_a_free_one(home: Path, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as others:
-        for port in (8080, 3000):
-            other = others.enter_context(socket.socket())
-            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):  # taken by a program of the developer's: as good
-                other.bind(("127.0.0.1", port))
-                other.listen()
-        with up(log=tmp_path / "log") as (process, text):
-            api, dagster = said(text(), "api"), said(text(), "Dagster UI")
-            assert f"Port 8080 is taken: the api takes {api.rsplit(':', 1)[1]}" in text()
-            assert f"Port 3000 is taken: the Dagster UI takes {dagster.rsplit(':', 1)[1]}" in text()
-            assert httpx.get(f"{api}/healthz/db").is_success
-            assert httpx.get(f"{dagster}/server_info").is_success
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0, text()
+def test_the_port_of_another_program_is_no_ui_of_ours(home: Path, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        with up("--port", "0", "--dagster-port", port, log=tmp_path / "log") as (process, text):
+            assert process.wait(60) == 1
+            assert f"port {port} is taken" in text()
+            assert "--dagster-port" in text()
+            assert "PostgreSQL" not in text()
+    assert until(lambda: not processes(home), 5), processes(home)
 
 
 @pytest.mark.parametrize("by", ["flag", "setting"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_once import make_once, run_folder
 from within import within
 
 from securetag.extractors.catalog import FolderMethod, Source
@@ -99,13 +100,13 @@ def make_mirror(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
 
 @pytest.fixture(scope="session")
 def golden_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where golden tests unpack: once for all of them."""
-    return tmp_path_factory.mktemp("golden")
+    """Where golden tests unpack: once for all of them, in whichever process of the run."""
+    return run_folder(tmp_path_factory)
 
 
 @lru_cache(maxsize=64)
-def _extraction(name: str, mirror: Path, data: Path) -> Extraction:
-    return extract(name, Settings(mirror=mirror, data=data))
+def _extraction(name: str, mirror: Path, folder: Path) -> Extraction:
+    return make_once(folder, name, lambda work: extract(name, Settings(mirror=mirror, data=work)))
 
 
 @pytest.fixture

@@ -95,24 +95,23 @@ def test_speed_and_three_epochs_on_a_cpu(tiny: Path, tiny_release: Path, tmp_pat
     assert learning["epochs"][3]["auc"] == 1.0
 
 
-@pytest.mark.slow
-def test_the_budget_ends_it_with_what_it_has(tiny: Path, tiny_release: Path, tmp_path: Path) -> None:
+def test_the_budget_ends_it_with_what_it_has(
+    script: ModuleType, tiny: Path, tiny_release: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     part_2 = ["--base", str(tiny), "--release", str(tiny_release)]
-    done = run(tmp_path, *TINY, *part_2, "--budget-s=0.001")
-    assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout)
+    assert script.main([*TINY, *part_2, "--budget-s=0.001"]) == 0
+    result = json.loads(capsys.readouterr().out)
     assert result["stopped"] == ["speed"]
     assert result["speed"]["setups"] == []
     assert [epoch["epoch"] for epoch in result["learning"]["epochs"]] == [0]
 
 
-@pytest.mark.slow
-def test_what_was_measured_is_printed_although_the_release_is_none(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    done = run(tmp_path, *TINY, "--base", str(tiny), "--release", str(tmp_path / "empty"))
-    assert done.returncode == 1
-    assert len(json.loads(done.stdout)["speed"]["setups"]) == 4
-    assert "0 triage rows to train on" in done.stderr
+def test_what_was_measured_is_printed_although_the_release_is_none(
+    script: ModuleType, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0 triage rows to train on"):
+        script.main([*TINY, "--base", str(tiny), "--release", str(tmp_path)])
+    assert len(json.loads(capsys.readouterr().out)["speed"]["setups"]) == 4
 
 
 def test_a_step_that_hangs_is_ended_with_the_results_so_far(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from securetag.training.recipe import RECIPES_DIR
 RECIPE = RECIPES_DIR / "securetag-embedded.yaml"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.sockets
 def test_smollm2_trains_merges_converts_and_answers(
     tiny_release: Path, tmp_path: Path, load_elsewhere: Callable[[Path, Path, str, Path], dict[str, Any]]

@@ -239,7 +239,7 @@ def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     found = compose(
-        1_000,
+        400,
         3,
         profile="compact",
         lang="en",
@@ -251,7 +251,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
 
 @pytest.mark.slow
 def test_contrastive_pairs_survive(composed: list[Example]) -> None:
-    assert len(composed) > 900
+    assert len(composed) > 350
     kept, drops = dedup_near(composed)
     assert drops == []
     assert shared(kept) == []

@@ -216,10 +216,8 @@ def test_merged(golden: Golden) -> None:
     assert "malicioso" in keyed(extraction, "es")["CVE-2024-3094"].text
 
 
-def test_nothing_of_what_was_merged_is_active_beside_it(
-    golden: Golden, mirror: Path, golden_data: Path
-) -> None:
-    settings = Settings(mirror=mirror, data=golden_data)
+def test_nothing_of_what_was_merged_is_active_beside_it(golden: Golden, mirror: Path, tmp_path: Path) -> None:
+    settings = Settings(mirror=mirror, data=tmp_path)
     parts = catalog.list_usable_parts(catalog.load()["cve-merged"], settings)
     assert len(parts) == 9
     records = [record for row in parts for record in golden(row.name).records]

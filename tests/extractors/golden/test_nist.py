@@ -96,9 +96,9 @@ def test_levels_are_the_baselines_of_53b(golden: Golden) -> None:
     assert levels == {"LOW": 149, "MODERATE": 287, "HIGH": 370, "PRIVACY": 102}
 
 
-def test_xml_gives_what_json_gives(golden: Golden, mirror: Path, golden_data: Path) -> None:
+def test_xml_gives_what_json_gives(golden: Golden, mirror: Path, tmp_path: Path) -> None:
     source = golden("nist-sp800-53").source
-    files = fetch(source, Settings(mirror=mirror, data=golden_data))
+    files = fetch(source, Settings(mirror=mirror, data=tmp_path))
     full = [file for file in files if "/v1.0.0/" in file.url]
     records_by_suffix = {
         file.path.suffix: {i.key: i for i in create_reader(source).read([file]) if isinstance(i, Record)}

@@ -18,6 +18,8 @@ from typing import Any, get_args
 
 import pytest
 from click.testing import Result
+from deployment import Deployment, deployed
+from postgres import Database
 from typer.testing import CliRunner
 
 from securetag.cli import app
@@ -35,13 +37,18 @@ BIG = INJECTION + "".join(f"# {number * 7919 % 1_000_003}\n" for number in range
 SLOW = "var password='hunter2hunter2';" + "var a=1;" * 110_000
 
 
-@pytest.fixture
-def platform(deploy: Callable[[str, str], Any], clean_database: Any, pg_cluster: Cluster) -> Any:
-    return deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+@pytest.fixture(scope="module")
+def platform(
+    pg_database: Database, pg_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """One api for all tests of this module; each has projects of its own."""
+    superuser = pg_cluster.dsn(pg_database.name, SUPERUSER)
+    with deployed(tmp_path_factory.mktemp("scan"), pg_database.dsn_api, superuser) as deployment:
+        yield deployment
 
 
 @contextmanager
-def working(platform: Any) -> Iterator[None]:
+def working(platform: Deployment) -> Iterator[None]:
     """A worker in a process of its own."""
     worker = platform.worker()
     try:
@@ -58,7 +65,7 @@ def project(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def scan(platform: Any, *arguments: object, key: str = "") -> Result:
+def scan(platform: Deployment, *arguments: object, key: str = "") -> Result:
     where = ["--api", platform.url, "--key", key or platform.key]
     return CliRunner().invoke(app, ["scan", *map(str, arguments), *where])
 
@@ -71,7 +78,7 @@ def task_of(text: str) -> str:
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_people_decide_and_the_model_does_not(platform: Any, tmp_path: Path) -> None:
+def test_people_decide_and_the_model_does_not(platform: Deployment, tmp_path: Path) -> None:
     with working(platform):
         first = scan(platform, project(tmp_path / "shop", {"app.py": INJECTION}), "--fail-on", "high")
     assert first.exit_code == 1, first.output
@@ -119,7 +126,9 @@ def test_people_decide_and_the_model_does_not(platform: Any, tmp_path: Path) -> 
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(platform: Any, tmp_path: Path) -> None:
+def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(
+    platform: Deployment, tmp_path: Path
+) -> None:
     files = {
         "ok.py": "x = 1\n",
         "web/a.js": "let x = 1\n",
@@ -162,7 +171,7 @@ def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(platform:
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_everything_else_is_exit_code_2(platform: Any, tmp_path: Path) -> None:
+def test_everything_else_is_exit_code_2(platform: Deployment, tmp_path: Path) -> None:
     folder = project(tmp_path / "shop", {"app.py": INJECTION})
     wrong_key = scan(platform, folder, key="stk_wrong")
     assert (wrong_key.exit_code, "401" in wrong_key.stderr) == (2, True), wrong_key.output
@@ -224,7 +233,7 @@ def test_levels_are_the_severities_and_help_lists_them() -> None:
 
 
 @contextmanager
-def started(platform: Any, folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(platform: Deployment, folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The command in a process of its own, started as a shell would in the background: SIGINT ignored."""
     code = "import signal; signal.signal(2, signal.SIG_IGN); from securetag.cli import app; app()"
     command = [sys.executable, "-u", "-c", code, "scan", str(folder), "--api", platform.url]
@@ -248,7 +257,7 @@ def until(holds: Callable[[], object], seconds: float = 60.0) -> bool:
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_ctrl_c_cancels_the_scan_and_says_so(platform: Any, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_the_scan_and_says_so(platform: Deployment, tmp_path: Path) -> None:
     folder, log = project(tmp_path / "shop", {"slow.js": SLOW}), tmp_path / "log"
     with working(platform), started(platform, folder, log) as process:
         assert until(lambda: b"running semgrep" in log.read_bytes()), log.read_text()
@@ -263,7 +272,7 @@ def test_ctrl_c_cancels_the_scan_and_says_so(platform: Any, tmp_path: Path) -> N
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_a_cancelled_job_of_a_ci_cancels_its_scan(platform: Any, tmp_path: Path) -> None:
+def test_a_cancelled_job_of_a_ci_cancels_its_scan(platform: Deployment, tmp_path: Path) -> None:
     """It sends SIGTERM. No worker runs, so that the scan is still queued."""
     folder, log = project(tmp_path / "shop", {"app.py": INJECTION}), tmp_path / "log"
     with started(platform, folder, log) as process:
@@ -276,7 +285,7 @@ def test_a_cancelled_job_of_a_ci_cancels_its_scan(platform: Any, tmp_path: Path)
 
 @pytest.mark.sockets
 @pytest.mark.slow
-def test_where_cancelling_is_impossible_the_way_back_is_named(platform: Any, tmp_path: Path) -> None:
+def test_where_cancelling_is_impossible_the_way_back_is_named(platform: Deployment, tmp_path: Path) -> None:
     """The api hangs; a second Ctrl-C ends the wait for its answer."""
     folder, log = project(tmp_path / "shop", {"app.py": INJECTION}), tmp_path / "log"
     with started(platform, folder, log) as process:

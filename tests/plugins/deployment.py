@@ -1,6 +1,6 @@
 """The real api and real workers in processes of their own, over a real database.
 
-The fixture `deploy` starts an api and gives a `Deployment`, which starts workers on demand.
+`deployed` starts an api and gives a `Deployment`, which starts workers on demand; `deploy` is the fixture.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,40 +93,44 @@ async def _keys(dsn: str) -> tuple[str, str, str]:
     return str(tenant), key, worker
 
 
-@pytest.fixture
-def deploy(tmp_path: Path) -> Iterator[Callable[[str, str], Deployment]]:
-    """(DSN of the api's role, DSN of the superuser) → a deployment with one tenant."""
-    running: list[subprocess.Popen[bytes]] = []
+@contextmanager
+def deployed(folder: Path, dsn: str, superuser: str) -> Iterator[Deployment]:
+    """A deployment with one tenant below `folder`, stopped at the end.
 
-    def start(dsn: str, superuser: str) -> Deployment:
-        tenant, key, worker_key = asyncio.run(_keys(dsn))
-        home = tmp_path / "deployment"
-        home.mkdir()
-        environment = {
-            **os.environ, "SECURETAG_HOME": str(home), "SECURETAG_DATA": str(home / "data"),
-            "DATABASE_URL": dsn,
-            "SECURETAG_API__LEASE_S": "2", "SECURETAG_API__REAP_S": "0.2",
-            "SECURETAG_WORKER__API_KEY": worker_key, "SECURETAG_SEMGREP__JOBS": "1",
-        }  # fmt: skip
-        with (home / "api.log").open("wb") as log:
-            running.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "securetag.api", "--port", "0"],
-                    env=environment,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
+    `dsn` is that of the api's role, `superuser` one that sees every tenant's rows.
+    """
+    tenant, key, worker_key = asyncio.run(_keys(dsn))
+    home = folder / "deployment"
+    home.mkdir()
+    environment = os.environ | {
+        "SECURETAG_HOME": str(home),
+        "SECURETAG_DATA": str(home / "data"),
+        "DATABASE_URL": dsn,
+        "SECURETAG_API__LEASE_S": "2",
+        "SECURETAG_API__REAP_S": "0.2",
+        "SECURETAG_WORKER__API_KEY": worker_key,
+        "SECURETAG_SEMGREP__JOBS": "1",
+    }
+    with (home / "api.log").open("wb") as log:
+        api = subprocess.Popen(
+            [sys.executable, "-m", "securetag.api", "--port", "0"], env=environment, stdout=log, stderr=log
+        )
+    try:
         address, deadline = home / "run" / "api.json", time.monotonic() + 30
         while not address.exists():
-            assert running[-1].poll() is None, (home / "api.log").read_text()
+            assert api.poll() is None, (home / "api.log").read_text()
             assert time.monotonic() < deadline, "the api didn't start"
             time.sleep(0.05)
         url = json.loads(address.read_text())["url"]
         environment["SECURETAG_WORKER__API_URL"] = url
-        return Deployment(home, url, tenant, superuser, key, environment, running[-1])
+        yield Deployment(home, url, tenant, superuser, key, environment, api)
+    finally:
+        api.terminate()
+        api.wait(20)
 
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[[str, str], Deployment]]:
+    """(DSN of the api's role, DSN of the superuser) → a deployment with one tenant."""
+    with ExitStack() as stack:
+        yield lambda dsn, superuser: stack.enter_context(deployed(tmp_path, dsn, superuser))

@@ -64,15 +64,18 @@ def work(*, once: bool, concurrency: int) -> int:
                 outcomes.append(error)
                 stop.set()
 
-        threads = [threading.Thread(target=loop, args=(runner,), name="runner") for runner in runners]
+        # Daemons, so that one which waits for the api's answer doesn't keep a stopped worker.
+        threads = [
+            threading.Thread(target=loop, args=(runner,), name="runner", daemon=True) for runner in runners
+        ]
         _on_signals(stop, runners)
         log.info("working for %s", settings.worker.api_url)
         for thread in threads:
             thread.start()
-        for thread in threads:
+        for thread, runner in zip(threads, runners, strict=True):
             # A join without a limit would keep signals from being handled.
-            while thread.is_alive():
-                thread.join(0.5)
+            while thread.is_alive() and not (stop.is_set() and runner.is_waiting):
+                thread.join(0.1)
     client.close()
     for outcome in outcomes:
         if isinstance(outcome, SecuretagError):

@@ -59,6 +59,9 @@ class Runner:
         self._stop = stop
         self._tasks = tasks
         self._current: Attempt | None = None
+        #: True while the api is asked for a task. A process that ends then loses nothing: the api claims no
+        #: task for a worker that has hung up, and the lease of one claimed at that very moment runs out.
+        self.is_waiting = False
 
     def run(self, *, once: bool = False) -> bool:
         """Work until `stop` is set. With `once`: at most one task, and True when there was one.
@@ -68,7 +71,11 @@ class Runner:
         backoff = BACKOFF_S[0]
         while not self._stop.is_set():
             try:
-                lease = self._client.next(list(self._tasks), 0 if once else self._settings.worker.poll_s)
+                self.is_waiting = True
+                try:
+                    lease = self._client.next(list(self._tasks), 0 if once else self._settings.worker.poll_s)
+                finally:
+                    self.is_waiting = False
                 backoff = BACKOFF_S[0]
             except (AuthenticationError, PermissionDeniedError):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -29,14 +30,17 @@ def start(tmp_path: Path, *options: str, **environment: str) -> subprocess.Popen
 
 @pytest.fixture
 def idle_api() -> Iterator[str]:
-    """Knows no work, and the key `stk_known` alone."""
+    """Knows the key `stk_known` alone, and no work: it answers when the wait is over."""
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(204 if self.headers["X-API-Key"] == "stk_known" else 401)
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            is_welcome = self.headers["X-API-Key"] == "stk_known"
+            if is_welcome:
+                ended.wait(request["wait_s"])
+            self.send_response(204 if is_welcome else 401)
             self.end_headers()
-            time.sleep(0.05)
 
         def log_message(self, *_: object) -> None:
             return
@@ -45,6 +49,7 @@ def idle_api() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    ended.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -70,13 +75,14 @@ def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> 
 
 
 @pytest.mark.sockets
-def test_it_rests_small_and_ends_when_told(tmp_path: Path, idle_api: str) -> None:
+def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: Path, idle_api: str) -> None:
     process = start(
         tmp_path,
         "--concurrency",
         "2",
         SECURETAG_WORKER__API_URL=idle_api,
         SECURETAG_WORKER__API_KEY="stk_known",
+        SECURETAG_WORKER__POLL_S="30",
     )
     assert process.stderr is not None
     while "working for" not in process.stderr.readline():
@@ -84,7 +90,7 @@ def test_it_rests_small_and_ends_when_told(tmp_path: Path, idle_api: str) -> Non
     time.sleep(0.5)
     assert psutil.Process(process.pid).memory_info().rss < RESTING << 20
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
 
 

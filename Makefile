@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
 AREA ?=
 WORKERS ?= 2
+# Every target starts many processes: without cached bytecode each would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo notebook test lint up bench chaos clean install
 

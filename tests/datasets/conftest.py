@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from made_once import make_once, run_folder
 
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
 from securetag.datasets.harvested.harvest import to_verdict
@@ -118,7 +119,10 @@ def verdict() -> MakeVerdict:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
     """A release of 300 composed rows, 40 Records and four reviewed findings, with the real scanner."""
-    folder = tmp_path_factory.mktemp("built")
+    return make_once(run_folder(tmp_path_factory), "built-release", build_release)
+
+
+def build_release(folder: Path) -> ReleaseSummary:
     reviewed = [
         make_verdict(
             f"def f{n}(q):\n    return db.execute(q, {n})\n",

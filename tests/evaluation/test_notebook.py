@@ -109,7 +109,7 @@ def test_the_notebook_runs_on_the_folders_it_is_given(data: Path, home: Path, tm
     assert "image/png" in cells["lengths-plot"]["outputs"][-1]["data"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_extra
 def test_the_notebook_takes_the_demos_data_from_its_home(data: Path, home: Path, tmp_path: Path) -> None:
     demo = tmp_path / "demo"

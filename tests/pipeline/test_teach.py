@@ -221,7 +221,7 @@ def test_the_command_says_what_is_missing_and_reports_json(monkeypatch: pytest.M
     assert json.loads(done.stdout)["asked"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.sockets
 def test_the_embedded_model_is_held_to_its_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real 135M model under the real schema, cut short: most of what it writes isn't fit, and goes."""

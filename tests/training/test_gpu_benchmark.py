@@ -61,12 +61,15 @@ def test_it_needs_torch_and_transformers_alone() -> None:
     assert foreign == {"torch", "transformers", "tokenizers"}
 
 
-def test_without_a_gpu_it_says_where_to_run_it(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "there is no CUDA GPU here" in done.stderr
-    assert "--device cpu" in done.stderr
+def test_without_a_gpu_it_says_where_to_run_it(
+    script: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert script.main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "there is no CUDA GPU here" in printed.err
+    assert "--device cpu" in printed.err
 
 
 @pytest.mark.slow

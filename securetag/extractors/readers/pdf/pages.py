@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -23,11 +22,14 @@ from selectors import EVENT_READ, DefaultSelector
 import msgspec
 
 from securetag.errors import SourceError
+from securetag.system.processes import ChildProcess
 
 #: Maximum CPU-seconds of opening the document, and of each page; a page with tables takes 0.7.
 MAX_STEP_CPU_S = 5.0
 #: Maximum wall seconds of waiting for an answer, long enough for a busy machine.
 MAX_WAIT_S = 900.0
+#: What the child process prints goes where our own messages go.
+STDERR = 2
 
 
 class Line(msgspec.Struct, array_like=True, gc=False):
@@ -93,7 +95,7 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: ChildProcess | None = None
 
     def ask(self, request: Request) -> Answer:
         """Return the answer to a request. Raises SourceError when none comes."""
@@ -112,18 +114,22 @@ class _Process:
                 self.stop()
                 raise SourceError("the process that reads PDFs ended without an answer") from error
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._running is None or self._running.poll() is not None:
-            self._running = subprocess.Popen(
+    def _started(self) -> ChildProcess:
+        if self._running is None or not self._running.running:
+            self.stop()
+            self._running = ChildProcess(
                 [sys.executable, "-m", "securetag.extractors.readers.pdf.mupdf"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                start_new_session=True,
+                stderr=STDERR,
+                # The thread that starts it may end before others are done with it; without us it ends too,
+                # since it reads the end of its input then.
+                dies_with_parent=False,
             )
         return self._running
 
     @staticmethod
-    def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
+    def _read(process: ChildProcess, size: int) -> bytes:
         assert process.stdout is not None
         parts, missing = [], size
         with DefaultSelector() as selector:
@@ -141,14 +147,8 @@ class _Process:
     def stop(self) -> None:
         """End the process and its children."""
         process, self._running = self._running, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process is not None:
+            process.end(grace_s=0)
 
 
 @cache

@@ -302,9 +302,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     #: Qualified name of the enclosing function or class; empty at module level.
     scope: str
     #: `v1:` + 64 hex digits.
-    fingerprint: str
+    fingerprint: Annotated[str, msgspec.Meta(pattern=r"^v\d+:[0-9a-f]{64}$")]
     owasp: str = ""
     recommendation: str = ""
+
+
+#: Fields of a Finding that a new scan may find changed: where it stands, and the code there. By the others
+#: it is the same finding.
+OCCURRENCE_FIELDS = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope")
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

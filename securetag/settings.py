@@ -78,7 +78,7 @@ class ApiSettings(Section):
     connect_timeout_s: float = 3.0
     #: Connections to the database that one process keeps.
     pool_size: int = 8
-    #: Seconds that a worker's lease lasts without a heartbeat (`securetag.wire.LEASE_S`).
+    #: Seconds that a worker's lease lasts without a heartbeat (`securetag.wire.queue.LEASE_S`).
     lease_s: int = 30
     #: Seconds between two looks for leases that ran out.
     reap_s: float = 5.0

@@ -2,19 +2,82 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from securetag.records import Finding, Verdict
-from securetag.wire import NextRequest, ResultRequest, WireFinding, WireVerdict
+from securetag.api.findings.schemas import FindingAnswer, OccurrenceAnswer, VerdictAnswer
+from securetag.records import OCCURRENCE_FIELDS, Decision, Finding, Verdict
+from securetag.wire.queue import NextRequest, ResultRequest, TriagedFinding
+
+FINDING = Finding(
+    tool="semgrep",
+    rule_id="sql",
+    cwe="CWE-89",
+    title="SQL injection",
+    message="m",
+    severity="high",
+    confidence="high",
+    language="python",
+    path="app.py",
+    start_line=3,
+    end_line=3,
+    snippet="x",
+    snippet_line=1,
+    scope="",
+    fingerprint="v1:" + "a" * 64,
+)
+TRIAGED = TriagedFinding(
+    finding=FINDING, verdict=Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(3, 4)], model_id="m")
+)
 
 
-@pytest.mark.parametrize(("wire", "ours"), [(WireFinding, Finding), (WireVerdict, Verdict)])
-def test_both_sides_have_the_same_fields(
-    wire: type[WireFinding] | type[WireVerdict], ours: type[msgspec.Struct]
+def test_a_finding_travels_as_the_records_define_it() -> None:
+    sent = json.loads(TRIAGED.model_dump_json())
+    assert sent["finding"] == msgspec.to_builtins(FINDING)
+    assert sent["verdict"]["decision"] == "true_positive"
+    assert TriagedFinding.model_validate_json(json.dumps(sent)) == TRIAGED
+    schema = TriagedFinding.model_json_schema()["properties"]["finding"]
+    assert set(schema["properties"]) == set(Finding.__struct_fields__)
+    assert {"tool", "fingerprint"} <= set(schema["required"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("severity", "huge", id="no such severity"),
+        pytest.param("start_line", "3", id="text for a number"),
+        pytest.param("fingerprint", "v1:abc", id="no fingerprint"),
+        pytest.param("serverity", "high", id="misspelt field"),
+        pytest.param("path", None, id="null"),
+    ],
+)
+def test_a_malformed_finding_is_refused_and_the_field_named(field: str, value: object) -> None:
+    sent = json.loads(TRIAGED.model_dump_json())
+    sent["finding"][field] = value
+    with pytest.raises(ValidationError, match=field):
+        TriagedFinding.model_validate(sent)
+
+
+@pytest.mark.parametrize(
+    ("answer", "struct", "apart"),
+    [
+        pytest.param(FindingAnswer, Finding, set(OCCURRENCE_FIELDS), id="finding"),
+        pytest.param(
+            OccurrenceAnswer,
+            Finding,
+            set(Finding.__struct_fields__) - set(OCCURRENCE_FIELDS),
+            id="occurrence",
+        ),
+        pytest.param(VerdictAnswer, Verdict, {"prompt_tokens", "completion_tokens"}, id="verdict"),
+    ],
+)
+def test_answers_show_the_fields_of_the_records(
+    answer: type[BaseModel], struct: type[msgspec.Struct], apart: set[str]
 ) -> None:
-    assert list(wire.model_fields) == list(ours.__struct_fields__)
+    assert set(struct.__struct_fields__) - answer.model_fields.keys() == apart
 
 
 def test_a_typo_is_an_error() -> None:

@@ -16,10 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
-from securetag import wire
-from securetag.db import queue
+from securetag.db import models, queue
 from securetag.db.engine import create_engine, tenant_transaction
-from securetag.db.models import Consent, Feedback, Finding, Project, Tenant
+from securetag.db.models import Consent, Feedback, Project, Tenant
+from securetag.records import Decision, Finding, Verdict
+from securetag.wire import queue as wire
 
 TENANTS, PROJECTS, FINDINGS = 24, 3, 20
 #: Of the tenants, those that never consented: nothing of theirs may enter.
@@ -68,13 +69,13 @@ def _function(drawn: random.Random, number: int) -> tuple[str, str, str, bool, i
 
 def _finding(drawn: random.Random, number: int) -> tuple[wire.TriagedFinding, bool]:
     code, scope, cwe, guarded, line = _function(drawn, number)
-    found = wire.WireFinding(
+    found = Finding(
         tool="semgrep", rule_id=f"securetag.python.{cwe.lower()}", cwe=cwe, title="Untrusted text",
         message="Text from a request reaches an interpreter.", severity="high", confidence="high",
         language="python", path=f"app/{scope}.py", start_line=line, end_line=line, snippet=code,
         snippet_line=1, scope=scope, fingerprint="v1:" + hashlib.sha256(code.encode()).hexdigest(),
     )  # fmt: skip
-    said = wire.WireVerdict(decision="true_positive", evidence=[(line, line)], model_id="m", alias="base")
+    said = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(line, line)], model_id="m", alias="base")
     return wire.TriagedFinding(finding=found, verdict=said), guarded
 
 
@@ -129,7 +130,9 @@ async def _project(engine: AsyncEngine, drawn: random.Random, tenant: UUID, name
         await queue.record_result(session, claim.lease, result)
     guarded = {finding.finding.fingerprint: safe for finding, safe in made}
     async with tenant_transaction(engine, tenant) as session:
-        for finding in (await session.scalars(select(Finding).where(Finding.last_task_id == task))).all():
+        for finding in (
+            await session.scalars(select(models.Finding).where(models.Finding.last_task_id == task))
+        ).all():
             safe = guarded[finding.fingerprint]
             for reviewer, said in (("ana", safe), ("ben", safe ^ (drawn.random() < DISSENT))):
                 session.add(

@@ -30,7 +30,7 @@ from securetag.db.models import Task, WorkerHeartbeat
 from securetag.db.results import record_result
 from securetag.db.states import TERMINAL, State
 from securetag.errors import ConflictError, FencedError, NotFoundError
-from securetag.wire import LEASE_S
+from securetag.wire.queue import LEASE_S
 
 __all__ = [
     "CHANNEL", "Beat", "Claim", "Lease", "cancel", "claim", "enqueue", "finish", "heartbeat", "hold", "reap",

@@ -14,29 +14,28 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ARRAY, Select, Table, bindparam, column, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from securetag import records
 from securetag.db.base import Base
 from securetag.db.identity import Place, identify
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
 from securetag.errors import InputError
-from securetag.wire import ResultAnswer, ResultRequest, TriagedFinding
+from securetag.records import OCCURRENCE_FIELDS, Verdict
+from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
 
 #: Findings that are converted and stored at a time.
 CHUNK = 500
 
 #: What a newer scan says of a known finding replaces what the older one said.
-_WORDS = (
-    "tool", "rule_id", "cwe", "owasp", "title", "message", "recommendation", "severity", "confidence",
-    "language",
-)  # fmt: skip
-_PLACE = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope")
+_WORDS = tuple(set(records.Finding.__struct_fields__) - {*OCCURRENCE_FIELDS, "fingerprint"})
 
 
 async def record_result(
@@ -148,7 +147,7 @@ def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> dict[str
         "fingerprint_version": fingerprint.split(":", 1)[0],
         "first_task_id": task.id,
         "last_task_id": task.id,
-        **storable(item.finding.model_dump(include=set(_WORDS))),
+        **_columns_of(item.finding, _WORDS),
     }
 
 
@@ -159,13 +158,16 @@ def _scan_rows(
     occurrences, verdicts = [], []
     for item, fingerprint in chunk:
         shared = {"tenant_id": task.tenant_id, "task_id": task.id, "finding_id": ids[fingerprint]}
-        place = storable(item.finding.model_dump(include=set(_PLACE)))
-        occurrence = {"id": uuid7(), **shared, **place}
+        occurrence = {"id": uuid7(), **shared, **_columns_of(item.finding, OCCURRENCE_FIELDS)}
         occurrences.append(occurrence)
         if item.verdict is not None:
-            words = storable(item.verdict.model_dump(mode="json"))
+            words = _columns_of(item.verdict, Verdict.__struct_fields__)
             verdicts.append({"id": uuid7(), **shared, "occurrence_id": occurrence["id"], **words})
     return occurrences, verdicts
+
+
+def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> dict[str, Any]:
+    return {name: storable(msgspec.to_builtins(getattr(item, name))) for name in names}
 
 
 def _unnested(table: type[Base], row: Mapping[str, Any]) -> tuple[list[str], Select[Any]]:

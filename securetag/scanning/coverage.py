@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from securetag.wire import MAX_LISTED, Coverage, RuleTimeout, SkippedFile, SkipReason
+from securetag.wire.queue import MAX_LISTED, Coverage, RuleTimeout, SkippedFile, SkipReason
 
 
 class CoverageCounter:

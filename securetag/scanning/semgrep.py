@@ -32,7 +32,7 @@ from securetag.scanning.targets import (
     find_targets,
 )
 from securetag.settings import SemgrepSettings, cores
-from securetag.wire import Coverage, SkipReason, ToolMetrics
+from securetag.wire.queue import Coverage, SkipReason, ToolMetrics
 
 #: Rules that may time out on one file before Semgrep leaves the others out for it.
 TIMEOUT_THRESHOLD = 3

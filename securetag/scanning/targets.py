@@ -13,7 +13,7 @@ from pathlib import Path
 
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import language_of
-from securetag.wire import SkipReason
+from securetag.wire.queue import SkipReason
 
 #: Bytes of one file; a larger one is data or generated, and costs Semgrep gigabytes of memory.
 MAX_TARGET_BYTES = 1_000_000

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from securetag.errors import FencedError, SecuretagError
 from securetag.settings import Settings
-from securetag.wire import HEARTBEAT_S, Lease
+from securetag.wire.queue import HEARTBEAT_S, Lease
 from securetag.worker.client import QueueClient
 
 log = logging.getLogger(__name__)

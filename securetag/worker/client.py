@@ -25,7 +25,8 @@ from securetag.errors import (
     UnavailableError,
 )
 from securetag.settings import WorkerSettings
-from securetag.wire import (
+from securetag.wire.base import Wire
+from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
     HeartbeatAnswer,
@@ -35,7 +36,6 @@ from securetag.wire import (
     ResultAnswer,
     ResultRequest,
     TaskKind,
-    Wire,
 )
 
 Answer = TypeVar("Answer", bound=Wire)

@@ -11,6 +11,8 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from securetag.errors import (
     AuthenticationError,
     FencedError,
@@ -20,7 +22,7 @@ from securetag.errors import (
     UnavailableError,
 )
 from securetag.settings import Settings
-from securetag.wire import Lease, ResultRequest, TaskKind, TriagedFinding
+from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
 from securetag.worker.client import QueueClient, result_size
 from securetag.worker.sandbox import Workspace
@@ -179,7 +181,8 @@ def shortened(result: ResultRequest) -> ResultRequest:
         lines = finding.snippet.split("\n")
         flagged = max(0, finding.start_line - finding.snippet_line)
         first, last = max(0, flagged - NEXT_TO), flagged + NEXT_TO + 1
-        code = {"snippet": "\n".join(lines[first:last]), "snippet_line": finding.snippet_line + first}
-        return triaged.model_copy(update={"finding": finding.model_copy(update=code)})
+        code = "\n".join(lines[first:last])
+        shorter = msgspec.structs.replace(finding, snippet=code, snippet_line=finding.snippet_line + first)
+        return triaged.model_copy(update={"finding": shorter})
 
     return result.model_copy(update={"findings": [cut(triaged) for triaged in result.findings]})

@@ -21,7 +21,7 @@ from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Lang, Verdict
 from securetag.serving.client import ModelClient
 from securetag.settings import TriageSettings
-from securetag.wire import ModelMetrics
+from securetag.wire.queue import ModelMetrics
 
 log = logging.getLogger(__name__)
 

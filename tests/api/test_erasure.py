@@ -12,11 +12,10 @@ import msgspec
 import psycopg
 import pytest
 from pydantic import SecretStr
-from rows import Place, make_task, result, wire_finding
+from rows import Place, make_finding, make_task, result
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
-from securetag import wire
 from securetag.datasets.build import BuildParams
 from securetag.datasets.erasure import ENDED
 from securetag.datasets.harvested.harvest import SOURCE
@@ -31,9 +30,10 @@ from securetag.pipeline import erasure
 from securetag.pipeline.harvest import harvest, read_harvest
 from securetag.pipeline.release import build_release
 from securetag.pipeline.trace import trace
-from securetag.records import Example
+from securetag.records import Decision, Example, Verdict
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
+from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
 
@@ -64,9 +64,9 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
     task_id = await make_task(api.engine, place)
     claim = await queue.claim(api.engine, "w", ["codeaudit"])
     assert claim is not None
-    verdict = wire.WireVerdict(decision="true_positive", evidence=[(12, 12)], model_id="m", alias="base")
+    verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
     found = [
-        wire.TriagedFinding(finding=wire_finding(name, snippet=code(name), scope=name), verdict=verdict)
+        wire.TriagedFinding(finding=make_finding(name, snippet=code(name), scope=name), verdict=verdict)
         for name in names
     ]
     async with tenant_transaction(api.engine, tenant.id) as session:
@@ -77,7 +77,7 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
             name: row.id
             for name in names
             for row in rows
-            if row.fingerprint == wire_finding(name).fingerprint
+            if row.fingerprint == make_finding(name).fingerprint
         }
     for finding_id in ids.values():
         await judge(tenant, finding_id, "true_positive")

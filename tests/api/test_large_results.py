@@ -16,15 +16,16 @@ import psycopg
 import pytest
 from api_process import running
 from pydantic import SecretStr
-from rows import make_place, make_task, result, wire_finding
+from rows import make_finding, make_place, make_task, result
 
-from securetag import wire
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import create_engine
 from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
 from securetag.errors import FencedError
+from securetag.records import Decision, Verdict
 from securetag.settings import LOCAL_PEPPER, WorkerSettings
+from securetag.wire import queue as wire
 from securetag.worker.client import QueueClient, result_size
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
@@ -36,12 +37,12 @@ CODE = "\n".join(f"    value_{line} = compute(value_{line}, request.args)" for l
 
 
 def large_result(task_id: Any, count: int) -> wire.ResultRequest:
-    verdict = wire.WireVerdict(decision="true_positive", evidence=[(12, 12)], model_id="m", alias="base")
+    verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
     found = []
     for number in range(count):
         # Every tenth is a copy of another one.
         name = str(number - 9 if number % 10 == 9 else number)
-        finding = wire_finding(name, path=f"app/{number}.py", snippet=f"def f_{number}(x):\n{CODE}")
+        finding = make_finding(name, path=f"app/{number}.py", snippet=f"def f_{number}(x):\n{CODE}")
         found.append(wire.TriagedFinding(finding=finding, verdict=verdict if number % 2 else None))
     return result(task_id, findings=found)
 

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories import projects
-from securetag.wire import ResultRequest, TriagedFinding, WireFinding, WireVerdict
+from securetag.records import Decision, Finding, Verdict
+from securetag.wire.queue import ResultRequest, TriagedFinding
 
 pytestmark = pytest.mark.anyio
 
@@ -27,12 +28,12 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
     assert claim is not None
     found = [
         TriagedFinding(
-            finding=WireFinding(
+            finding=Finding(
                 tool="semgrep", rule_id=f"r{i % 3}", cwe="CWE-89", title="t", message="m",
                 severity="high" if i % 2 else "low", confidence="low", language="python", path=f"{i}.py",
                 start_line=1, end_line=1, snippet="x", snippet_line=1, scope="", fingerprint=f"v1:{i:064x}",
             ),
-            verdict=WireVerdict(decision="false_positive", model_id="m") if i % 2 else None,
+            verdict=Verdict(decision=Decision.FALSE_POSITIVE, model_id="m") if i % 2 else None,
         )
         for i in range(count)
     ]  # fmt: skip

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from securetag.wire import (
+from securetag.records import Decision, Finding, Verdict
+from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
     Coverage,
@@ -24,8 +25,6 @@ from securetag.wire import (
     ToolExecution,
     ToolMetrics,
     TriagedFinding,
-    WireFinding,
-    WireVerdict,
 )
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +63,7 @@ COVERAGE = Coverage(
 
 
 def _result(lease: Lease) -> ResultRequest:
-    found = WireFinding(
+    found = Finding(
         tool="semgrep", rule_id="python.exec", cwe="CWE-78", title="Command", message="m", severity="high",
         confidence="high", language="python", path="app.py", start_line=2, end_line=2,
         snippet="os.system(input())", snippet_line=2, scope="", fingerprint="v1:" + "a" * 64,
@@ -74,10 +73,12 @@ def _result(lease: Lease) -> ResultRequest:
         started_at=datetime.now(UTC), stdout="semgrep.out",
         metrics=ToolMetrics(files=2, findings=1, coverage=COVERAGE),
     )  # fmt: skip
-    said = WireVerdict(decision="true_positive", alias="securetag-base", model_id="f" * 64, evidence=[(2, 2)])
+    verdict = Verdict(
+        decision=Decision.TRUE_POSITIVE, alias="securetag-base", model_id="f" * 64, evidence=[(2, 2)]
+    )
     return ResultRequest(
         task_id=lease.task_id, outcome="completed", tool_executions=[run],
-        findings=[TriagedFinding(finding=found, verdict=said)],
+        findings=[TriagedFinding(finding=found, verdict=verdict)],
     )  # fmt: skip
 
 

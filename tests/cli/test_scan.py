@@ -28,7 +28,7 @@ from securetag.cli.scan_report import describe_coverage
 from securetag.cli.verdicts import decide, is_dismissed
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.records import SEVERITIES
-from securetag.wire import Coverage, RuleTimeout, SkipReason
+from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
 
 INJECTION = "import os\n\n\ndef run(request):\n    os.system(request.args['cmd'])\n"
 #: A vulnerable file over 1 MB. An archive of mere repetition would be refused as a bomb.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import psycopg
 import pytest
 from postgres import Database
-from rows import Place, make_place, make_task, result, wire_finding
+from rows import Place, make_finding, make_place, make_task, result
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from securetag import wire
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest, new_tool_executions, oldest_findings
 from securetag.db.models import Consent, Feedback, Finding, TriageVerdict
-from securetag.records import Decision
+from securetag.records import Decision, Verdict
+from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
 
@@ -69,8 +69,8 @@ async def test_only_consenting_tenants_are_harvested(
     assert (row.label, row.scripted, row.saw_model, row.reviewer) == ("false_positive", True, True, "ana")
     assert (row.disposition, row.comment) == ("test_code", "a test")
     assert row.model_decision is Decision.TRUE_POSITIVE
-    assert row.finding.fingerprint == wire_finding("a").fingerprint
-    assert row.finding.snippet == wire_finding("a").snippet
+    assert row.finding.fingerprint == make_finding("a").fingerprint
+    assert row.finding.snippet == make_finding("a").snippet
 
 
 async def test_a_project_keeps_its_oldest_finding_while_it_grows(
@@ -80,7 +80,7 @@ async def test_a_project_keeps_its_oldest_finding_while_it_grows(
     assert place.project_id not in oldest_findings(pg_database.dsn_harvest)
     await consent(db, place)
     before = oldest_findings(pg_database.dsn_harvest)[place.project_id]
-    assert before.fingerprint in {wire_finding(name).fingerprint for name in ("first", "second")}
+    assert before.fingerprint in {make_finding(name).fingerprint for name in ("first", "second")}
     await scan(db, place, "first", "third")
     assert oldest_findings(pg_database.dsn_harvest)[place.project_id] == before
 
@@ -127,8 +127,8 @@ async def test_the_code_is_the_code_that_was_judged(
     db: AsyncEngine, place: Place, pg_database: Database
 ) -> None:
     def seen(snippet: str) -> list[wire.TriagedFinding]:
-        verdict = wire.WireVerdict(decision="needs_review", model_id=snippet)
-        return [wire.TriagedFinding(finding=wire_finding("a", snippet=snippet), verdict=verdict)]
+        verdict = Verdict(decision=Decision.NEEDS_REVIEW, model_id=snippet)
+        return [wire.TriagedFinding(finding=make_finding("a", snippet=snippet), verdict=verdict)]
 
     await consent(db, place)
     await scan(db, place, findings=seen("unguarded"))

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postgres import Database
 from rows import Place as Project
-from rows import make_place, make_task, result, wire_finding
+from rows import make_finding, make_place, make_task, result
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from securetag import wire
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest
 from securetag.db.identity import Place, assign, separate_fingerprint
 from securetag.db.models import Consent, Finding, FindingOccurrence
 from securetag.db.repositories import findings
+from securetag.wire import queue as wire
 
-SHARED = wire_finding("a").fingerprint
+SHARED = make_finding("a").fingerprint
 
 
 def place(path: str, line: int = 1) -> Place:
@@ -97,7 +97,7 @@ async def scan(db: AsyncEngine, project: Project, *paths: str) -> None:
     task_id = await make_task(db, project)
     claim = await queue.claim(db, "w", ["codeaudit"])
     assert claim is not None
-    found = [wire.TriagedFinding(finding=wire_finding("a", path=path, snippet=path)) for path in paths]
+    found = [wire.TriagedFinding(finding=make_finding("a", path=path, snippet=path)) for path in paths]
     async with tenant_transaction(db, project.tenant_id) as session:
         await queue.record_result(session, claim.lease, result(task_id, findings=found))
 

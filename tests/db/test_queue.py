@@ -9,12 +9,11 @@ from uuid import UUID
 import psycopg
 import pytest
 from postgres import Database
-from rows import Place, make_place, make_task, result, wire_finding
+from rows import Place, make_finding, make_place, make_task, result
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from securetag import wire
 from securetag.db import queue
 from securetag.db.engine import create_engine, tenant_transaction
 from securetag.db.leases import BACKOFF_S, backoff
@@ -29,7 +28,9 @@ from securetag.db.models import (
 )
 from securetag.db.states import TRANSITIONS, State
 from securetag.errors import ConflictError, FencedError, InputError, NotFoundError
+from securetag.records import Decision, Verdict
 from securetag.settings import ApiSettings, Settings
+from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +107,7 @@ async def test_a_replayed_result_is_fenced_and_writes_nothing(db: AsyncEngine, p
 async def test_a_second_scan_finds_the_same_finding(db: AsyncEngine, place: Place) -> None:
     for title in ("old words", "new words"):
         task_id = await make_task(db, place)
-        moved = wire.TriagedFinding(finding=wire_finding("a", title=title, path=f"{title}.py"))
+        moved = wire.TriagedFinding(finding=make_finding("a", title=title, path=f"{title}.py"))
         await finish(db, place, (await claimed(db)).lease, result(task_id, findings=[moved]))
     async with tenant_transaction(db, place.tenant_id) as session:
         finding = (await session.scalars(select(Finding))).one()
@@ -213,12 +214,12 @@ async def test_hostile_text_is_stored_and_impossible_numbers_are_refused(
 ) -> None:
     task_id = await make_task(db, place)
     lease = (await claimed(db)).lease
-    huge = wire.TriagedFinding(finding=wire_finding("a", start_line=10**30))
+    huge = wire.TriagedFinding(finding=make_finding("a", start_line=10**30))
     with pytest.raises(InputError, match="can't be stored"):
         await finish(db, place, lease, result(task_id, findings=[huge]))
-    verdict = wire.WireVerdict(decision="needs_review", reason="nul \x00 here")
+    verdict = Verdict(decision=Decision.NEEDS_REVIEW, reason="nul \x00 here")
     hostile = wire.TriagedFinding(
-        finding=wire_finding("a", snippet="x\x00y'; DROP TABLE", path="\ud800.py"), verdict=verdict
+        finding=make_finding("a", snippet="x\x00y'; DROP TABLE", path="\ud800.py"), verdict=verdict
     )
     await finish(db, place, lease, result(task_id, findings=[hostile], error="\x00"))
     async with tenant_transaction(db, place.tenant_id) as session:

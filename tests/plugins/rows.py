@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
-from securetag import wire
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.models import Project, Tenant
+from securetag.records import Decision, Finding, Verdict
+from securetag.wire import queue as wire
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ async def make_task(db: AsyncEngine, place: Place, **options: Any) -> UUID:
         )
 
 
-def wire_finding(name: str = "a", **changes: Any) -> wire.WireFinding:
+def make_finding(name: str = "a", **changes: Any) -> Finding:
     """A finding whose fingerprint comes from its name."""
     fields: dict[str, Any] = {
         "tool": "semgrep", "rule_id": "python.sql-injection", "cwe": "CWE-89", "title": "SQL injection",
@@ -52,15 +53,15 @@ def wire_finding(name: str = "a", **changes: Any) -> wire.WireFinding:
         "snippet": "def f(x):\n    run('select ' + x)\n", "snippet_line": 11, "scope": "f",
         "fingerprint": "v1:" + hashlib.sha256(name.encode()).hexdigest(),
     }  # fmt: skip
-    return wire.WireFinding(**{**fields, **changes})
+    return Finding(**{**fields, **changes})
 
 
 def result(task_id: UUID, *names: str, outcome: str = "completed", **changes: Any) -> wire.ResultRequest:
     """A result with a finding for each name, each judged a true positive, and one tool execution."""
-    verdict = wire.WireVerdict(decision="true_positive", evidence=[(12, 12)], model_id="m", alias="base")
+    verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
     fields: dict[str, Any] = {
         "task_id": task_id, "outcome": outcome,
-        "findings": [wire.TriagedFinding(finding=wire_finding(name), verdict=verdict) for name in names],
+        "findings": [wire.TriagedFinding(finding=make_finding(name), verdict=verdict) for name in names],
         "tool_executions": [
             wire.ToolExecution(
                 tool="semgrep", version="1.182.0", arguments=["semgrep", "scan"], exit_code=0, duration_s=1.5,

@@ -20,7 +20,7 @@ from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
 from securetag.scanning.semgrep import SemgrepRun, scan
 from securetag.settings import SemgrepSettings
-from securetag.wire import MAX_LISTED, RuleTimeout, SkippedFile, SkipReason
+from securetag.wire.queue import MAX_LISTED, RuleTimeout, SkippedFile, SkipReason
 
 EVAL = {"id": "eval", "languages": ["python"], "severity": "ERROR", "message": "eval", "pattern": "eval(...)"}
 EVAL_JS = {**EVAL, "id": "eval-js", "languages": ["javascript"]}

@@ -1,4 +1,4 @@
-"""A queue in this process that holds the worker to `securetag.wire`, and small projects to scan.
+"""A queue in this process that holds the worker to `securetag.wire.queue`, and small projects to scan.
 
 It is a fake: no database, no leases that run out by themselves. `test_kill.py` has the real api.
 """
@@ -22,7 +22,7 @@ import pytest
 from pydantic import SecretStr
 
 from securetag.settings import Settings, WorkerSettings
-from securetag.wire import (
+from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
     HeartbeatAnswer,

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from securetag.errors import AuthenticationError, SettingsError
 from securetag.scanning import targets
 from securetag.settings import Settings, WorkerSettings
-from securetag.wire import ResultRequest, SkipReason
+from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker.attempt import Attempt
 from securetag.worker.client import QueueClient

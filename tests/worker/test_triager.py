@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +16,7 @@ from securetag.records import Decision, Finding, Message, Severity
 from securetag.serving.client import ModelInfo
 from securetag.settings import TriageSettings
 from securetag.triage import MAX_COMPLETION_TOKENS, Completion
-from securetag.wire import WireVerdict
+from securetag.wire.queue import TriagedFinding
 from securetag.worker.triager import BREAKER, Triager
 
 
@@ -180,7 +179,8 @@ def test_nonsense_becomes_needs_review_that_the_wire_takes(text: str) -> None:
     assert verdict.decision is Decision.NEEDS_REVIEW
     assert verdict.reason
     assert "\x00" not in verdict.reason
-    assert WireVerdict.model_validate(msgspec.to_builtins(verdict)).model_dump_json()
+    triaged = TriagedFinding(finding=finding(), verdict=verdict)
+    assert TriagedFinding.model_validate_json(triaged.model_dump_json()) == triaged
 
 
 def test_prose_is_cut_and_cleaned() -> None:

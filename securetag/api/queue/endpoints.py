@@ -18,7 +18,7 @@ from securetag.api.queue.schemas import ArtifactAnswer, ArtifactName, ContentSha
 from securetag.api.receive import incoming, receive_raw
 from securetag.api.services import Services
 from securetag.db import queue
-from securetag.wire import (
+from securetag.wire.queue import (
     SHA256_HEADER,
     HeartbeatAnswer,
     HeartbeatRequest,

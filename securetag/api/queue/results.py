@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from securetag.api.errors import invalid
 from securetag.errors import InputError, LimitError
-from securetag.wire import ResultRequest, TriagedFinding, Wire
+from securetag.wire.base import Wire
+from securetag.wire.queue import ResultRequest, TriagedFinding
 
 Part = TypeVar("Part", bound=Wire)
 

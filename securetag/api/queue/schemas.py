@@ -1,4 +1,4 @@
-"""What the queue answers beside the types of `securetag.wire`."""
+"""What the queue answers beside the types of `securetag.wire.queue`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Header, Path
 
 from securetag.api.paging import Answer
-from securetag.wire import LEASE_HEADER, SHA256_HEADER
+from securetag.wire.queue import LEASE_HEADER, SHA256_HEADER
 
 LeaseToken = Annotated[str | None, Header(alias=LEASE_HEADER, description="`lease_token` of the claim.")]
 ContentSha256 = Annotated[

@@ -20,8 +20,8 @@ from securetag.db.leases import Lease
 from securetag.db.repositories import artifacts
 from securetag.db.repositories.notifications import heard
 from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
-from securetag.wire import Lease as LeaseAnswer
-from securetag.wire import NextRequest, Upload
+from securetag.wire.queue import Lease as LeaseAnswer
+from securetag.wire.queue import NextRequest, Upload
 
 log = logging.getLogger(__name__)
 

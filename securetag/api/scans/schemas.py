@@ -7,7 +7,7 @@ from uuid import UUID
 
 from securetag.api.paging import Answer, Time
 from securetag.db.models import CodeauditUpload, ScanResult, Task
-from securetag.wire import Coverage
+from securetag.wire.queue import Coverage
 
 ScanState = Literal[
     "queued", "running", "retrying", "completed", "failed", "timeout", "dead_letter", "cancelled"

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from securetag.api.scans.schemas import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, fields
 from securetag.db.models import ToolExecution
 from securetag.db.repositories import scans
-from securetag.wire import Coverage
+from securetag.wire.queue import Coverage
 
 
 async def detail(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanDetail:

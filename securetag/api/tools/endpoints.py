@@ -11,7 +11,7 @@ from securetag.api.paging import answer
 from securetag.api.services import Services
 from securetag.api.tools.schemas import ToolAnswer, ToolsStatus
 from securetag.db.repositories import tools
-from securetag.wire import LEASE_S
+from securetag.wire.queue import LEASE_S
 
 router = APIRouter(prefix="/tools", tags=["tools"], responses=RESPONSES)
 

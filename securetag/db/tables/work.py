@@ -169,7 +169,7 @@ class ToolExecution(Base):
     timed_out: Mapped[bool]
     stdout: Mapped[str | None]
     stderr: Mapped[str | None]
-    #: `{"schema": 1, "tool": …}`, the union of `securetag.wire.Metrics`.
+    #: `{"schema": 1, "tool": …}`, the union of `securetag.wire.queue.Metrics`.
     metrics_json: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = now_column()
 

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 import securetag.triage
 from securetag.errors import InputError, LimitError, SecuretagError, ToolError
 from securetag.records import Finding, Lang, Verdict
@@ -20,14 +18,12 @@ from securetag.scanning.unpack import Limits, unpack
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
 from securetag.system.version import package_version
-from securetag.wire import (
+from securetag.wire.queue import (
     ResultRequest,
     SkipReason,
     ToolExecution,
     TriagedFinding,
     UnpackMetrics,
-    WireFinding,
-    WireVerdict,
 )
 from securetag.worker.attempt import Attempt, TimeLimitError
 from securetag.worker.triager import Triager
@@ -63,7 +59,10 @@ class Audit:
             return self._result("retry", error)
         return ResultRequest(
             task_id=self.attempt.lease.task_id, outcome="completed", tool_executions=self.executions,
-            findings=[_wired(finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)],
+            findings=[
+                TriagedFinding(finding=finding, verdict=verdict)
+                for finding, verdict in zip(findings, verdicts, strict=True)
+            ],
         )  # fmt: skip
 
     def _project(self) -> Path:
@@ -180,10 +179,3 @@ class Audit:
 def run(attempt: Attempt) -> ResultRequest:
     """Do the task `codeaudit`."""
     return Audit(attempt).run()
-
-
-def _wired(finding: Finding, verdict: Verdict | None) -> TriagedFinding:
-    return TriagedFinding(
-        finding=WireFinding.model_validate(msgspec.to_builtins(finding)),
-        verdict=WireVerdict.model_validate(msgspec.to_builtins(verdict)) if verdict else None,
-    )

@@ -11,7 +11,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from securetag.records import Finding, Verdict
+from securetag.wire.base import AS_JSON, Wire
 
 #: Seconds that a lease lasts without a heartbeat.
 LEASE_S = 30
@@ -23,12 +26,6 @@ LEASE_HEADER = "X-Lease-Token"
 SHA256_HEADER = "X-Content-SHA256"
 
 TaskKind = Literal["codeaudit", "web"]
-
-
-class Wire(BaseModel):
-    """Base: unknown fields are refused, so that a typo is an error and not a silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NextRequest(Wire):
@@ -198,52 +195,11 @@ class ToolExecution(Wire):
     metrics: Metrics
 
 
-class WireFinding(Wire):
-    """`securetag.records.Finding` as JSON."""
-
-    tool: str
-    rule_id: str
-    cwe: str
-    title: str
-    message: str
-    severity: Literal["info", "low", "medium", "high", "critical"]
-    confidence: Literal["low", "medium", "high"]
-    language: str
-    path: str
-    start_line: int
-    end_line: int
-    snippet: str
-    snippet_line: int
-    scope: str
-    fingerprint: Annotated[str, Field(pattern=r"^v\d+:[0-9a-f]{64}$")]
-    owasp: str = ""
-    recommendation: str = ""
-
-
-class WireVerdict(Wire):
-    """`securetag.records.Verdict` as JSON."""
-
-    decision: Literal["true_positive", "false_positive", "needs_review"]
-    reason: str = ""
-    evidence: list[tuple[int, int]] = []
-    reasoning: str = ""
-    recommendation: str = ""
-    model_id: str = ""
-    alias: str = ""
-    prompt_sha256: str = ""
-    prompt_version: str = ""
-    schema_version: int = 1
-    lang: str = "en"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    duration_ms: int = 0
-
-
 class TriagedFinding(Wire):
     """A finding, and the verdict on it where its severity asked for one."""
 
-    finding: WireFinding
-    verdict: WireVerdict | None = None
+    finding: Annotated[Finding, AS_JSON]
+    verdict: Annotated[Verdict, AS_JSON] | None = None
 
 
 class ResultRequest(Wire):

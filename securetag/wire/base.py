@@ -1,0 +1,57 @@
+"""Bases of what is sent over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+
+class Wire(BaseModel):
+    """Base: unknown fields are refused, so that a typo is an error and not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _AsJson:
+    """Has pydantic read and write a msgspec struct of `securetag.records`, so that it is defined once."""
+
+    def __get_pydantic_core_schema__(self, source: Any, _: GetCoreSchemaHandler) -> CoreSchema:
+        def convert(value: object) -> object:
+            if isinstance(value, Mapping) and (unknown := value.keys() - set(source.__struct_fields__)):
+                raise ValueError(f"unknown fields: {', '.join(sorted(map(str, unknown)))}")
+            try:
+                return value if isinstance(value, source) else msgspec.convert(value, source)
+            except msgspec.ValidationError as error:
+                raise ValueError(str(error)) from error
+
+        return core_schema.no_info_plain_validator_function(
+            convert,
+            serialization=core_schema.plain_serializer_function_ser_schema(msgspec.to_builtins),
+            metadata={"struct": source},
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        document = msgspec.json.schema(schema["metadata"]["struct"])
+        described: JsonSchemaValue = _inline(document, document["$defs"])
+        return described
+
+
+def _inline(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema with each `$ref` replaced by what it refers to; none refers to itself."""
+    if isinstance(node, list):
+        return [_inline(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if reference is not None:
+        node = {**definitions[reference.rsplit("/", 1)[1]], **{k: v for k, v in node.items() if k != "$ref"}}
+    return {name: _inline(value, definitions) for name, value in node.items() if name != "$defs"}
+
+
+#: `Annotated[Finding, AS_JSON]`: a field of a pydantic model that holds a struct.
+AS_JSON = _AsJson()

@@ -31,6 +31,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+#: Beginning of the `type` of every problem document; the `slug` of the error follows.
+PROBLEM_TYPE = "urn:securetag:problem:"
+
 
 class SecuretagError(Exception):
     """Something went wrong that a person can act on.
@@ -46,6 +49,8 @@ class SecuretagError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        #: Seconds after which a repetition may succeed, where the service that refused has said so.
+        self.retry_after_s: float | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), str(self), self.hint))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -21,7 +22,6 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.cli.client import ApiClient
 from securetag.cli.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
@@ -32,11 +32,13 @@ from securetag.cli.platform import (
     remembered_key,
 )
 from securetag.cli.supervise import Services
+from securetag.client.api import ApiClient
 from securetag.db.embedded import Cluster
 from securetag.db.engine import API, dsn_for
 from securetag.pipeline.harvest import harvest, read_harvest
 from securetag.settings import Settings, get_settings
 from securetag.storage import storage_for
+from securetag.wire.api import FeedbackBody
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 
@@ -88,12 +90,12 @@ def stack() -> Iterator[Stack]:
         Cluster(settings.home).destroy()
 
 
-def upload(client: ApiClient, folder: Path) -> tuple[str, Path]:
+def upload(client: ApiClient, folder: Path) -> tuple[UUID, Path]:
     archive = folder / "project.zip"
     with zipfile.ZipFile(archive, "w") as out:
         # Without a time of its own, so that a second upload has the same bytes.
         out.writestr(zipfile.ZipInfo("app.py"), CODE)
-    return client.upload(archive, project="ping", key="the-same-key"), archive
+    return client.upload(archive, project="ping", idempotency_key="the-same-key").task_id, archive
 
 
 def rows(settings: Settings, tenant: Tenant, query: str) -> list[dict[str, Any]]:
@@ -120,36 +122,39 @@ def one(settings: Settings, tenant: Tenant, table: str, order: str = "id") -> di
 def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
     settings, acme, other = stack.settings, stack.acme, stack.other
     task_id, archive = upload(acme, tmp_path)
-    assert acme.upload(archive, project="ping", key="the-same-key") == task_id
+    assert acme.upload(archive, project="ping", idempotency_key="the-same-key").task_id == task_id
     scan = acme.wait(task_id, timeout_s=180)
-    assert scan["state"] == "completed"
+    assert scan.state == "completed"
     assert open_to_others(settings.home) == []
 
-    (item,) = acme.findings(task_id)
-    at = item["occurrence"]
-    assert (item["cwe"], at["path"], at["start_line"], at["scope"]) == ("CWE-78", "app.py", 9, "ping")
-    assert item["verdict"]["decision"] in {"true_positive", "false_positive", "needs_review"}
+    (finding,) = acme.scan_findings(task_id)
+    at = finding.occurrence
+    assert (finding.cwe, at.path, at.start_line, at.scope) == ("CWE-78", "app.py", 9, "ping")
+    assert finding.verdict is not None
+    assert finding.verdict.decision in {"true_positive", "false_positive", "needs_review"}
 
-    feedback = {"verdict": "true_positive", "comment": "reachable", "saw_model": True, "source": "person"}
-    acme.call("POST", f"/findings/{item['id']}/feedback", json={**feedback, "occurrence_id": at["id"]})
+    feedback = FeedbackBody(
+        occurrence_id=at.id, verdict="true_positive", comment="reachable", saw_model=True, source="person"
+    )
+    acme.add_feedback(finding.id, feedback)
     assert harvest(settings).rows == 0, "nobody has consented yet"
 
-    acme.call("PUT", "/consent", json={"granted": True})
+    acme.set_consent(True)
     theirs, _ = upload(other, tmp_path)
     other.wait(theirs, timeout_s=180)
-    for found in other.findings(theirs):
-        answer = {**feedback, "occurrence_id": found["occurrence"]["id"]}
-        other.call("POST", f"/findings/{found['id']}/feedback", json=answer)
+    for stranger in other.scan_findings(theirs):
+        answer = feedback.model_copy(update={"occurrence_id": stranger.occurrence.id})
+        other.add_feedback(stranger.id, answer)
     summary = harvest(settings)
     assert (summary.rows, summary.tenants, summary.scripted) == (1, [str(stack.tenant.id)], 0)
     (harvested,) = read_harvest(Path(summary.path))
     assert harvested.label == "true_positive"
-    assert harvested.origin.finding_id == item["id"]
+    assert harvested.origin.finding_id == str(finding.id)
     assert "os.system" in harvested.finding.snippet
     for secret in ("ghp_0123456789", "alice@acme-shop.io"):
         assert secret not in Path(summary.path).read_text()
 
-    _verify_rows(stack, task_id, item["id"], archive)
+    _verify_rows(stack, task_id, finding.id, archive)
 
 
 def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path) -> None:
@@ -175,12 +180,12 @@ def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path
     assert (found["state"], found["by_severity"]) == ("completed", {"critical": 1})
 
 
-def _verify_rows(stack: Stack, task_id: str, finding_id: str, archive: Path) -> None:
+def _verify_rows(stack: Stack, task_id: UUID, finding_id: UUID, archive: Path) -> None:
     def row(table: str) -> dict[str, Any]:
         return one(stack.settings, stack.tenant, table)
 
     task, uploaded = row("task"), row("codeaudit_upload")
-    assert (str(task["id"]), task["state"], task["attempt"]) == (task_id, "completed", 1)
+    assert (task["id"], task["state"], task["attempt"]) == (task_id, "completed", 1)
     assert uploaded["task_id"] == task["id"]
     assert uploaded["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert storage_for(stack.settings.storage).exists(uploaded["storage_key"])
@@ -205,7 +210,7 @@ def _verify_rows(stack: Stack, task_id: str, finding_id: str, archive: Path) -> 
         assert hashlib.sha256(kept).hexdigest() == artifact["sha256"]
 
     finding, occurrence = row("finding"), row("finding_occurrence")
-    assert (str(finding["id"]), finding["fingerprint_version"]) == (finding_id, "v1")
+    assert (finding["id"], finding["fingerprint_version"]) == (finding_id, "v1")
     assert (occurrence["finding_id"], occurrence["task_id"]) == (finding["id"], task["id"])
     verdict, feedback = row("triage_verdict"), row("feedback")
     assert (verdict["finding_id"], verdict["occurrence_id"]) == (finding["id"], occurrence["id"])

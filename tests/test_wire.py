@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from securetag.api.findings.schemas import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 from securetag.records import OCCURRENCE_FIELDS, Decision, Finding, Verdict
+from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 from securetag.wire.queue import NextRequest, ResultRequest, TriagedFinding
 
 FINDING = Finding(

@@ -23,12 +23,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from securetag.db.engine import AWAY_HINT
-from securetag.errors import LimitError, SecuretagError, UnavailableError
+from securetag.errors import PROBLEM_TYPE, LimitError, SecuretagError, UnavailableError
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:securetag:problem:"
 #: Seconds after which a client may repeat a call that met a service that is away.
 RETRY_AFTER_S = 1
 
@@ -94,7 +93,7 @@ def problem(
 ) -> Response:
     """A problem document; 401 and 503 get the headers that HTTP asks of them."""
     body: dict[str, Any] = {
-        "type": TYPE_PREFIX + slug,
+        "type": PROBLEM_TYPE + slug,
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,

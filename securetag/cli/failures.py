@@ -56,7 +56,6 @@ EXTRAS = {
     "sqlalchemy": "db",
     "starlette": "api",
     "streaming_form_data": "api",
-    "tenacity": "extractors",
     "tokenizers": "training",
     "torch": "training",
     "transformers": "training",

@@ -5,12 +5,12 @@ Exit codes: 0 clean, 1 findings at or above --fail-on, 2 anything else, 130 and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -18,8 +18,9 @@ import typer
 from securetag.cli.output import Json, reported_with
 
 if TYPE_CHECKING:
-    from securetag.cli.client import ApiClient
     from securetag.cli.packing import Packed
+    from securetag.client.api import ApiClient
+    from securetag.wire.api import FindingAnswer, ScanDetail
 
 FINDINGS = 1
 FAILED = 2
@@ -57,13 +58,13 @@ def scan(
     Exit code 0: scanned, nothing at or above --fail-on; 1: there is; 2: anything else (no service, wrong
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
-    from securetag.cli.client import ApiClient
+    from securetag.cli.client import connect
     from securetag.cli.scan_report import print_json, print_table
 
     if (path is None) == (resume is None):
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
     url, secret = _where(api, key)
-    with _unexpected_errors(), ApiClient(url, secret) as client:
+    with _unexpected_errors(), connect(url, secret) as client:
         run = _Run(client, as_json, task_id=str(resume) if resume is not None else None)
         ended, findings = run.follow(path.resolve() if path is not None else None, project, timeout)
         (print_json if as_json else print_table)(ended, findings, run.packed)
@@ -83,7 +84,7 @@ class _Run:
 
     def follow(
         self, folder: Path | None, project: str | None, timeout: float
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    ) -> tuple[ScanDetail, list[FindingAnswer]]:
         """The scan when it has ended, and its findings.
 
         A signal cancels the scan; an error after the upload says how to get back to it.
@@ -98,7 +99,7 @@ class _Run:
                 assert self.task_id is not None, "given, or made by the upload"
                 progress = None if self.quiet else typer.echo
                 ended = self.client.wait(self.task_id, timeout_s=timeout, progress=progress)
-                return ended, list(self.client.findings(self.task_id))
+                return ended, list(self.client.scan_findings(self.task_id))
         except Interrupted as interrupted:
             if self.task_id is not None:
                 _cancel(self.client, self.task_id)
@@ -118,7 +119,7 @@ class _Run:
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{folder.name}.zip"
             self.packed = pack(folder, archive)
-            self.task_id = self.client.upload(archive, project=project or folder.name)
+            self.task_id = str(self.client.upload(archive, project=project or folder.name).task_id)
         if not self.quiet:
             typer.echo(f"scan {self.task_id}")
 
@@ -131,7 +132,7 @@ def _cancel(client: ApiClient, task_id: str) -> None:
     try:
         with raise_on_signals():
             typer.echo(f"cancelling scan {task_id} …", err=True)
-            client.call("POST", f"/scans/{task_id}/cancel", timeout=CANCEL_S)
+            client.cancel(task_id, timeout_s=CANCEL_S)
     except (SecuretagError, Interrupted) as error:
         reason = str(error) or "interrupted again"
         typer.echo(f"scan {task_id} was not cancelled: {reason}\n  next: {_way_back(task_id)}", err=True)
@@ -143,17 +144,16 @@ def _way_back(task_id: str) -> str:
     return f"See the scan again with `securetag scan --resume {task_id}`."
 
 
-def _check(ended: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], fail_on: Level | None) -> None:
+def _check(ended: ScanDetail, findings: Sequence[FindingAnswer], fail_on: Level | None) -> None:
     """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
     from securetag.cli.verdicts import is_dismissed
     from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
 
-    if ended["state"] != "completed":
-        reason = ended.get("reason") or "no reason was given"
-        raise SecuretagError(f"scan {ended['task_id']} ended as {ended['state']}: {reason}")
-    coverage = ended.get("coverage")
-    if coverage is not None and not sum(coverage["files"].values()):
+    if ended.state != "completed":
+        reason = ended.reason or "no reason was given"
+        raise SecuretagError(f"scan {ended.task_id} ended as {ended.state}: {reason}")
+    if ended.coverage is not None and not sum(ended.coverage.files.values()):
         raise InputError(
             "nothing was scanned",
             hint="The rules read Python, JavaScript and TypeScript. Is it the right folder?",
@@ -161,7 +161,7 @@ def _check(ended: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], fail
     if fail_on is None:
         return
     level = SEVERITIES.index(fail_on)
-    if any(SEVERITIES.index(item["severity"]) >= level and not is_dismissed(item) for item in findings):
+    if any(SEVERITIES.index(item.severity) >= level and not is_dismissed(item) for item in findings):
         raise typer.Exit(FINDINGS)
 
 

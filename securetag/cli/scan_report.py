@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import typer
 
 from securetag.cli.output import emit, show
 from securetag.cli.packing import Packed
 from securetag.cli.verdicts import decide, is_dismissed
+from securetag.wire.api import FindingAnswer, ScanDetail
+from securetag.wire.queue import Coverage
 
 #: `SkipReason` → how many files, in words.
 _REASONS = {
@@ -26,70 +27,74 @@ _REASONS = {
 _OTHER = "other"
 
 
-def print_json(scan: Mapping[str, Any], findings: Sequence[dict[str, Any]], packed: Packed | None) -> None:
+def print_json(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
     """Print the result as JSON. `not_uploaded` is null for a scan that another command has uploaded."""
     emit(
         {
-            "task_id": scan["task_id"],
-            "state": scan["state"],
-            "reason": scan.get("reason") or "",
+            "task_id": str(scan.task_id),
+            "state": scan.state,
+            "reason": scan.reason,
             "findings": [
-                {**finding, "decided": decide(finding)._asdict(), "dismissed": is_dismissed(finding)}
+                {
+                    **finding.model_dump(mode="json"),
+                    "decided": decide(finding)._asdict(),
+                    "dismissed": is_dismissed(finding),
+                }
                 for finding in findings
             ],
-            "by_severity": Counter(finding["severity"] for finding in findings),
+            "by_severity": Counter(finding.severity for finding in findings),
             "by_verdict": Counter(decide(finding).verdict for finding in findings),
-            "coverage": scan.get("coverage"),
+            "coverage": None if scan.coverage is None else scan.coverage.model_dump(mode="json"),
             "not_uploaded": packed.left_out if packed is not None else None,
         }
     )
 
 
-def print_table(scan: Mapping[str, Any], findings: Sequence[dict[str, Any]], packed: Packed | None) -> None:
+def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
     """Print the result for people: the worst finding first, then the coverage."""
     from securetag.records import SEVERITIES
 
     rows = []
-    for finding in sorted(findings, key=lambda finding: -SEVERITIES.index(finding["severity"])):
-        at, decided = finding["occurrence"], decide(finding)
+    for finding in sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)):
+        at, decided = finding.occurrence, decide(finding)
         rows.append(
             [
-                finding["severity"],
-                finding["rule_id"],
-                f"{at['path']}:{at['start_line']}",
+                finding.severity,
+                finding.rule_id,
+                f"{at.path}:{at.start_line}",
                 decided.verdict,
                 "–" if decided.by == "nobody" else decided.by,
-                finding["title"],
+                finding.title,
             ]
         )
     show(
         ["severity", "rule", "where", "verdict", "by", "title"],
         rows,
-        title=f"{len(findings)} findings, scan {scan['state']}",
+        title=f"{len(findings)} findings, scan {scan.state}",
     )
-    typer.echo(describe_coverage(scan.get("coverage")))
+    typer.echo(describe_coverage(scan.coverage))
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
 
 
-def describe_coverage(coverage: Mapping[str, Any] | None) -> str:
+def describe_coverage(coverage: Coverage | None) -> str:
     """Return one line: `scanned 12 files (python 10, javascript 2); not scanned: 3 go, 1 over 1 MB`."""
     if coverage is None:
         return "The scan doesn't say what it covered."
-    files = coverage["files"]
+    files = coverage.files
     total = sum(files.values())
     parts = [f"scanned {_files(total)}" + (f" ({_listed(files, '{name} {n}')})" if files else "")]
-    unsupported = {name: n for name, n in coverage["unsupported"].items() if name != _OTHER}
-    skipped = {_REASONS.get(name, name): n for name, n in coverage["skipped_by_reason"].items()}
+    unsupported = {name: n for name, n in coverage.unsupported.items() if name != _OTHER}
+    skipped = {_REASONS.get(name, name): n for name, n in coverage.skipped_by_reason.items()}
     left_out = [_listed(counts, "{n} {name}") for counts in (skipped, unsupported) if counts]
-    if other := coverage["unsupported"].get(_OTHER):
+    if other := coverage.unsupported.get(_OTHER):
         left_out.append(f"{_files(other)} without code")
     if left_out:
         parts.append(f"not scanned: {', '.join(left_out)}")
-    if partly := coverage["parse_errors_total"]:
+    if partly := coverage.parse_errors_total:
         parts.append(f"{_files(partly)} read only in part (syntax errors)")
-    if timeouts := coverage["timeouts_total"]:
-        rules = sorted({timeout["rule"] for timeout in coverage["timeouts"]})
+    if timeouts := coverage.timeouts_total:
+        rules = sorted({timeout.rule for timeout in coverage.timeouts})
         shown = ", ".join(rules[:3]) + (", …" if len(rules) > 3 else "")
         parts.append(f"{timeouts} rule timeouts ({shown})" if timeouts > 1 else f"1 rule timeout ({shown})")
     return "; ".join(parts)

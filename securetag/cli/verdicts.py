@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-Finding = Mapping[str, Any]
+from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
 
 
 class Decided(NamedTuple):
@@ -15,41 +14,39 @@ class Decided(NamedTuple):
     by: Literal["person", "model", "nobody"]
 
 
-def decide(finding: Finding) -> Decided:
+def decide(finding: FindingAnswer) -> Decided:
     """Return a person's newest verdict on the finding, else the model's. A script's stands for neither."""
     if (feedback := _feedback_of_person(finding)) is not None:
-        return Decided(str(feedback["verdict"]), "person")
-    if (verdict := finding.get("verdict")) is not None:
-        return Decided(str(verdict["decision"]), "model")
+        return Decided(feedback.verdict, "person")
+    if finding.verdict is not None:
+        return Decided(finding.verdict.decision, "model")
     return Decided("not triaged", "nobody")
 
 
-def has_passed_production_gate(verdict: Mapping[str, Any]) -> bool:
+def has_passed_production_gate(verdict: VerdictAnswer) -> bool:
     """Has the model that gave this verdict passed a production gate?
 
     Until it has, its verdict is advice. Comments and names in the scanned code are part of its prompt, so
     that whoever writes the code can talk it into `false_positive`. No verdict carries a gate yet, hence no
     model's verdict counts today; the worker is to stamp it from the served model's metadata.
     """
-    return verdict.get("gate") == "production"
+    return verdict.gate == "production"
 
 
-def is_dismissed(finding: Finding) -> bool:
+def is_dismissed(finding: FindingAnswer) -> bool:
     """Is the finding a false positive by somebody whose word may change an exit code?
 
     A person's verdict decides alone, in both directions: their `true_positive` counts against any model's
     `false_positive`.
     """
     if (feedback := _feedback_of_person(finding)) is not None:
-        return bool(feedback["verdict"] == "false_positive")
-    verdict = finding.get("verdict")
+        return feedback.verdict == "false_positive"
+    verdict = finding.verdict
     return (
-        verdict is not None
-        and verdict["decision"] == "false_positive"
-        and has_passed_production_gate(verdict)
+        verdict is not None and verdict.decision == "false_positive" and has_passed_production_gate(verdict)
     )
 
 
-def _feedback_of_person(finding: Finding) -> Mapping[str, Any] | None:
-    feedback: Mapping[str, Any] | None = finding.get("feedback")
-    return feedback if feedback is not None and feedback.get("source") == "person" else None
+def _feedback_of_person(finding: FindingAnswer) -> FeedbackAnswer | None:
+    feedback = finding.feedback
+    return feedback if feedback is not None and feedback.source == "person" else None

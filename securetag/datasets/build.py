@@ -109,6 +109,8 @@ def build(
     """
     say = progress or (lambda _: None)
     started = cpu_seconds()
+    # Where it can't be made, the user hears of it before minutes of work.
+    releases_dir.mkdir(parents=True, exist_ok=True)
     harvested, drops = withdrawn.kept(harvested)
     held = list(records)
     pairs = [

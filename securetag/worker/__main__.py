@@ -16,10 +16,10 @@ import sys
 import threading
 from types import FrameType
 
+from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError
 from securetag.scanning.locate import semgrep_executable
 from securetag.settings import get_settings
-from securetag.worker.client import QueueClient
 from securetag.worker.runner import Runner
 from securetag.worker.sandbox import Workspace
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from securetag.client.queue import QueueClient
 from securetag.errors import FencedError, SecuretagError
 from securetag.settings import Settings
 from securetag.wire.queue import HEARTBEAT_S, Lease
-from securetag.worker.client import QueueClient
 
 log = logging.getLogger(__name__)
 

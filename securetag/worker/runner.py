@@ -7,12 +7,24 @@ worker that is killed sends nothing, and the lease's end gives the task to anoth
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential,
+    wait_exponential_jitter,
+)
 
+from securetag.client.queue import QueueClient, result_size
 from securetag.errors import (
     AuthenticationError,
     FencedError,
@@ -24,7 +36,6 @@ from securetag.errors import (
 from securetag.settings import Settings
 from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
-from securetag.worker.client import QueueClient, result_size
 from securetag.worker.sandbox import Workspace
 from securetag.worker.tasks import codeaudit
 
@@ -70,27 +81,37 @@ class Runner:
 
         Raises AuthenticationError or PermissionDeniedError when the api refuses the worker's key.
         """
-        backoff = BACKOFF_S[0]
         while not self._stop.is_set():
-            try:
-                self.is_waiting = True
-                try:
-                    lease = self._client.next(list(self._tasks), 0 if once else self._settings.worker.poll_s)
-                finally:
-                    self.is_waiting = False
-                backoff = BACKOFF_S[0]
-            except (AuthenticationError, PermissionDeniedError):
-                raise
-            except SecuretagError as error:
-                log.warning("no task could be claimed: %s", error)
-                self._stop.wait(backoff * random.uniform(0.5, 1.0))
-                backoff = min(backoff * 2, BACKOFF_S[1])
-                continue
+            lease = self._claim(0 if once else self._settings.worker.poll_s)
             if lease is not None:
                 self.attempt(lease)
             if once:
                 return lease is not None
         return False
+
+    def _claim(self, wait_s: float) -> Lease | None:
+        """Ask for a task until the api answers; None where it has none, or the worker is told to stop."""
+
+        def ask() -> Lease | None:
+            self.is_waiting = True
+            try:
+                return self._client.next(list(self._tasks), wait_s)
+            finally:
+                self.is_waiting = False
+
+        def may_pass(error: BaseException) -> bool:
+            wrong_key = isinstance(error, AuthenticationError | PermissionDeniedError)
+            return isinstance(error, SecuretagError) and not wrong_key
+
+        retrying = Retrying(
+            retry=retry_if_exception(may_pass),
+            wait=wait_exponential_jitter(max=BACKOFF_S[1], jitter=BACKOFF_S[0], multiplier=BACKOFF_S[0]),
+            stop=stop_when_event_set(self._stop),
+            sleep=sleep_using_event(self._stop),
+            before_sleep=partial(_warn, "no task could be claimed"),
+            retry_error_callback=lambda _: None,
+        )
+        return retrying(ask)
 
     def release(self) -> None:
         """Give the running task back for another try."""
@@ -132,34 +153,34 @@ class Runner:
             )
 
     def _report(self, attempt: Attempt, result: ResultRequest) -> None:
-        wait = threading.Event()
         if result_size(result) > MAX_RESULT:
             # An api that refuses a body may hang up before the worker reads why.
             result = shortened(result)
-        for tried in range(RESULT_TRIES):
-            try:
-                answer = self._client.result(attempt.lease, result)
-            except FencedError as error:
-                # Also the answer to a repeated result whose first answer was lost: it counted once.
-                log.warning("task %s: %s was not taken: %s", result.task_id, result.outcome, error)
-                return
-            except UnavailableError as error:
-                log.warning("task %s: the result is sent again: %s", result.task_id, error)
-                wait.wait(min(BACKOFF_S[0] * 2**tried, BACKOFF_S[1]))
-                continue
-            except SecuretagError as error:
-                self._refused(attempt, result, error)
-                return
+        retrying = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=wait_exponential(BACKOFF_S[0], max=BACKOFF_S[1]),
+            stop=stop_after_attempt(RESULT_TRIES),
+            before_sleep=partial(_warn, f"task {result.task_id}: the result is sent again"),
+            reraise=True,
+        )
+        try:
+            answer = retrying(self._client.result, attempt.lease, result)
+        except FencedError as error:
+            # Also the answer to a repeated result whose first answer was lost: it counted once.
+            log.warning("task %s: %s was not taken: %s", result.task_id, result.outcome, error)
+        except UnavailableError:
+            log.error("task %s: the api stayed away; the lease runs out", result.task_id)
+        except SecuretagError as error:
+            self._refused(attempt, result, error)
+        else:
             log.info("task %s: %s, %d findings", result.task_id, answer.state, answer.findings)
-            return
-        log.error("task %s: the api stayed away; the lease runs out", result.task_id)
 
     def _refused(self, attempt: Attempt, result: ResultRequest, error: SecuretagError) -> None:
         """The api won't take this result: send less of it, or else end the task with the reason."""
         log.error("task %s: the result was refused: %s", result.task_id, error)
         tries = [
             ResultRequest(
-                task_id=result.task_id, outcome="failed", error=f"the result was refused: {error}"[:1_000]
+                task_id=result.task_id, outcome="failed", error=f"the result can't be stored: {error}"[:1_000]
             )
         ]
         if isinstance(error, LimitError) and result.findings:
@@ -171,6 +192,11 @@ class Runner:
                 log.error("task %s: so was a shorter one: %s", result.task_id, again)
             else:
                 return
+
+
+def _warn(what: str, state: RetryCallState) -> None:
+    assert state.outcome is not None, "a try has failed"
+    log.warning("%s: %s", what, state.outcome.exception())
 
 
 def shortened(result: ResultRequest) -> ResultRequest:

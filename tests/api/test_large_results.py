@@ -18,6 +18,7 @@ from api_process import running
 from pydantic import SecretStr
 from rows import make_finding, make_place, make_task, result
 
+from securetag.client.queue import QueueClient, result_size
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import create_engine
 from securetag.db.repositories.keys import create_key
@@ -26,7 +27,6 @@ from securetag.errors import FencedError
 from securetag.records import Decision, Verdict
 from securetag.settings import LOCAL_PEPPER, WorkerSettings
 from securetag.wire import queue as wire
-from securetag.worker.client import QueueClient, result_size
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 

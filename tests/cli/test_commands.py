@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.cli.client import ApiClient, ApiError
+from securetag.cli.client import connect
 from securetag.cli.packing import pack
-from securetag.errors import InputError
+from securetag.errors import InputError, SecuretagError
 from securetag.extractors import catalog
 from securetag.settings import get_settings
 
@@ -153,13 +153,12 @@ def test_what_the_api_refuses_is_told_in_the_words_of_the_command_line(
 ) -> None:
     hint = "Leave out dependencies." if status == 413 else "POST it again with the same Idempotency-Key."
     problem = {"type": f"urn:securetag:problem:{kind}", "detail": "what happened", "hint": hint}
-    client = ApiClient("http://api", "key")
-    client._http.close()
-    client._http = httpx.Client(
-        base_url="http://api", transport=httpx.MockTransport(lambda _: httpx.Response(status, json=problem))
-    )
-    with client, pytest.raises(ApiError, match="what happened") as refused:
-        client.call("POST", "/codeaudit/upload")
+    refusing = httpx.MockTransport(lambda _: httpx.Response(status, json=problem))
+    with (
+        connect("http://api", "key", transport=refusing) as client,
+        pytest.raises(SecuretagError, match="what happened") as refused,
+    ):
+        client.send("POST", "/codeaudit/upload")
     assert says in refused.value.hint
     assert "POST" not in f"{refused.value}{refused.value.hint}"
 

@@ -20,6 +20,7 @@ from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import get_settings
 from securetag.training.recipe import find_recipe, load
+from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
 
@@ -59,16 +60,25 @@ def test_every_size_changes_the_recipe_to_a_valid_one(size: str) -> None:
     assert load(find_recipe("securetag-embedded"), SIZES[size].overrides()).max_rows == SIZES[size].train_rows
 
 
-def item(verdict: str | None) -> dict[str, object]:
-    return {
-        "id": "1", "tool": "semgrep", "rule_id": "r", "cwe": "CWE-89", "title": "t", "message": "m",
-        "severity": "high", "confidence": "high", "language": "python", "owasp": "", "recommendation": "",
-        "fingerprint": "v1:" + "0" * 64, "verdict": {"decision": verdict} if verdict else None,
-        "occurrence": {
-            "id": "2", "path": "a.py", "start_line": 3, "end_line": 3, "snippet": "x",
-            "snippet_line": 1, "scope": "f",
-        },
-    }  # fmt: skip
+def answer(verdict: str) -> FindingAnswer:
+    """What the api says of a finding that the model has judged."""
+    return FindingAnswer.model_construct(
+        tool="semgrep",
+        rule_id="r",
+        cwe="CWE-89",
+        title="t",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        owasp="",
+        recommendation="",
+        fingerprint="v1:" + "0" * 64,
+        verdict=VerdictAnswer.model_construct(decision=verdict),
+        occurrence=OccurrenceAnswer.model_construct(
+            path="a.py", start_line=3, end_line=3, snippet="x", snippet_line=1, scope="f"
+        ),
+    )
 
 
 def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
@@ -76,7 +86,7 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
     truth.write_text(
         "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n1,a.py,f,CWE-89,sql-injection,false,w,w\n"
     )
-    outcome = outcome_of([item("true_positive")], truth)
+    outcome = outcome_of([answer("true_positive")], truth)
     assert dict(outcome.triage()) == {("false_positive", "true_positive"): 1}
 
 

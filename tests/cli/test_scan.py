@@ -28,6 +28,7 @@ from securetag.cli.scan_report import describe_coverage
 from securetag.cli.verdicts import decide, is_dismissed
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.records import SEVERITIES
+from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
 from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
 
 INJECTION = "import os\n\n\ndef run(request):\n    os.system(request.args['cmd'])\n"
@@ -219,7 +220,7 @@ def test_a_bug_is_not_taken_for_findings(tmp_path: Path, monkeypatch: pytest.Mon
     def broken(*_: object, **__: object) -> None:
         raise KeyError("task_id")
 
-    monkeypatch.setattr("securetag.cli.client.ApiClient.upload", broken)
+    monkeypatch.setattr("securetag.client.api.ApiClient.upload", broken)
     (tmp_path / "a.py").touch()
     result = CliRunner().invoke(app, ["scan", str(tmp_path), "--api", "http://127.0.0.1:1", "--key", "x"])
     assert result.exit_code == 2
@@ -332,8 +333,13 @@ MODEL = {"decision": "false_positive"}
     ],
 )
 def test_whose_verdict_counts(finding: dict[str, Any], verdict: str, by: str, dismissed: bool) -> None:
-    assert decide(finding) == (verdict, by)
-    assert is_dismissed(finding) is dismissed
+    model, feedback = finding.get("verdict"), finding.get("feedback")
+    answer = FindingAnswer.model_construct(
+        verdict=model and VerdictAnswer.model_construct(**model),
+        feedback=feedback and FeedbackAnswer.model_construct(**feedback),
+    )
+    assert decide(answer) == (verdict, by)
+    assert is_dismissed(answer) is dismissed
 
 
 def test_a_coverage_in_words() -> None:
@@ -345,8 +351,8 @@ def test_a_coverage_in_words() -> None:
         timeouts=[RuleTimeout(rule="r1", path="a.js"), RuleTimeout(rule="r2", path="a.js")],
         timeouts_total=2,
     )
-    assert describe_coverage(coverage.model_dump(mode="json")) == (
+    assert describe_coverage(coverage) == (
         "scanned 12 files (python 10, javascript 2); not scanned: 40 not reached within the scan's limit, "
         "1 over 1 MB, 3 go, 1 php, 7 files without code; 2 rule timeouts (r1, r2)"
     )
-    assert describe_coverage(Coverage().model_dump(mode="json")) == "scanned 0 files"
+    assert describe_coverage(Coverage()) == "scanned 0 files"

@@ -21,6 +21,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from securetag.client.queue import QueueClient
 from securetag.settings import Settings, WorkerSettings
 from securetag.wire.queue import (
     LEASE_HEADER,
@@ -34,7 +35,6 @@ from securetag.wire.queue import (
     TriagedFinding,
     Upload,
 )
-from securetag.worker.client import QueueClient
 
 KEY = "stk_test"
 PROJECT = {

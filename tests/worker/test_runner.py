@@ -13,13 +13,13 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from securetag.client.queue import QueueClient
 from securetag.errors import AuthenticationError, SettingsError
 from securetag.scanning import targets
 from securetag.settings import Settings, WorkerSettings
 from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker.attempt import Attempt
-from securetag.worker.client import QueueClient
 from securetag.worker.runner import Runner
 from securetag.worker.sandbox import Workspace
 
@@ -277,7 +277,10 @@ def test_a_result_that_is_refused_ends_the_task_with_the_reason(api: Any, work: 
     refusals = iter([(413, json.dumps({"detail": "more than 10 bytes"}).encode())])
     api.broken = lambda path: next(refusals, None) if path == "/queue/result" else None
     work(lambda attempt: ResultRequest(task_id=attempt.lease.task_id, outcome="completed"))
-    assert (only(api).outcome, only(api).error) == ("failed", "the result was refused: more than 10 bytes")
+    assert (only(api).outcome, only(api).error) == (
+        "failed",
+        "the result can't be stored: the api refused (413): more than 10 bytes",
+    )
 
 
 def test_a_result_that_is_too_large_is_sent_with_less_code(api: Any, work: Callable[..., bool]) -> None:

@@ -8,17 +8,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from securetag.api.auth import Reader, Scanner
-from securetag.api.codeaudit.schemas import ProjectFilter, UploadAccepted
+from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
-from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.receive import incoming, receive_form
-from securetag.api.scans.schemas import ScanAnswer, ScanDetail
 from securetag.api.scans.service import detail, summary
 from securetag.api.services import Services
 from securetag.db.repositories import projects, scans
 from securetag.errors import NotFoundError
+from securetag.wire.api import ScanAnswer, ScanDetail, UploadAccepted
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/codeaudit", tags=["codeaudit"], responses=RESPONSES)
 

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from securetag.api.codeaudit.schemas import ScanParams, UploadAccepted, UploadForm
+from securetag.api.codeaudit.schemas import UploadForm
 from securetag.api.errors import invalid
 from securetag.api.idempotency import once
 from securetag.api.receive import Incoming
@@ -26,6 +26,7 @@ from securetag.db.repositories import artifacts, projects
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
 from securetag.scanning.unpack import ArchiveSummary, inspect
+from securetag.wire.api import ScanParams, UploadAccepted
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from securetag.api.auth import Admin, Reader
-from securetag.api.consent.schemas import ConsentAnswer, ConsentBody
 from securetag.api.errors import RESPONSES
 from securetag.api.paging import answer
 from securetag.api.services import Services
 from securetag.db.models import Consent
 from securetag.db.repositories import consent
+from securetag.wire.api import ConsentAnswer, ConsentBody
 
 router = APIRouter(prefix="/consent", tags=["consent"], responses=RESPONSES)
 

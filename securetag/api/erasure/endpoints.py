@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from securetag.api.auth import Admin, Reader
-from securetag.api.erasure.schemas import ErasureAnswer, ErasureBody
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
 from securetag.db.repositories import erasure
+from securetag.wire.api import ErasureAnswer, ErasureBody
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/erasure", tags=["erasure"], responses=RESPONSES)
 

@@ -10,21 +10,13 @@ from starlette.responses import Response
 
 from securetag.api.auth import Reader, Reviewer
 from securetag.api.errors import RESPONSES
-from securetag.api.findings.schemas import (
-    FeedbackAnswer,
-    FeedbackBody,
-    FindingAnswer,
-    FindingDetail,
-    RuleFilter,
-    SeverityFilter,
-    VerdictFilter,
-    finding,
-    finding_detail,
-)
+from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, finding, finding_detail
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
 from securetag.db.repositories import findings
+from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
 

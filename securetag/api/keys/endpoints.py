@@ -10,12 +10,13 @@ from starlette.responses import Response
 from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.keys.schemas import KeyAnswer, KeyBody, KeyCreated
-from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
 from securetag.db.repositories import keys
 from securetag.db.repositories.tenants import act_as, exists
 from securetag.errors import NotFoundError, PermissionDeniedError
+from securetag.wire.api import KeyAnswer, KeyBody, KeyCreated
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
 

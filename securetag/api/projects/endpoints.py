@@ -8,10 +8,11 @@ from starlette.responses import Response
 from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, Page, answer, page
-from securetag.api.projects.schemas import ProjectAnswer, ProjectBody
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
 from securetag.db.repositories import projects
+from securetag.wire.api import ProjectAnswer, ProjectBody
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/projects", tags=["projects"], responses=RESPONSES)
 

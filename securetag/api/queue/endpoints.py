@@ -14,10 +14,11 @@ from securetag.api.lease import verify
 from securetag.api.paging import answer
 from securetag.api.queue import service
 from securetag.api.queue.results import ReceivedResult
-from securetag.api.queue.schemas import ArtifactAnswer, ArtifactName, ContentSha256, LeaseToken
+from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
 from securetag.api.services import Services
 from securetag.db import queue
+from securetag.wire.api import ArtifactAnswer
 from securetag.wire.queue import (
     SHA256_HEADER,
     HeartbeatAnswer,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import Header, Path
 
-from securetag.api.paging import Answer
 from securetag.wire.queue import LEASE_HEADER, SHA256_HEADER
 
 LeaseToken = Annotated[str | None, Header(alias=LEASE_HEADER, description="`lease_token` of the claim.")]
@@ -15,12 +14,3 @@ ContentSha256 = Annotated[
 ]
 #: Fits a storage key, and can be no `.` or `..`.
 ArtifactName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-
-
-class ArtifactAnswer(Answer):
-    """What is stored under this name now."""
-
-    name: str
-    sha256: str
-    #: Bytes.
-    size: int

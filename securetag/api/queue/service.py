@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from securetag.api.lease import sign
-from securetag.api.queue.schemas import ArtifactAnswer
 from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
@@ -20,6 +19,7 @@ from securetag.db.leases import Lease
 from securetag.db.repositories import artifacts
 from securetag.db.repositories.notifications import heard
 from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
+from securetag.wire.api import ArtifactAnswer
 from securetag.wire.queue import Lease as LeaseAnswer
 from securetag.wire.queue import NextRequest, Upload
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.api.scans.schemas import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, fields
-from securetag.db.models import ToolExecution
+from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
 from securetag.db.repositories import scans
+from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
 from securetag.wire.queue import Coverage
 
 
@@ -18,7 +19,7 @@ async def detail(session: AsyncSession, task_id: UUID, *, kind: str | None = Non
     row = await scans.one(session, task_id, kind=kind)
     executions = await scans.executions(session, task_id)
     return ScanDetail(
-        **fields(*row),
+        **_fields(*row),
         coverage=coverage_of(executions, row[0].attempt),
         tool_executions=[ExecutionAnswer.model_validate(run) for run in executions],
         history=[EventAnswer.model_validate(event) for event in await scans.history(session, task_id)],
@@ -34,4 +35,29 @@ def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage |
 
 
 def summary(row: scans.ScanRow) -> ScanAnswer:
-    return ScanAnswer(**fields(*row))
+    return ScanAnswer(**_fields(*row))
+
+
+def _fields(
+    task: Task, project: str, result: ScanResult | None, upload: CodeauditUpload | None
+) -> dict[str, Any]:
+    """Return the fields of a ScanAnswer."""
+    return {
+        "task_id": task.id,
+        "kind": task.kind,
+        "project_id": task.project_id,
+        "project": project,
+        "state": task.state,
+        "attempt": task.attempt,
+        "max_attempts": task.max_attempts,
+        "stage": task.stage,
+        "reason": task.reason,
+        "params": task.params,
+        "created_at": task.created_at,
+        "started_at": task.started_at,
+        "finished_at": task.finished_at,
+        "findings": result.findings if result else 0,
+        "by_severity": result.by_severity if result else {},
+        "by_verdict": result.by_verdict if result else {},
+        "upload": UploadAnswer.model_validate(upload) if upload else None,
+    }

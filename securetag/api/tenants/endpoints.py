@@ -9,10 +9,11 @@ from uuid_utils.compat import uuid7
 from securetag.api.auth import Admin, Operator
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, Page, answer, page
+from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
-from securetag.api.tenants.schemas import TenantAnswer, TenantBody
 from securetag.db.repositories import tenants
+from securetag.wire.api import TenantAnswer, TenantBody
+from securetag.wire.base import Page
 
 router = APIRouter(prefix="/tenants", tags=["tenants"], responses=RESPONSES)
 

@@ -9,8 +9,8 @@ from securetag.api.auth import Reader
 from securetag.api.errors import RESPONSES
 from securetag.api.paging import answer
 from securetag.api.services import Services
-from securetag.api.tools.schemas import ToolAnswer, ToolsStatus
 from securetag.db.repositories import tools
+from securetag.wire.api import ToolAnswer, ToolsStatus
 from securetag.wire.queue import LEASE_S
 
 router = APIRouter(prefix="/tools", tags=["tools"], responses=RESPONSES)

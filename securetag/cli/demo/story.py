@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.cli.client import ApiClient
+from securetag.cli.client import connect
 from securetag.cli.demo import home, loop, summary
 from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import ScanOutcome, outcome_of
@@ -32,8 +32,10 @@ from securetag.cli.platform import (
     required_packages,
 )
 from securetag.cli.supervise import Services
+from securetag.client.api import ApiClient
 from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
+from securetag.wire.api import FeedbackBody
 
 #: The shop that is vulnerable on purpose, and the truth about it.
 SHOP = Path(str(resources.files("securetag"))) / "examples" / "bodega"
@@ -69,7 +71,7 @@ def _run(settings: Settings, size_name: str) -> int:
     try:
         with Services(settings.home, environment) as services:
             platform, demo, other = _services(recorder, settings, services)
-            with ApiClient(platform.api_url, demo.key) as client:
+            with connect(platform.api_url, demo.key) as client:
                 before = _scan(recorder, client, "first scan")
                 _feedback(recorder, client, before, platform.api_url, other)
                 loop.run(recorder, settings, size, other_tenant=str(other.id))
@@ -108,18 +110,18 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
     with recorder.stage(name) as facts, tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "bodega.zip"
         facts["files"] = pack(SHOP, archive).files
-        task_id = client.upload(archive, project="bodega")
+        task_id = client.upload(archive, project="bodega").task_id
         summary.say(f"{name}: {facts['files']} files uploaded")
         scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: summary.say(f"  {stage}"))
-        if scan["state"] != "completed":
-            raise SecuretagError(f"the {name} ended as {scan['state']}: {scan.get('error', '')}")
-        outcome = outcome_of(client.findings(task_id), TRUTH)
+        if scan.state != "completed":
+            raise SecuretagError(f"the {name} ended as {scan.state}: {scan.reason}")
+        outcome = outcome_of(client.scan_findings(task_id), TRUTH)
         items = outcome.items
         facts.update(
             findings=len(items),
             verdicts=dict(outcome.verdicts()),
-            alias=next((i["verdict"]["alias"] for i in items if i.get("verdict")), ""),
-            model_id=next((i["verdict"]["model_id"] for i in items if i.get("verdict")), ""),
+            alias=next((item.verdict.alias for item in items if item.verdict), ""),
+            model_id=next((item.verdict.model_id for item in items if item.verdict), ""),
             recall=outcome.accuracy.claimed.recall,
             precision=outcome.accuracy.claimed.precision,
             by_class={cwe: msgspec.to_builtins(s) for cwe, s in outcome.accuracy.by_class.items()},
@@ -134,9 +136,9 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
 def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str, other: Tenant) -> None:
     """Verdicts scripted from the ground truth, labelled as scripted; and a tenant that never consents."""
     with recorder.stage("feedback and consent") as facts:
-        client.call("PUT", "/consent", json={"granted": True})
+        client.set_consent(True)
         facts["scripted verdicts"] = _answer(client, scan)
-        with ApiClient(url, other.key) as stranger, tempfile.TemporaryDirectory() as folder:
+        with connect(url, other.key) as stranger, tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "part"
             part.mkdir()
             paths = sorted({row.path for row in scan.accuracy.matched.values()})[:1]
@@ -144,9 +146,9 @@ def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str
                 (part / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(SHOP / path, part / path)
             pack(part, Path(folder) / "part.zip")
-            task_id = stranger.upload(Path(folder) / "part.zip", project="part-of-bodega")
+            task_id = stranger.upload(Path(folder) / "part.zip", project="part-of-bodega").task_id
             stranger.wait(task_id, timeout_s=SCAN_S)
-            theirs = outcome_of(stranger.findings(task_id), TRUTH)
+            theirs = outcome_of(stranger.scan_findings(task_id), TRUTH)
             facts["verdicts of the tenant without consent"] = _answer(stranger, theirs)
         summary.say(f"feedback: {facts['scripted verdicts']} verdicts, scripted from the ground truth")
 
@@ -154,15 +156,12 @@ def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str
 def _answer(client: ApiClient, scan: ScanOutcome) -> int:
     for index, row in scan.accuracy.matched.items():
         item = scan.items[index]
-        client.call(
-            "POST",
-            f"/findings/{item['id']}/feedback",
-            json={
-                "occurrence_id": item["occurrence"]["id"],
-                "verdict": "true_positive" if row.is_vulnerable else "false_positive",
-                "comment": row.why_en,
-                "saw_model": item.get("verdict") is not None,
-                "source": "script",
-            },
+        feedback = FeedbackBody(
+            occurrence_id=item.occurrence.id,
+            verdict="true_positive" if row.is_vulnerable else "false_positive",
+            comment=row.why_en,
+            saw_model=item.verdict is not None,
+            source="script",
         )
+        client.add_feedback(item.id, feedback)
     return len(scan.accuracy.matched)

@@ -116,9 +116,7 @@ def _figures(facts: dict[str, Any], report: Report) -> None:
 
 
 def _alias(scan: ScanOutcome) -> str:
-    return next(
-        (item["verdict"]["alias"] or "nobody" for item in scan.items if item.get("verdict")), "nobody"
-    )
+    return next((item.verdict.alias or "nobody" for item in scan.items if item.verdict), "nobody")
 
 
 def _share(value: float | None) -> str:

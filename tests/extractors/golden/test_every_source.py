@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from long_books import with_long_ones
 
 from securetag.extractors import catalog
 from securetag.extractors.record_files import Extraction
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.mirror
 SOURCES = sorted(row.name for row in catalog.load().values() if row.mirror)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", with_long_ones(SOURCES))
 def test_every_record_is_clean_and_nothing_failed(name: str, golden: Callable[[str], Extraction]) -> None:
     extraction = golden(name)
     assert extraction.report.failures == []

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from long_books import with_long_ones
 
 from securetag.extractors import catalog
 from securetag.extractors.record_files import Extraction
@@ -29,7 +30,7 @@ def page_of(extraction: Extraction, number: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PUBLICATIONS)
+@pytest.mark.parametrize("name", with_long_ones(PUBLICATIONS))
 def test_what_holds_of_every_publication(name: str, golden: Golden) -> None:
     extraction = golden(name)
     row = catalog.load()[name]
@@ -154,7 +155,8 @@ def test_asvs_as_pdf(golden: Golden) -> None:
     assert "| XChaCha20 | XChaCha20 Draft | A |" in generators
 
 
-def test_guides(golden: Golden) -> None:
+@pytest.mark.long
+def test_long_guides(golden: Golden) -> None:
     review = golden("owasp-code-review-guide-2")
     flags = section(review, "/a5-security-misconfiguration/fxcop").text
     assert (
@@ -177,6 +179,9 @@ def test_guides(golden: Golden) -> None:
     assert "web appli- cations" not in everything
     assert len(re.findall(r"[a-z]- [a-z]", everything)) < 60  # of 2,196 line-end hyphens
     assert testing.report.dropped["a contents page"] == 4
+
+
+def test_the_quick_reference(golden: Golden) -> None:
     practices = golden("owasp-scp-quick-reference-2.1")
     assert any(
         "Conduct all data validation on a trusted system" in record.text for record in practices.records

@@ -1,7 +1,7 @@
 """The queue over HTTP, as a worker sees it: claim, heartbeat, download, artifacts, result.
 
-Every answer that isn't success becomes one of our errors: 409 is FencedError (the lease is lost),
-what may work later is UnavailableError, and the rest keeps the problem document's own words.
+A 409 is FencedError: the lease is lost. Nothing is tried again here: a worker that waits is to see at once
+that it was told to stop.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import httpx
 
+from securetag.client.http import HttpClient
 from securetag.errors import (
-    AuthenticationError,
     FencedError,
     InputError,
-    LimitError,
-    NotFoundError,
-    PermissionDeniedError,
     SecuretagError,
     SettingsError,
     UnavailableError,
@@ -38,24 +34,14 @@ from securetag.wire.queue import (
     TaskKind,
 )
 
-Answer = TypeVar("Answer", bound=Wire)
-
 CHUNK = 1 << 18
 #: Seconds that the api may take to store a result; its own limit (`api.result_timeout_s`) is shorter.
 RESULT_TIMEOUT_S = 330.0
 #: Seconds that one call may go without a byte; a long poll gets its waiting time on top.
 TIMEOUT_S = 10.0
 
-_BY_STATUS: dict[int, type[SecuretagError]] = {
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: FencedError,
-    413: LimitError,
-}
 
-
-class QueueClient:
+class QueueClient(HttpClient):
     """One worker's calls. Its methods may be called from several threads."""
 
     def __init__(
@@ -67,29 +53,25 @@ class QueueClient:
                 "the worker has no API key",
                 hint="Set SECURETAG_WORKER__API_KEY to a key with the scope `worker`.",
             )
-        self.worker_id = worker_id
-        # A proxy from the environment has no business between a worker and its api.
-        self._http = httpx.Client(
-            base_url=settings.api_url,
-            headers={"X-API-Key": settings.api_key.get_secret_value()},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            transport=transport,
+        super().__init__(
+            settings.api_url, settings.api_key.get_secret_value(), timeout_s=TIMEOUT_S, transport=transport
         )
+        self.worker_id = worker_id
 
-    def close(self) -> None:
-        self._http.close()
+    def error_class(self, status: int, slug: str) -> type[SecuretagError]:
+        """Return FencedError for every 409: whatever the state of the task is, this lease is over."""
+        return FencedError if status == httpx.codes.CONFLICT else super().error_class(status, slug)
 
     def next(self, kinds: list[TaskKind], wait_s: float) -> Lease | None:
         """A claimed task, or None when there is none within `wait_s` seconds."""
-        asked = NextRequest(worker_id=self.worker_id, kinds=kinds, wait_s=wait_s)
-        response = self._post("/queue/next", asked, timeout=TIMEOUT_S + wait_s)
-        return None if response.status_code == httpx.codes.NO_CONTENT else _read(Lease, response)
+        request = NextRequest(worker_id=self.worker_id, kinds=kinds, wait_s=wait_s)
+        response = self._post("/queue/next", request, timeout=TIMEOUT_S + wait_s)
+        return None if response.status_code == httpx.codes.NO_CONTENT else self.parse(Lease, response)
 
     def heartbeat(self, lease: Lease, *, stage: str, process_group: int | None) -> HeartbeatAnswer:
         """Extend the lease. Raises FencedError when it is lost."""
         beat = HeartbeatRequest(task_id=lease.task_id, stage=stage[:200], process_group=process_group)
-        return _read(HeartbeatAnswer, self._post("/queue/heartbeat", beat, lease=lease))
+        return self.parse(HeartbeatAnswer, self._post("/queue/heartbeat", beat, lease=lease))
 
     def download(self, lease: Lease, target: Path) -> None:
         """Write the task's upload to `target`. Raises UnavailableError when other bytes arrive."""
@@ -105,7 +87,7 @@ class QueueClient:
             ):
                 if response.is_error:
                     response.read()
-                    raise _error(response)
+                    raise self.read_error(response)
                 for piece in response.iter_bytes(CHUNK):
                     digest.update(piece)
                     size += len(piece)
@@ -113,7 +95,7 @@ class QueueClient:
                         break
                     out.write(piece)
         except httpx.HTTPError as error:
-            raise _away(error) from error
+            raise self.describe_failure(error) from error
         if (digest.hexdigest(), size) != (lease.upload.sha256, lease.upload.size):
             raise UnavailableError("the upload arrived damaged", hint="The task is tried again.")
 
@@ -122,7 +104,7 @@ class QueueClient:
         body = _beginning(path, limit)
         digest = hashlib.sha256(body).hexdigest()
         headers = {**_lease_header(lease), SHA256_HEADER: digest, "Content-Type": "application/octet-stream"}
-        self._call("PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body)
+        self.send("PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body)
 
     def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:
         """End the attempt. Raises FencedError when it has ended already, or is somebody else's."""
@@ -132,26 +114,21 @@ class QueueClient:
             "Content-Length": str(result_size(request)),
         }
         timeout = httpx.Timeout(TIMEOUT_S, read=RESULT_TIMEOUT_S)
-        response = self._call(
-            "POST", "/queue/result", headers=headers, content=_joined(result_lines(request)), timeout=timeout
+        return self.read(
+            ResultAnswer,
+            "POST",
+            "/queue/result",
+            headers=headers,
+            content=_joined(result_lines(request)),
+            timeout=timeout,
         )
-        return _read(ResultAnswer, response)
 
     def _post(
         self, path: str, body: Wire, *, lease: Lease | None = None, timeout: float = TIMEOUT_S
     ) -> httpx.Response:
         headers = {"Content-Type": "application/json", **(_lease_header(lease) if lease else {})}
         content = body.model_dump_json(by_alias=True).encode()
-        return self._call("POST", path, headers=headers, content=content, timeout=timeout)
-
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **options)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _away(error) from error
-        if not response.is_success:
-            raise _error(response)
-        return response
+        return self.send("POST", path, headers=headers, content=content, timeout=timeout)
 
 
 def result_lines(request: ResultRequest) -> Iterator[bytes]:
@@ -179,35 +156,6 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 def _lease_header(lease: Lease) -> dict[str, str]:
     return {LEASE_HEADER: lease.lease_token}
-
-
-def _read(kind: type[Answer], response: httpx.Response) -> Answer:
-    try:
-        return kind.model_validate_json(response.content)
-    except ValueError as error:
-        raise UnavailableError(
-            f"the api answered {response.request.url.path} with something else than {kind.__name__}",
-            hint="Are worker and api of the same version?",
-        ) from error
-
-
-def _error(response: httpx.Response) -> SecuretagError:
-    detail, hint = f"the api answered {response.status_code}", ""
-    try:
-        body = response.json()
-        detail, hint = str(body.get("detail") or detail), str(body.get("hint") or "")
-    except (ValueError, AttributeError):
-        hint = "Is there something else than the api at this address?"
-    refused = SecuretagError if response.is_client_error else UnavailableError
-    if response.status_code in {408, 425, 429}:
-        refused = UnavailableError
-    return _BY_STATUS.get(response.status_code, refused)(detail, hint=hint)
-
-
-def _away(error: Exception) -> UnavailableError:
-    return UnavailableError(
-        f"the api doesn't answer: {error or type(error).__name__}", hint="The call is repeated."
-    )
 
 
 def _beginning(path: Path, limit: int) -> bytes:

@@ -1,0 +1,178 @@
+"""The api as a program sees it: upload a project, wait for its scan, read findings, say what is true.
+
+::
+
+    with ApiClient("http://127.0.0.1:8080", key) as client:
+        upload = client.upload(Path("shop.zip"), project="shop")
+        scan = client.wait(upload.task_id, timeout_s=900)
+        for finding in client.scan_findings(scan.task_id):
+            print(finding.severity, finding.rule_id, finding.occurrence.path)
+
+Every method raises UnavailableError where the api doesn't answer, and otherwise the error that the api
+names (AuthenticationError, PermissionDeniedError, NotFoundError, ConflictError, InputError, LimitError).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+
+from securetag.client.http import HttpClient
+from securetag.errors import UnavailableError
+from securetag.wire.api import (
+    ConsentAnswer,
+    ConsentBody,
+    FeedbackAnswer,
+    FeedbackBody,
+    FindingAnswer,
+    FindingDetail,
+    ProjectAnswer,
+    ScanAnswer,
+    ScanDetail,
+    ScanParams,
+    ToolsStatus,
+    UploadAccepted,
+)
+from securetag.wire.base import Body, Page
+
+Item = TypeVar("Item", bound=BaseModel)
+
+#: States of a scan that has ended.
+ENDED = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
+#: Seconds between two looks at a scan.
+POLL_S = 0.3
+#: Rows of one page; the api's own maximum.
+PAGE_SIZE = 200
+
+
+class ApiClient(HttpClient):
+    """A key's view of one api."""
+
+    def upload(
+        self,
+        archive: Path,
+        *,
+        project: str,
+        params: ScanParams | None = None,
+        idempotency_key: str | None = None,
+    ) -> UploadAccepted:
+        """Upload a zip archive to be scanned. The same `idempotency_key` never makes a second scan."""
+        form = {"project": project}
+        if params is not None:
+            form["params"] = params.model_dump_json(exclude_none=True)
+        with archive.open("rb") as content:
+            return self.read(
+                UploadAccepted,
+                "POST",
+                "/codeaudit/upload",
+                files={"file": (archive.name, content, "application/zip")},
+                data=form,
+                headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            )
+
+    def scan(self, task_id: UUID | str) -> ScanDetail:
+        """Return a scan as it stands."""
+        return self.read(ScanDetail, "GET", f"/scans/{task_id}", repeatable=True)
+
+    def scans(self, *, project: str | None = None) -> Iterator[ScanAnswer]:
+        """Return every scan in the order in which they were started, page by page."""
+        return self._pages(ScanAnswer, "/codeaudit/index", {"project": project})
+
+    def wait(
+        self, task_id: UUID | str, *, timeout_s: float, progress: Callable[[str], None] | None = None
+    ) -> ScanDetail:
+        """Return the scan when it has ended; `progress` hears of each state and stage.
+
+        Raises UnavailableError where it hasn't after `timeout_s` seconds.
+        """
+        deadline, shown = time.monotonic() + timeout_s, ""
+        while True:
+            scan = self.scan(task_id)
+            stage = f"{scan.state} {scan.stage}".strip()
+            if progress is not None and stage != shown:
+                progress(stage)
+                shown = stage
+            if scan.state in ENDED:
+                return scan
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"scan {task_id} is still {scan.state} after {timeout_s:.0f} s",
+                    hint="Is a worker running? See its log below the home's logs folder.",
+                )
+            time.sleep(POLL_S)
+
+    def cancel(self, task_id: UUID | str, *, timeout_s: float | None = None) -> ScanAnswer:
+        """Cancel a scan. Raises ConflictError where it has ended."""
+        options = {} if timeout_s is None else {"timeout": timeout_s}
+        return self.read(ScanAnswer, "POST", f"/scans/{task_id}/cancel", **options)
+
+    def scan_findings(
+        self, task_id: UUID | str, *, severity: str | None = None, verdict: str | None = None
+    ) -> Iterator[FindingAnswer]:
+        """Return every finding of a scan, page by page."""
+        path = f"/scans/{task_id}/findings"
+        return self._pages(FindingAnswer, path, {"severity": severity, "verdict": verdict})
+
+    def findings(
+        self,
+        *,
+        project_id: UUID | str | None = None,
+        severity: str | None = None,
+        verdict: str | None = None,
+        rule_id: str | None = None,
+    ) -> Iterator[FindingAnswer]:
+        """Return every finding of all scans, page by page."""
+        filters = {
+            "project_id": None if project_id is None else str(project_id),
+            "severity": severity,
+            "verdict": verdict,
+            "rule_id": rule_id,
+        }
+        return self._pages(FindingAnswer, "/findings", filters)
+
+    def finding(self, finding_id: UUID | str) -> FindingDetail:
+        """Return a finding with all its feedback."""
+        return self.read(FindingDetail, "GET", f"/findings/{finding_id}", repeatable=True)
+
+    def add_feedback(self, finding_id: UUID | str, feedback: FeedbackBody) -> FeedbackAnswer:
+        """Say whether a finding is true. Raises ConflictError where a newer scan has seen it since."""
+        return self._post(FeedbackAnswer, f"/findings/{finding_id}/feedback", feedback)
+
+    def consent(self) -> ConsentAnswer:
+        """Return whether Securetag may learn from this tenant."""
+        return self.read(ConsentAnswer, "GET", "/consent", repeatable=True)
+
+    def set_consent(self, granted: bool) -> ConsentAnswer:
+        """Grant or withdraw consent."""
+        body = ConsentBody(granted=granted).model_dump(mode="json")
+        return self.read(ConsentAnswer, "PUT", "/consent", json=body, repeatable=True)
+
+    def projects(self) -> Iterator[ProjectAnswer]:
+        """Return every project, page by page."""
+        return self._pages(ProjectAnswer, "/projects", {})
+
+    def tools(self) -> ToolsStatus:
+        """Return the state of tools, queue and workers."""
+        return self.read(ToolsStatus, "GET", "/tools/status", repeatable=True)
+
+    def _post(self, kind: type[Item], path: str, body: Body) -> Item:
+        # The key makes a repetition harmless.
+        headers = {"Idempotency-Key": str(uuid4())}
+        return self.read(
+            kind, "POST", path, json=body.model_dump(mode="json"), headers=headers, repeatable=True
+        )
+
+    def _pages(self, kind: type[Item], path: str, filters: dict[str, str | None]) -> Iterator[Item]:
+        query = {name: value for name, value in filters.items() if value is not None}
+        query["limit"] = str(PAGE_SIZE)
+        while True:
+            page = self.read(Page[kind], "GET", path, params=query, repeatable=True)  # type: ignore[valid-type]
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            query["cursor"] = str(page.next_cursor)

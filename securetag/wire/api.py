@@ -1,0 +1,351 @@
+"""The public api's requests and answers: what endpoints send, and what `securetag.client` reads.
+
+An answer may gain fields, which older clients ignore; a request with an unknown field is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from securetag.records import Severity
+from securetag.wire.base import Answer, Body, Name, Text, Time
+from securetag.wire.queue import Coverage
+
+Decision = Literal["true_positive", "false_positive", "needs_review"]
+Disposition = Literal["fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate"]
+
+
+ScanState = Literal[
+    "queued", "running", "retrying", "completed", "failed", "timeout", "dead_letter", "cancelled"
+]
+
+
+class UploadAnswer(Answer):
+    """The archive that the scan reads."""
+
+    filename: str
+    sha256: str
+    size: int
+
+
+class ExecutionAnswer(Answer):
+    """One run of one tool. `stdout` and `stderr` name artifacts of the scan."""
+
+    tool: str
+    version: str
+    attempt: int
+    arguments: list[str]
+    exit_code: int | None
+    duration_s: float
+    started_at: Time
+    timed_out: bool
+    stdout: str | None
+    stderr: str | None
+    metrics_json: dict[str, Any]
+
+
+class EventAnswer(Answer):
+    """One change of the scan's state."""
+
+    at: Time
+    from_state: str | None
+    to_state: str
+    attempt: int
+    reason: str
+
+
+class ScanAnswer(Answer):
+    """A scan. The counts are zero and empty until it is completed."""
+
+    task_id: UUID
+    kind: str
+    project_id: UUID
+    project: str
+    state: ScanState
+    attempt: int
+    max_attempts: int
+    #: What the worker is doing now.
+    stage: str
+    #: Why it is in this state, where that isn't plain.
+    reason: str
+    params: dict[str, Any]
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    findings: int
+    by_severity: dict[str, int]
+    by_verdict: dict[str, int]
+    upload: UploadAnswer | None
+
+
+class ScanDetail(ScanAnswer):
+    """A scan with everything that ran and happened."""
+
+    #: What the last attempt read and what it did not; null while it has scanned nothing.
+    coverage: Coverage | None
+    tool_executions: list[ExecutionAnswer]
+    history: list[EventAnswer]
+
+
+class OccurrenceAnswer(Answer):
+    """Where a finding stood in one scan."""
+
+    id: UUID
+    task_id: UUID
+    path: str
+    start_line: int
+    end_line: int
+    snippet: str
+    #: Line of the snippet's first line in the file.
+    snippet_line: int
+    scope: str
+
+
+class VerdictAnswer(Answer):
+    """What the model said, or why it didn't."""
+
+    id: UUID
+    decision: Decision
+    reason: str
+    #: Line spans in the file.
+    evidence: list[tuple[int, int]]
+    reasoning: str
+    recommendation: str
+    model_id: str
+    alias: str
+    prompt_sha256: str
+    prompt_version: str
+    schema_version: int
+    lang: str
+    duration_ms: int
+    #: The gate that this model had passed; null: none is known.
+    gate: str | None = None
+    created_at: Time
+
+
+class FeedbackAnswer(Answer):
+    """What a person said."""
+
+    id: UUID
+    finding_id: UUID
+    occurrence_id: UUID | None
+    #: The model's verdict that stood beside it.
+    verdict_id: UUID | None
+    verdict: Decision
+    disposition: Disposition | None
+    comment: str
+    saw_model: bool
+    source: Literal["person", "script"]
+    reviewer: str
+    created_at: Time
+
+
+class FindingAnswer(Answer):
+    """A finding with one occurrence, the model's verdict on that and the feedback that stands.
+
+    That is the newest of a person; the newest of a script only where no person has given any.
+    """
+
+    id: UUID
+    project_id: UUID
+    fingerprint: str
+    tool: str
+    rule_id: str
+    cwe: str
+    owasp: str
+    title: str
+    message: str
+    recommendation: str
+    severity: Severity
+    confidence: Literal["low", "medium", "high"]
+    language: str
+    first_seen_at: Time
+    last_seen_at: Time
+    occurrence: OccurrenceAnswer
+    verdict: VerdictAnswer | None
+    feedback: FeedbackAnswer | None
+
+
+class FindingDetail(FindingAnswer):
+    """A finding with all its feedback, newest first."""
+
+    feedback_history: list[FeedbackAnswer]
+
+
+class FeedbackBody(Body):
+    """A person's verdict on a finding, as one scan showed it."""
+
+    #: Id of the `occurrence` that the person looked at; 409 where a newer scan has seen the finding since.
+    occurrence_id: UUID
+    verdict: Decision
+    #: What is done about it; never trains the verdict.
+    disposition: Disposition | None = None
+    comment: Annotated[Text, Field(max_length=4_000)] = ""
+    #: Had the person seen the model's verdict before giving this one?
+    saw_model: bool
+    #: `script` where a program gave it, for example from a ground truth.
+    source: Literal["person", "script"] = "person"
+
+
+class ScanParams(Body):
+    """The form's part `params`: a JSON object, each field optional. What is given goes to the worker."""
+
+    #: Language of messages and of the model's words.
+    lang: Literal["en", "es"] | None = None
+
+
+class UploadAccepted(Answer):
+    """The scan waits in the queue."""
+
+    task_id: UUID
+    project_id: UUID
+    project: str
+    state: Literal["queued"] = "queued"
+    sha256: str
+    #: Bytes of the archive.
+    size: int
+    #: Files in it that will be scanned.
+    files: int
+
+
+class ProjectBody(Body):
+    """A new project."""
+
+    name: Name
+
+
+class ProjectAnswer(Answer):
+    """A project."""
+
+    id: UUID
+    name: str
+    created_at: Time
+
+
+class ConsentBody(Body):
+    """Whether Securetag may learn from this tenant's findings and verdicts."""
+
+    granted: bool
+
+
+class ConsentAnswer(Answer):
+    """Off unless granted. `consent_id` goes into the lineage of everything that is learnt under it."""
+
+    granted: bool
+    consent_id: UUID | None = None
+    granted_by: str | None = None
+    granted_at: Time | None = None
+    withdrawn_by: str | None = None
+    withdrawn_at: Time | None = None
+
+
+class ToolAnswer(Answer):
+    """One version of one tool, over the tenant's scans of the last seven days."""
+
+    tool: str
+    version: str
+    runs: int
+    failed: int
+    timed_out: int
+    last_run_at: Time
+    #: Seconds of wall time.
+    mean_s: float
+
+
+class ToolsStatus(Answer):
+    """What a person wants to know when a scan doesn't move."""
+
+    tools: list[ToolAnswer]
+    #: State → number of the tenant's tasks.
+    tasks: dict[str, int]
+    #: Workers heard of lately, and when the last one was.
+    workers: int
+    worker_seen_at: Time | None
+
+
+Scope = Literal["read", "scan", "feedback", "worker", "admin"]
+
+
+class KeyBody(Body):
+    """A new key. It can hold no scope that the key which makes it lacks."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
+    expires_at: AwareDatetime | None = None
+    #: Of another tenant: only with an operator's key.
+    tenant_id: UUID | None = None
+
+
+class KeyAnswer(Answer):
+    """A key without its secret."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    #: The public part: the key begins `stk_<prefix>_`.
+    prefix: str
+    scopes: list[Scope]
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None
+
+
+class KeyCreated(KeyAnswer):
+    """A new key, in plain text for the only time. Null where the call is a repetition."""
+
+    key: str | None
+
+
+class TenantBody(Body):
+    """A new tenant."""
+
+    name: Name
+
+
+class TenantAnswer(Answer):
+    """A tenant."""
+
+    id: UUID
+    name: str
+    created_at: Time
+
+
+class ErasureBody(Body):
+    """What is to be forgotten: one finding, one project, or, with neither, all that this tenant has."""
+
+    finding_id: UUID | None = None
+    project_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> ErasureBody:
+        if self.finding_id is not None and self.project_id is not None:
+            raise ValueError("name a finding or a project, not both")
+        return self
+
+
+class ErasureAnswer(Answer):
+    """A demand. It holds for every harvest and every build from `requested_at` on.
+
+    `detail` is the receipt, once the operator's pipeline has listed and marked what held the rows.
+    """
+
+    id: UUID
+    finding_id: UUID | None
+    project_id: UUID | None
+    requested_by: str
+    requested_at: Time
+    completed_at: Time | None
+    detail: dict[str, Any]
+
+
+class ArtifactAnswer(Answer):
+    """What is stored under this name now."""
+
+    name: str
+    sha256: str
+    #: Bytes.
+    size: int

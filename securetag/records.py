@@ -22,6 +22,7 @@ Lang = Literal["en", "es"]
 TextLang = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Label = Literal["true_positive", "false_positive"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
+Confidence = Literal["low", "medium", "high"]
 
 #: Orders severities; a finding at or above `high` goes to the model.
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
@@ -290,7 +291,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     message: str
     severity: Severity
-    confidence: Literal["low", "medium", "high"]
+    confidence: Confidence
     language: str
     #: Relative to the project's root, `/` as separator.
     path: str

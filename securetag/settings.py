@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic_settings
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -93,6 +93,8 @@ class WorkerSettings(Section):
     api_key: SecretStr | None = None
     #: Seconds that `POST /queue/next` may wait for work.
     poll_s: float = 10.0
+    #: Scanners that read each upload, one after the other.
+    scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep"]
     #: Files of one unpacked project.
     max_files: int = 20_000
     #: Bytes of one unpacked project.

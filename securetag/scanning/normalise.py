@@ -17,7 +17,7 @@ from securetag.errors import ToolError
 from securetag.records import Finding, Lang, Severity
 from securetag.rules import RuleMetadata
 from securetag.scanning.fingerprint import Matched, fingerprint
-from securetag.scanning.languages import language_of
+from securetag.scanning.scanner import read_source
 from securetag.scanning.snippet import Snippet, SourceFile
 
 
@@ -110,7 +110,7 @@ def normalise(
     files: dict[str, SourceFile] = {}
     drafts: list[_Draft] = []
     for (path, start, end, rule_id), match in sorted(unique.items(), key=lambda item: item[0]):
-        source = files.get(path) or files.setdefault(path, _read(root, path))
+        source = files.get(path) or files.setdefault(path, read_source(root, path, "Semgrep"))
         snippet = source.snippet(match.start.line, match.end.line, column=match.start.col - 1)
         matched = Matched(rule_id, source.between(start, end), snippet.scope, source.language)
         drafts.append(_Draft(match, matched, snippet))
@@ -148,14 +148,3 @@ def _rule_id(check_id: str, catalogue: Mapping[str, RuleMetadata]) -> str:
         if (tail := ".".join(parts[start:])) in catalogue:
             return tail
     return check_id.lstrip(".")
-
-
-def _read(root: Path, path: str) -> SourceFile:
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise ToolError(f"Semgrep reported {path!r}, which is outside the project")
-    try:
-        content = (root / relative).read_bytes()
-    except OSError as error:
-        raise ToolError(f"Semgrep reported {path!r}, which can't be read: {error}") from error
-    return SourceFile(content, language_of(path))

@@ -18,12 +18,13 @@ import msgspec
 
 from securetag.errors import ToolError
 from securetag.records import Finding, Lang
-from securetag.rules import RuleMetadata
+from securetag.rules import RuleMetadata, catalogue, compiled_pack
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import check_languages
 from securetag.scanning.locate import semgrep_executable
 from securetag.scanning.normalise import Paths, Report, normalise, read_report
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, combine, minimal_environment, run
+from securetag.scanning.scanner import ScanLimits, Scanner, ScannerRun, ScanRequest, describe_end
 from securetag.scanning.targets import (
     MAX_TARGET_BYTES,
     Target,
@@ -32,7 +33,7 @@ from securetag.scanning.targets import (
     find_targets,
 )
 from securetag.settings import SemgrepSettings, cores
-from securetag.wire.queue import Coverage, SkipReason, ToolMetrics
+from securetag.wire.queue import SkipReason, ToolMetrics
 
 #: Rules that may time out on one file before Semgrep leaves the others out for it.
 TIMEOUT_THRESHOLD = 3
@@ -52,56 +53,59 @@ BATCH_CPU_S = 60.0
 MAX_SPLITS = 24
 #: Kinds of problem after which Semgrep has seen nothing of the file.
 _UNPARSED = {"Lexical error", "Syntax error", "Other syntax error", "AST builder error"}
-#: What the same project may have on one machine and not on another.
-_MACHINE_DEPENDENT = (SkipReason.LIMIT, SkipReason.TIMEOUT, SkipReason.TOOL_FAILED)
 _PARTLY_PARSED = "PartialParsing"
 _TIMEOUT = "Timeout"
 
 
-@dataclass(frozen=True)
-class SemgrepRun:
-    """One scan. Where `failure` isn't empty there are no findings, and the caller decides what that means."""
+class SemgrepScanner(Scanner):
+    """Our rules, run by Semgrep in batches."""
 
-    findings: list[Finding]
-    #: Semgrep's own version; empty when it didn't get so far.
-    version: str
-    #: Its arguments, with the number of files in place of their names.
-    argv: list[str]
-    #: All its processes as if they were one.
-    result: ProcessResult
-    metrics: ToolMetrics
-    coverage: Coverage
-    stdout_path: Path
-    stderr_path: Path
-    #: Why the scan doesn't count; empty when it does, even if a limit left files out.
-    failure: str = ""
+    name = "semgrep"
 
-    @property
-    def limited(self) -> bool:
-        """Did a limit of time leave files out?"""
-        return SkipReason.LIMIT in self.coverage.skipped_by_reason
+    def detect(self) -> str:
+        """Return the path of the executable: asking it for its version takes seconds."""
+        return str(semgrep_executable(self.settings.semgrep))
 
-    def check(self) -> SemgrepRun:
-        """Itself. Raises ToolError when the scan read nothing, was stopped or skipped a rule."""
-        if self.failure:
-            raise ToolError(self.failure, hint="Read the stderr of this tool execution.")
-        return self
+    def command(self, project: Path, limits: ScanLimits) -> list[str]:  # noqa: ARG002  # run in the project
+        """Return the command for the whole project; `scan` names a batch of files instead."""
+        return [*_command(self._pack(), self.settings.semgrep), "."]
 
-    def check_complete(self) -> SemgrepRun:
-        """Itself. Raises ToolError also where a limit or a crash left something out.
+    def parse(self, output: bytes, project: Path) -> list[Finding]:
+        """Return the findings of a report, in English."""
+        return normalise(read_report(output), project, catalogue=catalogue())
 
-        For whoever needs the same result on every machine, such as a dataset.
-        """
-        self.check()
-        reasons = self.coverage.skipped_by_reason
-        missing = sum(reasons.get(reason, 0) for reason in _MACHINE_DEPENDENT) + self.coverage.timeouts_total
-        if missing:
-            raise ToolError(
-                f"Semgrep didn't reach {missing} files or rules within its limits",
-                hint="Raise SECURETAG_SEMGREP__CPU_S, SECURETAG_SEMGREP__RULE_TIMEOUT_S or "
-                "SECURETAG_SEMGREP__MEMORY_MB, or try again on an idle machine.",
-            )
-        return self
+    def scan(self, request: ScanRequest) -> ScannerRun:
+        """Scan in batches: see the function `scan`."""
+        return scan(
+            request.project,
+            pack=self._pack(),
+            settings=self.settings.semgrep,
+            out=request.out,
+            catalogue=catalogue(),
+            lang=request.lang,
+            timeout_s=request.timeout_s,
+            stop=request.stop,
+            on_start=request.on_start,
+            progress=request.progress,
+        )
+
+    def _pack(self) -> Path:
+        return compiled_pack(self.settings.run_dir / "rules")
+
+
+def _command(pack: Path, settings: SemgrepSettings) -> list[str]:
+    """Return Semgrep's command without the files."""
+    return [
+        str(semgrep_executable(settings)),
+        *_FLAGS,
+        "--timeout",
+        str(settings.rule_timeout_s),
+        "-j",
+        str(settings.jobs or cores()),
+        "--config",
+        str(pack.absolute()),
+        "--",
+    ]
 
 
 def scan(
@@ -116,28 +120,18 @@ def scan(
     stop: threading.Event | None = None,
     on_start: Callable[[int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> SemgrepRun:
+) -> ScannerRun:
     """Scan `root` with the rules in `pack`; stdout and stderr are written into the folder `out`.
 
     Large projects are scanned in batches, and what a finished batch found is kept whatever comes after
     it: `coverage` says which files were not reached. `progress` gets (files done, all).
 
-    Never raises for what Semgrep does: see `SemgrepRun.failure`. `timeout_s` shortens the setting.
+    Never raises for what Semgrep does: see `ScannerRun.failure`. `timeout_s` shortens the setting.
     Raises SettingsError when there is no Semgrep, ToolError for rules in a language without file names.
     """
     rules = msgspec.json.decode(pack.read_bytes())["rules"]
     languages = check_languages(language for rule in rules for language in rule["languages"])
-    argv = [
-        str(semgrep_executable(settings)),
-        *_FLAGS,
-        "--timeout",
-        str(settings.rule_timeout_s),
-        "-j",
-        str(settings.jobs or cores()),
-        "--config",
-        str(pack.absolute()),
-        "--",
-    ]
+    argv = _command(pack, settings)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     batches = _Batches(
         root,
@@ -159,6 +153,7 @@ def scan(
         failure = str(error)
     result, coverage = combine(batches.results), batches.counter.coverage()
     metrics = ToolMetrics(
+        tool=SemgrepScanner.name,
         rules=len(rules),
         cpu_s=round(result.cpu_s, 3),
         peak_mb=round(result.peak_mb, 1),
@@ -167,16 +162,17 @@ def scan(
         coverage=coverage,
         parse_errors=len({problem.path for problem in report.errors if not problem.fatal}),
     )
-    return SemgrepRun(
-        findings,
-        report.version,
-        [*argv, f"<{len(targets)} files>"],
-        result,
-        metrics,
-        coverage,
-        batches.stdout,
-        batches.stderr,
-        failure,
+    return ScannerRun(
+        tool=SemgrepScanner.name,
+        findings=findings,
+        version=report.version,
+        argv=[*argv, f"<{len(targets)} files>"],  # their number in place of their names
+        result=result,
+        metrics=metrics,
+        coverage=coverage,
+        stdout_path=batches.stdout,
+        stderr_path=batches.stderr,
+        failure=failure,
     )
 
 
@@ -280,7 +276,7 @@ class _Batches:
         )
         self.results.append(result)
         self._written += stdout.stat().st_size
-        problem = _ended_badly(result, stderr)
+        problem = describe_end("Semgrep", result, stderr)
         report: Report | None = None
         try:
             report = read_report(stdout.read_bytes())
@@ -373,22 +369,6 @@ def merge_reports(sources: Sequence[Path], target: Path) -> None:
         merged.errors += report.errors
         merged.paths.scanned += report.paths.scanned
     target.write_bytes(msgspec.json.encode(merged) if merged is not None else b"")
-
-
-def _ended_badly(result: ProcessResult, stderr: Path) -> str:
-    if result.timed_out:
-        return f"Semgrep didn't finish within {result.duration_s:.0f} s"
-    if result.cpu_exceeded:
-        return f"Semgrep used more than its {result.cpu_s:.0f} s of CPU time"
-    if result.stopped:
-        return "Semgrep was stopped"
-    if result.exit_code != 0:
-        # 0 also with findings; 2 and 7 for rules or configuration; 134 out of memory (OCaml's abort).
-        lines = stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return (
-            f"Semgrep ended with exit code {result.exit_code}: {lines[-1][:300] if lines else 'no message'}"
-        )
-    return ""
 
 
 def _incomplete(report: Report) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from securetag.records import Severity
+from securetag.records import Confidence, Severity
 from securetag.wire.base import Answer, Body, Name, Text, Time
 from securetag.wire.queue import Coverage
 
@@ -160,7 +160,7 @@ class FindingAnswer(Answer):
     message: str
     recommendation: str
     severity: Severity
-    confidence: Literal["low", "medium", "high"]
+    confidence: Confidence
     language: str
     first_seen_at: Time
     last_seen_at: Time

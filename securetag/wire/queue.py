@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from securetag.records import Finding, Verdict
 from securetag.wire.base import AS_JSON, Wire
@@ -140,10 +140,10 @@ class Coverage(Wire):
 
 
 class ToolMetrics(Wire):
-    """`metrics_json` of a tool execution; a union by `tool`."""
+    """`metrics_json` of a scanner's run; `tool` is the scanner's name."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
-    tool: Literal["semgrep"] = "semgrep"
+    tool: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,49}$")] = "semgrep"
     files: int = 0
     findings: int = 0
     rules: int = 0
@@ -176,7 +176,18 @@ class UnpackMetrics(Wire):
     skipped: int = 0
 
 
-Metrics = Annotated[ToolMetrics | ModelMetrics | UnpackMetrics, Field(discriminator="tool")]
+def _kind_of_metrics(value: Any) -> str:
+    tool = value.get("tool") if isinstance(value, dict) else getattr(value, "tool", None)
+    return tool if tool in {"triage", "unpack"} else "scanner"
+
+
+#: By `tool`: what is neither the model nor the unpacking is a scanner.
+Metrics = Annotated[
+    Annotated[ToolMetrics, Tag("scanner")]
+    | Annotated[ModelMetrics, Tag("triage")]
+    | Annotated[UnpackMetrics, Tag("unpack")],
+    Discriminator(_kind_of_metrics),
+]
 
 
 class ToolExecution(Wire):

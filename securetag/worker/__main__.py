@@ -18,7 +18,7 @@ from types import FrameType
 
 from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError
-from securetag.scanning.locate import semgrep_executable
+from securetag.scanning.scanner import SCANNERS
 from securetag.settings import get_settings
 from securetag.worker.runner import Runner
 from securetag.worker.sandbox import Workspace
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
 def work(*, once: bool, concurrency: int) -> int:
     """Start the loops and wait for their end. Raises SettingsError and what `Runner.run` raises."""
     settings = get_settings()
-    semgrep_executable(settings.semgrep)
+    for name in settings.worker.scanners:
+        log.info("scanner %s: %s", name, SCANNERS.get(name)(settings).detect())
     stop = threading.Event()
     client = QueueClient(settings.worker, f"{socket.gethostname()}:{os.getpid()}")
     outcomes: list[bool | SecuretagError] = []

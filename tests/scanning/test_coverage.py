@@ -18,7 +18,8 @@ from securetag.rules import compiled_pack
 from securetag.scanning import targets
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
-from securetag.scanning.semgrep import SemgrepRun, scan
+from securetag.scanning.scanner import ScannerRun
+from securetag.scanning.semgrep import scan
 from securetag.settings import SemgrepSettings
 from securetag.wire.queue import MAX_LISTED, RuleTimeout, SkippedFile, SkipReason
 
@@ -35,7 +36,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def run(project: Path, *rules: dict[str, object], **settings: object) -> SemgrepRun:
+def run(project: Path, *rules: dict[str, object], **settings: object) -> ScannerRun:
     pack = project.parent / "pack.json"
     pack.write_text(json.dumps({"rules": rules or [EVAL, EVAL_JS]}))
     given = SemgrepSettings.model_validate({"jobs": 1, **settings})

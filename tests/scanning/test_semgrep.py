@@ -13,7 +13,8 @@ from securetag.records import Finding
 from securetag.rules import RuleMetadata, Text
 from securetag.scanning.locate import semgrep_executable
 from securetag.scanning.normalise import normalise, read_report
-from securetag.scanning.semgrep import SemgrepRun, scan
+from securetag.scanning.scanner import ScannerRun
+from securetag.scanning.semgrep import scan
 from securetag.settings import SemgrepSettings
 
 SETTINGS = SemgrepSettings(jobs=1, timeout_s=60, memory_mb=2048)
@@ -39,7 +40,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def scanned(project: Path, *rules: dict[str, object], **options: object) -> SemgrepRun:
+def scanned(project: Path, *rules: dict[str, object], **options: object) -> ScannerRun:
     pack = project.parent / "pack.json"
     pack.write_text(json.dumps({"rules": rules or [EVAL, EVAL_JS]}))
     given: dict[str, object] = {"settings": SETTINGS, "catalogue": CATALOGUE, **options}

@@ -12,8 +12,7 @@ from typing import Literal
 import securetag.triage
 from securetag.errors import InputError, LimitError, SecuretagError, ToolError
 from securetag.records import Finding, Lang, Verdict
-from securetag.rules import catalogue, compiled_pack
-from securetag.scanning.semgrep import SemgrepRun, scan
+from securetag.scanning.scanner import SCANNERS, Scanner, ScannerRun, ScanRequest
 from securetag.scanning.unpack import Limits, unpack
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
@@ -91,18 +90,29 @@ class Audit:
             )  # fmt: skip
         return root
 
-    def _scan(self, root: Path) -> list[Finding]:
-        attempt, settings = self.attempt, self.attempt.settings
+    def _scan(self, project: Path) -> list[Finding]:
+        """The findings of all scanners, one after the other."""
+        findings: list[Finding] = []
+        for name in self.attempt.settings.worker.scanners:
+            findings += self._scan_with(SCANNERS.get(name)(self.attempt.settings), project)
+        return findings
+
+    def _scan_with(self, scanner: Scanner, project: Path) -> list[Finding]:
+        attempt = self.attempt
         attempt.check()
-        attempt.stage("semgrep")
+        attempt.stage(scanner.name)
         try:
-            run = scan(
-                root, pack=compiled_pack(settings.run_dir / "rules"), settings=settings.semgrep,
-                out=attempt.folder / "semgrep", catalogue=catalogue(), lang=self._lang(),
-                timeout_s=max(1.0, attempt.left_s() - RESERVE_S), stop=attempt.stop,
-                on_start=attempt.tool_started,
-                progress=lambda done, total: attempt.stage(f"semgrep {done}/{total} files"),
-            )  # fmt: skip
+            run = scanner.scan(
+                ScanRequest(
+                    project,
+                    attempt.folder / scanner.name,
+                    lang=self._lang(),
+                    timeout_s=max(1.0, attempt.left_s() - RESERVE_S),
+                    stop=attempt.stop,
+                    on_start=attempt.tool_started,
+                    progress=lambda done, total: attempt.stage(f"{scanner.name} {done}/{total} files"),
+                )
+            )
         finally:
             attempt.tool_started(None)
         attempt.check_lease()
@@ -111,19 +121,26 @@ class Audit:
             raise TimeLimitError(run.failure, hint="Upload less code, or have the limit raised.")
         return run.check().findings
 
-    def _logged(self, run: SemgrepRun) -> ToolExecution:
-        stdout = self._store("semgrep.stdout.json", run.stdout_path)
-        stderr = self._store("semgrep.stderr.txt", run.stderr_path)
-        result, metrics = run.result, run.metrics
-        if self._version_control:
+    def _logged(self, run: ScannerRun) -> ToolExecution:
+        stdout = self._store(run.stdout_path.name, run.stdout_path)
+        stderr = self._store(run.stderr_path.name, run.stderr_path)
+        metrics = run.metrics
+        if self._version_control and metrics.coverage is not None:
             reasons = {**run.coverage.skipped_by_reason, SkipReason.VERSION_CONTROL: self._version_control}
             coverage = run.coverage.model_copy(update={"skipped_by_reason": reasons})
             metrics = metrics.model_copy(update={"coverage": coverage})
         return ToolExecution(
-            tool="semgrep", version=run.version, arguments=run.argv, exit_code=result.exit_code,
-            duration_s=result.duration_s, started_at=result.started_at, timed_out=run.limited,
-            stdout=stdout, stderr=stderr, metrics=metrics,
-        )  # fmt: skip
+            tool=run.tool,
+            version=run.version,
+            arguments=run.argv,
+            exit_code=run.result.exit_code,
+            duration_s=run.result.duration_s,
+            started_at=run.result.started_at,
+            timed_out=run.limited or run.result.timed_out,
+            stdout=stdout,
+            stderr=stderr,
+            metrics=metrics,
+        )
 
     def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
         attempt, settings = self.attempt, self.attempt.settings

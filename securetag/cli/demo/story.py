@@ -20,8 +20,8 @@ from securetag.cli.demo.outcome import ScanOutcome, outcome_of
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
 from securetag.cli.failures import require_packages
-from securetag.cli.packing import pack
-from securetag.cli.platform import (
+from securetag.cli.scan.packing import pack
+from securetag.cli.services.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
     Platform,
@@ -31,7 +31,7 @@ from securetag.cli.platform import (
     remember,
     required_packages,
 )
-from securetag.cli.supervise import Services
+from securetag.cli.services.supervise import Services
 from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
 

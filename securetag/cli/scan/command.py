@@ -19,7 +19,7 @@ from securetag.cli.output import Json, reported_with
 
 if TYPE_CHECKING:
     from securetag.cli.client import ApiClient
-    from securetag.cli.packing import Packed
+    from securetag.cli.scan.packing import Packed
 
 FINDINGS = 1
 FAILED = 2
@@ -58,7 +58,7 @@ def scan(
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
     from securetag.cli.client import ApiClient
-    from securetag.cli.scan_report import print_json, print_table
+    from securetag.cli.scan.report import print_json, print_table
 
     if (path is None) == (resume is None):
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
@@ -88,7 +88,7 @@ class _Run:
 
         A signal cancels the scan; an error after the upload says how to get back to it.
         """
-        from securetag.cli.interrupt import Interrupted, raise_on_signals
+        from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
         from securetag.errors import SecuretagError
 
         try:
@@ -113,7 +113,7 @@ class _Run:
     def _upload(self, folder: Path, project: str | None) -> None:
         import tempfile
 
-        from securetag.cli.packing import pack
+        from securetag.cli.scan.packing import pack
 
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{folder.name}.zip"
@@ -125,7 +125,7 @@ class _Run:
 
 def _cancel(client: ApiClient, task_id: str) -> None:
     """Cancel the scan and say so, or say that it goes on and how to get back. A second signal ends that."""
-    from securetag.cli.interrupt import Interrupted, raise_on_signals
+    from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
     from securetag.errors import SecuretagError
 
     try:
@@ -145,7 +145,7 @@ def _way_back(task_id: str) -> str:
 
 def _check(ended: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], fail_on: Level | None) -> None:
     """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
-    from securetag.cli.verdicts import is_dismissed
+    from securetag.cli.scan.verdicts import is_dismissed
     from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
 
@@ -185,7 +185,7 @@ def _unexpected_errors() -> Iterator[None]:
 
 def _where(api: str | None, key: str | None) -> tuple[str, str]:
     """Address and key: as given, else those that `securetag up` wrote for this home."""
-    from securetag.cli.supervise import published
+    from securetag.cli.services.supervise import published
     from securetag.errors import AuthenticationError, UnavailableError
     from securetag.settings import get_settings
     from securetag.system.services import read_services

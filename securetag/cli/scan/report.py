@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from securetag.cli.output import emit, show
-from securetag.cli.packing import Packed
-from securetag.cli.verdicts import decide, is_dismissed
+from securetag.cli.scan.packing import Packed
+from securetag.cli.scan.verdicts import decide, is_dismissed
 
 #: `SkipReason` → how many files, in words.
 _REASONS = {

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import httpx
 
-from securetag.cli.ports import find_free_port
-from securetag.cli.supervise import Service, Services, is_republished, published
+from securetag.cli.services.ports import find_free_port
+from securetag.cli.services.supervise import Service, Services, is_republished, published
 from securetag.errors import ConflictError
 from securetag.settings import Settings
 from securetag.system.services import announce_service, read_services

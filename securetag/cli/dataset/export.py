@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.datasets import Name, release_folder
+from securetag.cli.dataset.releases import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
 #: The built-in ones of `securetag.datasets.export.FORMATS`, which would be slow to import for `--help`.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.datasets import Name, release_folder
+from securetag.cli.dataset.releases import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
 app = typer.Typer(help="People's reviews of examples.", no_args_is_help=True)

@@ -1,27 +1,20 @@
-"""`securetag dataset`: build, list, show, verify; diff, export, erase and review stand in modules beside."""
+"""`securetag dataset build`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from securetag.cli.output import Json, emit, reported, show
 
-if TYPE_CHECKING:
-    from securetag.settings import Settings
-
-app = typer.Typer(help="Immutable dataset releases.", no_args_is_help=True)
 # As in the modules that use them, which would be slow to import for `--help`; a test compares them.
 Profile = Literal["compact", "full"]
 Purpose = Literal["internal", "public"]
 Lang = Literal["en", "es"]
-Name = Annotated[str, typer.Argument(help="A release: its folder, or the beginning of its digest.")]
 
 
-@app.command()
 @reported
 def build(
     seed: Annotated[int, typer.Option(help="Seed of everything that is sampled.")] = 0,
@@ -104,74 +97,3 @@ def build(
     else:
         show(["", ""], summary.items())
         typer.echo(f"Card: {found.path}/README.md")
-
-
-@app.command("list")
-@reported
-def list_releases(as_json: Json = False) -> None:
-    """Every release of this installation."""
-    from securetag.settings import get_settings
-
-    manifests = sorted(get_settings().releases_dir.glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
-    rows = [{"release": path.parent.name, **json.loads(path.read_text())} for path in manifests]
-    if as_json:
-        emit(rows)
-    else:
-        show(
-            ["release", "rows", "splits", "by task"],
-            [
-                [row["release"], sum(row["counts"]["splits"].values()), row["counts"]["splits"],
-                 row["counts"]["by_task"]]
-                for row in rows
-            ],
-        )  # fmt: skip
-
-
-@app.command("show")
-@reported
-def show_release(name: Name, as_json: Json = False) -> None:
-    """A release's card, or its manifest as JSON."""
-    from securetag.settings import get_settings
-
-    folder = release_folder(name, get_settings())
-    if as_json:
-        emit(json.loads((folder / "manifest.json").read_text()))
-    else:
-        from rich.console import Console
-        from rich.markdown import Markdown
-
-        card = (folder / "README.md").read_text()
-        Console().print(Markdown(card.split("---\n", 2)[-1]))
-
-
-@app.command()
-@reported
-def verify(name: Name, as_json: Json = False) -> None:
-    """Check every byte of a release against its digest."""
-    from securetag.datasets.releases.release import verify as check
-    from securetag.settings import get_settings
-
-    folder = release_folder(name, get_settings())
-    check(folder)
-    if as_json:
-        emit({"release": folder.name, "ok": True})
-    else:
-        typer.echo(f"{folder.name}: every file is as it was released")
-
-
-def release_folder(name: str, settings: Settings) -> Path:
-    """The folder of a release by path or by the beginning of its digest. Raises NotFoundError."""
-    from securetag.errors import NotFoundError
-
-    if (Path(name) / "manifest.json").is_file():
-        return Path(name).absolute()
-    found = [
-        path.parent
-        for path in settings.releases_dir.glob("*/manifest.json")
-        if path.parent.name.startswith(name[:12])
-    ]
-    if name and len(found) == 1:
-        return found[0]
-    raise NotFoundError(
-        f"{len(found)} releases begin with {name!r}", hint="`securetag dataset list` names them."
-    )

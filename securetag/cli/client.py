@@ -95,7 +95,7 @@ class ApiClient:
     def wait(
         self, task_id: str, *, timeout_s: float, progress: Callable[[str], None] | None = None
     ) -> dict[str, Any]:
-        """The scan when it has ended. Raises UnavailableError after `timeout_s`."""
+        """Wait until the scan has ended and return it. Raises UnavailableError after `timeout_s`."""
         deadline, shown = time.monotonic() + timeout_s, ""
         while True:
             scan: dict[str, Any] = self.call("GET", f"/scans/{task_id}")
@@ -113,7 +113,7 @@ class ApiClient:
             time.sleep(0.3)
 
     def findings(self, task_id: str) -> Iterator[dict[str, Any]]:
-        """Every finding of a scan, page by page."""
+        """Return every finding of a scan, page by page."""
         cursor: str | None = None
         while True:
             page = self.call(

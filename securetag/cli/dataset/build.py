@@ -57,7 +57,7 @@ def build(
     from securetag.pipeline.release import build_release
     from securetag.settings import get_settings
 
-    asked: dict[str, object] = {
+    options: dict[str, object] = {
         "seed": seed,
         "lang": lang,
         "composed": composed,
@@ -67,18 +67,22 @@ def build(
         "test_since": None if test_since == "never" else test_since,
     }
     if mix is not None:
-        asked["mix"] = load(mix)
+        options["mix"] = load(mix)
     try:
-        params = msgspec.convert(asked, BuildParams)
+        params = msgspec.convert(options, BuildParams)
     except msgspec.ValidationError as error:
         raise InputError(
             f"these parameters make no release: {error}",
             hint="See `securetag dataset build --help`.",
         ) from error
-    found = build_release(
-        params, get_settings(), sources=source, suites=suite or [], harvest=harvest,
+    release = build_release(
+        params,
+        get_settings(),
+        sources=source,
+        suites=suite or [],
+        harvest=harvest,
         progress=None if as_json else typer.echo,
-    )  # fmt: skip
+    )
     names = [
         "release",
         "digest",
@@ -91,9 +95,9 @@ def build(
         "cpu_s",
         "peak_mb",
     ]
-    summary = {name: getattr(found, name) for name in names}
+    summary = {name: getattr(release, name) for name in names}
     if as_json:
         emit(summary)
     else:
         show(["", ""], summary.items())
-        typer.echo(f"Card: {found.path}/README.md")
+        typer.echo(f"Card: {release.path}/README.md")

@@ -17,7 +17,7 @@ def diff(
     ids: Annotated[int, typer.Option(min=0, help="Ids to print of each change; JSON has all.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """What changed between two releases, by source and reason.
+    """Compare two releases, by source and reason.
 
     Rows that came, went, moved to another split or got another label.
     """
@@ -27,26 +27,26 @@ def diff(
     from securetag.settings import get_settings
 
     settings = get_settings()
-    found = run(release_folder(first, settings), release_folder(second, settings))
+    delta = run(release_folder(first, settings), release_folder(second, settings))
     if as_json:
-        emit(msgspec.to_builtins(found))
+        emit(msgspec.to_builtins(delta))
         return
-    show(["split", found.first, found.second], [[split, *pair] for split, pair in found.rows.items()])
-    for title, counts in (("source", found.by_source), ("label", found.by_label)):
+    show(["split", delta.first, delta.second], [[split, *pair] for split, pair in delta.rows.items()])
+    for title, counts in (("source", delta.by_source), ("label", delta.by_label)):
         show([title, "added", "removed"], [[name, n.added, n.removed] for name, n in counts.items()])
     show(
-        ["left out because", found.first, found.second],
-        [[reason, *pair] for reason, pair in found.by_reason.items()],
+        ["left out because", delta.first, delta.second],
+        [[reason, *pair] for reason, pair in delta.by_reason.items()],
     )
-    changes = {"added": found.added} | {
-        f"removed: {reason}": names for reason, names in found.removed.items()
+    changes = {"added": delta.added} | {
+        f"removed: {reason}": names for reason, names in delta.removed.items()
     }
-    changes["moved"] = [f"{one.id} {one.before} → {one.after}" for one in found.moved]
-    changes["relabelled"] = [f"{one.id} {one.before} → {one.after}" for one in found.relabelled]
+    changes["moved"] = [f"{row.id} {row.before} → {row.after}" for row in delta.moved]
+    changes["relabelled"] = [f"{row.id} {row.before} → {row.after}" for row in delta.relabelled]
     show(
         ["change", "rows", "ids"],
         [[name, len(rows), "\n".join(rows[:ids])] for name, rows in changes.items() if rows],
     )
-    for title, pairs in (("parameter", found.params), ("input", found.inputs)):
+    for title, pairs in (("parameter", delta.params), ("input", delta.inputs)):
         if pairs:
-            show([title, found.first, found.second], [[name, *pair] for name, pair in pairs.items()])
+            show([title, delta.first, delta.second], [[name, *pair] for name, pair in pairs.items()])

@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="A release: its folder, or the beginni
 
 @reported
 def list_releases(as_json: Json = False) -> None:
-    """Every release of this installation."""
+    """List every release of this installation."""
     from securetag.settings import get_settings
 
     manifests = sorted(get_settings().releases_dir.glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)
@@ -29,16 +29,20 @@ def list_releases(as_json: Json = False) -> None:
         show(
             ["release", "rows", "splits", "by task"],
             [
-                [row["release"], sum(row["counts"]["splits"].values()), row["counts"]["splits"],
-                 row["counts"]["by_task"]]
+                [
+                    row["release"],
+                    sum(row["counts"]["splits"].values()),
+                    row["counts"]["splits"],
+                    row["counts"]["by_task"],
+                ]
                 for row in rows
             ],
-        )  # fmt: skip
+        )
 
 
 @reported
 def show_release(name: Name, as_json: Json = False) -> None:
-    """A release's card, or its manifest as JSON."""
+    """Show a release's card, or its manifest as JSON."""
     from securetag.settings import get_settings
 
     folder = release_folder(name, get_settings())
@@ -67,18 +71,18 @@ def verify(name: Name, as_json: Json = False) -> None:
 
 
 def release_folder(name: str, settings: Settings) -> Path:
-    """The folder of a release by path or by the beginning of its digest. Raises NotFoundError."""
+    """Return the folder of a release by path or by the beginning of its digest. Raises NotFoundError."""
     from securetag.errors import NotFoundError
 
     if (Path(name) / "manifest.json").is_file():
         return Path(name).absolute()
-    found = [
+    folders = [
         path.parent
         for path in settings.releases_dir.glob("*/manifest.json")
         if path.parent.name.startswith(name[:12])
     ]
-    if name and len(found) == 1:
-        return found[0]
+    if name and len(folders) == 1:
+        return folders[0]
     raise NotFoundError(
-        f"{len(found)} releases begin with {name!r}", hint="`securetag dataset list` names them."
+        f"{len(folders)} releases begin with {name!r}", hint="`securetag dataset list` names them."
     )

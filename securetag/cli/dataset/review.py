@@ -57,7 +57,7 @@ def import_answers(
 @app.command("status")
 @reported
 def status(as_json: Json = False) -> None:
-    """Recorded reviews, and how far reviewers agree."""
+    """Show recorded reviews, and how far reviewers agree."""
     from collections import Counter
 
     import msgspec

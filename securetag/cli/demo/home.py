@@ -15,7 +15,7 @@ from securetag.system.locks import try_lock
 
 @contextmanager
 def anew() -> Iterator[Settings]:
-    """An empty home for this process and its children. Raises ConflictError while services use the old."""
+    """Yield an empty home for this process. Raises ConflictError while services use the old one."""
     from securetag.db.embedded import Cluster
 
     with _alone(get_settings().home):
@@ -29,7 +29,7 @@ def anew() -> Iterator[Settings]:
 
 
 def enter_last() -> Settings:
-    """The home as the last demo has left it, for this process and its children. Raises NotFoundError."""
+    """Switch this process and its children to the last demo's home. Raises NotFoundError."""
     home = _place()
     if not (home / "report.json").is_file():
         raise NotFoundError(f"no demo has run in {home}", hint="Run `securetag demo` first.")

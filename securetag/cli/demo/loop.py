@@ -24,7 +24,7 @@ SEED = 7
 
 
 def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str) -> None:
-    """Materialise every asset of the loop; the gate's rejection is an outcome, not an error.
+    """Materialise every asset of the loop; a rejection by the gate is an outcome, not an error.
 
     Raises SecuretagError when a stage fails for any other reason, or when the tenant that didn't
     consent has contributed anything.
@@ -62,7 +62,7 @@ def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str
 
 
 def _evaluate_and_publish(size: Size, settings: Settings) -> dict[str, Any]:
-    """One run of both assets; where the gate rejects, the run ends well and publishing is skipped."""
+    """Return one run of both assets; where the gate rejects, the run ends well and publishing is skipped."""
     from securetag.pipeline.evaluate import latest_evaluation
 
     result = _execute([["evaluation"], ["published_model"]], size)
@@ -77,20 +77,31 @@ def _evaluate_and_publish(size: Size, settings: Settings) -> dict[str, Any]:
         _wait_for(found.model_id, settings)
     figures = {
         suite: {
-            metric: {"n": cell.n, "base": cell.base, "candidate": cell.candidate, "low": cell.low,
-                     "high": cell.high, "p": cell.p, "majority": cell.majority}
+            metric: {
+                "n": cell.n,
+                "base": cell.base,
+                "candidate": cell.candidate,
+                "low": cell.low,
+                "high": cell.high,
+                "p": cell.p,
+                "majority": cell.majority,
+            }
             for metric, cell in compared.metrics.items()
         }
         for suite, compared in found.comparison.suites.items()
-    }  # fmt: skip
+    }
     return {
-        "model_id": found.model_id, "base_id": found.base_id, "published": published,
-        "reasons": found.decision.reasons, "figures": figures, "folder": found.folder,
-    }  # fmt: skip
+        "model_id": found.model_id,
+        "base_id": found.base_id,
+        "published": published,
+        "reasons": found.decision.reasons,
+        "figures": figures,
+        "folder": found.folder,
+    }
 
 
 def _wait_for(model_id: str, settings: Settings) -> None:
-    """Until the runtime serves what was just published: the worker asks it, not the registry."""
+    """Wait until the runtime serves what was just published: the worker asks it, not the registry."""
     from securetag.errors import ModelUnavailableError
     from securetag.serving.client import connect
 

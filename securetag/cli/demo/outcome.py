@@ -23,7 +23,7 @@ class ScanOutcome(msgspec.Struct):
         return Counter((item.get("verdict") or {}).get("decision") or "not triaged" for item in self.items)
 
     def triage(self) -> Counter[tuple[str, str]]:
-        """(truth, model's decision) → findings, over the triaged findings that the truth knows."""
+        """Return (truth, model's decision) → findings, over the triaged findings that the truth knows."""
         counted: Counter[tuple[str, str]] = Counter()
         for index, row in self.accuracy.matched.items():
             verdict = self.items[index].get("verdict")
@@ -34,12 +34,12 @@ class ScanOutcome(msgspec.Struct):
 
 
 def outcome_of(items: Iterable[dict[str, Any]], truth: Path) -> ScanOutcome:
-    """The rows of `GET /scans/{id}/findings` beside a ground truth. Raises InputError for a bad truth."""
-    found = list(items)
-    return ScanOutcome(found, score([finding_of(item) for item in found], truth))
+    """Compare the rows of `GET /scans/{id}/findings` with a ground truth. Raises InputError for a bad one."""
+    rows = list(items)
+    return ScanOutcome(rows, score([finding_of(item) for item in rows], truth))
 
 
 def finding_of(item: dict[str, Any]) -> Finding:
-    """The Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
-    known = {**item["occurrence"], **item}
-    return msgspec.convert({name: known[name] for name in Finding.__struct_fields__}, Finding)
+    """Return the Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
+    fields = {**item["occurrence"], **item}
+    return msgspec.convert({name: fields[name] for name in Finding.__struct_fields__}, Finding)

@@ -64,8 +64,12 @@ def _run(settings: Settings, size_name: str) -> int:
     report = Report(size_name)
     recorder = Recorder(report, settings.home / "report.json", meter)
     say = summary.say
-    environment = {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data),
-                   "DATABASE_URL": "", "OLLAMA_HOST": ""}  # fmt: skip
+    environment = {
+        "SECURETAG_HOME": str(settings.home),
+        "SECURETAG_DATA": str(settings.data),
+        "DATABASE_URL": "",
+        "OLLAMA_HOST": "",
+    }
     try:
         with Services(settings.home, environment) as services:
             platform, demo, other = _services(recorder, settings, services)
@@ -132,7 +136,7 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
 
 
 def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str, other: Tenant) -> None:
-    """Verdicts scripted from the ground truth, labelled as scripted; and a tenant that never consents."""
+    """Send verdicts scripted from the ground truth, and those of a tenant that never consents."""
     with recorder.stage("feedback and consent") as facts:
         client.call("PUT", "/consent", json={"granted": True})
         facts["scripted verdicts"] = _answer(client, scan)

@@ -18,7 +18,7 @@ _began = time.monotonic()
 
 
 def say(text: str) -> None:
-    """One line of progress, with the minutes and seconds since the start."""
+    """Print one line of progress, with the minutes and seconds since the start."""
     minutes, seconds = divmod(int(time.monotonic() - _began), 60)
     typer.echo(f"{minutes:3d}:{seconds:02d}  {text}")
 
@@ -60,10 +60,18 @@ def _scans(before: ScanOutcome, after: ScanOutcome) -> None:
             [cwe, s.tp, s.fn, s.fp, _share(s.precision), _share(s.recall)]
             for cwe, s in sorted(before.accuracy.by_class.items())
         ]
-        + [["all", before.accuracy.total.tp, before.accuracy.total.fn, before.accuracy.total.fp,
-            _share(before.accuracy.total.precision), _share(before.accuracy.total.recall)]],
+        + [
+            [
+                "all",
+                before.accuracy.total.tp,
+                before.accuracy.total.fn,
+                before.accuracy.total.fp,
+                _share(before.accuracy.total.precision),
+                _share(before.accuracy.total.recall),
+            ]
+        ],
         title="The scan against the ground truth (before triage)",
-    )  # fmt: skip
+    )
     for row in before.accuracy.misses:
         typer.echo(f"missed: {row.id} {row.cwe} in {row.path} ({row.scope}): {row.why_en}")
     typer.echo("")
@@ -93,12 +101,20 @@ def _release(stage: Stage) -> None:
 def _figures(facts: dict[str, Any], report: Report) -> None:
     typer.echo("")
     rows = [
-        [suite, metric.replace("_", " "), cell["n"], _share(cell["base"]), _share(cell["candidate"]),
-         f"{cell['low']:.2f} to {cell['high']:.2f}", f"{cell['p']:.3f}", _share(cell["majority"])]
+        [
+            suite,
+            metric.replace("_", " "),
+            cell["n"],
+            _share(cell["base"]),
+            _share(cell["candidate"]),
+            f"{cell['low']:.2f} to {cell['high']:.2f}",
+            f"{cell['p']:.3f}",
+            _share(cell["majority"]),
+        ]
         for suite, metrics in facts["figures"].items()
         for metric, cell in metrics.items()
         if suite == "held_out" or metric == "accuracy"
-    ]  # fmt: skip
+    ]
     show(
         ["held-out cases", "figure", "n", "base", "candidate", "95 %", "p", "majority class"],
         rows,
@@ -126,6 +142,6 @@ def _share(value: float | None) -> str:
 
 
 def _inline(table: str) -> str:
-    """`a 3, b 4` from a two-column Markdown table."""
+    """Return `a 3, b 4` from a two-column Markdown table."""
     rows = [line.strip("| ").split(" | ") for line in str(table).splitlines()[2:]]
     return ", ".join(f"{row[0]} {row[1]}" for row in rows if len(row) == 2) or "none"

@@ -28,7 +28,7 @@ def evaluate(
     from securetag.settings import get_settings
 
     settings = get_settings()
-    found = run(
+    evaluation = run(
         model_named(model).model_id,
         model_named(against).model_id,
         release_folder(dataset, settings),
@@ -38,21 +38,28 @@ def evaluate(
         progress=None if as_json else _progress,
     )
     if as_json:
-        emit(gates.report(found.comparison, found.decision))
+        emit(gates.report(evaluation.comparison, evaluation.decision))
         return
     show(
         ["suite", "metric", "n", "base", "candidate", "95 %", "p"],
         [
-            [suite, metric, cell.n, f"{cell.base:.2f}", f"{cell.candidate:.2f}",
-             f"{cell.low:.2f} to {cell.high:.2f}", f"{cell.p:.3f}"]
-            for suite, compared in found.comparison.suites.items()
+            [
+                suite,
+                metric,
+                cell.n,
+                f"{cell.base:.2f}",
+                f"{cell.candidate:.2f}",
+                f"{cell.low:.2f} to {cell.high:.2f}",
+                f"{cell.p:.3f}",
+            ]
+            for suite, compared in evaluation.comparison.suites.items()
             for metric, cell in compared.metrics.items()
         ],
-    )  # fmt: skip
-    typer.echo(f"Gate {found.decision.gate}: {'passed' if found.decision.passed else 'rejected'}")
-    for reason in found.decision.reasons:
+    )
+    typer.echo(f"Gate {evaluation.decision.gate}: {'passed' if evaluation.decision.passed else 'rejected'}")
+    for reason in evaluation.decision.reasons:
         typer.echo(f"  {reason}")
-    typer.echo(f"Everything: {found.folder}")
+    typer.echo(f"Everything: {evaluation.folder}")
 
 
 def _progress(name: str, done: int, total: int) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @reported
 def list_models(as_json: Json = False) -> None:
-    """Registered models and the aliases that name them."""
+    """List registered models and the aliases that name them."""
     import msgspec
 
     from securetag.serving.registry import Registry
@@ -32,23 +32,30 @@ def list_models(as_json: Json = False) -> None:
         show(
             ["model", "aliases", "base", "quantisation", "release", "made", "erasures"],
             [
-                [row["model_id"][:12], ", ".join(row["aliases"]), row["base"], row["quantisation"],
-                 str(row.get("release") or "")[:12], row["created_at"], len(row.get("erasures", ())) or ""]
+                [
+                    row["model_id"][:12],
+                    ", ".join(row["aliases"]),
+                    row["base"],
+                    row["quantisation"],
+                    str(row.get("release") or "")[:12],
+                    row["created_at"],
+                    len(row.get("erasures", ())) or "",
+                ]
                 for row in rows
             ],
-        )  # fmt: skip
+        )
 
 
 def model_named(name: str) -> ModelEntry:
-    """A registered model by alias or by the beginning of its id. Raises NotFoundError."""
+    """Return a registered model by alias or by the beginning of its id. Raises NotFoundError."""
     from securetag.errors import NotFoundError
     from securetag.serving.registry import Registry
     from securetag.settings import get_settings
 
     registry = Registry(get_settings().models_dir)
-    found = [entry for entry in registry.list() if len(name) >= 6 and entry.model_id.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    if len(found) > 1:
-        raise NotFoundError(f"{len(found)} models begin with {name}", hint="Give more digits.")
+    entries = [entry for entry in registry.list() if len(name) >= 6 and entry.model_id.startswith(name)]
+    if len(entries) == 1:
+        return entries[0]
+    if len(entries) > 1:
+        raise NotFoundError(f"{len(entries)} models begin with {name}", hint="Give more digits.")
     return registry.resolve(name)

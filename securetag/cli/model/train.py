@@ -31,20 +31,20 @@ def train(
 
     settings = get_settings()
     progress = None if as_json else lambda row: typer.echo(f"step {row.get('step')}: loss {row.get('loss')}")
-    found = run(
+    candidate = run(
         find_recipe(recipe), release_folder(dataset, settings), settings, launcher=launcher, progress=progress
     )
     if as_json:
         emit(
             {
-                "model_id": found.model_id,
-                "run": str(found.run_dir),
-                "gguf": str(found.gguf),
-                "metrics": found.metrics,
+                "model_id": candidate.model_id,
+                "run": str(candidate.run_dir),
+                "gguf": str(candidate.gguf),
+                "metrics": candidate.metrics,
             }
         )
     else:
-        show(["model", "run", "GGUF"], [[found.model_id, found.run_dir, found.gguf]])
+        show(["model", "run", "GGUF"], [[candidate.model_id, candidate.run_dir, candidate.gguf]])
         typer.echo(
-            f"Next: securetag evaluate {found.model_id[:12]} --against securetag-base --dataset {dataset}"
+            f"Next: securetag evaluate {candidate.model_id[:12]} --against securetag-base --dataset {dataset}"
         )

@@ -84,7 +84,7 @@ class _Run:
     def follow(
         self, folder: Path | None, project: str | None, timeout: float
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The scan when it has ended, and its findings.
+        """Wait until the scan has ended; return it and its findings.
 
         A signal cancels the scan; an error after the upload says how to get back to it.
         """
@@ -184,7 +184,7 @@ def _unexpected_errors() -> Iterator[None]:
 
 
 def _where(api: str | None, key: str | None) -> tuple[str, str]:
-    """Address and key: as given, else those that `securetag up` wrote for this home."""
+    """Return address and key: as given, else those that `securetag up` wrote for this home."""
     from securetag.cli.services.supervise import published
     from securetag.errors import AuthenticationError, UnavailableError
     from securetag.settings import get_settings

@@ -18,11 +18,11 @@ def doctor(as_json: Json = False) -> None:
 
     checks = run_checks(get_settings())
     if as_json:
-        emit([{"check": c.name, "ok": c.ok, "found": c.found, "next": c.hint} for c in checks])
+        emit([{"check": c.name, "ok": c.ok, "found": c.detail, "next": c.hint} for c in checks])
     else:
         show(
             ["", "check", "found", "next"],
-            [["✓" if c.ok else "✗", c.name, c.found, "" if c.ok else c.hint] for c in checks],
+            [["✓" if c.ok else "✗", c.name, c.detail, "" if c.ok else c.hint] for c in checks],
         )
     if not all(c.ok or c.optional for c in checks):
         raise typer.Exit(1)

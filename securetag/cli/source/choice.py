@@ -17,10 +17,10 @@ def choose_sources(settings: Settings, names: list[str] | None, every: bool) -> 
     from securetag.errors import NotFoundError
     from securetag.extractors import catalog
 
-    known = catalog.load(settings.catalog)
+    sources = catalog.load(settings.catalog)
     if every:
-        return [source.name for source in known.values() if catalog.is_usable(source, settings)]
-    unknown = [name for name in names or [] if name not in known]
+        return [source.name for source in sources.values() if catalog.is_usable(source, settings)]
+    unknown = [name for name in names or [] if name not in sources]
     if unknown or not names:
         raise NotFoundError(
             f"no source is called {', '.join(unknown)}" if unknown else "no source was named",

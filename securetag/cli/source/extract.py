@@ -52,11 +52,15 @@ def extract(
         show(
             ["source", "files", "records", "by status", "dropped", "failures", "", "CPU-s"],
             [
-                [name, *(_flat(row[key]) for key in ("files", "records", "by_status", "dropped", "failures")),
-                 "unchanged" if row["unchanged"] else "", row["cpu_s"]]
+                [
+                    name,
+                    *(_flat(row[key]) for key in ("files", "records", "by_status", "dropped", "failures")),
+                    "unchanged" if row["unchanged"] else "",
+                    row["cpu_s"],
+                ]
                 for name, row in summary.items()
             ],
-        )  # fmt: skip
+        )
         if any(row["failures"] for row in summary.values()):
             typer.echo(f"What failed, and why: {settings.records_dir}/<source>.report.json")
     for name, reason in broken.items():

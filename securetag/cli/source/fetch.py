@@ -18,9 +18,9 @@ def fetch(names: Names = None, every: All = False, as_json: Json = False) -> Non
     rows = []
     for name in choose_sources(settings, names, every):
         with show_progress(name, quiet=as_json) as progress:
-            found = fetch_source(get_source(name, settings), settings, progress)
+            files = fetch_source(get_source(name, settings), settings, progress)
         rows += [
-            {"source": name, "url": file.url, "path": str(file.path), "sha256": file.sha256} for file in found
+            {"source": name, "url": file.url, "path": str(file.path), "sha256": file.sha256} for file in files
         ]
     if as_json:
         emit(rows)

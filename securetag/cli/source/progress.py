@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def show_progress(name: str, *, quiet: bool) -> Iterator[Progress | None]:
-    """A bar of the files (or bytes) of one source; nothing where standard error is no terminal."""
+    """Show a bar of one source's files (or bytes); nothing where standard error is no terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 

@@ -1,4 +1,4 @@
-"""What a scan found, held against the ground truth."""
+"""A scan's findings compared with the ground truth."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from securetag.rules.accuracy import Accuracy, score
 
 
 class ScanOutcome(msgspec.Struct):
-    """What a scan found, and how that compares with the truth."""
+    """The rows of a scan's findings, and their accuracy."""
 
     items: list[dict[str, Any]]
     accuracy: Accuracy
 
-    def verdicts(self) -> Counter[str]:
+    def count_verdicts(self) -> Counter[str]:
+        """Count findings by the model's decision, or `not triaged`."""
         return Counter((item.get("verdict") or {}).get("decision") or "not triaged" for item in self.items)
 
-    def triage(self) -> Counter[tuple[str, str]]:
-        """Return (truth, model's decision) → findings, over the triaged findings that the truth knows."""
+    def count_triage(self) -> Counter[tuple[str, str]]:
+        """Count triaged findings that are in the ground truth, by (truth, model's decision)."""
         counted: Counter[tuple[str, str]] = Counter()
         for index, row in self.accuracy.matched.items():
             verdict = self.items[index].get("verdict")
@@ -33,13 +34,13 @@ class ScanOutcome(msgspec.Struct):
         return counted
 
 
-def outcome_of(items: Iterable[dict[str, Any]], truth: Path) -> ScanOutcome:
+def compare_scan(items: Iterable[dict[str, Any]], truth: Path) -> ScanOutcome:
     """Compare the rows of `GET /scans/{id}/findings` with a ground truth. Raises InputError for a bad one."""
     rows = list(items)
-    return ScanOutcome(rows, score([finding_of(item) for item in rows], truth))
+    return ScanOutcome(rows, score([to_finding(item) for item in rows], truth))
 
 
-def finding_of(item: dict[str, Any]) -> Finding:
+def to_finding(item: dict[str, Any]) -> Finding:
     """Return the Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
     fields = {**item["occurrence"], **item}
     return msgspec.convert({name: fields[name] for name in Finding.__struct_fields__}, Finding)

@@ -289,18 +289,18 @@ class Settings(BaseSettings):
 
 
 def cores() -> int:
-    """Cores that this process may use: the container's, not the host's."""
+    """Return the number of cores that this process may use: the container's, not the host's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def beside_environment(name: str) -> Path:
-    """A path beside the virtual environment that runs us, for example `.venv-semgrep`."""
+    """Return a path beside the virtual environment that runs us, for example `.venv-semgrep`."""
     return Path(sys.prefix).parent / name
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once. Raises SettingsError."""
+    """Return the process's settings, read once. Raises SettingsError."""
     file = Settings.model_config.get("toml_file")
     try:
         _refuse_unknown_variables(os.environ)

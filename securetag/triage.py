@@ -125,7 +125,7 @@ class FullAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
-    """The chat messages that ask for a verdict on `finding`. The same code renders training rows."""
+    """Render the chat messages that ask for a verdict on `finding`, for training rows and live triage."""
     tongue = lang if lang in _WORDS else "en"
     words = _WORDS[tongue]
     code, dropped = _window(finding, MAX_SNIPPET_CHARS[profile])
@@ -146,41 +146,50 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
         )
     messages = [Message("system", _SYSTEM[profile][tongue]), Message("user", user)]
     return Prompt(
-        messages=messages, profile=profile, lang=lang, lines=len(code), first_line=first,
-        sha256=content_id(messages), version=PROMPT_VERSIONS[profile],
-    )  # fmt: skip
+        messages=messages,
+        profile=profile,
+        lang=lang,
+        lines=len(code),
+        first_line=first,
+        sha256=content_id(messages),
+        version=PROMPT_VERSIONS[profile],
+    )
 
 
 def read_prompt(messages: Sequence[Message]) -> Prompt:
-    """The Prompt that rendered `messages` (system and user; an assistant turn is ignored).
+    """Read back the Prompt of `messages` (system and user; an assistant turn is ignored).
 
     Training rows store messages alone; evaluation needs the bounds of their evidence again.
     Raises TriageError when the messages weren't rendered by this version.
     """
-    asked = [message for message in messages if message.role != "assistant"]
+    prompt = [message for message in messages if message.role != "assistant"]
     for profile, tongues in _SYSTEM.items():
         for lang, text in tongues.items():
-            if len(asked) == 2 and asked[0].content == text:
-                number = asked[1].content.rsplit("\n", 1)[-1].split(" ", 1)[0]
+            if len(prompt) == 2 and prompt[0].content == text:
+                number = prompt[1].content.rsplit("\n", 1)[-1].split(" ", 1)[0]
                 if not number.isdigit():
                     raise TriageError("the prompt's last line carries no line number")
                 return Prompt(
-                    messages=asked, profile=profile, lang="es" if lang == "es" else "en",
-                    lines=int(number), first_line=1, sha256=content_id(asked),
+                    messages=prompt,
+                    profile=profile,
+                    lang="es" if lang == "es" else "en",
+                    lines=int(number),
+                    first_line=1,
+                    sha256=content_id(prompt),
                     version=PROMPT_VERSIONS[profile],
-                )  # fmt: skip
+                )
     raise TriageError("these messages are no triage prompt of this version")
 
 
 def defuse(text: str) -> str:
-    """Text that a chat template reads as text: control tokens broken up, control characters gone."""
+    """Break up a chat template's control tokens and remove control characters."""
     text = re.sub(r"<(?=[|｜])", "< ", text)
     text = re.sub(r"(?i)<(?=/?s>|/?\[?inst\]?>|start_of_turn|end_of_turn)", "< ", text)
     return "".join(c for c in text if c in "\n\t" or (c >= " " and c != "\x7f"))
 
 
 def _window(finding: Finding, limit: int) -> tuple[list[str], int]:
-    """The snippet's lines around the flagged ones within `limit` characters, and how many were cut before."""
+    """Return the lines around the flagged ones within `limit` characters, and how many were cut before."""
     lines = defuse(finding.snippet.replace("\r\n", "\n").rstrip("\n")).split("\n")
     lines = [line.expandtabs(4).rstrip() for line in lines]
     flagged = min(max(finding.start_line - finding.snippet_line, 0), len(lines) - 1)
@@ -208,7 +217,7 @@ def answer(
     reasoning: str = "",
     recommendation: str = "",
 ) -> str:
-    """The completion that a training row teaches. Lines count in the rendered snippet."""
+    """Write the completion of a training row. Lines count in the rendered snippet."""
     if profile == "compact":
         numbers = sorted({first for first, _ in evidence})[:MAX_EVIDENCE]
         return msgspec.json.encode(CompactAnswer(numbers, verdict)).decode()
@@ -217,7 +226,7 @@ def answer(
 
 
 def schema(prompt: Prompt) -> dict[str, Any]:
-    """JSON schema of the answer to `prompt`; line numbers are bounded by its snippet."""
+    """Return the JSON schema of the answer to `prompt`; line numbers are bounded by its snippet."""
     line = {"type": "integer", "minimum": 1, "maximum": prompt.lines}
     verdict = {"type": "string", "enum": _DECISIONS}
     if prompt.profile == "compact":
@@ -242,7 +251,7 @@ def schema(prompt: Prompt) -> dict[str, Any]:
 
 
 def parse(completion: str, prompt: Prompt) -> FullAnswer:
-    """The answer in a completion, which must be one JSON object and nothing else.
+    """Parse the answer in a completion, which must be one JSON object and nothing else.
 
     A compact answer comes back as a FullAnswer whose spans are single lines.
     Raises TriageError: not JSON, another shape, or evidence outside the snippet.
@@ -251,17 +260,17 @@ def parse(completion: str, prompt: Prompt) -> FullAnswer:
         CompactAnswer if prompt.profile == "compact" else FullAnswer
     )
     try:
-        found = msgspec.json.decode(completion.strip(), type=kind)
+        parsed = msgspec.json.decode(completion.strip(), type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise TriageError(f"the model's answer is not valid: {error}") from error
-    if isinstance(found, CompactAnswer):
-        found = FullAnswer([(line, line) for line in found.evidence], "", found.verdict, "")
-    if len(found.evidence) > MAX_EVIDENCE:
-        raise TriageError(f"the model named {len(found.evidence)} evidence spans")
-    for first, last in found.evidence:
+    if isinstance(parsed, CompactAnswer):
+        parsed = FullAnswer([(line, line) for line in parsed.evidence], "", parsed.verdict, "")
+    if len(parsed.evidence) > MAX_EVIDENCE:
+        raise TriageError(f"the model named {len(parsed.evidence)} evidence spans")
+    for first, last in parsed.evidence:
         if not 1 <= first <= last <= prompt.lines:
             raise TriageError(f"evidence {first}-{last} lies outside the {prompt.lines} lines shown")
-    return found
+    return parsed
 
 
 def verdict(
@@ -274,27 +283,40 @@ def verdict(
     completion_tokens: int = 0,
     duration_ms: int = 0,
 ) -> Verdict:
-    """The Verdict that a completion amounts to; an invalid one is `needs_review` with its reason."""
+    """Return a completion's Verdict; an invalid completion is `needs_review` with its reason."""
     reason = ""
     try:
-        found = parse(completion, prompt)
+        parsed = parse(completion, prompt)
     except TriageError as error:
-        reason, found = str(error), FullAnswer([], "", Decision.NEEDS_REVIEW, "")
+        reason, parsed = str(error), FullAnswer([], "", Decision.NEEDS_REVIEW, "")
     shift = prompt.first_line - 1
     return Verdict(
-        decision=found.verdict, reason=reason,
-        evidence=[(first + shift, last + shift) for first, last in found.evidence],
-        reasoning=found.reasoning, recommendation=found.recommendation,
-        model_id=model_id, alias=alias, prompt_sha256=prompt.sha256, prompt_version=prompt.version,
-        schema_version=SCHEMA_VERSION, lang=prompt.lang, prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens, duration_ms=duration_ms,
-    )  # fmt: skip
+        decision=parsed.verdict,
+        reason=reason,
+        evidence=[(first + shift, last + shift) for first, last in parsed.evidence],
+        reasoning=parsed.reasoning,
+        recommendation=parsed.recommendation,
+        model_id=model_id,
+        alias=alias,
+        prompt_sha256=prompt.sha256,
+        prompt_version=prompt.version,
+        schema_version=SCHEMA_VERSION,
+        lang=prompt.lang,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        duration_ms=duration_ms,
+    )
 
 
 def abstain(prompt: Prompt | None, reason: str, *, model_id: str = "", alias: str = "") -> Verdict:
-    """`needs_review` because no answer came: the model is away, slow, or the budget is spent."""
+    """Return `needs_review` where no answer came: the model is away, slow, or the budget is spent."""
     return Verdict(
-        decision=Decision.NEEDS_REVIEW, reason=reason, model_id=model_id, alias=alias,
-        prompt_sha256=prompt.sha256 if prompt else "", prompt_version=prompt.version if prompt else "",
-        schema_version=SCHEMA_VERSION, lang=prompt.lang if prompt else "en",
-    )  # fmt: skip
+        decision=Decision.NEEDS_REVIEW,
+        reason=reason,
+        model_id=model_id,
+        alias=alias,
+        prompt_sha256=prompt.sha256 if prompt else "",
+        prompt_version=prompt.version if prompt else "",
+        schema_version=SCHEMA_VERSION,
+        lang=prompt.lang if prompt else "en",
+    )

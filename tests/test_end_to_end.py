@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.cli.platform import (
+from securetag.cli.services.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
     Platform,
@@ -31,7 +31,7 @@ from securetag.cli.platform import (
     register_base_model,
     remembered_key,
 )
-from securetag.cli.supervise import Services
+from securetag.cli.services.supervise import Services
 from securetag.client.api import ApiClient
 from securetag.db.embedded import Cluster
 from securetag.db.engine import API, dsn_for

@@ -19,7 +19,7 @@ import json, sys
 from pathlib import Path
 
 import securetag
-from securetag.cli.demo.story import SHOP, TRUTH
+from securetag.cli.demo.shop import SHOP, TRUTH
 from securetag.datasets import mix
 from securetag.db.migrations.script import FOLDER
 from securetag.evaluation import gate

@@ -92,8 +92,8 @@ def _attack(url: str) -> Iterator[None]:
 
 @contextmanager
 def _api() -> Iterator[tuple[psutil.Process, str]]:
-    from securetag.cli.platform import Platform
-    from securetag.cli.supervise import Services
+    from securetag.cli.services.platform import Platform
+    from securetag.cli.services.supervise import Services
     from securetag.db.embedded import Cluster
     from securetag.settings import get_settings
 

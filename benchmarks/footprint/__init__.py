@@ -47,8 +47,8 @@ def _bare() -> float:
 
 
 def _services() -> Iterator[Figure]:
-    from securetag.cli.platform import WORKER_SCOPES, Platform, make_tenant
-    from securetag.cli.supervise import Services
+    from securetag.cli.services.platform import WORKER_SCOPES, Platform, make_tenant
+    from securetag.cli.services.supervise import Services
     from securetag.db.embedded import Cluster
     from securetag.settings import get_settings
 

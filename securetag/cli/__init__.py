@@ -6,21 +6,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli import (
-    admin,
-    datasets,
-    datasets_diff,
-    datasets_erase,
-    datasets_export,
-    datasets_review,
-    datasets_teach,
-    demo,
-    models,
-    scan,
-    services,
-    sources,
-    trace,
-)
+from securetag.cli import dataset, db, demo, key, model, scan, services, source, tenant, trace
 from securetag.cli.output import reported
 
 app = typer.Typer(
@@ -35,21 +21,16 @@ app.command("up")(services.up)
 app.command("doctor")(services.doctor)
 app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
-app.add_typer(sources.app, name="source")
-datasets.app.command("diff")(datasets_diff.diff)
-datasets.app.command("export")(datasets_export.export)
-datasets.app.command("erase")(datasets_erase.erase)
-datasets.app.command("teach")(datasets_teach.teach)
-datasets.app.add_typer(datasets_review.app, name="review")
-app.add_typer(datasets.app, name="dataset")
+app.add_typer(source.app, name="source")
+app.add_typer(dataset.app, name="dataset")
 app.command("trace")(trace.trace)
-app.command("train")(models.train)
-app.command("evaluate")(models.evaluate)
-app.command("publish")(models.publish)
-app.add_typer(models.app, name="model")
-app.add_typer(admin.tenants, name="tenant")
-app.add_typer(admin.keys, name="key")
-app.add_typer(admin.database, name="db")
+app.command("train")(model.train)
+app.command("evaluate")(model.evaluate)
+app.command("publish")(model.publish)
+app.add_typer(model.app, name="model")
+app.add_typer(tenant.app, name="tenant")
+app.add_typer(key.app, name="key")
+app.add_typer(db.app, name="db")
 
 
 def _version(value: bool) -> None:

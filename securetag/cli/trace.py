@@ -20,21 +20,21 @@ def trace(
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most ids of a kind.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """From a release, row, Record, finding or model to the others."""
+    """Show what a release, row, Record, finding or model comes from and went into."""
     import msgspec
 
     from securetag.pipeline.trace import trace as run
     from securetag.settings import get_settings
 
-    found = run(wanted, get_settings(), limit=limit)
+    lineage = run(wanted, get_settings(), limit=limit)
     if as_json:
-        emit(msgspec.to_builtins(found))
+        emit(msgspec.to_builtins(lineage))
     else:
-        if found.thing is not None:
-            typer.echo(f"{found.thing.kind} {found.thing.id}")
-        elif found.candidates:
-            show(["kind", "id"], [[one.kind, one.id] for one in found.candidates], title="It may be:")
-        for place in found.places:
+        if lineage.thing is not None:
+            typer.echo(f"{lineage.thing.kind} {lineage.thing.id}")
+        elif lineage.candidates:
+            show(["kind", "id"], [[item.kind, item.id] for item in lineage.candidates], title="It may be:")
+        for place in lineage.places:
             marks = [f"{m.model_id[:12]} {' '.join(m.aliases)}".strip() for m in place.models]
             splits = ", ".join(f"{split} {n:,}" for split, n in place.related.splits.items())
             typer.echo(f"\nrelease {place.release} ({splits}); models: {', '.join(marks) or 'none'}")
@@ -45,8 +45,8 @@ def trace(
                     for kind, n in place.related.counts.items()
                 ],
             )
-        if found.left_out:
-            rows = [[one.release, one.example, one.reason] for one in found.left_out]
+        if lineage.left_out:
+            rows = [[item.release, item.example, item.reason] for item in lineage.left_out]
             show(["release", "example", "left out because"], rows)
-    if found.thing is None and found.candidates:
+    if lineage.thing is None and lineage.candidates:
         raise typer.Exit(1)

@@ -76,7 +76,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     suites: dict[str, SuiteComparison]
 
     def as_json(self) -> dict[str, Any]:
-        """`{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
+        """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
         return {
             name: {metric: msgspec.to_builtins(cell) for metric, cell in suite.metrics.items()}
             for name, suite in self.suites.items()
@@ -99,14 +99,17 @@ def compare(base: SuiteResult, candidate: SuiteResult, *, seed: int = 0) -> Comp
             f"{changed} examples were put otherwise to the base than to the candidate",
             hint="Label, axis, prompt version and the kinds of completion asked for must be equal.",
         )
-    found = {}
+    compared = {}
     for name, rows in suites(base.rows).items():
         pairs = [(row, ours[row.id]) for row in rows]
-        found[name] = _suite(pairs, seed)
+        compared[name] = _suite(pairs, seed)
     return Comparison(
-        base_model=base.model_id, candidate_model=candidate.model_id,
-        base_unanswered=base.unanswered, candidate_unanswered=candidate.unanswered, suites=found,
-    )  # fmt: skip
+        base_model=base.model_id,
+        candidate_model=candidate.model_id,
+        base_unanswered=base.unanswered,
+        candidate_unanswered=candidate.unanswered,
+        suites=compared,
+    )
 
 
 def _question(row: Row) -> tuple[object, ...]:
@@ -125,9 +128,12 @@ def _suite(pairs: Pairs, seed: int) -> SuiteComparison:
         else:
             metrics[name] = _proportion(name, pairs, base, candidate, seed)
     return SuiteComparison(
-        n=candidate.n, labels=candidate.labels, metrics=metrics,
-        base_confusion=base.confusion, candidate_confusion=candidate.confusion,
-    )  # fmt: skip
+        n=candidate.n,
+        labels=candidate.labels,
+        metrics=metrics,
+        base_confusion=base.confusion,
+        candidate_confusion=candidate.confusion,
+    )
 
 
 def _proportion(name: str, pairs: Pairs, base: SuiteMetrics, candidate: SuiteMetrics, seed: int) -> Cell:
@@ -164,7 +170,16 @@ def _cell(
     ours, theirs = candidate.estimates[name], base.estimates[name]
     value, bounds, _ = delta
     return Cell(
-        base=theirs.value, candidate=ours.value, low=ours.low, high=ours.high, p=p, n=ours.n,
-        base_low=theirs.low, base_high=theirs.high, difference=value,
-        difference_low=bounds.low, difference_high=bounds.high, majority=ours.majority,
-    )  # fmt: skip
+        base=theirs.value,
+        candidate=ours.value,
+        low=ours.low,
+        high=ours.high,
+        p=p,
+        n=ours.n,
+        base_low=theirs.low,
+        base_high=theirs.high,
+        difference=value,
+        difference_low=bounds.low,
+        difference_high=bounds.high,
+        majority=ours.majority,
+    )

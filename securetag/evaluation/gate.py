@@ -105,17 +105,17 @@ class GateDecision(msgspec.Struct, frozen=True, kw_only=True):
     gate: str
 
     def as_json(self) -> dict[str, Any]:
-        """`{passed, reasons}`, and `reasons_es` and the gate's name beside them."""
-        told = [check for check in self.checks if check.passed == self.passed]
+        """Return `{passed, reasons}`, and `reasons_es` and the gate's name beside them."""
+        checks = [check for check in self.checks if check.passed == self.passed]
         return {
             "passed": self.passed,
-            "reasons": [check.en for check in told],
-            "reasons_es": [check.es for check in told],
+            "reasons": [check.en for check in checks],
+            "reasons_es": [check.es for check in checks],
             "gate": self.gate,
         }
 
     def require(self) -> None:
-        """Raises GateError with the reasons unless the candidate passed."""
+        """Raise GateError with the reasons unless the candidate passed."""
         if not self.passed:
             raise GateError(
                 f"gate {self.gate!r} rejected the model: " + " ".join(self.reasons),
@@ -142,7 +142,7 @@ def find_gate(name: str) -> Path:
 
 
 def load(path: Path) -> GateSpec:
-    """A gate from YAML. Raises SettingsError: no such file, not YAML, unknown field, metric or rule."""
+    """Load a gate from YAML. Raises SettingsError: no such file, not YAML, unknown field, metric or rule."""
     import yaml
 
     try:
@@ -164,12 +164,12 @@ def decide(comparison: Comparison, spec: GateSpec, *, lang: Lang = "en") -> Gate
 
 
 def report(comparison: Comparison, decision: GateDecision) -> dict[str, Any]:
-    """The shape that scripts read: `{suite: {metric: {…}}, gate: {passed, reasons}}`."""
+    """Return the shape that scripts read: `{suite: {metric: {…}}, gate: {passed, reasons}}`."""
     return {**comparison.as_json(), "gate": decision.as_json()}
 
 
 def _evidence(comparison: Comparison, spec: GateSpec) -> list[Check]:
-    """What forbids any decision; empty where there is enough to decide on."""
+    """Return what forbids any decision; empty where there is enough to decide on."""
     failed: list[Check] = []
 
     def fail(suite: str, en: str, es: str) -> None:
@@ -221,30 +221,34 @@ def _size(name: str, suite: SuiteComparison, spec: GateSpec) -> list[Check]:
     return [Check(passed=False, metric="", suite=name, en=en, es=es)]
 
 
-def _check(comparison: Comparison, asked: Requirement, alpha: float) -> Check:
-    name_en, name_es = NAMES[asked.metric]
-    cell = comparison.suites[asked.suite].metrics.get(asked.metric)
+def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Check:
+    name_en, name_es = NAMES[requirement.metric]
+    cell = comparison.suites[requirement.suite].metrics.get(requirement.metric)
     if cell is None:
         return Check(
-            passed=False, metric=asked.metric, suite=asked.suite,
-            en=f"{asked.suite}: {name_en} wasn't measured, so it can't be shown.",
-            es=f"{asked.suite}: no se midió {name_es}, así que no se puede demostrar.",
-        )  # fmt: skip
-    passed, why_en, why_es = _judge(cell, asked, alpha)
+            passed=False,
+            metric=requirement.metric,
+            suite=requirement.suite,
+            en=f"{requirement.suite}: {name_en} wasn't measured, so it can't be shown.",
+            es=f"{requirement.suite}: no se midió {name_es}, así que no se puede demostrar.",
+        )
+    passed, why_en, why_es = _judge(cell, requirement, alpha)
     figures_en = f"candidate {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
     figures_es = f"candidato {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
     return Check(
-        passed=passed, metric=asked.metric, suite=asked.suite,
-        en=f"{asked.suite}: {name_en}: {figures_en} (n={cell.n}): {why_en}.",
-        es=f"{asked.suite}: {name_es}: {figures_es} (n={cell.n}): {why_es}.",
-    )  # fmt: skip
+        passed=passed,
+        metric=requirement.metric,
+        suite=requirement.suite,
+        en=f"{requirement.suite}: {name_en}: {figures_en} (n={cell.n}): {why_en}.",
+        es=f"{requirement.suite}: {name_es}: {figures_es} (n={cell.n}): {why_es}.",
+    )
 
 
-def _judge(cell: Cell, asked: Requirement, alpha: float) -> tuple[bool, str, str]:
-    """(passed, why in English, why in Spanish)."""
-    value = asked.value or 0.0
+def _judge(cell: Cell, requirement: Requirement, alpha: float) -> tuple[bool, str, str]:
+    """Return (passed, why in English, why in Spanish)."""
+    value = requirement.value or 0.0
     sure = f"p={cell.p:.3g}"
-    match asked.rule:
+    match requirement.rule:
         case "lower_bound_above_base":
             return _above(cell.low, cell.base, "the base's figure", "la cifra del modelo base")
         case "lower_bound_above_majority":

@@ -112,16 +112,16 @@ class SuiteMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """`held_out` with every row, then each axis by name. Without rows: `held_out`, empty."""
-    found: dict[str, list[Row]] = {HELD_OUT: []}
+    """Return `held_out` with every row, then each axis by name. Without rows: `held_out`, empty."""
+    by_suite: dict[str, list[Row]] = {HELD_OUT: []}
     for row in sorted(rows, key=lambda row: (row.axis, row.id)):
-        found[HELD_OUT].append(row)
-        found.setdefault(row.axis, []).append(row)
-    return found
+        by_suite[HELD_OUT].append(row)
+        by_suite.setdefault(row.axis, []).append(row)
+    return by_suite
 
 
 def confusion(rows: Iterable[Row]) -> Confusion:
-    """Label × decision, every cell present."""
+    """Count rows by label and decision, with every cell present."""
     table: Confusion = {label: dict.fromkeys(DECISIONS, 0) for label in LABELS}
     for row in rows:
         table[row.label][row.decision.value] += 1
@@ -129,12 +129,12 @@ def confusion(rows: Iterable[Row]) -> Confusion:
 
 
 def cells(row: Row) -> list[float]:
-    """The row as counts for `macro_f1`: six cells, LABELS × DECISIONS, one of them 1."""
+    """Return the row as counts for `macro_f1`: six cells, LABELS × DECISIONS, one of them 1."""
     return [float(row.label == label and row.decision == made) for label in LABELS for made in DECISIONS]
 
 
 def macro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unweighted mean of the two labels' F1, from counts of shape (k, 6); `cells` gives the order.
+    """Return the unweighted mean of both labels' F1, from counts of shape (k, 6) in the order of `cells`.
 
     F1 = 2·tp / (2·tp + fp + fn), 0 where a label was neither there nor named: what
     `sklearn.metrics.f1_score(labels=LABELS, average="macro", zero_division=0)` computes, here over
@@ -153,7 +153,7 @@ def macro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def majority(rows: Sequence[Row]) -> tuple[float, float]:
-    """(accuracy, macro-F1) of always naming the label that most rows carry; (0, 0) without rows."""
+    """Return (accuracy, macro-F1) of always naming the label that most rows carry; (0, 0) without rows."""
     if not rows:
         return 0.0, 0.0
     share = max(sum(row.label == label for row in rows) for label in LABELS) / len(rows)
@@ -162,7 +162,7 @@ def majority(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
-    """Every figure of one model on one suite."""
+    """Compute every figure of one model on one suite."""
     estimates: dict[str, Estimate] = {}
     accuracy, f1 = majority(rows)
     for name, share in PROPORTIONS.items():
@@ -172,9 +172,12 @@ def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
         hits = sum(share.hit(row) for row in over)
         bounds = wilson(hits, len(over))
         estimates[name] = Estimate(
-            value=hits / len(over), low=bounds.low, high=bounds.high, n=len(over),
+            value=hits / len(over),
+            low=bounds.low,
+            high=bounds.high,
+            n=len(over),
             majority=accuracy if name == "accuracy" else None,
-        )  # fmt: skip
+        )
     if rows:
         value, bounds, _ = bootstrap(
             [row.group for row in rows], [cells(row) for row in rows], macro_f1, seed=seed

@@ -31,7 +31,7 @@ _DPI = 120
 
 
 def confusion_matrices(comparison: Comparison, *, suite: str = HELD_OUT, caption: str = "") -> bytes:
-    """Both models' confusion matrices of one suite, side by side; counts, shaded by share of the label.
+    """Draw both models' confusion matrices of one suite: counts, shaded by share of the label.
 
     Raises KeyError for a suite that the comparison doesn't hold.
     """
@@ -49,7 +49,7 @@ def confusion_matrices(comparison: Comparison, *, suite: str = HELD_OUT, caption
 
 
 def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: str = "") -> bytes:
-    """A metric of both models on every suite that has it, with 95 % intervals and the majority figure."""
+    """Draw a metric of both models on every suite, with 95 % intervals and the majority figure."""
     names = [name for name, suite in comparison.suites.items() if metric in suite.metrics]
     figure = _figure(9.5, 1.6 + 0.75 * max(1, len(names)))
     axes = figure.subplots()
@@ -61,9 +61,14 @@ def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: 
         )
         for shift, value, low, high, colour, marker, label in sides:
             axes.errorbar(
-                value, row + shift, xerr=[[value - low], [high - value]], fmt=marker, color=colour,
-                capsize=4, label=label if row == 0 else None,
-            )  # fmt: skip
+                value,
+                row + shift,
+                xerr=[[value - low], [high - value]],
+                fmt=marker,
+                color=colour,
+                capsize=4,
+                label=label if row == 0 else None,
+            )
             axes.annotate(
                 f"{value:.2f}", (value, row + shift), (0, 5), textcoords="offset points", ha="center"
             )
@@ -83,7 +88,7 @@ def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: 
 
 
 def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> bytes:
-    """Training and validation loss by step, each task in a colour of its own.
+    """Draw training and validation loss by step, each task in its color.
 
     `history` is the trainer's log: rows with `step` and `loss`, and perhaps `learnt` (share by task), or
     with `eval_loss` or `eval_<task>_loss`; other rows, and losses that aren't finite, are left out. A step
@@ -100,8 +105,8 @@ def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> by
                 tasks = list(row.get("learnt") or [""])
                 task = tasks[0] if len(tasks) == 1 else _SEVERAL
                 trained.setdefault(task, []).append((row["step"], value))
-            elif found := _EVAL_LOSS.fullmatch(key):
-                validated.setdefault(found["task"] or "", []).append((row["step"], value))
+            elif match := _EVAL_LOSS.fullmatch(key):
+                validated.setdefault(match["task"] or "", []).append((row["step"], value))
     kinds = sorted({**trained, **validated}, key=lambda task: (-len(trained.get(task, ())), task))
     figure = _figure(9.5, 4)
     axes = figure.subplots()
@@ -113,9 +118,11 @@ def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> by
             if points:
                 named = f"{label}, {task}" if task else label
                 axes.plot(
-                    *zip(*points, strict=True), style, color=_TASKS[place % len(_TASKS)],
+                    *zip(*points, strict=True),
+                    style,
+                    color=_TASKS[place % len(_TASKS)],
                     label=f"{named} (last {points[-1][1]:.3f})",
-                )  # fmt: skip
+                )
     if kinds:
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside right upper", frameon=False)
@@ -135,9 +142,14 @@ def _matrix(axes: Axes, title: str, table: Confusion) -> None:
         for column, made in enumerate(DECISIONS):
             share = shares[row][column]
             axes.text(
-                column, row, f"{table[label][made]}\n{share:.0%}", ha="center", va="center",
-                color="white" if share > 0.5 else "black", fontsize=12,
-            )  # fmt: skip
+                column,
+                row,
+                f"{table[label][made]}\n{share:.0%}",
+                ha="center",
+                va="center",
+                color="white" if share > 0.5 else "black",
+                fontsize=12,
+            )
     axes.set_xticks(range(len(DECISIONS)), [made.replace("_", "\n") for made in DECISIONS])
     axes.set_yticks(range(len(LABELS)), [label.replace("_", "\n") for label in LABELS])
     axes.set_xlabel("verdict")

@@ -48,7 +48,7 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Of a proportion. Nothing seen is nothing known: n = 0 gives (0, 1).
+    """Return the Wilson interval of a proportion; (0, 1) for n = 0.
 
     Raises ValueError unless 0 ≤ hits ≤ n.
     """
@@ -58,13 +58,13 @@ def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
         raise ValueError(f"{hits} of {n} is no proportion")
     if n == 0:
         return Interval(0.0, 1.0)
-    found = binomtest(hits, n).proportion_ci(confidence, method="wilson")
+    bounds = binomtest(hits, n).proportion_ci(confidence, method="wilson")
     # The bounds contain hits / n by algebra; rounding may miss it by one ulp.
-    return Interval(min(float(found.low), hits / n), max(float(found.high), hits / n))
+    return Interval(min(float(bounds.low), hits / n), max(float(bounds.high), hits / n))
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided exact p of `gained` against `lost` discordant pairs; 1.0 where there is none."""
+    """Return the two-sided exact p of `gained` against `lost` discordant pairs; 1.0 without any."""
     from scipy.stats import binomtest
 
     if gained + lost == 0:
@@ -81,7 +81,7 @@ def bootstrap(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[float, Interval, float]:
-    """(estimate, percentile interval, two-sided p against zero) of a statistic of summed counts.
+    """Return (estimate, percentile interval, two-sided p against zero) of a statistic of summed counts.
 
     `cells[i]` are the counts that row i of group `groups[i]` adds; `statistic` maps summed counts of
     shape (k, cells) to k values. Groups are drawn with replacement. The interval is widened to
@@ -112,7 +112,7 @@ def bootstrap(
 
 
 def _weights(groups: int, seed: int, resamples: int) -> Iterator[Counts]:
-    """How often each group is drawn in each resample: blocks of shape (at most _BLOCK, groups)."""
+    """Yield how often each group is drawn in each resample: blocks of shape (at most _BLOCK, groups)."""
     import numpy as np
 
     random = np.random.default_rng(seed)
@@ -124,5 +124,5 @@ def _weights(groups: int, seed: int, resamples: int) -> Iterator[Counts]:
 
 @lru_cache(maxsize=8)
 def _kept_weights(groups: int, seed: int, resamples: int) -> tuple[Counts, ...]:
-    """The same, kept: drawing them is nine tenths of the work, and a suite asks a dozen times."""
+    """Return the same, cached: drawing is nine tenths of the work, and a suite draws a dozen times."""
     return tuple(_weights(groups, seed, resamples))

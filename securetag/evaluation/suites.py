@@ -87,14 +87,14 @@ class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
         return sum(not row.answered for row in self.rows)
 
     def write(self, path: Path) -> Path:
-        """One JSON line a row."""
+        """Write one JSON line a row."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self.rows))
         return path
 
     @classmethod
     def read(cls, path: Path) -> SuiteResult:
-        """Rows that `write` wrote; `skipped` isn't kept. Raises InputError."""
+        """Read the rows that `write` wrote; `skipped` isn't kept. Raises InputError."""
         decoder = msgspec.json.Decoder(Row)
         rows: list[Row] = []
         for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -118,12 +118,12 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 def scorable(example: Example) -> bool:
-    """True = a labelled triage row; other tasks teach, but have no verdict to score."""
+    """Return whether an example is a labelled triage row; other tasks have no verdict to score."""
     return example.task is Task.TRIAGE and example.label is not None
 
 
 def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list[Example]:
-    """At most `per_axis` scorable examples of each axis, half of each label where there are enough.
+    """Choose at most `per_axis` scorable examples of each axis, half of each label where possible.
 
     Chosen by a hash of seed, group and id, so the choice doesn't depend on the order of the input
     and both halves of a contrastive pair tend to be chosen together.
@@ -143,8 +143,8 @@ def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list
         half = per_axis // len(queues)
         took = [queue[:half] for queue in queues]
         spare = [example for queue in queues for example in queue[half:]]
-        room = per_axis - sum(len(part) for part in took)
-        chosen += [example for part in took for example in part] + spare[:room]
+        missing = per_axis - sum(len(part) for part in took)
+        chosen += [example for part in took for example in part] + spare[:missing]
     return sorted(chosen, key=lambda example: example.id)
 
 
@@ -190,7 +190,7 @@ def _round(
     workers: int,
     progress: Progress | None,
 ) -> list[Row]:
-    """A row for every item, in order, `workers` at once; see `run` for when it gives up."""
+    """Score every item, in order, `workers` at once; see `run` for when it gives up."""
     rows: dict[int, Row] = {}
     silent = 0
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evaluate") as pool:
@@ -199,8 +199,8 @@ def _round(
         try:
             for done in range(1, len(items) + 1):
                 for index, item in itertools.islice(pending, workers - len(waiting)):
-                    asked = predictor if silent < GIVE_UP_AFTER else _given_up
-                    waiting[pool.submit(score, asked, item)] = index
+                    ask = predictor if silent < GIVE_UP_AFTER else _given_up
+                    waiting[pool.submit(score, ask, item)] = index
                 finished = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
                 row = rows[waiting.pop(finished)] = finished.result()
                 silent = 0 if row.answered else silent + 1
@@ -232,28 +232,36 @@ def _score(
     unbound = _ask(predictor, prompt, constrained=False) if free else None
     bound = None
     if constrained:
-        heard = unbound is None or unbound.answered
+        is_answering = unbound is None or unbound.answered
         # A model that has just not answered isn't asked again: the row is unheard either way.
-        bound = _ask(predictor, prompt, constrained=True) if heard else unbound
+        bound = _ask(predictor, prompt, constrained=True) if is_answering else unbound
     latency_ms = round((time.perf_counter() - start) * 1000)
     counts = bound or unbound
     # `run` saw to both.
     assert counts is not None
     assert example.label is not None
-    asked = [one for one in (unbound, bound) if one is not None]
+    calls = [call for call in (unbound, bound) if call is not None]
     return Row(
-        id=example.id, axis=example.axis or NO_AXIS, group=example.group, label=example.label,
-        lang=prompt.lang, prompt_version=prompt.version,
-        decision=counts.decision, valid=counts.valid, reason=counts.reason,
+        id=example.id,
+        axis=example.axis or NO_AXIS,
+        group=example.group,
+        label=example.label,
+        lang=prompt.lang,
+        prompt_version=prompt.version,
+        decision=counts.decision,
+        valid=counts.valid,
+        reason=counts.reason,
         free_decision=unbound.decision if unbound else None,
         free_valid=unbound.valid if unbound else None,
         free_reason=unbound.reason if unbound else "",
         free_text=unbound.completion.text[:KEPT_CHARS] if unbound else "",
-        answered=all(one.answered for one in asked), latency_ms=latency_ms,
-        prompt_tokens=sum(one.completion.prompt_tokens for one in asked),
-        completion_tokens=sum(one.completion.completion_tokens for one in asked),
-        model_id=counts.completion.model_id, alias=counts.completion.alias,
-    )  # fmt: skip
+        answered=all(call.answered for call in calls),
+        latency_ms=latency_ms,
+        prompt_tokens=sum(call.completion.prompt_tokens for call in calls),
+        completion_tokens=sum(call.completion.completion_tokens for call in calls),
+        model_id=counts.completion.model_id,
+        alias=counts.completion.alias,
+    )
 
 
 def _ask(predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool) -> _Asked:
@@ -262,8 +270,8 @@ def _ask(predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: boo
     completion, answered = triage.Completion(text=""), False
     try:
         completion, answered = predictor(prompt.messages, schema, limit), True
-        found = triage.parse(completion.text, prompt)
+        answer = triage.parse(completion.text, prompt)
     except Exception as error:  # Whatever a predictor raises is a row to count, with its reason.
         reason = str(error) if isinstance(error, TriageError) else f"{type(error).__name__}: {error}"
         return _Asked(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
-    return _Asked(found.verdict, True, True, "", completion)
+    return _Asked(answer.verdict, True, True, "", completion)

@@ -27,9 +27,9 @@ MODEL_ID = "4a15a08c53afac4273e6b91a07801f3b30c65c981b17d9cf9a4bb3ec5dd29905"
 
 @lru_cache(maxsize=1)
 def locate() -> Path:
-    """The GGUF file, its bytes checked. Raises ModelUnavailableError when it is missing or another."""
-    found = importlib.util.find_spec(PACKAGE)
-    path = Path(found.origin).parent / FILE if found and found.origin else None
+    """Return the GGUF file, its bytes checked. Raises ModelUnavailableError."""
+    spec = importlib.util.find_spec(PACKAGE)
+    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if path is None or not path.is_file():
         raise ModelUnavailableError(
             f"the embedded base model ({PACKAGE}) is not installed",
@@ -45,8 +45,12 @@ def locate() -> Path:
 
 
 def entry() -> ModelEntry:
-    """The base as the registry lists it; the file stays where the package put it."""
+    """Return the base's registry entry; the file stays where the package put it."""
     return ModelEntry(
-        model_id=MODEL_ID, path=str(locate()), file_sha256=SHA256, base=NAME,
-        quantisation=QUANTISATION, licence="Apache-2.0",
-    )  # fmt: skip
+        model_id=MODEL_ID,
+        path=str(locate()),
+        file_sha256=SHA256,
+        base=NAME,
+        quantisation=QUANTISATION,
+        licence="Apache-2.0",
+    )

@@ -44,9 +44,16 @@ MODEL_ID_TAG = "securetag.model_id="
 MODEL_ID_NAME = "#"
 #: Everything that an absent, broken or hostile server can cause while its reply is read.
 _FAILURES = (
-    httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError, KeyError, AttributeError,
-    RecursionError, TimeoutError,
-)  # fmt: skip
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    TimeoutError,
+)
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
@@ -61,7 +68,7 @@ class ModelClient(Protocol):
     """A chat model behind HTTP. Safe to use from several threads at once."""
 
     def resolve(self) -> ModelInfo:
-        """The first of the wanted aliases that is served now. Raises ModelUnavailableError."""
+        """Return the first of the wanted aliases that is served now. Raises ModelUnavailableError."""
 
     def chat(
         self,
@@ -73,7 +80,7 @@ class ModelClient(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Completion:
-        """What the model answers, under a JSON schema where one is given.
+        """Return what the model answers, under a JSON schema where one is given.
 
         Raises ModelUnavailableError on any failure, at the latest after `timeout_s` seconds.
         """
@@ -83,7 +90,7 @@ class ModelClient(Protocol):
 
 
 def connect(settings: Settings) -> ModelClient:
-    """The client that the settings ask for. Opens no connection yet."""
+    """Return the client that the settings name. Opens no connection yet."""
     wanted = settings.triage.aliases
     if settings.triage.backend == "ollama":
         return OllamaClient(settings.ollama_host, aliases=wanted)
@@ -102,7 +109,7 @@ class _Deadlines:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        """The result of `work`; raises TimeoutError after `timeout_s`."""
+        """Return the result of `work`; raise TimeoutError after `timeout_s`."""
 
         async def bounded() -> T:
             async with asyncio.timeout(timeout_s):
@@ -201,9 +208,13 @@ class RuntimeClient:
             if left > 0 and self._base() != served.url:
                 # A publish has moved the runtime under us; the finding must not pay for it.
                 return self.chat(
-                    messages, schema=schema, max_tokens=max_tokens, timeout_s=left,
-                    temperature=temperature, seed=seed,
-                )  # fmt: skip
+                    messages,
+                    schema=schema,
+                    max_tokens=max_tokens,
+                    timeout_s=left,
+                    temperature=temperature,
+                    seed=seed,
+                )
             raise _unavailable(served.url, error, timeout_s) from error
         info = served.info
         if reply.model.startswith(MODEL_ID_NAME) and reply.model[1:] != info.model_id:
@@ -211,10 +222,13 @@ class RuntimeClient:
             self._served = None
             info = ModelInfo(info.alias, reply.model[1:])
         return Completion(
-            text=reply.text, model_id=info.model_id, alias=info.alias,
-            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            text=reply.text,
+            model_id=info.model_id,
+            alias=info.alias,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
             duration_ms=round((time.monotonic() - began) * 1000),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         self._deadlines.close(self._http.aclose())
@@ -286,9 +300,12 @@ class OllamaClient:
             info = self._info = self._info or await self._resolve()
             parts: list[str] = []
             async for part in await self._ollama.chat(
-                model=info.alias, messages=msgspec.to_builtins(list(messages)),
-                format=schema, options=options, stream=True,
-            ):  # fmt: skip
+                model=info.alias,
+                messages=msgspec.to_builtins(list(messages)),
+                format=schema,
+                options=options,
+                stream=True,
+            ):
                 parts.append(part.message.content or "")
                 if sum(map(len, parts)) > MAX_REPLY:
                     raise ValueError("the answer has no end")
@@ -298,10 +315,13 @@ class OllamaClient:
 
         info, text, last = self._run(ask(), timeout_s)
         return Completion(
-            text=text, model_id=info.model_id, alias=info.alias,
-            prompt_tokens=last.prompt_eval_count or 0, completion_tokens=last.eval_count or 0,
+            text=text,
+            model_id=info.model_id,
+            alias=info.alias,
+            prompt_tokens=last.prompt_eval_count or 0,
+            completion_tokens=last.eval_count or 0,
             duration_ms=round((time.monotonic() - began) * 1000),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         self._deadlines.close(self._ollama.close())
@@ -335,7 +355,7 @@ class _Served(msgspec.Struct, frozen=True):
 
 
 def _constraint(schema: dict[str, Any], *, grammar: bool) -> dict[str, Any]:
-    """The request fields that hold an answer to `schema`, without whitespace where the server can."""
+    """Return the request fields that constrain an answer to `schema`, without whitespace where possible."""
     if grammar:
         with contextlib.suppress(ValueError):
             return {"grammar": gbnf(schema)}
@@ -370,7 +390,7 @@ class _Reply:
 
 
 def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
-    """The first wanted alias in a reply of `/v1/models`. Raises ValueError, TypeError or KeyError."""
+    """Return the first wanted alias in a reply of `/v1/models`. Raises ValueError, TypeError or KeyError."""
     for alias in aliases:
         for model in listed["data"]:
             if alias == model["id"] or alias in (model.get("aliases") or ()):
@@ -382,7 +402,7 @@ def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON of each server-sent event, up to `[DONE]`."""
+    """Yield the JSON of each server-sent event, up to `[DONE]`."""
     size, rest = 0, b""
     # Not `aiter_lines`: a line without an end would grow there unseen.
     async for piece in response.aiter_bytes():
@@ -403,7 +423,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """The whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
+    """Read the whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
     body = b""
     async for piece in response.aiter_bytes():
         body += piece
@@ -413,7 +433,7 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _reason(body: bytes) -> str:
-    """What an error reply says, short."""
+    """Return the message of an error reply, shortened."""
     try:
         return str(json.loads(body)["error"]["message"])[:300]
     except (ValueError, TypeError, KeyError):
@@ -421,15 +441,15 @@ def _reason(body: bytes) -> str:
 
 
 def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavailableError:
-    said = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
+    reason = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
     return ModelUnavailableError(
-        f"the model at {where} is not available: {said or type(error).__name__}",
+        f"the model at {where} is not available: {reason or type(error).__name__}",
         hint="Look at the runtime's log in <home>/logs, or at `securetag model list`.",
     )
 
 
 def predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
-    """The client as evaluation calls it; each completion may take `timeout_s` seconds."""
+    """Return the client as a predictor; each completion may take `timeout_s` seconds."""
 
     def predict(messages: Sequence[Message], schema: dict[str, Any] | None, max_tokens: int) -> Completion:
         return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=timeout_s)

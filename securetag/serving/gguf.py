@@ -61,14 +61,17 @@ def converter_version() -> str:
 def model_id(
     *, base: str, adapter: str | None, converter: str | None, quantisation: str, template: str
 ) -> str:
-    """64 hex digits that name a model by what it was made from.
+    """Return 64 hex digits that name a model by what it was made from.
 
     `base` and `adapter` are digests of weights, `template` is the chat template itself.
     """
     made_from = {
-        "base": base, "adapter": adapter, "converter": converter,
-        "quantisation": quantisation, "template": template,
-    }  # fmt: skip
+        "base": base,
+        "adapter": adapter,
+        "converter": converter,
+        "quantisation": quantisation,
+        "template": template,
+    }
     return content_id(made_from)
 
 
@@ -124,7 +127,7 @@ def quantise(
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The scalar and text metadata of a GGUF file; arrays such as the vocabulary are skipped.
+    """Read scalar and text metadata of a GGUF file; skip arrays such as the vocabulary.
 
     Only the header is read, and no vocabulary is built, which costs gguf's own reader seconds.
     Raises InputError for a file that is no GGUF.
@@ -134,20 +137,20 @@ def read_metadata(path: Path) -> dict[str, Any]:
             magic, _, _, count = struct.unpack_from("<4sIQQ", data)
             if magic != b"GGUF":
                 raise ValueError("the first bytes are others")
-            found, at = {}, 24
+            metadata, at = {}, 24
             for _ in range(count):
                 key, at = _value(data, at, _STRING)
                 (kind,) = struct.unpack_from("<I", data, at)
                 value, at = _value(data, at + 4, kind)
                 if kind != _ARRAY:
-                    found[key] = value
+                    metadata[key] = value
         except (struct.error, ValueError, KeyError) as error:
             raise InputError(f"{path} is no GGUF file: {error}") from error
-    return found
+    return metadata
 
 
 def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
-    """The value of this kind at an offset (None for an array), and the offset after it."""
+    """Return the value of this kind at an offset (None for an array), and the offset after it."""
     if kind == _STRING:
         (length,) = struct.unpack_from("<Q", data, at)
         if at + 8 + length > len(data):
@@ -167,13 +170,13 @@ def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
 
 
 def chat_template(path: Path) -> str:
-    """The Jinja template in a GGUF file; empty when it has none."""
+    """Return the Jinja template in a GGUF file; empty when it has none."""
     return str(read_metadata(path).get("tokenizer.chat_template", ""))
 
 
 def _script() -> Path:
-    found = importlib.util.find_spec(_SCRIPT_PACKAGE)
-    places = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec(_SCRIPT_PACKAGE)
+    places = list(spec.submodule_search_locations or ()) if spec else []
     for place in places:
         script = Path(place) / "llama.cpp" / "convert_hf_to_gguf.py"
         if script.is_file():
@@ -215,7 +218,7 @@ def _copy_metadata(reader: Any, writer: Any, kind: Quantisation, extra: Mapping[
 
 
 def _type(tensor: Any, kind: Quantisation, layers: int) -> Any:
-    """The type in which one tensor is stored."""
+    """Return the type in which one tensor is stored."""
     import gguf
 
     types = gguf.GGMLQuantizationType
@@ -239,7 +242,7 @@ def _more_bits(name: str, layers: int) -> bool:
 
 
 def _layout(tensor: Any, kind: Any) -> tuple[tuple[int, ...], Any, int]:
-    """Shape (in bytes where blocks are), element type and size of a tensor as it will be written."""
+    """Return shape (in bytes where blocks are), element type and size of a tensor as it will be written."""
     import gguf
     import numpy as np
 
@@ -253,7 +256,7 @@ def _layout(tensor: Any, kind: Any) -> tuple[tuple[int, ...], Any, int]:
 
 
 def _encode(tensor: Any, kind: Any) -> Any:
-    """The tensor's values in `kind`. Raises TrainingError for a source that isn't float already."""
+    """Encode the tensor's values in `kind`. Raises TrainingError for a source that isn't float."""
     import gguf
     import libgguf
     import numpy as np

@@ -28,7 +28,7 @@ _KEYS = {
 
 
 def gbnf(schema: dict[str, Any]) -> str:
-    """The grammar of `schema`: objects with all keys in the order of `properties`, no whitespace.
+    """Return the grammar of `schema`: objects with all keys in the order of `properties`, no whitespace.
 
     Raises ValueError for what it can't say exactly (optional properties, `$ref`, patterns, …): a
     caller then leaves the schema to the server.
@@ -81,7 +81,7 @@ def _integer(schema: dict[str, Any]) -> str:
 
 
 def _numbers(words: frozenset[str]) -> str:
-    """Decimal strings as alternatives; first digits with the same continuations share one class."""
+    """Write decimal strings as alternatives; first digits with the same continuations share a class."""
     tails: dict[str, set[str]] = {}
     for word in words:
         if word:

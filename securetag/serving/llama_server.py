@@ -39,7 +39,7 @@ def main() -> None:
     """Serve until stdin closes."""
     spec = msgspec.json.decode(sys.argv[1], type=ServerSpec)
     # The native library may print; whatever it says goes to the log, the address alone to stdout.
-    said = os.dup(1)
+    stdout = os.dup(1)
     os.dup2(2, 1)
     import xllamacpp
 
@@ -62,7 +62,7 @@ def main() -> None:
     parameters.timeout_read = parameters.timeout_write = 120
 
     server = xllamacpp.Server(parameters)
-    with os.fdopen(said, "w") as out:
+    with os.fdopen(stdout, "w") as out:
         out.write(json.dumps({"url": server.listening_address}) + "\n")
     while os.read(0, 4096):
         pass

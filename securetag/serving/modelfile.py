@@ -44,7 +44,7 @@ class Packaging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def packaging(entry: ModelEntry, chat_template: str, *, ctx: int) -> Packaging:
-    """For a model whose GGUF carries this Jinja template. Raises InputError for an unknown family."""
+    """Return the packaging for a GGUF with this Jinja template. Raises InputError for an unknown family."""
     for token, (template, stops) in _FAMILIES.items():
         if token in chat_template:
             licences = [f"SPDX-License-Identifier: {entry.licence}\nBase model: {entry.base}"]
@@ -54,9 +54,11 @@ def packaging(entry: ModelEntry, chat_template: str, *, ctx: int) -> Packaging:
                     "Copyright © Meta Platforms, Inc. All Rights Reserved."
                 )
             return Packaging(
-                template=template, system=SYSTEM, licences=licences,
+                template=template,
+                system=SYSTEM,
+                licences=licences,
                 parameters={"temperature": 0, "num_ctx": ctx, "stop": stops},
-            )  # fmt: skip
+            )
     raise InputError(
         f"no Ollama template is known for the chat format of {entry.base}",
         hint="Add its Go template to securetag/serving/modelfile.py.",
@@ -64,11 +66,11 @@ def packaging(entry: ModelEntry, chat_template: str, *, ctx: int) -> Packaging:
 
 
 def render(pack: Packaging, source: str) -> str:
-    """The Modelfile for `ollama create -f`, with the weights at `source`."""
+    """Return the Modelfile for `ollama create -f`, with the weights at `source`."""
     lines = [f"FROM {source}", f'TEMPLATE """{pack.template}"""', f'SYSTEM """{pack.system}"""']
     for name, value in pack.parameters.items():
         every = value if isinstance(value, list) else [value]
-        lines += [f"PARAMETER {name} {json.dumps(one, ensure_ascii=False)}" for one in every]
+        lines += [f"PARAMETER {name} {json.dumps(item, ensure_ascii=False)}" for item in every]
     lines += [f'LICENSE """{text}"""' for text in pack.licences]
     return "\n".join(lines) + "\n"
 

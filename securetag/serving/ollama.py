@@ -41,9 +41,14 @@ def publish(entry: ModelEntry, alias: str, settings: Settings, *, public: bool =
         if not _has_blob(client, digest):
             digest = client.create_blob(path)
         client.create(
-            model=alias, files={f"{entry.model_id[:16]}.gguf": digest}, template=pack.template,
-            system=pack.system, parameters=pack.parameters, license=pack.licences, stream=False,
-        )  # fmt: skip
+            model=alias,
+            files={f"{entry.model_id[:16]}.gguf": digest},
+            template=pack.template,
+            system=pack.system,
+            parameters=pack.parameters,
+            license=pack.licences,
+            stream=False,
+        )
         shown = served_id(client, alias)
     except (ollama.ResponseError, ollama.RequestError, httpx.HTTPError, OSError, ValueError) as error:
         raise ModelUnavailableError(
@@ -59,7 +64,7 @@ def publish(entry: ModelEntry, alias: str, settings: Settings, *, public: bool =
 
 
 def served_id(client: Any, alias: str) -> str:
-    """The model_id in the GGUF that an alias means there; empty for a model that isn't ours."""
+    """Return the model_id in the GGUF that an alias means there; empty for a model that isn't ours."""
     return str((client.show(alias).modelinfo or {}).get(gguf.MODEL_ID_KEY, ""))
 
 

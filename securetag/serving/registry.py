@@ -104,14 +104,14 @@ class Registry:
             )
 
         def change(state: _State) -> ModelEntry:
-            known = state.models.get(entry.model_id)
-            if known is not None and known.file_sha256 != entry.file_sha256:
+            registered = state.models.get(entry.model_id)
+            if registered is not None and registered.file_sha256 != entry.file_sha256:
                 raise ConflictError(
                     f"model {entry.model_id[:12]} exists with another file",
                     hint="The same inputs made other bytes: look at the converter's version.",
                 )
-            if known is not None and self.path(known).is_file():
-                return known
+            if registered is not None and self.path(registered).is_file():
+                return registered
             state.models[entry.model_id] = msgspec.structs.replace(
                 entry, created_at=utc_timestamp("milliseconds")
             )
@@ -123,11 +123,11 @@ class Registry:
         """Note that an erasure concerns rows that a model learnt from. Raises NotFoundError."""
 
         def change(state: _State) -> ModelEntry:
-            known = state.models.get(model_id)
-            if known is None:
+            registered = state.models.get(model_id)
+            if registered is None:
                 raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
             state.models[model_id] = msgspec.structs.replace(
-                known, erasures=sorted({*known.erasures, erasure})
+                registered, erasures=sorted({*registered.erasures, erasure})
             )
             return state.models[model_id]
 
@@ -144,15 +144,15 @@ class Registry:
         def change(state: _State) -> ModelEntry:
             if model_id not in state.models:
                 raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
-            known = state.aliases.get(alias, Alias(stack=[], log=[]))
-            if not known.stack or known.current != model_id:
-                state.aliases[alias] = _moved(known, [*known.stack, model_id], "publish")
+            before = state.aliases.get(alias, Alias(stack=[], log=[]))
+            if not before.stack or before.current != model_id:
+                state.aliases[alias] = _moved(before, [*before.stack, model_id], "publish")
             return state.models[model_id]
 
         return self._change(change)
 
     def before(self, alias: str) -> ModelEntry:
-        """The model to which `rollback` goes. Raises as that does."""
+        """Return the model to which `rollback` would go. Raises as that does."""
         state = self._read()
         return state.models[_stack_before(state, alias)[-1]]
 
@@ -170,30 +170,30 @@ class Registry:
         return self._change(change)
 
     def resolve(self, alias: str) -> ModelEntry:
-        """The model that `alias` means now. Raises NotFoundError."""
+        """Return the model that `alias` means now. Raises NotFoundError."""
         state = self._read()
         if alias not in state.aliases:
             raise NotFoundError(f"no alias {alias} is published", hint=LIST_HINT)
         return state.models[state.aliases[alias].current]
 
     def get(self, model_id: str) -> ModelEntry:
-        """The model with this id, or with the one id that begins so. Raises NotFoundError."""
+        """Return the model with this id, or with the one id that begins so. Raises NotFoundError."""
         state = self._read()
-        found = [entry for known, entry in state.models.items() if known.startswith(model_id)]
-        if len(found) != 1 or not model_id:
-            raise NotFoundError(f"{len(found)} models begin with {model_id!r}", hint=LIST_HINT)
-        return found[0]
+        entries = [entry for name, entry in state.models.items() if name.startswith(model_id)]
+        if len(entries) != 1 or not model_id:
+            raise NotFoundError(f"{len(entries)} models begin with {model_id!r}", hint=LIST_HINT)
+        return entries[0]
 
     def list(self) -> list[ModelEntry]:
-        """All models, oldest first."""
+        """Return all models, oldest first."""
         return sorted(self._read().models.values(), key=lambda entry: (entry.created_at, entry.model_id))
 
     def aliases(self) -> dict[str, Alias]:
-        """All aliases with their history."""
+        """Return all aliases with their history."""
         return self._read().aliases
 
     def path(self, entry: ModelEntry) -> Path:
-        """Where the model's file lies."""
+        """Return the path of the model's file."""
         return self.models_dir / entry.path  # an absolute path stays itself
 
     def _read(self) -> _State:
@@ -218,17 +218,17 @@ class Registry:
 
 
 def _stack_before(state: _State, alias: str) -> list[str]:
-    """An alias's stack without its top and without the marked models under that."""
-    known = state.aliases.get(alias)
-    if known is None:
+    """Return an alias's stack without its top and without the marked models under that."""
+    history = state.aliases.get(alias)
+    if history is None:
         raise NotFoundError(f"no alias {alias} is published", hint=LIST_HINT)
-    if len(known.stack) < 2:
+    if len(history.stack) < 2:
         raise ConflictError(
             f"{alias} has never meant another model",
             hint="There is nothing to go back to; it stays as it is.",
         )
-    stack = known.stack[:-1]
-    while stack and (state.models[stack[-1]].erasures or stack[-1] == known.current):
+    stack = history.stack[:-1]
+    while stack and (state.models[stack[-1]].erasures or stack[-1] == history.current):
         stack = stack[:-1]
     if not stack:
         raise ConflictError(
@@ -238,8 +238,8 @@ def _stack_before(state: _State, alias: str) -> list[str]:
     return stack
 
 
-def _moved(known: Alias, stack: list[str], action: Literal["publish", "rollback"]) -> Alias:
+def _moved(history: Alias, stack: list[str], action: Literal["publish", "rollback"]) -> Alias:
     return Alias(
         stack=stack,
-        log=[*known.log, AliasChange(at=utc_timestamp("milliseconds"), action=action, model_id=stack[-1])],
+        log=[*history.log, AliasChange(at=utc_timestamp("milliseconds"), action=action, model_id=stack[-1])],
     )

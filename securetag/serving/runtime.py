@@ -102,7 +102,7 @@ def start(spec: ServerSpec, *, log: Path, timeout_s: float = START_TIMEOUT_S) ->
 
 
 def _address(output: IO[bytes], deadline: float) -> str:
-    """The URL in the child's first line. Raises OSError when none comes."""
+    """Read the URL from the child's first line. Raises OSError when none comes."""
     line = b""
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -139,11 +139,16 @@ def spec_for(
     threads: int | None,
     port: int = 0,
 ) -> ServerSpec:
-    """How a server says over HTTP which model it serves: see `client.MODEL_ID_TAG`."""
+    """Build the specification of a server that names its model over HTTP: see `client.MODEL_ID_TAG`."""
     return ServerSpec(
-        model=str(gguf), aliases=[MODEL_ID_NAME + model_id, *aliases], tags=[MODEL_ID_TAG + model_id],
-        slots=slots, ctx=ctx, threads=threads or max(1, cores() - SPARED_CORES), port=port,
-    )  # fmt: skip
+        model=str(gguf),
+        aliases=[MODEL_ID_NAME + model_id, *aliases],
+        tags=[MODEL_ID_TAG + model_id],
+        slots=slots,
+        ctx=ctx,
+        threads=threads or max(1, cores() - SPARED_CORES),
+        port=port,
+    )
 
 
 class Runtime:
@@ -227,11 +232,11 @@ class Daemon:
         return stat.st_mtime_ns, stat.st_ino
 
     def _wanted(self) -> tuple[str, tuple[str, ...]] | None:
-        """The model of the first wanted alias that is published, and all of its aliases."""
-        published = {alias: known.current for alias, known in self._registry.aliases().items()}
+        """Return the model of the first wanted alias that is published, and all of its aliases."""
+        published = {alias: meaning.current for alias, meaning in self._registry.aliases().items()}
         for alias in self._settings.triage.aliases:
             if model_id := published.get(alias):
-                return model_id, tuple(sorted(name for name, known in published.items() if known == model_id))
+                return model_id, tuple(sorted(name for name, meant in published.items() if meant == model_id))
         return None
 
     def _follow(self) -> None:
@@ -245,9 +250,14 @@ class Daemon:
                 self._server.stop()  # a fixed port can't be held twice
             entry = self._registry.get(wanted[0])
             spec = spec_for(
-                self._registry.path(entry), aliases=wanted[1], model_id=entry.model_id, slots=self._slots,
-                ctx=CONTEXT[self._settings.triage.profile], threads=None, port=self._port,
-            )  # fmt: skip
+                self._registry.path(entry),
+                aliases=wanted[1],
+                model_id=entry.model_id,
+                slots=self._slots,
+                ctx=CONTEXT[self._settings.triage.profile],
+                threads=None,
+                port=self._port,
+            )
             fresh = start(spec, log=self._log)
         except SecuretagError as error:
             _say(f"{error}; next try in {self._pause:g} s")
@@ -257,10 +267,16 @@ class Daemon:
         old, self._server, self._served = self._server, fresh, wanted
         self._pause = RESTART_S[0]
         announce_service(
-            self._settings.run_dir, "runtime",
-            {"url": fresh.url, "pid": os.getpid(), "server_pid": fresh.pid,
-             "model_id": wanted[0], "aliases": list(wanted[1])},
-        )  # fmt: skip
+            self._settings.run_dir,
+            "runtime",
+            {
+                "url": fresh.url,
+                "pid": os.getpid(),
+                "server_pid": fresh.pid,
+                "model_id": wanted[0],
+                "aliases": list(wanted[1]),
+            },
+        )
         _say(f"serving {', '.join(wanted[1])} ({wanted[0][:12]}) at {fresh.url}")
         if old:
             old.stop()
@@ -272,7 +288,7 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of the daemon."""
+    """Run the daemon's command line."""
     parser = argparse.ArgumentParser(prog="python -m securetag.serving.runtime", description=__doc__)
     parser.add_argument("--home", type=Path, help="SECURETAG_HOME")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")

@@ -21,12 +21,12 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def locate(recipe: Recipe) -> tuple[str, str | None]:
-    """(folder or hub id, GGUF file name in it or None). Raises TrainingError; checks `base_sha256`."""
+    """Return (folder or hub id, GGUF file in it or None). Checks `base_sha256`; raises TrainingError."""
     if not recipe.base.startswith("package:"):
         return recipe.base, None
     package, _, name = recipe.base.removeprefix("package:").partition("/")
-    found = importlib.util.find_spec(package)
-    path = Path(found.origin).parent / name if found and found.origin else None
+    spec = importlib.util.find_spec(package)
+    path = Path(spec.origin).parent / name if spec and spec.origin else None
     if path is None or not path.is_file():
         raise TrainingError(
             f"the base model {recipe.base} is not installed",
@@ -52,7 +52,7 @@ def find_hub_id(recipe: Recipe) -> tuple[str, str | None]:
 
 
 def load_tokenizer(recipe: Recipe) -> Any:
-    """The tokenizer, as the runtime's: see `restore_digits`."""
+    """Load the tokenizer, equal to the runtime's: see `restore_digits`."""
     from transformers import AutoTokenizer
 
     folder, gguf_file = locate(recipe)
@@ -81,7 +81,7 @@ def restore_digits(tokenizer: Any, gguf: Path) -> None:
 
 
 def _pre_tokenizer(path: Path) -> bytes:
-    """The value of `tokenizer.ggml.pre`; empty when it is missing.
+    """Return the value of `tokenizer.ggml.pre`; empty when it is missing.
 
     Found by its bytes (key, type 8 = string, length): a full parse of the vocabulary takes seconds.
     """
@@ -95,8 +95,8 @@ def _pre_tokenizer(path: Path) -> bytes:
         return whole[start : start + length]
 
 
-def unpacked(recipe: Recipe, run_dir: Path) -> Recipe:
-    """The recipe with its GGUF base unpacked to `<run_dir>/base`, once for training, resuming and merging.
+def unpack_base(recipe: Recipe, run_dir: Path) -> Recipe:
+    """Unpack a GGUF base to `<run_dir>/base`, once for training, resuming and merging; return the recipe.
 
     transformers parses the file anew for configuration, tokenizer and weights, some ten CPU-seconds
     each time. A base that is no GGUF stays where it is.
@@ -113,7 +113,7 @@ def unpacked(recipe: Recipe, run_dir: Path) -> Recipe:
 
 
 def load_model(recipe: Recipe) -> Any:
-    """The frozen base in the recipe's type, on its device. Raises TrainingError."""
+    """Load the frozen base in the recipe's type, on its device. Raises TrainingError."""
     import torch
     import transformers
 
@@ -125,9 +125,11 @@ def load_model(recipe: Recipe) -> Any:
     elif recipe.base_bits == 4:
         config: Any = transformers.BitsAndBytesConfig
         options["quantization_config"] = config(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=getattr(torch, recipe.dtype),
-        )  # fmt: skip
+        )
     if recipe.base_revision is not None:
         options["revision"] = recipe.base_revision
     try:

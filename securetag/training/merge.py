@@ -36,18 +36,18 @@ def merge(run_dir: Path, out: Path) -> Path:
         raise TrainingError(f"merging took longer than {TIMEOUT_S:g} s") from error
     if done.exit_code:
         raise TrainingError(f"the adapter in {run_dir} can't be merged: {done.stderr_tail}")
-    # Half a gigabyte that `base.unpacked` makes again when it is wanted.
+    # Half a gigabyte that `base.unpack_base` makes again when it is wanted.
     shutil.rmtree(run_dir / "base", ignore_errors=True)
     return out
 
 
 def adapter_digest(run_dir: Path) -> str:
-    """64 hex digits over the adapter's weights, which hold no path and no time."""
+    """Return 64 hex digits over the adapter's weights, which hold no path and no time."""
     return hash_file(run_dir / "adapter" / "adapter_model.safetensors")
 
 
 def recipe_of(run_dir: Path) -> Recipe:
-    """The recipe that a run was made by, overrides included. Raises TrainingError unless it is done."""
+    """Return a finished run's recipe, overrides included. Raises TrainingError unless it is done."""
     try:
         state = json.loads((run_dir / "run.json").read_bytes())
         if state["state"] != "done":
@@ -61,7 +61,7 @@ def _merge_here(run_dir: Path, out: Path) -> None:
     from peft import PeftModel
 
     recipe = msgspec.structs.replace(recipe_of(run_dir), base_bits=16, device="cpu")
-    recipe = base.unpacked(recipe, run_dir)
+    recipe = base.unpack_base(recipe, run_dir)
     model = PeftModel.from_pretrained(base.load_model(recipe), str(run_dir / "adapter"))
     merged = model.merge_and_unload(safe_merge=True)
     merged.save_pretrained(out)
@@ -69,7 +69,7 @@ def _merge_here(run_dir: Path, out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m securetag.training.merge", description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

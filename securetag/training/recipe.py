@@ -20,9 +20,9 @@ from securetag.triage import Profile
 RECIPES_DIR = Path(str(resources.files("securetag"))) / "recipes"
 
 
-def _require(holds: bool, said: str) -> None:
-    if not holds:
-        raise ValueError(said)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
 
 
 class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,8 +134,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Forward passes over rows of like length, so that little is padding, and over whole contrastive pairs,
     so that what their members share cancels out; in the same order in every epoch."""
 
-    thrift: bool = False
-    """Leave out arithmetic that changes nothing (`securetag.training.thrift`); pays on a CPU."""
+    compute_savings: bool = False
+    """Leave out arithmetic that changes nothing (`securetag.training.compute_savings`); pays on a CPU."""
 
     lora: Lora = Lora()
     """The adapter."""
@@ -171,7 +171,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
-        _require(not (self.thrift and self.packing), "thrift and packing exclude each other")
+        _require(
+            not (self.compute_savings and self.packing), "compute_savings and packing exclude each other"
+        )
         _require(not self.base.startswith("package:") or "/" in self.base, "base: package:<package>/<file>")
 
     @property
@@ -204,12 +206,12 @@ def find_recipe(name: str) -> Path:
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe in a YAML file, with some of its top-level fields replaced. Raises SettingsError."""
+    """Load a recipe from YAML, with some of its top-level fields replaced. Raises SettingsError."""
     try:
-        found = msgspec.yaml.decode(path.read_bytes())
-        if not isinstance(found, dict):
+        fields = msgspec.yaml.decode(path.read_bytes())
+        if not isinstance(fields, dict):
             raise msgspec.ValidationError("a recipe is a mapping")
-        return msgspec.convert({**found, **(overrides or {})}, Recipe)
+        return msgspec.convert({**fields, **(overrides or {})}, Recipe)
     except FileNotFoundError as error:
         raise SettingsError(
             f"there is no recipe {path}", hint=f"The package has: {', '.join(list_recipes())}."

@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     task: Task
     #: Index of the token that tells a triage answer's verdict: the first in which the same answer with
     #: another verdict differs.
-    decides: int | None = None
+    verdict_index: int | None = None
     #: Both members of a contrastive pair have the same.
     pair: str | None = None
 
@@ -43,7 +43,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> list[Example]:
-    """The examples of one JSONL file. Raises ReleaseError."""
+    """Return the examples of one JSONL file. Raises ReleaseError."""
     try:
         with path.open("rb") as lines:
             return [msgspec.json.decode(line, type=Example) for line in lines]
@@ -52,7 +52,7 @@ def read(path: Path) -> list[Example]:
 
 
 def select(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
-    """The rows that the recipe trains on: its tasks in its shares, at most `max_rows`.
+    """Return the rows that the recipe trains on: its tasks in its shares, at most `max_rows`.
 
     The order is a hash of seed and pair (or id): the same rows for the same recipe, both members of a
     contrastive pair next to each other, and a larger `max_rows` keeps what a smaller one chose.
@@ -73,26 +73,26 @@ def select(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
 
 
 def encode(examples: Iterable[Example], tokenizer: Any, recipe: Recipe) -> tuple[list[Row], Counter[str]]:
-    """Rows, and how many examples were left out by reason."""
+    """Encode examples as rows; count those that were left out, by reason."""
     rows: list[Row] = []
     dropped: Counter[str] = Counter()
     for example in examples:
-        found = _encode(example, tokenizer, recipe)
-        if isinstance(found, Row):
-            rows.append(found)
+        result = _encode(example, tokenizer, recipe)
+        if isinstance(result, Row):
+            rows.append(result)
         else:
-            dropped[found] += 1
+            dropped[result] += 1
     return rows, dropped
 
 
-def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int]) -> list[Row]:
-    """The rows so ordered that each `at_once` of them are of like `length` and hold whole pairs.
+def bucket_by_length(rows: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int]) -> list[Row]:
+    """Order rows so that each `at_once` of them are of similar `length` and hold whole pairs.
 
     Which come first is a matter of `seed`. Where pairs and single rows don't come out even, the last
     rows are a mixture.
     """
     groups: dict[object, list[Row]] = {}
-    for number, row in enumerate(found):
+    for number, row in enumerate(rows):
         groups.setdefault(row.pair or number, []).append(row)
     whole: list[list[Row]] = []
     left: list[Row] = []
@@ -109,71 +109,74 @@ def alike(found: Sequence[Row], at_once: int, seed: int, length: Callable[[Row],
     return [row for chunk in whole for row in chunk] + left
 
 
-def by_task(found: Iterable[Row]) -> dict[Task, list[Row]]:
-    """The rows of each task, in their order; the task with most rows first."""
+def group_by_task(rows: Iterable[Row]) -> dict[Task, list[Row]]:
+    """Return the rows of each task, in their order; the task with most rows first."""
     groups: dict[Task, list[Row]] = {}
-    for row in found:
+    for row in rows:
         groups.setdefault(row.task, []).append(row)
     return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
 
 
-def learnt(found: Sequence[Row], batch: int, first: int, last: int) -> dict[Task, float]:
-    """Of the tokens that steps `first` to `last` learn from, the share of each task, the largest first.
+def compute_task_share(rows: Sequence[Row], batch: int, first: int, last: int) -> dict[Task, float]:
+    """Return the share of each task in the tokens that steps `first` to `last` train on, largest first.
 
-    Steps count from 1, and every epoch reads `found` in its order, `batch` rows a step. A task whose
+    Steps count from 1, and every epoch reads `rows` in its order, `batch` rows a step. A task whose
     answers are long and hard lifts the loss of a step that holds them: with these shares a log can tell
     that from a run that diverges.
     """
-    an_epoch = math.ceil(len(found) / batch)
+    an_epoch = math.ceil(len(rows) / batch)
     tokens: Counter[Task] = Counter()
     for step in range(first, last + 1):
         at = (step - 1) % an_epoch * batch
-        for row in found[at : at + batch]:
+        for row in rows[at : at + batch]:
             tokens[row.task] += row.completion_tokens
     return {task: count / tokens.total() for task, count in tokens.most_common()}
 
 
 def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
-    """The row of one example, or the reason why it can't train."""
+    """Return the row of one example, or the reason why it can't train."""
     *prompt, last = example.messages
     if last.role != "assistant" or not last.content:
         return "no_completion"
-    most = recipe.max_tokens
+    max_completion = recipe.max_tokens
     if example.task is Task.TRIAGE:
         try:
             if read_prompt(prompt).profile != recipe.profile:
                 return "other_profile"
         except TriageError:
             return "other_prompt_version"
-        most = MAX_COMPLETION_TOKENS[recipe.profile]
-    asked = _tokens(tokenizer, prompt, add_generation_prompt=True)
+        max_completion = MAX_COMPLETION_TOKENS[recipe.profile]
+    prompt_ids = _tokens(tokenizer, prompt, add_generation_prompt=True)
     whole = _tokens(tokenizer, example.messages, add_generation_prompt=False)
-    if whole[: len(asked)] != asked:
+    if whole[: len(prompt_ids)] != prompt_ids:
         return "template_rewrites_prompt"
     # What the template writes after the end-of-turn token is the next turn's business.
     end = max((i for i, token in enumerate(whole) if token == tokenizer.eos_token_id), default=len(whole) - 1)
     whole = whole[: end + 1]
     if len(whole) > recipe.max_tokens:
         return "too_long"
-    if len(whole) - len(asked) > most:
+    if len(whole) - len(prompt_ids) > max_completion:
         return "completion_too_long"
-    if len(whole) <= len(asked):
+    if len(whole) <= len(prompt_ids):
         return "no_completion"
     return Row(
-        input_ids=whole, labels=[IGNORED] * len(asked) + whole[len(asked) :], task=example.task,
-        decides=_decides(example, whole, tokenizer), pair=example.pair_id,
-    )  # fmt: skip
+        input_ids=whole,
+        labels=[IGNORED] * len(prompt_ids) + whole[len(prompt_ids) :],
+        task=example.task,
+        verdict_index=_find_verdict_token(example, whole, tokenizer),
+        pair=example.pair_id,
+    )
 
 
-def _decides(example: Example, ids: Sequence[int], tokenizer: Any) -> int | None:
+def _find_verdict_token(example: Example, ids: Sequence[int], tokenizer: Any) -> int | None:
     *prompt, last = example.messages
-    said = f'"verdict":"{example.label}"'
-    if example.task is not Task.TRIAGE or last.content.count(said) != 1:
+    written = f'"verdict":"{example.label}"'
+    if example.task is not Task.TRIAGE or last.content.count(written) != 1:
         return None
     other = next(decision for decision in Decision if decision != example.label)
-    turned = Message(last.role, last.content.replace(said, f'"verdict":"{other}"'))
-    pairs = zip(ids, _tokens(tokenizer, [*prompt, turned], add_generation_prompt=False), strict=False)
-    return next((place for place, (one, another) in enumerate(pairs) if one != another), None)
+    changed = Message(last.role, last.content.replace(written, f'"verdict":"{other}"'))
+    pairs = zip(ids, _tokens(tokenizer, [*prompt, changed], add_generation_prompt=False), strict=False)
+    return next((place for place, (first, second) in enumerate(pairs) if first != second), None)
 
 
 def _tokens(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> list[int]:

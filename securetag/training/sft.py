@@ -34,7 +34,7 @@ from securetag.errors import SecuretagError, TrainingError
 from securetag.settings import cores
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
-from securetag.training import adapter, base, rows, thrift, verdicts
+from securetag.training import adapter, base, compute_savings, rows, verdicts
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
 
@@ -60,7 +60,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
     torch.set_num_threads(recipe.threads or cores())
     began, spent = time.monotonic(), time.process_time()
     state = _begin(recipe, release, run_dir)
-    portable, recipe = recipe, base.unpacked(recipe, run_dir)
+    portable, recipe = recipe, base.unpack_base(recipe, run_dir)
     tokenizer = base.load_tokenizer(recipe)
     chosen = rows.select(rows.read(release / "train.jsonl"), recipe)
     training, dropped = rows.encode(chosen, tokenizer, recipe)
@@ -72,27 +72,30 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
             hint="Build the release for this recipe's profile, or raise max_tokens.",
         )
     state |= {
-        "rows": len(training), "dropped": dict(dropped), "tokens": sum(len(r.input_ids) for r in training),
+        "rows": len(training),
+        "dropped": dict(dropped),
+        "tokens": sum(len(r.input_ids) for r in training),
         "completion_tokens": sum(r.completion_tokens for r in training),
         "by_task": dict(Counter(example.task.value for example in chosen)),
         "by_label": dict(Counter(example.label or "none" for example in chosen)),
-    }  # fmt: skip
+    }
     write_json(run_dir / "run.json", state)
 
-    prefix = thrift.shared_prefix(training) if recipe.thrift else []
+    prefix = compute_savings.find_shared_prefix(training) if recipe.compute_savings else []
     if recipe.group_by_length:
-        length = partial(thrift.length_key, prefix=prefix)
-        training = rows.alike(training, recipe.rows_at_once, recipe.seed, length)
+        length = partial(compute_savings.compute_length_key, prefix=prefix)
+        training = rows.bucket_by_length(training, recipe.rows_at_once, recipe.seed, length)
     trainer = _trainer(recipe, run_dir, tokenizer, training, validation, prefix)
     checkpoint = last_checkpoint(run_dir)
     state["resumed_from"] = checkpoint.name if checkpoint else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scores = trainer.evaluate() if validation else {}
     metrics = _metrics(trainer, state, validation, scores) | {
-        "validation_verdicts_right": verdicts.right(trainer.model, validation),
-        "wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - spent, 1),
+        "validation_verdicts_right": verdicts.measure_verdict_accuracy(trainer.model, validation),
+        "wall_s": round(time.monotonic() - began, 1),
+        "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }  # fmt: skip
+    }
     adapter.save(trainer.model, portable, state, metrics, run_dir / "adapter")
     write_json(run_dir / "log_history.json", trainer.state.log_history)
     write_json(run_dir / "metrics.json", metrics)
@@ -102,24 +105,28 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
 
 
 def last_checkpoint(run_dir: Path) -> Path | None:
-    """The newest checkpoint that was written whole; broken ones are removed."""
-    found: dict[int, Path] = {}
+    """Return the newest complete checkpoint, and remove broken ones."""
+    by_step: dict[int, Path] = {}
     for folder in (run_dir / "checkpoints").glob("checkpoint-*"):
         if (folder / WHOLE).is_file():
-            found[int(folder.name.rsplit("-", 1)[1])] = folder
+            by_step[int(folder.name.rsplit("-", 1)[1])] = folder
         else:
             shutil.rmtree(folder)
-    return found[max(found)] if found else None
+    return by_step[max(by_step)] if by_step else None
 
 
 def _begin(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
-    """The run's state, new or as an earlier process left it. Raises TrainingError for another run's."""
+    """Read or create the run's state. Raises TrainingError where the folder holds another run."""
     run_dir.mkdir(parents=True, exist_ok=True)
     state: dict[str, Any] = {
-        "schema": 1, "state": "running", "recipe": msgspec.to_builtins(recipe),
-        "recipe_digest": recipe.digest, "release": release.name, "release_digest": _digest(release),
+        "schema": 1,
+        "state": "running",
+        "recipe": msgspec.to_builtins(recipe),
+        "recipe_digest": recipe.digest,
+        "release": release.name,
+        "release_digest": _digest(release),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
-    }  # fmt: skip
+    }
     path = run_dir / "run.json"
     if path.is_file():
         before = json.loads(path.read_bytes())
@@ -132,7 +139,7 @@ def _begin(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
 
 
 def _digest(release: Path) -> str:
-    """The release's digest, as its manifest says; that of the rows where there is no manifest."""
+    """Return the release's digest: its manifest's, else that of the training rows."""
     try:
         return str(json.loads((release / "manifest.json").read_bytes())["digest"])
     except (OSError, ValueError, KeyError):
@@ -151,12 +158,13 @@ def _trainer(
 
     sft: Any = trl  # lazily exported, which mypy can't see
     model = base.load_model(recipe)
-    kind = thrift.trainer_class(prefix) if recipe.thrift else sft.SFTTrainer
+    kind = compute_savings.build_trainer_class(prefix) if recipe.compute_savings else sft.SFTTrainer
     return kind(
         model=model,
         args=_arguments(recipe, run_dir, len(training)),
         train_dataset=_dataset(training),
-        eval_dataset={task.value: _dataset(part) for task, part in rows.by_task(validation).items()} or None,
+        eval_dataset={task.value: _dataset(part) for task, part in rows.group_by_task(validation).items()}
+        or None,
         processing_class=tokenizer,
         peft_config=_adapter(recipe.lora, model),
         callbacks=[_reporter(recipe, run_dir, training)],
@@ -164,7 +172,7 @@ def _trainer(
 
 
 def _adapter(lora: Lora, model: Any) -> Any:
-    """PEFT's configuration of the adapter. Raises TrainingError for more layers than the model has."""
+    """Build PEFT's configuration. Raises TrainingError for more layers than the model has."""
     from peft import LoraConfig
     from torch import nn
 
@@ -178,15 +186,19 @@ def _adapter(lora: Lora, model: Any) -> Any:
             linear = (name for name, part in model.named_modules() if isinstance(part, nn.Linear))
             targets = sorted({name.rsplit(".", 1)[-1] for name in linear if ".layers." in name})
     return LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets,
-        layers_to_transform=layers, task_type="CAUSAL_LM",
-    )  # fmt: skip
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        layers_to_transform=layers,
+        task_type="CAUSAL_LM",
+    )
 
 
-def _dataset(found: Sequence[Row]) -> Any:
+def _dataset(data: Sequence[Row]) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in found])
+    return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in data])
 
 
 def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
@@ -228,7 +240,7 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
 
 
 def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
-    """The callback that writes progress, marks whole checkpoints and stops a run that has diverged."""
+    """Build the callback that writes progress, marks whole checkpoints and stops a diverged run."""
     from transformers import TrainerCallback
 
     each = sum(len(row.input_ids) for row in training) / len(training)
@@ -256,14 +268,18 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
             a_step = (time.monotonic() - self.began) / done
             batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
             line: dict[str, Any] = {
-                "step": state.global_step, "steps": state.max_steps, "loss": loss,
+                "step": state.global_step,
+                "steps": state.max_steps,
+                "loss": loss,
                 "learning_rate": logs.get("learning_rate"),
                 "tokens_s": round(each * batch / a_step, 1),
                 "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
-            }  # fmt: skip
+            }
             if in_order:
                 before = next((row["step"] for row in state.log_history[-2::-1] if "loss" in row), 0)
-                line["learnt"] = rows.learnt(training, recipe.batch, before + 1, state.global_step)
+                line["learnt"] = rows.compute_task_share(
+                    training, recipe.batch, before + 1, state.global_step
+                )
                 state.log_history[-1]["learnt"] = line["learnt"]
             with (run_dir / "progress.jsonl").open("a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
@@ -286,17 +302,21 @@ def _metrics(
     seconds = float(total.get("train_runtime", 0.0))
     fresh = seconds > 0 and not state["resumed_from"]  # else the seconds are of a part of the run
     return {
-        "rows": state["rows"], "tokens": state["tokens"], "completion_tokens": state["completion_tokens"],
-        "dropped": state["dropped"], "steps": trainer.state.global_step, "epochs": trainer.state.epoch,
+        "rows": state["rows"],
+        "tokens": state["tokens"],
+        "completion_tokens": state["completion_tokens"],
+        "dropped": state["dropped"],
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
         "train_loss": total.get("train_loss"),
-        "validation_loss": {task: scores[f"eval_{task}_loss"] for task in rows.by_task(validation)},
+        "validation_loss": {task: scores[f"eval_{task}_loss"] for task in rows.group_by_task(validation)},
         "tokens_per_s": round(state["tokens"] / seconds, 1) if fresh else None,
         "resumed_from": state["resumed_from"],
-    }  # fmt: skip
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; exits with 1 and the reason on stderr's last line."""
+    """Run the command line; exit with 1 and the reason on stderr's last line."""
     parser = argparse.ArgumentParser(prog="python -m securetag.training.sft", description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--release", type=Path, required=True)

@@ -12,21 +12,21 @@ from typing import Any
 from securetag.training.rows import Row
 
 
-def right(model: Any, rows: Sequence[Row]) -> float | None:
-    """Share of `rows` whose deciding token the model finds likeliest, given the answer up to it.
+def measure_verdict_accuracy(model: Any, rows: Sequence[Row]) -> float | None:
+    """Return the share of `rows` whose verdict token the model predicts, given the answer up to it.
 
     None where no row decides anything. It reads one row at a time: a few dozen rows are meant.
     """
     import torch
 
-    asked = [row for row in rows if row.decides is not None]
-    if not asked:
+    deciding = [row for row in rows if row.verdict_index is not None]
+    if not deciding:
         return None
     model.eval()
-    found = 0
+    correct = 0
     with torch.no_grad():
-        for row in asked:
-            ids = torch.tensor([row.input_ids[: row.decides]], device=model.device)
+        for row in deciding:
+            ids = torch.tensor([row.input_ids[: row.verdict_index]], device=model.device)
             likeliest = int(model(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax())
-            found += likeliest == row.input_ids[row.decides or 0]
-    return found / len(asked)
+            correct += likeliest == row.input_ids[row.verdict_index or 0]
+    return correct / len(deciding)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from securetag.cli import app
 from securetag.cli.client import connect
-from securetag.cli.packing import pack
+from securetag.cli.scan.packing import pack
 from securetag.errors import InputError, SecuretagError
 from securetag.extractors import catalog
 from securetag.settings import get_settings

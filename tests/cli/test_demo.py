@@ -12,10 +12,10 @@ import pytest
 
 from securetag.cli.demo import home
 from securetag.cli.demo.meter import Meter
-from securetag.cli.demo.outcome import outcome_of
+from securetag.cli.demo.outcome import compare_scan
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.summary import _inline
+from securetag.cli.demo.summary import format_counts
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import get_settings
@@ -86,13 +86,13 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
     truth.write_text(
         "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n1,a.py,f,CWE-89,sql-injection,false,w,w\n"
     )
-    outcome = outcome_of([answer("true_positive")], truth)
-    assert dict(outcome.triage()) == {("false_positive", "true_positive"): 1}
+    outcome = compare_scan([answer("true_positive")], truth)
+    assert dict(outcome.count_triage()) == {("false_positive", "true_positive"): 1}
 
 
-def test_a_markdown_table_becomes_a_line() -> None:
-    assert _inline("| split | rows |\n| --- | --- |\n| train | 3 |\n| test | 4 |") == "train 3, test 4"
-    assert _inline("") == "none"
+def test_counts_become_a_line() -> None:
+    assert format_counts({"train": 3, "test": 4}) == "train 3, test 4"
+    assert format_counts({}) == "none"
 
 
 def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
@@ -106,13 +106,13 @@ def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
     back()
     with pytest.raises(NotFoundError, match="no demo has run"):
         home.enter_last()
-    with home.anew() as settings:
+    with home.create_home() as settings:
         assert settings.home == tmp_path / "demo"
         assert settings.data == tmp_path / "demo" / "data"
         assert settings.database_url is None
         (settings.home / "report.json").write_text("{}")
         back()
-        with pytest.raises(ConflictError, match="another demo"), home.anew():
+        with pytest.raises(ConflictError, match="another demo"), home.create_home():
             pass
     back()
     settings = home.enter_last()
@@ -120,10 +120,10 @@ def test_a_demo_has_its_home_to_itself_and_leaves_it_to_be_looked_at(
     # Somebody looks at it, with `securetag --demo up`.
     with Cluster(settings.home, durable=False):
         back()
-        with pytest.raises(ConflictError, match="already runs the PostgreSQL"), home.anew():
+        with pytest.raises(ConflictError, match="already runs the PostgreSQL"), home.create_home():
             pass
         assert (settings.home / "report.json").exists()
         assert (settings.home / "pg").exists()
     back()
-    with home.anew() as settings:
+    with home.create_home() as settings:
         assert not (settings.home / "report.json").exists()

@@ -22,11 +22,11 @@ import typer
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.cli.admin import Scope
-from securetag.cli.datasets import Lang, Profile, Purpose
-from securetag.cli.datasets_export import FORMAT_NAMES
+from securetag.cli.dataset.build import Lang, Profile, Purpose
+from securetag.cli.dataset.export import FORMAT_NAMES
 from securetag.cli.failures import EXTRAS, explain
-from securetag.cli.sources import Tier
+from securetag.cli.key import Scope
+from securetag.cli.source.list import Tier
 from securetag.settings import get_settings
 
 CHECKOUT = Path(__file__).parents[2]

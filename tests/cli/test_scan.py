@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from securetag.cli import app
 from securetag.cli.scan import Level
-from securetag.cli.scan_report import describe_coverage
-from securetag.cli.verdicts import decide, is_dismissed
+from securetag.cli.scan.report import describe_coverage
+from securetag.cli.scan.verdicts import decide, is_dismissed
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.records import SEVERITIES
 from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer

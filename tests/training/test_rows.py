@@ -117,7 +117,7 @@ def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
         else:
             found += [row(one, f"p{number}"), row(other, f"p{number}")]
     at_once = 2 * half
-    ordered = rows.alike(found, at_once, seed, tokens)
+    ordered = rows.bucket_by_length(found, at_once, seed, tokens)
     assert sorted(map(id, ordered)) == sorted(map(id, found))
     pairs = sum(other is not None for _, other in shapes)
     singles = len(shapes) - pairs
@@ -129,7 +129,7 @@ def test_what_is_read_at_once_is_of_like_length_and_holds_whole_pairs(
     # Like length: between the longest rows of two passes over pairs there is no third's.
     spans = [(min(longest), max(longest)) for longest in map(longest_of_pairs, chunks) if longest]
     assert all(b <= c or d <= a for (a, b), (c, d) in itertools.combinations(spans, 2))
-    assert rows.alike(found, at_once, seed, tokens) == ordered
+    assert rows.bucket_by_length(found, at_once, seed, tokens) == ordered
 
 
 def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
@@ -142,10 +142,10 @@ def longest_of_pairs(chunk: list[rows.Row]) -> list[int]:
 
 def test_the_passes_come_in_an_order_that_is_not_their_length() -> None:
     found = [rows.Row([0] * n, [0] * n, Task.TRIAGE) for n in range(1, 41)]
-    lengths = [len(row.input_ids) for row in rows.alike(found, 4, 0, tokens)]
+    lengths = [len(row.input_ids) for row in rows.bucket_by_length(found, 4, 0, tokens)]
     assert lengths != sorted(lengths)
-    assert lengths != [len(row.input_ids) for row in rows.alike(found, 4, 1, tokens)]
-    assert [len(row.input_ids) for row in rows.alike(found, 1, 0, tokens)] != sorted(lengths)
+    assert lengths != [len(row.input_ids) for row in rows.bucket_by_length(found, 4, 1, tokens)]
+    assert [len(row.input_ids) for row in rows.bucket_by_length(found, 1, 0, tokens)] != sorted(lengths)
 
 
 def test_a_log_line_knows_what_its_steps_learn() -> None:
@@ -154,13 +154,19 @@ def test_a_log_line_knows_what_its_steps_learn() -> None:
 
     # Two epochs of five rows in steps of two: the third step of each holds one row.
     found = [row(2, Task.TRIAGE), row(6, Task.QA), row(2, Task.TRIAGE), row(2, Task.TRIAGE), row(5, Task.QA)]
-    assert rows.learnt(found, 2, 1, 1) == {Task.QA: 0.75, Task.TRIAGE: 0.25}
-    assert list(rows.learnt(found, 2, 1, 1)) == [Task.QA, Task.TRIAGE]
-    assert rows.learnt(found, 2, 2, 2) == rows.learnt(found, 2, 5, 5) == {Task.TRIAGE: 1.0}
-    assert rows.learnt(found, 2, 3, 3) == rows.learnt(found, 2, 6, 6) == {Task.QA: 1.0}
+    assert rows.compute_task_share(found, 2, 1, 1) == {Task.QA: 0.75, Task.TRIAGE: 0.25}
+    assert list(rows.compute_task_share(found, 2, 1, 1)) == [Task.QA, Task.TRIAGE]
+    assert (
+        rows.compute_task_share(found, 2, 2, 2)
+        == rows.compute_task_share(found, 2, 5, 5)
+        == {Task.TRIAGE: 1.0}
+    )
+    assert (
+        rows.compute_task_share(found, 2, 3, 3) == rows.compute_task_share(found, 2, 6, 6) == {Task.QA: 1.0}
+    )
     # From the first epoch's last step into the second's first: 5 tokens of 13, then 6.
-    assert rows.learnt(found, 2, 3, 4) == {Task.QA: 11 / 13, Task.TRIAGE: 2 / 13}
-    assert rows.by_task(found) == {
+    assert rows.compute_task_share(found, 2, 3, 4) == {Task.QA: 11 / 13, Task.TRIAGE: 2 / 13}
+    assert rows.group_by_task(found) == {
         Task.TRIAGE: [found[0], found[2], found[3]], Task.QA: [found[1], found[4]],
     }  # fmt: skip
-    assert rows.by_task([]) == {}
+    assert rows.group_by_task([]) == {}

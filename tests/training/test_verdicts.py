@@ -21,10 +21,10 @@ def test_the_deciding_token_is_where_the_other_verdict_differs(
     tokenizer = base.load_tokenizer(recipe)
     found, _ = rows.encode([make_example(n) for n in range(6)], tokenizer, recipe)
     for number, row in enumerate(found):
-        assert row.decides is not None
-        assert row.labels[row.decides] != IGNORED
-        before = tokenizer.decode(row.input_ids[: row.decides])
-        rest = tokenizer.decode(row.input_ids[row.decides :])
+        assert row.verdict_index is not None
+        assert row.labels[row.verdict_index] != IGNORED
+        before = tokenizer.decode(row.input_ids[: row.verdict_index])
+        rest = tokenizer.decode(row.input_ids[row.verdict_index :])
         # The first letter may be a token with its neighbours, but what differs begins with the verdict.
         assert '"verdict":"' in before + rest[:1]
         assert (before + rest).endswith(
@@ -44,8 +44,8 @@ def test_a_row_that_tells_no_verdict_has_no_deciding_token(
         messages=[Message("user", "What is it?"), Message("assistant", "A door.")],
     )
     (row,), _ = rows.encode([answer], tokenizer, recipe)
-    assert row.decides is None
-    assert verdicts.right(None, [row]) is None
+    assert row.verdict_index is None
+    assert verdicts.measure_verdict_accuracy(None, [row]) is None
 
 
 def test_a_model_that_always_says_one_verdict_is_right_on_half(
@@ -56,7 +56,7 @@ def test_a_model_that_always_says_one_verdict_is_right_on_half(
     recipe = load(tiny_recipe)
     tokenizer = base.load_tokenizer(recipe)
     made, _ = rows.encode([make_example(n) for n in range(8)], tokenizer, recipe)
-    said = made[0].input_ids[made[0].decides or 0]
+    said = made[0].input_ids[made[0].verdict_index or 0]
 
     class Stubborn(torch.nn.Module):
         device = torch.device("cpu")
@@ -66,4 +66,4 @@ def test_a_model_that_always_says_one_verdict_is_right_on_half(
             logits[..., said] = 1.0
             return type("Output", (), {"logits": logits})
 
-    assert verdicts.right(Stubborn(), made) == 0.5
+    assert verdicts.measure_verdict_accuracy(Stubborn(), made) == 0.5

@@ -1,4 +1,8 @@
-"""`securetag demo`: the whole loop, once, on this machine."""
+"""`securetag demo`: the whole loop, once, on this machine.
+
+`run.run_demo` runs it and returns a `result.DemoResult`; `summary.print_summary` prints that. Each stage
+calls what a user would call, and reads what it made from the stage's own files.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,9 @@ def demo(
     """
     import signal
 
-    from securetag.cli.demo.story import run
+    from securetag.cli.demo.run import run_demo
+    from securetag.cli.demo.summary import print_summary
 
     # A terminated demo stops what it started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    raise typer.Exit(run(size.value))
+    print_summary(run_demo(size.value))

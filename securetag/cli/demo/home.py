@@ -1,4 +1,4 @@
-"""Where the demo lives: a home below the developer's. What is set elsewhere is left alone."""
+"""The demo's home, a folder below the developer's home, and the settings that point there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from securetag.system.locks import try_lock
 
 
 @contextmanager
-def anew() -> Iterator[Settings]:
-    """An empty home for this process and its children. Raises ConflictError while services use the old."""
+def create_home() -> Iterator[Settings]:
+    """Yield an empty home for this process. Raises ConflictError while services use the old one."""
     from securetag.db.embedded import Cluster
 
-    with _alone(get_settings().home):
+    with _lock_demo(get_settings().home):
         home = _place()
         if home.exists():
             Cluster(home).destroy()
@@ -29,7 +29,7 @@ def anew() -> Iterator[Settings]:
 
 
 def enter_last() -> Settings:
-    """The home as the last demo has left it, for this process and its children. Raises NotFoundError."""
+    """Switch this process and its children to the last demo's home. Raises NotFoundError."""
     home = _place()
     if not (home / "report.json").is_file():
         raise NotFoundError(f"no demo has run in {home}", hint="Run `securetag demo` first.")
@@ -50,7 +50,7 @@ def _enter(home: Path) -> Settings:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def _lock_demo(home: Path) -> Iterator[None]:
     """Refuse a second demo of one home while the first still runs or stops: they share its state."""
     home.mkdir(parents=True, exist_ok=True)
     lock = try_lock(home / "demo.lock")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from securetag.cli.demo import summary
+from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder
+from securetag.cli.demo.result import LoopResult
 from securetag.cli.demo.sizes import Size
+from securetag.datasets.releases.release import Manifest, manifest_of
 from securetag.errors import SecuretagError
+from securetag.pipeline.evaluate import Evaluation, latest_evaluation
+from securetag.pipeline.harvest import read_harvest
 from securetag.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,8 +28,8 @@ SWITCH_S = 60.0
 SEED = 7
 
 
-def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str) -> None:
-    """Materialise every asset of the loop; the gate's rejection is an outcome, not an error.
+def run_loop(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str) -> LoopResult:
+    """Materialise every asset of the loop; a rejection by the gate is an outcome, not an error.
 
     Raises SecuretagError when a stage fails for any other reason, or when the tenant that didn't
     consent has contributed anything.
@@ -32,65 +37,86 @@ def run(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str
     from securetag.assets.sources import records_key
     from securetag.extractors.catalog import list_default_sources
     from securetag.orchestration.instance import prepare
-    from securetag.pipeline.harvest import read_harvest
 
     os.environ["DAGSTER_HOME"] = str(prepare(settings))
     sources = list_default_sources(settings)
     with recorder.stage("sources") as facts:
-        summary.say(f"sources: {', '.join(sources)} …")
+        say(f"sources: {', '.join(sources)} …")
         for name in sources:
-            found = _materialise(list(records_key(name).path), size)
-            facts[name] = {"records": found["dagster/row_count"], "licence": found["licence"]}
+            metadata = _materialise(list(records_key(name).path), size)
+            facts[name] = {"records": metadata["dagster/row_count"], "licence": metadata["licence"]}
     with recorder.stage("harvest") as facts:
-        summary.say("harvest of consented, scrubbed verdicts …")
-        facts.update(_plain(_materialise(["harvest"], size)))
-        theirs = [r for r in read_harvest(Path(facts["path"])) if r.origin.tenant_id == other_tenant]
-        facts["rows of the tenant without consent"] = len(theirs)
-        if theirs:
-            raise SecuretagError(f"{len(theirs)} verdicts of a tenant that never consented were harvested")
+        say("harvest of consented, scrubbed verdicts …")
+        facts.update(_harvest(size, other_tenant))
     with recorder.stage("release") as facts:
-        summary.say("release …")
-        facts.update(_plain(_materialise(["release"], size)))
+        say("release …")
+        release = Path(_materialise(["release"], size)["path"])
+        manifest = manifest_of(release)
+        facts.update(path=str(release), digest=manifest.digest, row_count=_count_rows(manifest))
+        facts.update(manifest.counts)
     with recorder.stage("training, merge, GGUF") as facts:
-        summary.say("training …")
-        facts.update(_plain(_materialise(["adapter"], size)))
+        say("training …")
+        adapter = _materialise(["adapter"], size)
+        facts.update({name: adapter[name] for name in ("model_id", "metrics", "gguf", "path")})
     with recorder.stage("evaluation, gate, publish") as facts:
-        summary.say("evaluation of base and candidate, gate …")
-        facts.update(_evaluate_and_publish(size, settings))
-        recorder.report.published = bool(facts["published"])
-        recorder.report.reasons = list(facts["reasons"])
+        say("evaluation of base and candidate, gate …")
+        evaluation, published = _evaluate_and_publish(size, settings)
+        facts.update(
+            model_id=evaluation.model_id,
+            base_id=evaluation.base_id,
+            published=published,
+            reasons=evaluation.decision.reasons,
+            figures=evaluation.comparison.as_json(),
+            folder=evaluation.folder,
+        )
+        recorder.report.published = published
+        recorder.report.reasons = list(evaluation.decision.reasons)
+    return LoopResult(release, manifest, evaluation, published)
 
 
-def _evaluate_and_publish(size: Size, settings: Settings) -> dict[str, Any]:
-    """One run of both assets; where the gate rejects, the run ends well and publishing is skipped."""
-    from securetag.pipeline.evaluate import latest_evaluation
+def _harvest(size: Size, other_tenant: str) -> dict[str, Any]:
+    """Harvest, and return its facts. Raises SecuretagError for a row of `other_tenant`."""
+    path = Path(_materialise(["harvest"], size)["path"])
+    rows = read_harvest(path)
+    without_consent = [row for row in rows if row.origin.tenant_id == other_tenant]
+    if without_consent:
+        raise SecuretagError(
+            f"{len(without_consent)} verdicts of a tenant that never consented were harvested"
+        )
+    return {
+        "path": str(path),
+        "row_count": len(rows),
+        "tenants": len({row.origin.tenant_id for row in rows}),
+        "labels": dict(Counter(row.label for row in rows)),
+        "scripted": sum(row.scripted for row in rows),
+        "rows of the tenant without consent": len(without_consent),
+    }
 
+
+def _count_rows(manifest: Manifest) -> int:
+    return sum(manifest.counts["splits"].values())
+
+
+def _evaluate_and_publish(size: Size, settings: Settings) -> tuple[Evaluation, bool]:
+    """Run both assets at once and return (evaluation, published).
+
+    Where the gate rejects, the run ends well and publishing is skipped.
+    """
     result = _execute([["evaluation"], ["published_model"]], size)
     if not result.success:
         _raise(result)
-    materialised = _metadata(result)
-    found = latest_evaluation(str(materialised["evaluation"]["model_id"]), settings)
-    published = "published_model" in materialised
-    if published != found.decision.passed:
+    metadata = _metadata(result)
+    evaluation = latest_evaluation(str(metadata["evaluation"]["model_id"]), settings)
+    published = "published_model" in metadata
+    if published != evaluation.decision.passed:
         _raise(result)
     if published:
-        _wait_for(found.model_id, settings)
-    figures = {
-        suite: {
-            metric: {"n": cell.n, "base": cell.base, "candidate": cell.candidate, "low": cell.low,
-                     "high": cell.high, "p": cell.p, "majority": cell.majority}
-            for metric, cell in compared.metrics.items()
-        }
-        for suite, compared in found.comparison.suites.items()
-    }  # fmt: skip
-    return {
-        "model_id": found.model_id, "base_id": found.base_id, "published": published,
-        "reasons": found.decision.reasons, "figures": figures, "folder": found.folder,
-    }  # fmt: skip
+        _wait_for(evaluation.model_id, settings)
+    return evaluation, published
 
 
 def _wait_for(model_id: str, settings: Settings) -> None:
-    """Until the runtime serves what was just published: the worker asks it, not the registry."""
+    """Wait until the runtime serves what was just published: the worker asks it, not the registry."""
     from securetag.errors import ModelUnavailableError
     from securetag.serving.client import connect
 
@@ -114,7 +140,7 @@ def _wait_for(model_id: str, settings: Settings) -> None:
 
 
 def _materialise(key: list[str], size: Size) -> dict[str, Any]:
-    """Metadata of one asset, materialised now. Raises SecuretagError when it fails."""
+    """Materialise one asset and return its metadata. Raises SecuretagError when it fails."""
     result = _execute([key], size)
     if not result.success:
         _raise(result)
@@ -147,12 +173,13 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """Asset → metadata, of every asset that the run materialised."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the metadata of every asset that the run materialised, by asset."""
+    metadata: dict[str, dict[str, Any]] = {}
     for event in result.get_asset_materialization_events():
         made = event.step_materialization_data.materialization
-        found[made.asset_key.to_user_string()] = {name: value.value for name, value in made.metadata.items()}
-    return found
+        values = {name: value.value for name, value in made.metadata.items()}
+        metadata[made.asset_key.to_user_string()] = values
+    return metadata
 
 
 def _raise(result: dg.ExecuteInProcessResult) -> None:
@@ -164,12 +191,3 @@ def _raise(result: dg.ExecuteInProcessResult) -> None:
                 f"{event.step_key}: {cause.message.strip()}", hint="The log above has the rest."
             )
     raise SecuretagError("a run of the loop failed without saying why")
-
-
-def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata without pictures: what a JSON file should hold."""
-    return {
-        name.removeprefix("dagster/"): value
-        for name, value in metadata.items()
-        if not (isinstance(value, str) and len(value) > 5_000)
-    }

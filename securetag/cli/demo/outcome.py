@@ -1,4 +1,4 @@
-"""What a scan found, held against the ground truth."""
+"""A scan's findings compared with the ground truth."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from securetag.wire.api import FindingAnswer
 
 
 class ScanOutcome(msgspec.Struct):
-    """What a scan found, and how that compares with the truth."""
+    """The rows of a scan's findings, and their accuracy."""
 
     items: list[FindingAnswer]
     accuracy: Accuracy
 
-    def verdicts(self) -> Counter[str]:
+    def count_verdicts(self) -> Counter[str]:
+        """Count findings by the model's decision, or `not triaged`."""
         return Counter(item.verdict.decision if item.verdict else "not triaged" for item in self.items)
 
-    def triage(self) -> Counter[tuple[str, str]]:
-        """(truth, model's decision) → findings, over the triaged findings that the truth knows."""
+    def count_triage(self) -> Counter[tuple[str, str]]:
+        """Count triaged findings that are in the ground truth, by (truth, model's decision)."""
         counted: Counter[tuple[str, str]] = Counter()
         for index, row in self.accuracy.matched.items():
             verdict = self.items[index].verdict
@@ -33,13 +34,13 @@ class ScanOutcome(msgspec.Struct):
         return counted
 
 
-def outcome_of(items: Iterable[FindingAnswer], truth: Path) -> ScanOutcome:
-    """The rows of `GET /scans/{id}/findings` beside a ground truth. Raises InputError for a bad truth."""
+def compare_scan(items: Iterable[FindingAnswer], truth: Path) -> ScanOutcome:
+    """Compare the rows of `GET /scans/{id}/findings` with a ground truth. Raises InputError for a bad one."""
     answers = list(items)
-    return ScanOutcome(answers, score([finding_of(answer) for answer in answers], truth))
+    return ScanOutcome(answers, score([to_finding(answer) for answer in answers], truth))
 
 
-def finding_of(answer: FindingAnswer) -> Finding:
-    """The Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
+def to_finding(answer: FindingAnswer) -> Finding:
+    """Return the Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
     values = {**answer.occurrence.model_dump(), **answer.model_dump()}
     return msgspec.convert({name: values[name] for name in Finding.__struct_fields__}, Finding)

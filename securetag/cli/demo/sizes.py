@@ -23,26 +23,38 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     training_timeout_s: int
 
     def overrides(self) -> dict[str, Any]:
-        """What of the recipe this size changes."""
+        """Return the fields of the recipe that this size changes."""
         return {
             "max_rows": self.train_rows,
             "tasks": {"triage": self.triage_share, "qa": round(1 - self.triage_share, 3)},
-        }  # fmt: skip
+        }
 
 
 SIZES: dict[str, Size] = {
     "smoke": Size(
-        composed=400, knowledge=120, train_rows=96, triage_share=0.9, evaluated_per_axis=16,
+        composed=400,
+        knowledge=120,
+        train_rows=96,
+        triage_share=0.9,
+        evaluated_per_axis=16,
         training_timeout_s=1200,
     ),
     # 550 to 700 CPU-seconds of training. Too few rows for a verdict better than chance, enough to
     # learn the form of the answer.
     "quick": Size(
-        composed=1200, knowledge=400, train_rows=400, triage_share=0.95, evaluated_per_axis=16,
+        composed=1200,
+        knowledge=400,
+        train_rows=400,
+        triage_share=0.95,
+        evaluated_per_axis=16,
         training_timeout_s=3600,
     ),
     "full": Size(
-        composed=4400, knowledge=1000, train_rows=3120, triage_share=0.98, evaluated_per_axis=60,
+        composed=4400,
+        knowledge=1000,
+        train_rows=3120,
+        triage_share=0.98,
+        evaluated_per_axis=60,
         training_timeout_s=4 * 3600,
     ),
-}  # fmt: skip
+}

@@ -1,9 +1,9 @@
-"""What the demo says: a line as things happen, and a summary that a newcomer understands."""
+"""The summary of a demo, in tables that a newcomer understands."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,30 +11,32 @@ from securetag.cli.output import show
 
 if TYPE_CHECKING:
     from securetag.cli.demo.outcome import ScanOutcome
-    from securetag.cli.demo.report import Report, Stage
-    from securetag.settings import Settings
+    from securetag.cli.demo.result import DemoResult, LoopResult
+    from securetag.evaluation.compare import Comparison
 
-_began = time.monotonic()
+#: Counts of a release's manifest → what they are called here.
+COUNTS = {
+    "splits": "splits",
+    "by_task": "tasks",
+    "by_source": "sources",
+    "by_licence": "licences",
+    "dropped": "dropped",
+}
 
 
-def say(text: str) -> None:
-    """One line of progress, with the minutes and seconds since the start."""
-    minutes, seconds = divmod(int(time.monotonic() - _began), 60)
-    typer.echo(f"{minutes:3d}:{seconds:02d}  {text}")
-
-
-def conclude(report: Report, settings: Settings, before: ScanOutcome, after: ScanOutcome) -> None:
-    """Print the whole story once more, in figures."""
-    stages = {stage.stage: stage for stage in report.stages}
+def print_summary(result: DemoResult) -> None:
+    """Print stages, scans, release, figures and the gate's decision."""
+    report = result.report
     typer.echo("")
     show(
         ["stage", "", "seconds", "CPU-s"],
         [[s.stage, "✓" if s.ok else "✗", f"{s.wall_s:.1f}", f"{s.cpu_s:.1f}"] for s in report.stages],
         title=f"Securetag demo, size {report.size}",
     )
-    _scans(before, after)
-    _release(stages["release"])
-    _figures(stages["evaluation, gate, publish"].facts, report)
+    _print_scans(result.before, result.after)
+    _print_release(result.loop)
+    _print_figures(result.loop.evaluation.comparison)
+    _print_decision(result.loop)
     typer.echo("")
     typer.secho(
         "These figures prove that the machinery works. A model of 135 million parameters, "
@@ -44,30 +46,26 @@ def conclude(report: Report, settings: Settings, before: ScanOutcome, after: Sca
     typer.echo(
         f"\n{report.cpu_s:,.0f} CPU-seconds in {report.wall_s / 60:.1f} minutes, "
         f"peak memory {report.peak_mb:,.0f} MiB.\n"
-        f"Report:    {settings.home / 'report.json'}\n"
-        f"Release:   {stages['release'].facts['path']}/README.md\n"
-        f"Pictures:  {stages['evaluation, gate, publish'].facts['folder']}\n"
+        f"Report:    {result.home / 'report.json'}\n"
+        f"Release:   {result.loop.release / 'README.md'}\n"
+        f"Pictures:  {result.loop.evaluation.folder}\n"
         "Next:      `.venv/bin/securetag --demo up` shows this run in the Dagster UI; with `--demo` every\n"
         "           command works on what it has made. docs/demo.md says what to make of the figures."
     )
 
 
-def _scans(before: ScanOutcome, after: ScanOutcome) -> None:
+def _print_scans(before: ScanOutcome, after: ScanOutcome) -> None:
     typer.echo("")
+    scores = [*sorted(before.accuracy.by_class.items()), ("all", before.accuracy.total)]
     show(
         ["class", "vulnerable, found", "missed", "flagged though safe", "precision", "recall"],
-        [
-            [cwe, s.tp, s.fn, s.fp, _share(s.precision), _share(s.recall)]
-            for cwe, s in sorted(before.accuracy.by_class.items())
-        ]
-        + [["all", before.accuracy.total.tp, before.accuracy.total.fn, before.accuracy.total.fp,
-            _share(before.accuracy.total.precision), _share(before.accuracy.total.recall)]],
+        [[name, s.tp, s.fn, s.fp, _share(s.precision), _share(s.recall)] for name, s in scores],
         title="The scan against the ground truth (before triage)",
-    )  # fmt: skip
+    )
     for row in before.accuracy.misses:
         typer.echo(f"missed: {row.id} {row.cwe} in {row.path} ({row.scope}): {row.why_en}")
     typer.echo("")
-    first, second = before.triage(), after.triage()
+    first, second = before.count_triage(), after.count_triage()
     show(
         ["in truth", "the model says", "first scan", "second scan"],
         [
@@ -83,36 +81,53 @@ def _scans(before: ScanOutcome, after: ScanOutcome) -> None:
     )
 
 
-def _release(stage: Stage) -> None:
+def _print_release(loop: LoopResult) -> None:
     typer.echo("")
-    typer.echo(f"Release {stage.facts['digest'][:12]} with {stage.facts['row_count']:,} rows")
-    for name in ("splits", "tasks", "sources", "licences", "dropped"):
-        typer.echo(f"  by {name}: {_inline(stage.facts.get(name, ''))}")
+    rows = sum(loop.manifest.counts["splits"].values())
+    typer.echo(f"Release {loop.manifest.digest[:12]} with {rows:,} rows")
+    for name, title in COUNTS.items():
+        typer.echo(f"  by {title}: {format_counts(loop.manifest.counts.get(name, {}))}")
 
 
-def _figures(facts: dict[str, Any], report: Report) -> None:
+def _print_figures(comparison: Comparison) -> None:
     typer.echo("")
     rows = [
-        [suite, metric.replace("_", " "), cell["n"], _share(cell["base"]), _share(cell["candidate"]),
-         f"{cell['low']:.2f} to {cell['high']:.2f}", f"{cell['p']:.3f}", _share(cell["majority"])]
-        for suite, metrics in facts["figures"].items()
-        for metric, cell in metrics.items()
+        [
+            suite,
+            metric.replace("_", " "),
+            cell.n,
+            _share(cell.base),
+            _share(cell.candidate),
+            f"{cell.low:.2f} to {cell.high:.2f}",
+            f"{cell.p:.3f}",
+            _share(cell.majority),
+        ]
+        for suite, compared in comparison.suites.items()
+        for metric, cell in compared.metrics.items()
         if suite == "held_out" or metric == "accuracy"
-    ]  # fmt: skip
+    ]
     show(
         ["held-out cases", "figure", "n", "base", "candidate", "95 %", "p", "majority class"],
         rows,
         title="Held-out figures, base against candidate in the same run",
     )
+
+
+def _print_decision(loop: LoopResult) -> None:
     typer.echo("")
-    if report.published:
+    if loop.published:
         typer.secho("Gate: passed. The candidate is published as securetag-v1.", fg="green")
     else:
         typer.secho(
             "Gate: rejected. The published model stays as it was; this is a legitimate end.", fg="yellow"
         )
-    for reason in report.reasons:
+    for reason in loop.evaluation.decision.reasons:
         typer.echo(f"  {reason}")
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Return `a 3, b 4`, or `none`."""
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
 
 
 def _alias(scan: ScanOutcome) -> str:
@@ -121,9 +136,3 @@ def _alias(scan: ScanOutcome) -> str:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _inline(table: str) -> str:
-    """`a 3, b 4` from a two-column Markdown table."""
-    rows = [line.strip("| ").split(" | ") for line in str(table).splitlines()[2:]]
-    return ", ".join(f"{row[0]} {row[1]}" for row in rows if len(row) == 2) or "none"

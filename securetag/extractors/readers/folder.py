@@ -24,12 +24,21 @@ from securetag.extractors.readers.tabular import TabularReader
 MAX_FILE_BYTES = 512 << 20
 #: First bytes → name of the kind, for files that no reader reads.
 _UNREADABLE_KINDS = (
-    (b"PK\x03\x04", "a zip archive or an Office document"), (b"\x1f\x8b", "a gzip file"),
-    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
-    (b"\x7fELF", "a program"), (b"MZ", "a Windows program"), (b"\xd0\xcf\x11\xe0", "an old Office document"),
-    (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7-Zip archive"), (b"BZh", "a bzip2 file"),
-    (b"\xfd7zXZ", "an xz file"), (b"SQLite format 3", "an SQLite database"), (b"{\\rtf", "an RTF document"),
-)  # fmt: skip
+    (b"PK\x03\x04", "a zip archive or an Office document"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a Windows program"),
+    (b"\xd0\xcf\x11\xe0", "an old Office document"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"{\\rtf", "an RTF document"),
+)
 _HTML_TAG = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|main|article|div|h1|p|table)\b", re.I)
 _XML_START = re.compile(rb"<(?:\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s>])")
 #: Kind of content → its reader.

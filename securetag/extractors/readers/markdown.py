@@ -26,10 +26,22 @@ from securetag.records import Facts, Status, TextLang, normalise_text
 
 #: Headings of sections that hold only links.
 LINK_SECTIONS = {
-    "references", "reference", "referencias", "references and further reading", "table of contents",
-    "contents", "related articles", "further reading", "external references", "other articles", "see also",
-    "authors and primary editors", "acknowledgments", "acknowledgements", "agradecimientos",
-}  # fmt: skip
+    "references",
+    "reference",
+    "referencias",
+    "references and further reading",
+    "table of contents",
+    "contents",
+    "related articles",
+    "further reading",
+    "external references",
+    "other articles",
+    "see also",
+    "authors and primary editors",
+    "acknowledgments",
+    "acknowledgements",
+    "agradecimientos",
+}
 #: Minimum characters of a section; a shorter one is a stub such as "this content has moved".
 MIN_SECTION_CHARS = 80
 #: Stems that don't identify a page; its folder does.

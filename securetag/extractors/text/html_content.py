@@ -21,9 +21,18 @@ Node = Any
 #: without text (`input`, `object`, …) aren't listed, since the conversion to Markdown skips them.
 _REMOVED = "script,style,nav,svg,template,iframe,select,dialog"
 _FRAME_ROLES = {
-    "navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "complementary", "menu",
-    "menubar", "toolbar", "tablist",
-}  # fmt: skip
+    "navigation",
+    "banner",
+    "contentinfo",
+    "search",
+    "dialog",
+    "alertdialog",
+    "complementary",
+    "menu",
+    "menubar",
+    "toolbar",
+    "tablist",
+}
 #: Elements whose attributes or position mark the frame of the page or invisible content.
 _FRAME_ATTRIBUTES = "[role],[hidden],[aria-modal],[style],footer,body>header"
 _SMALL_FRAME = "span.mw-editsection,span.sr-only,span.visually-hidden,a.skip-link,a.headerlink"

@@ -24,11 +24,22 @@ MAX_PAGE_CHARS = 32 << 20
 MAX_DEPTH = 2_000
 #: Labels of encodings → the encodings that browsers use for them (https://encoding.spec.whatwg.org/#names-and-labels).
 _BROWSER_ENCODINGS = {
-    "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252",
-    "latin1": "cp1252", "latin-1": "cp1252", "iso-8859-9": "cp1254", "gb2312": "gb18030",
-    "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932",
-    "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "utf-16": "utf-8",
-}  # fmt: skip
+    "ascii": "cp1252",
+    "us-ascii": "cp1252",
+    "iso-8859-1": "cp1252",
+    "iso8859-1": "cp1252",
+    "latin1": "cp1252",
+    "latin-1": "cp1252",
+    "iso-8859-9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "utf-16": "utf-8",
+}
 _RAW_TEXT_ELEMENTS = "script,style,title,textarea,iframe,noembed,noframes,xmp"
 _XML_PROLOG = re.compile(r"\A\s*<\?xml[^>]*\?>")
 #: Tags of elements that nest: neither void elements nor those with an optional end tag.

@@ -172,7 +172,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
 
 
 def _end_of_indented(lines: list[str], index: int, indent: int) -> int:
-    """Index after the last line of a run of lines that are indented so far, or blank between such."""
+    """Return the index after a run of lines that are indented so far, or blank between such."""
     end = index
     while index < len(lines):
         line = lines[index]

@@ -22,9 +22,14 @@ MAX_NODES = 2_000_000
 #: Bytes read at a time.
 _CHUNK_BYTES = 1 << 20
 _PARSER_OPTIONS: Any = {
-    "resolve_entities": False, "no_network": True, "load_dtd": False, "dtd_validation": False,
-    "huge_tree": False, "remove_comments": True, "remove_pis": True,
-}  # fmt: skip
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
 
 
 def parse_xml(data: bytes) -> Element:

@@ -54,17 +54,30 @@ Note = Literal[
 ]
 _SECTION_HEADINGS: dict[str, dict[Section, str]] = {
     "en": {
-        "affected": "Affected versions", "not_affected": "Not affected", "functions": "Affected functions",
-        "impact": "Impact", "configurations": "Required configuration", "exploits": "Exploitation",
-        "solutions": "Solution", "workarounds": "Mitigation", "risk": "Risk", "action": "Required action",
+        "affected": "Affected versions",
+        "not_affected": "Not affected",
+        "functions": "Affected functions",
+        "impact": "Impact",
+        "configurations": "Required configuration",
+        "exploits": "Exploitation",
+        "solutions": "Solution",
+        "workarounds": "Mitigation",
+        "risk": "Risk",
+        "action": "Required action",
     },
     "es": {
-        "affected": "Versiones afectadas", "not_affected": "No afectados", "functions": "Funciones afectadas",
-        "impact": "Impacto", "configurations": "Configuración necesaria", "exploits": "Explotación",
-        "solutions": "Solución", "workarounds": "Mitigación", "risk": "Riesgo",
+        "affected": "Versiones afectadas",
+        "not_affected": "No afectados",
+        "functions": "Funciones afectadas",
+        "impact": "Impacto",
+        "configurations": "Configuración necesaria",
+        "exploits": "Explotación",
+        "solutions": "Solución",
+        "workarounds": "Mitigación",
+        "risk": "Riesgo",
         "action": "Acción exigida",
     },
-}  # fmt: skip
+}
 _NOTE_TEXTS: dict[str, dict[Note, str]] = {
     "en": {
         "disputed": "This vulnerability is disputed.",

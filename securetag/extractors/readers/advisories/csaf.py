@@ -31,10 +31,14 @@ from securetag.extractors.text import prose
 from securetag.records import Status
 
 _REMEDIATION_SECTIONS: dict[str, Section] = {
-    "vendor_fix": "solutions", "mitigation": "workarounds", "workaround": "workarounds",
-    "optional_patch": "solutions", "none_available": "solutions", "no_fix_planned": "solutions",
+    "vendor_fix": "solutions",
+    "mitigation": "workarounds",
+    "workaround": "workarounds",
+    "optional_patch": "solutions",
+    "none_available": "solutions",
+    "no_fix_planned": "solutions",
     "fix_planned": "solutions",
-}  # fmt: skip
+}
 _AFFECTED_STATUSES = ("known_affected", "first_affected", "last_affected")
 #: Categories of notes that hold prose; others, such as `SSVC`, hold codes.
 _PROSE_CATEGORIES = {"summary", "description", "details", "general", "faq", "other"}

@@ -20,9 +20,14 @@ _VECTOR = re.compile(r"CVSS:(?P<version>[34]\.[01])/[\w:/.]+")
 _VECTOR_V2 = re.compile(r"\(?(?P<bare>AV:[LAN]/AC:[HML]/Au:[MSN]/[\w:/.]+)\)?")
 #: Words of publishers → severities. `none` and `unknown` are left out, since they aren't severities.
 _SEVERITY_WORDS: dict[str, Severity] = {
-    "low": "low", "minor": "low", "medium": "medium", "moderate": "medium", "high": "high",
-    "important": "high", "critical": "critical",
-}  # fmt: skip
+    "low": "low",
+    "minor": "low",
+    "medium": "medium",
+    "moderate": "medium",
+    "high": "high",
+    "important": "high",
+    "critical": "critical",
+}
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -37,7 +42,7 @@ class Score(msgspec.Struct, frozen=True):
 
     @property
     def severity(self) -> Severity | None:
-        """Severity of the score; None for a score of 0."""
+        """Return the severity of the score; None for a score of 0."""
         return rate_severity(self.value, self.version)
 
 

@@ -24,8 +24,12 @@ from securetag.extractors.text import prose
 from securetag.records import Facts, Severity, Status
 
 _SEVERITY: dict[str, Severity] = {
-    "very low": "low", "low": "low", "medium": "medium", "high": "high", "very high": "critical",
-}  # fmt: skip
+    "very low": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "very high": "critical",
+}
 #: The forms in which a step's name precedes its description.
 _STEP_NAME = re.compile(
     r"^(?:\*\*(?P<bold>[^*\n]+?)[:.\s]*\*\*|\[(?P<bracket>[^\]\n]+)\])\s*(?P<rest>.*)", re.S

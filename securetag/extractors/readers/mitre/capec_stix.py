@@ -19,9 +19,11 @@ from securetag.records import Status
 
 #: Field → nature of the relation in CAPEC's XML.
 _NATURE_BY_FIELD = {
-    "x_capec_child_of_refs": "ChildOf", "x_capec_peer_of_refs": "PeerOf",
-    "x_capec_can_follow_refs": "CanFollow", "x_capec_can_precede_refs": "CanPrecede",
-}  # fmt: skip
+    "x_capec_child_of_refs": "ChildOf",
+    "x_capec_peer_of_refs": "PeerOf",
+    "x_capec_can_follow_refs": "CanFollow",
+    "x_capec_can_precede_refs": "CanPrecede",
+}
 _WRAPPER_TAG = re.compile(r"</?(?:ol|ul|div|table|tbody|tr|th|p|li)\s*>")
 
 

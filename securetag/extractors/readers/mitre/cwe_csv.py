@@ -19,10 +19,23 @@ from securetag.extractors.readers.mitre.cwe import CweReader, Mitigation, Weakne
 
 #: Phases of the life cycle; a cell joins several with spaces. Schema: PhaseEnumeration.
 _PHASES = (
-    "Policy", "Requirements", "Architecture and Design", "Implementation", "Build and Compilation", "Testing",
-    "Documentation", "Bundling", "Distribution", "Installation", "System Configuration", "Operation",
-    "Patching and Maintenance", "Porting", "Integration", "Manufacturing",
-)  # fmt: skip
+    "Policy",
+    "Requirements",
+    "Architecture and Design",
+    "Implementation",
+    "Build and Compilation",
+    "Testing",
+    "Documentation",
+    "Bundling",
+    "Distribution",
+    "Installation",
+    "System Configuration",
+    "Operation",
+    "Patching and Maintenance",
+    "Porting",
+    "Integration",
+    "Manufacturing",
+)
 _PHASE_NAME = re.compile("|".join(_PHASES))
 _RELATION_KEYS = ("NATURE", "CWE ID", "VIEW ID", "CHAIN ID", "ORDINAL")
 _PLATFORM_KEYS = tuple(

@@ -42,7 +42,7 @@ class Graph:
     """Statements by subject and predicate, the order of the file kept."""
 
     def __init__(self, data: bytes, kind: ox.RdfFormat) -> None:
-        """Raises SourceError."""
+        """Parse a graph. Raises SourceError."""
         self.subjects: dict[str, dict[str, list[object]]] = defaultdict(lambda: defaultdict(list))
         try:
             for number, statement in enumerate(ox.parse(data, format=kind, base_iri=_D3F)):
@@ -53,12 +53,12 @@ class Graph:
             raise SourceError(f"not the {kind.name} that was expected: {error}") from error
 
     def nodes(self, subject: str, predicate: str) -> list[str]:
-        """Ids of the objects that are nodes."""
+        """List the ids of the objects that are nodes."""
         objects = self._objects(subject, predicate)
         return [_id(value) for value in objects if isinstance(value, ox.NamedNode | ox.BlankNode)]
 
     def texts(self, subject: str, predicate: str) -> list[str]:
-        """Values of the objects that are literals."""
+        """List the values of the objects that are literals."""
         return [value.value for value in self._objects(subject, predicate) if isinstance(value, ox.Literal)]
 
     def text(self, subject: str, predicate: str) -> str:
@@ -68,14 +68,14 @@ class Graph:
         return self.text(subject, f"{_RDFS}label") or _local(subject)
 
     def restrictions(self, subject: str) -> Iterator[tuple[str, str]]:
-        """(relation, its target) of the classes that a class is said to be below."""
+        """Yield (relation, target) of each restriction among a class's superclasses."""
         for above in self.nodes(subject, f"{_RDFS}subClassOf"):
             for relation in self.nodes(above, f"{_OWL}onProperty"):
                 for target in self.nodes(above, f"{_OWL}someValuesFrom"):
                     yield _local(relation), target
 
     def above(self, subject: str) -> Iterator[str]:
-        """The class and those above it, nearest first, none twice."""
+        """Yield the class and its superclasses, nearest first, each once."""
         seen, level = {subject}, [subject]
         for _ in range(MAX_DEPTH):
             yield from level
@@ -165,7 +165,7 @@ class D3fendReader(Reader):
 
 
 def _format(file: FetchedFile) -> ox.RdfFormat:
-    """By content: RDF/XML (without a DTD), JSON-LD, else Turtle. Raises SourceError."""
+    """Detect the format by content: RDF/XML (without a DTD), JSON-LD, else Turtle. Raises SourceError."""
     start = read_bytes(file)[:512].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"<?xml", b"<rdf:RDF", b"<!")):
         check_root(file.path, "RDF")
@@ -174,7 +174,7 @@ def _format(file: FetchedFile) -> ox.RdfFormat:
 
 
 def _id(node: object) -> str:
-    """An IRI, or a blank node's name, which no IRI can equal."""
+    """Return an IRI, or a blank node's name, which no IRI can equal."""
     if isinstance(node, ox.NamedNode):
         return node.value
     return f"_:{node.value}" if isinstance(node, ox.BlankNode) else ""
@@ -199,7 +199,7 @@ def _synonyms(graph: Graph, subject: str) -> Iterator[str]:
 
 
 def _list_tactics(graph: Graph, subject: str) -> list[str]:
-    """Of the nearest class that names any: a subclass inherits."""
+    """List the tactics of the nearest class that names any: a subclass inherits them."""
     for class_id in graph.above(subject):
         stated = [target for relation, target in graph.restrictions(class_id) if relation == "enables"]
         stated += graph.nodes(class_id, f"{_D3F}enables")
@@ -219,7 +219,7 @@ def _render_artifacts(graph: Graph, subject: str) -> str:
 
 
 def _group_mitigations(graph: Graph) -> dict[str, list[str]]:
-    """Technique → keys of ATT&CK's mitigations that D3FEND relates to it."""
+    """Group keys of ATT&CK's mitigations by the technique that D3FEND relates to them."""
     by_technique: dict[str, list[str]] = defaultdict(list)
     for subject in sorted(graph.subjects):
         if any(

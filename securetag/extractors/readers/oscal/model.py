@@ -48,7 +48,7 @@ class Link(_Oscal, frozen=True):
 
     @property
     def relation(self) -> str:
-        """`incorporated-into`, which some editions write with an underscore."""
+        """Return the relation, spelled `incorporated-into` where an edition writes an underscore."""
         return self.rel.replace("_", "-").lower()
 
     @property

@@ -15,10 +15,18 @@ from securetag.extractors.text.xml_doc import Element, get_name, parse_xml
 
 #: Child element → array of JSON. Elements that aren't named here or below are ignored.
 _LISTS = {
-    "group": "groups", "control": "controls", "param": "params", "part": "parts", "prop": "props",
-    "link": "links", "resource": "resources", "rlink": "rlinks", "import": "imports",
-    "include-controls": "include-controls", "exclude-controls": "exclude-controls",
-}  # fmt: skip
+    "group": "groups",
+    "control": "controls",
+    "param": "params",
+    "part": "parts",
+    "prop": "props",
+    "link": "links",
+    "resource": "resources",
+    "rlink": "rlinks",
+    "import": "imports",
+    "include-controls": "include-controls",
+    "exclude-controls": "exclude-controls",
+}
 _OBJECTS = {"metadata", "select", "back-matter", "citation", "include-all"}
 #: Child element → array of texts.
 _TEXT_LISTS = {"value": "values", "choice": "choice", "with-id": "with-ids"}

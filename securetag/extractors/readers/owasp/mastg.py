@@ -26,9 +26,16 @@ _MENTION = re.compile(r"@((?:MASTG|MASWE|MASVS|MSTG)-(?:[A-Z]+-)?\d{1,4})")
 _TITLE = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?:.*\r?\n)*?title:[ \t]*(?P<title>.+?)[ \t]*\r?\n")
 #: Fields of front matter that name other pages, or entries of other publications.
 _RELATIONS = (
-    "covered_by", "masvs_category", "masvs_v2_id", "masvs_v1_id", "weakness", "best-practices", "knowledge",
-    "tests", "mappings",
-)  # fmt: skip
+    "covered_by",
+    "masvs_category",
+    "masvs_v2_id",
+    "masvs_v1_id",
+    "weakness",
+    "best-practices",
+    "knowledge",
+    "tests",
+    "mappings",
+)
 _STATUS = {"deprecated": Status.DEPRECATED, "withdrawn": Status.WITHDRAWN, "removed": Status.WITHDRAWN}
 #: Second part of an identifier → kind of page.
 _KINDS = {"TEST": "test", "BEST": "practice", "KNOW": "article", "TECH": "technique", "TOOL": "tool"}

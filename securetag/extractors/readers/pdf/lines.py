@@ -168,7 +168,7 @@ def escape_markup(text: str) -> str:
 
 
 def find_first_note(lines: list[Line], body: int) -> int:
-    """Index of the first line of the small print that ends a page; their number when there is none."""
+    """Return the index of the first line of the small print at a page's end; the line count without any."""
     first = len(lines)
     while first and (last := lines[first - 1]).size <= 0.9 * body and not last.table and not last.mono:
         first -= 1

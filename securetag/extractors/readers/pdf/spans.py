@@ -24,12 +24,22 @@ _FOOTNOTE_MARK = re.compile(r"[\d,*†‡\[\]\s]{1,8}")
 #: The base of a raised number that is an exponent and not the mark of a footnote.
 _POWER = re.compile(r"(?:^|[\s(×*=<>≤≥+-])(?:2|10|[A-Za-z])$|[)]$")
 #: Private characters of symbol fonts → the characters that they show.
-_SYMBOLS = str.maketrans({
-    "\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf020": " ", "\u00ad": "-",
+_SYMBOLS = str.maketrans(
+    {
+        "\uf0b7": "•",
+        "\uf0a7": "▪",
+        "\uf0d8": "➢",
+        "\uf0fc": "✓",
+        "\uf020": " ",
+        "\u00ad": "-",
         "\u2010": "-",
         "\u2011": "-",
-    "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
-})  # fmt: skip
+        "\u200b": "",
+        "\u200c": "",
+        "\u200d": "",
+        "\ufeff": "",
+    }
+)
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 

@@ -1,27 +1,29 @@
-"""The demo's plot: services, first scan, feedback, the loop as one Dagster run, second scan.
+"""Run the demo: services, first scan, feedback, the loop as one Dagster job, second scan.
 
-Nothing here does a stage's work. Scans go through the api as a user's would, the offline half is the
-Dagster job that the UI shows, and what each stage found is read from its own files.
+No stage is implemented here. Scans go through the api as a user's would, and the offline half is the
+Dagster job that the UI shows.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from importlib import resources
 from pathlib import Path
 
 import msgspec
 
 from securetag.cli.client import connect
-from securetag.cli.demo import home, loop, summary
+from securetag.cli.demo import home, loop
 from securetag.cli.demo.meter import Meter
-from securetag.cli.demo.outcome import ScanOutcome, outcome_of
+from securetag.cli.demo.outcome import ScanOutcome, compare_scan
+from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder, Report
+from securetag.cli.demo.result import DemoResult
+from securetag.cli.demo.shop import SHOP, TRUTH
 from securetag.cli.demo.sizes import SIZES
 from securetag.cli.failures import require_packages
-from securetag.cli.packing import pack
-from securetag.cli.platform import (
+from securetag.cli.scan.packing import pack
+from securetag.cli.services.platform import (
     USER_SCOPES,
     WORKER_SCOPES,
     Platform,
@@ -31,62 +33,64 @@ from securetag.cli.platform import (
     remember,
     required_packages,
 )
-from securetag.cli.supervise import Services
+from securetag.cli.services.supervise import Services
 from securetag.client.api import ApiClient
 from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
 from securetag.wire.api import FeedbackBody
 
-#: The shop that is vulnerable on purpose, and the truth about it.
-SHOP = Path(str(resources.files("securetag"))) / "examples" / "bodega"
-TRUTH = SHOP / "ground_truth.csv"
 #: Packages of the offline half, one of each extra.
 OFFLINE_PACKAGES = ["lxml", "pyarrow", "rensa", "torch", "trl", "gguf", "scipy", "matplotlib"]
 #: Seconds for one scan of the shop, triage included.
 SCAN_S = 900.0
-#: The project that the tenant without consent uploads is a part of the shop: it must leave no trace.
-OTHERS = 3
 
 
-def run(size_name: str) -> int:
-    """Run the demo; returns the exit code. State lies below `<home>/demo` and is made anew."""
+def run_demo(size_name: str) -> DemoResult:
+    """Run the demo of one size (`SIZES`) and return its results.
+
+    Its state lies below `<home>/demo` and replaces that of the last demo.
+    """
     if not TRUTH.is_file():
         raise NotFoundError(
             f"the demo's application is not at {SHOP}",
             hint="Install the package again: the shop is a part of it.",
         )
     require_packages([*required_packages(get_settings(), with_dagster=True), *OFFLINE_PACKAGES])
-    with home.anew() as settings:
+    with home.create_home() as settings:
         return _run(settings, size_name)
 
 
-def _run(settings: Settings, size_name: str) -> int:
+def _run(settings: Settings, size_name: str) -> DemoResult:
     size = SIZES[size_name]
     meter = Meter()
     report = Report(size_name)
     recorder = Recorder(report, settings.home / "report.json", meter)
-    say = summary.say
-    environment = {"SECURETAG_HOME": str(settings.home), "SECURETAG_DATA": str(settings.data),
-                   "DATABASE_URL": "", "OLLAMA_HOST": ""}  # fmt: skip
+    environment = {
+        "SECURETAG_HOME": str(settings.home),
+        "SECURETAG_DATA": str(settings.data),
+        "DATABASE_URL": "",
+        "OLLAMA_HOST": "",
+    }
     try:
         with Services(settings.home, environment) as services:
-            platform, demo, other = _services(recorder, settings, services)
+            platform, demo, other = _start_services(recorder, settings, services)
             with connect(platform.api_url, demo.key) as client:
                 before = _scan(recorder, client, "first scan")
                 _feedback(recorder, client, before, platform.api_url, other)
-                loop.run(recorder, settings, size, other_tenant=str(other.id))
+                materialised = loop.run_loop(recorder, settings, size, other_tenant=str(other.id))
                 after = _scan(recorder, client, "second scan")
             say("stopping the services …")
     finally:
         meter.close()
-    summary.conclude(report, settings, before, after)
-    return 0
+    return DemoResult(settings.home, report, before, after, materialised)
 
 
-def _services(recorder: Recorder, settings: Settings, services: Services) -> tuple[Platform, Tenant, Tenant]:
+def _start_services(
+    recorder: Recorder, settings: Settings, services: Services
+) -> tuple[Platform, Tenant, Tenant]:
     platform = Platform(settings, services)
     with recorder.stage("database") as facts:
-        summary.say("PostgreSQL from a wheel, schema, roles, two tenants …")
+        say("PostgreSQL from a wheel, schema, roles, two tenants …")
         platform.postgres()
         facts["revision"] = platform.migrate()
         operator = make_tenant(settings, "operator", WORKER_SCOPES)
@@ -96,13 +100,13 @@ def _services(recorder: Recorder, settings: Settings, services: Services) -> tup
         remember(settings, "worker-key", operator.key)
         remember(settings, "local-key", demo.key)
     with recorder.stage("serving the base model") as facts:
-        summary.say("the embedded model as `securetag-base`, behind llama.cpp's server …")
+        say("the embedded model as `securetag-base`, behind llama.cpp's server …")
         facts["model_id"] = register_base_model(settings)
         platform.runtime()
     with recorder.stage("api and worker") as facts:
         facts["url"] = platform.api(0)
         platform.worker(operator.key)
-        summary.say(f"api at {facts['url']}, one worker")
+        say(f"api at {facts['url']}, one worker")
     return platform, demo, other
 
 
@@ -111,15 +115,15 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
         archive = Path(folder) / "bodega.zip"
         facts["files"] = pack(SHOP, archive).files
         task_id = client.upload(archive, project="bodega").task_id
-        summary.say(f"{name}: {facts['files']} files uploaded")
-        scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: summary.say(f"  {stage}"))
+        say(f"{name}: {facts['files']} files uploaded")
+        scan = client.wait(task_id, timeout_s=SCAN_S, progress=lambda stage: say(f"  {stage}"))
         if scan.state != "completed":
             raise SecuretagError(f"the {name} ended as {scan.state}: {scan.reason}")
-        outcome = outcome_of(client.scan_findings(task_id), TRUTH)
+        outcome = compare_scan(client.scan_findings(task_id), TRUTH)
         items = outcome.items
         facts.update(
             findings=len(items),
-            verdicts=dict(outcome.verdicts()),
+            verdicts=dict(outcome.count_verdicts()),
             alias=next((item.verdict.alias for item in items if item.verdict), ""),
             model_id=next((item.verdict.model_id for item in items if item.verdict), ""),
             recall=outcome.accuracy.claimed.recall,
@@ -127,17 +131,18 @@ def _scan(recorder: Recorder, client: ApiClient, name: str) -> ScanOutcome:
             by_class={cwe: msgspec.to_builtins(s) for cwe, s in outcome.accuracy.by_class.items()},
             misses=[f"{row.id} {row.cwe} {row.path} {row.scope}" for row in outcome.accuracy.misses],
             triage={
-                f"{truth} called {decision}": n for (truth, decision), n in sorted(outcome.triage().items())
+                f"{truth} called {decision}": n
+                for (truth, decision), n in sorted(outcome.count_triage().items())
             },
         )
         return outcome
 
 
 def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str, other: Tenant) -> None:
-    """Verdicts scripted from the ground truth, labelled as scripted; and a tenant that never consents."""
+    """Send verdicts scripted from the ground truth, and those of a tenant that never consents."""
     with recorder.stage("feedback and consent") as facts:
         client.set_consent(True)
-        facts["scripted verdicts"] = _answer(client, scan)
+        facts["scripted verdicts"] = _send_verdicts(client, scan)
         with connect(url, other.key) as stranger, tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "part"
             part.mkdir()
@@ -148,12 +153,12 @@ def _feedback(recorder: Recorder, client: ApiClient, scan: ScanOutcome, url: str
             pack(part, Path(folder) / "part.zip")
             task_id = stranger.upload(Path(folder) / "part.zip", project="part-of-bodega").task_id
             stranger.wait(task_id, timeout_s=SCAN_S)
-            theirs = outcome_of(stranger.scan_findings(task_id), TRUTH)
-            facts["verdicts of the tenant without consent"] = _answer(stranger, theirs)
-        summary.say(f"feedback: {facts['scripted verdicts']} verdicts, scripted from the ground truth")
+            theirs = compare_scan(stranger.scan_findings(task_id), TRUTH)
+            facts["verdicts of the tenant without consent"] = _send_verdicts(stranger, theirs)
+        say(f"feedback: {facts['scripted verdicts']} verdicts, scripted from the ground truth")
 
 
-def _answer(client: ApiClient, scan: ScanOutcome) -> int:
+def _send_verdicts(client: ApiClient, scan: ScanOutcome) -> int:
     for index, row in scan.accuracy.matched.items():
         item = scan.items[index]
         feedback = FeedbackBody(

@@ -21,36 +21,36 @@ from typing import Any
 from securetag.training.rows import IGNORED, Row
 
 #: Rows that agree in so many tokens are taken to begin with the same system message.
-_ALIKE = 16
+MIN_PREFIX_TOKENS = 16
 #: Rows without the shared prefix sort behind all others, so that few micro-batches are mixed.
-_APART = 1 << 20
+UNSHARED_OFFSET = 1 << 20
 
 
-def shared_prefix(rows: Sequence[Row]) -> list[int]:
-    """The tokens that most rows begin with; empty when that would save nothing.
+def find_shared_prefix(rows: Sequence[Row]) -> list[int]:
+    """Return the tokens that most rows begin with; empty when that would save nothing.
 
     It ends two tokens before the first labelled one, so that no loss is lost at the seam.
     """
-    heads = Counter(tuple(row.input_ids[:_ALIKE]) for row in rows)
+    heads = Counter(tuple(row.input_ids[:MIN_PREFIX_TOKENS]) for row in rows)
     head, count = heads.most_common(1)[0]
     if 2 * count < len(rows):
         return []
-    alike = [row for row in rows if tuple(row.input_ids[:_ALIKE]) == head]
-    longest = min(next(n for n, label in enumerate(row.labels) if label != IGNORED) - 2 for row in alike)
-    first = alike[0].input_ids
+    sharing = [row for row in rows if tuple(row.input_ids[:MIN_PREFIX_TOKENS]) == head]
+    longest = min(next(n for n, label in enumerate(row.labels) if label != IGNORED) - 2 for row in sharing)
+    first = sharing[0].input_ids
     same = 0
-    while same < longest and all(row.input_ids[same] == first[same] for row in alike):
+    while same < longest and all(row.input_ids[same] == first[same] for row in sharing):
         same += 1
-    return first[:same] if same >= _ALIKE else []
+    return first[:same] if same >= MIN_PREFIX_TOKENS else []
 
 
-def length_key(row: Row, prefix: Sequence[int]) -> int:
-    """What rows are grouped by: their length, those without the prefix apart."""
-    return len(row.input_ids) + (0 if row.input_ids[: len(prefix)] == list(prefix) else _APART)
+def compute_length_key(row: Row, prefix: Sequence[int]) -> int:
+    """Return a row's length, shifted for rows without the prefix, so that those sort last."""
+    return len(row.input_ids) + (0 if row.input_ids[: len(prefix)] == list(prefix) else UNSHARED_OFFSET)
 
 
 def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], items: Any = None) -> Any:
-    """Summed cross-entropy over labelled tokens, divided by `items` (by default, their number).
+    """Return the summed cross-entropy over labelled tokens, divided by `items` (default: their number).
 
     `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
     and `attention_mask`, each (rows, tokens), padded on the right.
@@ -77,7 +77,7 @@ def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], i
 
 
 def _read_once(backbone: Any, head: Any, count: int) -> Any:
-    """The cache of `head` (1, tokens), seen by `count` rows; gradients of all rows flow into it."""
+    """Return the cache of `head` (1, tokens), shared by `count` rows with all their gradients."""
     from transformers import DynamicCache
 
     read = backbone(input_ids=head, use_cache=True).past_key_values
@@ -88,14 +88,14 @@ def _read_once(backbone: Any, head: Any, count: int) -> Any:
     return shared
 
 
-def trainer_class(prefix: Sequence[int]) -> Any:
-    """TRL's SFTTrainer with `completion_loss` in place of its own."""
+def build_trainer_class(prefix: Sequence[int]) -> Any:
+    """Return TRL's SFTTrainer with `completion_loss` in place of its own loss."""
     import trl
 
     sft: Any = trl  # lazily exported, which mypy can't see
     base: Any = sft.SFTTrainer
 
-    class ThriftyTrainer(base):  # type: ignore[misc]
+    class ComputeSavingTrainer(base):  # type: ignore[misc]
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
@@ -103,4 +103,4 @@ def trainer_class(prefix: Sequence[int]) -> Any:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             return completion_loss(self.accelerator.unwrap_model(model), inputs, prefix, num_items_in_batch)
 
-    return ThriftyTrainer
+    return ComputeSavingTrainer

@@ -1,4 +1,4 @@
-"""`securetag tenant`, `key` and `db`: what only the operator of an installation does."""
+"""`securetag key`: API keys, made by the operator of an installation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import typer
 
 from securetag.cli.output import Json, emit, reported
 
-tenants = typer.Typer(help="Tenants of this installation.", no_args_is_help=True)
-keys = typer.Typer(help="API keys.", no_args_is_help=True)
-database = typer.Typer(help="The database's schema.", no_args_is_help=True)
+app = typer.Typer(help="API keys.", no_args_is_help=True)
 
 
 class Scope(StrEnum):
@@ -28,31 +26,7 @@ class Scope(StrEnum):
 Scopes = Annotated[list[Scope], typer.Option("--scope", help="What the key may do; repeat for several.")]
 
 
-@tenants.command("create")
-@reported
-def create_tenant(name: str, as_json: Json = False) -> None:
-    """Make a tenant; prints its id."""
-    import asyncio
-
-    from securetag.db.engine import create_engine
-    from securetag.db.repositories.tenants import create_tenant as create
-    from securetag.settings import get_settings
-
-    async def make() -> UUID:
-        engine = create_engine(get_settings())
-        try:
-            return await create(engine, name)
-        finally:
-            await engine.dispose()
-
-    tenant_id = asyncio.run(make())
-    if as_json:
-        emit({"tenant_id": str(tenant_id), "name": name})
-    else:
-        typer.echo(str(tenant_id))
-
-
-@keys.command("create")
+@app.command("create")
 @reported
 def create_key(
     tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
@@ -81,14 +55,3 @@ def create_key(
         emit({"key": key, "tenant_id": str(tenant), "name": name, "scopes": scope})
     else:
         typer.echo(key)
-
-
-@database.command("upgrade")
-@reported
-def upgrade() -> None:
-    """Create roles, and bring the schema to its newest revision."""
-    from securetag.db.engine import OWNER, dsn_for
-    from securetag.db.upgrade import upgrade as run
-    from securetag.settings import get_settings
-
-    typer.echo(run(dsn_for(get_settings(), OWNER)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from securetag.records import Example, Task
-from securetag.training import base, rows, sft, thrift
+from securetag.training import base, compute_savings, rows, sft
 from securetag.training.recipe import load
 from securetag.training.rows import IGNORED, Row
 
@@ -27,7 +27,9 @@ def trained(
     made, _ = rows.encode([make_example(n, padding=n % 5) for n in range(12)], tokenizer, recipe)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TRL, PEFT and torch about each other
-        trainer = sft._trainer(recipe, tmp_path, tokenizer, made, [], thrift.shared_prefix(made))
+        trainer = sft._trainer(
+            recipe, tmp_path, tokenizer, made, [], compute_savings.find_shared_prefix(made)
+        )
     torch.manual_seed(1)
     for name, weights in trainer.model.named_parameters():
         if "lora_B" in name:
@@ -47,7 +49,7 @@ def test_loss_and_gradient_equal_those_of_trl(trained: tuple[Any, Any, list[Row]
     trainer, collate, made = trained
     batch = dict(collate([{"input_ids": r.input_ids, "labels": r.labels} for r in made[:6]]))
     assert len({len(r.input_ids) for r in made[:6]}) > 1  # so that padding is tested, too
-    prefix = thrift.shared_prefix(made)
+    prefix = compute_savings.find_shared_prefix(made)
     assert len(prefix) > 30
     trainer.model.train()
     with warnings.catch_warnings():
@@ -56,7 +58,7 @@ def test_loss_and_gradient_equal_those_of_trl(trained: tuple[Any, Any, list[Row]
     wanted = gradients(trainer.model, theirs)
     assert len(wanted) > 20
     for ours in ([], prefix, prefix[:20]):
-        loss = thrift.completion_loss(trainer.model, batch, ours)
+        loss = compute_savings.completion_loss(trainer.model, batch, ours)
         torch.testing.assert_close(loss, theirs, rtol=1e-5, atol=1e-6)
         for name, gradient in gradients(trainer.model, loss).items():
             torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6, msg=name)
@@ -68,17 +70,21 @@ def test_a_batch_without_the_prefix_is_read_whole(trained: tuple[Any, Any, list[
     trainer, collate, made = trained
     other = Row([5, *made[0].input_ids], [IGNORED, *made[0].labels], Task.TRIAGE)
     batch = dict(collate([{"input_ids": r.input_ids, "labels": r.labels} for r in (other, made[1])]))
-    prefix = thrift.shared_prefix(made)
-    with_prefix = thrift.completion_loss(trainer.model, batch, prefix)
-    torch.testing.assert_close(with_prefix, thrift.completion_loss(trainer.model, batch, []))
-    assert thrift.length_key(other, prefix) > 1000 > thrift.length_key(made[0], prefix)
+    prefix = compute_savings.find_shared_prefix(made)
+    with_prefix = compute_savings.completion_loss(trainer.model, batch, prefix)
+    torch.testing.assert_close(with_prefix, compute_savings.completion_loss(trainer.model, batch, []))
+    assert (
+        compute_savings.compute_length_key(other, prefix)
+        > 1000
+        > compute_savings.compute_length_key(made[0], prefix)
+    )
 
 
 def test_the_prefix_leaves_the_seam_and_is_dropped_where_it_saves_nothing() -> None:
     same = Row(list(range(100)), [IGNORED] * 40 + list(range(40, 100)), Task.TRIAGE)
-    assert thrift.shared_prefix([same, same]) == list(range(38))
+    assert compute_savings.find_shared_prefix([same, same]) == list(range(38))
     short = Row(list(range(30)), [IGNORED] * 12 + list(range(12, 30)), Task.TRIAGE)
-    assert thrift.shared_prefix([short, short]) == []
+    assert compute_savings.find_shared_prefix([short, short]) == []
     others = [Row([n] * 50, [IGNORED] * 40 + [n] * 10, Task.TRIAGE) for n in range(9)]
-    assert thrift.shared_prefix([same, *others]) == []
-    assert thrift.shared_prefix([same] * 9 + others) == list(range(38))
+    assert compute_savings.find_shared_prefix([same, *others]) == []
+    assert compute_savings.find_shared_prefix([same] * 9 + others) == list(range(38))

@@ -18,7 +18,7 @@ import typer
 from securetag.cli.output import Json, reported_with
 
 if TYPE_CHECKING:
-    from securetag.cli.packing import Packed
+    from securetag.cli.scan.packing import Packed
     from securetag.client.api import ApiClient
     from securetag.wire.api import FindingAnswer, ScanDetail
 
@@ -59,7 +59,7 @@ def scan(
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
     from securetag.cli.client import connect
-    from securetag.cli.scan_report import print_json, print_table
+    from securetag.cli.scan.report import print_json, print_table
 
     if (path is None) == (resume is None):
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
@@ -85,11 +85,11 @@ class _Run:
     def follow(
         self, folder: Path | None, project: str | None, timeout: float
     ) -> tuple[ScanDetail, list[FindingAnswer]]:
-        """The scan when it has ended, and its findings.
+        """Wait until the scan has ended; return it and its findings.
 
         A signal cancels the scan; an error after the upload says how to get back to it.
         """
-        from securetag.cli.interrupt import Interrupted, raise_on_signals
+        from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
         from securetag.errors import SecuretagError
 
         try:
@@ -114,7 +114,7 @@ class _Run:
     def _upload(self, folder: Path, project: str | None) -> None:
         import tempfile
 
-        from securetag.cli.packing import pack
+        from securetag.cli.scan.packing import pack
 
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{folder.name}.zip"
@@ -126,7 +126,7 @@ class _Run:
 
 def _cancel(client: ApiClient, task_id: str) -> None:
     """Cancel the scan and say so, or say that it goes on and how to get back. A second signal ends that."""
-    from securetag.cli.interrupt import Interrupted, raise_on_signals
+    from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
     from securetag.errors import SecuretagError
 
     try:
@@ -146,7 +146,7 @@ def _way_back(task_id: str) -> str:
 
 def _check(ended: ScanDetail, findings: Sequence[FindingAnswer], fail_on: Level | None) -> None:
     """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
-    from securetag.cli.verdicts import is_dismissed
+    from securetag.cli.scan.verdicts import is_dismissed
     from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
 
@@ -184,8 +184,8 @@ def _unexpected_errors() -> Iterator[None]:
 
 
 def _where(api: str | None, key: str | None) -> tuple[str, str]:
-    """Address and key: as given, else those that `securetag up` wrote for this home."""
-    from securetag.cli.supervise import published
+    """Return address and key: as given, else those that `securetag up` wrote for this home."""
+    from securetag.cli.services.supervise import published
     from securetag.errors import AuthenticationError, UnavailableError
     from securetag.settings import get_settings
     from securetag.system.services import read_services

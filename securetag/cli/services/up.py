@@ -1,4 +1,4 @@
-"""`securetag up` and `securetag doctor`."""
+"""`securetag up`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from securetag.cli.output import Json, emit, reported, show
+from securetag.cli.output import reported, show
 
 if TYPE_CHECKING:
     from securetag.settings import Settings
@@ -39,7 +39,7 @@ def up(
     import time
 
     from securetag.cli.failures import require_packages
-    from securetag.cli.platform import (
+    from securetag.cli.services.platform import (
         USER_SCOPES,
         WORKER_SCOPES,
         Platform,
@@ -48,7 +48,7 @@ def up(
         remembered_key,
         required_packages,
     )
-    from securetag.cli.supervise import Services
+    from securetag.cli.services.supervise import Services
     from securetag.settings import get_settings
     from securetag.system.processes import log_tail
 
@@ -99,8 +99,8 @@ def _choose_ports(
     settings: Settings, port: int | None, dagster_port: int | None, *, with_dagster: bool
 ) -> tuple[int, int]:
     """Return the ports of api and Dagster UI; say which default gave way. Raises ConflictError."""
-    from securetag.cli.platform import DAGSTER_HOST, DAGSTER_PORT
-    from securetag.cli.ports import choose_port
+    from securetag.cli.services.platform import DAGSTER_HOST, DAGSTER_PORT
+    from securetag.cli.services.ports import choose_port
 
     wanted = settings.api.port if port is None else port
     is_named = port is not None or "port" in settings.api.model_fields_set
@@ -120,24 +120,3 @@ def _choose_ports(
     if ui_port != wanted:
         typer.echo(f"Port {wanted} is taken: the Dagster UI takes {ui_port}.")
     return api_port, ui_port
-
-
-@reported
-def doctor(as_json: Json = False) -> None:
-    """Check what this installation needs, and say what is missing.
-
-    Each line that fails names the next step.
-    """
-    from securetag.cli.checks import run_checks
-    from securetag.settings import get_settings
-
-    checks = run_checks(get_settings())
-    if as_json:
-        emit([{"check": c.name, "ok": c.ok, "found": c.found, "next": c.hint} for c in checks])
-    else:
-        show(
-            ["", "check", "found", "next"],
-            [["✓" if c.ok else "✗", c.name, c.found, "" if c.ok else c.hint] for c in checks],
-        )
-    if not all(c.ok or c.optional for c in checks):
-        raise typer.Exit(1)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import typer
 
 from securetag.cli.output import emit, show
-from securetag.cli.packing import Packed
-from securetag.cli.verdicts import decide, is_dismissed
+from securetag.cli.scan.packing import Packed
+from securetag.cli.scan.verdicts import decide, is_dismissed
 from securetag.wire.api import FindingAnswer, ScanDetail
 from securetag.wire.queue import Coverage
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.datasets import Name, release_folder
+from securetag.cli.dataset.releases import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
 #: The built-in ones of `securetag.datasets.export.FORMATS`, which would be slow to import for `--help`.
@@ -57,10 +57,10 @@ def export(
     from securetag.datasets.export import export as run
     from securetag.settings import get_settings
 
-    found = run(release_folder(name, get_settings()), form, out)
+    exported = run(release_folder(name, get_settings()), form, out)
     if as_json:
-        emit({**msgspec.to_builtins(found), "out": str(out)})
+        emit({**msgspec.to_builtins(exported), "out": str(out)})
         return
-    show(["split", "rows"], found.rows.items(), title=f"{found.format}: {out}")
-    if found.left_out:
-        show(["left out because", "examples"], found.left_out.items())
+    show(["split", "rows"], exported.rows.items(), title=f"{exported.format}: {out}")
+    if exported.left_out:
+        show(["left out because", "examples"], exported.left_out.items())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.datasets import Name, release_folder
+from securetag.cli.dataset.releases import Name, release_folder
 from securetag.cli.output import Json, emit, reported, show
 
 app = typer.Typer(help="People's reviews of examples.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def import_answers(
 @app.command("status")
 @reported
 def status(as_json: Json = False) -> None:
-    """Recorded reviews, and how far reviewers agree."""
+    """Show recorded reviews, and how far reviewers agree."""
     from collections import Counter
 
     import msgspec

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import httpx
 
-from securetag.cli.ports import find_free_port
-from securetag.cli.supervise import Service, Services, is_republished, published
+from securetag.cli.services.ports import find_free_port
+from securetag.cli.services.supervise import Service, Services, is_republished, published
 from securetag.errors import ConflictError
 from securetag.settings import Settings
 from securetag.system.services import announce_service, read_services
@@ -57,7 +57,7 @@ class Platform:
         self.api_url = ""
 
     def postgres(self) -> None:
-        """Our own PostgreSQL, unless DATABASE_URL names another."""
+        """Start our own PostgreSQL, unless DATABASE_URL names another."""
         home = self.settings.home
         if self.settings.database_url is None:
             self._services.start(
@@ -74,7 +74,7 @@ class Platform:
         return upgrade(dsn_for(self.settings, OWNER))
 
     def api(self, port: int) -> str:
-        """The HTTP server; returns its address."""
+        """Start the HTTP server and return its address."""
         home = self.settings.home
         is_listening = is_republished(home, "api")
         service = self._services.start(
@@ -87,7 +87,7 @@ class Platform:
         return self.api_url
 
     def runtime(self) -> None:
-        """The model server, which serves what the registry's aliases name and follows their changes."""
+        """Start the model server, which serves what the registry's aliases name and follows their changes."""
         if self.settings.triage.backend == "ollama":
             return
         home = self.settings.home
@@ -99,7 +99,7 @@ class Platform:
         )
 
     def worker(self, key: str) -> None:
-        """A worker that knows the api's address and its own key, and no credential besides."""
+        """Start a worker, which gets the api's address and its key, and no other credential."""
         self._services.start(
             "worker",
             ["-m", "securetag.worker"],
@@ -112,7 +112,7 @@ class Platform:
         )
 
     def dagster(self, port: int) -> str:
-        """Dagster's code server, UI and daemon; returns the UI's address. Port 0 picks a free one.
+        """Start Dagster's code server, UI and daemon; return the UI's address. Port 0 picks a free one.
 
         They are three services, as in production: `dagster dev` starts them as children, which outlive
         it when it is killed.
@@ -123,11 +123,20 @@ class Platform:
         code = self._services.socket_folder() / "code"
         self._services.start(
             "dagster-code",
-            ["-m", "dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code),
-             "--use-python-environment-entry-point"],
+            [
+                "-m",
+                "dagster",
+                "code-server",
+                "start",
+                "-m",
+                DEFINITIONS,
+                "--socket",
+                str(code),
+                "--use-python-environment-entry-point",
+            ],
             extra=extra,
             ready=code.exists,
-        )  # fmt: skip
+        )
         serves = ["--workspace", str(workspace(self.settings, code))]
         port = port or find_free_port(DAGSTER_HOST)
         url = f"http://{DAGSTER_HOST}:{port}"
@@ -158,7 +167,7 @@ def register_base_model(settings: Settings) -> str:
 
 
 def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
-    """A new key of the tenant of this name, which is made where it is missing."""
+    """Make a key for the tenant of this name, and the tenant where it is missing."""
     from securetag.db.engine import create_engine, gate_transaction
     from securetag.db.repositories.keys import create_key
     from securetag.db.repositories.tenants import create_tenant, named
@@ -180,9 +189,9 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
 
 
 def remembered_key(settings: Settings, name: str, make: Callable[[], str]) -> str:
-    """A key that this home keeps in `run/<name>.json` (0600), made the first time."""
-    found = published(settings.home, name).get("key")
-    return str(found) if found else remember(settings, name, make())
+    """Return a key that this home keeps in `run/<name>.json` (0600); make it the first time."""
+    key = published(settings.home, name).get("key")
+    return str(key) if key else remember(settings, name, make())
 
 
 def remember(settings: Settings, name: str, key: str) -> str:

@@ -84,7 +84,7 @@ def _read(path: Path) -> tuple[Reason | None, bytes]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
-    """Every file, and in place of what is left out its path with the reason. No link is followed."""
+    """Yield every file, and what is left out with the reason. No link is followed."""
     unreadable: list[Path] = []
 
     def note(error: OSError) -> None:

@@ -78,7 +78,7 @@ class Services:
             self._lock = None
 
     def socket_folder(self) -> Path:
-        """A private folder for sockets, whose paths must be short; it goes with the services."""
+        """Return a private folder for sockets, whose paths must be short; it goes with the services."""
         return Path(self._folders.enter_context(tempfile.TemporaryDirectory(prefix="securetag-")))
 
     def start(
@@ -119,11 +119,11 @@ class Services:
         return service
 
     def running(self) -> list[Service]:
-        """Services that live, in the order in which they were started."""
+        """Return the running services in the order in which they were started."""
         return [service for service in self._running if service.process.running]
 
     def ended(self) -> list[Service]:
-        """Services that have ended although nobody asked them to."""
+        """Return the services that have ended by themselves."""
         return [service for service in self._running if not service.process.running]
 
 
@@ -184,9 +184,9 @@ def is_republished(home: Path, name: str) -> Callable[[], bool]:
 
 
 def published(home: Path, name: str) -> dict[str, Any]:
-    """What a service wrote of itself into `<home>/run/<name>.json`; empty while it hasn't."""
+    """Return what a service wrote of itself into `<home>/run/<name>.json`; empty while it hasn't."""
     try:
-        found = json.loads((home / "run" / f"{name}.json").read_text())
+        entry = json.loads((home / "run" / f"{name}.json").read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entry if isinstance(entry, dict) else {}

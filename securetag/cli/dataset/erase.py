@@ -62,7 +62,7 @@ def _row(receipt: Receipt) -> list[object]:
     return [
         receipt.id,
         f"{receipt.subject.kind} {receipt.subject.id}",
-        ", ".join(held.release for held in receipt.releases) or "none",
-        sum(held.examples for held in receipt.releases),
+        ", ".join(release.release for release in receipt.releases) or "none",
+        sum(release.examples for release in receipt.releases),
         ", ".join(model.model_id[:12] for model in receipt.models) or "none",
     ]

@@ -1,0 +1,103 @@
+"""`securetag dataset build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from securetag.cli.output import Json, emit, reported, show
+
+# As in the modules that use them, which would be slow to import for `--help`; a test compares them.
+Profile = Literal["compact", "full"]
+Purpose = Literal["internal", "public"]
+Lang = Literal["en", "es"]
+
+
+@reported
+def build(
+    seed: Annotated[int, typer.Option(help="Seed of everything that is sampled.")] = 0,
+    composed: Annotated[int, typer.Option(help="Composed triage rows to ask for.")] = 1200,
+    knowledge: Annotated[int, typer.Option(help="Most rows from Records.")] = 400,
+    profile: Annotated[
+        Profile, typer.Option(help="Form of triage rows: compact for the embedded model, full for 8B.")
+    ] = "compact",
+    purpose: Annotated[
+        Purpose, typer.Option(help="What it is for; decides which licences may enter.")
+    ] = "internal",
+    test_since: Annotated[
+        str, typer.Option(help="Rows published on this day or later are test; `never` for none.")
+    ] = "2025-01-01",
+    lang: Annotated[Lang, typer.Option(help="Language of triage prompts.")] = "en",
+    mix: Annotated[
+        Path | None, typer.Option(help="Which knowledge rows, a file like securetag/datasets/mix.yaml.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take this source's Records alone; may be given several times. Default: all but tier hf."
+        ),
+    ] = None,
+    suite: Annotated[
+        list[Path] | None,
+        typer.Option(help="An evaluation to keep out: JSONL, or a folder with ground_truth.csv."),
+    ] = None,
+    harvest: Annotated[
+        bool, typer.Option(help="Whether what people said of findings, as last harvested, enters.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Build a release from the extracted Records and the last harvest."""
+    import msgspec
+
+    from securetag.datasets.build import BuildParams
+    from securetag.datasets.mix import load
+    from securetag.errors import InputError
+    from securetag.pipeline.release import build_release
+    from securetag.settings import get_settings
+
+    options: dict[str, object] = {
+        "seed": seed,
+        "lang": lang,
+        "composed": composed,
+        "knowledge": knowledge,
+        "profile": profile,
+        "purpose": purpose,
+        "test_since": None if test_since == "never" else test_since,
+    }
+    if mix is not None:
+        options["mix"] = load(mix)
+    try:
+        params = msgspec.convert(options, BuildParams)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"these parameters make no release: {error}",
+            hint="See `securetag dataset build --help`.",
+        ) from error
+    release = build_release(
+        params,
+        get_settings(),
+        sources=source,
+        suites=suite or [],
+        harvest=harvest,
+        progress=None if as_json else typer.echo,
+    )
+    names = [
+        "release",
+        "digest",
+        "rows",
+        "splits",
+        "by_source",
+        "by_task",
+        "by_licence",
+        "dropped",
+        "cpu_s",
+        "peak_mb",
+    ]
+    summary = {name: getattr(release, name) for name in names}
+    if as_json:
+        emit(summary)
+    else:
+        show(["", ""], summary.items())
+        typer.echo(f"Card: {release.path}/README.md")

@@ -1,0 +1,18 @@
+"""`securetag model`, and the commands that make a model: `train`, `evaluate`, `publish`."""
+
+from __future__ import annotations
+
+import typer
+
+from securetag.cli.model.evaluate import evaluate
+from securetag.cli.model.publish import publish, rollback
+from securetag.cli.model.registry import list_models
+from securetag.cli.model.serve import serve
+from securetag.cli.model.train import train
+
+app = typer.Typer(help="Models of this installation.", no_args_is_help=True)
+app.command("list")(list_models)
+app.command("serve")(serve)
+app.command("rollback")(rollback)
+
+__all__ = ["app", "evaluate", "publish", "train"]

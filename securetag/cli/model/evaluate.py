@@ -1,0 +1,67 @@
+"""`securetag evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from securetag.cli.model.registry import model_named
+from securetag.cli.output import Json, emit, reported, show
+
+Gate = Annotated[str, typer.Option(help="demo, production, or a gate's YAML file.")]
+
+
+@reported
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Alias, or the beginning of a model's id.")],
+    against: Annotated[str, typer.Option(help="The model to compare with.")],
+    dataset: Annotated[str, typer.Option(help="The release whose held-out rows are asked.")],
+    gate: Gate = "demo",
+    per_axis: Annotated[int, typer.Option(help="Most held-out rows of each axis.")] = 80,
+    as_json: Json = False,
+) -> None:
+    """Ask two models about held-out rows, and let the gate decide."""
+    from securetag.cli.dataset.releases import release_folder
+    from securetag.evaluation import gate as gates
+    from securetag.pipeline.evaluate import evaluate as run
+    from securetag.settings import get_settings
+
+    settings = get_settings()
+    evaluation = run(
+        model_named(model).model_id,
+        model_named(against).model_id,
+        release_folder(dataset, settings),
+        gates.load(gates.find_gate(gate)),
+        settings,
+        per_axis=per_axis,
+        progress=None if as_json else _progress,
+    )
+    if as_json:
+        emit(gates.report(evaluation.comparison, evaluation.decision))
+        return
+    show(
+        ["suite", "metric", "n", "base", "candidate", "95 %", "p"],
+        [
+            [
+                suite,
+                metric,
+                cell.n,
+                f"{cell.base:.2f}",
+                f"{cell.candidate:.2f}",
+                f"{cell.low:.2f} to {cell.high:.2f}",
+                f"{cell.p:.3f}",
+            ]
+            for suite, compared in evaluation.comparison.suites.items()
+            for metric, cell in compared.metrics.items()
+        ],
+    )
+    typer.echo(f"Gate {evaluation.decision.gate}: {'passed' if evaluation.decision.passed else 'rejected'}")
+    for reason in evaluation.decision.reasons:
+        typer.echo(f"  {reason}")
+    typer.echo(f"Everything: {evaluation.folder}")
+
+
+def _progress(name: str, done: int, total: int) -> None:
+    if done % 10 == 0 or done == total:
+        typer.echo(f"{name}: {done} of {total}")

@@ -1,0 +1,8 @@
+"""The services of an installation: start them (`up`), and check what they need (`doctor`)."""
+
+from __future__ import annotations
+
+from securetag.cli.services.doctor import doctor
+from securetag.cli.services.up import up
+
+__all__ = ["doctor", "up"]

@@ -1,0 +1,16 @@
+"""`securetag source`: list what the catalog describes, fetch it, extract it."""
+
+from __future__ import annotations
+
+import typer
+
+from securetag.cli.source.extract import extract
+from securetag.cli.source.fetch import fetch
+from securetag.cli.source.list import list_sources
+
+app = typer.Typer(help="Upstream publications: list, fetch, extract.", no_args_is_help=True)
+app.command("list")(list_sources)
+app.command("extract")(extract)
+app.command("fetch")(fetch)
+
+__all__ = ["app"]

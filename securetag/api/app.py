@@ -16,20 +16,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from securetag.api import errors, health
-from securetag.api.codeaudit.endpoints import router as codeaudit
-from securetag.api.consent.endpoints import router as consent
-from securetag.api.erasure.endpoints import router as erasure
-from securetag.api.findings.endpoints import router as findings
-from securetag.api.keys.endpoints import router as keys
 from securetag.api.metrics import Metrics
 from securetag.api.middleware import BodyLimit, Observe
-from securetag.api.projects.endpoints import router as projects
-from securetag.api.queue.endpoints import router as queue
+from securetag.api.nouns import NOUNS
 from securetag.api.receive import MAX_FIELD, sweep
-from securetag.api.scans.endpoints import router as scans
 from securetag.api.services import ApiServices
-from securetag.api.tenants.endpoints import router as tenants
-from securetag.api.tools.endpoints import router as tools
 from securetag.db.engine import create_engine
 from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
@@ -67,10 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
         static_url="/docs/assets",
     )
     errors.install(app)
-    for router in (
-        health.router, codeaudit, scans, findings, projects, consent, erasure, keys, tenants, tools, queue,
-    ):  # fmt: skip
-        app.include_router(router)
+    app.include_router(health.router)
+    for noun in NOUNS.names():
+        app.include_router(NOUNS.get(noun))
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

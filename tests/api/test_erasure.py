@@ -16,6 +16,7 @@ from rows import Place, make_finding, make_task, result
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
+from securetag.api.projects import repository as projects
 from securetag.datasets.build import BuildParams
 from securetag.datasets.erasure import ENDED
 from securetag.datasets.harvested.harvest import SOURCE
@@ -24,7 +25,6 @@ from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest as consented
 from securetag.db.models import Finding
-from securetag.db.repositories import projects
 from securetag.errors import DatabaseUnavailableError, NotFoundError, ReleaseError
 from securetag.pipeline import erasure
 from securetag.pipeline.harvest import harvest, read_harvest

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
+from securetag.api.projects import repository as projects
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
-from securetag.db.repositories import projects
 from securetag.records import Decision, Finding, Verdict
 from securetag.wire.queue import ResultRequest, TriagedFinding
 

@@ -13,12 +13,12 @@ from rows import make_finding, make_place, make_task, result
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from securetag.api.findings import repository as findings
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest
 from securetag.db.identity import Place, assign, separate_fingerprint
 from securetag.db.models import Consent, Finding, FindingOccurrence
-from securetag.db.repositories import findings
 from securetag.wire import queue as wire
 
 SHARED = make_finding("a").fingerprint

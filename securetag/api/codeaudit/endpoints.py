@@ -13,10 +13,11 @@ from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.projects import repository as projects
 from securetag.api.receive import incoming, receive_form
+from securetag.api.scans import repository as scans
 from securetag.api.scans.service import detail, summary
 from securetag.api.services import Services
-from securetag.db.repositories import projects, scans
 from securetag.errors import NotFoundError
 from securetag.wire.api import ScanAnswer, ScanDetail, UploadAccepted
 from securetag.wire.base import Page

@@ -19,10 +19,11 @@ from starlette.responses import Response
 from securetag.api.codeaudit.schemas import UploadForm
 from securetag.api.errors import invalid
 from securetag.api.idempotency import once
+from securetag.api.projects import repository as projects
 from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
-from securetag.db.repositories import artifacts, projects
+from securetag.db.repositories import artifacts
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
 from securetag.scanning.unpack import ArchiveSummary, inspect

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from securetag.api.auth import Reader, Reviewer
 from securetag.api.errors import RESPONSES
+from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, finding, finding_detail
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
-from securetag.db.repositories import findings
 from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
 from securetag.wire.base import Page
 

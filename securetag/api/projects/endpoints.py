@@ -9,8 +9,8 @@ from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.projects import repository as projects
 from securetag.api.services import Services
-from securetag.db.repositories import projects
 from securetag.wire.api import ProjectAnswer, ProjectBody
 from securetag.wire.base import Page
 

@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
+from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, finding
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.scans import repository as scans
 from securetag.api.scans.service import detail, summary
 from securetag.api.services import Services
 from securetag.db import queue
-from securetag.db.repositories import findings, scans
 from securetag.wire.api import FindingAnswer, ScanAnswer, ScanDetail
 from securetag.wire.base import Page
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from securetag.api.scans import repository as scans
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
-from securetag.db.repositories import scans
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
 from securetag.wire.queue import Coverage
 

@@ -9,7 +9,7 @@ from securetag.api.auth import Reader
 from securetag.api.errors import RESPONSES
 from securetag.api.paging import answer
 from securetag.api.services import Services
-from securetag.db.repositories import tools
+from securetag.api.tools import repository as tools
 from securetag.wire.api import ToolAnswer, ToolsStatus
 from securetag.wire.queue import LEASE_S
 

@@ -14,9 +14,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
 AREA ?=
+EXTRA ?=
 WORKERS ?= 2
 
-.PHONY: help demo notebook test lint up bench chaos clean install
+.PHONY: help demo notebook test lint up bench chaos wheels clean install
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +48,9 @@ bench: install ## benchmarks (AREA=extractors for one)
 
 chaos: install ## the long fault runs
 	@$(BIN)/python -m pytest -q -m chaos
+
+wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
+	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
 clean: ## both environments and everything the tools cached; never data/ or .securetag/
 	rm -rf $(VENV) $(SEMGREP) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -14,12 +14,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
 AREA ?=
+EXTRA ?=
 # Processes of the test run. Many tests wait for processes of their own: one more than there are cores.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8)))
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test lint up bench chaos clean install
+.PHONY: help demo notebook test lint up bench chaos wheels clean install
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -50,6 +51,9 @@ bench: install ## benchmarks (AREA=extractors for one)
 
 chaos: install ## the long runs: faults, and full sizes
 	@$(BIN)/python -m pytest -q -m "chaos or long"
+
+wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
+	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
 clean: ## both environments and everything the tools cached; never data/ or .securetag/
 	rm -rf $(VENV) $(SEMGREP) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -310,20 +310,29 @@ class Cluster:
         logs = self.home / "logs"
         make_private_folder(logs)
         settings = [
-            "listen_addresses=", f"unix_socket_directories={self._about['socket']}",
-            "unix_socket_permissions=0700", "shared_buffers=64MB", "io_method=sync",
-            "timezone=UTC", "log_timezone=UTC", *([] if self._durable else _VOLATILE),
-        ]  # fmt: skip
+            "listen_addresses=",
+            f"unix_socket_directories={self._about['socket']}",
+            "unix_socket_permissions=0700",
+            "shared_buffers=64MB",
+            "io_method=sync",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            *([] if self._durable else _VOLATILE),
+        ]
         arguments = [self._program("postgres"), "-D", str(self.data)]
         arguments += [part for setting in settings for part in ("-c", setting)]
         deadline = time.monotonic() + START_S
         while True:
             with (logs / "postgres.log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True, preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent(),  # noqa: PLW1509
                     **self._run_as(),
-                )  # fmt: skip
+                )
             while self.running and time.monotonic() < deadline:
                 if self._answers():
                     return

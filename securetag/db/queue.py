@@ -33,9 +33,19 @@ from securetag.errors import ConflictError, FencedError, NotFoundError
 from securetag.wire.queue import LEASE_S
 
 __all__ = [
-    "CHANNEL", "Beat", "Claim", "Lease", "cancel", "claim", "enqueue", "finish", "heartbeat", "hold", "reap",
+    "CHANNEL",
+    "Beat",
+    "Claim",
+    "Lease",
+    "cancel",
+    "claim",
+    "enqueue",
+    "finish",
+    "heartbeat",
+    "hold",
+    "reap",
     "record_result",
-]  # fmt: skip
+]
 
 #: PostgreSQL notifies here when a task is born; the payload is its kind.
 CHANNEL = "securetag_task"
@@ -83,10 +93,15 @@ async def enqueue(
     task_id = uuid7()
     await session.execute(
         insert(Task).values(
-            id=task_id, tenant_id=tenant_id, project_id=project_id, kind=kind, params=dict(params or {}),
-            time_limit_s=time_limit_s, max_attempts=max_attempts,
+            id=task_id,
+            tenant_id=tenant_id,
+            project_id=project_id,
+            kind=kind,
+            params=dict(params or {}),
+            time_limit_s=time_limit_s,
+            max_attempts=max_attempts,
         )
-    )  # fmt: skip
+    )
     return task_id
 
 
@@ -110,9 +125,14 @@ async def claim(
     assert task.lease_until is not None, "a running task has a lease"
     return Claim(
         lease=Lease(task.id, task.tenant_id, worker_id, task.fence),
-        kind=task.kind, project_id=task.project_id, attempt=task.attempt, max_attempts=task.max_attempts,
-        time_limit_s=task.time_limit_s, params=task.params, lease_until=task.lease_until,
-    )  # fmt: skip
+        kind=task.kind,
+        project_id=task.project_id,
+        attempt=task.attempt,
+        max_attempts=task.max_attempts,
+        time_limit_s=task.time_limit_s,
+        params=task.params,
+        lease_until=task.lease_until,
+    )
 
 
 async def heartbeat(
@@ -131,23 +151,28 @@ async def heartbeat(
     until = await session.scalar(
         update(Task)
         .where(
-            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.id == lease.task_id,
+            Task.worker_id == lease.worker_id,
+            Task.fence == lease.fence,
             Task.state == State.RUNNING.value,
         )
         .values(
             lease_until=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, float(lease_s)),
-            stage=stage, process_group=process_group,
+            stage=stage,
+            process_group=process_group,
         )
         .returning(Task.lease_until)
-    )  # fmt: skip
+    )
     if until is not None:
         return Beat(until, cancelled=False)
     cancelled_at = await session.scalar(
         select(Task.finished_at).where(
-            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.id == lease.task_id,
+            Task.worker_id == lease.worker_id,
+            Task.fence == lease.fence,
             Task.state == State.CANCELLED.value,
         )
-    )  # fmt: skip
+    )
     if cancelled_at is None:
         raise FencedError("this lease is lost", hint="Drop the task and ask for the next one.")
     return Beat(cancelled_at, cancelled=True)

@@ -21,8 +21,23 @@ MAX_DEPTH = 100
 MAX_NAME = 300
 _BLOCKS = frozenset({"if", "for", "while", "switch", "catch", "with", "do", "else", "try", "finally"})
 _MODIFIERS = frozenset({"async", "static", "get", "set", "export", "default", "public", "private", "*"})
-_STATEMENTS = frozenset({"const", "let", "var", "function", "class", "return", "if", "for", "while",
-                         "import", "export", "module", "async"})  # fmt: skip
+_STATEMENTS = frozenset(
+    {
+        "const",
+        "let",
+        "var",
+        "function",
+        "class",
+        "return",
+        "if",
+        "for",
+        "while",
+        "import",
+        "export",
+        "module",
+        "async",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -128,10 +128,15 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     for model_id, trained in (("a" * 64, first.digest), ("b" * 64, "f" * 64)):
         models.add(
             ModelEntry(
-                model_id=model_id, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
-                licence="Apache-2.0", release=trained,
+                model_id=model_id,
+                path="m.gguf",
+                file_sha256="0" * 64,
+                base="b",
+                quantisation="Q8_0",
+                licence="Apache-2.0",
+                release=trained,
             )
-        )  # fmt: skip
+        )
 
     asked = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
     again = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})

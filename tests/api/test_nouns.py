@@ -29,14 +29,26 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
     found = [
         TriagedFinding(
             finding=Finding(
-                tool="semgrep", rule_id=f"r{i % 3}", cwe="CWE-89", title="t", message="m",
-                severity="high" if i % 2 else "low", confidence="low", language="python", path=f"{i}.py",
-                start_line=1, end_line=1, snippet="x", snippet_line=1, scope="", fingerprint=f"v1:{i:064x}",
+                tool="semgrep",
+                rule_id=f"r{i % 3}",
+                cwe="CWE-89",
+                title="t",
+                message="m",
+                severity="high" if i % 2 else "low",
+                confidence="low",
+                language="python",
+                path=f"{i}.py",
+                start_line=1,
+                end_line=1,
+                snippet="x",
+                snippet_line=1,
+                scope="",
+                fingerprint=f"v1:{i:064x}",
             ),
             verdict=Verdict(decision=Decision.FALSE_POSITIVE, model_id="m") if i % 2 else None,
         )
         for i in range(count)
-    ]  # fmt: skip
+    ]
     async with tenant_transaction(api.engine, tenant.id) as session:
         await queue.record_result(
             session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=found)

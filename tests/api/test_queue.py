@@ -64,22 +64,41 @@ COVERAGE = Coverage(
 
 def _result(lease: Lease) -> ResultRequest:
     found = Finding(
-        tool="semgrep", rule_id="python.exec", cwe="CWE-78", title="Command", message="m", severity="high",
-        confidence="high", language="python", path="app.py", start_line=2, end_line=2,
-        snippet="os.system(input())", snippet_line=2, scope="", fingerprint="v1:" + "a" * 64,
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="python.exec",
+        cwe="CWE-78",
+        title="Command",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="app.py",
+        start_line=2,
+        end_line=2,
+        snippet="os.system(input())",
+        snippet_line=2,
+        scope="",
+        fingerprint="v1:" + "a" * 64,
+    )
     run = ToolExecution(
-        tool="semgrep", version="1.182.0", arguments=["scan"], exit_code=0, duration_s=0.5,
-        started_at=datetime.now(UTC), stdout="semgrep.out",
+        tool="semgrep",
+        version="1.182.0",
+        arguments=["scan"],
+        exit_code=0,
+        duration_s=0.5,
+        started_at=datetime.now(UTC),
+        stdout="semgrep.out",
         metrics=ToolMetrics(files=2, findings=1, coverage=COVERAGE),
-    )  # fmt: skip
+    )
     verdict = Verdict(
         decision=Decision.TRUE_POSITIVE, alias="securetag-base", model_id="f" * 64, evidence=[(2, 2)]
     )
     return ResultRequest(
-        task_id=lease.task_id, outcome="completed", tool_executions=[run],
+        task_id=lease.task_id,
+        outcome="completed",
+        tool_executions=[run],
         findings=[TriagedFinding(finding=found, verdict=verdict)],
-    )  # fmt: skip
+    )
 
 
 async def _put(

@@ -93,10 +93,14 @@ async def test_authenticate_knows_live_keys_alone(db: AsyncEngine) -> None:
         for name, changes in zip(prefixes, ({}, {"revoked_at": past}, {"expires_at": past}), strict=True):
             session.add(
                 ApiKey(
-                    tenant_id=place.tenant_id, name=name, prefix=name.rjust(12, "-"), digest=bytes(32),
-                    scopes=["read"], **changes,
+                    tenant_id=place.tenant_id,
+                    name=name,
+                    prefix=name.rjust(12, "-"),
+                    digest=bytes(32),
+                    scopes=["read"],
+                    **changes,
                 )
-            )  # fmt: skip
+            )
     query = text("SELECT name, tenant_id FROM securetag.authenticate(:prefix)")
     async with gate_transaction(db) as session:
         found = [

@@ -70,10 +70,12 @@ def test_up_down_up_equals_the_models(pg_cluster: Cluster, empty: str) -> None:
         context = MigrationContext.configure(
             connection,
             opts={
-                "include_schemas": True, "version_table_schema": SCHEMA, "compare_server_default": True,
+                "include_schemas": True,
+                "version_table_schema": SCHEMA,
+                "compare_server_default": True,
                 "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
             },
-        )  # fmt: skip
+        )
         assert compare_metadata(context, Base.metadata) == []
         assert constraints(connection) == first
 

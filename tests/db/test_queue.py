@@ -86,11 +86,17 @@ async def test_a_task_is_claimed_once_and_completed_once(db: AsyncEngine, place:
     answer = await finish(db, place, claim.lease, result(task_id, "a", "b"))
     assert (answer.state, answer.findings) == ("completed", 2)
     assert await history(db, place, task_id) == [
-        (None, "queued", 0), ("queued", "running", 1), ("running", "completed", 1),
-    ]  # fmt: skip
+        (None, "queued", 0),
+        ("queued", "running", 1),
+        ("running", "completed", 1),
+    ]
     for table, rows in (
-        (Finding, 2), (FindingOccurrence, 2), (TriageVerdict, 2), (ToolExecution, 1), (ScanResult, 1),
-    ):  # fmt: skip
+        (Finding, 2),
+        (FindingOccurrence, 2),
+        (TriageVerdict, 2),
+        (ToolExecution, 1),
+        (ScanResult, 1),
+    ):
         assert await count(db, place, table) == rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -30,12 +30,12 @@ def deployment(
     clean_database: Database,
     pg_cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Deployment]:
+) -> Deployment:
     """An api beside which the page's package is installed."""
     files = dict(PAGE.files)
     install_package(project, files.pop("pyproject.toml"), {**files, "language_noun/__init__.py": ""})
     monkeypatch.setenv("PYTHONPATH", str(project))
-    yield deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+    return deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
 
 
 async def scan(dsn: str, tenant: UUID) -> None:

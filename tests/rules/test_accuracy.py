@@ -19,10 +19,22 @@ HEAD = "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n"
 
 def finding(path: str, scope: str, cwe: str, line: int = 1) -> Finding:
     return Finding(
-        tool="semgrep", rule_id="securetag.python.a", cwe=cwe, title="A", message="a", severity="high",
-        confidence="low", language="python", path=path, start_line=line, end_line=line, snippet="a",
-        snippet_line=1, scope=scope, fingerprint="v1:" + "0" * 64,
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="securetag.python.a",
+        cwe=cwe,
+        title="A",
+        message="a",
+        severity="high",
+        confidence="low",
+        language="python",
+        path=path,
+        start_line=line,
+        end_line=line,
+        snippet="a",
+        snippet_line=1,
+        scope=scope,
+        fingerprint="v1:" + "0" * 64,
+    )
 
 
 def truth(folder: Path, *rows: str) -> Path:

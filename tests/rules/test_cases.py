@@ -64,12 +64,27 @@ def test_the_compiled_pack_finds_what_the_rule_files_find(
     """The YAML files go through Semgrep's Python front end, which alone reads aliases."""
     configs = [f"--config={RULES / language}" for language in LANGUAGES]
     done = subprocess.run(
-        [str(semgrep_executable(SemgrepSettings())), "scan", "--json", "--metrics=off", "-j", "1", *configs,
-         "--disable-version-check", "--no-git-ignore", "--disable-nosem", "--x-ignore-semgrepignore-files",
-         "--no-rewrite-rule-ids", "."],
-        cwd=RULES / "cases", capture_output=True, timeout=240, check=True,
+        [
+            str(semgrep_executable(SemgrepSettings())),
+            "scan",
+            "--json",
+            "--metrics=off",
+            "-j",
+            "1",
+            *configs,
+            "--disable-version-check",
+            "--no-git-ignore",
+            "--disable-nosem",
+            "--x-ignore-semgrepignore-files",
+            "--no-rewrite-rule-ids",
+            ".",
+        ],
+        cwd=RULES / "cases",
+        capture_output=True,
+        timeout=240,
+        check=True,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
+    )
     report = json.loads(done.stdout)
     assert report["errors"] == []
     from_files = {

@@ -14,9 +14,15 @@ from securetag.rules.pack import read_rules
 
 def rule(**changes: Any) -> dict[str, Any]:
     metadata = {
-        "cwe": "CWE-89", "owasp": "A05:2025", "severity": "high", "confidence": "low",
-        "message_en": "a", "message_es": "b", "recommendation_en": "c", "recommendation_es": "d",
-    }  # fmt: skip
+        "cwe": "CWE-89",
+        "owasp": "A05:2025",
+        "severity": "high",
+        "confidence": "low",
+        "message_en": "a",
+        "message_es": "b",
+        "recommendation_en": "c",
+        "recommendation_es": "d",
+    }
     base: dict[str, Any] = {
         "id": "securetag.python.sql-injection",
         "languages": ["python"],

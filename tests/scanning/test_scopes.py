@@ -16,11 +16,27 @@ from securetag.scanning.scopes import Scope, enclosing, scopes
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 MODULES = [
-    "ast.py", "argparse.py", "asyncio/base_events.py", "dataclasses.py", "difflib.py", "email/message.py",
-    "enum.py", "http/client.py", "inspect.py", "json/decoder.py", "logging/__init__.py", "pathlib.py",
-    "pickle.py", "socket.py", "subprocess.py", "tarfile.py", "textwrap.py", "tokenize.py", "typing.py",
+    "ast.py",
+    "argparse.py",
+    "asyncio/base_events.py",
+    "dataclasses.py",
+    "difflib.py",
+    "email/message.py",
+    "enum.py",
+    "http/client.py",
+    "inspect.py",
+    "json/decoder.py",
+    "logging/__init__.py",
+    "pathlib.py",
+    "pickle.py",
+    "socket.py",
+    "subprocess.py",
+    "tarfile.py",
+    "textwrap.py",
+    "tokenize.py",
+    "typing.py",
     "zipfile.py",
-]  # fmt: skip
+]
 
 
 def parsed(code: str) -> set[Scope]:

@@ -19,18 +19,26 @@ from securetag.settings import SemgrepSettings
 
 SETTINGS = SemgrepSettings(jobs=1, timeout_s=60, memory_mb=2048)
 EVAL = {
-    "id": "securetag.python.eval", "languages": ["python"], "severity": "ERROR", "message": "eval",
+    "id": "securetag.python.eval",
+    "languages": ["python"],
+    "severity": "ERROR",
+    "message": "eval",
     "pattern": "eval(...)",
-}  # fmt: skip
+}
 EVAL_JS = {**EVAL, "id": "securetag.javascript.eval", "languages": ["javascript"], "severity": "WARNING"}
 CATALOGUE = {
     "securetag.python.eval": RuleMetadata(
-        id="securetag.python.eval", cwe="CWE-95", title="Code injection", owasp="A05:2025",
-        severity="critical", confidence="high", languages=["python"],
+        id="securetag.python.eval",
+        cwe="CWE-95",
+        title="Code injection",
+        owasp="A05:2025",
+        severity="critical",
+        confidence="high",
+        languages=["python"],
         message=Text("Input is run as code.", "La entrada se ejecuta como código."),
         recommendation=Text("Parse it instead.", "Analízala en su lugar."),
     )
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -84,13 +92,23 @@ def test_a_finding_with_all_its_parts(project: Path) -> None:
 
 
 def test_an_upload_cannot_hide_findings(project: Path) -> None:
-    write(project, {
-        ".semgrepignore": "*", ".gitignore": "*", "a.py": "eval(x)  # nosemgrep\n", "tests/b.py": "eval(x)\n",
-        "vendor/node_modules/c.js": "eval(x)\n", "d.js": "eval(x)\n",
-    })  # fmt: skip
+    write(
+        project,
+        {
+            ".semgrepignore": "*",
+            ".gitignore": "*",
+            "a.py": "eval(x)  # nosemgrep\n",
+            "tests/b.py": "eval(x)\n",
+            "vendor/node_modules/c.js": "eval(x)\n",
+            "d.js": "eval(x)\n",
+        },
+    )
     assert sorted(found.path for found in scanned(project).check().findings) == [
-        "a.py", "d.js", "tests/b.py", "vendor/node_modules/c.js",
-    ]  # fmt: skip
+        "a.py",
+        "d.js",
+        "tests/b.py",
+        "vendor/node_modules/c.js",
+    ]
 
 
 def test_moves_and_renames_keep_fingerprints(project: Path) -> None:

@@ -73,14 +73,21 @@ class FakeApi:
     def enqueue(self, **changes: Any) -> Lease:
         lease = Lease(
             **{
-                "task_id": uuid4(), "kind": "codeaudit", "attempt": 1, "max_attempts": 3, "fence": 7,
-                "lease_token": "token", "lease_s": 2, "time_limit_s": 60, "params": {},
+                "task_id": uuid4(),
+                "kind": "codeaudit",
+                "attempt": 1,
+                "max_attempts": 3,
+                "fence": 7,
+                "lease_token": "token",
+                "lease_s": 2,
+                "time_limit_s": 60,
+                "params": {},
                 "upload": Upload(
                     sha256=hashlib.sha256(self.archive).hexdigest(), size=len(self.archive), filename="p.zip"
                 ),
                 **changes,
             }
-        )  # fmt: skip
+        )
         self.queued.append(lease)
         return lease
 

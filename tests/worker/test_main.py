@@ -23,9 +23,11 @@ RESTING = 200
 def start(tmp_path: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("SECURETAG_WORKER")}
     return subprocess.Popen(
-        [sys.executable, "-m", "securetag.worker", *options], text=True, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "securetag.worker", *options],
+        text=True,
+        stderr=subprocess.PIPE,
         env={**known, "SECURETAG_HOME": str(tmp_path), **environment},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

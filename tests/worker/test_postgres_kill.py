@@ -51,9 +51,11 @@ def archive(number: int) -> bytes:
 
 def upload(client: httpx.Client, number: int) -> httpx.Response:
     return client.post(
-        "/codeaudit/upload", files={"file": ("p.zip", archive(number))}, data={"project": "p"},
+        "/codeaudit/upload",
+        files={"file": ("p.zip", archive(number))},
+        data={"project": "p"},
         headers={"Idempotency-Key": f"upload-{number}"},
-    )  # fmt: skip
+    )
 
 
 def kill_and_restart(cluster: Cluster, delay: float) -> None:

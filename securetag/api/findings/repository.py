@@ -174,7 +174,11 @@ async def add_feedback(
     # The time is the database's; read it back.
     await session.refresh(row)
     await record(
-        session, tenant_id, actor=reviewer, action="feedback.add", subject=str(finding_id),
+        session,
+        tenant_id,
+        actor=reviewer,
+        action="feedback.add",
+        subject=str(finding_id),
         detail={"verdict": verdict, "source": source},
-    )  # fmt: skip
+    )
     return row

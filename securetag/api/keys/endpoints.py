@@ -52,16 +52,27 @@ async def create_key(
             if not await exists(session):
                 raise NotFoundError("there is no such tenant", hint="POST /tenants makes one.")
             row, plain = await keys.add(
-                session, tenant_id, body.name, body.scopes, services.pepper, actor=caller.name,
+                session,
+                tenant_id,
+                body.name,
+                body.scopes,
+                services.pepper,
+                actor=caller.name,
                 expires_at=body.expires_at,
-            )  # fmt: skip
+            )
             await act_as(session, caller.tenant_id)
             return KeyCreated(**KeyAnswer.model_validate(row).model_dump(), key=plain)
 
         return await once(
-            session, caller.tenant_id, operation="POST /keys", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work, secret="key",
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation="POST /keys",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+            secret="key",
+        )
 
 
 @router.delete("/{key_id}", status_code=204)

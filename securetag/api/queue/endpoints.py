@@ -60,9 +60,12 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
     lease = verify(token, body.task_id, services.pepper)
     async with services.tenant(lease.tenant_id) as session:
         beat = await queue.heartbeat(
-            session, lease, stage=body.stage.replace("\x00", ""), process_group=body.process_group,
+            session,
+            lease,
+            stage=body.stage.replace("\x00", ""),
+            process_group=body.process_group,
             lease_s=services.settings.api.lease_s,
-        )  # fmt: skip
+        )
     return answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
 
 

@@ -127,9 +127,15 @@ async def keep_artifact(
         old_key = before.storage_key if before is not None else None
         await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
         await artifacts.replace(
-            session, lease.tenant_id, task_id=lease.task_id, name=name, attempt=task.attempt,
-            sha256=sha256, size=body.size, storage_key=key,
-        )  # fmt: skip
+            session,
+            lease.tenant_id,
+            task_id=lease.task_id,
+            name=name,
+            attempt=task.attempt,
+            sha256=sha256,
+            size=body.size,
+            storage_key=key,
+        )
     if old_key is not None and old_key != key:
         await asyncio.to_thread(services.storage.delete, old_key)
     return ArtifactAnswer(name=name, sha256=sha256, size=body.size)

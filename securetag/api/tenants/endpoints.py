@@ -46,6 +46,11 @@ async def create_tenant(
             return made
 
         return await once(
-            session, caller.tenant_id, operation="POST /tenants", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work,
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation="POST /tenants",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+        )

@@ -29,17 +29,29 @@ def artifact_key(tenant_id: UUID, task_id: UUID, fence: int, name: str) -> str:
 
 
 async def add_upload(
-    session: AsyncSession, tenant_id: UUID, *, project_id: UUID, task_id: UUID, filename: str,
-    sha256: str, size: int,
-) -> str:  # fmt: skip
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    project_id: UUID,
+    task_id: UUID,
+    filename: str,
+    sha256: str,
+    size: int,
+) -> str:
     """Record the archive of a task; returns its storage key."""
     key = upload_key(tenant_id, sha256)
     await session.execute(
         insert(CodeauditUpload).values(
-            id=uuid7(), tenant_id=tenant_id, project_id=project_id, task_id=task_id, filename=filename,
-            sha256=sha256, size=size, storage_key=key,
+            id=uuid7(),
+            tenant_id=tenant_id,
+            project_id=project_id,
+            task_id=task_id,
+            filename=filename,
+            sha256=sha256,
+            size=size,
+            storage_key=key,
         )
-    )  # fmt: skip
+    )
     return key
 
 
@@ -74,9 +86,16 @@ async def one(session: AsyncSession, task_id: UUID, name: str) -> Artifact:
 
 
 async def replace(
-    session: AsyncSession, tenant_id: UUID, *, task_id: UUID, name: str, attempt: int, sha256: str,
-    size: int, storage_key: str,
-) -> None:  # fmt: skip
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    task_id: UUID,
+    name: str,
+    attempt: int,
+    sha256: str,
+    size: int,
+    storage_key: str,
+) -> None:
     """Record the artifact in place of an earlier attempt's. The caller holds the task's row lock."""
     values = {"attempt": attempt, "sha256": sha256, "size": size, "storage_key": storage_key}
     await session.execute(

@@ -45,9 +45,13 @@ async def request(
     await session.flush()
     await session.refresh(made)
     await record(
-        session, tenant_id, actor=by, action="erasure.request", subject=str(made.id),
+        session,
+        tenant_id,
+        actor=by,
+        action="erasure.request",
+        subject=str(made.id),
         detail={"project_id": _text(project_id), "finding_id": _text(finding_id)},
-    )  # fmt: skip
+    )
     return made
 
 

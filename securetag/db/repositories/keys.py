@@ -104,16 +104,25 @@ async def add(
     """The row and the plain key, in a session of the tenant that it belongs to."""
     prefix, key = generate()
     row = ApiKey(
-        id=uuid7(), tenant_id=tenant_id, name=name, prefix=prefix, digest=digest(key, pepper),
-        scopes=checked_scopes(scopes), expires_at=expires_at,
-    )  # fmt: skip
+        id=uuid7(),
+        tenant_id=tenant_id,
+        name=name,
+        prefix=prefix,
+        digest=digest(key, pepper),
+        scopes=checked_scopes(scopes),
+        expires_at=expires_at,
+    )
     session.add(row)
     await session.flush()
     await session.refresh(row)
     await record(
-        session, tenant_id, actor=actor, action="key.create", subject=str(row.id),
+        session,
+        tenant_id,
+        actor=actor,
+        action="key.create",
+        subject=str(row.id),
         detail={"name": name, "scopes": row.scopes},
-    )  # fmt: skip
+    )
     return row, key
 
 

@@ -182,11 +182,11 @@ def invalid(errors: Sequence[Any]) -> list[dict[str, str]]:
 
     At most 20: a hostile body may be wrong in a million places.
     """
-    found = []
+    problems = []
     for error in errors[:20]:
         where = ".".join(str(part) for part in error["loc"])[:200]
-        found.append({"where": where or "body", "what": str(error["msg"])[:300]})
-    return found
+        problems.append({"where": where or "body", "what": str(error["msg"])[:300]})
+    return problems
 
 
 def _validation(request: Request, error: Exception) -> Response:

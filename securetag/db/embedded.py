@@ -247,8 +247,8 @@ class Cluster:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(wanted, 0o700)
                     os.chown(wanted, self._account.uid, self._account.gid)
-                found = os.lstat(wanted)
-                if found.st_uid == self._account.uid and found.st_mode & 0o177777 == 0o040700:
+                status = os.lstat(wanted)
+                if status.st_uid == self._account.uid and status.st_mode & 0o177777 == 0o040700:
                     return wanted
         for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
             if len(os.fsencode(parent)) <= MAX_SOCKET_PARENT and self._reachable(Path(parent)):
@@ -371,8 +371,8 @@ class Cluster:
     def _prepare(self) -> None:
         """Roles with their passwords, and our database. Idempotent."""
         with psycopg.connect(self.dsn("postgres", SUPERUSER), autocommit=True) as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            if found is None:
+            row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if row is None:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"'.encode())
         url = sqlalchemy.make_url(self.dsn(DATABASE, SUPERUSER)).set(drivername="postgresql+psycopg")
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from securetag.db.engine import gate_transaction
+from securetag.db.engine import cross_tenant_transaction
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
 from securetag.db.models import Task, WorkerHeartbeat
 from securetag.db.results import record_result
@@ -113,7 +113,7 @@ async def claim(
     The attempt is counted here, so that a task which kills its worker runs out of attempts. Also
     notes that the worker is alive. Raises DatabaseUnavailableError.
     """
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         task = await session.scalar(
             select(Task).from_statement(text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s)")),
             {"worker": worker_id, "kinds": list(kinds), "lease_s": float(lease_s)},
@@ -209,12 +209,12 @@ async def reap(engine: AsyncEngine, *, backoff_s: float = BACKOFF_S, overrun_s: 
 
     Any number of replicas may call it at once. Raises DatabaseUnavailableError.
     """
-    async with gate_transaction(engine) as session:
-        found = await session.execute(
+    async with cross_tenant_transaction(engine) as session:
+        reaped = await session.execute(
             text("SELECT id FROM securetag.reap(:backoff_s, :overrun_s)"),
             {"backoff_s": float(backoff_s), "overrun_s": float(overrun_s)},
         )
-        return len(found.all())
+        return len(reaped.all())
 
 
 async def _seen(

@@ -116,7 +116,7 @@ def score(findings: Sequence[Finding], truth_csv: Path) -> Accuracy:
     and the row counts once. A finding that belongs to no row counts as false, each place once.
     """
     rows = {_key(row): row for row in read_truth(truth_csv)}
-    matched = {index: rows[_key(found)] for index, found in enumerate(findings) if _key(found) in rows}
+    matched = {index: rows[_key(finding)] for index, finding in enumerate(findings) if _key(finding) in rows}
     unexpected = [index for index in range(len(findings)) if index not in matched]
     hit = {row.id for row in matched.values()}
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])

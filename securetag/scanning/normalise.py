@@ -132,7 +132,7 @@ class _Draft:
     snippet: Snippet
 
 
-def _finding(draft: _Draft, known: RuleMetadata | None, lang: Lang) -> Finding:
+def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
     match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
     return Finding(
         tool="semgrep",
@@ -145,13 +145,13 @@ def _finding(draft: _Draft, known: RuleMetadata | None, lang: Lang) -> Finding:
         snippet_line=snippet.line,
         scope=snippet.scope,
         fingerprint=fingerprint(draft.matched),
-        cwe=known.cwe if known else "",
-        owasp=known.owasp if known else "",
-        title=known.title if known else rule_id.rsplit(".", 1)[-1].replace("-", " "),
-        message=known.message.get(lang) if known else match.extra.message.replace("\0", "\ufffd"),
-        recommendation=known.recommendation.get(lang) if known else "",
-        severity=known.severity if known else _SEVERITY.get(match.extra.severity, "info"),
-        confidence=known.confidence if known else "medium",
+        cwe=rule.cwe if rule else "",
+        owasp=rule.owasp if rule else "",
+        title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),
+        message=rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd"),
+        recommendation=rule.recommendation.get(lang) if rule else "",
+        severity=rule.severity if rule else _SEVERITY.get(match.extra.severity, "info"),
+        confidence=rule.confidence if rule else "medium",
     )
 
 

@@ -15,7 +15,14 @@ from sqlalchemy import Connection, make_url, text
 from securetag.db import upgrade
 from securetag.db.base import SCHEMA, Base
 from securetag.db.embedded import SUPERUSER, Cluster
-from securetag.db.engine import API, HARVEST, OWNER, create_engine, create_sync_engine, gate_transaction
+from securetag.db.engine import (
+    API,
+    HARVEST,
+    OWNER,
+    create_engine,
+    create_sync_engine,
+    cross_tenant_transaction,
+)
 from securetag.errors import DatabaseUnavailableError
 
 
@@ -132,7 +139,7 @@ async def test_the_api_knows_the_revision_it_needs(pg_cluster: Cluster, empty: s
     dsn = pg_cluster.dsn(empty, OWNER)
     assert not await upgrade.at_head(engine)
     with pytest.raises(DatabaseUnavailableError, match="schema"):
-        async with gate_transaction(engine) as session:
+        async with cross_tenant_transaction(engine) as session:
             await session.execute(text("SELECT * FROM securetag.authenticate('x')"))
     upgrade.upgrade(dsn, "0001_tables")
     assert not await upgrade.at_head(engine)

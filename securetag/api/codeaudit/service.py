@@ -48,10 +48,10 @@ def read_form(texts: dict[str, str]) -> UploadForm:
         )
     except ValidationError as error:
         first = invalid(error.errors())[0]
-        known = ", ".join(ScanParams.model_fields)
+        accepted_fields = ", ".join(ScanParams.model_fields)
         raise InputError(
             f"{first['where']}: {first['what']}",
-            hint=f"`project` is a name of 1 to 200 characters; `params` knows {known}.",
+            hint=f"`project` is a name of 1 to 200 characters; `params` knows {accepted_fields}.",
         ) from error
 
 

@@ -110,9 +110,9 @@ async def put_artifact(
 ) -> Response:
     """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
     lease = verify(token, task_id, services.pepper)
-    known = await service.stored_already(services, lease, name, sha256)
-    if known is not None:
-        return answer(known)
+    stored = await service.stored_already(services, lease, name, sha256)
+    if stored is not None:
+        return answer(stored)
     with incoming(services.incoming_dir, services.settings.api.max_artifact) as body:
         await receive_raw(request.stream(), body)
         return answer(await service.keep_artifact(services, lease, name, sha256, body))

@@ -56,20 +56,20 @@ async def add_upload(
 
 
 async def upload_of(session: AsyncSession, task_id: UUID) -> CodeauditUpload | None:
-    found: CodeauditUpload | None = await session.scalar(
+    upload: CodeauditUpload | None = await session.scalar(
         select(CodeauditUpload).where(CodeauditUpload.task_id == task_id)
     )
-    return found
+    return upload
 
 
 async def stored(session: AsyncSession, task_id: UUID, name: str) -> Artifact | None:
     """The artifact of this name, of whichever attempt."""
-    found: Artifact | None = await session.scalar(
+    artifact: Artifact | None = await session.scalar(
         select(Artifact)
         .where(Artifact.task_id == task_id, Artifact.name == name)
         .execution_options(populate_existing=True)
     )
-    return found
+    return artifact
 
 
 async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
@@ -79,10 +79,10 @@ async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
 
 async def one(session: AsyncSession, task_id: UUID, name: str) -> Artifact:
     """Raises NotFoundError."""
-    found = await stored(session, task_id, name)
-    if found is None:
+    artifact = await stored(session, task_id, name)
+    if artifact is None:
         raise NotFoundError("this scan has no such artifact")
-    return found
+    return artifact
 
 
 async def replace(

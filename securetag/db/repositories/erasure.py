@@ -57,10 +57,10 @@ async def request(
 
 async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
     """Raises NotFoundError."""
-    found = await session.get(ErasureRequest, request_id)
-    if found is None:
+    request = await session.get(ErasureRequest, request_id)
+    if request is None:
         raise NotFoundError("there is no such erasure")
-    return found
+    return request
 
 
 async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:

@@ -78,9 +78,9 @@ class Audit:
         root = attempt.folder / "project"
         started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
         try:
-            found = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
-            metrics = UnpackMetrics(files=found.files, bytes=found.bytes, skipped=found.skipped)
-            self._version_control = found.skipped
+            unpacked = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            metrics = UnpackMetrics(files=unpacked.files, bytes=unpacked.bytes, skipped=unpacked.skipped)
+            self._version_control = unpacked.skipped
             code = 0
         finally:
             archive.unlink()
@@ -169,12 +169,17 @@ class Audit:
             path = attempt.folder / "triage.jsonl"
             path.write_text("".join(f"{line}\n" for line in run.transcript), encoding="utf-8")
             output = self._store("triage.stdout.jsonl", path)
-        asked = settings.triage
+        triage_settings = settings.triage
         self.executions.append(
             ToolExecution(
                 tool="triage",
-                version=securetag.triage.PROMPT_VERSIONS[asked.profile],
-                arguments=[asked.backend, *asked.aliases, asked.profile, self._lang()],
+                version=securetag.triage.PROMPT_VERSIONS[triage_settings.profile],
+                arguments=[
+                    triage_settings.backend,
+                    *triage_settings.aliases,
+                    triage_settings.profile,
+                    self._lang(),
+                ],
                 exit_code=0,
                 duration_s=time.monotonic() - began,
                 started_at=started,

@@ -88,9 +88,9 @@ class Api:
             ).fetchall()
             count = {}
             for (table,) in tables:
-                found = connection.execute(f"SELECT count(*) FROM securetag.{table}").fetchone()  # type: ignore[arg-type]
-                assert found is not None
-                count[table] = found[0]
+                row = connection.execute(f"SELECT count(*) FROM securetag.{table}").fetchone()  # type: ignore[arg-type]
+                assert row is not None
+                count[table] = row[0]
         return count
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -65,12 +65,12 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
     claim = await queue.claim(api.engine, "w", ["codeaudit"])
     assert claim is not None
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
-    found = [
+    triaged = [
         wire.TriagedFinding(finding=make_finding(name, snippet=code(name), scope=name), verdict=verdict)
         for name in names
     ]
     async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, findings=found))
+        await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
     async with tenant_transaction(api.engine, tenant.id) as session:
         rows = (await session.scalars(select(Finding).where(Finding.last_task_id == task_id))).all()
         ids = {
@@ -97,10 +97,10 @@ async def consent(tenant: Any) -> str:
     return str(granted["consent_id"])
 
 
-def learnt(folder: str) -> set[str]:
+def names_in_release(folder: str) -> set[str]:
     """Names of the functions that a release teaches."""
-    found = release.read(Path(folder))
-    rows: list[Example] = [*found.train, *found.validation, *found.test]
+    contents = release.read(Path(folder))
+    rows: list[Example] = [*contents.train, *contents.validation, *contents.test]
     return {row.messages[1].content.split("def ")[1].split("(")[0] for row in rows if row.source == SOURCE}
 
 
@@ -121,7 +121,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     await consent(ben)
     harvest(as_harvest)
     first = build_release(PARAMS, as_harvest)
-    assert learnt(first.path) == {"only_anas", "only_bens", "shared"}
+    assert names_in_release(first.path) == {"only_anas", "only_bens", "shared"}
     models = Registry(api.settings.models_dir)
     models.models_dir.mkdir(parents=True)
     (models.models_dir / "m.gguf").touch()
@@ -138,18 +138,18 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
             )
         )
 
-    asked = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
+    response = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
     again = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
-    assert (asked.status_code, again.json()) == (202, asked.json())
-    demand = asked.json()
-    assert (demand["completed_at"], demand["requested_by"]) == (None, "test")
+    assert (response.status_code, again.json()) == (202, response.json())
+    request = response.json()
+    assert (request["completed_at"], request["requested_by"]) == (None, "test")
     assert not (await ana.client.get("/consent")).json()["granted"]
     assert (await ben.client.get("/consent")).json()["granted"]
 
-    receipts = [r for r in await erasure.erase_pending(api.settings) if r.id == demand["id"]]
+    receipts = [r for r in await erasure.erase_pending(api.settings) if r.id == request["id"]]
     (receipt,) = receipts
     assert (receipt.subject.kind, receipt.subject.id, receipt.consents) == ("tenant", str(ana.id), [given])
-    assert [(held.release, held.examples) for held in receipt.releases] == [(first.release, 2)]
+    assert [(affected.release, affected.examples) for affected in receipt.releases] == [(first.release, 2)]
     assert [model.model_id for model in receipt.models] == ["a" * 64]
     assert [entry.erasures for entry in models.list()] == [[receipt.id], []]
     folder = api.settings.data / "erasures"
@@ -161,7 +161,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     # Without another harvest and with one: hers are gone, his stay, the shared row rests on his alone.
     for _ in range(2):
         later = build_release(PARAMS, as_harvest)
-        assert learnt(later.path) == {"only_bens", "shared"}
+        assert names_in_release(later.path) == {"only_bens", "shared"}
         assert later.release != first.release
         harvest(as_harvest)
     assert trace(str(hers["shared"]), api.settings).places[0].release == first.release
@@ -169,7 +169,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     assert {p.release for p in trace(str(ben.id), api.settings).places} == {first.release, later.release}
     release.verify(Path(first.path))  # what exists isn't changed
 
-    done = (await ana.client.get(f"/erasure/{demand['id']}")).json()
+    done = (await ana.client.get(f"/erasure/{request['id']}")).json()
     assert done["completed_at"]
     assert done["detail"]["models"] == [{"model_id": "a" * 64, "release": first.release}]
     assert await erasure.erase_pending(api.settings) == []
@@ -177,7 +177,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
 
 async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Settings) -> None:
     tenant = await api.tenant()
-    found = await judged(api, tenant, "before")
+    finding_ids = await judged(api, tenant, "before")
     await consent(tenant)
     await tenant.client.post("/erasure", json={})
     await erasure.erase_pending(api.settings)
@@ -185,10 +185,10 @@ async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Se
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == set()
     await judged(api, tenant, "after")
-    await judge(tenant, found["before"], "false_positive")
+    await judge(tenant, finding_ids["before"], "false_positive")
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"after", "before"}
-    assert "after" in learnt(build_release(PARAMS, as_harvest).path)
+    assert "after" in names_in_release(build_release(PARAMS, as_harvest).path)
 
 
 async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every_build(
@@ -199,11 +199,11 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
         await judged(api, tenant, name)
         await consent(tenant)
     harvest(as_harvest)
-    assert {"ended", "stands"} <= learnt(build_release(PARAMS, as_harvest).path)
+    assert {"ended", "stands"} <= names_in_release(build_release(PARAMS, as_harvest).path)
     await ana.client.put("/consent", json={"granted": False})
     later = build_release(PARAMS, as_harvest)
-    assert "ended" not in learnt(later.path)
-    assert "stands" in learnt(later.path)
+    assert "ended" not in names_in_release(later.path)
+    assert "stands" in names_in_release(later.path)
     assert later.dropped[ENDED] == 1
 
     away = as_harvest.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")})
@@ -216,14 +216,14 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
 
 async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: Settings) -> None:
     tenant = await api.tenant()
-    found = await judged(api, tenant, "kept", "named")
+    finding_ids = await judged(api, tenant, "kept", "named")
     await judged(api, tenant, "elsewhere", project="other")
     await consent(tenant)
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"kept", "named", "elsewhere"}
     listed = (await tenant.client.get("/projects")).json()["items"]
     other = next(project["id"] for project in listed if project["name"] == "other")
-    for body in ({"finding_id": str(found["named"])}, {"project_id": other}):
+    for body in ({"finding_id": str(finding_ids["named"])}, {"project_id": other}):
         assert (await tenant.client.post("/erasure", json=body)).status_code == 202
     assert (await tenant.client.get("/consent")).json()["granted"]
     receipts = [r for r in await erasure.erase_pending(api.settings) if r.subject.tenant_id == str(tenant.id)]
@@ -240,7 +240,7 @@ async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: 
     with psycopg.connect(as_harvest.database_url.get_secret_value()) as connection:  # type: ignore[union-attr]
         for table in ("finding_occurrence", "triage_verdict", "feedback"):
             query = f"SELECT count(*) FROM securetag.{table} WHERE finding_id = %s".encode()
-            assert connection.execute(query, [found["named"]]).fetchone() == (0,), table
+            assert connection.execute(query, [finding_ids["named"]]).fetchone() == (0,), table
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT requested_by FROM securetag.erasure_request")
 
@@ -259,14 +259,14 @@ def mine(settings: Settings, tenant: Any) -> set[str]:
 
 async def test_demands_are_a_tenants_own(api: Any) -> None:
     tenant, other = await api.tenant(), await api.tenant()
-    found = await judged(api, other, "foreign")
-    for body in ({"finding_id": str(found["foreign"])}, {"project_id": str(uuid7())}):
+    finding_ids = await judged(api, other, "foreign")
+    for body in ({"finding_id": str(finding_ids["foreign"])}, {"project_id": str(uuid7())}):
         assert (await tenant.client.post("/erasure", json=body)).status_code == 404
     both = {"finding_id": str(uuid7()), "project_id": str(uuid7())}
     for bad in (both, {"colour": "red"}, {"finding_id": "x"}):
         assert (await tenant.client.post("/erasure", json=bad)).status_code == 422
     for _ in range(3):
-        made = (await other.client.post("/erasure", json={"finding_id": str(found["foreign"])})).json()
+        made = (await other.client.post("/erasure", json={"finding_id": str(finding_ids["foreign"])})).json()
     assert (await tenant.client.get(f"/erasure/{made['id']}")).status_code == 404
     assert (await tenant.client.get("/erasure")).json()["items"] == []
     page = (await other.client.get("/erasure", params={"limit": 2})).json()

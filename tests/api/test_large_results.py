@@ -38,13 +38,13 @@ CODE = "\n".join(f"    value_{line} = compute(value_{line}, request.args)" for l
 
 def large_result(task_id: Any, count: int) -> wire.ResultRequest:
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
-    found = []
+    triaged = []
     for number in range(count):
         # Every tenth is a copy of another one.
         name = str(number - 9 if number % 10 == 9 else number)
         finding = make_finding(name, path=f"app/{number}.py", snippet=f"def f_{number}(x):\n{CODE}")
-        found.append(wire.TriagedFinding(finding=finding, verdict=verdict if number % 2 else None))
-    return result(task_id, findings=found)
+        triaged.append(wire.TriagedFinding(finding=finding, verdict=verdict if number % 2 else None))
+    return result(task_id, findings=triaged)
 
 
 async def prepared(dsn: str) -> tuple[Any, str]:

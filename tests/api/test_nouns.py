@@ -26,7 +26,7 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
         if claim.lease.task_id == task_id:
             break
     assert claim is not None
-    found = [
+    triaged = [
         TriagedFinding(
             finding=Finding(
                 tool="semgrep",
@@ -51,7 +51,7 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
     ]
     async with tenant_transaction(api.engine, tenant.id) as session:
         await queue.record_result(
-            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=found)
+            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
         )
     return str(task_id)
 
@@ -103,16 +103,20 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
     again = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
     assert first.status_code == again.status_code == 201
     assert again.json() == first.json()
-    said = first.json()
-    assert (said["reviewer"], said["source"], said["verdict_id"]) == ("test", "person", item["verdict"]["id"])
+    feedback = first.json()
+    assert (feedback["reviewer"], feedback["source"], feedback["verdict_id"]) == (
+        "test",
+        "person",
+        item["verdict"]["id"],
+    )
     scripted = {**shown, "verdict": "false_positive", "saw_model": False, "source": "script"}
     assert (await tenant.client.post(path, json=scripted)).status_code == 201
 
     detail = (await tenant.client.get(f"/findings/{item['id']}")).json()
-    assert [one["verdict"] for one in detail["feedback_history"]] == ["false_positive", "true_positive"]
-    assert detail["feedback"] == said, "a script's later verdict doesn't hide a person's"
+    assert [entry["verdict"] for entry in detail["feedback_history"]] == ["false_positive", "true_positive"]
+    assert detail["feedback"] == feedback, "a script's later verdict doesn't hide a person's"
     scan = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
-    assert next(one["feedback"] for one in scan if one["id"] == item["id"]) == said
+    assert next(entry["feedback"] for entry in scan if entry["id"] == item["id"]) == feedback
     later = await tenant.client.post(path, json={**body, "verdict": "false_positive"})
     assert (await tenant.client.get(f"/findings/{item['id']}")).json()["feedback"] == later.json()
     for bad in (
@@ -228,12 +232,12 @@ async def test_each_scope_opens_its_own_doors(api: Any) -> None:
         "worker": ("POST", "/queue/next", {"worker_id": "w"}),
         "admin": ("GET", "/keys", None),
     }
-    for held in calls:
-        client = api.client(await api.key(tenant.id, held))
+    for scope in calls:
+        client = api.client(await api.key(tenant.id, scope))
         for needed, (method, path, body) in calls.items():
             status = (await client.request(method, path, json=body)).status_code
-            opens = held == needed or (held == "admin" and needed != "worker")
-            assert (status != 403) is opens, (held, needed, status)
+            opens = scope == needed or (scope == "admin" and needed != "worker")
+            assert (status != 403) is opens, (scope, needed, status)
 
 
 async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
@@ -286,13 +290,13 @@ async def test_an_operator_makes_tenants_and_their_first_keys(api: Any) -> None:
     client = api.client(first["key"])
     assert [t["name"] for t in (await client.get("/tenants")).json()["items"]] == [name]
     assert (await operator.post("/keys", json={**key, "tenant_id": str(uuid7())})).status_code == 404
-    everybody: list[str] = []
+    listed_ids: list[str] = []
     cursor = None
     while True:
         params = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         page = (await operator.get("/tenants", params=params)).json()
-        everybody += [t["id"] for t in page["items"]]
+        listed_ids += [t["id"] for t in page["items"]]
         if (cursor := page["next_cursor"]) is None:
             break
-    assert tenant_id in everybody
-    assert len(everybody) == len(set(everybody)) == api.rows()["tenant"]
+    assert tenant_id in listed_ids
+    assert len(listed_ids) == len(set(listed_ids)) == api.rows()["tenant"]

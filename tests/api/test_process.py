@@ -37,8 +37,8 @@ def test_no_heavy_library_is_imported() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True, timeout=120
     )
-    found, count = done.stdout.rsplit(" ", 1)
-    assert found == "[]"
+    heavy_modules, count = done.stdout.rsplit(" ", 1)
+    assert heavy_modules == "[]"
     assert int(count) > 30, "the walk found too few modules to mean anything"
 
 

@@ -63,7 +63,7 @@ COVERAGE = Coverage(
 
 
 def _result(lease: Lease) -> ResultRequest:
-    found = Finding(
+    finding = Finding(
         tool="semgrep",
         rule_id="python.exec",
         cwe="CWE-78",
@@ -97,7 +97,7 @@ def _result(lease: Lease) -> ResultRequest:
         task_id=lease.task_id,
         outcome="completed",
         tool_executions=[run],
-        findings=[TriagedFinding(finding=found, verdict=verdict)],
+        findings=[TriagedFinding(finding=finding, verdict=verdict)],
     )
 
 
@@ -152,10 +152,10 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     assert scan["coverage"] == COVERAGE.model_dump(mode="json")
     assert [run["metrics_json"]["files"] for run in scan["tool_executions"]] == [2]
     assert [event["to_state"] for event in scan["history"]] == ["queued", "running", "completed"]
-    (found,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
-    assert (found["cwe"], found["occurrence"]["path"]) == ("CWE-78", "app.py")
-    assert found["verdict"]["decision"] == "true_positive"
-    assert found["verdict"]["evidence"] == [[2, 2]]
+    (item,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert (item["cwe"], item["occurrence"]["path"]) == ("CWE-78", "app.py")
+    assert item["verdict"]["decision"] == "true_positive"
+    assert item["verdict"]["evidence"] == [[2, 2]]
 
     again = await _send(worker, lease, _result(lease))
     assert (again.status_code, again.json()["type"]) == (409, "urn:securetag:problem:fenced")

@@ -64,8 +64,8 @@ class Server:
     def connections(self) -> int:
         """Clients that the api holds at the moment."""
         return sum(
-            one.status == psutil.CONN_ESTABLISHED and one.laddr.port == self.address[1]
-            for one in self.process.net_connections("tcp")
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == self.address[1]
+            for connection in self.process.net_connections("tcp")
         )
 
 

@@ -72,10 +72,10 @@ def _files(*folders: Path) -> dict[str, bytes]:
 @pytest.fixture
 def own_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary folder that this test alone writes to."""
-    own = tmp_path / "tmp"
-    own.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(own))
-    return own
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.mark.parametrize("kind", BAD_ARCHIVES)
@@ -244,17 +244,17 @@ async def test_the_cap_holds_in_the_stream(api: Any, own_temp: Path, declared: b
 
 async def test_the_same_archive_twice_lies_there_once(api: Any, archive: bytes) -> None:
     tenant = await api.tenant()
-    one, two = await tenant.upload(archive), await tenant.upload(archive)
+    first, second = await tenant.upload(archive), await tenant.upload(archive)
 
-    assert one.json()["task_id"] != two.json()["task_id"]
-    assert len(list((api.settings.home / "artifacts").rglob(one.json()["sha256"]))) == 1
+    assert first.json()["task_id"] != second.json()["task_id"]
+    assert len(list((api.settings.home / "artifacts").rglob(first.json()["sha256"]))) == 1
     index = (await tenant.client.get("/codeaudit/index", params={"limit": 1})).json()
-    assert index["items"][0]["task_id"] == two.json()["task_id"]
+    assert index["items"][0]["task_id"] == second.json()["task_id"]
     rest = (await tenant.client.get("/codeaudit/index", params={"cursor": index["next_cursor"]})).json()
-    assert [scan["task_id"] for scan in rest["items"]] == [one.json()["task_id"]]
+    assert [scan["task_id"] for scan in rest["items"]] == [first.json()["task_id"]]
     assert rest["next_cursor"] is None
     latest = (await tenant.client.get("/codeaudit/latest", params={"project": "shop"})).json()
-    assert latest["task_id"] == two.json()["task_id"]
+    assert latest["task_id"] == second.json()["task_id"]
     assert (await tenant.client.get("/codeaudit/latest", params={"project": "none"})).status_code == 404
 
 

@@ -103,10 +103,10 @@ async def test_authenticate_knows_live_keys_alone(db: AsyncEngine) -> None:
             )
     query = text("SELECT name, tenant_id FROM securetag.authenticate(:prefix)")
     async with cross_tenant_transaction(db) as session:
-        found = [
+        rows = [
             row for name in prefixes for row in await session.execute(query, {"prefix": name.rjust(12, "-")})
         ]
-    assert [tuple(row) for row in found] == [("live", place.tenant_id)]
+    assert [tuple(row) for row in rows] == [("live", place.tenant_id)]
 
 
 async def test_tenants_come_in_pages(db: AsyncEngine) -> None:

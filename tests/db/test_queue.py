@@ -49,9 +49,9 @@ async def place(db: AsyncEngine) -> Place:
 
 
 async def claimed(db: AsyncEngine, worker: str = "w1", **options: float) -> queue.Claim:
-    found = await queue.claim(db, worker, ["codeaudit"], **options)
-    assert found is not None
-    return found
+    claim = await queue.claim(db, worker, ["codeaudit"], **options)
+    assert claim is not None
+    return claim
 
 
 async def state_of(db: AsyncEngine, place: Place, task_id: UUID) -> str:
@@ -299,8 +299,8 @@ async def test_a_new_task_is_announced(db: AsyncEngine, place: Place, clean_data
     async with await psycopg.AsyncConnection.connect(clean_database.dsn_api, autocommit=True) as listener:
         await listener.execute(f"LISTEN {queue.CHANNEL}")
         await make_task(db, place)
-        heard = [note.payload async for note in listener.notifies(timeout=10, stop_after=1)]
-    assert heard == ["codeaudit"]
+        payloads = [note.payload async for note in listener.notifies(timeout=10, stop_after=1)]
+    assert payloads == ["codeaudit"]
 
 
 async def test_lost_leases_wait_as_long_as_reported_errors(db: AsyncEngine, place: Place) -> None:

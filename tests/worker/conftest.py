@@ -158,9 +158,9 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def client(api: FakeApi, settings: Settings) -> Iterator[QueueClient]:
     transport = httpx.WSGITransport(app=api)  # type: ignore[arg-type]
-    found = QueueClient(settings.worker, "worker-1", transport=transport)
-    yield found
-    found.close()
+    queue_client = QueueClient(settings.worker, "worker-1", transport=transport)
+    yield queue_client
+    queue_client.close()
 
 
 @pytest.fixture

@@ -34,17 +34,19 @@ def work(client: QueueClient, settings: Settings) -> Callable[..., bool]:
         changed = settings.model_copy(update=changes)
         with Workspace(settings.run_dir) as workspace:
             tasks: dict[Any, Any] = {"codeaudit": task} if task else dict(runner_module.TASKS)
-            found = Runner(client, changed, workspace, stop=threading.Event(), tasks=tasks).run(once=True)
+            has_worked = Runner(client, changed, workspace, stop=threading.Event(), tasks=tasks).run(
+                once=True
+            )
             assert list(workspace.folder.iterdir()) == [workspace.folder / "lock"]
-        return found
+        return has_worked
 
     return once
 
 
 def only(api: Any) -> ResultRequest:
     assert len(api.results) == 1
-    found: ResultRequest = api.results[0]
-    return found
+    request: ResultRequest = api.results[0]
+    return request
 
 
 def test_a_project_is_scanned_and_reported(api: Any, work: Callable[..., bool]) -> None:

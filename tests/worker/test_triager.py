@@ -90,10 +90,10 @@ def triager(model: Scripted, **settings: Any) -> Triager:
 
 def test_severe_findings_get_the_models_verdict() -> None:
     model = Scripted()
-    found: list[Severity] = ["critical", "high", "medium", "low"]
+    severities: list[Severity] = ["critical", "high", "medium", "low"]
     seen: list[tuple[int, int]] = []
     run = triager(model).run(
-        [finding(severity) for severity in found],
+        [finding(severity) for severity in severities],
         budget_s=60,
         progress=lambda done, of: seen.append((done, of)),
     )

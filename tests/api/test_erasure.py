@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 import pytest
+from api_in_process import Api, Tenant
+from postgres import Database
 from pydantic import SecretStr
 from rows import Place, make_finding, make_task, result
 from sqlalchemy import select
@@ -57,7 +58,7 @@ def code(name: str) -> str:
     return f"def {name}(q):\n" + BODIES.get(name, f"    return db.execute('select {name}' + q)\n")
 
 
-async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> dict[str, UUID]:
+async def judged(api: Api, tenant: Tenant, *names: str, project: str = "shop") -> dict[str, UUID]:
     """A scan with these findings, each called a true positive; name → finding."""
     async with tenant_transaction(api.engine, tenant.id) as session:
         place = Place(tenant.id, await projects.ensure(session, tenant.id, project))
@@ -84,7 +85,7 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
     return ids
 
 
-async def judge(tenant: Any, finding_id: UUID, verdict: str) -> None:
+async def judge(tenant: Tenant, finding_id: UUID, verdict: str) -> None:
     """Feedback on the newest occurrence."""
     path = f"/findings/{finding_id}"
     shown = (await tenant.client.get(path)).json()["occurrence"]["id"]
@@ -92,7 +93,7 @@ async def judge(tenant: Any, finding_id: UUID, verdict: str) -> None:
     assert (await tenant.client.post(f"{path}/feedback", json=body)).status_code == 201
 
 
-async def consent(tenant: Any) -> str:
+async def consent(tenant: Tenant) -> str:
     granted = (await tenant.client.put("/consent", json={"granted": True})).json()
     return str(granted["consent_id"])
 
@@ -105,14 +106,14 @@ def names_in_release(folder: str) -> set[str]:
 
 
 @pytest.fixture
-def as_harvest(api: Any, pg_database: Any) -> Settings:
+def as_harvest(api: Api, pg_database: Database) -> Settings:
     """The installation as the pipeline's harvest reaches it."""
     return Settings(
         database_url=SecretStr(pg_database.dsn_harvest), home=api.settings.home, data=api.settings.data
     )
 
 
-async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None:
+async def test_two_tenants_one_is_erased(api: Api, as_harvest: Settings) -> None:
     ana, ben = await api.tenant(), await api.tenant()
     hers = await judged(api, ana, "only_anas") | await judged(api, ana, "shared", project="common")
     await judged(api, ben, "only_bens")
@@ -175,7 +176,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     assert await erasure.erase_pending(api.settings) == []
 
 
-async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Settings) -> None:
+async def test_a_later_consent_covers_later_words_alone(api: Api, as_harvest: Settings) -> None:
     tenant = await api.tenant()
     finding_ids = await judged(api, tenant, "before")
     await consent(tenant)
@@ -192,7 +193,7 @@ async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Se
 
 
 async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every_build(
-    api: Any, as_harvest: Settings
+    api: Api, as_harvest: Settings
 ) -> None:
     ana, ben = await api.tenant(), await api.tenant()
     for tenant, name in ((ana, "ended"), (ben, "stands")):
@@ -214,7 +215,7 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
         build_release(PARAMS, away, harvest=False)
 
 
-async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: Settings) -> None:
+async def test_a_finding_or_project_is_forgotten_for_good(api: Api, as_harvest: Settings) -> None:
     tenant = await api.tenant()
     finding_ids = await judged(api, tenant, "kept", "named")
     await judged(api, tenant, "elsewhere", project="other")
@@ -245,7 +246,7 @@ async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: 
             connection.execute("SELECT requested_by FROM securetag.erasure_request")
 
 
-def mine(settings: Settings, tenant: Any) -> set[str]:
+def mine(settings: Settings, tenant: Tenant) -> set[str]:
     """Functions of a tenant in the harvest's file, which must be those that the database shows."""
     rows = [
         row
@@ -257,7 +258,7 @@ def mine(settings: Settings, tenant: Any) -> set[str]:
     return shown
 
 
-async def test_demands_are_a_tenants_own(api: Any) -> None:
+async def test_demands_are_a_tenants_own(api: Api) -> None:
     tenant, other = await api.tenant(), await api.tenant()
     finding_ids = await judged(api, other, "foreign")
     for body in ({"finding_id": str(finding_ids["foreign"])}, {"project_id": str(uuid7())}):
@@ -278,7 +279,7 @@ async def test_demands_are_a_tenants_own(api: Any) -> None:
     assert [action for (action,) in actions].count("erasure.request") == 3
 
 
-async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
+async def test_an_operator_demands_for_a_tenant(api: Api) -> None:
     tenant = await api.tenant()
     with pytest.raises(NotFoundError):
         await erasure.request_erasure(api.settings, uuid7())
@@ -288,7 +289,7 @@ async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
     assert (await tenant.client.get(f"/erasure/{made}")).json()["requested_by"] == "operator"
 
 
-async def test_a_broken_receipt_stops_the_build(api: Any, as_harvest: Settings) -> None:
+async def test_a_broken_receipt_stops_the_build(api: Api, as_harvest: Settings) -> None:
     (api.settings.data / "erasures").mkdir(parents=True)
     (api.settings.data / "erasures" / "x.json").write_text('{"schema": 1')
     with pytest.raises(ReleaseError, match="no receipt"):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from api_in_process import Api, Tenant
 from uuid_utils.compat import uuid7
 
 from securetag.api.projects import repository as projects
@@ -17,7 +18,7 @@ from securetag.wire.queue import ResultRequest, TriagedFinding
 pytestmark = pytest.mark.anyio
 
 
-async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> str:
+async def scanned(api: Api, tenant: Tenant, count: int, project: str = "shop") -> str:
     """A completed scan with so many findings; every second one has a verdict."""
     async with tenant_transaction(api.engine, tenant.id) as session:
         project_id = await projects.ensure(session, tenant.id, project)
@@ -56,7 +57,7 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
     return str(task_id)
 
 
-async def test_findings_page_by_page(api: Any) -> None:
+async def test_findings_page_by_page(api: Api) -> None:
     tenant = await api.tenant()
     task_id = await scanned(api, tenant, 7)
     for path in ("/findings", f"/scans/{task_id}/findings"):
@@ -81,7 +82,7 @@ async def test_findings_page_by_page(api: Any) -> None:
             assert (await tenant.client.get(path, params=bad)).status_code == 422
 
 
-async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any) -> None:
+async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Api) -> None:
     tenant = await api.tenant()
     await scanned(api, tenant, 4)
     second = await scanned(api, tenant, 4)
@@ -90,7 +91,7 @@ async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any
     assert {item["occurrence"]["task_id"] for item in items} == {second}
 
 
-async def test_feedback_is_kept_and_shown(api: Any) -> None:
+async def test_feedback_is_kept_and_shown(api: Api) -> None:
     tenant = await api.tenant()
     task_id = await scanned(api, tenant, 2)
     item = next(i for i in (await tenant.client.get("/findings")).json()["items"] if i["verdict"])
@@ -135,7 +136,7 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
         assert answer.json()["errors"]
 
 
-async def test_feedback_is_on_the_occurrence_that_was_shown(api: Any) -> None:
+async def test_feedback_is_on_the_occurrence_that_was_shown(api: Api) -> None:
     tenant = await api.tenant()
     await scanned(api, tenant, 2)
     first, other = (await tenant.client.get("/findings")).json()["items"]
@@ -165,7 +166,7 @@ async def test_feedback_is_on_the_occurrence_that_was_shown(api: Any) -> None:
     assert [str(occurrence) for (occurrence,) in kept] == [first["occurrence"]["id"], newest["id"]]
 
 
-async def test_what_is_foreign_is_not_found(api: Any) -> None:
+async def test_what_is_foreign_is_not_found(api: Api) -> None:
     owner, other = await api.tenant(), await api.tenant()
     task_id = await scanned(api, owner, 1)
     finding_id = (await owner.client.get("/findings")).json()["items"][0]["id"]
@@ -186,7 +187,7 @@ async def test_what_is_foreign_is_not_found(api: Any) -> None:
     assert (await other.client.get("/codeaudit/index")).json()["items"] == []
 
 
-async def test_consent_is_off_until_granted(api: Any) -> None:
+async def test_consent_is_off_until_granted(api: Api) -> None:
     tenant = await api.tenant()
     assert not (await tenant.client.get("/consent")).json()["granted"]
     granted = (await tenant.client.put("/consent", json={"granted": True})).json()
@@ -207,7 +208,7 @@ async def test_consent_is_off_until_granted(api: Any) -> None:
     ]
 
 
-async def test_projects(api: Any) -> None:
+async def test_projects(api: Api) -> None:
     tenant = await api.tenant()
     made = await tenant.client.post("/projects", json={"name": "  tienda ñ "})
     assert (made.status_code, made.json()["name"]) == (201, "tienda ñ")
@@ -219,7 +220,7 @@ async def test_projects(api: Any) -> None:
     assert (await (await api.tenant()).client.post("/projects", json={"name": "tienda ñ"})).status_code == 201
 
 
-async def test_each_scope_opens_its_own_doors(api: Any) -> None:
+async def test_each_scope_opens_its_own_doors(api: Api) -> None:
     tenant = await api.tenant()
     calls = {
         "read": ("GET", "/findings", None),
@@ -240,7 +241,7 @@ async def test_each_scope_opens_its_own_doors(api: Any) -> None:
             assert (status != 403) is opens, (scope, needed, status)
 
 
-async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
+async def test_keys_are_made_shown_once_and_revoked(api: Api) -> None:
     tenant = await api.tenant()
     body = {"name": "ci", "scopes": ["scan", "read"]}
     first = await tenant.client.post("/keys", json=body, headers={"Idempotency-Key": "k"})
@@ -266,7 +267,7 @@ async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
     assert (await api.client(old).get("/projects")).status_code == 401
 
 
-async def test_nobody_gives_away_what_they_lack(api: Any) -> None:
+async def test_nobody_gives_away_what_they_lack(api: Api) -> None:
     tenant, other = await api.tenant(), await api.tenant()
     worker = {"name": "x", "scopes": ["worker"]}
     assert (await tenant.client.post("/keys", json=worker)).status_code == 403
@@ -276,7 +277,7 @@ async def test_nobody_gives_away_what_they_lack(api: Any) -> None:
     assert [t["id"] for t in (await tenant.client.get("/tenants")).json()["items"]] == [str(tenant.id)]
 
 
-async def test_an_operator_makes_tenants_and_their_first_keys(api: Any) -> None:
+async def test_an_operator_makes_tenants_and_their_first_keys(api: Api) -> None:
     operator = await api.operator()
     name = f"new {uuid4()}"
     made = await operator.post("/tenants", json={"name": name}, headers={"Idempotency-Key": "t"})

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from api_process import running
+from postgres import Database
 
 from securetag.api.__main__ import main
 from securetag.db.engine import create_engine
@@ -59,7 +59,7 @@ def _zip(size: int) -> bytes:
 
 @pytest.mark.sockets
 @pytest.mark.anyio
-async def test_the_process_serves_rests_light_and_stops(pg_database: Any, tmp_path: Path) -> None:
+async def test_the_process_serves_rests_light_and_stops(pg_database: Database, tmp_path: Path) -> None:
     engine = create_engine(pg_database.dsn_api)
     tenant_id = await create_tenant(engine, "process test")
     key = await create_key(engine, tenant_id, "test", ["scan", "read"], LOCAL_PEPPER)

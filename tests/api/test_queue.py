@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
+from api_in_process import Api
 
 from securetag.records import Decision, Finding, Verdict
 from securetag.wire.queue import (
@@ -114,7 +114,7 @@ async def _send(worker: httpx.AsyncClient, lease: Lease, body: ResultRequest) ->
     )
 
 
-async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> None:
+async def test_a_task_walks_from_upload_to_result(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive, params='{"lang": "es"}')).json()["task_id"]
 
@@ -171,7 +171,7 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     assert status["workers"] >= 1
 
 
-async def test_an_artifact_is_stored_once_and_checked(api: Any, archive: bytes) -> None:
+async def test_an_artifact_is_stored_once_and_checked(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
 
@@ -191,7 +191,7 @@ async def test_an_artifact_is_stored_once_and_checked(api: Any, archive: bytes) 
     assert no_digest.status_code == 422
 
 
-async def test_a_later_attempt_replaces_artifacts(api: Any, archive: bytes) -> None:
+async def test_a_later_attempt_replaces_artifacts(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
     first = await _claimed(worker, task_id)
@@ -210,13 +210,13 @@ async def test_a_later_attempt_replaces_artifacts(api: Any, archive: bytes) -> N
 
 
 @pytest.mark.parametrize("api_settings", [{"max_artifact": 1_000, "reap_s": 3600.0}])
-async def test_an_artifact_over_the_cap_is_refused(api: Any, archive: bytes) -> None:
+async def test_an_artifact_over_the_cap_is_refused(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     assert (await _put(worker, lease, "out", bytes(100_000))).status_code == 413
 
 
-async def test_tokens_are_checked(api: Any, archive: bytes) -> None:
+async def test_tokens_are_checked(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     other = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
@@ -230,7 +230,7 @@ async def test_tokens_are_checked(api: Any, archive: bytes) -> None:
     assert (await api.client().get(path, headers=_token(lease))).status_code == 401
 
 
-async def test_cancelling_reaches_the_worker(api: Any, archive: bytes) -> None:
+async def test_cancelling_reaches_the_worker(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
     lease = await _claimed(worker, task_id)
@@ -247,7 +247,7 @@ async def test_cancelling_reaches_the_worker(api: Any, archive: bytes) -> None:
 
 
 async def test_a_waiting_worker_hears_of_a_task_at_once(
-    api: Any, archive: bytes, monkeypatch: pytest.MonkeyPatch
+    api: Api, archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without the polling that backs it up, only the notification can wake the worker in time.
     monkeypatch.setattr("securetag.api.queue.service.POLL_S", 60.0)
@@ -267,7 +267,7 @@ async def test_a_waiting_worker_hears_of_a_task_at_once(
     assert time.perf_counter() - began < 10
 
 
-async def test_hostile_results_are_problems(api: Any, archive: bytes) -> None:
+async def test_hostile_results_are_problems(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     good = _result(lease).model_dump_json(by_alias=True)

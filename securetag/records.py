@@ -170,10 +170,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         title, text = normalise_text(title).strip(), normalise_text(text).strip()
         identity = content_id([source, key, lang, title, text, facts])
         return cls(
-            id=identity, source=source, publisher=publisher, key=key, title=title, text=text,
-            facts=facts, lang=lang, url=url, edition=edition, licence=licence,
-            file_sha256=file_sha256, locator=locator, status=status,
-        )  # fmt: skip
+            id=identity,
+            source=source,
+            publisher=publisher,
+            key=key,
+            title=title,
+            text=text,
+            facts=facts,
+            lang=lang,
+            url=url,
+            edition=edition,
+            licence=licence,
+            file_sha256=file_sha256,
+            locator=locator,
+            status=status,
+        )
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -271,11 +282,21 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Example:
         """An Example without a split yet, its id computed from task and messages."""
         return cls(
-            id=content_id([task, messages]), task=task, messages=messages, lang=lang,
-            licence=licence, group=group, label=label, label_source=label_source, origin=origin,
-            origins=origins, source=source, construction=construction, pair_id=pair_id,
+            id=content_id([task, messages]),
+            task=task,
+            messages=messages,
+            lang=lang,
+            licence=licence,
+            group=group,
+            label=label,
+            label_source=label_source,
+            origin=origin,
+            origins=origins,
+            source=source,
+            construction=construction,
+            pair_id=pair_id,
             evidence=evidence or [],
-        )  # fmt: skip
+        )
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

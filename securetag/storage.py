@@ -91,7 +91,7 @@ class Storage:
         root = self._path(folder)
         if not self._fs.isdir(root):
             return []
-        return sorted(f"{folder}{str(found)[len(root) :]}" for found in self._fs.find(root))
+        return sorted(f"{folder}{str(path)[len(root) :]}" for path in self._fs.find(root))
 
     def delete(self, key: str) -> None:
         """Deleting what isn't there is no error."""

@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from securetag.records import Example, Facts, Message, Origin, Record, Task, canonical_json, content_id
 
 BASE = {
-    "source": "mitre-cwe", "publisher": "MITRE", "key": "CWE-79", "title": "XSS", "text": "Text.",
-    "lang": "en", "url": "https://example.org/79", "edition": "4.19", "licence": "MIT",
-    "file_sha256": "0" * 64, "locator": "/0",
-}  # fmt: skip
+    "source": "mitre-cwe",
+    "publisher": "MITRE",
+    "key": "CWE-79",
+    "title": "XSS",
+    "text": "Text.",
+    "lang": "en",
+    "url": "https://example.org/79",
+    "edition": "4.19",
+    "licence": "MIT",
+    "file_sha256": "0" * 64,
+    "locator": "/0",
+}
 
 
 def record(**changes: object) -> Record:
@@ -42,9 +50,15 @@ def test_line_ends_bom_and_unicode_form_are_not_content() -> None:
 def test_origins_are_not_part_of_an_examples_id() -> None:
     def example(origin: Origin) -> Example:
         return Example.of(
-            task=Task.QA, messages=[Message("user", "?"), Message("assistant", "!")], lang="en",
-            licence="MIT", group="g", origin="template", origins=[origin], source="s",
-        )  # fmt: skip
+            task=Task.QA,
+            messages=[Message("user", "?"), Message("assistant", "!")],
+            lang="en",
+            licence="MIT",
+            group="g",
+            origin="template",
+            origins=[origin],
+            source="s",
+        )
 
     assert example(Origin(record_id="a")).id == example(Origin(record_id="b", tenant_id="t")).id
 

@@ -91,5 +91,5 @@ def test_a_result_survives_json() -> None:
         '"semgrep","version":"1","arguments":[],"exit_code":0,"duration_s":1,"started_at":"2026-01-01T00:00:00Z",'
         '"metrics":{"schema":1,"tool":"semgrep","findings":2}}]}'
     )
-    found = ResultRequest.model_validate_json(text)
-    assert ResultRequest.model_validate_json(found.model_dump_json(by_alias=True)) == found
+    request = ResultRequest.model_validate_json(text)
+    assert ResultRequest.model_validate_json(request.model_dump_json(by_alias=True)) == request

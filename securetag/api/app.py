@@ -110,7 +110,7 @@ def _lifespan(
         await asyncio.to_thread(head)
         tasks = [
             asyncio.create_task(_reap_for_ever(services), name="reaper"),
-            asyncio.create_task(listen(engine, services.bell), name="listener"),
+            asyncio.create_task(listen(engine, services.notifier), name="listener"),
         ]
         try:
             yield
@@ -141,4 +141,4 @@ async def _reap_for_ever(services: ApiServices) -> None:
         if reaped:
             services.metrics.reaped.inc(reaped)
             log.info("%d tasks lost their worker", reaped)
-            services.bell.ring()
+            services.notifier.notify()

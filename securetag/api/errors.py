@@ -123,18 +123,26 @@ def _business(request: Request, error: Exception) -> Response:
         level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
         log.log(level, "%s %s: %s", request.method, request.url.path, error)
     return problem(
-        error.status, error.slug, str(error), hint=_CLIENT_HINTS.get(error.hint, error.hint),
-        instance=request.url.path, request_id=request_id(request),
-    )  # fmt: skip
+        error.status,
+        error.slug,
+        str(error),
+        hint=_CLIENT_HINTS.get(error.hint, error.hint),
+        instance=request.url.path,
+        request_id=request_id(request),
+    )
 
 
 def _unstorable(request: Request, error: Exception) -> Response:
     """A value that passed every check and fits no column: a number of 70 bits, say."""
     log.info("%s %s: %s", request.method, request.url.path, type(error).__name__)
     return problem(
-        422, "invalid-request", "a value can't be stored", hint="Numbers are 64-bit; text holds no NUL.",
-        instance=request.url.path, request_id=request_id(request),
-    )  # fmt: skip
+        422,
+        "invalid-request",
+        "a value can't be stored",
+        hint="Numbers are 64-bit; text holds no NUL.",
+        instance=request.url.path,
+        request_id=request_id(request),
+    )
 
 
 def _hung_up(request: Request, _: Exception) -> Response:
@@ -159,9 +167,14 @@ def _http(request: Request, error: Exception) -> Response:
     elif unreadable:
         slug, detail = "invalid-request", "the body can't be read"
     return problem(
-        status, slug, detail, hint=_HINTS.get(status, ""), instance=request.url.path,
-        request_id=request_id(request), headers=error.headers,
-    )  # fmt: skip
+        status,
+        slug,
+        detail,
+        hint=_HINTS.get(status, ""),
+        instance=request.url.path,
+        request_id=request_id(request),
+        headers=error.headers,
+    )
 
 
 def invalid(errors: Sequence[Any]) -> list[dict[str, str]]:
@@ -169,11 +182,11 @@ def invalid(errors: Sequence[Any]) -> list[dict[str, str]]:
 
     At most 20: a hostile body may be wrong in a million places.
     """
-    found = []
+    problems = []
     for error in errors[:20]:
         where = ".".join(str(part) for part in error["loc"])[:200]
-        found.append({"where": where or "body", "what": str(error["msg"])[:300]})
-    return found
+        problems.append({"where": where or "body", "what": str(error["msg"])[:300]})
+    return problems
 
 
 def _validation(request: Request, error: Exception) -> Response:
@@ -181,9 +194,14 @@ def _validation(request: Request, error: Exception) -> Response:
     errors = invalid(error.errors())
     first = errors[0] if errors else {"where": "body", "what": "malformed"}
     return problem(
-        422, "invalid-request", f"{first['where']}: {first['what']}", hint=_HINTS[422],
-        instance=request.url.path, request_id=request_id(request), errors=errors,
-    )  # fmt: skip
+        422,
+        "invalid-request",
+        f"{first['where']}: {first['what']}",
+        hint=_HINTS[422],
+        instance=request.url.path,
+        request_id=request_id(request),
+        errors=errors,
+    )
 
 
 def unforeseen(scope: Scope, error: Exception) -> Response:
@@ -191,9 +209,13 @@ def unforeseen(scope: Scope, error: Exception) -> Response:
     identity = str(scope.get("securetag.request_id", ""))
     log.error("%s %s failed (%s)", scope["method"], scope["path"], identity, exc_info=error)
     return problem(
-        500, "internal", "the api failed on this call", hint=_HINTS[500], instance=scope["path"],
+        500,
+        "internal",
+        "the api failed on this call",
+        hint=_HINTS[500],
+        instance=scope["path"],
         request_id=identity,
-    )  # fmt: skip
+    )
 
 
 def install(app: FastAPI) -> None:

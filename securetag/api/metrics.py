@@ -44,9 +44,9 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         # A client may invent methods; each would be a time series of its own.
-        known = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
-        self._requests.labels(known, route, str(status)).inc()
-        self._seconds.labels(known, route).observe(seconds)
+        verb = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
+        self._requests.labels(verb, route, str(status)).inc()
+        self._seconds.labels(verb, route).observe(seconds)
 
     def render(self) -> bytes:
         """The text exposition format."""

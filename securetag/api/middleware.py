@@ -78,11 +78,15 @@ class BodyLimit:
         detail = f"the body has more than the {limit:,} bytes that this path takes"
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
             answer = problem(
-                413, "too-large", detail, hint="Send less, or have the operator raise the limit.",
-                instance=scope["path"], request_id=str(scope.get("securetag.request_id", "")),
+                413,
+                "too-large",
+                detail,
+                hint="Send less, or have the operator raise the limit.",
+                instance=scope["path"],
+                request_id=str(scope.get("securetag.request_id", "")),
                 # The rest of the body stays unread, so the connection can't carry another call.
                 headers={"Connection": "close"},
-            )  # fmt: skip
+            )
             await answer(scope, receive, send)
             return
         seen = 0

@@ -1,4 +1,4 @@
-"""What a running api holds: settings, database, storage, metrics, the bell for new tasks."""
+"""What a running api holds: settings, database, storage, metrics, the notifier of new tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from securetag.api.metrics import Metrics
 from securetag.db.engine import tenant_transaction
-from securetag.db.repositories.notifications import Bell
+from securetag.db.repositories.notifications import Notifier
 from securetag.db.upgrade import at_head
 from securetag.errors import DatabaseUnavailableError
 from securetag.scanning.unpack import Limits
@@ -36,7 +36,7 @@ class ApiServices:
     engine: AsyncEngine
     storage: Storage
     metrics: Metrics
-    bell: Bell = field(default_factory=Bell)
+    notifier: Notifier = field(default_factory=Notifier)
     _revision_good_until: float = 0.0
     _last_use: dict[UUID, float] = field(default_factory=dict)
 

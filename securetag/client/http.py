@@ -163,5 +163,5 @@ def _read_retry_after(response: httpx.Response) -> float | None:
 def _pause(state: RetryCallState) -> float:
     """Return the seconds until the next try: as the api asks, and a little more at random."""
     error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after_s if isinstance(error, SecuretagError) else None
-    return (asked or 0.0) + wait_random(*PAUSE_S)(state)
+    retry_after_s = error.retry_after_s if isinstance(error, SecuretagError) else None
+    return (retry_after_s or 0.0) + wait_random(*PAUSE_S)(state)

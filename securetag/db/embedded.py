@@ -247,8 +247,8 @@ class Cluster:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(wanted, 0o700)
                     os.chown(wanted, self._account.uid, self._account.gid)
-                found = os.lstat(wanted)
-                if found.st_uid == self._account.uid and found.st_mode & 0o177777 == 0o040700:
+                status = os.lstat(wanted)
+                if status.st_uid == self._account.uid and status.st_mode & 0o177777 == 0o040700:
                     return wanted
         for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
             if len(os.fsencode(parent)) <= MAX_SOCKET_PARENT and self._reachable(Path(parent)):
@@ -310,20 +310,29 @@ class Cluster:
         logs = self.home / "logs"
         make_private_folder(logs)
         settings = [
-            "listen_addresses=", f"unix_socket_directories={self._about['socket']}",
-            "unix_socket_permissions=0700", "shared_buffers=64MB", "io_method=sync",
-            "timezone=UTC", "log_timezone=UTC", *([] if self._durable else _VOLATILE),
-        ]  # fmt: skip
+            "listen_addresses=",
+            f"unix_socket_directories={self._about['socket']}",
+            "unix_socket_permissions=0700",
+            "shared_buffers=64MB",
+            "io_method=sync",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            *([] if self._durable else _VOLATILE),
+        ]
         arguments = [self._program("postgres"), "-D", str(self.data)]
         arguments += [part for setting in settings for part in ("-c", setting)]
         deadline = time.monotonic() + START_S
         while True:
             with (logs / "postgres.log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True, preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent(),  # noqa: PLW1509
                     **self._run_as(),
-                )  # fmt: skip
+                )
             while self.running and time.monotonic() < deadline:
                 if self._answers():
                     return
@@ -362,8 +371,8 @@ class Cluster:
     def _prepare(self) -> None:
         """Roles with their passwords, and our database. Idempotent."""
         with psycopg.connect(self.dsn("postgres", SUPERUSER), autocommit=True) as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            if found is None:
+            row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if row is None:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"'.encode())
         url = sqlalchemy.make_url(self.dsn(DATABASE, SUPERUSER)).set(drivername="postgresql+psycopg")
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)

@@ -157,7 +157,7 @@ async def tenant_transaction(
 
 
 @asynccontextmanager
-async def gate_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+async def cross_tenant_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     """One transaction without a tenant: it sees no row, and may only call the gate's functions.
 
     Raises DatabaseUnavailableError.

@@ -126,7 +126,9 @@ def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
 def consents_in_force(source: Settings | str) -> frozenset[str]:
     """Ids of the consents that stand now. Raises DatabaseUnavailableError, SettingsError."""
     with _connected(source) as connection:
-        return frozenset(str(one) for one in connection.scalars(text("SELECT id FROM securetag.consent")))
+        return frozenset(
+            str(consent_id) for consent_id in connection.scalars(text("SELECT id FROM securetag.consent"))
+        )
 
 
 def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) -> tuple[int, UUID | None]:
@@ -147,8 +149,8 @@ def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) 
         " FROM securetag.tool_execution WHERE CAST(:after AS uuid) IS NULL OR id > :after"
     )
     with translated(), source.connect() as connection:
-        found = connection.execute(query, {"after": after_id}).one()
-    return found.number, found.last or after_id
+        newest = connection.execute(query, {"after": after_id}).one()
+    return newest.number, newest.last or after_id
 
 
 @contextmanager

@@ -53,8 +53,8 @@ async def identify(session: AsyncSession, task: Task, places: Sequence[Place]) -
         if shared[place.fingerprint] > 1 or last_paths.get(place.fingerprint, place.path) != place.path
     ]
     separate = {separate_fingerprint(place, ordinal) for place, ordinal in _with_ordinals(unclear)}
-    known = last_paths | await _last_paths(session, task, separate)
-    return assign(places, known)
+    all_last_paths = last_paths | await _last_paths(session, task, separate)
+    return assign(places, all_last_paths)
 
 
 def assign(places: Sequence[Place], last_paths: Mapping[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from securetag.db.engine import gate_transaction
+from securetag.db.engine import cross_tenant_transaction
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
 from securetag.db.models import Task, WorkerHeartbeat
 from securetag.db.results import record_result
@@ -33,9 +33,19 @@ from securetag.errors import ConflictError, FencedError, NotFoundError
 from securetag.wire.queue import LEASE_S
 
 __all__ = [
-    "CHANNEL", "Beat", "Claim", "Lease", "cancel", "claim", "enqueue", "finish", "heartbeat", "hold", "reap",
+    "CHANNEL",
+    "Beat",
+    "Claim",
+    "Lease",
+    "cancel",
+    "claim",
+    "enqueue",
+    "finish",
+    "heartbeat",
+    "hold",
+    "reap",
     "record_result",
-]  # fmt: skip
+]
 
 #: PostgreSQL notifies here when a task is born; the payload is its kind.
 CHANNEL = "securetag_task"
@@ -83,10 +93,15 @@ async def enqueue(
     task_id = uuid7()
     await session.execute(
         insert(Task).values(
-            id=task_id, tenant_id=tenant_id, project_id=project_id, kind=kind, params=dict(params or {}),
-            time_limit_s=time_limit_s, max_attempts=max_attempts,
+            id=task_id,
+            tenant_id=tenant_id,
+            project_id=project_id,
+            kind=kind,
+            params=dict(params or {}),
+            time_limit_s=time_limit_s,
+            max_attempts=max_attempts,
         )
-    )  # fmt: skip
+    )
     return task_id
 
 
@@ -98,7 +113,7 @@ async def claim(
     The attempt is counted here, so that a task which kills its worker runs out of attempts. Also
     notes that the worker is alive. Raises DatabaseUnavailableError.
     """
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         task = await session.scalar(
             select(Task).from_statement(text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s)")),
             {"worker": worker_id, "kinds": list(kinds), "lease_s": float(lease_s)},
@@ -110,9 +125,14 @@ async def claim(
     assert task.lease_until is not None, "a running task has a lease"
     return Claim(
         lease=Lease(task.id, task.tenant_id, worker_id, task.fence),
-        kind=task.kind, project_id=task.project_id, attempt=task.attempt, max_attempts=task.max_attempts,
-        time_limit_s=task.time_limit_s, params=task.params, lease_until=task.lease_until,
-    )  # fmt: skip
+        kind=task.kind,
+        project_id=task.project_id,
+        attempt=task.attempt,
+        max_attempts=task.max_attempts,
+        time_limit_s=task.time_limit_s,
+        params=task.params,
+        lease_until=task.lease_until,
+    )
 
 
 async def heartbeat(
@@ -131,23 +151,28 @@ async def heartbeat(
     until = await session.scalar(
         update(Task)
         .where(
-            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.id == lease.task_id,
+            Task.worker_id == lease.worker_id,
+            Task.fence == lease.fence,
             Task.state == State.RUNNING.value,
         )
         .values(
             lease_until=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, float(lease_s)),
-            stage=stage, process_group=process_group,
+            stage=stage,
+            process_group=process_group,
         )
         .returning(Task.lease_until)
-    )  # fmt: skip
+    )
     if until is not None:
         return Beat(until, cancelled=False)
     cancelled_at = await session.scalar(
         select(Task.finished_at).where(
-            Task.id == lease.task_id, Task.worker_id == lease.worker_id, Task.fence == lease.fence,
+            Task.id == lease.task_id,
+            Task.worker_id == lease.worker_id,
+            Task.fence == lease.fence,
             Task.state == State.CANCELLED.value,
         )
-    )  # fmt: skip
+    )
     if cancelled_at is None:
         raise FencedError("this lease is lost", hint="Drop the task and ask for the next one.")
     return Beat(cancelled_at, cancelled=True)
@@ -184,12 +209,12 @@ async def reap(engine: AsyncEngine, *, backoff_s: float = BACKOFF_S, overrun_s: 
 
     Any number of replicas may call it at once. Raises DatabaseUnavailableError.
     """
-    async with gate_transaction(engine) as session:
-        found = await session.execute(
+    async with cross_tenant_transaction(engine) as session:
+        reaped = await session.execute(
             text("SELECT id FROM securetag.reap(:backoff_s, :overrun_s)"),
             {"backoff_s": float(backoff_s), "overrun_s": float(overrun_s)},
         )
-        return len(found.all())
+        return len(reaped.all())
 
 
 async def _seen(

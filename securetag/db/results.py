@@ -108,10 +108,13 @@ async def _add_findings(session: AsyncSession, task: Task, findings: Iterable[Tr
         decisions.update(item.verdict.decision if item.verdict else "none" for item, _ in chunk)
     await session.execute(
         insert(ScanResult).values(
-            tenant_id=task.tenant_id, task_id=task.id, findings=len(places),
-            by_severity=dict(severities), by_verdict=dict(decisions),
+            tenant_id=task.tenant_id,
+            task_id=task.id,
+            findings=len(places),
+            by_severity=dict(severities),
+            by_verdict=dict(decisions),
         )
-    )  # fmt: skip
+    )
     return len(places)
 
 

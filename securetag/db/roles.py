@@ -35,9 +35,11 @@ def provision(connection: Connection, passwords: Mapping[str, str] | None = None
     set each time; without them the roles are reached through the connecting user (`engine`).
     Idempotent; the caller commits.
     """
-    known = set(connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'securetag%'")))
+    existing_roles = set(
+        connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'securetag%'"))
+    )
     for role, attributes in ATTRIBUTES.items():
-        if role not in known:
+        if role not in existing_roles:
             connection.execute(text(f"CREATE ROLE {role} {attributes}"))
     for role, password in (passwords or {}).items():
         literal = connection.scalar(text("SELECT quote_literal(:word)"), {"word": password})

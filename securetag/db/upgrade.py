@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import roles
 from securetag.db.base import SCHEMA
-from securetag.db.engine import OWNER, create_sync_engine, gate_transaction, parse_url, translated
+from securetag.db.engine import OWNER, create_sync_engine, cross_tenant_transaction, parse_url, translated
 from securetag.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def head() -> str:
     """The revision that this version of the code needs."""
     from alembic.script import ScriptDirectory
 
-    found = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    assert found is not None, "the migrations are part of the package"
-    return found
+    revision = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    assert revision is not None, "the migrations are part of the package"
+    return revision
 
 
 async def at_head(engine: AsyncEngine) -> bool:
@@ -80,8 +80,8 @@ async def at_head(engine: AsyncEngine) -> bool:
     An engine of the api's role suffices. Raises DatabaseUnavailableError when nothing answers.
     """
     try:
-        async with gate_transaction(engine) as session:
-            found = await session.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
+        async with cross_tenant_transaction(engine) as session:
+            revision = await session.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
     except DatabaseUnavailableError as error:
         cause = error.__cause__
         if isinstance(cause, exc.ProgrammingError):
@@ -90,7 +90,7 @@ async def at_head(engine: AsyncEngine) -> bool:
     except exc.ProgrammingError:
         # Not granted yet: a database between creation and the first migration.
         return False
-    return str(found) == head()
+    return str(revision) == head()
 
 
 @contextmanager
@@ -127,5 +127,5 @@ def _config(connection: Connection) -> Config:
 def _stands_at(connection: Connection) -> str | None:
     if not connection.scalar(text(f"SELECT to_regclass('{SCHEMA}.alembic_version') IS NOT NULL")):
         return None
-    found: str | None = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
-    return found
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
+    return revision

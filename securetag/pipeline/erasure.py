@@ -13,10 +13,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from securetag.datasets import erasure
-from securetag.db.engine import create_engine, gate_transaction, tenant_transaction
+from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ErasureRequest
 from securetag.db.repositories import erasure as requests
-from securetag.db.repositories.tenants import everybody, own
+from securetag.db.repositories.tenants import list_all, own
 from securetag.pipeline.withdrawals import OPERATOR, Receipt, Subject, find_rows, record_withdrawal
 from securetag.settings import Settings
 from securetag.system.clock import format_utc
@@ -66,8 +66,8 @@ async def erase_pending(settings: Settings, *, by: str = OPERATOR) -> list[Recei
 
 async def _tenants(engine: AsyncEngine) -> list[UUID]:
     tenants: list[UUID] = []
-    async with gate_transaction(engine) as session:
-        while page := await everybody(session, after=tenants[-1] if tenants else None, limit=_PAGE):
+    async with cross_tenant_transaction(engine) as session:
+        while page := await list_all(session, after=tenants[-1] if tenants else None, limit=_PAGE):
             tenants += [row.id for row in page]
     return tenants
 

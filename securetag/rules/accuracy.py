@@ -58,10 +58,12 @@ class ClassScore(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, tp: int, fp: int, fn: int) -> ClassScore:
         """Counts with their ratios."""
         return cls(
-            tp=tp, fp=fp, fn=fn,
+            tp=tp,
+            fp=fp,
+            fn=fn,
             precision=tp / (tp + fp) if tp + fp else None,
             recall=tp / (tp + fn) if tp + fn else None,
-        )  # fmt: skip
+        )
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +116,7 @@ def score(findings: Sequence[Finding], truth_csv: Path) -> Accuracy:
     and the row counts once. A finding that belongs to no row counts as false, each place once.
     """
     rows = {_key(row): row for row in read_truth(truth_csv)}
-    matched = {index: rows[_key(found)] for index, found in enumerate(findings) if _key(found) in rows}
+    matched = {index: rows[_key(finding)] for index, finding in enumerate(findings) if _key(finding) in rows}
     unexpected = [index for index in range(len(findings)) if index not in matched]
     hit = {row.id for row in matched.values()}
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -133,8 +135,9 @@ def score(findings: Sequence[Finding], truth_csv: Path) -> Accuracy:
         claimed=ClassScore.of(*claimed),
         misses=[row for row in rows.values() if row.is_vulnerable and row.id not in hit],
         unflagged=[row for row in rows.values() if not row.is_vulnerable and row.id not in hit],
-        matched=matched, unexpected=unexpected,
-    )  # fmt: skip
+        matched=matched,
+        unexpected=unexpected,
+    )
 
 
 def _number(cwe: str) -> int:

@@ -101,11 +101,16 @@ def read_metadata(rule: dict[str, Any], *, where: str) -> RuleMetadata:
         if not getattr(declared, field).strip():
             raise _broken(where, identity, f"{field} is empty")
     return RuleMetadata(
-        id=identity, cwe=declared.cwe, title=title.strip(), owasp=declared.owasp,
-        severity=declared.severity, confidence=declared.confidence, languages=languages,
+        id=identity,
+        cwe=declared.cwe,
+        title=title.strip(),
+        owasp=declared.owasp,
+        severity=declared.severity,
+        confidence=declared.confidence,
+        languages=languages,
         message=Text(declared.message_en.strip(), declared.message_es.strip()),
         recommendation=Text(declared.recommendation_en.strip(), declared.recommendation_es.strip()),
-    )  # fmt: skip
+    )
 
 
 def _broken(where: str, identity: str, what: str) -> ToolError:

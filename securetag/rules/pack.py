@@ -43,7 +43,7 @@ def rule_files(root: Path = RULES) -> list[Path]:
 
 def read_rules(root: Path = RULES) -> dict[str, dict[str, Any]]:
     """Every rule by id, as parsed, aliases resolved. Raises ToolError on a file or rule that is broken."""
-    found: dict[str, dict[str, Any]] = {}
+    rules_by_id: dict[str, dict[str, Any]] = {}
     for path in rule_files(root):
         where = path.relative_to(root).as_posix()
         try:
@@ -55,12 +55,12 @@ def read_rules(root: Path = RULES) -> dict[str, dict[str, Any]]:
             raise ToolError(f"{where} holds no list of rules", hint="A rule file begins with `rules:`.")
         for rule in rules:
             read_metadata(rule, where=where)
-            if rule["id"] in found:
+            if rule["id"] in rules_by_id:
                 raise ToolError(f"rule {rule['id']} stands twice, again in {where}", hint="Rename one.")
-            found[rule["id"]] = rule
-    if not found:
+            rules_by_id[rule["id"]] = rule
+    if not rules_by_id:
         raise ToolError(f"no rules under {root}", hint="Reinstall securetag: its rule files are missing.")
-    return found
+    return rules_by_id
 
 
 @lru_cache(maxsize=1)

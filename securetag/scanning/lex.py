@@ -72,16 +72,16 @@ def tokens(code: str, kind: Family) -> Iterator[Token]:
     position, line, start = 0, 1, 0
     leads, before = True, ""
     while position < len(code):
-        found = None
+        match = None
         if kind == "c" and code[position] == "/" and (not before or before in _BEFORE_VALUE):
-            found = _REGEX.match(code, position)
-        if found:
+            match = _REGEX.match(code, position)
+        if match:
             group = "string"
         else:
-            found = pattern.match(code, position)
-            assert found is not None  # `.` matches anything
-            group = found.lastgroup or "symbol"
-        text = found.group()
+            match = pattern.match(code, position)
+            assert match is not None  # `.` matches anything
+            group = match.lastgroup or "symbol"
+        text = match.group()
         newlines = text.count("\n")
         if group == "newline":
             leads = True
@@ -90,7 +90,7 @@ def tokens(code: str, kind: Family) -> Iterator[Token]:
             what: Kind = "word" if group == "word" else "string" if group == "string" else "symbol"
             yield Token(what, text, line, line + newlines, position - start, leads, indent)
             leads, before = False, text
-        position = found.end()
+        position = match.end()
         if newlines:
             line += newlines
             start = position - len(text) + text.rfind("\n") + 1

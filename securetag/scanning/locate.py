@@ -25,8 +25,8 @@ def semgrep_executable(settings: SemgrepSettings) -> Path:
     beside = beside_environment(SEMGREP_ENVIRONMENT) / "bin" / "semgrep"
     if os.access(beside, os.X_OK):
         return beside
-    if found := shutil.which("semgrep"):
-        return Path(found)
+    if executable := shutil.which("semgrep"):
+        return Path(executable)
     raise SettingsError(
         f"Semgrep is neither in {beside.parent} nor on PATH",
         hint="Install it in an environment of its own: python -m venv .venv-semgrep && "

@@ -60,8 +60,11 @@ class Problem(msgspec.Struct, frozen=True):
     def fatal(self) -> bool:
         """Does it mean that the scan didn't do what was asked? A rule that can't be read does."""
         return self.path is None or self.kind in {
-            "Rule parse error", "PatternParseError", "Pattern parse error", "Invalid YAML",
-        }  # fmt: skip
+            "Rule parse error",
+            "PatternParseError",
+            "Pattern parse error",
+            "Invalid YAML",
+        }
 
 
 class Paths(msgspec.Struct, frozen=True):
@@ -79,9 +82,14 @@ class Report(msgspec.Struct, frozen=True):
 
 #: Rules that aren't in the catalogue carry Semgrep's own severities.
 _SEVERITY: dict[str, Severity] = {
-    "CRITICAL": "critical", "ERROR": "high", "HIGH": "high", "WARNING": "medium",
-    "MEDIUM": "medium", "LOW": "low", "INFO": "info",
-}  # fmt: skip
+    "CRITICAL": "critical",
+    "ERROR": "high",
+    "HIGH": "high",
+    "WARNING": "medium",
+    "MEDIUM": "medium",
+    "LOW": "low",
+    "INFO": "info",
+}
 
 
 def read_report(stdout: bytes) -> Report:
@@ -124,21 +132,27 @@ class _Draft:
     snippet: Snippet
 
 
-def _finding(draft: _Draft, known: RuleMetadata | None, lang: Lang) -> Finding:
+def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
     match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
     return Finding(
-        tool="semgrep", rule_id=rule_id, path=PurePosixPath(match.path).as_posix(),
-        language=draft.matched.language, start_line=match.start.line, end_line=match.end.line,
-        snippet=snippet.text, snippet_line=snippet.line, scope=snippet.scope,
+        tool="semgrep",
+        rule_id=rule_id,
+        path=PurePosixPath(match.path).as_posix(),
+        language=draft.matched.language,
+        start_line=match.start.line,
+        end_line=match.end.line,
+        snippet=snippet.text,
+        snippet_line=snippet.line,
+        scope=snippet.scope,
         fingerprint=fingerprint(draft.matched),
-        cwe=known.cwe if known else "",
-        owasp=known.owasp if known else "",
-        title=known.title if known else rule_id.rsplit(".", 1)[-1].replace("-", " "),
-        message=known.message.get(lang) if known else match.extra.message.replace("\0", "\ufffd"),
-        recommendation=known.recommendation.get(lang) if known else "",
-        severity=known.severity if known else _SEVERITY.get(match.extra.severity, "info"),
-        confidence=known.confidence if known else "medium",
-    )  # fmt: skip
+        cwe=rule.cwe if rule else "",
+        owasp=rule.owasp if rule else "",
+        title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),
+        message=rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd"),
+        recommendation=rule.recommendation.get(lang) if rule else "",
+        severity=rule.severity if rule else _SEVERITY.get(match.extra.severity, "info"),
+        confidence=rule.confidence if rule else "medium",
+    )
 
 
 def _rule_id(check_id: str, catalogue: Mapping[str, RuleMetadata]) -> str:

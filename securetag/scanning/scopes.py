@@ -21,8 +21,23 @@ MAX_DEPTH = 100
 MAX_NAME = 300
 _BLOCKS = frozenset({"if", "for", "while", "switch", "catch", "with", "do", "else", "try", "finally"})
 _MODIFIERS = frozenset({"async", "static", "get", "set", "export", "default", "public", "private", "*"})
-_STATEMENTS = frozenset({"const", "let", "var", "function", "class", "return", "if", "for", "while",
-                         "import", "export", "module", "async"})  # fmt: skip
+_STATEMENTS = frozenset(
+    {
+        "const",
+        "let",
+        "var",
+        "function",
+        "class",
+        "return",
+        "if",
+        "for",
+        "while",
+        "import",
+        "export",
+        "module",
+        "async",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -39,25 +54,25 @@ class Scope:
 def scopes(code: str, language: str) -> list[Scope]:
     """Every function and class, outer before inner."""
     kind = family(language)
-    found = list(tokens(code, kind))
-    result = _indented(found) if kind == "python" else _braced(found)
+    stream = list(tokens(code, kind))
+    result = _indented(stream) if kind == "python" else _braced(stream)
     return sorted(result, key=lambda scope: (scope.first, -scope.last))
 
 
-def enclosing(found: Sequence[Scope], first: int, last: int) -> Scope | None:
+def enclosing(candidates: Sequence[Scope], first: int, last: int) -> Scope | None:
     """The innermost scope that holds all the lines; None at module level."""
-    place = bisect.bisect_right(found, first, key=lambda scope: scope.first)
+    place = bisect.bisect_right(candidates, first, key=lambda scope: scope.first)
     # Scopes nest, so the one that begins last of those that hold the lines is the innermost.
-    return next((scope for scope in reversed(found[:place]) if scope.last >= last), None)
+    return next((scope for scope in reversed(candidates[:place]) if scope.last >= last), None)
 
 
-def _indented(found: Sequence[Token]) -> list[Scope]:
+def _indented(stream: Sequence[Token]) -> list[Scope]:
     """Python: a scope lasts while logical lines are indented deeper than its `def` or `class`."""
     done: list[Scope] = []
     open_: list[tuple[Scope, int]] = []
     depth = last = decorated = 0
-    for place, token in enumerate(found):
-        keyword = _definition(found, place) if token.leads else None
+    for place, token in enumerate(stream):
+        keyword = _definition(stream, place) if token.leads else None
         if keyword:
             depth = 0  # no definition stands inside brackets: an earlier one is unbalanced
         if token.leads and depth == 0:
@@ -83,8 +98,8 @@ def _indented(found: Sequence[Token]) -> list[Scope]:
     return done
 
 
-def _definition(found: Sequence[Token], place: int) -> tuple[Literal["function", "class"], str] | None:
-    words = [token.text for token in found[place : place + 3]]
+def _definition(stream: Sequence[Token], place: int) -> tuple[Literal["function", "class"], str] | None:
+    words = [token.text for token in stream[place : place + 3]]
     if words[:1] == ["async"]:
         words = words[1:]
     if len(words) > 1 and words[0] in {"def", "class"} and words[1].isidentifier():
@@ -102,7 +117,7 @@ class _Frame:
     scope: Scope | None = None
 
 
-def _braced(found: Sequence[Token]) -> list[Scope]:
+def _braced(stream: Sequence[Token]) -> list[Scope]:
     done: list[Scope] = []
     stack: list[_Frame] = []
     pairs: dict[int, int] = {}
@@ -112,16 +127,16 @@ def _braced(found: Sequence[Token]) -> list[Scope]:
         if frame.scope:
             done.append(replace(frame.scope, last=line))
 
-    for place, token in enumerate(found):
+    for place, token in enumerate(stream):
         if token.kind == "string":
             continue
-        before = found[place - 1].last if place else 1
+        before = stream[place - 1].last if place else 1
         ends = token.text in _CLOSE or token.text in {",", ";"} or (token.leads and token.text in _STATEMENTS)
         while ends and stack and stack[-1].bracket == "=>":
             close(stack.pop(), before)
         if token.text in _OPEN:
             named = token.text == "{" and len(stack) < MAX_DEPTH
-            scope = _opened(found, place, pairs, stack) if named else None
+            scope = _opened(stream, place, pairs, stack) if named else None
             stack.append(_Frame(token.text, place, scope))
             waiting[token.text] += 1
         elif token.text in _CLOSE:
@@ -133,102 +148,102 @@ def _braced(found: Sequence[Token]) -> list[Scope]:
                     if frame.bracket == _CLOSE[token.text]:
                         pairs[place] = frame.place
                         break
-        elif token.text == "=>" and found[place + 1 : place + 2] and found[place + 1].text != "{":
-            scope = _arrow(found, place, pairs, stack) if len(stack) < MAX_DEPTH else None
+        elif token.text == "=>" and stream[place + 1 : place + 2] and stream[place + 1].text != "{":
+            scope = _arrow(stream, place, pairs, stack) if len(stack) < MAX_DEPTH else None
             stack.append(_Frame("=>", place, scope))
     while stack:
-        close(stack.pop(), found[-1].last)
+        close(stack.pop(), stream[-1].last)
     return done
 
 
 def _opened(
-    found: Sequence[Token], place: int, pairs: dict[int, int], stack: Sequence[_Frame]
+    stream: Sequence[Token], place: int, pairs: dict[int, int], stack: Sequence[_Frame]
 ) -> Scope | None:
     """The scope that `{` at `place` opens; None for a block or an object."""
     before = place - 1
     if before < 0:
         return None
-    if found[before].text == "=>":
-        return _arrow(found, before, pairs, stack)
-    before = _skip_type(found, before)
-    if found[before].text == ")" and before in pairs:
+    if stream[before].text == "=>":
+        return _arrow(stream, before, pairs, stack)
+    before = _skip_type(stream, before)
+    if stream[before].text == ")" and before in pairs:
         head = pairs[before] - 1
-        if head >= 0 and found[head].kind == "word" and found[head].text not in _BLOCKS:
-            return _function(found, head, stack)
+        if head >= 0 and stream[head].kind == "word" and stream[head].text not in _BLOCKS:
+            return _function(stream, head, stack)
         return None
     for back in range(place - 1, max(-1, place - 12), -1):
-        if found[back].text in {";", "{", "}", ")", "("}:
+        if stream[back].text in {";", "{", "}", ")", "("}:
             return None
-        if found[back].text == "class":
-            name = found[back + 1].text
+        if stream[back].text == "class":
+            name = stream[back + 1].text
             if name in {"{", "extends"}:
-                name = _bound_to(found, back - 1, stack)[0]
-            return _scope("class", name, found[back].line, stack)
+                name = _bound_to(stream, back - 1, stack)[0]
+            return _scope("class", name, stream[back].line, stack)
     return None
 
 
-def _skip_type(found: Sequence[Token], before: int) -> int:
+def _skip_type(stream: Sequence[Token], before: int) -> int:
     """From the token before `{` back over a TypeScript return type, `): Promise<X> {`, to its `)`."""
     for back in range(before, max(0, before - 12), -1):
-        if found[back].text == ":":
-            return back - 1 if found[back - 1].text == ")" else before
-        if found[back].kind != "word" and found[back].text not in {"<", ">", "[", "]", "|", "&", "."}:
+        if stream[back].text == ":":
+            return back - 1 if stream[back - 1].text == ")" else before
+        if stream[back].kind != "word" and stream[back].text not in {"<", ">", "[", "]", "|", "&", "."}:
             break
     return before
 
 
-def _function(found: Sequence[Token], head: int, stack: Sequence[_Frame]) -> Scope | None:
+def _function(stream: Sequence[Token], head: int, stack: Sequence[_Frame]) -> Scope | None:
     """`head` is the word before the parameters: `function`, or a name."""
     first = head
-    while first > 0 and (found[first - 1].text in _MODIFIERS or found[first - 1].text == "function"):
+    while first > 0 and (stream[first - 1].text in _MODIFIERS or stream[first - 1].text == "function"):
         first -= 1
-    named = found[head].text != "function"
+    named = stream[head].text != "function"
     if named:
-        return _scope("function", found[head].text, found[first].line, stack)
-    name, line = _bound_to(found, first - 1, stack)
-    return _scope("function", name, min(line, found[first].line), stack)
+        return _scope("function", stream[head].text, stream[first].line, stack)
+    name, line = _bound_to(stream, first - 1, stack)
+    return _scope("function", name, min(line, stream[first].line), stack)
 
 
 def _arrow(
-    found: Sequence[Token], place: int, pairs: dict[int, int], stack: Sequence[_Frame]
+    stream: Sequence[Token], place: int, pairs: dict[int, int], stack: Sequence[_Frame]
 ) -> Scope | None:
     before = place - 1
-    before = _skip_type(found, before) if before >= 0 else before
+    before = _skip_type(stream, before) if before >= 0 else before
     first = pairs.get(before, before)
-    if first > 0 and found[first - 1].text == "async":
+    if first > 0 and stream[first - 1].text == "async":
         first -= 1
     if first < 0:
         return None
-    name, line = _bound_to(found, first - 1, stack)
-    return _scope("function", name, min(line, found[first].line), stack)
+    name, line = _bound_to(stream, first - 1, stack)
+    return _scope("function", name, min(line, stream[first].line), stack)
 
 
-def _bound_to(found: Sequence[Token], before: int, stack: Sequence[_Frame]) -> tuple[str, int]:
+def _bound_to(stream: Sequence[Token], before: int, stack: Sequence[_Frame]) -> tuple[str, int]:
     """What a nameless function is called after, from the token before it, and that name's line."""
     if before < 0:
-        return "", found[0].line if found else 1
-    if found[before].text in {"=", ":"} and before > 0 and found[before - 1].kind != "symbol":
-        return found[before - 1].text.strip("\"'`"), found[before - 1].line
+        return "", stream[0].line if stream else 1
+    if stream[before].text in {"=", ":"} and before > 0 and stream[before - 1].kind != "symbol":
+        return stream[before - 1].text.strip("\"'`"), stream[before - 1].line
     call = next((frame for frame in reversed(stack) if frame.bracket != "=>"), None)
-    if found[before].text in {"(", ","} and call and call.bracket == "(":
-        return _call_name(found, call.place)
-    return "", found[before].line if found[before].text == "(" else found[before].last
+    if stream[before].text in {"(", ","} and call and call.bracket == "(":
+        return _call_name(stream, call.place)
+    return "", stream[before].line if stream[before].text == "(" else stream[before].last
 
 
-def _call_name(found: Sequence[Token], bracket: int) -> tuple[str, int]:
+def _call_name(stream: Sequence[Token], bracket: int) -> tuple[str, int]:
     """`app.get("/users")` for the call whose `(` stands at `bracket`."""
     first = bracket
-    while first > 0 and (found[first - 1].text == "." or found[first - 1].kind == "word"):
-        if found[first - 1].kind == "word" and first < bracket and found[first].kind == "word":
+    while first > 0 and (stream[first - 1].text == "." or stream[first - 1].kind == "word"):
+        if stream[first - 1].kind == "word" and first < bracket and stream[first].kind == "word":
             break
         first -= 1
-    callee = "".join(token.text for token in found[first:bracket])
-    argument = found[bracket + 1] if bracket + 1 < len(found) else None
+    callee = "".join(token.text for token in stream[first:bracket])
+    argument = stream[bracket + 1] if bracket + 1 < len(stream) else None
     if not callee:
-        return "", found[bracket].line
+        return "", stream[bracket].line
     if argument and argument.kind == "string" and len(argument.text) <= 80:
-        return f'{callee}("{argument.text.strip(chr(34) + chr(39) + chr(96))}")', found[first].line
-    return f"{callee}()", found[first].line
+        return f'{callee}("{argument.text.strip(chr(34) + chr(39) + chr(96))}")', stream[first].line
+    return f"{callee}()", stream[first].line
 
 
 def _scope(kind: Literal["function", "class"], name: str, line: int, stack: Sequence[_Frame]) -> Scope:

@@ -54,8 +54,8 @@ class SourceFile:
     @cached_property
     def _starts(self) -> list[int]:
         starts = [0]
-        while (found := self.content.find(b"\n", starts[-1])) >= 0:
-            starts.append(found + 1)
+        while (newline := self.content.find(b"\n", starts[-1])) >= 0:
+            starts.append(newline + 1)
         return starts
 
     def line_at(self, offset: int) -> int:

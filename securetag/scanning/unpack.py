@@ -40,9 +40,16 @@ MAX_COMPONENT = 255
 
 #: What `zipfile` raises for damaged bytes; OSError when a damaged offset is seeked to.
 DAMAGED_ZIP = (
-    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, NotImplementedError,
-    RuntimeError, OverflowError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AGAIN = "Pack the project's folder again as a plain zip file and upload that."
 

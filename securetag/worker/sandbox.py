@@ -78,15 +78,15 @@ def sweep(root: Path) -> int:
 
 def end_processes_of(folder: Path) -> int:
     """Kill every process that was started for `folder` or a folder in it; returns how many."""
-    found: list[psutil.Process] = []
+    killed: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
             sandbox = process.environ().get(SANDBOX_VARIABLE, "") if process.pid != os.getpid() else ""
             if sandbox and Path(sandbox).is_relative_to(folder):
                 # psutil compares start times first, so a reused number is never hit.
                 process.kill()
-                found.append(process)
+                killed.append(process)
         except (psutil.Error, OSError):
             continue  # gone meanwhile, or another user's: not ours
-    psutil.wait_procs(found, timeout=_END_S)
-    return len(found)
+    psutil.wait_procs(killed, timeout=_END_S)
+    return len(killed)

@@ -113,15 +113,20 @@ class Triager:
             return triage.abstain(prompt, self._reason)
         with self._counted() as failure:
             completion = self._client.chat(
-                prompt.messages, schema=triage.schema(prompt),
+                prompt.messages,
+                schema=triage.schema(prompt),
                 max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
                 timeout_s=min(self._settings.timeout_s, left),
-            )  # fmt: skip
+            )
             verdict = triage.verdict(
-                completion.text, prompt, model_id=completion.model_id, alias=completion.alias,
-                prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens,
+                completion.text,
+                prompt,
+                model_id=completion.model_id,
+                alias=completion.alias,
+                prompt_tokens=completion.prompt_tokens,
+                completion_tokens=completion.completion_tokens,
                 duration_ms=completion.duration_ms,
-            )  # fmt: skip
+            )
             self._note(finding, prompt, completion, verdict)
             return verdict
         return triage.abstain(prompt, failure[0])
@@ -151,20 +156,26 @@ class Triager:
         self, finding: Finding, prompt: triage.Prompt, completion: triage.Completion, verdict: Verdict
     ) -> None:
         noted = {
-            "fingerprint": finding.fingerprint, "prompt_sha256": prompt.sha256,
-            "model_id": completion.model_id, "completion": completion.text[:MAX_PROSE],
-            "decision": verdict.decision.value, "duration_ms": completion.duration_ms,
-        }  # fmt: skip
+            "fingerprint": finding.fingerprint,
+            "prompt_sha256": prompt.sha256,
+            "model_id": completion.model_id,
+            "completion": completion.text[:MAX_PROSE],
+            "decision": verdict.decision.value,
+            "duration_ms": completion.duration_ms,
+        }
         self._transcript.append(json.dumps(noted))
 
 
 def _storable(verdict: Verdict) -> Verdict:
     """The verdict with whatever a model or a server wrote made fit for a database and a terminal."""
     return msgspec.structs.replace(
-        verdict, reason=_clean(verdict.reason), reasoning=_clean(verdict.reasoning),
-        recommendation=_clean(verdict.recommendation), model_id=_clean(verdict.model_id),
+        verdict,
+        reason=_clean(verdict.reason),
+        reasoning=_clean(verdict.reasoning),
+        recommendation=_clean(verdict.recommendation),
+        model_id=_clean(verdict.model_id),
         alias=_clean(verdict.alias),
-    )  # fmt: skip
+    )
 
 
 def _clean(text: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 import pytest
+from api_in_process import Api, Tenant
+from postgres import Database
 from pydantic import SecretStr
 from rows import Place, make_finding, make_task, result
 from sqlalchemy import select
@@ -57,7 +58,7 @@ def code(name: str) -> str:
     return f"def {name}(q):\n" + BODIES.get(name, f"    return db.execute('select {name}' + q)\n")
 
 
-async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> dict[str, UUID]:
+async def judged(api: Api, tenant: Tenant, *names: str, project: str = "shop") -> dict[str, UUID]:
     """A scan with these findings, each called a true positive; name → finding."""
     async with tenant_transaction(api.engine, tenant.id) as session:
         place = Place(tenant.id, await projects.ensure(session, tenant.id, project))
@@ -65,12 +66,12 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
     claim = await queue.claim(api.engine, "w", ["codeaudit"])
     assert claim is not None
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
-    found = [
+    triaged = [
         wire.TriagedFinding(finding=make_finding(name, snippet=code(name), scope=name), verdict=verdict)
         for name in names
     ]
     async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, findings=found))
+        await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
     async with tenant_transaction(api.engine, tenant.id) as session:
         rows = (await session.scalars(select(Finding).where(Finding.last_task_id == task_id))).all()
         ids = {
@@ -84,7 +85,7 @@ async def judged(api: Any, tenant: Any, *names: str, project: str = "shop") -> d
     return ids
 
 
-async def judge(tenant: Any, finding_id: UUID, verdict: str) -> None:
+async def judge(tenant: Tenant, finding_id: UUID, verdict: str) -> None:
     """Feedback on the newest occurrence."""
     path = f"/findings/{finding_id}"
     shown = (await tenant.client.get(path)).json()["occurrence"]["id"]
@@ -92,27 +93,27 @@ async def judge(tenant: Any, finding_id: UUID, verdict: str) -> None:
     assert (await tenant.client.post(f"{path}/feedback", json=body)).status_code == 201
 
 
-async def consent(tenant: Any) -> str:
+async def consent(tenant: Tenant) -> str:
     granted = (await tenant.client.put("/consent", json={"granted": True})).json()
     return str(granted["consent_id"])
 
 
-def learnt(folder: str) -> set[str]:
+def names_in_release(folder: str) -> set[str]:
     """Names of the functions that a release teaches."""
-    found = release.read(Path(folder))
-    rows: list[Example] = [*found.train, *found.validation, *found.test]
+    contents = release.read(Path(folder))
+    rows: list[Example] = [*contents.train, *contents.validation, *contents.test]
     return {row.messages[1].content.split("def ")[1].split("(")[0] for row in rows if row.source == SOURCE}
 
 
 @pytest.fixture
-def as_harvest(api: Any, pg_database: Any) -> Settings:
+def as_harvest(api: Api, pg_database: Database) -> Settings:
     """The installation as the pipeline's harvest reaches it."""
     return Settings(
         database_url=SecretStr(pg_database.dsn_harvest), home=api.settings.home, data=api.settings.data
     )
 
 
-async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None:
+async def test_two_tenants_one_is_erased(api: Api, as_harvest: Settings) -> None:
     ana, ben = await api.tenant(), await api.tenant()
     hers = await judged(api, ana, "only_anas") | await judged(api, ana, "shared", project="common")
     await judged(api, ben, "only_bens")
@@ -121,30 +122,35 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     await consent(ben)
     harvest(as_harvest)
     first = build_release(PARAMS, as_harvest)
-    assert learnt(first.path) == {"only_anas", "only_bens", "shared"}
+    assert names_in_release(first.path) == {"only_anas", "only_bens", "shared"}
     models = Registry(api.settings.models_dir)
     models.models_dir.mkdir(parents=True)
     (models.models_dir / "m.gguf").touch()
     for model_id, trained in (("a" * 64, first.digest), ("b" * 64, "f" * 64)):
         models.add(
             ModelEntry(
-                model_id=model_id, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
-                licence="Apache-2.0", release=trained,
+                model_id=model_id,
+                path="m.gguf",
+                file_sha256="0" * 64,
+                base="b",
+                quantisation="Q8_0",
+                licence="Apache-2.0",
+                release=trained,
             )
-        )  # fmt: skip
+        )
 
-    asked = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
+    response = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
     again = await ana.client.post("/erasure", json={}, headers={"Idempotency-Key": "e"})
-    assert (asked.status_code, again.json()) == (202, asked.json())
-    demand = asked.json()
-    assert (demand["completed_at"], demand["requested_by"]) == (None, "test")
+    assert (response.status_code, again.json()) == (202, response.json())
+    request = response.json()
+    assert (request["completed_at"], request["requested_by"]) == (None, "test")
     assert not (await ana.client.get("/consent")).json()["granted"]
     assert (await ben.client.get("/consent")).json()["granted"]
 
-    receipts = [r for r in await erasure.erase_pending(api.settings) if r.id == demand["id"]]
+    receipts = [r for r in await erasure.erase_pending(api.settings) if r.id == request["id"]]
     (receipt,) = receipts
     assert (receipt.subject.kind, receipt.subject.id, receipt.consents) == ("tenant", str(ana.id), [given])
-    assert [(held.release, held.examples) for held in receipt.releases] == [(first.release, 2)]
+    assert [(affected.release, affected.examples) for affected in receipt.releases] == [(first.release, 2)]
     assert [model.model_id for model in receipt.models] == ["a" * 64]
     assert [entry.erasures for entry in models.list()] == [[receipt.id], []]
     folder = api.settings.data / "erasures"
@@ -156,7 +162,7 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     # Without another harvest and with one: hers are gone, his stay, the shared row rests on his alone.
     for _ in range(2):
         later = build_release(PARAMS, as_harvest)
-        assert learnt(later.path) == {"only_bens", "shared"}
+        assert names_in_release(later.path) == {"only_bens", "shared"}
         assert later.release != first.release
         harvest(as_harvest)
     assert trace(str(hers["shared"]), api.settings).places[0].release == first.release
@@ -164,15 +170,15 @@ async def test_two_tenants_one_is_erased(api: Any, as_harvest: Settings) -> None
     assert {p.release for p in trace(str(ben.id), api.settings).places} == {first.release, later.release}
     release.verify(Path(first.path))  # what exists isn't changed
 
-    done = (await ana.client.get(f"/erasure/{demand['id']}")).json()
+    done = (await ana.client.get(f"/erasure/{request['id']}")).json()
     assert done["completed_at"]
     assert done["detail"]["models"] == [{"model_id": "a" * 64, "release": first.release}]
     assert await erasure.erase_pending(api.settings) == []
 
 
-async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Settings) -> None:
+async def test_a_later_consent_covers_later_words_alone(api: Api, as_harvest: Settings) -> None:
     tenant = await api.tenant()
-    found = await judged(api, tenant, "before")
+    finding_ids = await judged(api, tenant, "before")
     await consent(tenant)
     await tenant.client.post("/erasure", json={})
     await erasure.erase_pending(api.settings)
@@ -180,25 +186,25 @@ async def test_a_later_consent_covers_later_words_alone(api: Any, as_harvest: Se
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == set()
     await judged(api, tenant, "after")
-    await judge(tenant, found["before"], "false_positive")
+    await judge(tenant, finding_ids["before"], "false_positive")
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"after", "before"}
-    assert "after" in learnt(build_release(PARAMS, as_harvest).path)
+    assert "after" in names_in_release(build_release(PARAMS, as_harvest).path)
 
 
 async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every_build(
-    api: Any, as_harvest: Settings
+    api: Api, as_harvest: Settings
 ) -> None:
     ana, ben = await api.tenant(), await api.tenant()
     for tenant, name in ((ana, "ended"), (ben, "stands")):
         await judged(api, tenant, name)
         await consent(tenant)
     harvest(as_harvest)
-    assert {"ended", "stands"} <= learnt(build_release(PARAMS, as_harvest).path)
+    assert {"ended", "stands"} <= names_in_release(build_release(PARAMS, as_harvest).path)
     await ana.client.put("/consent", json={"granted": False})
     later = build_release(PARAMS, as_harvest)
-    assert "ended" not in learnt(later.path)
-    assert "stands" in learnt(later.path)
+    assert "ended" not in names_in_release(later.path)
+    assert "stands" in names_in_release(later.path)
     assert later.dropped[ENDED] == 1
 
     away = as_harvest.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")})
@@ -209,16 +215,16 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
         build_release(PARAMS, away, harvest=False)
 
 
-async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: Settings) -> None:
+async def test_a_finding_or_project_is_forgotten_for_good(api: Api, as_harvest: Settings) -> None:
     tenant = await api.tenant()
-    found = await judged(api, tenant, "kept", "named")
+    finding_ids = await judged(api, tenant, "kept", "named")
     await judged(api, tenant, "elsewhere", project="other")
     await consent(tenant)
     harvest(as_harvest)
     assert mine(as_harvest, tenant) == {"kept", "named", "elsewhere"}
     listed = (await tenant.client.get("/projects")).json()["items"]
     other = next(project["id"] for project in listed if project["name"] == "other")
-    for body in ({"finding_id": str(found["named"])}, {"project_id": other}):
+    for body in ({"finding_id": str(finding_ids["named"])}, {"project_id": other}):
         assert (await tenant.client.post("/erasure", json=body)).status_code == 202
     assert (await tenant.client.get("/consent")).json()["granted"]
     receipts = [r for r in await erasure.erase_pending(api.settings) if r.subject.tenant_id == str(tenant.id)]
@@ -235,12 +241,12 @@ async def test_a_finding_or_project_is_forgotten_for_good(api: Any, as_harvest: 
     with psycopg.connect(as_harvest.database_url.get_secret_value()) as connection:  # type: ignore[union-attr]
         for table in ("finding_occurrence", "triage_verdict", "feedback"):
             query = f"SELECT count(*) FROM securetag.{table} WHERE finding_id = %s".encode()
-            assert connection.execute(query, [found["named"]]).fetchone() == (0,), table
+            assert connection.execute(query, [finding_ids["named"]]).fetchone() == (0,), table
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT requested_by FROM securetag.erasure_request")
 
 
-def mine(settings: Settings, tenant: Any) -> set[str]:
+def mine(settings: Settings, tenant: Tenant) -> set[str]:
     """Functions of a tenant in the harvest's file, which must be those that the database shows."""
     rows = [
         row
@@ -252,16 +258,16 @@ def mine(settings: Settings, tenant: Any) -> set[str]:
     return shown
 
 
-async def test_demands_are_a_tenants_own(api: Any) -> None:
+async def test_demands_are_a_tenants_own(api: Api) -> None:
     tenant, other = await api.tenant(), await api.tenant()
-    found = await judged(api, other, "foreign")
-    for body in ({"finding_id": str(found["foreign"])}, {"project_id": str(uuid7())}):
+    finding_ids = await judged(api, other, "foreign")
+    for body in ({"finding_id": str(finding_ids["foreign"])}, {"project_id": str(uuid7())}):
         assert (await tenant.client.post("/erasure", json=body)).status_code == 404
     both = {"finding_id": str(uuid7()), "project_id": str(uuid7())}
     for bad in (both, {"colour": "red"}, {"finding_id": "x"}):
         assert (await tenant.client.post("/erasure", json=bad)).status_code == 422
     for _ in range(3):
-        made = (await other.client.post("/erasure", json={"finding_id": str(found["foreign"])})).json()
+        made = (await other.client.post("/erasure", json={"finding_id": str(finding_ids["foreign"])})).json()
     assert (await tenant.client.get(f"/erasure/{made['id']}")).status_code == 404
     assert (await tenant.client.get("/erasure")).json()["items"] == []
     page = (await other.client.get("/erasure", params={"limit": 2})).json()
@@ -273,7 +279,7 @@ async def test_demands_are_a_tenants_own(api: Any) -> None:
     assert [action for (action,) in actions].count("erasure.request") == 3
 
 
-async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
+async def test_an_operator_demands_for_a_tenant(api: Api) -> None:
     tenant = await api.tenant()
     with pytest.raises(NotFoundError):
         await erasure.request_erasure(api.settings, uuid7())
@@ -283,7 +289,7 @@ async def test_an_operator_demands_for_a_tenant(api: Any) -> None:
     assert (await tenant.client.get(f"/erasure/{made}")).json()["requested_by"] == "operator"
 
 
-async def test_a_broken_receipt_stops_the_build(api: Any, as_harvest: Settings) -> None:
+async def test_a_broken_receipt_stops_the_build(api: Api, as_harvest: Settings) -> None:
     (api.settings.data / "erasures").mkdir(parents=True)
     (api.settings.data / "erasures" / "x.json").write_text('{"schema": 1')
     with pytest.raises(ReleaseError, match="no receipt"):

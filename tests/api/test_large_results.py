@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psutil
 import psycopg
 import pytest
 from api_process import running
+from postgres import Database
 from pydantic import SecretStr
 from rows import make_finding, make_place, make_task, result
 
@@ -36,15 +38,15 @@ MAX_GROWTH_MIB = 150
 CODE = "\n".join(f"    value_{line} = compute(value_{line}, request.args)" for line in range(40))
 
 
-def large_result(task_id: Any, count: int) -> wire.ResultRequest:
+def large_result(task_id: UUID, count: int) -> wire.ResultRequest:
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
-    found = []
+    triaged = []
     for number in range(count):
         # Every tenth is a copy of another one.
         name = str(number - 9 if number % 10 == 9 else number)
         finding = make_finding(name, path=f"app/{number}.py", snippet=f"def f_{number}(x):\n{CODE}")
-        found.append(wire.TriagedFinding(finding=finding, verdict=verdict if number % 2 else None))
-    return result(task_id, findings=found)
+        triaged.append(wire.TriagedFinding(finding=finding, verdict=verdict if number % 2 else None))
+    return result(task_id, findings=triaged)
 
 
 async def prepared(dsn: str) -> tuple[Any, str]:
@@ -60,7 +62,7 @@ async def prepared(dsn: str) -> tuple[Any, str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [5_000, pytest.param(50_000, marks=pytest.mark.long)])
 def test_all_findings_arrive_and_the_next_caller_is_served(
-    count: int, clean_database: Any, pg_cluster: Cluster, tmp_path: Path
+    count: int, clean_database: Database, pg_cluster: Cluster, tmp_path: Path
 ) -> None:
     task_id, key = asyncio.run(prepared(clean_database.dsn_api))
     with running(tmp_path / "home", clean_database.dsn_api) as (process, url):
@@ -123,7 +125,7 @@ def asking(url: str, api: psutil.Process) -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def small_api(clean_database: Any, tmp_path: Path) -> Iterator[tuple[QueueClient, wire.Lease, str]]:
+def small_api(clean_database: Database, tmp_path: Path) -> Iterator[tuple[QueueClient, wire.Lease, str]]:
     """A worker's client with a lease, and the api's address."""
     _, key = asyncio.run(prepared(clean_database.dsn_api))
     limits = {"max_body": "20000", "max_result": "100000"}
@@ -136,7 +138,7 @@ def small_api(clean_database: Any, tmp_path: Path) -> Iterator[tuple[QueueClient
 
 
 def test_a_result_that_is_refused_at_its_end_leaves_nothing(
-    small_api: tuple[QueueClient, wire.Lease, str], clean_database: Any, pg_cluster: Cluster
+    small_api: tuple[QueueClient, wire.Lease, str], clean_database: Database, pg_cluster: Cluster
 ) -> None:
     client, lease, url = small_api
     good = large_result(lease.task_id, 20)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from api_in_process import Api, Tenant
 from uuid_utils.compat import uuid7
 
 from securetag.api.projects import repository as projects
@@ -17,7 +18,7 @@ from securetag.wire.queue import ResultRequest, TriagedFinding
 pytestmark = pytest.mark.anyio
 
 
-async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> str:
+async def scanned(api: Api, tenant: Tenant, count: int, project: str = "shop") -> str:
     """A completed scan with so many findings; every second one has a verdict."""
     async with tenant_transaction(api.engine, tenant.id) as session:
         project_id = await projects.ensure(session, tenant.id, project)
@@ -26,25 +27,37 @@ async def scanned(api: Any, tenant: Any, count: int, project: str = "shop") -> s
         if claim.lease.task_id == task_id:
             break
     assert claim is not None
-    found = [
+    triaged = [
         TriagedFinding(
             finding=Finding(
-                tool="semgrep", rule_id=f"r{i % 3}", cwe="CWE-89", title="t", message="m",
-                severity="high" if i % 2 else "low", confidence="low", language="python", path=f"{i}.py",
-                start_line=1, end_line=1, snippet="x", snippet_line=1, scope="", fingerprint=f"v1:{i:064x}",
+                tool="semgrep",
+                rule_id=f"r{i % 3}",
+                cwe="CWE-89",
+                title="t",
+                message="m",
+                severity="high" if i % 2 else "low",
+                confidence="low",
+                language="python",
+                path=f"{i}.py",
+                start_line=1,
+                end_line=1,
+                snippet="x",
+                snippet_line=1,
+                scope="",
+                fingerprint=f"v1:{i:064x}",
             ),
             verdict=Verdict(decision=Decision.FALSE_POSITIVE, model_id="m") if i % 2 else None,
         )
         for i in range(count)
-    ]  # fmt: skip
+    ]
     async with tenant_transaction(api.engine, tenant.id) as session:
         await queue.record_result(
-            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=found)
+            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
         )
     return str(task_id)
 
 
-async def test_findings_page_by_page(api: Any) -> None:
+async def test_findings_page_by_page(api: Api) -> None:
     tenant = await api.tenant()
     task_id = await scanned(api, tenant, 7)
     for path in ("/findings", f"/scans/{task_id}/findings"):
@@ -69,7 +82,7 @@ async def test_findings_page_by_page(api: Any) -> None:
             assert (await tenant.client.get(path, params=bad)).status_code == 422
 
 
-async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any) -> None:
+async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Api) -> None:
     tenant = await api.tenant()
     await scanned(api, tenant, 4)
     second = await scanned(api, tenant, 4)
@@ -78,7 +91,7 @@ async def test_a_second_scan_is_another_occurrence_of_the_same_findings(api: Any
     assert {item["occurrence"]["task_id"] for item in items} == {second}
 
 
-async def test_feedback_is_kept_and_shown(api: Any) -> None:
+async def test_feedback_is_kept_and_shown(api: Api) -> None:
     tenant = await api.tenant()
     task_id = await scanned(api, tenant, 2)
     item = next(i for i in (await tenant.client.get("/findings")).json()["items"] if i["verdict"])
@@ -91,16 +104,20 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
     again = await tenant.client.post(path, json=body, headers={"Idempotency-Key": "f"})
     assert first.status_code == again.status_code == 201
     assert again.json() == first.json()
-    said = first.json()
-    assert (said["reviewer"], said["source"], said["verdict_id"]) == ("test", "person", item["verdict"]["id"])
+    feedback = first.json()
+    assert (feedback["reviewer"], feedback["source"], feedback["verdict_id"]) == (
+        "test",
+        "person",
+        item["verdict"]["id"],
+    )
     scripted = {**shown, "verdict": "false_positive", "saw_model": False, "source": "script"}
     assert (await tenant.client.post(path, json=scripted)).status_code == 201
 
     detail = (await tenant.client.get(f"/findings/{item['id']}")).json()
-    assert [one["verdict"] for one in detail["feedback_history"]] == ["false_positive", "true_positive"]
-    assert detail["feedback"] == said, "a script's later verdict doesn't hide a person's"
+    assert [entry["verdict"] for entry in detail["feedback_history"]] == ["false_positive", "true_positive"]
+    assert detail["feedback"] == feedback, "a script's later verdict doesn't hide a person's"
     scan = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
-    assert next(one["feedback"] for one in scan if one["id"] == item["id"]) == said
+    assert next(entry["feedback"] for entry in scan if entry["id"] == item["id"]) == feedback
     later = await tenant.client.post(path, json={**body, "verdict": "false_positive"})
     assert (await tenant.client.get(f"/findings/{item['id']}")).json()["feedback"] == later.json()
     for bad in (
@@ -119,7 +136,7 @@ async def test_feedback_is_kept_and_shown(api: Any) -> None:
         assert answer.json()["errors"]
 
 
-async def test_feedback_is_on_the_occurrence_that_was_shown(api: Any) -> None:
+async def test_feedback_is_on_the_occurrence_that_was_shown(api: Api) -> None:
     tenant = await api.tenant()
     await scanned(api, tenant, 2)
     first, other = (await tenant.client.get("/findings")).json()["items"]
@@ -149,7 +166,7 @@ async def test_feedback_is_on_the_occurrence_that_was_shown(api: Any) -> None:
     assert [str(occurrence) for (occurrence,) in kept] == [first["occurrence"]["id"], newest["id"]]
 
 
-async def test_what_is_foreign_is_not_found(api: Any) -> None:
+async def test_what_is_foreign_is_not_found(api: Api) -> None:
     owner, other = await api.tenant(), await api.tenant()
     task_id = await scanned(api, owner, 1)
     finding_id = (await owner.client.get("/findings")).json()["items"][0]["id"]
@@ -170,7 +187,7 @@ async def test_what_is_foreign_is_not_found(api: Any) -> None:
     assert (await other.client.get("/codeaudit/index")).json()["items"] == []
 
 
-async def test_consent_is_off_until_granted(api: Any) -> None:
+async def test_consent_is_off_until_granted(api: Api) -> None:
     tenant = await api.tenant()
     assert not (await tenant.client.get("/consent")).json()["granted"]
     granted = (await tenant.client.put("/consent", json={"granted": True})).json()
@@ -191,7 +208,7 @@ async def test_consent_is_off_until_granted(api: Any) -> None:
     ]
 
 
-async def test_projects(api: Any) -> None:
+async def test_projects(api: Api) -> None:
     tenant = await api.tenant()
     made = await tenant.client.post("/projects", json={"name": "  tienda ñ "})
     assert (made.status_code, made.json()["name"]) == (201, "tienda ñ")
@@ -203,7 +220,7 @@ async def test_projects(api: Any) -> None:
     assert (await (await api.tenant()).client.post("/projects", json={"name": "tienda ñ"})).status_code == 201
 
 
-async def test_each_scope_opens_its_own_doors(api: Any) -> None:
+async def test_each_scope_opens_its_own_doors(api: Api) -> None:
     tenant = await api.tenant()
     calls = {
         "read": ("GET", "/findings", None),
@@ -216,15 +233,15 @@ async def test_each_scope_opens_its_own_doors(api: Any) -> None:
         "worker": ("POST", "/queue/next", {"worker_id": "w"}),
         "admin": ("GET", "/keys", None),
     }
-    for held in calls:
-        client = api.client(await api.key(tenant.id, held))
+    for scope in calls:
+        client = api.client(await api.key(tenant.id, scope))
         for needed, (method, path, body) in calls.items():
             status = (await client.request(method, path, json=body)).status_code
-            opens = held == needed or (held == "admin" and needed != "worker")
-            assert (status != 403) is opens, (held, needed, status)
+            opens = scope == needed or (scope == "admin" and needed != "worker")
+            assert (status != 403) is opens, (scope, needed, status)
 
 
-async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
+async def test_keys_are_made_shown_once_and_revoked(api: Api) -> None:
     tenant = await api.tenant()
     body = {"name": "ci", "scopes": ["scan", "read"]}
     first = await tenant.client.post("/keys", json=body, headers={"Idempotency-Key": "k"})
@@ -250,7 +267,7 @@ async def test_keys_are_made_shown_once_and_revoked(api: Any) -> None:
     assert (await api.client(old).get("/projects")).status_code == 401
 
 
-async def test_nobody_gives_away_what_they_lack(api: Any) -> None:
+async def test_nobody_gives_away_what_they_lack(api: Api) -> None:
     tenant, other = await api.tenant(), await api.tenant()
     worker = {"name": "x", "scopes": ["worker"]}
     assert (await tenant.client.post("/keys", json=worker)).status_code == 403
@@ -260,7 +277,7 @@ async def test_nobody_gives_away_what_they_lack(api: Any) -> None:
     assert [t["id"] for t in (await tenant.client.get("/tenants")).json()["items"]] == [str(tenant.id)]
 
 
-async def test_an_operator_makes_tenants_and_their_first_keys(api: Any) -> None:
+async def test_an_operator_makes_tenants_and_their_first_keys(api: Api) -> None:
     operator = await api.operator()
     name = f"new {uuid4()}"
     made = await operator.post("/tenants", json={"name": name}, headers={"Idempotency-Key": "t"})
@@ -274,13 +291,13 @@ async def test_an_operator_makes_tenants_and_their_first_keys(api: Any) -> None:
     client = api.client(first["key"])
     assert [t["name"] for t in (await client.get("/tenants")).json()["items"]] == [name]
     assert (await operator.post("/keys", json={**key, "tenant_id": str(uuid7())})).status_code == 404
-    everybody: list[str] = []
+    listed_ids: list[str] = []
     cursor = None
     while True:
         params = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         page = (await operator.get("/tenants", params=params)).json()
-        everybody += [t["id"] for t in page["items"]]
+        listed_ids += [t["id"] for t in page["items"]]
         if (cursor := page["next_cursor"]) is None:
             break
-    assert tenant_id in everybody
-    assert len(everybody) == len(set(everybody)) == api.rows()["tenant"]
+    assert tenant_id in listed_ids
+    assert len(listed_ids) == len(set(listed_ids)) == api.rows()["tenant"]

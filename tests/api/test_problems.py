@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from api_in_process import Api
+from postgres import Database
 from pydantic import SecretStr
 
 from securetag.api.app import create_app
@@ -34,7 +36,7 @@ def _problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     return body
 
 
-async def test_framework_errors_are_problems(api: Any) -> None:
+async def test_framework_errors_are_problems(api: Api) -> None:
     tenant = await api.tenant()
     client = tenant.client
     _problem(await client.get("/nowhere"), 404, "not-found")
@@ -56,13 +58,13 @@ async def test_framework_errors_are_problems(api: Any) -> None:
     _problem(await client.request("GET", "/projects", content=bytes(100_000)), 413, "too-large")
 
 
-async def test_what_was_sent_is_not_echoed(api: Any) -> None:
+async def test_what_was_sent_is_not_echoed(api: Api) -> None:
     tenant = await api.tenant()
     answer = await tenant.client.post("/projects", json={"name": "ok", "token": "hunter2-hunter2"})
     assert "hunter2" not in answer.text
 
 
-async def test_keys_are_asked_for_before_anything_else(api: Any) -> None:
+async def test_keys_are_asked_for_before_anything_else(api: Api) -> None:
     bare = api.client()
     for method, path in (("GET", "/findings"), ("POST", "/codeaudit/upload"), ("POST", "/queue/result")):
         answer = await bare.request(method, path)
@@ -79,7 +81,7 @@ async def test_keys_are_asked_for_before_anything_else(api: Any) -> None:
         _problem(answer, 401, "unauthenticated")
 
 
-async def test_health_metrics_and_the_document_need_no_key(api: Any) -> None:
+async def test_health_metrics_and_the_document_need_no_key(api: Api) -> None:
     bare = api.client()
     assert (await bare.get("/healthz")).json() == {"status": "ok"}
     assert (await bare.get("/healthz/db")).json() == {"status": "ok"}
@@ -100,7 +102,7 @@ async def test_health_metrics_and_the_document_need_no_key(api: Any) -> None:
                 assert expected <= operation["responses"].keys(), path
 
 
-async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Any) -> None:
+async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Api) -> None:
     bare = api.client()
     page = (await bare.get("/docs")).text
     wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
@@ -111,7 +113,7 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Any) -> 
 
 
 async def test_an_unforeseen_error_is_a_problem_without_its_words(
-    api: Any, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("password=hunter2")
@@ -124,7 +126,7 @@ async def test_an_unforeseen_error_is_a_problem_without_its_words(
 
 
 async def test_another_schema_revision_is_503(
-    api: Any, clean_database: Any, pg_cluster: Cluster, tmp_path: Any
+    api: Api, clean_database: Database, pg_cluster: Cluster, tmp_path: Path
 ) -> None:
     superuser = pg_cluster.dsn(clean_database.name, SUPERUSER)
     settings = Settings(database_url=SecretStr(clean_database.dsn_api), home=tmp_path / "other")
@@ -143,7 +145,7 @@ async def test_another_schema_revision_is_503(
                 assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp_path: Any) -> None:
+async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp_path: Path) -> None:
     """On a cluster of its own, since it is stopped and killed here."""
     with Cluster(tmp_path / "pg", durable=False) as cluster:
         await asyncio.to_thread(upgrade, cluster.dsn(role=OWNER))
@@ -179,7 +181,7 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                 assert (await client.get("/healthz/db")).status_code == 200
 
 
-async def test_a_database_that_hangs_is_503_too(tmp_path: Any) -> None:
+async def test_a_database_that_hangs_is_503_too(tmp_path: Path) -> None:
     """Every process of it is frozen: connections stay open and nothing answers."""
     with Cluster(tmp_path / "pg", durable=False) as cluster:
         await asyncio.to_thread(upgrade, cluster.dsn(role=OWNER))

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from api_process import running
+from postgres import Database
 
 from securetag.api.__main__ import main
 from securetag.db.engine import create_engine
@@ -37,8 +37,8 @@ def test_no_heavy_library_is_imported() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True, timeout=120
     )
-    found, count = done.stdout.rsplit(" ", 1)
-    assert found == "[]"
+    heavy_modules, count = done.stdout.rsplit(" ", 1)
+    assert heavy_modules == "[]"
     assert int(count) > 30, "the walk found too few modules to mean anything"
 
 
@@ -59,7 +59,7 @@ def _zip(size: int) -> bytes:
 
 @pytest.mark.sockets
 @pytest.mark.anyio
-async def test_the_process_serves_rests_light_and_stops(pg_database: Any, tmp_path: Path) -> None:
+async def test_the_process_serves_rests_light_and_stops(pg_database: Database, tmp_path: Path) -> None:
     engine = create_engine(pg_database.dsn_api)
     tenant_id = await create_tenant(engine, "process test")
     key = await create_key(engine, tenant_id, "test", ["scan", "read"], LOCAL_PEPPER)

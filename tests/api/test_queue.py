@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
+from api_in_process import Api
 
 from securetag.records import Decision, Finding, Verdict
 from securetag.wire.queue import (
@@ -63,23 +63,42 @@ COVERAGE = Coverage(
 
 
 def _result(lease: Lease) -> ResultRequest:
-    found = Finding(
-        tool="semgrep", rule_id="python.exec", cwe="CWE-78", title="Command", message="m", severity="high",
-        confidence="high", language="python", path="app.py", start_line=2, end_line=2,
-        snippet="os.system(input())", snippet_line=2, scope="", fingerprint="v1:" + "a" * 64,
-    )  # fmt: skip
+    finding = Finding(
+        tool="semgrep",
+        rule_id="python.exec",
+        cwe="CWE-78",
+        title="Command",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="app.py",
+        start_line=2,
+        end_line=2,
+        snippet="os.system(input())",
+        snippet_line=2,
+        scope="",
+        fingerprint="v1:" + "a" * 64,
+    )
     run = ToolExecution(
-        tool="semgrep", version="1.182.0", arguments=["scan"], exit_code=0, duration_s=0.5,
-        started_at=datetime.now(UTC), stdout="semgrep.out",
+        tool="semgrep",
+        version="1.182.0",
+        arguments=["scan"],
+        exit_code=0,
+        duration_s=0.5,
+        started_at=datetime.now(UTC),
+        stdout="semgrep.out",
         metrics=ToolMetrics(files=2, findings=1, coverage=COVERAGE),
-    )  # fmt: skip
+    )
     verdict = Verdict(
         decision=Decision.TRUE_POSITIVE, alias="securetag-base", model_id="f" * 64, evidence=[(2, 2)]
     )
     return ResultRequest(
-        task_id=lease.task_id, outcome="completed", tool_executions=[run],
-        findings=[TriagedFinding(finding=found, verdict=verdict)],
-    )  # fmt: skip
+        task_id=lease.task_id,
+        outcome="completed",
+        tool_executions=[run],
+        findings=[TriagedFinding(finding=finding, verdict=verdict)],
+    )
 
 
 async def _put(
@@ -95,7 +114,7 @@ async def _send(worker: httpx.AsyncClient, lease: Lease, body: ResultRequest) ->
     )
 
 
-async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> None:
+async def test_a_task_walks_from_upload_to_result(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive, params='{"lang": "es"}')).json()["task_id"]
 
@@ -133,10 +152,10 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     assert scan["coverage"] == COVERAGE.model_dump(mode="json")
     assert [run["metrics_json"]["files"] for run in scan["tool_executions"]] == [2]
     assert [event["to_state"] for event in scan["history"]] == ["queued", "running", "completed"]
-    (found,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
-    assert (found["cwe"], found["occurrence"]["path"]) == ("CWE-78", "app.py")
-    assert found["verdict"]["decision"] == "true_positive"
-    assert found["verdict"]["evidence"] == [[2, 2]]
+    (item,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert (item["cwe"], item["occurrence"]["path"]) == ("CWE-78", "app.py")
+    assert item["verdict"]["decision"] == "true_positive"
+    assert item["verdict"]["evidence"] == [[2, 2]]
 
     again = await _send(worker, lease, _result(lease))
     assert (again.status_code, again.json()["type"]) == (409, "urn:securetag:problem:fenced")
@@ -152,7 +171,7 @@ async def test_a_task_walks_from_upload_to_result(api: Any, archive: bytes) -> N
     assert status["workers"] >= 1
 
 
-async def test_an_artifact_is_stored_once_and_checked(api: Any, archive: bytes) -> None:
+async def test_an_artifact_is_stored_once_and_checked(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
 
@@ -172,7 +191,7 @@ async def test_an_artifact_is_stored_once_and_checked(api: Any, archive: bytes) 
     assert no_digest.status_code == 422
 
 
-async def test_a_later_attempt_replaces_artifacts(api: Any, archive: bytes) -> None:
+async def test_a_later_attempt_replaces_artifacts(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
     first = await _claimed(worker, task_id)
@@ -191,13 +210,13 @@ async def test_a_later_attempt_replaces_artifacts(api: Any, archive: bytes) -> N
 
 
 @pytest.mark.parametrize("api_settings", [{"max_artifact": 1_000, "reap_s": 3600.0}])
-async def test_an_artifact_over_the_cap_is_refused(api: Any, archive: bytes) -> None:
+async def test_an_artifact_over_the_cap_is_refused(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     assert (await _put(worker, lease, "out", bytes(100_000))).status_code == 413
 
 
-async def test_tokens_are_checked(api: Any, archive: bytes) -> None:
+async def test_tokens_are_checked(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     other = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
@@ -211,7 +230,7 @@ async def test_tokens_are_checked(api: Any, archive: bytes) -> None:
     assert (await api.client().get(path, headers=_token(lease))).status_code == 401
 
 
-async def test_cancelling_reaches_the_worker(api: Any, archive: bytes) -> None:
+async def test_cancelling_reaches_the_worker(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
     lease = await _claimed(worker, task_id)
@@ -228,7 +247,7 @@ async def test_cancelling_reaches_the_worker(api: Any, archive: bytes) -> None:
 
 
 async def test_a_waiting_worker_hears_of_a_task_at_once(
-    api: Any, archive: bytes, monkeypatch: pytest.MonkeyPatch
+    api: Api, archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without the polling that backs it up, only the notification can wake the worker in time.
     monkeypatch.setattr("securetag.api.queue.service.POLL_S", 60.0)
@@ -248,7 +267,7 @@ async def test_a_waiting_worker_hears_of_a_task_at_once(
     assert time.perf_counter() - began < 10
 
 
-async def test_hostile_results_are_problems(api: Any, archive: bytes) -> None:
+async def test_hostile_results_are_problems(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
     good = _result(lease).model_dump_json(by_alias=True)

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 from api_process import running
+from postgres import Database
 
 from securetag.api.connection import LINGER_S
 
@@ -64,13 +64,13 @@ class Server:
     def connections(self) -> int:
         """Clients that the api holds at the moment."""
         return sum(
-            one.status == psutil.CONN_ESTABLISHED and one.laddr.port == self.address[1]
-            for one in self.process.net_connections("tcp")
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == self.address[1]
+            for connection in self.process.net_connections("tcp")
         )
 
 
 @pytest.fixture(scope="module")
-def impatient_server(pg_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def impatient_server(pg_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("impatient")
     limits = {"head_timeout_s": str(HEAD_TIMEOUT_S), "body_timeout_s": "2"}
     with running(home, pg_database.dsn_api, **limits) as (process, url):
@@ -212,7 +212,7 @@ def _until_closed(behave: Callable[[socket.socket], None], connection: socket.so
         return
 
 
-def test_silent_clients_give_way_where_all_places_are_taken(pg_database: Any, tmp_path: Path) -> None:
+def test_silent_clients_give_way_where_all_places_are_taken(pg_database: Database, tmp_path: Path) -> None:
     limits = {"max_connections": "20", "head_timeout_s": "600"}
     with running(tmp_path / "home", pg_database.dsn_api, **limits) as (process, url):
         server = Server(process, url)

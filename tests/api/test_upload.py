@@ -8,12 +8,13 @@ import io
 import stat
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from api_in_process import Api, Tenant
 
 pytestmark = pytest.mark.anyio
 
@@ -72,14 +73,14 @@ def _files(*folders: Path) -> dict[str, bytes]:
 @pytest.fixture
 def own_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary folder that this test alone writes to."""
-    own = tmp_path / "tmp"
-    own.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(own))
-    return own
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.mark.parametrize("kind", BAD_ARCHIVES)
-async def test_a_bad_archive_leaves_nothing(api: Any, own_temp: Path, kind: str) -> None:
+async def test_a_bad_archive_leaves_nothing(api: Api, own_temp: Path, kind: str) -> None:
     tenant = await api.tenant()
     assert (await tenant.client.get("/projects")).status_code == 200
     before = (_files(api.settings.home, own_temp), api.rows())
@@ -97,22 +98,22 @@ async def test_a_bad_archive_leaves_nothing(api: Any, own_temp: Path, kind: str)
     assert (_files(api.settings.home, own_temp), api.rows()) == before
 
 
-async def _no_key(tenant: Any, content: bytes) -> httpx.Response:
+async def _no_key(tenant: Tenant, content: bytes) -> httpx.Response:
     del tenant.client.headers["X-API-Key"]
     return await tenant.upload(content)
 
 
-async def _unknown_key(tenant: Any, content: bytes) -> httpx.Response:
+async def _unknown_key(tenant: Tenant, content: bytes) -> httpx.Response:
     tenant.client.headers["X-API-Key"] = tenant.key[:-1] + ("A" if tenant.key[-1] != "A" else "B")
     return await tenant.upload(content)
 
 
-async def _form(tenant: Any, archive: bytes, **parts: Any) -> httpx.Response:
+async def _form(tenant: Tenant, archive: bytes, **parts: Any) -> httpx.Response:
     return await tenant.client.post("/codeaudit/upload", **parts)
 
 
 FILE = {"file": ("shop.zip", b"PK", "application/zip")}
-BAD_REQUESTS: dict[str, tuple[int, str, Callable[[Any, bytes], Any]]] = {
+BAD_REQUESTS: dict[str, tuple[int, str, Callable[[Tenant, bytes], Awaitable[httpx.Response]]]] = {
     "no key": (401, "unauthenticated", _no_key),
     "unknown key": (401, "unauthenticated", _unknown_key),
     "json": (422, "invalid-input", lambda t, c: _form(t, c, json={"file": "x"})),
@@ -150,7 +151,7 @@ BAD_REQUESTS: dict[str, tuple[int, str, Callable[[Any, bytes], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_REQUESTS)
-async def test_a_bad_request_leaves_nothing(api: Any, archive: bytes, own_temp: Path, kind: str) -> None:
+async def test_a_bad_request_leaves_nothing(api: Api, archive: bytes, own_temp: Path, kind: str) -> None:
     status, slug, send = BAD_REQUESTS[kind]
     tenant = await api.tenant()
     assert (await tenant.client.get("/projects")).status_code == 200
@@ -166,7 +167,7 @@ async def test_a_bad_request_leaves_nothing(api: Any, archive: bytes, own_temp: 
     assert (_files(api.settings.home, own_temp), api.rows()) == before
 
 
-async def test_an_upload_becomes_a_task_with_its_bytes(api: Any, archive: bytes) -> None:
+async def test_an_upload_becomes_a_task_with_its_bytes(api: Api, archive: bytes) -> None:
     tenant = await api.tenant()
     answer = await tenant.upload(archive, params='{"lang": "es"}')
 
@@ -185,7 +186,7 @@ async def test_an_upload_becomes_a_task_with_its_bytes(api: Any, archive: bytes)
     assert [event["to_state"] for event in scan["history"]] == ["queued"]
 
 
-async def test_the_same_key_and_body_is_one_task(api: Any, archive: bytes) -> None:
+async def test_the_same_key_and_body_is_one_task(api: Api, archive: bytes) -> None:
     tenant = await api.tenant()
     first = await tenant.upload(archive, key="k1")
     again = await tenant.upload(archive, key="k1")
@@ -196,7 +197,7 @@ async def test_the_same_key_and_body_is_one_task(api: Any, archive: bytes) -> No
     assert len((await tenant.client.get("/codeaudit/index")).json()["items"]) == 1
 
 
-async def test_the_same_key_and_another_body_is_refused(api: Any, archive: bytes) -> None:
+async def test_the_same_key_and_another_body_is_refused(api: Api, archive: bytes) -> None:
     tenant = await api.tenant()
     await tenant.upload(archive, key="k1")
     other = await tenant.upload(archive, project="other", key="k1")
@@ -207,7 +208,7 @@ async def test_the_same_key_and_another_body_is_refused(api: Any, archive: bytes
     assert (await (await api.tenant()).upload(archive, project="other", key="k1")).status_code == 202
 
 
-async def test_simultaneous_repetitions_are_one_task(api: Any, archive: bytes) -> None:
+async def test_simultaneous_repetitions_are_one_task(api: Api, archive: bytes) -> None:
     tenant = await api.tenant()
     answers = await asyncio.gather(*(tenant.upload(archive, key="k1") for _ in range(6)))
 
@@ -218,7 +219,7 @@ async def test_simultaneous_repetitions_are_one_task(api: Any, archive: bytes) -
 
 @pytest.mark.parametrize("api_settings", [{"max_upload": 10_000, "reap_s": 3600.0}])
 @pytest.mark.parametrize("declared", [True, False])
-async def test_the_cap_holds_in_the_stream(api: Any, own_temp: Path, declared: bool) -> None:
+async def test_the_cap_holds_in_the_stream(api: Api, own_temp: Path, declared: bool) -> None:
     tenant = await api.tenant()
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
     sent = 0
@@ -242,23 +243,23 @@ async def test_the_cap_holds_in_the_stream(api: Any, own_temp: Path, declared: b
     assert _files(api.settings.home, own_temp) == before
 
 
-async def test_the_same_archive_twice_lies_there_once(api: Any, archive: bytes) -> None:
+async def test_the_same_archive_twice_lies_there_once(api: Api, archive: bytes) -> None:
     tenant = await api.tenant()
-    one, two = await tenant.upload(archive), await tenant.upload(archive)
+    first, second = await tenant.upload(archive), await tenant.upload(archive)
 
-    assert one.json()["task_id"] != two.json()["task_id"]
-    assert len(list((api.settings.home / "artifacts").rglob(one.json()["sha256"]))) == 1
+    assert first.json()["task_id"] != second.json()["task_id"]
+    assert len(list((api.settings.home / "artifacts").rglob(first.json()["sha256"]))) == 1
     index = (await tenant.client.get("/codeaudit/index", params={"limit": 1})).json()
-    assert index["items"][0]["task_id"] == two.json()["task_id"]
+    assert index["items"][0]["task_id"] == second.json()["task_id"]
     rest = (await tenant.client.get("/codeaudit/index", params={"cursor": index["next_cursor"]})).json()
-    assert [scan["task_id"] for scan in rest["items"]] == [one.json()["task_id"]]
+    assert [scan["task_id"] for scan in rest["items"]] == [first.json()["task_id"]]
     assert rest["next_cursor"] is None
     latest = (await tenant.client.get("/codeaudit/latest", params={"project": "shop"})).json()
-    assert latest["task_id"] == two.json()["task_id"]
+    assert latest["task_id"] == second.json()["task_id"]
     assert (await tenant.client.get("/codeaudit/latest", params={"project": "none"})).status_code == 404
 
 
-async def test_a_client_that_hangs_up_leaves_nothing(api: Any, own_temp: Path) -> None:
+async def test_a_client_that_hangs_up_leaves_nothing(api: Api, own_temp: Path) -> None:
     tenant = await api.tenant()
     assert (await tenant.client.get("/projects")).status_code == 200
     before = (_files(api.settings.home, own_temp), api.rows())

@@ -233,9 +233,13 @@ def python_of(uid: int) -> str:
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         try:
             tried = subprocess.run(
-                [python, "-c", "import securetag.db.embedded"], user=uid, cwd="/", capture_output=True,
-                env=PACKAGES, check=False,
-            )  # fmt: skip
+                [python, "-c", "import securetag.db.embedded"],
+                user=uid,
+                cwd="/",
+                capture_output=True,
+                env=PACKAGES,
+                check=False,
+            )
         except OSError:
             continue
         if tried.returncode == 0:
@@ -252,9 +256,15 @@ def test_an_ordinary_user_needs_nothing_of_root() -> None:
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     try:
         process, about = launcher(
-            home, "--throwaway", python=python, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[],
-            cwd="/", env={**PACKAGES, "HOME": str(home)},
-        )  # fmt: skip
+            home,
+            "--throwaway",
+            python=python,
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            env={**PACKAGES, "HOME": str(home)},
+        )
         assert (home / "pg" / "data" / "PG_VERSION").exists()
         assert os.stat(f"/proc/{about['pid']}").st_uid == nobody.pw_uid
         process.terminate()

@@ -22,8 +22,8 @@ from securetag.db.engine import (
     HARVEST,
     TRANSACTION_FACTOR,
     create_engine,
+    cross_tenant_transaction,
     dsn_for,
-    gate_transaction,
     tenant_transaction,
     url_for,
 )
@@ -55,7 +55,7 @@ async def impatient(cluster: Cluster) -> AsyncIterator[AsyncEngine]:
 
 
 async def ask(engine: AsyncEngine) -> int:
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         return int((await session.execute(text("SELECT 1"))).scalar_one())
 
 
@@ -87,7 +87,7 @@ async def test_a_killed_database_is_found_again(cluster: Cluster, impatient: Asy
 
 
 async def test_a_frozen_server_is_given_up(cluster: Cluster, impatient: AsyncEngine) -> None:
-    async with gate_transaction(impatient) as session:
+    async with cross_tenant_transaction(impatient) as session:
         backend = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     frozen = [cluster.pid, backend]
     for pid in frozen:
@@ -106,13 +106,13 @@ async def test_a_frozen_server_is_given_up(cluster: Cluster, impatient: AsyncEng
 
 async def test_a_slow_statement_is_ended_by_the_server(impatient: AsyncEngine) -> None:
     with pytest.raises(DatabaseUnavailableError):
-        async with gate_transaction(impatient) as session:
+        async with cross_tenant_transaction(impatient) as session:
             await session.execute(text("SELECT pg_sleep(5)"))
     assert await ask(impatient) == 1
 
 
 async def backend(engine: AsyncEngine) -> int:
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         return int((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
 
 
@@ -126,7 +126,7 @@ async def test_a_connection_whose_statement_ran_out_of_time_is_discarded(cluster
     for _ in range(3):
         before = await backend(engine)
         with pytest.raises(DatabaseUnavailableError, match="in time"):
-            async with gate_transaction(engine) as session:
+            async with cross_tenant_transaction(engine) as session:
                 # Each statement is within its time, all of them aren't.
                 await session.execute(text("SELECT pg_sleep(:s)"), PIPELINED)
         assert await ask(engine) == 1
@@ -140,7 +140,7 @@ async def test_a_connection_whose_caller_went_away_is_discarded(cluster: Cluster
     before = await backend(engine)
 
     async def work() -> None:
-        async with gate_transaction(engine) as session:
+        async with cross_tenant_transaction(engine) as session:
             await session.execute(text("SELECT pg_sleep(:s)"), PIPELINED)
 
     task = asyncio.create_task(work())
@@ -152,7 +152,7 @@ async def test_a_connection_whose_caller_went_away_is_discarded(cluster: Cluster
     # An error of the caller's own costs no connection.
     before = await backend(engine)
     with pytest.raises(ValueError, match="own"):
-        async with gate_transaction(engine):
+        async with cross_tenant_transaction(engine):
             raise ValueError("the caller's own")
     assert await backend(engine) == before
     await engine.dispose()
@@ -166,17 +166,17 @@ async def test_a_transaction_of_many_statements_may_have_longer(impatient: Async
 
 async def test_other_errors_stay_what_they_are(impatient: AsyncEngine) -> None:
     with pytest.raises(ProgrammingError):
-        async with gate_transaction(impatient) as session:
+        async with cross_tenant_transaction(impatient) as session:
             await session.execute(text("SELEC 1"))
     with pytest.raises(TimeoutError):
-        async with gate_transaction(impatient):
+        async with cross_tenant_transaction(impatient):
             raise TimeoutError("of the caller's own")
 
 
 async def test_connections_act_as_the_role(cluster: Cluster) -> None:
     cluster.start()
     engine = create_engine(cluster.dsn())
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         row = (await session.execute(text("SELECT current_user, current_setting('statement_timeout')"))).one()
         assert tuple(row) == (API, "10s")
     await engine.dispose()

@@ -33,10 +33,13 @@ async def judge(db: AsyncEngine, place: Place, verdict: str, reviewer: str = "an
         for finding_id in await session.scalars(select(Finding.id)):
             session.add(
                 Feedback(
-                    tenant_id=place.tenant_id, finding_id=finding_id, verdict=verdict, reviewer=reviewer,
+                    tenant_id=place.tenant_id,
+                    finding_id=finding_id,
+                    verdict=verdict,
+                    reviewer=reviewer,
                     **{"saw_model": True, "source": "person", **fields},
                 )
-            )  # fmt: skip
+            )
 
 
 async def consent(db: AsyncEngine, place: Place) -> Consent:

@@ -97,9 +97,9 @@ async def scan(db: AsyncEngine, project: Project, *paths: str) -> None:
     task_id = await make_task(db, project)
     claim = await queue.claim(db, "w", ["codeaudit"])
     assert claim is not None
-    found = [wire.TriagedFinding(finding=make_finding("a", path=path, snippet=path)) for path in paths]
+    triaged = [wire.TriagedFinding(finding=make_finding("a", path=path, snippet=path)) for path in paths]
     async with tenant_transaction(db, project.tenant_id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, findings=found))
+        await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
 
 
 async def ids(db: AsyncEngine, project: Project) -> dict[str, UUID]:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from securetag.db.engine import create_engine, gate_transaction, tenant_transaction
+from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ApiKey, Base, Project
 from securetag.settings import ApiSettings, Settings
 
@@ -27,7 +27,7 @@ async def test_a_tenant_sees_only_its_own(db: AsyncEngine) -> None:
         assert (await session.scalars(text("SELECT id FROM securetag.tenant"))).all() == [b.tenant_id]
         changed = await session.scalars(text("UPDATE securetag.project SET name = 'mine' RETURNING id"))
         assert changed.all() == [b.project_id]
-    async with gate_transaction(db) as session:
+    async with cross_tenant_transaction(db) as session:
         for table in Base.metadata.sorted_tables:
             if table.name != "worker_heartbeat":
                 assert await session.scalar(select(func.count()).select_from(table)) == 0, table
@@ -64,7 +64,7 @@ async def test_history_is_append_only(db: AsyncEngine, table: str) -> None:
 async def test_the_api_cannot_become_anybody_else(db: AsyncEngine) -> None:
     for role in ("securetag_owner", "securetag_gate", "securetag_harvest", "postgres"):
         with pytest.raises(ProgrammingError, match="permission denied"):
-            async with gate_transaction(db) as session:
+            async with cross_tenant_transaction(db) as session:
                 await session.execute(text(f"SET ROLE {role}"))
 
 
@@ -73,7 +73,7 @@ async def test_the_tenant_ends_with_its_transaction(pg_database: Database) -> No
     place = await make_place(engine)
     async with tenant_transaction(engine, place.tenant_id) as session:
         assert await session.scalar(text("SELECT count(*) FROM securetag.project")) == 1
-    async with gate_transaction(engine) as session:
+    async with cross_tenant_transaction(engine) as session:
         assert await session.scalar(text("SELECT count(*) FROM securetag.project")) == 0
         assert await session.scalar(text("SELECT current_setting('app.tenant_id', true)")) == ""
     await engine.dispose()
@@ -93,23 +93,27 @@ async def test_authenticate_knows_live_keys_alone(db: AsyncEngine) -> None:
         for name, changes in zip(prefixes, ({}, {"revoked_at": past}, {"expires_at": past}), strict=True):
             session.add(
                 ApiKey(
-                    tenant_id=place.tenant_id, name=name, prefix=name.rjust(12, "-"), digest=bytes(32),
-                    scopes=["read"], **changes,
+                    tenant_id=place.tenant_id,
+                    name=name,
+                    prefix=name.rjust(12, "-"),
+                    digest=bytes(32),
+                    scopes=["read"],
+                    **changes,
                 )
-            )  # fmt: skip
+            )
     query = text("SELECT name, tenant_id FROM securetag.authenticate(:prefix)")
-    async with gate_transaction(db) as session:
-        found = [
+    async with cross_tenant_transaction(db) as session:
+        rows = [
             row for name in prefixes for row in await session.execute(query, {"prefix": name.rjust(12, "-")})
         ]
-    assert [tuple(row) for row in found] == [("live", place.tenant_id)]
+    assert [tuple(row) for row in rows] == [("live", place.tenant_id)]
 
 
 async def test_tenants_come_in_pages(db: AsyncEngine) -> None:
     made = {(await make_place(db)).tenant_id for _ in range(3)}
     seen, after = set(), None
     while True:
-        async with gate_transaction(db) as session:
+        async with cross_tenant_transaction(db) as session:
             rows = (
                 await session.execute(text("SELECT id FROM securetag.tenants(:after, 2)"), {"after": after})
             ).all()

@@ -15,7 +15,14 @@ from sqlalchemy import Connection, make_url, text
 from securetag.db import upgrade
 from securetag.db.base import SCHEMA, Base
 from securetag.db.embedded import SUPERUSER, Cluster
-from securetag.db.engine import API, HARVEST, OWNER, create_engine, create_sync_engine, gate_transaction
+from securetag.db.engine import (
+    API,
+    HARVEST,
+    OWNER,
+    create_engine,
+    create_sync_engine,
+    cross_tenant_transaction,
+)
 from securetag.errors import DatabaseUnavailableError
 
 
@@ -70,10 +77,12 @@ def test_up_down_up_equals_the_models(pg_cluster: Cluster, empty: str) -> None:
         context = MigrationContext.configure(
             connection,
             opts={
-                "include_schemas": True, "version_table_schema": SCHEMA, "compare_server_default": True,
+                "include_schemas": True,
+                "version_table_schema": SCHEMA,
+                "compare_server_default": True,
                 "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
             },
-        )  # fmt: skip
+        )
         assert compare_metadata(context, Base.metadata) == []
         assert constraints(connection) == first
 
@@ -130,7 +139,7 @@ async def test_the_api_knows_the_revision_it_needs(pg_cluster: Cluster, empty: s
     dsn = pg_cluster.dsn(empty, OWNER)
     assert not await upgrade.at_head(engine)
     with pytest.raises(DatabaseUnavailableError, match="schema"):
-        async with gate_transaction(engine) as session:
+        async with cross_tenant_transaction(engine) as session:
             await session.execute(text("SELECT * FROM securetag.authenticate('x')"))
     upgrade.upgrade(dsn, "0001_tables")
     assert not await upgrade.at_head(engine)

@@ -49,9 +49,9 @@ async def place(db: AsyncEngine) -> Place:
 
 
 async def claimed(db: AsyncEngine, worker: str = "w1", **options: float) -> queue.Claim:
-    found = await queue.claim(db, worker, ["codeaudit"], **options)
-    assert found is not None
-    return found
+    claim = await queue.claim(db, worker, ["codeaudit"], **options)
+    assert claim is not None
+    return claim
 
 
 async def state_of(db: AsyncEngine, place: Place, task_id: UUID) -> str:
@@ -86,11 +86,17 @@ async def test_a_task_is_claimed_once_and_completed_once(db: AsyncEngine, place:
     answer = await finish(db, place, claim.lease, result(task_id, "a", "b"))
     assert (answer.state, answer.findings) == ("completed", 2)
     assert await history(db, place, task_id) == [
-        (None, "queued", 0), ("queued", "running", 1), ("running", "completed", 1),
-    ]  # fmt: skip
+        (None, "queued", 0),
+        ("queued", "running", 1),
+        ("running", "completed", 1),
+    ]
     for table, rows in (
-        (Finding, 2), (FindingOccurrence, 2), (TriageVerdict, 2), (ToolExecution, 1), (ScanResult, 1),
-    ):  # fmt: skip
+        (Finding, 2),
+        (FindingOccurrence, 2),
+        (TriageVerdict, 2),
+        (ToolExecution, 1),
+        (ScanResult, 1),
+    ):
         assert await count(db, place, table) == rows
 
 
@@ -293,8 +299,8 @@ async def test_a_new_task_is_announced(db: AsyncEngine, place: Place, clean_data
     async with await psycopg.AsyncConnection.connect(clean_database.dsn_api, autocommit=True) as listener:
         await listener.execute(f"LISTEN {queue.CHANNEL}")
         await make_task(db, place)
-        heard = [note.payload async for note in listener.notifies(timeout=10, stop_after=1)]
-    assert heard == ["codeaudit"]
+        payloads = [note.payload async for note in listener.notifies(timeout=10, stop_after=1)]
+    assert payloads == ["codeaudit"]
 
 
 async def test_lost_leases_wait_as_long_as_reported_errors(db: AsyncEngine, place: Place) -> None:

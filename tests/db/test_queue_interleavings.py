@@ -64,8 +64,8 @@ class Interleavings(RuleBasedStateMachine):
 
     async def _as_tenant(self, statement: str, **values: Any) -> list[Any]:
         async with tenant_transaction(self.engine, self.place.tenant_id) as session:
-            found = await session.execute(text(statement), values)
-            return list(found.all()) if found.returns_rows else []
+            answer = await session.execute(text(statement), values)
+            return list(answer.all()) if answer.returns_rows else []
 
     @property
     def open(self) -> list[UUID]:
@@ -120,13 +120,13 @@ class Interleavings(RuleBasedStateMachine):
                 request = result(lease.task_id, "a", outcome=outcome)
                 return (await queue.record_result(session, lease, request, backoff_s=600)).state
 
-        held = self._holds(lease)
+        is_holder = self._holds(lease)
         try:
             state = self.run(send())
         except FencedError:
-            assert not held, "the holder was fenced"
+            assert not is_holder, "the holder was fenced"
             return
-        assert held, "a stranger's result was taken"
+        assert is_holder, "a stranger's result was taken"
         if State(state) in TERMINAL:
             self.ended[lease.task_id] = state
             self.replace_ended()
@@ -224,10 +224,15 @@ def explore(dsn: str, examples: int, steps: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, database=None, derandomize=True,
-            suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
         ),
-    )  # fmt: skip
+    )
 
 
 def test_promises_hold_in_any_order(clean_database: Database) -> None:

@@ -19,10 +19,22 @@ HEAD = "id,path,scope,cwe,rule_class,vulnerable,why_en,why_es\n"
 
 def finding(path: str, scope: str, cwe: str, line: int = 1) -> Finding:
     return Finding(
-        tool="semgrep", rule_id="securetag.python.a", cwe=cwe, title="A", message="a", severity="high",
-        confidence="low", language="python", path=path, start_line=line, end_line=line, snippet="a",
-        snippet_line=1, scope=scope, fingerprint="v1:" + "0" * 64,
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="securetag.python.a",
+        cwe=cwe,
+        title="A",
+        message="a",
+        severity="high",
+        confidence="low",
+        language="python",
+        path=path,
+        start_line=line,
+        end_line=line,
+        snippet="a",
+        snippet_line=1,
+        scope=scope,
+        fingerprint="v1:" + "0" * 64,
+    )
 
 
 def truth(folder: Path, *rows: str) -> Path:
@@ -40,14 +52,14 @@ def test_hits_misses_and_what_nobody_expected(tmp_path: Path) -> None:
         "4,a.py,i,CWE-89,sql-injection,false",
         "5,a.py,j,CWE-134,,true",
     )
-    found = [
+    findings = [
         finding("a.py", "f", "CWE-89", 3),
         finding("a.py", "f", "CWE-89", 4),
         finding("a.py", "h", "CWE-89"),
         finding("b.py", "f", "CWE-22"),
         finding("b.py", "f", "CWE-22", 9),
     ]
-    result = score(found, path)
+    result = score(findings, path)
     assert result.by_class == {
         "CWE-22": ClassScore(tp=0, fp=1, fn=0, precision=0.0, recall=None),
         "CWE-89": ClassScore(tp=1, fp=1, fn=1, precision=0.5, recall=0.5),
@@ -98,9 +110,9 @@ PLACES = st.tuples(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(rows=st.dictionaries(PLACES, st.booleans()), found=st.lists(PLACES))
+@given(rows=st.dictionaries(PLACES, st.booleans()), findings=st.lists(PLACES))
 def test_every_vulnerability_is_found_or_missed_and_every_finding_has_one_home(
-    rows: dict[tuple[str, str, str], bool], found: list[tuple[str, str, str]], tmp_path: Path
+    rows: dict[tuple[str, str, str], bool], findings: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
@@ -108,11 +120,13 @@ def test_every_vulnerability_is_found_or_missed_and_every_finding_has_one_home(
     for number, ((path, scope, cwe), vulnerable) in enumerate(rows.items()):
         writer.writerow([number, path, scope, cwe, "x", str(vulnerable).lower(), "a", "b"])
     (tmp_path / "truth.csv").write_text(text.getvalue(), newline="")
-    result = score([finding(*place) for place in found], tmp_path / "truth.csv")
+    result = score([finding(*place) for place in findings], tmp_path / "truth.csv")
     assert result.total.tp + result.total.fn == sum(rows.values())
     assert result.total.fn == len(result.misses)
-    assert set(result.matched) | set(result.unexpected) == set(range(len(found)))
+    assert set(result.matched) | set(result.unexpected) == set(range(len(findings)))
     assert not set(result.matched) & set(result.unexpected)
-    assert result.total.tp + result.total.fp == len(set(found))
-    assert sum(one.tp for one in result.by_class.values()) == result.total.tp
-    assert score([finding(*place) for place in reversed(found)], tmp_path / "truth.csv").total == result.total
+    assert result.total.tp + result.total.fp == len(set(findings))
+    assert sum(counts.tp for counts in result.by_class.values()) == result.total.tp
+    assert (
+        score([finding(*place) for place in reversed(findings)], tmp_path / "truth.csv").total == result.total
+    )

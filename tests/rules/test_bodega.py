@@ -38,8 +38,8 @@ def test_it_is_broad_enough() -> None:
     assert len(vulnerable) >= 50
     assert len({row.cwe for row in vulnerable}) >= 16
     assert len(rows) - len(vulnerable) >= 24
-    known = {name.rsplit(".", 1)[1]: rule.cwe for name, rule in catalogue().items()}
-    assert all(known[row.rule_class] == row.cwe for row in rows if row.rule_class)
+    cwe_by_rule = {name.rsplit(".", 1)[1]: rule.cwe for name, rule in catalogue().items()}
+    assert all(cwe_by_rule[row.rule_class] == row.cwe for row in rows if row.rule_class)
 
 
 def test_every_row_names_a_function_that_exists() -> None:
@@ -67,20 +67,20 @@ def test_plain_safe_code_is_not_reported(accuracy: Accuracy, findings: list[Find
 
 
 def test_one_place_one_finding(findings: list[Finding]) -> None:
-    places = [(found.path, found.scope, found.cwe) for found in findings]
+    places = [(finding.path, finding.scope, finding.cwe) for finding in findings]
     assert len(places) == len(set(places))
 
 
 def test_functions_fit_into_a_prompt(findings: list[Finding]) -> None:
-    assert max(len(found.snippet) for found in findings) <= MAX_SNIPPET_CHARS["compact"] // 2
+    assert max(len(finding.snippet) for finding in findings) <= MAX_SNIPPET_CHARS["compact"] // 2
 
 
 def test_most_is_severe_enough_for_triage(findings: list[Finding]) -> None:
-    severe = [found for found in findings if found.severity in {"high", "critical"}]
+    severe = [finding for finding in findings if finding.severity in {"high", "critical"}]
     assert len(severe) / len(findings) > 0.9
 
 
 def test_the_scrubber_gets_work(findings: list[Finding]) -> None:
-    snippets = "\n".join(found.snippet for found in findings)
+    snippets = "\n".join(finding.snippet for finding in findings)
     for planted in ("ghp_", "@bodega.example", "warehouse-3.bodega.internal"):
         assert planted in snippets

@@ -33,7 +33,9 @@ def marked(rule: str, mark: str) -> set[int]:
 @pytest.mark.parametrize("rule", sorted(catalogue()))
 def test_a_rule_flags_what_its_cases_mark(rule: str, case_findings: list[Finding]) -> None:
     path = case_file(rule).relative_to(RULES / "cases").as_posix()
-    flagged = [found.start_line for found in case_findings if found.path == path and found.rule_id == rule]
+    flagged = [
+        finding.start_line for finding in case_findings if finding.path == path and finding.rule_id == rule
+    ]
     assert set(flagged) == marked(rule, "ruleid")
     assert [line for line, times in Counter(flagged).items() if times > 1] == []
 
@@ -64,12 +66,27 @@ def test_the_compiled_pack_finds_what_the_rule_files_find(
     """The YAML files go through Semgrep's Python front end, which alone reads aliases."""
     configs = [f"--config={RULES / language}" for language in LANGUAGES]
     done = subprocess.run(
-        [str(semgrep_executable(SemgrepSettings())), "scan", "--json", "--metrics=off", "-j", "1", *configs,
-         "--disable-version-check", "--no-git-ignore", "--disable-nosem", "--x-ignore-semgrepignore-files",
-         "--no-rewrite-rule-ids", "."],
-        cwd=RULES / "cases", capture_output=True, timeout=240, check=True,
+        [
+            str(semgrep_executable(SemgrepSettings())),
+            "scan",
+            "--json",
+            "--metrics=off",
+            "-j",
+            "1",
+            *configs,
+            "--disable-version-check",
+            "--no-git-ignore",
+            "--disable-nosem",
+            "--x-ignore-semgrepignore-files",
+            "--no-rewrite-rule-ids",
+            ".",
+        ],
+        cwd=RULES / "cases",
+        capture_output=True,
+        timeout=240,
+        check=True,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
+    )
     report = json.loads(done.stdout)
     assert report["errors"] == []
     from_files = {
@@ -82,5 +99,5 @@ def test_the_compiled_pack_finds_what_the_rule_files_find(
         for result in report["results"]
     }
     assert from_files == {
-        (found.rule_id, found.path, found.start_line, found.end_line) for found in case_findings
+        (finding.rule_id, finding.path, finding.start_line, finding.end_line) for finding in case_findings
     }

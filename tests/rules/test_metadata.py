@@ -14,9 +14,15 @@ from securetag.rules.pack import read_rules
 
 def rule(**changes: Any) -> dict[str, Any]:
     metadata = {
-        "cwe": "CWE-89", "owasp": "A05:2025", "severity": "high", "confidence": "low",
-        "message_en": "a", "message_es": "b", "recommendation_en": "c", "recommendation_es": "d",
-    }  # fmt: skip
+        "cwe": "CWE-89",
+        "owasp": "A05:2025",
+        "severity": "high",
+        "confidence": "low",
+        "message_en": "a",
+        "message_es": "b",
+        "recommendation_en": "c",
+        "recommendation_es": "d",
+    }
     base: dict[str, Any] = {
         "id": "securetag.python.sql-injection",
         "languages": ["python"],
@@ -29,10 +35,10 @@ def rule(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_whole_rule_is_read() -> None:
-    found = read_metadata(rule(), where="a.yaml")
-    assert (found.title, found.cwe, found.severity) == ("SQL injection", "CWE-89", "high")
-    assert (found.message, found.recommendation) == (Text("a", "b"), Text("c", "d"))
-    assert [found.message.get(lang) for lang in ("en", "es", "de")] == ["a", "b", "a"]
+    metadata = read_metadata(rule(), where="a.yaml")
+    assert (metadata.title, metadata.cwe, metadata.severity) == ("SQL injection", "CWE-89", "high")
+    assert (metadata.message, metadata.recommendation) == (Text("a", "b"), Text("c", "d"))
+    assert [metadata.message.get(lang) for lang in ("en", "es", "de")] == ["a", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -62,11 +68,11 @@ def test_a_broken_rule_names_itself_its_file_and_the_field(change: dict[str, Any
 
 
 def test_every_rule_speaks_both_languages() -> None:
-    for found in catalogue().values():
-        assert found.message.en != found.message.es
-        assert found.recommendation.en != found.recommendation.es
-        assert max(len(text) for text in (found.message.en, found.message.es)) <= 160
-        assert max(len(text) for text in (found.recommendation.en, found.recommendation.es)) <= 160
+    for metadata in catalogue().values():
+        assert metadata.message.en != metadata.message.es
+        assert metadata.recommendation.en != metadata.recommendation.es
+        assert max(len(text) for text in (metadata.message.en, metadata.message.es)) <= 160
+        assert max(len(text) for text in (metadata.recommendation.en, metadata.recommendation.es)) <= 160
 
 
 def test_a_catalogue_is_the_callers_own() -> None:
@@ -76,6 +82,8 @@ def test_a_catalogue_is_the_callers_own() -> None:
 
 def test_one_name_means_one_class_in_both_languages() -> None:
     classes: dict[str, set[tuple[str, str, str]]] = {}
-    for name, found in catalogue().items():
-        classes.setdefault(name.rsplit(".", 1)[1], set()).add((found.cwe, found.severity, found.title))
+    for name, metadata in catalogue().items():
+        classes.setdefault(name.rsplit(".", 1)[1], set()).add(
+            (metadata.cwe, metadata.severity, metadata.title)
+        )
     assert {name: values for name, values in classes.items() if len(values) > 1} == {}

@@ -23,9 +23,14 @@ def tool(tmp_path: Path) -> Callable[..., ProcessResult]:
 
     def start(code: str, **options: object) -> ProcessResult:
         given: dict[str, object] = {
-            "cwd": tmp_path, "timeout_s": 20.0, "memory_mb": 1024, "stdout": tmp_path / "out",
-            "stderr": tmp_path / "err", "env": minimal_environment(tmp_path, tmp_path), **options,
-        }  # fmt: skip
+            "cwd": tmp_path,
+            "timeout_s": 20.0,
+            "memory_mb": 1024,
+            "stdout": tmp_path / "out",
+            "stderr": tmp_path / "err",
+            "env": minimal_environment(tmp_path, tmp_path),
+            **options,
+        }
         return run([sys.executable, "-I", "-c", textwrap.dedent(code)], **given)  # type: ignore[arg-type]
 
     return start
@@ -66,9 +71,14 @@ def test_it_sees_nothing_of_our_environment(
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     result = run(
-        [str(tmp_path / "nothing")], cwd=tmp_path, timeout_s=5, memory_mb=512, stdout=tmp_path / "out",
-        stderr=tmp_path / "err", env=minimal_environment(tmp_path, tmp_path),
-    )  # fmt: skip
+        [str(tmp_path / "nothing")],
+        cwd=tmp_path,
+        timeout_s=5,
+        memory_mb=512,
+        stdout=tmp_path / "out",
+        stderr=tmp_path / "err",
+        env=minimal_environment(tmp_path, tmp_path),
+    )
     assert result.exit_code == 127
     assert "can't be run" in (tmp_path / "err").read_text()
 

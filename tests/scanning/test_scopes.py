@@ -17,29 +17,45 @@ from securetag.scanning.scopes import Scope, enclosing, scopes
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 MODULES = [
-    "ast.py", "argparse.py", "asyncio/base_events.py", "dataclasses.py", "difflib.py", "email/message.py",
-    "enum.py", "http/client.py", "inspect.py", "json/decoder.py", "logging/__init__.py", "pathlib.py",
-    "pickle.py", "socket.py", "subprocess.py", "tarfile.py", "textwrap.py", "tokenize.py", "typing.py",
+    "ast.py",
+    "argparse.py",
+    "asyncio/base_events.py",
+    "dataclasses.py",
+    "difflib.py",
+    "email/message.py",
+    "enum.py",
+    "http/client.py",
+    "inspect.py",
+    "json/decoder.py",
+    "logging/__init__.py",
+    "pathlib.py",
+    "pickle.py",
+    "socket.py",
+    "subprocess.py",
+    "tarfile.py",
+    "textwrap.py",
+    "tokenize.py",
+    "typing.py",
     "zipfile.py",
-]  # fmt: skip
+]
 
 
 def parsed(code: str) -> set[Scope]:
     """The same scopes by Python's parser."""
-    found: set[Scope] = set()
+    result: set[Scope] = set()
 
     def walk(node: ast.AST, prefix: str) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 kind = "class" if isinstance(child, ast.ClassDef) else "function"
                 first = min([child.lineno, *(item.lineno for item in child.decorator_list)])
-                found.add(Scope(kind, prefix + child.name, first, child.end_lineno or 0))
+                result.add(Scope(kind, prefix + child.name, first, child.end_lineno or 0))
                 walk(child, f"{prefix}{child.name}.")
             else:
                 walk(child, prefix)
 
     walk(ast.parse(code), "")
-    return found
+    return result
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -102,8 +118,8 @@ var total = 10 / 2 / 1;
 
 
 def test_javascript() -> None:
-    found = {scope.name: (scope.first, scope.last) for scope in scopes(JAVASCRIPT, "javascript")}
-    assert found == {
+    result = {scope.name: (scope.first, scope.last) for scope in scopes(JAVASCRIPT, "javascript")}
+    assert result == {
         "search": (3, 8),
         'app.get("/users/:id")': (10, 13),
         'router.post("/run")': (15, 17),
@@ -126,8 +142,8 @@ def test_typescript_return_types() -> None:
 
 
 def test_the_innermost_scope_encloses() -> None:
-    found = scopes(JAVASCRIPT, "javascript")
-    inner, outer, none = enclosing(found, 23, 23), enclosing(found, 22, 25), enclosing(found, 1, 1)
+    result = scopes(JAVASCRIPT, "javascript")
+    inner, outer, none = enclosing(result, 23, 23), enclosing(result, 22, 25), enclosing(result, 1, 1)
     assert inner is not None
     assert inner.name == "Shop.find.this.db.get()"
     assert outer is not None

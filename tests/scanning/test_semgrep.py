@@ -19,18 +19,26 @@ from securetag.settings import SemgrepSettings
 
 SETTINGS = SemgrepSettings(jobs=1, timeout_s=60, memory_mb=2048)
 EVAL = {
-    "id": "securetag.python.eval", "languages": ["python"], "severity": "ERROR", "message": "eval",
+    "id": "securetag.python.eval",
+    "languages": ["python"],
+    "severity": "ERROR",
+    "message": "eval",
     "pattern": "eval(...)",
-}  # fmt: skip
+}
 EVAL_JS = {**EVAL, "id": "securetag.javascript.eval", "languages": ["javascript"], "severity": "WARNING"}
 CATALOGUE = {
     "securetag.python.eval": RuleMetadata(
-        id="securetag.python.eval", cwe="CWE-95", title="Code injection", owasp="A05:2025",
-        severity="critical", confidence="high", languages=["python"],
+        id="securetag.python.eval",
+        cwe="CWE-95",
+        title="Code injection",
+        owasp="A05:2025",
+        severity="critical",
+        confidence="high",
+        languages=["python"],
         message=Text("Input is run as code.", "La entrada se ejecuta como código."),
         recommendation=Text("Parse it instead.", "Analízala en su lugar."),
     )
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -60,16 +68,16 @@ FUNCTION = '@app.get("/ñ")\ndef run(q):\n    # é\n    x = "漢" + q; return ev
 def test_a_finding_with_all_its_parts(project: Path) -> None:
     write(project, {"src/app.py": "import os\n\n\n" + FUNCTION + "\n\nx = 1\n", "web.js": "eval(a)\n"})
     run = scanned(project, lang="es").check()
-    found, other = run.findings
-    assert (found.rule_id, found.cwe, found.title) == ("securetag.python.eval", "CWE-95", "Code injection")
-    assert (found.severity, found.confidence, found.owasp) == ("critical", "high", "A05:2025")
-    assert (found.message, found.recommendation) == (
+    first, other = run.findings
+    assert (first.rule_id, first.cwe, first.title) == ("securetag.python.eval", "CWE-95", "Code injection")
+    assert (first.severity, first.confidence, first.owasp) == ("critical", "high", "A05:2025")
+    assert (first.message, first.recommendation) == (
         "La entrada se ejecuta como código.",
         "Analízala en su lugar.",
     )
-    assert (found.path, found.language, found.scope) == ("src/app.py", "python", "run")
-    assert (found.start_line, found.end_line, found.snippet_line) == (7, 7, 4)
-    assert found.snippet == FUNCTION.rstrip("\n")
+    assert (first.path, first.language, first.scope) == ("src/app.py", "python", "run")
+    assert (first.start_line, first.end_line, first.snippet_line) == (7, 7, 4)
+    assert first.snippet == FUNCTION.rstrip("\n")
     assert (other.rule_id, other.severity, other.language) == (
         "securetag.javascript.eval",
         "medium",
@@ -84,22 +92,32 @@ def test_a_finding_with_all_its_parts(project: Path) -> None:
 
 
 def test_an_upload_cannot_hide_findings(project: Path) -> None:
-    write(project, {
-        ".semgrepignore": "*", ".gitignore": "*", "a.py": "eval(x)  # nosemgrep\n", "tests/b.py": "eval(x)\n",
-        "vendor/node_modules/c.js": "eval(x)\n", "d.js": "eval(x)\n",
-    })  # fmt: skip
-    assert sorted(found.path for found in scanned(project).check().findings) == [
-        "a.py", "d.js", "tests/b.py", "vendor/node_modules/c.js",
-    ]  # fmt: skip
+    write(
+        project,
+        {
+            ".semgrepignore": "*",
+            ".gitignore": "*",
+            "a.py": "eval(x)  # nosemgrep\n",
+            "tests/b.py": "eval(x)\n",
+            "vendor/node_modules/c.js": "eval(x)\n",
+            "d.js": "eval(x)\n",
+        },
+    )
+    assert sorted(finding.path for finding in scanned(project).check().findings) == [
+        "a.py",
+        "d.js",
+        "tests/b.py",
+        "vendor/node_modules/c.js",
+    ]
 
 
 def test_moves_and_renames_keep_fingerprints(project: Path) -> None:
     write(project, {"a.py": FUNCTION + "\ndef other(q):\n    return eval(q)\n"})
-    before = {found.scope: found.fingerprint for found in scanned(project).check().findings}
+    before = {finding.scope: finding.fingerprint for finding in scanned(project).check().findings}
     (project / "a.py").unlink()
     body = FUNCTION.replace("    # é\n", "\n\n").replace("eval(x)", "eval( x )  # later")
     write(project, {"lib/b.py": "import os\n\n\ndef other(q):\n  return eval(q)\n\n\n" + body})
-    after = {found.scope: found.fingerprint for found in scanned(project).check().findings}
+    after = {finding.scope: finding.fingerprint for finding in scanned(project).check().findings}
     assert after == before
     assert len(set(after.values())) == 2
 
@@ -109,7 +127,7 @@ def test_files_that_do_not_parse_are_counted_and_the_rest_is_scanned(project: Pa
         project, {"bad.py": "def f(:\n  eval(x\n", "good.py": "eval(x)\n", "odd.py": b"\xff\xfe\x00eval(x)"}
     )
     run = scanned(project).check()
-    assert "good.py" in {found.path for found in run.findings}
+    assert "good.py" in {finding.path for finding in run.findings}
     assert run.metrics.parse_errors >= 1
 
 
@@ -174,32 +192,34 @@ def test_prefixes_go_and_repeats_are_one(project: Path) -> None:
         for prefix in ("srv.packs.", "...", "")
     ]
     report = {"version": "1", "results": results, "errors": [], "paths": {"scanned": ["a.py"]}}
-    found: list[Finding] = normalise(read_report(json.dumps(report).encode()), project, catalogue=CATALOGUE)
-    assert [item.rule_id for item in found] == ["securetag.python.eval"]
+    findings: list[Finding] = normalise(
+        read_report(json.dumps(report).encode()), project, catalogue=CATALOGUE
+    )
+    assert [item.rule_id for item in findings] == ["securetag.python.eval"]
 
 
 def test_minified_code_and_long_functions_give_short_snippets(project: Path) -> None:
     long = "def f(q):\n" + "    y = 1\n" * 300 + "    eval(q)\n" + "    z = 1\n" * 300
     write(project, {"m.js": "var a=1;" * 5_000 + "eval(q);" + "var b=2;" * 5_000, "l.py": long})
-    found = {item.path: item for item in scanned(project).check().findings}
-    assert "eval(q)" in found["m.js"].snippet
-    assert len(found["m.js"].snippet) < 700
-    lines = found["l.py"].snippet.split("\n")
+    findings = {item.path: item for item in scanned(project).check().findings}
+    assert "eval(q)" in findings["m.js"].snippet
+    assert len(findings["m.js"].snippet) < 700
+    lines = findings["l.py"].snippet.split("\n")
     assert len(lines) < 80
-    assert lines[found["l.py"].start_line - found["l.py"].snippet_line].strip() == "eval(q)"
-    assert found["l.py"].scope == "f"
+    assert lines[findings["l.py"].start_line - findings["l.py"].snippet_line].strip() == "eval(q)"
+    assert findings["l.py"].scope == "f"
 
 
 def test_where_semgrep_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / "semgrep"
-    own.write_text("#!/bin/sh\n")
+    folder = tmp_path / "semgrep"
+    folder.write_text("#!/bin/sh\n")
     with pytest.raises(SettingsError, match="can't be run"):
-        semgrep_executable(SemgrepSettings(executable=own))
-    own.chmod(0o755)
-    assert semgrep_executable(SemgrepSettings(executable=own)) == own
+        semgrep_executable(SemgrepSettings(executable=folder))
+    folder.chmod(0o755)
+    assert semgrep_executable(SemgrepSettings(executable=folder)) == folder
     monkeypatch.setattr("sys.prefix", str(tmp_path / "env" / ".venv"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert semgrep_executable(SemgrepSettings()) == own
+    assert semgrep_executable(SemgrepSettings()) == folder
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SettingsError) as caught:
         semgrep_executable(SemgrepSettings())

@@ -95,7 +95,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "very many": (lambda: packed({f"{n}.py": b"" for n in range(500)}), "more than 50 files"),
     "long name": (lambda: packed({"a/" * 200 + "b": b""}), "too long"),
     "long part": (lambda: packed({"é" * 128: b""}), "too long"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+from deployment import Deployment
+from postgres import Database
 
 from securetag.db.embedded import SUPERUSER, Cluster
 
@@ -41,83 +43,88 @@ def upload(client: httpx.Client, number: int) -> str:
     return str(answer.json()["task_id"])
 
 
-def check(there: Any, task: str) -> None:
+def check(deployment: Deployment, task: str) -> None:
     """One completion, one set of everything."""
 
-    def one(sql: str) -> Any:
-        ((value,),) = there.query(sql, task)
+    def value_of(sql: str) -> Any:
+        ((value,),) = deployment.query(sql, task)
         return value
 
-    assert one("SELECT count(*) FROM securetag.task_event WHERE task_id = %s AND to_state = 'completed'") == 1
-    assert one("SELECT count(*) FROM securetag.scan_result WHERE task_id = %s") == 1
-    assert one("SELECT count(*) FROM securetag.finding_occurrence WHERE task_id = %s") == FILES
-    assert one("SELECT count(*) FROM securetag.triage_verdict WHERE task_id = %s") == FILES
+    assert (
+        value_of("SELECT count(*) FROM securetag.task_event WHERE task_id = %s AND to_state = 'completed'")
+        == 1
+    )
+    assert value_of("SELECT count(*) FROM securetag.scan_result WHERE task_id = %s") == 1
+    assert value_of("SELECT count(*) FROM securetag.finding_occurrence WHERE task_id = %s") == FILES
+    assert value_of("SELECT count(*) FROM securetag.triage_verdict WHERE task_id = %s") == FILES
     project = "SELECT project_id FROM securetag.task WHERE id = %s"
-    assert one(f"SELECT count(*) FROM securetag.finding WHERE project_id = ({project})") == FILES
-    tools = there.query(
+    assert value_of(f"SELECT count(*) FROM securetag.finding WHERE project_id = ({project})") == FILES
+    tools = deployment.query(
         "SELECT tool FROM securetag.tool_execution WHERE task_id = %s ORDER BY started_at", task
     )
     assert tools == [("unpack",), ("semgrep",), ("triage",)]
-    artifacts = there.query(
+    artifacts = deployment.query(
         "SELECT name, storage_key FROM securetag.artifact WHERE task_id = %s ORDER BY 1", task
     )
     assert [name for name, _ in artifacts] == ["semgrep.stderr.txt", "semgrep.stdout.json"]
-    stored = {path for path in (there.home / "artifacts").rglob("*") if path.is_file() and task in str(path)}
-    assert {str(path.relative_to(there.home / "artifacts")) for path in stored} == {
+    stored = {
+        path for path in (deployment.home / "artifacts").rglob("*") if path.is_file() and task in str(path)
+    }
+    assert {str(path.relative_to(deployment.home / "artifacts")) for path in stored} == {
         key for _, key in artifacts
     }
 
 
-def run(there: Any, points: int, seed: int) -> None:
+def run(deployment: Deployment, points: int, seed: int) -> None:
     chance = random.Random(seed)
-    with there.http() as client:
-        worker = there.worker()
+    with deployment.http() as client:
+        worker = deployment.worker()
         try:
             whole = upload(client, 0)
-            there.wait(whole, {"running"})
+            deployment.wait(whole, {"running"})
             began = time.monotonic()
-            there.wait(whole, {"completed"})
+            deployment.wait(whole, {"completed"})
             took = time.monotonic() - began
             tasks = [whole]
             for number in range(1, points + 1):
                 task = upload(client, number)
                 tasks.append(task)
-                there.wait(task, {"running", "completed"})
+                deployment.wait(task, {"running", "completed"})
                 time.sleep(chance.uniform(0, took))
                 worker.send_signal(signal.SIGKILL)
                 worker.wait()
-                worker = there.worker()
-                there.wait(task, {"completed", "failed", "dead_letter", "timeout", "cancelled"})
+                worker = deployment.worker()
+                deployment.wait(task, {"completed", "failed", "dead_letter", "timeout", "cancelled"})
             # The last worker is known to be up once it has done something.
             tasks.append(upload(client, points + 1))
-            there.wait(tasks[-1], {"completed"})
+            deployment.wait(tasks[-1], {"completed"})
             worker.terminate()
             assert worker.wait(30) == 0
         finally:
             worker.kill()
             worker.wait()
     for task in tasks:
-        assert there.wait(task, {"completed"}) == "completed"
-        check(there, task)
-    assert there.tools() == []
-    assert list((there.home / "run" / "worker").glob("*-*")) == []
+        assert deployment.wait(task, {"completed"}) == "completed"
+        check(deployment, task)
+    assert deployment.tools() == []
+    assert list((deployment.home / "run" / "worker").glob("*-*")) == []
 
 
 def test_killed_workers_lose_and_double_nothing(
-    deploy: Callable[[str, str], Any], clean_database: Any, pg_cluster: Cluster
+    deploy: Callable[[str, str], Deployment], clean_database: Database, pg_cluster: Cluster
 ) -> None:
-    there = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
-    run(there, points=3, seed=random.randrange(1 << 32))
+    deployment = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+    run(deployment, points=3, seed=random.randrange(1 << 32))
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_killed_workers_lose_and_double_nothing_twenty_times(
-    deploy: Callable[[str, str], Any],
-    clean_database: Any,
+    deploy: Callable[[str, str], Deployment],
+    clean_database: Database,
     pg_cluster: Cluster,
     record_property: Callable[[str, object], None],
 ) -> None:
     record_property("faults", [20, "kills of the worker"])
-    there = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
-    run(there, points=20, seed=random.randrange(1 << 32))
+    deployment = deploy(clean_database.dsn_api, pg_cluster.dsn(clean_database.name, SUPERUSER))
+    run(deployment, points=20, seed=random.randrange(1 << 32))

@@ -21,11 +21,13 @@ RESTING = 200
 
 
 def start(tmp_path: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
-    known = {name: value for name, value in os.environ.items() if not name.startswith("SECURETAG_WORKER")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SECURETAG_WORKER")}
     return subprocess.Popen(
-        [sys.executable, "-m", "securetag.worker", *options], text=True, stderr=subprocess.PIPE,
-        env={**known, "SECURETAG_HOME": str(tmp_path), **environment},
-    )  # fmt: skip
+        [sys.executable, "-m", "securetag.worker", *options],
+        text=True,
+        stderr=subprocess.PIPE,
+        env={**inherited, "SECURETAG_HOME": str(tmp_path), **environment},
+    )
 
 
 @pytest.fixture
@@ -57,20 +59,20 @@ def idle_api() -> Iterator[str]:
 
 def test_without_a_key_it_says_what_to_set(tmp_path: Path) -> None:
     process = start(tmp_path)
-    _, said = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "SECURETAG_WORKER__API_KEY" in said
-    assert "Traceback" not in said
+    assert "SECURETAG_WORKER__API_KEY" in stderr
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.sockets
 @pytest.mark.parametrize(("key", "code", "says"), [("stk_known", 3, ""), ("stk_other", 1, "401")])
 def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> None:
     process = start(tmp_path, "--once", SECURETAG_WORKER__API_URL=idle_api, SECURETAG_WORKER__API_KEY=key)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == code, said
-    assert says in said
-    assert "stk_" not in said
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stderr
+    assert says in stderr
+    assert "stk_" not in stderr
     assert list((tmp_path / "run" / "worker").glob("*-*")) == []
 
 
@@ -90,8 +92,8 @@ def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: 
     time.sleep(0.5)
     assert psutil.Process(process.pid).memory_info().rss < RESTING << 20
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 0, said
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
 
 
 def test_no_training_library_is_loaded() -> None:

@@ -17,10 +17,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from deployment import Deployment
 
 from securetag.db.embedded import API, OWNER, SUPERUSER, Cluster
 from securetag.db.upgrade import upgrade
@@ -51,9 +51,11 @@ def archive(number: int) -> bytes:
 
 def upload(client: httpx.Client, number: int) -> httpx.Response:
     return client.post(
-        "/codeaudit/upload", files={"file": ("p.zip", archive(number))}, data={"project": "p"},
+        "/codeaudit/upload",
+        files={"file": ("p.zip", archive(number))},
+        data={"project": "p"},
         headers={"Idempotency-Key": f"upload-{number}"},
-    )  # fmt: skip
+    )
 
 
 def kill_and_restart(cluster: Cluster, delay: float) -> None:
@@ -64,11 +66,11 @@ def kill_and_restart(cluster: Cluster, delay: float) -> None:
     cluster.start()
 
 
-def run(there: Any, cluster: Cluster, points: int) -> None:
+def run(deployment: Deployment, cluster: Cluster, points: int) -> None:
     chance = random.Random()
     seen: list[int | str] = []
     tasks: dict[int, str] = {}
-    with there.http() as client:
+    with deployment.http() as client:
         began = time.monotonic()
         tasks[0] = upload(client, 0).json()["task_id"]
         took = time.monotonic() - began
@@ -95,25 +97,25 @@ def run(there: Any, cluster: Cluster, points: int) -> None:
     assert [answer.status_code for answer in again.values()] == [202] * len(tasks), again[0].text
     assert {number: answer.json()["task_id"] for number, answer in again.items()} == tasks
     assert len(set(tasks.values())) == points + 1
-    worker = there.worker()
+    worker = deployment.worker()
     try:
         for task in tasks.values():
-            there.wait(task, {"completed"})
+            deployment.wait(task, {"completed"})
     finally:
         worker.terminate()
         worker.wait(30)
-    check(there, tasks)
+    check(deployment, tasks)
 
 
-def check(there: Any, tasks: dict[int, str]) -> None:
-    rows = there.query("SELECT id::text, state FROM securetag.task")
+def check(deployment: Deployment, tasks: dict[int, str]) -> None:
+    rows = deployment.query("SELECT id::text, state FROM securetag.task")
     assert sorted(rows) == sorted((task, "completed") for task in tasks.values())
     for table in ("scan_result", "codeaudit_upload"):
-        found = there.query(f"SELECT task_id::text, count(*) FROM securetag.{table} GROUP BY 1")
-        assert sorted(found) == sorted((task, 1) for task in tasks.values())
+        rows_by_task = deployment.query(f"SELECT task_id::text, count(*) FROM securetag.{table} GROUP BY 1")
+        assert sorted(rows_by_task) == sorted((task, 1) for task in tasks.values())
     uploads = {
         path.name: path.read_bytes()
-        for path in (there.home / "artifacts" / "uploads").rglob("*")
+        for path in (deployment.home / "artifacts" / "uploads").rglob("*")
         if path.is_file()
     }
     digests = [hashlib.sha256(content).hexdigest() for content in uploads.values()]
@@ -122,7 +124,7 @@ def check(there: Any, tasks: dict[int, str]) -> None:
 
 
 def test_a_killed_database_loses_and_doubles_no_upload(
-    deploy: Callable[[str, str], Any], cluster: Cluster
+    deploy: Callable[[str, str], Deployment], cluster: Cluster
 ) -> None:
     run(deploy(cluster.dsn(role=API), cluster.dsn(role=SUPERUSER)), cluster, points=3)
 
@@ -130,7 +132,7 @@ def test_a_killed_database_loses_and_doubles_no_upload(
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_a_killed_database_loses_and_doubles_no_upload_twenty_times(
-    deploy: Callable[[str, str], Any], cluster: Cluster, record_property: Callable[[str, object], None]
+    deploy: Callable[[str, str], Deployment], cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("faults", [20, "kills of PostgreSQL under uploads"])
     run(deploy(cluster.dsn(role=API), cluster.dsn(role=SUPERUSER)), cluster, points=20)

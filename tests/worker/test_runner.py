@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fake_queue import FakeApi
 from pydantic import SecretStr
 
 from securetag.client.queue import QueueClient
@@ -34,20 +35,22 @@ def work(client: QueueClient, settings: Settings) -> Callable[..., bool]:
         changed = settings.model_copy(update=changes)
         with Workspace(settings.run_dir) as workspace:
             tasks: dict[Any, Any] = {"codeaudit": task} if task else dict(runner_module.TASKS)
-            found = Runner(client, changed, workspace, stop=threading.Event(), tasks=tasks).run(once=True)
+            has_worked = Runner(client, changed, workspace, stop=threading.Event(), tasks=tasks).run(
+                once=True
+            )
             assert list(workspace.folder.iterdir()) == [workspace.folder / "lock"]
-        return found
+        return has_worked
 
     return once
 
 
-def only(api: Any) -> ResultRequest:
+def only(api: FakeApi) -> ResultRequest:
     assert len(api.results) == 1
-    found: ResultRequest = api.results[0]
-    return found
+    request: ResultRequest = api.results[0]
+    return request
 
 
-def test_a_project_is_scanned_and_reported(api: Any, work: Callable[..., bool]) -> None:
+def test_a_project_is_scanned_and_reported(api: FakeApi, work: Callable[..., bool]) -> None:
     api.enqueue(params={"lang": "es"})
     assert work()
     result = only(api)
@@ -74,7 +77,7 @@ def test_nothing_to_do(work: Callable[..., bool]) -> None:
     assert not work()
 
 
-def test_a_bad_archive_is_the_users_to_correct(api: Any, work: Callable[..., bool]) -> None:
+def test_a_bad_archive_is_the_users_to_correct(api: FakeApi, work: Callable[..., bool]) -> None:
     api.archive = b"no zip at all"
     api.enqueue()
     work()
@@ -84,7 +87,7 @@ def test_a_bad_archive_is_the_users_to_correct(api: Any, work: Callable[..., boo
     assert [(run.tool, run.exit_code) for run in result.tool_executions] == [("unpack", 1)]
 
 
-def test_semgreps_time_limit(api: Any, work: Callable[..., bool], settings: Settings) -> None:
+def test_semgreps_time_limit(api: FakeApi, work: Callable[..., bool], settings: Settings) -> None:
     api.enqueue()
     work(semgrep=settings.semgrep.model_copy(update={"timeout_s": 0.01}))
     result = only(api)
@@ -100,7 +103,7 @@ def many_files(count: int) -> dict[str, str]:
 
 
 def test_semgreps_cpu_limit_keeps_what_was_found(
-    api: Any, work: Callable[..., bool], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, work: Callable[..., bool], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(targets, "BATCH_FILES", 1)
     api.archive = api.zipped(many_files(30))
@@ -122,7 +125,7 @@ def test_semgreps_cpu_limit_keeps_what_was_found(
 
 @pytest.mark.parametrize("stage", ["semgrep", "triage"])
 def test_the_tasks_time_limit_keeps_what_was_found(
-    api: Any, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, stage: str
+    api: FakeApi, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """The clock jumps past the limit once the first findings are there."""
     monkeypatch.setattr(targets, "BATCH_FILES", 2)
@@ -152,7 +155,7 @@ def test_the_tasks_time_limit_keeps_what_was_found(
     assert "time" in reasons[-1]
 
 
-def test_version_control_is_counted_as_left_out(api: Any, work: Callable[..., bool]) -> None:
+def test_version_control_is_counted_as_left_out(api: FakeApi, work: Callable[..., bool]) -> None:
     api.archive = api.zipped({"app.py": "x = 1\n", ".git/config": "x", ".git/hooks/a.py": "x", "m.go": "x"})
     api.enqueue()
     work()
@@ -162,14 +165,16 @@ def test_version_control_is_counted_as_left_out(api: Any, work: Callable[..., bo
     assert (coverage.files, coverage.unsupported) == ({"python": 1}, {"go": 1})
 
 
-def test_the_tasks_time_limit(api: Any, work: Callable[..., bool]) -> None:
+def test_the_tasks_time_limit(api: FakeApi, work: Callable[..., bool]) -> None:
     api.enqueue(time_limit_s=0)
     work()
     assert only(api).outcome == "timeout"
     assert "0 s" in only(api).error
 
 
-def test_a_scanner_that_fails_is_tried_again(api: Any, work: Callable[..., bool], settings: Settings) -> None:
+def test_a_scanner_that_fails_is_tried_again(
+    api: FakeApi, work: Callable[..., bool], settings: Settings
+) -> None:
     api.enqueue()
     work(semgrep=settings.semgrep.model_copy(update={"memory_mb": 200}))
     result = only(api)
@@ -178,7 +183,7 @@ def test_a_scanner_that_fails_is_tried_again(api: Any, work: Callable[..., bool]
     assert [run.tool for run in result.tool_executions] == ["unpack", "semgrep"]
 
 
-def test_other_bytes_than_promised(api: Any, work: Callable[..., bool]) -> None:
+def test_other_bytes_than_promised(api: FakeApi, work: Callable[..., bool]) -> None:
     api.enqueue()
     api.archive += b"x"
     work()
@@ -186,7 +191,9 @@ def test_other_bytes_than_promised(api: Any, work: Callable[..., bool]) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel_at", "fence_at"])
-def test_a_lost_or_cancelled_task_sends_nothing_more(api: Any, work: Callable[..., bool], how: str) -> None:
+def test_a_lost_or_cancelled_task_sends_nothing_more(
+    api: FakeApi, work: Callable[..., bool], how: str
+) -> None:
     setattr(api, how, "semgrep")
     api.enqueue()
 
@@ -203,7 +210,7 @@ def test_a_lost_or_cancelled_task_sends_nothing_more(api: Any, work: Callable[..
     assert api.artifacts == {}
 
 
-def test_heartbeats_go_on_beside_the_work(api: Any, work: Callable[..., bool]) -> None:
+def test_heartbeats_go_on_beside_the_work(api: FakeApi, work: Callable[..., bool]) -> None:
     api.enqueue(lease_s=1)
 
     def slow(attempt: Attempt) -> ResultRequest:
@@ -217,7 +224,7 @@ def test_heartbeats_go_on_beside_the_work(api: Any, work: Callable[..., bool]) -
     assert only(api).outcome == "completed"
 
 
-def test_an_unforeseen_error_gives_the_task_back(api: Any, work: Callable[..., bool]) -> None:
+def test_an_unforeseen_error_gives_the_task_back(api: FakeApi, work: Callable[..., bool]) -> None:
     api.enqueue()
 
     def broken(attempt: Attempt) -> ResultRequest:
@@ -229,7 +236,7 @@ def test_an_unforeseen_error_gives_the_task_back(api: Any, work: Callable[..., b
     assert "No space left" in only(api).error
 
 
-def test_a_told_stop_gives_the_task_back(api: Any, client: QueueClient, settings: Settings) -> None:
+def test_a_told_stop_gives_the_task_back(api: FakeApi, client: QueueClient, settings: Settings) -> None:
     api.enqueue()
     started = threading.Event()
 
@@ -253,7 +260,7 @@ def test_a_told_stop_gives_the_task_back(api: Any, client: QueueClient, settings
 
 
 def test_the_api_is_away_for_a_while(
-    api: Any, client: QueueClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, client: QueueClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "BACKOFF_S", (0.01, 0.05))
     answers = iter([(503, b"{}"), (502, b"<html>"), (200, b"not json")])
@@ -272,7 +279,9 @@ def test_the_api_is_away_for_a_while(
     assert api.results == done
 
 
-def test_a_result_that_is_refused_ends_the_task_with_the_reason(api: Any, work: Callable[..., bool]) -> None:
+def test_a_result_that_is_refused_ends_the_task_with_the_reason(
+    api: FakeApi, work: Callable[..., bool]
+) -> None:
     api.enqueue()
     refusals = iter([(413, json.dumps({"detail": "more than 10 bytes"}).encode())])
     api.broken = lambda path: next(refusals, None) if path == "/queue/result" else None
@@ -283,7 +292,7 @@ def test_a_result_that_is_refused_ends_the_task_with_the_reason(api: Any, work: 
     )
 
 
-def test_a_result_that_is_too_large_is_sent_with_less_code(api: Any, work: Callable[..., bool]) -> None:
+def test_a_result_that_is_too_large_is_sent_with_less_code(api: FakeApi, work: Callable[..., bool]) -> None:
     filler = "".join(f"    x{n} = {n}\n" for n in range(30))
     api.archive = api.zipped(
         {"a.py": f"import os\ndef f(request):\n{filler}    os.system(request.args['c'])\n"}
@@ -299,7 +308,7 @@ def test_a_result_that_is_too_large_is_sent_with_less_code(api: Any, work: Calla
     assert finding.snippet.split("\n") == ["    x28 = 28", "    x29 = 29", "    os.system(request.args['c'])"]
 
 
-def test_a_refused_key_ends_the_worker(api: Any, settings: Settings) -> None:
+def test_a_refused_key_ends_the_worker(api: FakeApi, settings: Settings) -> None:
     wrong = WorkerSettings(api_url="http://queue", api_key=SecretStr("stk_other"), poll_s=0)
     client = QueueClient(wrong, "w", transport=httpx.WSGITransport(app=api))
     with Workspace(settings.run_dir) as workspace, pytest.raises(AuthenticationError):
@@ -309,7 +318,7 @@ def test_a_refused_key_ends_the_worker(api: Any, settings: Settings) -> None:
         QueueClient(WorkerSettings(), "w")
 
 
-def test_a_large_output_is_cut_and_says_so(api: Any, client: QueueClient, tmp_path: Path) -> None:
+def test_a_large_output_is_cut_and_says_so(api: FakeApi, client: QueueClient, tmp_path: Path) -> None:
     lease = api.enqueue()
     path = tmp_path / "out"
     path.write_bytes(b"x" * 10_000)

@@ -38,9 +38,15 @@ class Scripted:
         return ModelInfo("securetag-v1", "m" * 64)
 
     def chat(
-        self, messages: Sequence[Message], *, schema: dict[str, Any] | None, max_tokens: int,
-        timeout_s: float, temperature: float = 0.0, seed: int = 0,
-    ) -> Completion:  # fmt: skip
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        timeout_s: float,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Completion:
         self.asked.append({"schema": schema, "max_tokens": max_tokens, "timeout_s": timeout_s})
         if self.takes > timeout_s:
             self.now += timeout_s
@@ -60,10 +66,22 @@ class Scripted:
 
 def finding(severity: Severity = "high") -> Finding:
     return Finding(
-        tool="semgrep", rule_id="r", cwe="CWE-78", title="Command", message="m", severity=severity,
-        confidence="high", language="python", path="a.py", start_line=11, end_line=11,
-        snippet="def f(q):\n    os.system(q)", snippet_line=10, scope="f", fingerprint="v1:" + "0" * 64,
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="r",
+        cwe="CWE-78",
+        title="Command",
+        message="m",
+        severity=severity,
+        confidence="high",
+        language="python",
+        path="a.py",
+        start_line=11,
+        end_line=11,
+        snippet="def f(q):\n    os.system(q)",
+        snippet_line=10,
+        scope="f",
+        fingerprint="v1:" + "0" * 64,
+    )
 
 
 def triager(model: Scripted, **settings: Any) -> Triager:
@@ -72,10 +90,10 @@ def triager(model: Scripted, **settings: Any) -> Triager:
 
 def test_severe_findings_get_the_models_verdict() -> None:
     model = Scripted()
-    found: list[Severity] = ["critical", "high", "medium", "low"]
+    severities: list[Severity] = ["critical", "high", "medium", "low"]
     seen: list[tuple[int, int]] = []
     run = triager(model).run(
-        [finding(severity) for severity in found],
+        [finding(severity) for severity in severities],
         budget_s=60,
         progress=lambda done, of: seen.append((done, of)),
     )
@@ -121,8 +139,12 @@ def test_a_model_that_recovers_is_asked_on() -> None:
 
     run = triager(Scripted(sometimes)).run([finding()] * 5, budget_s=60)
     assert [verdict.decision.value for verdict in run.verdicts if verdict] == [
-        "needs_review", "needs_review", "false_positive", "needs_review", "false_positive",
-    ]  # fmt: skip
+        "needs_review",
+        "needs_review",
+        "false_positive",
+        "needs_review",
+        "false_positive",
+    ]
 
 
 def test_a_slow_model_costs_no_more_than_the_bounds() -> None:
@@ -167,9 +189,16 @@ def test_stop() -> None:
 
 
 NONSENSE = [
-    "", "null", "[]", "{", '{"evidence":[99],"verdict":"true_positive"}', '"\ud800"', "a\x00b",
-    '{"evidence":[1],"verdict":"maybe"}', '{"evidence":[1],"verdict":"true_positive"} and more',
-]  # fmt: skip
+    "",
+    "null",
+    "[]",
+    "{",
+    '{"evidence":[99],"verdict":"true_positive"}',
+    '"\ud800"',
+    "a\x00b",
+    '{"evidence":[1],"verdict":"maybe"}',
+    '{"evidence":[1],"verdict":"true_positive"} and more',
+]
 
 
 @given(text=st.text(max_size=60) | st.sampled_from(NONSENSE))

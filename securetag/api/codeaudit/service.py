@@ -48,10 +48,10 @@ def read_form(texts: dict[str, str]) -> UploadForm:
         )
     except ValidationError as error:
         first = invalid(error.errors())[0]
-        known = ", ".join(ScanParams.model_fields)
+        accepted_fields = ", ".join(ScanParams.model_fields)
         raise InputError(
             f"{first['where']}: {first['what']}",
-            hint=f"`project` is a name of 1 to 200 characters; `params` knows {known}.",
+            hint=f"`project` is a name of 1 to 200 characters; `params` knows {accepted_fields}.",
         ) from error
 
 
@@ -74,11 +74,16 @@ async def accept(
             )
 
         accepted = await once(
-            session, caller.tenant_id, operation=OPERATION, key=key,
+            session,
+            caller.tenant_id,
+            operation=OPERATION,
+            key=key,
             # The file's name is the client's business: the same bytes from another folder are the same.
             request={"project": form.project, "params": params, "sha256": incoming.sha256},
-            status=202, work=work, location=lambda body: f"/scans/{body['task_id']}",
-        )  # fmt: skip
+            status=202,
+            work=work,
+            location=lambda body: f"/scans/{body['task_id']}",
+        )
     services.metrics.uploads.inc(incoming.size)
     return accepted
 
@@ -98,15 +103,24 @@ async def _enqueue(
         session, tenant_id=caller.tenant_id, project_id=project_id, kind="codeaudit", params=params
     )
     storage_key = await artifacts.add_upload(
-        session, caller.tenant_id, project_id=project_id, task_id=task_id, filename=filename,
-        sha256=incoming.sha256, size=incoming.size,
-    )  # fmt: skip
+        session,
+        caller.tenant_id,
+        project_id=project_id,
+        task_id=task_id,
+        filename=filename,
+        sha256=incoming.sha256,
+        size=incoming.size,
+    )
     await asyncio.to_thread(_keep, services, storage_key, incoming)
     log.info("task %s of tenant %s: %d bytes accepted", task_id, caller.tenant_id, incoming.size)
     return UploadAccepted(
-        task_id=task_id, project_id=project_id, project=project, sha256=incoming.sha256,
-        size=incoming.size, files=summary.files,
-    )  # fmt: skip
+        task_id=task_id,
+        project_id=project_id,
+        project=project,
+        sha256=incoming.sha256,
+        size=incoming.size,
+        files=summary.files,
+    )
 
 
 def _keep(services: ApiServices, storage_key: str, incoming: Incoming) -> None:

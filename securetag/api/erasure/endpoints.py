@@ -36,10 +36,15 @@ async def post_erasure(
             return ErasureAnswer.model_validate(made)
 
         return await once(
-            session, caller.tenant_id, operation="POST /erasure", key=key,
-            request=body.model_dump(mode="json"), status=202, work=work,
+            session,
+            caller.tenant_id,
+            operation="POST /erasure",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=202,
+            work=work,
             location=lambda made: f"/erasure/{made['id']}",
-        )  # fmt: skip
+        )
 
 
 @router.get("", response_model=Page[ErasureAnswer])

@@ -35,9 +35,14 @@ async def list_findings(
     """Every finding once, with its newest occurrence, the verdict on that and the feedback that stands."""
     async with services.tenant(caller.tenant_id) as session:
         rows = await findings.listed(
-            session, after=cursor, limit=limit, project_id=project_id, severity=severity, decision=verdict,
+            session,
+            after=cursor,
+            limit=limit,
+            project_id=project_id,
+            severity=severity,
+            decision=verdict,
             rule_id=rule_id,
-        )  # fmt: skip
+        )
     return answer(page([finding(row) for row in rows], limit, [row[0].id for row in rows]))
 
 
@@ -62,12 +67,21 @@ async def add_feedback(
 
         async def work() -> FeedbackAnswer:
             row = await findings.add_feedback(
-                session, caller.tenant_id, finding_id, **body.model_dump(), reviewer=caller.name,
+                session,
+                caller.tenant_id,
+                finding_id,
+                **body.model_dump(),
+                reviewer=caller.name,
                 api_key_id=caller.key_id,
-            )  # fmt: skip
+            )
             return FeedbackAnswer.model_validate(row)
 
         return await once(
-            session, caller.tenant_id, operation=f"POST /findings/{finding_id}/feedback", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work,
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation=f"POST /findings/{finding_id}/feedback",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+        )

@@ -110,10 +110,10 @@ async def listed(
 
 async def one(session: AsyncSession, finding_id: UUID) -> FindingRow:
     """Raises NotFoundError."""
-    found = (await session.execute(_joined(_newest()).where(Finding.id == finding_id))).one_or_none()
-    if found is None:
+    row = (await session.execute(_joined(_newest()).where(Finding.id == finding_id))).one_or_none()
+    if row is None:
         raise NotFoundError("there is no such finding", hint="GET /findings lists yours.")
-    return found
+    return row
 
 
 async def feedback_on(session: AsyncSession, finding_id: UUID, limit: int = 50) -> Sequence[Feedback]:
@@ -174,7 +174,11 @@ async def add_feedback(
     # The time is the database's; read it back.
     await session.refresh(row)
     await record(
-        session, tenant_id, actor=reviewer, action="feedback.add", subject=str(finding_id),
+        session,
+        tenant_id,
+        actor=reviewer,
+        action="feedback.add",
+        subject=str(finding_id),
         detail={"verdict": verdict, "source": source},
-    )  # fmt: skip
+    )
     return row

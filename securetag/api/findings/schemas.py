@@ -25,13 +25,15 @@ RuleFilter = Annotated[
 
 
 def _answers(row: Any) -> dict[str, Any]:
-    found: Finding
+    finding_row: Finding
     occurrence: FindingOccurrence
     verdict: TriageVerdict | None
     feedback: Feedback | None
-    found, occurrence, verdict, feedback = row
-    own = {name: getattr(found, name) for name in FindingAnswer.model_fields if hasattr(found, name)}
-    return own | {
+    finding_row, occurrence, verdict, feedback = row
+    fields = {
+        name: getattr(finding_row, name) for name in FindingAnswer.model_fields if hasattr(finding_row, name)
+    }
+    return fields | {
         "occurrence": OccurrenceAnswer.model_validate(occurrence),
         "verdict": VerdictAnswer.model_validate(verdict) if verdict is not None else None,
         "feedback": FeedbackAnswer.model_validate(feedback) if feedback is not None else None,
@@ -45,5 +47,5 @@ def finding(row: Any) -> FindingAnswer:
 
 def finding_detail(row: Any, history: list[Feedback]) -> FindingDetail:
     return FindingDetail(
-        **_answers(row), feedback_history=[FeedbackAnswer.model_validate(one) for one in history]
+        **_answers(row), feedback_history=[FeedbackAnswer.model_validate(feedback) for feedback in history]
     )

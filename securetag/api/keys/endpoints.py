@@ -13,7 +13,7 @@ from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer, page
 from securetag.api.services import Services
 from securetag.db.repositories import keys
-from securetag.db.repositories.tenants import act_as, exists
+from securetag.db.repositories.tenants import exists, switch_tenant
 from securetag.errors import NotFoundError, PermissionDeniedError
 from securetag.wire.api import KeyAnswer, KeyBody, KeyCreated
 from securetag.wire.base import Page
@@ -48,20 +48,31 @@ async def create_key(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> KeyCreated:
-            await act_as(session, tenant_id)
+            await switch_tenant(session, tenant_id)
             if not await exists(session):
                 raise NotFoundError("there is no such tenant", hint="POST /tenants makes one.")
             row, plain = await keys.add(
-                session, tenant_id, body.name, body.scopes, services.pepper, actor=caller.name,
+                session,
+                tenant_id,
+                body.name,
+                body.scopes,
+                services.pepper,
+                actor=caller.name,
                 expires_at=body.expires_at,
-            )  # fmt: skip
-            await act_as(session, caller.tenant_id)
+            )
+            await switch_tenant(session, caller.tenant_id)
             return KeyCreated(**KeyAnswer.model_validate(row).model_dump(), key=plain)
 
         return await once(
-            session, caller.tenant_id, operation="POST /keys", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work, secret="key",
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation="POST /keys",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+            secret="key",
+        )
 
 
 @router.delete("/{key_id}", status_code=204)

@@ -38,6 +38,11 @@ async def create_project(
             return ProjectAnswer.model_validate(await projects.create(session, caller.tenant_id, body.name))
 
         return await once(
-            session, caller.tenant_id, operation="POST /projects", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work,
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation="POST /projects",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+        )

@@ -16,15 +16,15 @@ from securetag.errors import ConflictError, NotFoundError
 
 async def create(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
     """Raises ConflictError where the tenant has one of this name."""
-    found: Project | None = await session.scalar(
+    project: Project | None = await session.scalar(
         insert(Project)
         .values(id=uuid7(), tenant_id=tenant_id, name=name)
         .on_conflict_do_nothing(index_elements=["tenant_id", "name"])
         .returning(Project)
     )
-    if found is None:
+    if project is None:
         raise ConflictError("a project of this name exists", hint="GET /projects lists it.")
-    return found
+    return project
 
 
 async def ensure(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
@@ -39,10 +39,10 @@ async def ensure(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
 
 async def by_name(session: AsyncSession, name: str) -> UUID:
     """Raises NotFoundError."""
-    found = await session.scalar(select(Project.id).where(Project.name == name))
-    if found is None:
+    project_id = await session.scalar(select(Project.id).where(Project.name == name))
+    if project_id is None:
         raise NotFoundError("there is no project of this name", hint="GET /projects lists yours.")
-    return found
+    return project_id
 
 
 async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:

@@ -60,9 +60,12 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
     lease = verify(token, body.task_id, services.pepper)
     async with services.tenant(lease.tenant_id) as session:
         beat = await queue.heartbeat(
-            session, lease, stage=body.stage.replace("\x00", ""), process_group=body.process_group,
+            session,
+            lease,
+            stage=body.stage.replace("\x00", ""),
+            process_group=body.process_group,
             lease_s=services.settings.api.lease_s,
-        )  # fmt: skip
+        )
     return answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
 
 
@@ -107,9 +110,9 @@ async def put_artifact(
 ) -> Response:
     """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
     lease = verify(token, task_id, services.pepper)
-    known = await service.stored_already(services, lease, name, sha256)
-    if known is not None:
-        return answer(known)
+    stored = await service.stored_already(services, lease, name, sha256)
+    if stored is not None:
+        return answer(stored)
     with incoming(services.incoming_dir, services.settings.api.max_artifact) as body:
         await receive_raw(request.stream(), body)
         return answer(await service.keep_artifact(services, lease, name, sha256, body))

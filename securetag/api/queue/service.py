@@ -17,7 +17,7 @@ from securetag.api.services import ApiServices
 from securetag.db import queue
 from securetag.db.leases import Lease
 from securetag.db.repositories import artifacts
-from securetag.db.repositories.notifications import heard
+from securetag.db.repositories.notifications import wait_for
 from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
 from securetag.wire.api import ArtifactAnswer
 from securetag.wire.queue import Lease as LeaseAnswer
@@ -30,14 +30,14 @@ POLL_S = 1.0
 
 
 async def next_lease(
-    services: ApiServices, asked: NextRequest, gone: Callable[[], Awaitable[bool]]
+    services: ApiServices, request: NextRequest, gone: Callable[[], Awaitable[bool]]
 ) -> LeaseAnswer | None:
     """A claimed task within `asked.wait_s` seconds, else None. `gone` says that the worker hung up."""
-    deadline = time.monotonic() + asked.wait_s
+    deadline = time.monotonic() + request.wait_s
     while not await gone():
-        ring = services.bell.next_ring()
+        notification = services.notifier.next_notification()
         claim = await queue.claim(
-            services.engine, asked.worker_id, asked.kinds, lease_s=services.settings.api.lease_s
+            services.engine, request.worker_id, request.kinds, lease_s=services.settings.api.lease_s
         )
         if claim is not None:
             services.metrics.claims.inc()
@@ -45,7 +45,7 @@ async def next_lease(
         left = deadline - time.monotonic()
         if left <= 0:
             return None
-        await heard(ring, min(left, POLL_S))
+        await wait_for(notification, min(left, POLL_S))
     return None
 
 
@@ -87,11 +87,11 @@ async def stored_already(
     """The artifact, where this lease has stored these bytes before. Raises FencedError."""
     async with services.tenant(lease.tenant_id) as session:
         await queue.hold(session, lease)
-        found = await artifacts.stored(session, lease.task_id, name)
+        artifact = await artifacts.stored(session, lease.task_id, name)
     key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
-    if found is None or (found.sha256, found.storage_key) != (sha256, key):
+    if artifact is None or (artifact.sha256, artifact.storage_key) != (sha256, key):
         return None
-    return ArtifactAnswer.model_validate(found)
+    return ArtifactAnswer.model_validate(artifact)
 
 
 async def drop_orphans(services: ApiServices, lease: Lease) -> None:
@@ -127,9 +127,15 @@ async def keep_artifact(
         old_key = before.storage_key if before is not None else None
         await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
         await artifacts.replace(
-            session, lease.tenant_id, task_id=lease.task_id, name=name, attempt=task.attempt,
-            sha256=sha256, size=body.size, storage_key=key,
-        )  # fmt: skip
+            session,
+            lease.tenant_id,
+            task_id=lease.task_id,
+            name=name,
+            attempt=task.attempt,
+            sha256=sha256,
+            size=body.size,
+            storage_key=key,
+        )
     if old_key is not None and old_key != key:
         await asyncio.to_thread(services.storage.delete, old_key)
     return ArtifactAnswer(name=name, sha256=sha256, size=body.size)

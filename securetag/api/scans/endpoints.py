@@ -64,6 +64,11 @@ async def cancel_scan(
             return summary(await scans.one(session, task_id))
 
         return await once(
-            session, caller.tenant_id, operation=f"POST /scans/{task_id}/cancel", key=key, request=None,
-            status=200, work=work,
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation=f"POST /scans/{task_id}/cancel",
+            key=key,
+            request=None,
+            status=200,
+            work=work,
+        )

@@ -29,10 +29,10 @@ async def one(session: AsyncSession, task_id: UUID, *, kind: str | None = None) 
     query = _scans().where(Task.id == task_id)
     if kind is not None:
         query = query.where(Task.kind == kind)
-    found = (await session.execute(query)).one_or_none()
-    if found is None:
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
         raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
-    return found
+    return row
 
 
 async def listed(

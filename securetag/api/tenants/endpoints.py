@@ -26,7 +26,7 @@ async def list_tenants(
     async with services.tenant(caller.tenant_id) as session:
         if not caller.operator:
             return answer(Page(items=[TenantAnswer.model_validate(await tenants.own(session))]))
-        rows = await tenants.everybody(session, after=cursor, limit=limit)
+        rows = await tenants.list_all(session, after=cursor, limit=limit)
     return answer(page([TenantAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
 
 
@@ -39,13 +39,18 @@ async def create_tenant(
 
         async def work() -> TenantAnswer:
             tenant_id = uuid7()
-            await tenants.act_as(session, tenant_id)
+            await tenants.switch_tenant(session, tenant_id)
             await tenants.add(session, tenant_id, body.name, actor=caller.name)
             made = TenantAnswer.model_validate(await tenants.own(session))
-            await tenants.act_as(session, caller.tenant_id)
+            await tenants.switch_tenant(session, caller.tenant_id)
             return made
 
         return await once(
-            session, caller.tenant_id, operation="POST /tenants", key=key,
-            request=body.model_dump(mode="json"), status=201, work=work,
-        )  # fmt: skip
+            session,
+            caller.tenant_id,
+            operation="POST /tenants",
+            key=key,
+            request=body.model_dump(mode="json"),
+            status=201,
+            work=work,
+        )

@@ -168,7 +168,7 @@ def register_base_model(settings: Settings) -> str:
 
 def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
     """Make a key for the tenant of this name, and the tenant where it is missing."""
-    from securetag.db.engine import create_engine, gate_transaction
+    from securetag.db.engine import create_engine, cross_tenant_transaction
     from securetag.db.repositories.keys import create_key
     from securetag.db.repositories.tenants import create_tenant, named
 
@@ -178,7 +178,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
             try:
                 tenant_id = await create_tenant(engine, name)
             except ConflictError:
-                async with gate_transaction(engine) as session:
+                async with cross_tenant_transaction(engine) as session:
                     tenant_id = await named(session, name)
             pepper = settings.pepper.get_secret_value()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))

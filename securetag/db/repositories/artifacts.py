@@ -29,35 +29,47 @@ def artifact_key(tenant_id: UUID, task_id: UUID, fence: int, name: str) -> str:
 
 
 async def add_upload(
-    session: AsyncSession, tenant_id: UUID, *, project_id: UUID, task_id: UUID, filename: str,
-    sha256: str, size: int,
-) -> str:  # fmt: skip
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    project_id: UUID,
+    task_id: UUID,
+    filename: str,
+    sha256: str,
+    size: int,
+) -> str:
     """Record the archive of a task; returns its storage key."""
     key = upload_key(tenant_id, sha256)
     await session.execute(
         insert(CodeauditUpload).values(
-            id=uuid7(), tenant_id=tenant_id, project_id=project_id, task_id=task_id, filename=filename,
-            sha256=sha256, size=size, storage_key=key,
+            id=uuid7(),
+            tenant_id=tenant_id,
+            project_id=project_id,
+            task_id=task_id,
+            filename=filename,
+            sha256=sha256,
+            size=size,
+            storage_key=key,
         )
-    )  # fmt: skip
+    )
     return key
 
 
 async def upload_of(session: AsyncSession, task_id: UUID) -> CodeauditUpload | None:
-    found: CodeauditUpload | None = await session.scalar(
+    upload: CodeauditUpload | None = await session.scalar(
         select(CodeauditUpload).where(CodeauditUpload.task_id == task_id)
     )
-    return found
+    return upload
 
 
 async def stored(session: AsyncSession, task_id: UUID, name: str) -> Artifact | None:
     """The artifact of this name, of whichever attempt."""
-    found: Artifact | None = await session.scalar(
+    artifact: Artifact | None = await session.scalar(
         select(Artifact)
         .where(Artifact.task_id == task_id, Artifact.name == name)
         .execution_options(populate_existing=True)
     )
-    return found
+    return artifact
 
 
 async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
@@ -67,16 +79,23 @@ async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
 
 async def one(session: AsyncSession, task_id: UUID, name: str) -> Artifact:
     """Raises NotFoundError."""
-    found = await stored(session, task_id, name)
-    if found is None:
+    artifact = await stored(session, task_id, name)
+    if artifact is None:
         raise NotFoundError("this scan has no such artifact")
-    return found
+    return artifact
 
 
 async def replace(
-    session: AsyncSession, tenant_id: UUID, *, task_id: UUID, name: str, attempt: int, sha256: str,
-    size: int, storage_key: str,
-) -> None:  # fmt: skip
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    task_id: UUID,
+    name: str,
+    attempt: int,
+    sha256: str,
+    size: int,
+    storage_key: str,
+) -> None:
     """Record the artifact in place of an earlier attempt's. The caller holds the task's row lock."""
     values = {"attempt": attempt, "sha256": sha256, "size": size, "storage_key": storage_key}
     await session.execute(

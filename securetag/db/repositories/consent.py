@@ -15,10 +15,10 @@ from securetag.db.repositories.audit import record
 
 async def latest(session: AsyncSession) -> Consent | None:
     """The consent in force, else the one withdrawn last, else None."""
-    found: Consent | None = await session.scalar(
+    consent: Consent | None = await session.scalar(
         select(Consent).order_by(Consent.withdrawn_at.is_(None).desc(), Consent.id.desc()).limit(1)
     )
-    return found
+    return consent
 
 
 async def grant(session: AsyncSession, tenant_id: UUID, by: str) -> None:

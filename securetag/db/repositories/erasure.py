@@ -45,18 +45,22 @@ async def request(
     await session.flush()
     await session.refresh(made)
     await record(
-        session, tenant_id, actor=by, action="erasure.request", subject=str(made.id),
+        session,
+        tenant_id,
+        actor=by,
+        action="erasure.request",
+        subject=str(made.id),
         detail={"project_id": _text(project_id), "finding_id": _text(finding_id)},
-    )  # fmt: skip
+    )
     return made
 
 
 async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
     """Raises NotFoundError."""
-    found = await session.get(ErasureRequest, request_id)
-    if found is None:
+    request = await session.get(ErasureRequest, request_id)
+    if request is None:
         raise NotFoundError("there is no such erasure")
-    return found
+    return request
 
 
 async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:

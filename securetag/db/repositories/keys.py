@@ -30,7 +30,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from securetag.db.engine import gate_transaction, tenant_transaction
+from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
 from securetag.db.repositories.audit import record
 from securetag.errors import AuthenticationError, InputError, NotFoundError
@@ -104,16 +104,25 @@ async def add(
     """The row and the plain key, in a session of the tenant that it belongs to."""
     prefix, key = generate()
     row = ApiKey(
-        id=uuid7(), tenant_id=tenant_id, name=name, prefix=prefix, digest=digest(key, pepper),
-        scopes=checked_scopes(scopes), expires_at=expires_at,
-    )  # fmt: skip
+        id=uuid7(),
+        tenant_id=tenant_id,
+        name=name,
+        prefix=prefix,
+        digest=digest(key, pepper),
+        scopes=checked_scopes(scopes),
+        expires_at=expires_at,
+    )
     session.add(row)
     await session.flush()
     await session.refresh(row)
     await record(
-        session, tenant_id, actor=actor, action="key.create", subject=str(row.id),
+        session,
+        tenant_id,
+        actor=actor,
+        action="key.create",
+        subject=str(row.id),
         detail={"name": name, "scopes": row.scopes},
-    )  # fmt: skip
+    )
     return row, key
 
 
@@ -122,13 +131,13 @@ async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
     matched = _KEY.fullmatch(key)
     row = None
     if matched is not None:
-        async with gate_transaction(engine) as session:
-            found = await session.execute(
+        async with cross_tenant_transaction(engine) as session:
+            result = await session.execute(
                 text("SELECT * FROM securetag.authenticate(:prefix)"), {"prefix": matched[1]}
             )
-            row = found.mappings().one_or_none()
-    known = bytes(row["digest"]) if row is not None else _NO_DIGEST
-    if not hmac.compare_digest(known, digest(key, pepper)) or row is None:
+            row = result.mappings().one_or_none()
+    stored_digest = bytes(row["digest"]) if row is not None else _NO_DIGEST
+    if not hmac.compare_digest(stored_digest, digest(key, pepper)) or row is None:
         raise AuthenticationError(
             "this API key isn't known",
             hint="Send a key of yours in X-API-Key; `securetag key create` makes one.",
@@ -155,12 +164,12 @@ async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Se
 
 async def revoke(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:
     """The key opens nothing from now on. Raises NotFoundError; a second time is no error."""
-    found = await session.scalar(
+    revoked_id = await session.scalar(
         update(ApiKey)
         .where(ApiKey.id == key_id)
         .values(revoked_at=func.coalesce(ApiKey.revoked_at, func.clock_timestamp()))
         .returning(ApiKey.id)
     )
-    if found is None:
+    if revoked_id is None:
         raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
     await record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))

@@ -1,4 +1,4 @@
-"""Hear of new tasks at once (LISTEN), so that a waiting worker needn't ask again and again."""
+"""Listen for new tasks (LISTEN), so that a waiting worker need not poll at a high rate."""
 
 from __future__ import annotations
 
@@ -16,34 +16,38 @@ log = logging.getLogger(__name__)
 RETRY_S = 2.0
 
 
-class Bell:
-    """Rings for everybody who waits, whenever a task may be there."""
+class Notifier:
+    """Wake every waiting call whenever a task may be ready."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def ring(self) -> None:
-        ringing, self._event = self._event, asyncio.Event()
-        ringing.set()
+    def notify(self) -> None:
+        """Wake whoever waits for the current notification, and begin the next one."""
+        current, self._event = self._event, asyncio.Event()
+        current.set()
 
-    def next_ring(self) -> asyncio.Event:
-        """Set at the next ring. Taken before a look for work, so that no ring falls in between."""
+    def next_notification(self) -> asyncio.Event:
+        """Return the event that the next `notify` sets.
+
+        Take it before looking for work, so that no notification falls in between.
+        """
         return self._event
 
 
-async def heard(ring: asyncio.Event, seconds: float) -> bool:
-    """Wait for a ring, at most so long. True = it rang."""
+async def wait_for(notification: asyncio.Event, seconds: float) -> bool:
+    """Wait for a notification, at most `seconds`. Return whether it came."""
     try:
-        await asyncio.wait_for(ring.wait(), seconds)
+        await asyncio.wait_for(notification.wait(), seconds)
     except TimeoutError:
         return False
     return True
 
 
-async def listen(engine: AsyncEngine, bell: Bell) -> None:
-    """Ring at every notification, on a connection of its own, for ever: cancel it to stop.
+async def listen(engine: AsyncEngine, notifier: Notifier) -> None:
+    """Notify at every message of the database, on a separate connection, until cancelled.
 
-    A lost connection is made again; nothing is lost but time, since waiters poll besides.
+    A lost connection is opened again; that costs only time, since waiting calls poll as well.
     """
     dialect = engine.sync_engine.dialect
     while True:
@@ -52,10 +56,10 @@ async def listen(engine: AsyncEngine, bell: Bell) -> None:
             connection = await psycopg.AsyncConnection.connect(*args, **{**options, "autocommit": True})
             async with connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
-                # What came while nobody listened.
-                bell.ring()
+                # Tasks may have come while nothing listened.
+                notifier.notify()
                 async for _ in connection.notifies():
-                    bell.ring()
+                    notifier.notify()
         except (psycopg.Error, OSError) as error:
             log.info("listening for tasks failed, polling meanwhile: %s", error)
         await asyncio.sleep(RETRY_S)

@@ -38,8 +38,8 @@ async def add(session: AsyncSession, tenant_id: UUID, name: str, *, actor: str) 
     await record(session, tenant_id, actor=actor, action="tenant.create", subject=str(tenant_id))
 
 
-async def act_as(session: AsyncSession, tenant_id: UUID) -> None:
-    """The rest of the transaction is this tenant's. For operators, whom the caller has checked."""
+async def switch_tenant(session: AsyncSession, tenant_id: UUID) -> None:
+    """Make the rest of the transaction this tenant's. For operators, whom the caller has checked."""
     await session.execute(
         text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)}
     )
@@ -47,24 +47,24 @@ async def act_as(session: AsyncSession, tenant_id: UUID) -> None:
 
 async def own(session: AsyncSession) -> Tenant:
     """The session's tenant. Raises NotFoundError."""
-    found: Tenant | None = await session.scalar(select(Tenant))
-    if found is None:
+    tenant: Tenant | None = await session.scalar(select(Tenant))
+    if tenant is None:
         raise NotFoundError("there is no such tenant", hint="Make one with `securetag tenant create`.")
-    return found
+    return tenant
 
 
 async def named(session: AsyncSession, name: str) -> UUID:
     """The tenant of this name. For operators. Raises NotFoundError."""
     # A page of NULL is every tenant.
     query = text("SELECT id FROM securetag.tenants(NULL, NULL) WHERE name = :name")
-    found: UUID | None = await session.scalar(query, {"name": name})
-    if found is None:
+    tenant_id: UUID | None = await session.scalar(query, {"name": name})
+    if tenant_id is None:
         raise NotFoundError(f"there is no tenant {name!r}", hint="Make it with `securetag tenant create`.")
-    return found
+    return tenant_id
 
 
-async def everybody(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
-    """Up to `limit + 1` tenants (id, name, created_at), oldest first. For operators."""
+async def list_all(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
+    """Return up to `limit + 1` tenants (id, name, created_at), oldest first. For operators."""
     query = text("SELECT id, name, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)")
     return (await session.execute(query, {"after": after, "page": limit + 1})).all()
 

@@ -57,12 +57,14 @@ class Audit:
         except ToolError as error:
             return self._result("retry", error)
         return ResultRequest(
-            task_id=self.attempt.lease.task_id, outcome="completed", tool_executions=self.executions,
+            task_id=self.attempt.lease.task_id,
+            outcome="completed",
+            tool_executions=self.executions,
             findings=[
                 TriagedFinding(finding=finding, verdict=verdict)
                 for finding, verdict in zip(findings, verdicts, strict=True)
             ],
-        )  # fmt: skip
+        )
 
     def _project(self) -> Path:
         """The unpacked upload."""
@@ -76,18 +78,23 @@ class Audit:
         root = attempt.folder / "project"
         started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
         try:
-            found = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
-            metrics = UnpackMetrics(files=found.files, bytes=found.bytes, skipped=found.skipped)
-            self._version_control = found.skipped
+            unpacked = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            metrics = UnpackMetrics(files=unpacked.files, bytes=unpacked.bytes, skipped=unpacked.skipped)
+            self._version_control = unpacked.skipped
             code = 0
         finally:
             archive.unlink()
             self.executions.append(
                 ToolExecution(
-                    tool="unpack", version=package_version(), arguments=[], exit_code=code, metrics=metrics,
-                    duration_s=time.monotonic() - began, started_at=started,
+                    tool="unpack",
+                    version=package_version(),
+                    arguments=[],
+                    exit_code=code,
+                    metrics=metrics,
+                    duration_s=time.monotonic() - began,
+                    started_at=started,
                 )
-            )  # fmt: skip
+            )
         return root
 
     def _scan(self, project: Path) -> list[Finding]:
@@ -149,9 +156,11 @@ class Audit:
         try:
             triager = Triager(client, settings.triage, lang=self._lang())
             run = triager.run(
-                findings, budget_s=attempt.left_s() - RESERVE_S, stop=attempt.stop,
+                findings,
+                budget_s=attempt.left_s() - RESERVE_S,
+                stop=attempt.stop,
                 progress=lambda done, total: attempt.stage(f"triage {done + 1}/{total}"),
-            )  # fmt: skip
+            )
         finally:
             client.close()
         attempt.check_lease()
@@ -160,14 +169,24 @@ class Audit:
             path = attempt.folder / "triage.jsonl"
             path.write_text("".join(f"{line}\n" for line in run.transcript), encoding="utf-8")
             output = self._store("triage.stdout.jsonl", path)
-        asked = settings.triage
+        triage_settings = settings.triage
         self.executions.append(
             ToolExecution(
-                tool="triage", version=securetag.triage.PROMPT_VERSIONS[asked.profile],
-                arguments=[asked.backend, *asked.aliases, asked.profile, self._lang()], exit_code=0,
-                duration_s=time.monotonic() - began, started_at=started, stdout=output, metrics=run.metrics,
+                tool="triage",
+                version=securetag.triage.PROMPT_VERSIONS[triage_settings.profile],
+                arguments=[
+                    triage_settings.backend,
+                    *triage_settings.aliases,
+                    triage_settings.profile,
+                    self._lang(),
+                ],
+                exit_code=0,
+                duration_s=time.monotonic() - began,
+                started_at=started,
+                stdout=output,
+                metrics=run.metrics,
             )
-        )  # fmt: skip
+        )
         return run.verdicts
 
     def _store(self, name: str, path: Path) -> str:
@@ -188,9 +207,11 @@ class Audit:
 
     def _result(self, outcome: Literal["failed", "timeout", "retry"], error: SecuretagError) -> ResultRequest:
         return ResultRequest(
-            task_id=self.attempt.lease.task_id, outcome=outcome, error=f"{error}. {error.hint}".strip(),
+            task_id=self.attempt.lease.task_id,
+            outcome=outcome,
+            error=f"{error}. {error.hint}".strip(),
             tool_executions=self.executions,
-        )  # fmt: skip
+        )
 
 
 def run(attempt: Attempt) -> ResultRequest:

@@ -1,10 +1,11 @@
 """Take the pictures of README with headless Chromium: the Dagster graph and the summary of a demo.
 
-    python tools/take_screenshots.py graph [--out docs/pictures]
+    python tools/take_screenshots.py graph DEMO_HOME [--out docs/pictures]
     python tools/take_screenshots.py summary DEMO_OUTPUT [--out docs/pictures]
 
-`graph` starts the Dagster UI over an empty installation and takes its asset graph. `summary` draws the end of
-what `securetag demo` printed, kept by `make demo | tee DEMO_OUTPUT`. Needs `chromium` on the PATH.
+`graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
+of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. Both
+need `chromium` on the PATH.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -26,11 +28,14 @@ from securetag.orchestration.instance import DEFINITIONS
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Where the summary begins in what a demo prints.
 TITLE = "Securetag demo, size"
+#: Where the paths of one machine begin, which no reader of the picture has.
+PATHS = "Report:  "
+COLUMNS = 118
 #: Milliseconds of the page's own time before the picture: the UI lays the graph out in a worker.
 RENDER_MS = 30_000
 START_SECONDS = 120.0
-#: Groups whose assets are shown; that of the sources has dozens.
-GROUPS = ("dataset", "model")
+#: The group of assets whose lineage is shown; that of the sources has dozens.
+LINEAGE = f"/locations/__repository__@{DEFINITIONS}/asset-groups/model/lineage"
 PAGE = """\
 <!doctype html><meta charset="utf-8">
 <style>
@@ -63,26 +68,22 @@ def take(url: str, out: Path, width: int, height: int) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=180)
 
 
-def take_graph(out: Path, *, port: int = 3917) -> None:
-    """Take the asset graph of the Dagster UI, served over an empty installation."""
-    with tempfile.TemporaryDirectory() as temporary:
-        home = Path(temporary)
-        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
-        environment = os.environ | {
-            "SECURETAG_HOME": str(home / "home"),
-            "SECURETAG_DATA": str(home / "data"),
-            "DAGSTER_HOME": str(home),
-        }
-        command = [sys.executable, "-m", "dagster_webserver", "-m", DEFINITIONS, "-h", "127.0.0.1"]
-        with (home / "ui.log").open("wb") as log:
-            server = subprocess.Popen(
-                [*command, "-p", str(port)], env=environment, stdout=log, stderr=log, cwd=home
-            )
+def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
+    """Take the lineage of the model in the Dagster UI, with the runs of a demo's home."""
+    home = home.absolute()
+    environment = os.environ | {
+        "SECURETAG_HOME": str(home),
+        "SECURETAG_DATA": str(home / "data"),
+        "DAGSTER_HOME": str(home / "dagster"),
+    }
+    command = [sys.executable, "-m", "dagster_webserver", "-m", DEFINITIONS, "-h", "127.0.0.1"]
+    with tempfile.TemporaryDirectory() as temporary, (Path(temporary) / "ui.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "-p", str(port)], env=environment, stdout=log, stderr=log, cwd=temporary
+        )
         try:
             wait_for(f"http://127.0.0.1:{port}/server_info")
-            expanded = ",".join(f"__repository__@{DEFINITIONS}:{group}" for group in GROUPS)
-            url = f"http://127.0.0.1:{port}/asset-groups?expanded={expanded}"
-            take(url, out / "dagster.png", 1500, 900)
+            take(f"http://127.0.0.1:{port}{LINEAGE}", out / "dagster.png", 1500, 620)
         finally:
             server.terminate()
             server.wait(30)
@@ -107,7 +108,12 @@ def take_summary(printed: Path, out: Path) -> None:
     text = printed.read_text("utf-8")
     if TITLE not in text:
         sys.exit(f"{printed} holds no summary of a demo")
-    lines = text[text.index(TITLE) :].rstrip().splitlines()
+    summary = text[text.index(TITLE) :].partition(PATHS)[0].rstrip()
+    lines = [
+        part
+        for line in summary.splitlines()
+        for part in textwrap.wrap(line, COLUMNS, drop_whitespace=False) or [""]
+    ]
     with tempfile.TemporaryDirectory() as temporary:
         page = Path(temporary) / "summary.html"
         page.write_text(PAGE.format(text=html.escape("\n".join(lines))), "utf-8")
@@ -119,15 +125,10 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("picture", choices=["graph", "summary"])
-    parser.add_argument("printed", type=Path, nargs="?", help="what a demo printed, for `summary`")
+    parser.add_argument("demo", type=Path, help="a demo's home, or for `summary` the file with its output")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "docs" / "pictures")
     given = parser.parse_args()
-    if given.picture == "graph":
-        take_graph(given.out)
-    elif given.printed is None:
-        parser.error("name the file that a demo's output was kept in")
-    else:
-        take_summary(given.printed, given.out)
+    (take_graph if given.picture == "graph" else take_summary)(given.demo, given.out)
 
 
 if __name__ == "__main__":

@@ -25,12 +25,18 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from securetag.records import Record, SectionFacts
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Seconds for one command, and for one installation.
 COMMAND_SECONDS, INSTALL_SECONDS = 120, 1800
 #: A port on which nothing listens: what a service says when its neighbor is away.
 NOWHERE = "127.0.0.1:9"
 COMMAND_LINE = "from securetag.cli import app; app()"
+#: Stands for the folder of the release that the command before has built.
+RELEASE = "{release}"
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,13 @@ PROMISES: dict[str, list[Promise]] = {
     ],
     "datasets": [
         cli("dataset", "list", "--json"),
-        cli("dataset", "build", "--composed", "0", refusal=""),
+        cli("dataset", "build", "--composed", "0", "--json"),
+        cli("dataset", "show", RELEASE),
+        cli("dataset", "verify", RELEASE, "--json"),
+        cli("dataset", "diff", RELEASE, RELEASE, "--json"),
+        cli("dataset", "export", RELEASE, "--format", "openai", "--out", "exported", "--json"),
         cli("dataset", "review", "status", "--json"),
-        cli("trace", "0" * 12, "--json", refusal=""),
+        cli("trace", RELEASE, "--json"),
     ],
     "evaluation": [
         Promise(
@@ -141,12 +151,38 @@ def install(wheel: Path, extra: str, folder: Path) -> Path:
     return python
 
 
+def make_records() -> list[Record]:
+    """Return sections of a handbook, each long enough to become a row."""
+    topics = ["passwords", "sessions", "uploads", "queries", "redirects", "templates", "logs", "backups"]
+    return [
+        Record.of(
+            source="handbook",
+            publisher="Our company",
+            key=topic,
+            title=topic.title(),
+            text=f"Review the code that handles {topic} twice. "
+            f"A fault in {topic} is found late, and costs more than the review of {topic} by two people.",
+            facts=SectionFacts(path=["Handbook", topic.title()]),
+            lang="en",
+            url="https://intranet.example/handbook",
+            edition="2026",
+            licence="CC-BY-4.0",
+            file_sha256="0" * 64,
+            locator=topic,
+        )
+        for topic in topics
+    ]
+
+
 def make_environment(folder: Path) -> dict[str, str]:
-    """Return the variables of an empty installation with one source of its own."""
+    """Return the variables of an installation with one source and its extracted Records."""
     pages = folder / "pages"
     pages.mkdir(parents=True)
     (pages / "handbook.md").write_text(HANDBOOK)
     (folder / "catalog.yaml").write_text(CATALOG)
+    records = folder / "data" / "records"
+    records.mkdir(parents=True)
+    (records / "handbook.jsonl").write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in make_records()))
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return kept | {
         "SECURETAG_HOME": str(folder / "home"),
@@ -160,7 +196,8 @@ def make_environment(folder: Path) -> dict[str, str]:
 
 def keep(python: Path, promise: Promise, folder: Path, environment: dict[str, str]) -> str:
     """Run a promised command and return what is wrong; empty where the promise is kept."""
-    command = [str(python), *promise.command]
+    release = next((folder / "data" / "releases").glob("[!.]*"), folder)
+    command = [str(python), *(str(release) if part == RELEASE else part for part in promise.command)]
     if promise.alive_seconds:
         with (folder / "service.log").open("wb") as log:
             service = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

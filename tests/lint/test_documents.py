@@ -10,6 +10,8 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md"), CHECKOUT / "data" / "README.md"])
+#: A page that is longer is two pages, each for a reader of its own.
+MAX_PAGE_LINES = 240
 ADRS = sorted((CHECKOUT / "docs" / "adr").glob("[0-9]*.md"))
 
 
@@ -24,6 +26,29 @@ def test_the_drawn_layers_are_the_enforced_ones() -> None:
     contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     layers = next(one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
     assert "```\n" + "\n".join(layers) + "\n```" in (CHECKOUT / "ARCHITECTURE.md").read_text("utf-8")
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = CHECKOUT / "docs"
+    links = re.findall(r"\]\(([^)#]+)\)", (docs / "README.md").read_text("utf-8"))
+    listed = {(docs / link).resolve() for link in links}
+    pages = {page for page in docs.rglob("*.md") if page.parent.name != "adr" and page.name != "README.md"}
+    assert {page.relative_to(docs).as_posix() for page in pages - listed} == set()
+
+
+@pytest.mark.parametrize("page", sorted((CHECKOUT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_a_page_is_short_enough_to_read(page: Path) -> None:
+    assert len(page.read_text("utf-8").splitlines()) <= MAX_PAGE_LINES
+
+
+def test_the_guide_of_the_api_has_every_call() -> None:
+    from securetag.api.app import create_app
+    from securetag.settings import Settings
+
+    paths = create_app(Settings()).openapi()["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    guide = (CHECKOUT / "docs" / "api.md").read_text("utf-8")
+    assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^` ]*)`", guide)) == calls
 
 
 @pytest.mark.parametrize("page", ADRS, ids=lambda page: page.stem)

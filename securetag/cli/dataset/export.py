@@ -42,7 +42,7 @@ def export(
             "--format",
             metavar=f"[{'|'.join(FORMAT_NAMES)}]",
             callback=check_format,
-            help="The trainer, or the form of its rows, also of another package; see docs/datasets.md.",
+            help="The trainer, or the form of its rows, also of another package; see docs/datasets/using.md.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="A folder that doesn't exist yet.")],

@@ -1,0 +1,135 @@
+"""Take the pictures of README with headless Chromium: the Dagster graph and the summary of a demo.
+
+    python tools/take_screenshots.py graph DEMO_HOME [--out docs/pictures]
+    python tools/take_screenshots.py summary DEMO_OUTPUT [--out docs/pictures]
+
+`graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
+of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. Both
+need `chromium` on the PATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import httpx
+
+from securetag.orchestration.instance import DEFINITIONS
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+#: Where the summary begins in what a demo prints.
+TITLE = "Securetag demo, size"
+#: Where the paths of one machine begin, which no reader of the picture has.
+PATHS = "Report:  "
+COLUMNS = 118
+#: Milliseconds of the page's own time before the picture: the UI lays the graph out in a worker.
+RENDER_MS = 30_000
+START_SECONDS = 120.0
+#: The group of assets whose lineage is shown; that of the sources has dozens.
+LINEAGE = f"/locations/__repository__@{DEFINITIONS}/asset-groups/model/lineage"
+PAGE = """\
+<!doctype html><meta charset="utf-8">
+<style>
+  body {{ margin: 0; background: #1d2130; }}
+  pre {{ margin: 24px; color: #e6e9f2; font: 15px/1.4 "DejaVu Sans Mono", monospace; }}
+</style>
+<pre>{text}</pre>
+"""
+
+
+def take(url: str, out: Path, width: int, height: int) -> None:
+    """Write a PNG of `url` in a window of `width` × `height` pixels."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        sys.exit("chromium is not on the PATH: install it, for example with `apt-get install chromium`")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            browser,
+            "--headless=new",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            "--force-color-profile=srgb",
+            f"--user-data-dir={profile}",
+            f"--virtual-time-budget={RENDER_MS}",
+            f"--window-size={width},{height}",
+            f"--screenshot={out.absolute()}",
+            url,
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=180)
+
+
+def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
+    """Take the lineage of the model in the Dagster UI, with the runs of a demo's home."""
+    home = home.absolute()
+    environment = os.environ | {
+        "SECURETAG_HOME": str(home),
+        "SECURETAG_DATA": str(home / "data"),
+        "DAGSTER_HOME": str(home / "dagster"),
+    }
+    command = [sys.executable, "-m", "dagster_webserver", "-m", DEFINITIONS, "-h", "127.0.0.1"]
+    with tempfile.TemporaryDirectory() as temporary, (Path(temporary) / "ui.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "-p", str(port)], env=environment, stdout=log, stderr=log, cwd=temporary
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/server_info")
+            take(f"http://127.0.0.1:{port}{LINEAGE}", out / "dagster.png", 1500, 620)
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_for(url: str) -> None:
+    """Wait until `url` answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if httpx.get(url, timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        if time.monotonic() > deadline:
+            sys.exit(f"{url} did not answer in {START_SECONDS:.0f} s")
+        time.sleep(0.5)
+
+
+def take_summary(printed: Path, out: Path) -> None:
+    """Take the summary at the end of what a demo printed."""
+    text = printed.read_text("utf-8")
+    if TITLE not in text:
+        sys.exit(f"{printed} holds no summary of a demo")
+    summary = text[text.index(TITLE) :].partition(PATHS)[0].rstrip()
+    lines = [
+        part
+        for line in summary.splitlines()
+        for part in textwrap.wrap(line, COLUMNS, drop_whitespace=False) or [""]
+    ]
+    with tempfile.TemporaryDirectory() as temporary:
+        page = Path(temporary) / "summary.html"
+        page.write_text(PAGE.format(text=html.escape("\n".join(lines))), "utf-8")
+        width = 48 + 9 * max(map(len, lines)) + 20
+        take(page.as_uri(), out / "summary.png", width, 48 + 21 * len(lines))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("picture", choices=["graph", "summary"])
+    parser.add_argument("demo", type=Path, help="a demo's home, or for `summary` the file with its output")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "docs" / "pictures")
+    given = parser.parse_args()
+    (take_graph if given.picture == "graph" else take_summary)(given.demo, given.out)
+
+
+if __name__ == "__main__":
+    main()

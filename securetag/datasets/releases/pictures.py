@@ -137,7 +137,8 @@ def _labels(axes: Axes, examples: Sequence[Example]) -> None:
     axes.set_title("label, and what gave it", fontsize=11)
     axes.set_ylabel("rows")
     if names:
-        axes.legend(frameon=False, fontsize=8)
+        # The bar of the training split, the first, is the highest.
+        axes.legend(loc="upper right", frameon=False, fontsize=8)
 
 
 def _bars(axes: Axes, values: Mapping[str, int], colour: str) -> None:

@@ -27,6 +27,9 @@ Confidence = Literal["low", "medium", "high"]
 #: Orders severities; a finding at or above `high` goes to the model.
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 
+#: A JSON object as Python decodes it; nothing is known of its values.
+JsonObject = dict[str, Any]
+
 
 class Status(StrEnum):
     """Where an upstream item stands in its publication. Only `active` trains by default."""

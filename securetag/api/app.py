@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -26,6 +25,7 @@ from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
 from securetag.db.upgrade import head
 from securetag.errors import DatabaseUnavailableError
+from securetag.records import JsonObject
 from securetag.settings import ApiSettings, Settings
 from securetag.storage import storage_for
 from securetag.system.files import make_private_folder
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI) -> JsonObject:
     """An endpoint's summary is its docstring's first sentence, where FastAPI puts the function's name."""
     if app.openapi_schema is None:
         for operations in FastAPI.openapi(app)["paths"].values():

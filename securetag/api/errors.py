@@ -24,6 +24,7 @@ from starlette.types import Scope
 
 from securetag.db.engine import AWAY_HINT
 from securetag.errors import PROBLEM_TYPE, LimitError, SecuretagError, UnavailableError
+from securetag.records import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ _TITLES = {
 }
 
 #: `responses=` of every router: what any call may answer.
-RESPONSES: dict[int | str, dict[str, Any]] = {
+RESPONSES: dict[int | str, JsonObject] = {
     status: {"description": title, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
     for status, title in _TITLES.items()
 }
@@ -92,7 +93,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document; 401 and 503 get the headers that HTTP asks of them."""
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "type": PROBLEM_TYPE + slug,
         "title": HTTPStatus(status).phrase,
         "status": status,

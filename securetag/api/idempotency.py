@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from securetag.api.paging import answer
 from securetag.db.repositories import idempotency
-from securetag.records import content_id
+from securetag.records import JsonObject, content_id
 
 IdempotencyKey = Annotated[
     str | None,
@@ -42,7 +42,7 @@ async def once(
     request: Any,
     status: int,
     work: Work,
-    location: Callable[[dict[str, Any]], str] | None = None,
+    location: Callable[[JsonObject], str] | None = None,
     secret: str | None = None,
 ) -> Response:
     """Do `work` and answer with `status`, unless the key did it before: then answer the same again.
@@ -52,7 +52,7 @@ async def once(
     answer is never stored: a repetition finds null in it.
     """
 
-    def headers(body: dict[str, Any]) -> dict[str, str]:
+    def headers(body: JsonObject) -> dict[str, str]:
         return {"Location": location(body)} if location is not None else {}
 
     if key is None:

@@ -26,6 +26,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import SchemaItem
 from uuid_utils.compat import uuid7
 
+from securetag.records import JsonObject
+
 SCHEMA = "securetag"
 
 TableArgs = tuple[SchemaItem, ...]
@@ -50,7 +52,7 @@ class Base(DeclarativeBase):
         bytes: LargeBinary(),
         UUID: Uuid(),
         datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB(none_as_null=True),
+        JsonObject: JSONB(none_as_null=True),
         list[Any]: JSONB(none_as_null=True),
         list[str]: ARRAY(Text()),
     }

@@ -30,6 +30,7 @@ from securetag.db.models import Task, WorkerHeartbeat
 from securetag.db.results import record_result
 from securetag.db.states import TERMINAL, State
 from securetag.errors import ConflictError, FencedError, NotFoundError
+from securetag.records import JsonObject
 from securetag.wire.queue import LEASE_S
 
 __all__ = [
@@ -64,7 +65,7 @@ class Claim:
     attempt: int
     max_attempts: int
     time_limit_s: int
-    params: dict[str, Any]
+    params: JsonObject
     lease_until: datetime
 
 

@@ -28,7 +28,7 @@ from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
 from securetag.errors import InputError
-from securetag.records import OCCURRENCE_FIELDS, Verdict
+from securetag.records import OCCURRENCE_FIELDS, JsonObject, Verdict
 from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
 
 #: Findings that are converted and stored at a time.
@@ -141,7 +141,7 @@ async def _add_chunk(session: AsyncSession, task: Task, chunk: Sequence[tuple[Tr
             await session.execute(added, _columns(rows))
 
 
-def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> dict[str, Any]:
+def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> JsonObject:
     return {
         "id": uuid7(),
         "tenant_id": task.tenant_id,
@@ -156,7 +156,7 @@ def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> dict[str
 
 def _scan_rows(
     task: Task, chunk: Sequence[tuple[TriagedFinding, str]], ids: Mapping[str, UUID]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[JsonObject], list[JsonObject]]:
     """Rows of the occurrences and of the verdicts on them."""
     occurrences, verdicts = [], []
     for item, fingerprint in chunk:
@@ -169,7 +169,7 @@ def _scan_rows(
     return occurrences, verdicts
 
 
-def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> dict[str, Any]:
+def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> JsonObject:
     return {name: storable(msgspec.to_builtins(getattr(item, name))) for name in names}
 
 
@@ -188,7 +188,7 @@ def _table(model: type[Base]) -> Table:
     return table
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[JsonObject]) -> dict[str, list[Any]]:
     return {f"rows_{name}": [row[name] for row in rows] for name in rows[0]}
 
 

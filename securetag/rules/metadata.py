@@ -8,12 +8,11 @@ rule and the field. Semgrep's own `message` field is the title: a few words, sho
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
 from securetag.errors import ToolError
-from securetag.records import Confidence, Lang, Severity
+from securetag.records import Confidence, JsonObject, Lang, Severity
 
 _ID = re.compile(r"securetag\.(?P<language>[a-z]+)\.[a-z0-9]+(-[a-z0-9]+)*")
 #: Semgrep severity words are our own in capitals, except where it has another.
@@ -73,7 +72,7 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     recommendation_es: str
 
 
-def read_metadata(rule: dict[str, Any], *, where: str) -> RuleMetadata:
+def read_metadata(rule: JsonObject, *, where: str) -> RuleMetadata:
     """The metadata of one rule as parsed from YAML; `where` names its file in errors.
 
     Raises ToolError: a missing, unknown, empty or contradicting field.

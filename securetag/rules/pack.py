@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from securetag.errors import ToolError
-from securetag.records import canonical_json
+from securetag.records import JsonObject, canonical_json
 from securetag.rules.metadata import RuleMetadata, read_metadata
 from securetag.system.files import write_atomic
 from securetag.system.hashing import hash_bytes
@@ -41,9 +41,9 @@ def rule_files(root: Path = RULES) -> list[Path]:
     return sorted(path for language in LANGUAGES for path in (root / language).glob("*.yaml"))
 
 
-def read_rules(root: Path = RULES) -> dict[str, dict[str, Any]]:
+def read_rules(root: Path = RULES) -> dict[str, JsonObject]:
     """Every rule by id, as parsed, aliases resolved. Raises ToolError on a file or rule that is broken."""
-    rules_by_id: dict[str, dict[str, Any]] = {}
+    rules_by_id: dict[str, JsonObject] = {}
     for path in rule_files(root):
         where = path.relative_to(root).as_posix()
         try:

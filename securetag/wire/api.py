@@ -5,12 +5,12 @@ An answer may gain fields, which older clients ignore; a request with an unknown
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from securetag.records import Confidence, Severity
+from securetag.records import Confidence, JsonObject, Severity
 from securetag.wire.base import Answer, Body, Name, Text, Time
 from securetag.wire.queue import Coverage
 
@@ -44,7 +44,7 @@ class ExecutionAnswer(Answer):
     timed_out: bool
     stdout: str | None
     stderr: str | None
-    metrics_json: dict[str, Any]
+    metrics_json: JsonObject
 
 
 class EventAnswer(Answer):
@@ -71,7 +71,7 @@ class ScanAnswer(Answer):
     stage: str
     #: Why it is in this state, where that isn't plain.
     reason: str
-    params: dict[str, Any]
+    params: JsonObject
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -339,7 +339,7 @@ class ErasureAnswer(Answer):
     requested_by: str
     requested_at: Time
     completed_at: Time | None
-    detail: dict[str, Any]
+    detail: JsonObject
 
 
 class ArtifactAnswer(Answer):

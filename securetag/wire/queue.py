@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Discriminator, Field, Tag
 
-from securetag.records import Finding, Verdict
+from securetag.records import Finding, JsonObject, Verdict
 from securetag.wire.base import AS_JSON, Wire
 
 #: Seconds that a lease lasts without a heartbeat.
@@ -57,7 +57,7 @@ class Lease(Wire):
     lease_s: int
     #: Seconds that the whole task may take.
     time_limit_s: int
-    params: dict[str, Any]
+    params: JsonObject
     upload: Upload | None
 
 

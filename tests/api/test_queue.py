@@ -209,7 +209,7 @@ async def test_a_later_attempt_replaces_artifacts(api: Api, archive: bytes) -> N
     assert api.query("SELECT attempt FROM securetag.artifact WHERE task_id = %s", task_id) == [(2,)]
 
 
-@pytest.mark.parametrize("api_settings", [{"max_artifact": 1_000, "reap_s": 3600.0}])
+@pytest.mark.parametrize("api_settings", [pytest.param({"max_artifact": 1_000, "reap_s": 3600.0}, id="1 kB")])
 async def test_an_artifact_over_the_cap_is_refused(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])

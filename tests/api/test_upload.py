@@ -217,8 +217,8 @@ async def test_simultaneous_repetitions_are_one_task(api: Api, archive: bytes) -
     assert len((await tenant.client.get("/codeaudit/index")).json()["items"]) == 1
 
 
-@pytest.mark.parametrize("api_settings", [{"max_upload": 10_000, "reap_s": 3600.0}])
-@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("api_settings", [pytest.param({"max_upload": 10_000, "reap_s": 3600.0}, id="10 kB")])
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 async def test_the_cap_holds_in_the_stream(api: Api, own_temp: Path, declared: bool) -> None:
     tenant = await api.tenant()
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'

@@ -82,15 +82,21 @@ def test_nothing_against_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"id,path\n", "columns"),
-        (b"", "columns"),
-        (HEAD.encode() + b"1,a,f,CWE-1,x,yes,a,b\n", "ground truth"),
-        (HEAD.encode() + b"1,a,f\n", "ground truth"),
-        (HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b,c\n", "ground truth"),
-        (HEAD.encode() + b"1,a,f,CWE-1,x,true,\xff,b\n", "ground truth"),
-        (HEAD.encode() + b'1,a,f,CWE-1,x,true,"a,b\n', "ground truth"),
-        (HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b\n1,a,g,CWE-1,x,true,a,b\n", "id 1 stands twice"),
-        (HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b\n2,a,f,CWE-1,x,false,a,b\n", "place"),
+        pytest.param(b"id,path\n", "columns", id="too few columns"),
+        pytest.param(b"", "columns", id="empty"),
+        pytest.param(HEAD.encode() + b"1,a,f,CWE-1,x,yes,a,b\n", "ground truth", id="true is yes"),
+        pytest.param(HEAD.encode() + b"1,a,f\n", "ground truth", id="too few cells"),
+        pytest.param(HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b,c\n", "ground truth", id="too many cells"),
+        pytest.param(HEAD.encode() + b"1,a,f,CWE-1,x,true,\xff,b\n", "ground truth", id="not UTF-8"),
+        pytest.param(HEAD.encode() + b'1,a,f,CWE-1,x,true,"a,b\n', "ground truth", id="open quote"),
+        pytest.param(
+            HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b\n1,a,g,CWE-1,x,true,a,b\n",
+            "id 1 stands twice",
+            id="the same id",
+        ),
+        pytest.param(
+            HEAD.encode() + b"1,a,f,CWE-1,x,true,a,b\n2,a,f,CWE-1,x,false,a,b\n", "place", id="the same place"
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_reason(content: bytes, what: str, tmp_path: Path) -> None:

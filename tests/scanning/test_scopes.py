@@ -168,7 +168,21 @@ def test_any_text_has_tokens_and_scopes_inside_it(code: str, language: str) -> N
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.parametrize(
-    "piece", ["(", "def f(", "{", '"""', "`", "/*", "x=>", "/", "\\", "class A{", "@a\n", "'\\"]
+    "piece",
+    [
+        pytest.param("(", id="bracket"),
+        pytest.param("def f(", id="open parameters"),
+        pytest.param("{", id="brace"),
+        pytest.param('"""', id="triple quote"),
+        pytest.param("`", id="backtick"),
+        pytest.param("/*", id="comment"),
+        pytest.param("x=>", id="arrow"),
+        pytest.param("/", id="slash"),
+        pytest.param("\\", id="backslash"),
+        pytest.param("class A{", id="class"),
+        pytest.param("@a\n", id="decorator"),
+        pytest.param("'\\", id="escaped quote"),
+    ],
 )
 def test_the_cost_of_hostile_repetition_is_linear(piece: str, language: str) -> None:
     assert_grows_linearly(lambda code: scopes(code, language), lambda times: piece * times, 10_000)

@@ -157,7 +157,17 @@ def test_too_little_memory_is_a_failure_with_a_reason(project: Path) -> None:
     assert run.findings == []
 
 
-@pytest.mark.parametrize("stdout", [b"", b"{", b"[]", b'{"version": 1}', b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"version": 1}', id="a number for a text"),
+        pytest.param(b"\xff", id="not UTF-8"),
+        pytest.param(b"null", id="null"),
+    ],
+)
 def test_output_that_is_no_report(stdout: bytes) -> None:
     with pytest.raises(ToolError, match="no report"):
         read_report(stdout)

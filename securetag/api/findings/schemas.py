@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
-from securetag.records import Severity
+from securetag.records import JsonObject, Severity
 from securetag.wire.api import (
     Decision,
     FeedbackAnswer,
@@ -24,7 +24,7 @@ RuleFilter = Annotated[
 ]
 
 
-def _answers(row: Any) -> dict[str, Any]:
+def _answers(row: Any) -> JsonObject:
     finding_row: Finding
     occurrence: FindingOccurrence
     verdict: TriageVerdict | None

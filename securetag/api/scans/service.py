@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from securetag.api.scans import repository as scans
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
+from securetag.records import JsonObject
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
 from securetag.wire.queue import Coverage
 
@@ -40,7 +40,7 @@ def summary(row: scans.ScanRow) -> ScanAnswer:
 
 def _fields(
     task: Task, project: str, result: ScanResult | None, upload: CodeauditUpload | None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the fields of a ScanAnswer."""
     return {
         "task_id": task.id,

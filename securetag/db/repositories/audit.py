@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from securetag.db.models import AuditLog
+from securetag.records import JsonObject
 
 
 async def record(
@@ -18,7 +18,7 @@ async def record(
     actor: str,
     action: str,
     subject: str = "",
-    detail: dict[str, Any] | None = None,
+    detail: JsonObject | None = None,
 ) -> None:
     """One line, in the transaction of the deed."""
     await session.execute(

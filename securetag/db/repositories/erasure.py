@@ -7,7 +7,6 @@ and models follow when the operator's pipeline works the demand off.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -18,6 +17,7 @@ from securetag.db.models import Consent, ErasureRequest, Finding, Project
 from securetag.db.repositories import consent
 from securetag.db.repositories.audit import record
 from securetag.errors import NotFoundError
+from securetag.records import JsonObject
 
 
 async def request(
@@ -91,7 +91,7 @@ async def findings(session: AsyncSession, demand: ErasureRequest) -> list[UUID]:
     return [demand.finding_id] if demand.finding_id is not None else []
 
 
-async def complete(session: AsyncSession, demand: ErasureRequest, by: str, detail: dict[str, Any]) -> None:
+async def complete(session: AsyncSession, demand: ErasureRequest, by: str, detail: JsonObject) -> None:
     """Note that a demand was worked off, with its receipt. Doing so again changes nothing."""
     done = await session.scalar(
         update(ErasureRequest)

@@ -7,7 +7,6 @@ call with the same key waits at the unique index for the first one's end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from securetag.db.models import IdempotencyKey
 from securetag.errors import ConflictError, InputError
+from securetag.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stored:
     """The first call's answer."""
 
     status: int
-    response: dict[str, Any]
+    response: JsonObject
 
 
 async def begin(
@@ -61,7 +61,7 @@ async def begin(
 
 
 async def finish(
-    session: AsyncSession, *, operation: str, key: str, status: int, response: dict[str, Any]
+    session: AsyncSession, *, operation: str, key: str, status: int, response: JsonObject
 ) -> None:
     """Keep the answer, in the transaction that `begin` took the key in."""
     await session.execute(

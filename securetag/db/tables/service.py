@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint, text
@@ -21,6 +20,7 @@ from securetag.db.base import (
     within_tenant,
     zero,
 )
+from securetag.records import JsonObject
 
 
 class IdempotencyKey(Base):
@@ -36,7 +36,7 @@ class IdempotencyKey(Base):
     #: Of the request's meaning; another one under the same key is refused.
     request_sha256: Mapped[str]
     status: Mapped[int | None]
-    response: Mapped[dict[str, Any] | None]
+    response: Mapped[JsonObject | None]
     created_at: Mapped[datetime] = now_column()
 
 
@@ -66,7 +66,7 @@ class WebhookDelivery(Base):
     tenant_id: Mapped[UUID] = tenant_column()
     webhook_id: Mapped[UUID]
     event: Mapped[str]
-    payload: Mapped[dict[str, Any]]
+    payload: Mapped[JsonObject]
     attempt: Mapped[int] = zero()
     not_before: Mapped[datetime] = now_column()
     #: HTTP status of the last attempt.
@@ -89,7 +89,7 @@ class AuditLog(Base):
     #: `key.create`, `consent.withdraw`, …
     action: Mapped[str]
     subject: Mapped[str] = empty_text()
-    detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    detail: Mapped[JsonObject] = mapped_column(server_default="{}")
 
 
 class QuotaUsage(Base):

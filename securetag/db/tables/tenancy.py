@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
@@ -17,6 +16,7 @@ from securetag.db.base import (
     referenced,
     tenant_column,
 )
+from securetag.records import JsonObject
 
 
 class Tenant(Base):
@@ -91,4 +91,4 @@ class ErasureRequest(Base):
     requested_by: Mapped[str]
     requested_at: Mapped[datetime] = now_column()
     completed_at: Mapped[datetime | None]
-    detail: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    detail: Mapped[JsonObject] = mapped_column(server_default="{}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Identity, Index, UniqueConstraint, text
@@ -22,6 +21,7 @@ from securetag.db.base import (
     zero,
 )
 from securetag.db.states import State
+from securetag.records import JsonObject
 
 KINDS = ("codeaudit", "web")
 
@@ -52,7 +52,7 @@ class Task(Base):
     project_id: Mapped[UUID]
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=State.QUEUED.value)
-    params: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    params: Mapped[JsonObject] = mapped_column(server_default="{}")
     #: Attempts begun, counted at the claim: a crash can't hide one.
     attempt: Mapped[int] = zero()
     max_attempts: Mapped[int] = mapped_column(server_default="3")
@@ -170,7 +170,7 @@ class ToolExecution(Base):
     stdout: Mapped[str | None]
     stderr: Mapped[str | None]
     #: `{"schema": 1, "tool": …}`, the union of `securetag.wire.queue.Metrics`.
-    metrics_json: Mapped[dict[str, Any]]
+    metrics_json: Mapped[JsonObject]
     created_at: Mapped[datetime] = now_column()
 
 
@@ -184,6 +184,6 @@ class ScanResult(Base):
     task_id: Mapped[UUID]
     findings: Mapped[int]
     #: Severity → count, decision → count (`none` where no verdict was asked for).
-    by_severity: Mapped[dict[str, Any]]
-    by_verdict: Mapped[dict[str, Any]]
+    by_severity: Mapped[JsonObject]
+    by_verdict: Mapped[JsonObject]
     created_at: Mapped[datetime] = now_column()

@@ -77,30 +77,30 @@ async def pending(session: AsyncSession) -> Sequence[ErasureRequest]:
     return (await session.scalars(query.order_by(ErasureRequest.id))).all()
 
 
-async def consents(session: AsyncSession, demand: ErasureRequest) -> list[UUID]:
+async def consents(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
     """The consents that a demand for the whole tenant ended: those granted before it."""
-    query = select(Consent.id).where(Consent.granted_at <= demand.requested_at)
+    query = select(Consent.id).where(Consent.granted_at <= request.requested_at)
     return list(await session.scalars(query.order_by(Consent.id)))
 
 
-async def findings(session: AsyncSession, demand: ErasureRequest) -> list[UUID]:
+async def findings(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
     """The findings that a demand for a project or a finding names."""
     query = select(Finding.id).order_by(Finding.id)
-    if demand.project_id is not None:
-        return list(await session.scalars(query.where(Finding.project_id == demand.project_id)))
-    return [demand.finding_id] if demand.finding_id is not None else []
+    if request.project_id is not None:
+        return list(await session.scalars(query.where(Finding.project_id == request.project_id)))
+    return [request.finding_id] if request.finding_id is not None else []
 
 
-async def complete(session: AsyncSession, demand: ErasureRequest, by: str, detail: JsonObject) -> None:
+async def complete(session: AsyncSession, request: ErasureRequest, by: str, detail: JsonObject) -> None:
     """Note that a demand was worked off, with its receipt. Doing so again changes nothing."""
     done = await session.scalar(
         update(ErasureRequest)
-        .where(ErasureRequest.id == demand.id, ErasureRequest.completed_at.is_(None))
+        .where(ErasureRequest.id == request.id, ErasureRequest.completed_at.is_(None))
         .values(completed_at=func.clock_timestamp(), detail=detail)
         .returning(ErasureRequest.id)
     )
     if done is not None:
-        await record(session, demand.tenant_id, actor=by, action="erasure.complete", subject=str(demand.id))
+        await record(session, request.tenant_id, actor=by, action="erasure.complete", subject=str(request.id))
 
 
 def _text(value: UUID | None) -> str | None:

@@ -107,6 +107,17 @@ def test_source_extract_reads_a_packages_data_and_has_the_agreed_shape(tmp_path:
         (["tenant", "create", "acme"], "securetag up"),
         (["publish", "0123456789ab"], "model list"),
     ],
+    ids=[
+        "unknown source",
+        "no source named",
+        "unknown release",
+        "source without Records",
+        "no such mix",
+        "no date",
+        "unknown alias",
+        "no database",
+        "unknown model",
+    ],
 )
 def test_an_error_is_two_lines_and_names_the_next_step(arguments: list[str], hint: str) -> None:
     result = runner.invoke(app, arguments)
@@ -147,6 +158,7 @@ def test_scan_without_a_running_api_says_how_to_start_one(tmp_path: Path) -> Non
         (422, "invalid-request", "run it again"),
         (503, "database-unavailable", "Run the command again"),
     ],
+    ids=["no key", "missing scope", "too large", "invalid request", "database away"],
 )
 def test_what_the_api_refuses_is_told_in_the_words_of_the_command_line(
     status: int, kind: str, says: str

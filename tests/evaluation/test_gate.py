@@ -180,6 +180,7 @@ def test_production_passes_perfection_alone(
         ("not_significantly_worse", True, True, False),
         ("significantly_better", True, False, False),
     ],
+    ids=["above base", "above majority", "not worse", "better"],
 )
 def test_every_relative_rule_in_every_direction(
     examples: list[Example], perfect: Predictor, constant: Predictor,
@@ -223,6 +224,18 @@ def test_non_inferiority_needs_evidence_of_no_harm(
         (HEAD + "require: [{metric: accuracy, rule: lower_bound_at_least}]", "needs a value"),
         (HEAD + "require: [{metric: accuracy, rule: significantly_better, value: 0.5}]", "takes no value"),
         (HEAD + "require: [{metric: json_validity, rule: lower_bound_above_majority}]", "no majority"),
+    ],
+    ids=[
+        "missing field",
+        "not YAML",
+        "no example",
+        "no requirement",
+        "unknown field",
+        "unknown metric",
+        "unknown rule",
+        "missing value",
+        "needless value",
+        "no majority",
     ],
 )
 def test_a_gate_that_is_mistyped_is_refused(tmp_path: Path, text: str, reason: str) -> None:

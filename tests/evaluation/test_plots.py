@@ -51,6 +51,7 @@ def test_nothing_scored_still_draws(perfect: Predictor) -> None:
         [{"step": 1, "loss": float("nan")}, {"epoch": 1.0, "train_runtime": 3.0}],
         [{"step": 1, "loss": 2.5}, {"step": 2, "loss": 1.1}, {"step": 2, "eval_loss": 1.3}, {"loss": 1.0}],
     ],
+    ids=["empty", "nothing finite", "train and validation"],
 )
 def test_loss_curve_takes_the_trainers_log_as_it_is(history: list[dict[str, Any]]) -> None:
     size(plots.loss_curve(history, caption="a run"))

@@ -16,6 +16,7 @@ from securetag.evaluation.significance import bootstrap, mcnemar, wilson
     ("hits", "n", "low", "high"),
     # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    ids=["81 of 263", "15 of 148", "0 of 20", "1 of 29"],
 )
 def test_wilson_known_values(hits: int, n: int, low: float, high: float) -> None:
     found = wilson(hits, n)
@@ -27,7 +28,9 @@ def test_wilson_of_nothing_knows_nothing() -> None:
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("hits", "n"), [(-1, 3), (4, 3), (1, 0)])
+@pytest.mark.parametrize(
+    ("hits", "n"), [(-1, 3), (4, 3), (1, 0)], ids=["negative", "more than all", "of none"]
+)
 def test_wilson_refuses_what_is_no_proportion(hits: int, n: int) -> None:
     with pytest.raises(ValueError, match="no proportion"):
         wilson(hits, n)
@@ -49,6 +52,7 @@ def test_wilson_contains_its_estimate_and_is_symmetric(drawn: tuple[int, int]) -
     ("gained", "lost", "p"),
     # 2 · Σ C(12, 0..2) / 2¹² and so on, by hand.
     [(10, 2, 158 / 4096), (2, 10, 158 / 4096), (5, 0, 0.0625), (6, 0, 0.03125), (0, 0, 1.0), (7, 7, 1.0)],
+    ids=["10 gained", "10 lost", "5 of 5", "6 of 6", "none", "equal"],
 )
 def test_mcnemar_known_values(gained: int, lost: int, p: float) -> None:
     assert mcnemar(gained, lost) == pytest.approx(p)

@@ -126,6 +126,19 @@ def test_what_stays_silent_is_asked_once_more_and_no_oftener(
         '{"evidence":[3],"verdict":"true_pos',
         "[" * 5_000,
     ],
+    ids=[
+        "empty",
+        "null",
+        "a list",
+        "an open object",
+        "unknown verdict",
+        "line beyond the snippet",
+        "line 0",
+        "no evidence",
+        "a further key",
+        "cut off",
+        "deeply nested",
+    ],
 )
 def test_nonsense_is_invalid_needs_review_but_answered(examples: list[Example], text: str) -> None:
     result = suites.run(lambda *_: Completion(text=text), examples[:2])

@@ -47,6 +47,7 @@ def float_file(path: Path, *, width: int = 512, layers: int = 8) -> dict[str, An
         ("Q4_K_M", 512, {"Q4_K", "Q6_K"}, 0.12),
         ("Q4_K_M", 576, {"Q5_0", "Q8_0"}, 0.12),  # SmolLM2's width, which 256 doesn't divide
     ],
+    ids=["F16", "Q8_0", "Q4_K_M", "Q4_K_M of odd rows"],
 )
 def test_quantised_values_and_metadata(
     kind: Any, width: int, types: set[str], error: float, tmp_path: Path

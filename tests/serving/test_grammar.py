@@ -87,6 +87,21 @@ def test_what_is_accepted_is_what_the_schema_accepts(
         {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": False},
         {"type": "object", "properties": {}, "required": []},
     ],
+    ids=[
+        "no type",
+        "number",
+        "several types",
+        "reference",
+        "pattern",
+        "empty enum",
+        "enum of numbers",
+        "long string",
+        "unbounded integer",
+        "wide integer",
+        "unbounded array",
+        "optional property",
+        "further properties",
+    ],
 )
 def test_what_it_can_not_say_exactly_is_left_to_the_server(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no grammar"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from fake_ollama import FakeOllama
 
 from securetag.errors import ConflictError, InputError, LicenceError, ModelUnavailableError
 from securetag.pipeline.publish import rollback
@@ -45,7 +45,7 @@ def settings(host: str) -> Settings:
 
 
 @pytest.mark.sockets
-def test_published_once_uploaded_once_and_chatted_with(fake_ollama: Any, tmp_path: Path) -> None:
+def test_published_once_uploaded_once_and_chatted_with(fake_ollama: FakeOllama, tmp_path: Path) -> None:
     entry = weights(tmp_path / "m.gguf")
     for _ in range(2):
         assert ollama.publish(entry, "securetag-v1", settings(fake_ollama.host)) == "securetag-v1"
@@ -68,7 +68,9 @@ def test_published_once_uploaded_once_and_chatted_with(fake_ollama: Any, tmp_pat
 
 
 @pytest.mark.sockets
-def test_a_rollback_reaches_the_server_or_leaves_the_alias_alone(fake_ollama: Any, tmp_path: Path) -> None:
+def test_a_rollback_reaches_the_server_or_leaves_the_alias_alone(
+    fake_ollama: FakeOllama, tmp_path: Path
+) -> None:
     home = settings(fake_ollama.host).model_copy(update={"home": tmp_path})
     registry = Registry(home.models_dir)
     for model_id in (MODEL_ID, "6f" * 32):
@@ -88,14 +90,14 @@ def test_a_rollback_reaches_the_server_or_leaves_the_alias_alone(fake_ollama: An
 
 
 @pytest.mark.sockets
-def test_another_model_than_published_is_an_error(fake_ollama: Any, tmp_path: Path) -> None:
+def test_another_model_than_published_is_an_error(fake_ollama: FakeOllama, tmp_path: Path) -> None:
     entry = weights(tmp_path / "m.gguf", model_id="00" * 32)
     with pytest.raises(ConflictError):
         ollama.publish(entry, "securetag-v1", settings(fake_ollama.host))
 
 
 @pytest.mark.sockets
-def test_what_the_server_refuses_or_does_not_know_is_said(fake_ollama: Any, tmp_path: Path) -> None:
+def test_what_the_server_refuses_or_does_not_know_is_said(fake_ollama: FakeOllama, tmp_path: Path) -> None:
     entry = weights(tmp_path / "m.gguf")
     wrong = ModelEntry(
         **{name: getattr(entry, name) for name in entry.__struct_fields__} | {"file_sha256": "0" * 64}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, make_example: Any) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory, make_example: Callable[..., Example]) -> Path:
     """A release of triage rows; of the last six an analyst said what they are, the model mostly the same."""
     rows: list[Example] = [
         msgspec.structs.replace(make_example(n), split="train" if n < 26 else "validation") for n in range(30)

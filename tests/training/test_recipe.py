@@ -55,6 +55,21 @@ def test_overrides_replace_fields() -> None:
         ("lora", {"rslora": True}, "unknown field"),
         ("larning_rate", 1, "unknown field"),
     ],
+    ids=[
+        "no batch",
+        "micro_batch that divides not",
+        "learning_rate above 1",
+        "shares above 1",
+        "unknown task",
+        "4 bits on a CPU",
+        "8 bits",
+        "8-bit optimizer on a CPU",
+        "few tokens",
+        "rank 0",
+        "no layers",
+        "unknown field of lora",
+        "misspelled field",
+    ],
 )
 def test_what_can_not_be_a_run_is_refused_with_the_field(field: str, value: object, said: str) -> None:
     with pytest.raises(SettingsError, match=said):

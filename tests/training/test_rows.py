@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -17,12 +17,16 @@ from securetag.records import Example, Message, Task
 from securetag.training import base, rows
 from securetag.training.recipe import Recipe, load
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 Make = Callable[..., Example]
 
 
 @pytest.fixture(scope="session")
-def tokenizer(tiny_recipe: Path) -> Any:
-    return base.load_tokenizer(load(tiny_recipe))
+def tokenizer(tiny_recipe: Path) -> PreTrainedTokenizerBase:
+    loaded: PreTrainedTokenizerBase = base.load_tokenizer(load(tiny_recipe))
+    return loaded
 
 
 def recipe(**fields: Any) -> Recipe:
@@ -33,7 +37,9 @@ def with_answer(example: Example, text: str) -> Example:
     return msgspec.structs.replace(example, messages=[*example.messages[:-1], Message("assistant", text)])
 
 
-def test_loss_lies_on_the_completion_and_its_end_alone(tokenizer: Any, make_example: Make) -> None:
+def test_loss_lies_on_the_completion_and_its_end_alone(
+    tokenizer: PreTrainedTokenizerBase, make_example: Make
+) -> None:
     made = make_example(1)
     (row,), dropped = rows.encode([made], tokenizer, recipe())
     assert not dropped
@@ -44,7 +50,7 @@ def test_loss_lies_on_the_completion_and_its_end_alone(tokenizer: Any, make_exam
     assert tokenizer.decode(row.input_ids).startswith("<|im_start|>system\nIs the flagged line")
 
 
-def test_a_row_is_left_out_and_never_cut(tokenizer: Any, make_example: Make) -> None:
+def test_a_row_is_left_out_and_never_cut(tokenizer: PreTrainedTokenizerBase, make_example: Make) -> None:
     fits = make_example(1)
     whole = len(rows.encode([fits], tokenizer, recipe())[0][0].input_ids)
     (row,), dropped = rows.encode([fits], tokenizer, recipe(max_tokens=whole))
@@ -56,7 +62,9 @@ def test_a_row_is_left_out_and_never_cut(tokenizer: Any, make_example: Make) -> 
     assert dropped == {"too_long": 2}
 
 
-def test_what_can_not_train_is_counted_by_reason(tokenizer: Any, make_example: Make) -> None:
+def test_what_can_not_train_is_counted_by_reason(
+    tokenizer: PreTrainedTokenizerBase, make_example: Make
+) -> None:
     good = make_example(0)
     full = msgspec.structs.replace(good, messages=[Message("system", "Hi."), *good.messages[1:]])
     open_end = msgspec.structs.replace(good, messages=good.messages[:-1])

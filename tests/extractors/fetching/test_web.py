@@ -89,8 +89,11 @@ def site() -> Iterator[Site]:
     made.server.server_close()
 
 
+RunCrawl = Callable[..., dict[str, Visit]]
+
+
 @pytest.fixture
-def crawl(site: Site, tmp_path: Path) -> Iterator[Callable[..., dict[str, Visit]]]:
+def crawl(site: Site, tmp_path: Path) -> Iterator[RunCrawl]:
     """The visits of a crawl of `<site>/guide/`, by path."""
     clients: list[httpx.Client] = []
 
@@ -109,7 +112,7 @@ def crawl(site: Site, tmp_path: Path) -> Iterator[Callable[..., dict[str, Visit]
 pytestmark = pytest.mark.sockets
 
 
-def test_links_are_followed_below_the_prefix_and_no_further(site: Site, crawl: Any) -> None:
+def test_links_are_followed_below_the_prefix_and_no_further(site: Site, crawl: RunCrawl) -> None:
     site.pages = {
         "/guide/": html(
             "Start", "one", "/guide/two.html#part", "/admin", "/guidebook", "https://other.example/guide/"
@@ -129,7 +132,7 @@ def test_links_are_followed_below_the_prefix_and_no_further(site: Site, crawl: A
     assert not {"/admin", "/guidebook", "/guide/deep/er2"} & set(site.paths())
 
 
-def test_robots_is_kept_with_its_wildcards_and_its_delay(site: Site, crawl: Any) -> None:
+def test_robots_is_kept_with_its_wildcards_and_its_delay(site: Site, crawl: RunCrawl) -> None:
     site.pages = {
         "/robots.txt": "User-agent: *\nDisallow: /guide/private\nDisallow: /*.asp$\nCrawl-delay: 7\n",
         "/guide/": html("Start", "private/a", "b.asp", "c"),
@@ -147,14 +150,14 @@ def test_robots_is_kept_with_its_wildcards_and_its_delay(site: Site, crawl: Any)
     assert all("securetag/" in headers["User-Agent"] for _, headers in site.asked)
 
 
-def test_a_site_whose_robots_cannot_be_had_is_left_alone(site: Site, crawl: Any) -> None:
+def test_a_site_whose_robots_cannot_be_had_is_left_alone(site: Site, crawl: RunCrawl) -> None:
     site.pages = {"/robots.txt": (503, {}, ""), "/guide/": html("Start")}
     with pytest.raises(UnavailableError, match="503"):
         crawl()
     assert "/guide/" not in site.paths()
 
 
-def test_a_sitemap_of_sitemaps_without_entities_and_without_other_sites(site: Site, crawl: Any) -> None:
+def test_a_sitemap_of_sitemaps_without_entities_and_without_other_sites(site: Site, crawl: RunCrawl) -> None:
     ns = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
     site.pages = {
         "/robots.txt": f"Sitemap: {site.root}/index.xml\n",
@@ -171,7 +174,7 @@ def test_a_sitemap_of_sitemaps_without_entities_and_without_other_sites(site: Si
     assert {path for path, visit in visits.items() if visit.sha256} == {"/guide/", "/guide/hidden"}
 
 
-def test_redirects_stay_inside(site: Site, crawl: Any) -> None:
+def test_redirects_stay_inside(site: Site, crawl: RunCrawl) -> None:
     site.pages = {
         "/guide/": html("Start", "in", "out", "meta", "loop", "up"),
         "/guide/in": (302, {"Location": "target"}, ""),
@@ -226,7 +229,7 @@ def test_public_addresses(address: str, allowed: bool) -> None:
     assert is_public(address) is allowed
 
 
-def test_what_is_no_page(site: Site, crawl: Any) -> None:
+def test_what_is_no_page(site: Site, crawl: RunCrawl) -> None:
     site.pages = {
         "/guide/": html("Start", *(f"x{n}" for n in range(9))),
         "/guide/x0": (200, {"Content-Type": "application/pdf"}, "%PDF-1.7"),
@@ -265,7 +268,7 @@ def test_what_is_no_page(site: Site, crawl: Any) -> None:
     ]
 
 
-def test_a_soft_404_is_known_by_what_the_site_says_to_nonsense(site: Site, crawl: Any) -> None:
+def test_a_soft_404_is_known_by_what_the_site_says_to_nonsense(site: Site, crawl: RunCrawl) -> None:
     site.fallback = (200, {}, html("Our products", text=f"Perhaps you look for one of these. {LONG}"))
     site.pages = {
         "/robots.txt": (404, {}, ""),
@@ -277,7 +280,7 @@ def test_a_soft_404_is_known_by_what_the_site_says_to_nonsense(site: Site, crawl
     assert visits["/guide/here"].sha256
 
 
-def test_endless_sites_end(site: Site, crawl: Any) -> None:
+def test_endless_sites_end(site: Site, crawl: RunCrawl) -> None:
     counter = iter(range(10_000))
 
     def calendar(request: Any) -> str:
@@ -293,7 +296,7 @@ def test_endless_sites_end(site: Site, crawl: Any) -> None:
     assert max(len(path) for path in visits) < 200
 
 
-def test_a_crawl_is_bounded_in_pages_bytes_and_time(site: Site, crawl: Any) -> None:
+def test_a_crawl_is_bounded_in_pages_bytes_and_time(site: Site, crawl: RunCrawl) -> None:
     site.pages = {"/guide/": html("Start", *(f"p{n}x" for n in range(30)))}
     site.pages |= {f"/guide/p{n}x": html(f"Page {n}") for n in range(30)}
     assert sum(bool(visit.sha256) for visit in crawl(pages=4).values()) == 4
@@ -302,7 +305,7 @@ def test_a_crawl_is_bounded_in_pages_bytes_and_time(site: Site, crawl: Any) -> N
         crawl(seconds=-1)
 
 
-def test_a_second_crawl_asks_for_what_changed(site: Site, crawl: Any) -> None:
+def test_a_second_crawl_asks_for_what_changed(site: Site, crawl: RunCrawl) -> None:
     def page(request: Any) -> Any:
         fresh = request.headers.get("If-None-Match") == '"v1"'
         return (304, {}, "") if fresh else (200, {"ETag": '"v1"'}, html("Start"))
@@ -327,7 +330,7 @@ Crawl(way, Path(sys.argv[2]), create_guarded_client(way.prefix, 5.0)).run()
 """
 
 
-def test_a_killed_crawl_goes_on_where_it_was(site: Site, crawl: Any, tmp_path: Path) -> None:
+def test_a_killed_crawl_goes_on_where_it_was(site: Site, crawl: RunCrawl, tmp_path: Path) -> None:
     site.pages = {"/guide/": html("Start", *(f"p{n}x" for n in range(20)))}
     site.pages |= {f"/guide/p{n}x": html(f"Page {n}") for n in range(20)}
     site.drip = 0.05

@@ -10,11 +10,15 @@ import pytest
 from securetag.datasets.licences import allowed
 from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record
 from securetag.settings import Settings, get_settings
+
+MakeSource = Callable[..., Source]
+MakeFile = Callable[..., FetchedFile]
 
 FIX = {
     "func": "f",
@@ -37,7 +41,7 @@ MAPPING = {
 }
 
 
-def read(source: Any, *files: Any) -> tuple[list[Record], list[Any]]:
+def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Any]]:
     items = list(HfReader(source).read(files))
     return [item for item in items if isinstance(item, Record)], [
         i for i in items if not isinstance(i, Record)
@@ -88,7 +92,9 @@ def test_each_of_a_list_is_a_record(make_source: Callable[..., Any], make_file: 
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "json", "jsonl"], ids=str)
-def test_every_form_gives_the_same(form: str, make_source: Any, make_file: Any, tmp_path: Path) -> None:
+def test_every_form_gives_the_same(
+    form: str, make_source: MakeSource, make_file: MakeFile, tmp_path: Path
+) -> None:
     rows = [{"id": "007", "text": "NA, that is; a\ttext"}, {"id": "8", "text": "null"}]
     if form == "parquet":
         import pyarrow as pa
@@ -113,7 +119,7 @@ def test_every_form_gives_the_same(form: str, make_source: Any, make_file: Any, 
     ]
 
 
-def test_one_broken_row_costs_no_other(make_source: Any, make_file: Any) -> None:
+def test_one_broken_row_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     lines = [
         '{"id": 1, "text": "one"}',
         '{"id": "x", "text": ["two"]}',
@@ -126,7 +132,10 @@ def test_one_broken_row_costs_no_other(make_source: Any, make_file: Any) -> None
 
 
 def test_nothing_is_left_in_the_cache(
-    make_source: Any, make_file: Any, tmp_path: Path, monkeypatch: Any
+    make_source: MakeSource,
+    make_file: MakeFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
     read(make_source(), make_file("d.jsonl", '{"text": "one"}\n'))
@@ -134,7 +143,7 @@ def test_nothing_is_left_in_the_cache(
     assert not (tmp_path / "person").exists()
 
 
-def test_a_mapping_with_a_field_that_no_record_has(make_source: Any) -> None:
+def test_a_mapping_with_a_field_that_no_record_has(make_source: MakeSource) -> None:
     with pytest.raises(SettingsError, match=r"options\.mapping"):
         HfReader(make_source(options={"mapping": {"colour": "x"}}))
 

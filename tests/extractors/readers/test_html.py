@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.html import HtmlReader, make_page_stem
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
 from securetag.extractors.text.html_page import decode_page, parse_page, swallows_text
 from securetag.records import Record
+
+MakeSource = Callable[..., Source]
+MakeFile = Callable[..., FetchedFile]
 
 PAGES = Path(__file__).parents[1] / "pages"
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
@@ -34,7 +38,7 @@ def test_hard_pages(name: str) -> None:
     assert join_blocks(page.blocks).strip() == (PAGES / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def read(source: Any, *files: Any) -> list[Item]:
+def read(source: Source, *files: FetchedFile) -> list[Item]:
     return list(HtmlReader(source).read(files))
 
 
@@ -57,7 +61,7 @@ def test_sections_of_a_page(make_source: Callable[..., Any], make_file: Callable
     assert {record.lang for record in records} == {"en"}
 
 
-def test_a_page_that_says_it_is_not_there(make_source: Any, make_file: Any) -> None:
+def test_a_page_that_says_it_is_not_there(make_source: MakeSource, make_file: MakeFile) -> None:
     page = "<title>Sorry</title><h1>404 - Not Found</h1><p>The page that you look for has moved on.</p>"
     (item,) = read(make_source(), make_file("x.html", page))
     assert isinstance(item, Drop)
@@ -242,7 +246,7 @@ HOSTILE = {
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pages_end_soon(name: str, make_source: Any, make_file: Any) -> None:
+def test_hostile_pages_end_soon(name: str, make_source: MakeSource, make_file: MakeFile) -> None:
     file = make_file("h.html", HOSTILE[name])
     items = read(make_source(), file)
     if name.startswith(("deep", "tables")):

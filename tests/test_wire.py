@@ -7,28 +7,13 @@ import json
 import msgspec
 import pytest
 from pydantic import BaseModel, ValidationError
+from rows import make_finding
 
 from securetag.records import OCCURRENCE_FIELDS, Decision, Finding, Verdict
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 from securetag.wire.queue import NextRequest, ResultRequest, TriagedFinding
 
-FINDING = Finding(
-    tool="semgrep",
-    rule_id="sql",
-    cwe="CWE-89",
-    title="SQL injection",
-    message="m",
-    severity="high",
-    confidence="high",
-    language="python",
-    path="app.py",
-    start_line=3,
-    end_line=3,
-    snippet="x",
-    snippet_line=1,
-    scope="",
-    fingerprint="v1:" + "a" * 64,
-)
+FINDING = make_finding()
 TRIAGED = TriagedFinding(
     finding=FINDING, verdict=Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(3, 4)], model_id="m")
 )

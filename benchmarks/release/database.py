@@ -69,14 +69,14 @@ def _function(drawn: random.Random, number: int) -> tuple[str, str, str, bool, i
 
 def _finding(drawn: random.Random, number: int) -> tuple[wire.TriagedFinding, bool]:
     code, scope, cwe, guarded, line = _function(drawn, number)
-    found = Finding(
+    finding = Finding(
         tool="semgrep", rule_id=f"securetag.python.{cwe.lower()}", cwe=cwe, title="Untrusted text",
         message="Text from a request reaches an interpreter.", severity="high", confidence="high",
         language="python", path=f"app/{scope}.py", start_line=line, end_line=line, snippet=code,
         snippet_line=1, scope=scope, fingerprint="v1:" + hashlib.sha256(code.encode()).hexdigest(),
     )  # fmt: skip
-    said = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(line, line)], model_id="m", alias="base")
-    return wire.TriagedFinding(finding=found, verdict=said), guarded
+    verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(line, line)], model_id="m", alias="base")
+    return wire.TriagedFinding(finding=finding, verdict=verdict), guarded
 
 
 def fill(dsn: str) -> int:
@@ -134,12 +134,12 @@ async def _project(engine: AsyncEngine, drawn: random.Random, tenant: UUID, name
             await session.scalars(select(models.Finding).where(models.Finding.last_task_id == task))
         ).all():
             safe = guarded[finding.fingerprint]
-            for reviewer, said in (("ana", safe), ("ben", safe ^ (drawn.random() < DISSENT))):
+            for reviewer, says_safe in (("ana", safe), ("ben", safe ^ (drawn.random() < DISSENT))):
                 session.add(
                     Feedback(
                         tenant_id=tenant, finding_id=finding.id, reviewer=reviewer, source="person",
                         saw_model=reviewer == "ben",
-                        verdict="false_positive" if said else "true_positive",
+                        verdict="false_positive" if says_safe else "true_positive",
                     )
                 )  # fmt: skip
     return 2 * FINDINGS

@@ -80,7 +80,7 @@ class ApiClient(HttpClient):
         return self.read(ScanDetail, "GET", f"/scans/{task_id}", repeatable=True)
 
     def scans(self, *, project: str | None = None) -> Iterator[ScanAnswer]:
-        """Return every scan in the order in which they were started, page by page."""
+        """Return every scan newest first, page by page."""
         return self._pages(ScanAnswer, "/codeaudit/index", {"project": project})
 
     def wait(

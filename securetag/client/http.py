@@ -30,6 +30,12 @@ PAUSE_S = (0.2, 0.8)
 #: Seconds that a `Retry-After` is waited for at most.
 MAX_RETRY_AFTER_S = 10.0
 
+#: An api on this machine is never asked through the proxy that the environment names.
+_DIRECT: Mapping[str, httpx.BaseTransport | None] = {
+    "all://localhost": None,
+    "all://127.0.0.1": None,
+    "all://[::1]": None,
+}
 #: Statuses of answers that come from something before the api, or from an older one → what they mean.
 _BY_STATUS: Mapping[int, type[SecuretagError]] = {
     401: errors.AuthenticationError,
@@ -66,9 +72,8 @@ class HttpClient:
         transport: httpx.BaseTransport | None = None,
         hints: Hints | None = None,
     ) -> None:
-        # A proxy from the environment has no business between a program and its api.
         self._http = httpx.Client(
-            base_url=url, headers={"X-API-Key": key}, timeout=timeout_s, trust_env=False, transport=transport
+            base_url=url, headers={"X-API-Key": key}, timeout=timeout_s, transport=transport, mounts=_DIRECT
         )
         self._hints = hints or {}
 

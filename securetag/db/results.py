@@ -35,7 +35,9 @@ from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
 CHUNK = 500
 
 #: What a newer scan says of a known finding replaces what the older one said.
-_WORDS = tuple(set(records.Finding.__struct_fields__) - {*OCCURRENCE_FIELDS, "fingerprint"})
+_WORDS = tuple(
+    name for name in records.Finding.__struct_fields__ if name not in {*OCCURRENCE_FIELDS, "fingerprint"}
+)
 
 
 async def record_result(

@@ -81,8 +81,9 @@ class ScannerRun:
 
     @property
     def limited(self) -> bool:
-        """Did a limit of time leave files out?"""
-        return SkipReason.LIMIT in self.coverage.skipped_by_reason
+        """Did a limit of time leave files out, or end the scan?"""
+        ended = self.result.timed_out or self.result.cpu_exceeded
+        return ended or SkipReason.LIMIT in self.coverage.skipped_by_reason
 
     def check(self) -> ScannerRun:
         """Return the run itself. Raises ToolError when the scan failed, was stopped or left out a rule."""
@@ -176,8 +177,8 @@ class Scanner(ABC):
         if not failure:
             try:
                 findings = self.parse(stdout.read_bytes(), request.project)
-            except SecuretagError as error:
-                failure = str(error)
+            except (SecuretagError, ValueError) as error:
+                failure = f"{self.name.capitalize()}'s report can't be read: {error}"
         metrics = ToolMetrics(
             tool=self.name,
             findings=len(findings),

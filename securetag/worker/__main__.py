@@ -14,7 +14,9 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
+from typing import Protocol
 
 from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError
@@ -73,15 +75,32 @@ def work(*, once: bool, concurrency: int) -> int:
         log.info("working for %s", settings.worker.api_url)
         for thread in threads:
             thread.start()
-        for thread, runner in zip(threads, runners, strict=True):
-            # A join without a limit would keep signals from being handled.
-            while thread.is_alive() and not (stop.is_set() and runner.is_waiting):
-                thread.join(0.1)
+        wait_for_end(threads, runners, stop)
     client.close()
     for outcome in outcomes:
         if isinstance(outcome, SecuretagError):
             raise outcome
     return NOTHING_TO_DO if once and not any(outcomes) else 0
+
+
+class Waiting(Protocol):
+    """A runner as far as its end is concerned."""
+
+    is_waiting: bool
+
+
+def wait_for_end(
+    threads: Sequence[threading.Thread], runners: Sequence[Waiting], stop: threading.Event
+) -> None:
+    """Return when every thread has ended, or, after `stop`, none that lives has a task."""
+    # Looked at together each time: a runner that waits may have a task a moment later.
+    while any(
+        thread.is_alive() and not (stop.is_set() and runner.is_waiting)
+        for thread, runner in zip(threads, runners, strict=True)
+    ):
+        # A join without a limit would keep signals from being handled.
+        for thread in threads:
+            thread.join(0.1 / len(threads))
 
 
 def _on_signals(stop: threading.Event, runners: list[Runner]) -> None:

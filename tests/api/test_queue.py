@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from api_in_process import Api
+from rows import make_finding
 
-from securetag.records import Decision, Finding, Verdict
+from securetag.records import Decision, Verdict
 from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
@@ -63,23 +64,7 @@ COVERAGE = Coverage(
 
 
 def _result(lease: Lease) -> ResultRequest:
-    finding = Finding(
-        tool="semgrep",
-        rule_id="python.exec",
-        cwe="CWE-78",
-        title="Command",
-        message="m",
-        severity="high",
-        confidence="high",
-        language="python",
-        path="app.py",
-        start_line=2,
-        end_line=2,
-        snippet="os.system(input())",
-        snippet_line=2,
-        scope="",
-        fingerprint="v1:" + "a" * 64,
-    )
+    finding = make_finding(cwe="CWE-78", path="app.py", snippet="os.system(input())")
     run = ToolExecution(
         tool="semgrep",
         version="1.182.0",

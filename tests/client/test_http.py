@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID
 
 import httpx
@@ -19,6 +21,7 @@ from securetag.errors import (
     FencedError,
     InputError,
     LimitError,
+    NotFoundError,
     ReleaseError,
     SecuretagError,
     UnavailableError,
@@ -156,3 +159,32 @@ def test_an_answer_may_gain_fields() -> None:
     with ScriptedApi(httpx.Response(200, json=page)).client() as client:
         (project,) = client.projects()
     assert project.name == "shop"
+
+
+@pytest.mark.sockets
+def test_the_environments_proxy_is_used_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{proxy.server_port}"
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, address)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for url in ("http://securetag.example", address):
+            with ApiClient(url, "key") as client, pytest.raises(NotFoundError):
+                client.scan(TASK)
+        proxy.shutdown()
+        thread.join()
+    assert asked == [f"http://securetag.example/scans/{TASK}", f"/scans/{TASK}"]

@@ -43,6 +43,9 @@ def test_a_scanner_of_another_package_finds_something(
     archive = tmp_path / "shop.zip"
     with zipfile.ZipFile(archive, "w") as out:
         out.writestr("db.py", CODE)
+        # Names and contents that a parser of lines would stumble over.
+        out.writestr("shop b:1:c.py", CODE)
+        out.writestr("binary.py", b"\x00\xff password = '\xfe'\n")
     with ApiClient(deployment.url, deployment.key) as client:
         task = client.upload(archive, project="shop").task_id
         path = os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -59,10 +62,12 @@ def test_a_scanner_of_another_package_finds_something(
         scan = client.scan(task)
         assert scan.state == "completed", worker.stderr
         assert [run.tool for run in scan.tool_executions][:3] == ["unpack", "semgrep", "grep-passwords"]
-        assert scan.tool_executions[2].metrics_json["findings"] == 1
+        assert scan.tool_executions[2].metrics_json["findings"] == 3
         assert scan.coverage is not None
-        assert scan.coverage.files == {"python": 1}
-        (finding,) = [item for item in client.scan_findings(task) if item.tool == "grep-passwords"]
+        assert scan.coverage.files["python"] >= 1
+        findings = [item for item in client.scan_findings(task) if item.tool == "grep-passwords"]
+    assert {item.occurrence.path for item in findings} == {"db.py", "shop b:1:c.py", "binary.py"}
+    (finding,) = [item for item in findings if item.occurrence.path == "db.py"]
     at = finding.occurrence
     assert (finding.rule_id, finding.cwe, finding.severity) == ("grep.password", "CWE-259", "high")
     assert (at.path, at.start_line, at.scope, at.snippet.strip()) == ("db.py", 2, "connect", CODE.strip())

@@ -29,7 +29,7 @@ def make_once(folder: Path, name: str, make: Callable[[Path], T]) -> T:
     with FileLock(folder / f"{name}.lock"):
         if not kept.exists():
             work = folder / name
-            work.mkdir()
+            work.mkdir(exist_ok=True)  # there after a try that failed
             kept.write_bytes(pickle.dumps(make(work)))
         made: T = pickle.loads(kept.read_bytes())
     return made

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from securetag.worker.__main__ import wait_for_end
+
 #: MiB that a worker without work may take.
 RESTING = 200
 
@@ -94,6 +96,44 @@ def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: 
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 0, stderr
+
+
+def test_a_runner_that_gets_a_task_after_the_stop_is_waited_for() -> None:
+    """With two runners: the first is seen waiting, but the api has just given it a task."""
+
+    class Idle:
+        is_waiting = True
+
+    stop, finish, given = threading.Event(), threading.Event(), threading.Event()
+    first, second = Idle(), Idle()
+    second.is_waiting = False
+
+    def take_a_task() -> None:
+        given.wait()
+        first.is_waiting = False
+        second.is_waiting = True
+        finish.wait()
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (take_a_task, finish.wait)]
+    for thread in threads:
+        thread.start()
+    stop.set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        wait_for_end(threads, [first, second], stop)
+        ended.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    assert not ended.wait(0.5)
+    given.set()
+    assert not ended.wait(0.5)
+    first.is_waiting = True
+    assert ended.wait(10)
+    finish.set()
+    for thread in (*threads, watcher):
+        thread.join()
 
 
 def test_no_training_library_is_loaded() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import make_finding
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import Decision, Finding, Message, Severity
@@ -65,22 +66,9 @@ class Scripted:
 
 
 def finding(severity: Severity = "high") -> Finding:
-    return Finding(
-        tool="semgrep",
-        rule_id="r",
-        cwe="CWE-78",
-        title="Command",
-        message="m",
-        severity=severity,
-        confidence="high",
-        language="python",
-        path="a.py",
-        start_line=11,
-        end_line=11,
-        snippet="def f(q):\n    os.system(q)",
-        snippet_line=10,
-        scope="f",
-        fingerprint="v1:" + "0" * 64,
+    code = "def f(q):\n    os.system(q)"
+    return make_finding(
+        severity=severity, cwe="CWE-78", snippet=code, snippet_line=10, start_line=11, end_line=11
     )
 
 

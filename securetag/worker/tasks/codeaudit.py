@@ -143,7 +143,7 @@ class Audit:
             exit_code=run.result.exit_code,
             duration_s=run.result.duration_s,
             started_at=run.result.started_at,
-            timed_out=run.limited or run.result.timed_out,
+            timed_out=run.limited,
             stdout=stdout,
             stderr=stderr,
             metrics=metrics,

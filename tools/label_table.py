@@ -1,4 +1,4 @@
-"""Write tests/datasets/compose/labels.json: what the oracle says of a fixed sample of functions.
+"""Write tests/datasets/synthetic/labels.json: what the oracle says of a fixed sample of functions.
 
     python tools/label_table.py           write the table
     python tools/label_table.py --check   exit 1 when a label changed or the table is out of date
@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from securetag.datasets.compose import oracle
-from securetag.datasets.compose.frameworks import FRAMEWORKS
-from securetag.datasets.compose.guards import GUARDS, Guard
-from securetag.datasets.compose.sample import trial_of
-from securetag.datasets.compose.shapes import MODES, SHAPES, Plan, modes, write
-from securetag.datasets.compose.sinks import CLASSES, SINKS
+from securetag.datasets.synthetic import oracle
+from securetag.datasets.synthetic.frameworks import FRAMEWORKS
+from securetag.datasets.synthetic.guards import GUARDS, Guard
+from securetag.datasets.synthetic.sample import trial_of
+from securetag.datasets.synthetic.shapes import MODES, SHAPES, Plan, modes, write
+from securetag.datasets.synthetic.sinks import CLASSES, SINKS
 
 TABLE = Path(__file__).resolve().parent.parent / "tests" / "datasets" / "compose" / "labels.json"
 #: The guard that follows in mode `combined`.
@@ -102,7 +102,7 @@ def problems(stored: Table, measured: Table) -> list[str]:
     if changed and stored.oracle == measured.oracle:
         return [
             f"labels changed under {stored.oracle} (guards {', '.join(changed)}): raise ORACLE_VERSION in "
-            "securetag/datasets/compose/oracle.py, then run tools/label_table.py"
+            "securetag/datasets/synthetic/oracle.py, then run tools/label_table.py"
         ]
     if stored != measured:
         return ["the table is out of date: run tools/label_table.py"]

@@ -27,8 +27,8 @@ EXCLUDED = ("securetag/rules/cases/", "securetag/examples/")
 DYNAMIC_IMPORTS = (
     "securetag/__init__.py",
     "securetag/cli/__init__.py",
-    "securetag/datasets/compose/child.py",
-    "securetag/datasets/compose/stage.py",
+    "securetag/datasets/synthetic/child.py",
+    "securetag/datasets/synthetic/stage.py",
     "securetag/system/registry.py",
 )
 #: Names of variables, parameters and loop variables that say nothing of what they hold.

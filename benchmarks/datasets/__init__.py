@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.datasets import peers
 from benchmarks.datasets.advisories import Advisory, advisories
 from benchmarks.figure import Figure
-from securetag.datasets.likeness.neardup import Document, representatives
+from securetag.datasets.dedup.near import Document, representatives
 
 COUNT, LARGE, SEED = 50_000, 500_000, 0
 #: Texts → for each the index of the one that it repeats, its own where it is kept.

@@ -24,10 +24,10 @@ import psutil
 
 from benchmarks.figure import Figure
 from benchmarks.release import database
-from securetag.datasets.harvested.harvest import SOURCE as HARVEST_SOURCE
+from securetag.datasets.decontamination.suites import read_suite
+from securetag.datasets.feedback.harvest import SOURCE as HARVEST_SOURCE
 from securetag.datasets.licences import stopping
-from securetag.datasets.likeness.suites import read_suite
-from securetag.datasets.releases import checks, shortcuts
+from securetag.datasets.releases import baselines, checks
 from securetag.datasets.releases.release import read
 from securetag.db.embedded import Cluster
 from securetag.db.engine import API, HARVEST, OWNER
@@ -149,12 +149,12 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
         yield Figure(
             figure=f"check {found.name}", value=len(found.offending), unit="offend", bar="0", ok=found.passed
         )
-    for axis, score in shortcuts.word_counts(rows).items():
+    for axis, score in baselines.word_counts(rows).items():
         yield Figure(
             figure=f"TF-IDF, {axis}", value=score.accuracy, unit="accuracy",
             peer=f"majority {score.majority:.3f} of {score.n:,}",
         )  # fmt: skip
-    for name, score in shortcuts.lookups(rows).items():
+    for name, score in baselines.lookups(rows).items():
         gain = round(score.accuracy - score.majority, 3)
         yield Figure(
             figure=f"look-up by {name}", value=score.accuracy, unit="accuracy",

@@ -43,7 +43,7 @@ def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.Mate
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
     from securetag.datasets.releases.checks import check
-    from securetag.datasets.releases.pictures import ALT
+    from securetag.datasets.releases.plots import ALT
     from securetag.datasets.releases.release import read
     from securetag.pipeline.release import build_release, suites_of
 

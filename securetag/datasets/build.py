@@ -16,24 +16,25 @@ from typing import Annotated, Any
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import erasure, filters, fixes, mix
-from securetag.datasets.compose.cases import LICENCE, SOURCE, compose
-from securetag.datasets.compose.oracle import ORACLE_VERSION
+from securetag.datasets import erasure, filters
+from securetag.datasets.decontamination.decontaminate import apart, decontaminate
+from securetag.datasets.decontamination.suites import Suite
+from securetag.datasets.dedup.exact import dedup
+from securetag.datasets.dedup.near import JACCARD, dedup_near
+from securetag.datasets.feedback import agreement, harvest, reviewed_rows
 from securetag.datasets.filters import Drop
-from securetag.datasets.harvested import agreement, analyst, harvest
+from securetag.datasets.knowledge import fixes, mix
+from securetag.datasets.knowledge.knowledge_rows import SourceSeen, knowledge
+from securetag.datasets.knowledge.mix import Mix, usual
+from securetag.datasets.knowledge.teacher import NONE as NO_LESSONS
+from securetag.datasets.knowledge.teacher import Lessons
 from securetag.datasets.licences import Purpose, allowed
-from securetag.datasets.likeness.decontaminate import apart, decontaminate
-from securetag.datasets.likeness.dedup import dedup
-from securetag.datasets.likeness.neardup import JACCARD, dedup_near
-from securetag.datasets.likeness.suites import Suite
-from securetag.datasets.mix import Mix, usual
-from securetag.datasets.releases import pictures, release
+from securetag.datasets.releases import plots, release
 from securetag.datasets.releases.card import card, facts_of
 from securetag.datasets.reviews import review
-from securetag.datasets.split import TEST_SINCE, Ties, assign, torn, untangled
-from securetag.datasets.synthesis.knowledge import SourceSeen, knowledge
-from securetag.datasets.synthesis.teacher import NONE as NO_LESSONS
-from securetag.datasets.synthesis.teacher import Lessons
+from securetag.datasets.splitting.assign import TEST_SINCE, Ties, assign, torn, untangled
+from securetag.datasets.synthetic.cases import LICENCE, SOURCE, compose
+from securetag.datasets.synthetic.oracle import ORACLE_VERSION
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
 from securetag.settings import SemgrepSettings
@@ -126,7 +127,7 @@ def build(
     drops += [*left, *known.drops]
     teaching = sum(source.records for source in known.sources.values())
     say(f"{len(known.examples):,} questions from {teaching:,} active Records")
-    reviewed, left = analyst.rows(harvested, profile=params.profile, lang=params.lang)
+    reviewed, left = reviewed_rows.rows(harvested, profile=params.profile, lang=params.lang)
     drops += left
     composed = compose(
         params.composed,
@@ -144,7 +145,7 @@ def build(
     examples, rejected = review.kept([*known.examples, *real, *reviewed, *composed.examples], reviews)
     drops += rejected
     examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
-    examples = _split(examples, params, known.ties | analyst.ties(harvested), drops)
+    examples = _split(examples, params, known.ties | reviewed_rows.ties(harvested), drops)
     examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
     drops += over
     _check(examples)
@@ -156,7 +157,7 @@ def build(
         | {"teacher": lessons.digest(name for source in known.sources.values() for name in source.ids)},
         counts=counts,
         sources=_source_entries(known.sources, harvested, counts["by_source"]),
-        card=lambda found: card(found, facts), pictures=pictures.draw(examples, counts),
+        card=lambda found: card(found, facts), pictures=plots.draw(examples, counts),
         releases_dir=releases_dir, code_version=package_version(),
     )  # fmt: skip
     say(f"release {path.name}: {len(examples):,} rows")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from securetag.datasets.feedback.harvest import SOURCE
 from securetag.datasets.filters import Drop
-from securetag.datasets.harvested.harvest import SOURCE
 from securetag.datasets.releases import lineage
 from securetag.records import HarvestedVerdict
 

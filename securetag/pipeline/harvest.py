@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.harvested.harvest import scrubbed, to_verdict
+from securetag.datasets.feedback.harvest import scrubbed, to_verdict
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.likeness.suites import Suite, read_suite
+from securetag.datasets.decontamination.suites import Suite, read_suite
+from securetag.datasets.knowledge.teacher import read as read_lessons
 from securetag.datasets.releases import lineage
-from securetag.datasets.synthesis.teacher import read as read_lessons
 from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.record_files import read_records

@@ -17,10 +17,10 @@ import msgspec
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from securetag.datasets import filters
+from securetag.datasets.knowledge import teacher
+from securetag.datasets.knowledge.questions import MAX_PER_RECORD, of_record
+from securetag.datasets.knowledge.teacher import Lesson, Lessons
 from securetag.datasets.licences import Purpose, allowed
-from securetag.datasets.synthesis import teacher
-from securetag.datasets.synthesis.synthesise import MAX_PER_RECORD, of_record
-from securetag.datasets.synthesis.teacher import Lesson, Lessons
 from securetag.errors import InputError, LicenceError, ModelUnavailableError, SettingsError
 from securetag.pipeline.release import records
 from securetag.records import Message, Record, Status

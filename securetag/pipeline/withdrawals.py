@@ -16,9 +16,9 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from securetag.datasets import erasure
-from securetag.datasets.compose.cases import SOURCE as COMPOSITION
 from securetag.datasets.erasure import Withdrawn
 from securetag.datasets.releases.release import manifest_of
+from securetag.datasets.synthetic.cases import SOURCE as COMPOSITION
 from securetag.errors import InputError, NotFoundError, ReleaseError
 from securetag.extractors import catalog
 from securetag.extractors.record_files import read_records

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from securetag.api.projects import repository as projects
 from securetag.datasets.build import BuildParams
 from securetag.datasets.erasure import ENDED
-from securetag.datasets.harvested.harvest import SOURCE
+from securetag.datasets.feedback.harvest import SOURCE
 from securetag.datasets.releases import release
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction

@@ -13,9 +13,9 @@ from composed_release import composed_release
 from made_once import run_folder
 
 from securetag.datasets.build import ReleaseSummary
-from securetag.datasets.harvested.harvest import LICENCE, SOURCE
-from securetag.datasets.likeness.suites import read_suite
-from securetag.datasets.releases import checks, pictures, release
+from securetag.datasets.decontamination.suites import read_suite
+from securetag.datasets.feedback.harvest import LICENCE, SOURCE
+from securetag.datasets.releases import checks, plots, release
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import release as pipeline
 from securetag.records import Construction, Example, Message, Origin, Task
@@ -150,5 +150,5 @@ def test_a_sound_release_passes_and_shows_its_pictures(
     assert {one.check_name for one in result.get_asset_check_evaluations() if not one.passed} <= {"lookups"}
     assert "adapter" in started(result)
     (made,) = result.asset_materializations_for_node("release")
-    for name in pictures.ALT:
+    for name in plots.ALT:
         assert "data:image/png;base64," in str(made.metadata[name.removesuffix(".png")].value)

@@ -9,7 +9,7 @@ import pytest
 from made_once import make_once, run_folder
 
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.harvested.harvest import to_verdict
+from securetag.datasets.feedback.harvest import to_verdict
 from securetag.records import (
     Decision,
     Facts,

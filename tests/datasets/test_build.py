@@ -16,14 +16,14 @@ import yaml
 
 from securetag import triage
 from securetag.datasets import build as module
-from securetag.datasets import fixes, mix, split
 from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.compose.frameworks import UNSEEN_FRAMEWORK
-from securetag.datasets.compose.guards import GUARDS, UNSEEN_FAMILY
-from securetag.datasets.compose.sinks import SINKS
-from securetag.datasets.releases import release, shortcuts
+from securetag.datasets.knowledge import fixes, knowledge_rows, mix
+from securetag.datasets.releases import baselines, release
 from securetag.datasets.releases.release import Release
-from securetag.datasets.synthesis import knowledge
+from securetag.datasets.splitting import assign
+from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY
+from securetag.datasets.synthetic.sinks import SINKS
 from securetag.errors import LicenceError, ReleaseError
 from securetag.records import Example, Facts, Record, Task
 from securetag.settings import SemgrepSettings
@@ -57,7 +57,7 @@ def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
 
 
 def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
-    assert split.torn(every(rows)) == []
+    assert assign.torn(every(rows)) == []
 
 
 def test_nothing_held_out_is_trained_on(rows: Release) -> None:
@@ -87,11 +87,11 @@ def test_labels_are_balanced_on_every_axis(rows: Release) -> None:
     for example in composed(every(rows)):
         parts.setdefault(example.axis or str(example.split), []).append(example)
     for examples in parts.values():
-        assert shortcuts.majority(examples) == 0.5
+        assert baselines.majority(examples) == 0.5
 
 
 def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
-    figures = shortcuts.lookups(every(rows))
+    figures = baselines.lookups(every(rows))
     # Pairs share everything but their length, and lengths are balanced; few rows, wide margin here.
     assert {
         name: score
@@ -206,7 +206,7 @@ from datetime import datetime
 from pathlib import Path
 import time_machine
 from securetag.datasets.build import BuildParams, build
-from securetag.datasets.harvested.harvest import to_verdict
+from securetag.datasets.feedback.harvest import to_verdict
 from securetag.records import Facts, Finding, Origin, Record
 from securetag.settings import SemgrepSettings
 
@@ -285,7 +285,7 @@ def test_code_that_a_fix_made_safe_is_asked_about_and_never_taught(
     found = small(
         tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(composed=0, profile="full")
     )
-    assert found.dropped[knowledge.ASKED] == 1
+    assert found.dropped[knowledge_rows.ASKED] == 1
     rows = every(release.read(Path(found.path)))
     (asked,) = [row for row in rows if row.axis == fixes.AXIS]
     assert (asked.split, asked.label, asked.label_source) == ("test", "true_positive", "fix")

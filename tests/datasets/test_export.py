@@ -15,7 +15,7 @@ from securetag import triage
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.export import FORMATS, export
 from securetag.datasets.export.base import Unfit, turns
-from securetag.datasets.harvested import analyst
+from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
@@ -185,7 +185,7 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_p
         for n, decision in enumerate(decisions)
     ]
     for profile in ("compact", "full"):
-        rows, drops = analyst.rows(judged, profile=profile, lang="en")
+        rows, drops = reviewed_rows.rows(judged, profile=profile, lang="en")
         assert drops == []
         out = tmp_path / profile
         done = export(written(tmp_path / "releases", rows), "kto", out)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.datasets import filters
+from securetag.datasets.dedup import exact
+from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, MAX_PER_RECORD, of_record, shortened
 from securetag.datasets.licences import allowed
-from securetag.datasets.likeness import dedup
-from securetag.datasets.split import TEST_PART, VALIDATION_PART, assign, side, torn
-from securetag.datasets.synthesis.synthesise import MAX_ANSWER_CHARS, MAX_PER_RECORD, of_record, shortened
+from securetag.datasets.splitting.assign import TEST_PART, VALIDATION_PART, assign, side, torn
 from securetag.errors import LicenceError
 from securetag.records import Example, Facts, Message, Origin, Record, Status, Task
 
@@ -105,25 +105,25 @@ ROWS = st.lists(
 
 @given(ROWS, st.randoms())
 def test_dedup_is_a_set_operation(rows: list[Example], rng: Any) -> None:
-    kept, drops = dedup.dedup(rows)
+    kept, drops = exact.dedup(rows)
     assert len(kept) + len(drops) == len(rows)
     shuffled = list(rows)
     rng.shuffle(shuffled)
-    assert dedup.dedup(shuffled)[0] == kept  # the order decides nothing
-    assert dedup.dedup(kept)[0] == kept
+    assert exact.dedup(shuffled)[0] == kept  # the order decides nothing
+    assert exact.dedup(kept)[0] == kept
     labels: dict[str, set[str]] = {}
     for example in rows:
         if example.label:
-            labels.setdefault(dedup.question(example), set()).add(example.label)
+            labels.setdefault(exact.question(example), set()).add(example.label)
     for example in kept:
-        assert len(labels.get(dedup.question(example), ())) <= 1
+        assert len(labels.get(exact.question(example), ())) <= 1
     surviving = {origin.record_id for example in kept for origin in example.origins}
-    undropped = {o.record_id for e in rows if len(labels.get(dedup.question(e), ())) <= 1 for o in e.origins}
+    undropped = {o.record_id for e in rows if len(labels.get(exact.question(e), ())) <= 1 for o in e.origins}
     assert surviving == undropped
 
 
 def test_twins_with_other_labels_both_go_and_origins_merge() -> None:
-    kept, drops = dedup.dedup(
+    kept, drops = exact.dedup(
         [
             row("q", label="true_positive"),
             row("q", label="false_positive"),
@@ -132,11 +132,11 @@ def test_twins_with_other_labels_both_go_and_origins_merge() -> None:
         ]
     )
     assert [sorted(str(origin.record_id) for origin in example.origins) for example in kept] == [["r1", "r2"]]
-    assert Counter(drop.reason for drop in drops) == {dedup.CONTRADICTION: 2, dedup.DUPLICATE: 1}
+    assert Counter(drop.reason for drop in drops) == {exact.CONTRADICTION: 2, exact.DUPLICATE: 1}
 
 
 def test_a_duplicate_of_a_test_row_leaves_train() -> None:
-    kept, _ = dedup.dedup([row(split="train", group="a"), row(split="test", group="b")])
+    kept, _ = exact.dedup([row(split="train", group="a"), row(split="test", group="b")])
     assert [example.split for example in kept] == ["test"]
 
 

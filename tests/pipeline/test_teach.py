@@ -19,7 +19,7 @@ from fake_teacher import FakeTeacher, refused, run, settings_with
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.datasets.synthesis import teacher
+from securetag.datasets.knowledge import teacher
 from securetag.errors import ModelUnavailableError, SettingsError
 from securetag.pipeline import teach as module
 from securetag.records import Facts, Record

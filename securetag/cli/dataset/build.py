@@ -31,7 +31,8 @@ def build(
     ] = "2025-01-01",
     lang: Annotated[Lang, typer.Option(help="Language of triage prompts.")] = "en",
     mix: Annotated[
-        Path | None, typer.Option(help="Which knowledge rows, a file like securetag/datasets/mix.yaml.")
+        Path | None,
+        typer.Option(help="Which knowledge rows, a file like securetag/datasets/knowledge/mix.yaml."),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -52,7 +53,7 @@ def build(
     import msgspec
 
     from securetag.datasets.build import BuildParams
-    from securetag.datasets.mix import load
+    from securetag.datasets.knowledge.mix import load
     from securetag.errors import InputError
     from securetag.pipeline.release import build_release
     from securetag.settings import get_settings

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import yaml
 
-from securetag.datasets.harvested.agreement import (
+from securetag.datasets.feedback.agreement import (
     SHARE,
     TENANTS,
     Agreement,
@@ -22,10 +22,10 @@ from securetag.datasets.harvested.agreement import (
     tenant_of,
 )
 from securetag.datasets.licences import attributed, obligations
+from securetag.datasets.releases.baselines import Score, by_axis, lookups, majority, word_counts
 from securetag.datasets.releases.features import list_features
-from securetag.datasets.releases.pictures import ALT, before_rows, steps
+from securetag.datasets.releases.plots import ALT, before_rows, steps
 from securetag.datasets.releases.release import NAME_LENGTH, SPLITS, Manifest, SourceEntry
-from securetag.datasets.releases.shortcuts import Score, by_axis, lookups, majority, word_counts
 from securetag.records import Example, HarvestedVerdict
 
 

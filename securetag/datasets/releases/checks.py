@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from securetag.datasets.harvested.harvest import SOURCE as HARVEST
-from securetag.datasets.harvested.scrub import scrub
+from securetag.datasets.decontamination.decontaminate import contaminated, shared
+from securetag.datasets.decontamination.suites import Suite
+from securetag.datasets.feedback.harvest import SOURCE as HARVEST
+from securetag.datasets.feedback.scrub import scrub
 from securetag.datasets.licences import Purpose, stopping
-from securetag.datasets.likeness.decontaminate import contaminated, shared
-from securetag.datasets.likeness.suites import Suite
-from securetag.datasets.releases import shortcuts
+from securetag.datasets.releases import baselines
 from securetag.records import Example
 
 #: Share of the more frequent label that composed rows of an axis may have.
@@ -101,15 +101,15 @@ def _unbalanced(rows: Sequence[Example]) -> list[str]:
     composed = [row for row in rows if row.construction is not None]
     return [
         axis
-        for axis, held in shortcuts.by_axis(composed).items()
-        if shortcuts.majority(held) > BALANCE and _beyond_chance(shortcuts.majority(held) - 0.5, len(held))
+        for axis, held in baselines.by_axis(composed).items()
+        if baselines.majority(held) > BALANCE and _beyond_chance(baselines.majority(held) - 0.5, len(held))
     ]
 
 
 def _given_away(rows: Sequence[Example]) -> list[str]:
     return [
         name
-        for name, score in shortcuts.lookups(rows).items()
+        for name, score in baselines.lookups(rows).items()
         if score.accuracy - score.majority > LOOKUP
         and _beyond_chance(score.accuracy - score.majority, score.n)
     ]

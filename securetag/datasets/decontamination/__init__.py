@@ -1,0 +1,1 @@
+"""Overlap of rows with evaluation suites, and of held-out rows with training rows: found and removed."""

@@ -1,0 +1,1 @@
+"""Duplicates: rows with the same words, and rows with nearly the same words."""

@@ -1,0 +1,1 @@
+"""Verdicts that people gave on findings: with consent, scrubbed, and rendered as triage rows."""

@@ -1,1 +1,0 @@
-"""What people say of findings, consented and scrubbed, as verdicts to learn from."""

@@ -1,0 +1,1 @@
+"""Rows from Records: questions from templates or a checked teacher model, and fixes of real projects."""

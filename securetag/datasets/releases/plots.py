@@ -1,0 +1,164 @@
+"""Pictures beside a release's card: funnel of rows, lengths by task, sources and labels. PNG bytes.
+
+matplotlib is used through its object interface with the Agg canvas: no display and no global state. The
+same counts and rows give the same bytes, as long as matplotlib is the same; they stand outside the digest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from securetag.datasets import filters
+from securetag.datasets.feedback import agreement
+from securetag.records import Example
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Counts = Mapping[str, Mapping[str, int]]
+#: File → what a reader who can't see it is told.
+ALT = {
+    "funnel.png": "rows that are left after each step of the build",
+    "lengths.png": "lengths of rows by task, in estimated tokens",
+    "mix.png": "rows by source and by label",
+}
+#: Steps that rows go through, in order, and how the reasons of those that they lost begin.
+_STEPS = (
+    ("reviews", "review:"), ("filters", "example:"), ("duplicates", "duplicate:"),
+    ("evaluation suites", "evaluation suite:"), ("mix", "mix:"), ("split", "split:"),
+    ("share of a tenant", agreement.OVER),
+)  # fmt: skip
+#: Sources that have a bar of their own.
+_SOURCES = 22
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+_DPI = 120
+
+
+def draw(examples: Sequence[Example], counts: Counts) -> dict[str, bytes]:
+    """File name → PNG, of a release's rows and the counts of its manifest."""
+    return {
+        "funnel.png": _funnel(counts),
+        "lengths.png": _lengths(examples),
+        "mix.png": _mix(examples, counts),
+    }
+
+
+def steps(counts: Counts) -> dict[str, int]:
+    """Rows there were at first, and after each step that took some; the last are the release's."""
+    lost = {
+        name: sum(n for reason, n in counts["dropped"].items() if reason.startswith(begins))
+        for name, begins in _STEPS
+    }
+    left = sum(counts["splits"].values()) + sum(lost.values())
+    found = {"made": left}
+    for name, n in lost.items():
+        if n:
+            left -= n
+            found[f"after {name}"] = left
+    return found
+
+
+def before_rows(counts: Counts) -> int:
+    """Records, composed functions and verdicts that never became rows."""
+    begins = tuple(start for _, start in _STEPS)
+    return sum(n for reason, n in counts["dropped"].items() if not reason.startswith(begins))
+
+
+def _funnel(counts: Counts) -> bytes:
+    left = steps(counts)
+    figure = _figure(9, 1.6 + 0.5 * len(left))
+    axes = figure.subplots()
+    _bars(axes, left, _COLOURS[0])
+    previous: int | None = None
+    for place, rows in enumerate(left.values()):
+        note = f"{rows:,}" if previous is None else f"{rows:,}  (−{previous - rows:,})"
+        axes.annotate(note, (rows, place), (4, 0), textcoords="offset points", va="center")
+        previous = rows
+    axes.set_xlabel("rows")
+    axes.set_title(f"Rows through the build; {before_rows(counts):,} items never became rows", fontsize=11)
+    return _png(figure)
+
+
+def _lengths(examples: Sequence[Example]) -> bytes:
+    found: dict[str, list[int]] = {}
+    for row in examples:
+        tokens = filters.TEMPLATE_TOKENS + sum(filters.estimate(said.content) for said in row.messages)
+        found.setdefault(row.task.value, []).append(tokens)
+    longest = max((max(lengths) for lengths in found.values()), default=1)
+    figure = _figure(9, 1.2 + 1.5 * max(1, len(found)))
+    panels = figure.subplots(max(1, len(found)), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (task, lengths), colour in zip(panels, sorted(found.items()), _COLOURS, strict=False):
+        axes.hist(lengths, bins=60, range=(0, longest), color=colour)
+        middle = sorted(lengths)[len(lengths) // 2]
+        axes.axvline(middle, color="black", linestyle=":")
+        axes.set_title(f"{task}: {len(lengths):,} rows, median {middle:,}", fontsize=10, loc="left")
+        axes.set_ylabel("rows")
+        axes.grid(axis="y", alpha=0.3)
+    panels[-1].set_xlabel("tokens of a row, estimated from above (2.2 characters each)")
+    return _png(figure)
+
+
+def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
+    ranked = sorted(counts["by_source"].items(), key=lambda entry: (-entry[1], entry[0]))
+    shown = dict(ranked[:_SOURCES])
+    if rest := ranked[_SOURCES:]:
+        shown[f"{len(rest)} others"] = sum(n for _, n in rest)
+    figure = _figure(11, 2.2 + 0.27 * max(8, len(shown)))
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _bars(left, shown, _COLOURS[0])
+    for place, rows in enumerate(shown.values()):
+        left.annotate(f"{rows:,}", (rows, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    left.tick_params(axis="y", labelsize=8)
+    left.set_xlabel("rows")
+    left.set_title("source", fontsize=11)
+    _labels(right, examples)
+    return _png(figure)
+
+
+def _labels(axes: Axes, examples: Sequence[Example]) -> None:
+    """Stacked bars: a split each, a part a label with whoever gave it; rows without one are knowledge."""
+    table: dict[str, Counter[str]] = {"train": Counter(), "validation": Counter(), "test": Counter()}
+    for row in examples:
+        name = f"{row.label.replace('_', ' ')} ({row.label_source})" if row.label else "knowledge, no label"
+        table[row.split or "train"][name] += 1
+    names = sorted({name for row in table.values() for name in row}, key=lambda name: (name[0] == "k", name))
+    base = [0] * len(table)
+    for name, colour in zip(names, _COLOURS, strict=False):
+        heights = [row[name] for row in table.values()]
+        axes.bar(list(table), heights, bottom=base, color=colour, label=name, width=0.6)
+        base = [low + height for low, height in zip(base, heights, strict=True)]
+    for place, rows in enumerate(base):
+        axes.annotate(f"{rows:,}", (place, rows), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_title("label, and what gave it", fontsize=11)
+    axes.set_ylabel("rows")
+    if names:
+        # The bar of the training split, the first, is the highest.
+        axes.legend(loc="upper right", frameon=False, fontsize=8)
+
+
+def _bars(axes: Axes, values: Mapping[str, int], colour: str) -> None:
+    axes.barh(range(len(values)), list(values.values()), color=colour)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.22 * max([1, *values.values()]))
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""Train, validation and test: what rows have in common, and the split that follows from it."""

@@ -1,1 +1,0 @@
-"""Records → questions and answers: from templates, and from a teacher model that is checked."""

@@ -1,0 +1,75 @@
+"""What of a composition stands where: train, validation, or an axis of the test split.
+
+Held out whole: the sinks, guards and guard family marked `unseen`, one framework, and a fifth of the
+guard × shape and of the guard × sink cells. A plan holds at most one held-out part, which is its
+axis; plans without one are divided between train, validation and test by the hash of their group.
+Every answer is a function of names alone, so no row moves when the data grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from securetag.datasets.splitting.assign import Side, side
+from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.guards import Guard
+from securetag.datasets.synthetic.shapes import Plan
+
+#: Where a row may stand: `train`, `validation`, or an axis of the test split.
+BUCKETS = (
+    "train", "validation", "in_distribution",
+    "unseen_sink", "unseen_framework", "unseen_guard", "unseen_cell",
+)  # fmt: skip
+#: Part of all rows in validation, and in each of the five test axes.
+VALIDATION_PART, AXIS_PART = 0.05, 0.04
+#: Part of all rows that one guard × shape or guard × sink cell may hold: a little under one per cent,
+#: since pairs that no rule flags fall away afterwards and make the rest weigh more.
+CELL_MOST = 0.009
+#: Part of the guard × shape cells, and of the guard × sink cells, that training never sees.
+CELL_PART = 0.2
+
+
+def group(plan: Plan) -> str:
+    """The cluster of sibling functions: they never stand on two sides of a split."""
+    # Among known frameworks a framework is only a spelling; the held-out one is a side of its own.
+    held_out = f"/{plan.framework.name}" if plan.framework.name == UNSEEN_FRAMEWORK else ""
+    return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}{held_out}"
+
+
+def unseen_cell(guard: Guard, *, shape: str, sink: str) -> bool:
+    """True = the guard in this shape, or before this sink, stands in the test split only."""
+    return _held(f"guard-shape/{guard.name}/{shape}") or _held(f"guard-sink/{guard.name}/{sink}")
+
+
+def _held(cell: str) -> bool:
+    return int(hashlib.sha256(cell.encode()).hexdigest()[:13], 16) / 16**13 < CELL_PART
+
+
+def bucket_of(plan: Plan) -> str | None:
+    """Where a plan stands; None when two of its parts are held out."""
+    held = [
+        axis
+        for axis, unseen in (
+            ("unseen_sink", plan.sink.unseen),
+            ("unseen_framework", plan.framework.name == UNSEEN_FRAMEWORK),
+            ("unseen_guard", plan.guard.unseen),
+        )
+        if unseen
+    ]
+    # Every cell of an unseen guard is new, so for it the cell says nothing more.
+    if held != ["unseen_guard"] and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name):
+        held.append("unseen_cell")
+    if len(held) > 1:
+        return None
+    if held:
+        return held[0]
+    where: Side = side(group(plan))
+    return "in_distribution" if where == "test" else where
+
+
+def quotas(rows: int) -> dict[str, int]:
+    """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`."""
+    pairs = rows // 2
+    small = {bucket: round(pairs * AXIS_PART) for bucket in BUCKETS[2:]}
+    small["validation"] = round(pairs * VALIDATION_PART)
+    return {"train": pairs - sum(small.values()), **small}

@@ -1,0 +1,230 @@
+"""Chooses which functions to write: deterministic, seeded, balanced by construction.
+
+Rows come in contrastive pairs: one plan, two modes, one true and one false positive. So whatever
+two functions of a pair share (guard, sink, framework, source, shape, names) says nothing about the
+label, and a lookup by any of it stays at one half.
+
+Pairs are also chosen so that long and short functions are as often true as false. What stands on
+which side of the split is `holdout`'s business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+
+import msgspec
+
+from securetag.datasets.synthetic import oracle
+from securetag.datasets.synthetic.child import Trial
+from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.guards import Guard, guards_of
+from securetag.datasets.synthetic.holdout import BUCKETS, CELL_MOST, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, modes, write
+from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, literal, spelling
+from securetag.records import Label, content_id
+
+#: A prompt longer than this costs too much of a compact model's 512 tokens.
+MAX_CHARS = 420
+
+_VARIABLES = ("name", "value", "item", "term", "entry", "target", "field", "choice")
+_RESULTS = ("clean", "safe", "checked", "final", "text", "used")
+_OTHERS = ("page", "mode", "tab", "size")
+_FUNCTIONS = ("show", "load", "view", "lookup", "handle", "fetch", "render_item", "detail")
+#: Attempts for each pair that is wanted, after which a bucket stays short (and the caller counts it).
+_PATIENCE = 40
+#: Few of the guards for words let an address through, so these classes need more attempts.
+_TURNS = (*CLASSES, "CWE-918", "CWE-601")
+#: Mistakes written and run for each plan; more cost CPU, fewer leave plans without a true positive.
+_MISTAKES = 3
+#: Plans drawn for each pair that is missing: about a quarter show only one label, and some pairs
+#: would tip the balance of lengths.
+_SPARE = 1.6
+#: Characters of code that count as one length, and pairs by which true and false may differ in one.
+_STEP, _TIP = 10, 1
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two functions of one plan whose labels differ, as executed."""
+
+    plan: Plan
+    bucket: str
+    true: Function
+    false: Function
+
+    @property
+    def group(self) -> str:
+        return group(self.plan)
+
+    @property
+    def pair_id(self) -> str:
+        return content_id([self.true.code, self.false.code])[:16]
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs to render, and the functions that couldn't be judged."""
+
+    pairs: list[Pair]
+    #: Why the oracle couldn't judge a function → number of functions.
+    unjudged: dict[str, int]
+
+
+def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Progress | None = None) -> Sample:
+    """Return pairs for about `rows` rows and a reserve for those that a scanner won't flag.
+
+    The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle can't start.
+    """
+    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
+    found: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
+    seen: set[str] = set()
+    choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
+    streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
+    lengths = {bucket: _Lengths() for bucket in BUCKETS}
+    cells: Counter[tuple[str, str]] = Counter()
+    unjudged: Counter[str] = Counter()
+    most = max(1, int(rows * CELL_MOST) // 2)
+    for _ in range(8):
+        drafts: list[tuple[str, Plan, list[Function]]] = []
+        for bucket in BUCKETS:
+            missing = wanted[bucket] - len(found[bucket])
+            plans = islice(streams[bucket], round(missing * _SPARE))
+            drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
+        if not drafts:
+            break
+        for pair in _paired(drafts, seed, unjudged, progress):
+            within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
+            room = len(found[pair.bucket]) < wanted[pair.bucket] and all(
+                cells[cell] < most for cell in within
+            )
+            # A function text stands once: two plans may write the same one.
+            if room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
+                seen |= {pair.true.code, pair.false.code}
+                cells.update(within)
+                found[pair.bucket].append(pair)
+    return Sample(
+        pairs=[pair for bucket in BUCKETS for pair in found[bucket]], unjudged=dict(sorted(unjudged.items()))
+    )
+
+
+class _Lengths:
+    """Keeps a length from telling the label: each step holds as many true functions as false ones."""
+
+    def __init__(self) -> None:
+        self.more_true: Counter[int] = Counter()
+
+    def take(self, pair: Pair) -> bool:
+        """True = taken: the pair tips no step further than `_TIP`."""
+        true, false = len(pair.true.code) // _STEP, len(pair.false.code) // _STEP
+        if true != false and (self.more_true[true] >= _TIP or self.more_true[false] <= -_TIP):
+            return False
+        self.more_true[true] += 1
+        self.more_true[false] -= 1
+        return True
+
+
+def _plans(bucket: str, seed: int) -> Iterator[Plan]:
+    """An endless seeded stream of plans of one bucket, going round the classes and their guards."""
+    rng = Random(f"{seed}/{bucket}")
+    unseen_guard, unseen_sink = bucket == "unseen_guard", bucket == "unseen_sink"
+    sinks = {cwe: [s for s in SINKS if s.cwe == cwe and s.unseen == unseen_sink] for cwe in CLASSES}
+    guards = {cwe: [g for g in guards_of(cwe) if g.unseen == unseen_guard] for cwe in CLASSES}
+    turn = 0
+    while True:
+        cwe = _TURNS[turn % len(_TURNS)]
+        lap = turn // len(_TURNS)
+        if lap % len(guards[cwe]) == 0:
+            rng.shuffle(guards[cwe])
+        turn += 1
+        for _ in range(_PATIENCE):
+            plan = _plan(rng, rng.choice(sinks[cwe]), guards[cwe][lap % len(guards[cwe])], bucket)
+            if bucket_of(plan) == bucket:
+                yield plan
+                break
+
+
+def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
+    unseen_framework = bucket == "unseen_framework"
+    framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
+    shape = rng.choice(SHAPES)
+    # A second guard is one that training knows here too, or it would carry a held-out part into train.
+    known = [g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}]
+    second = rng.choice([g for g in known if not unseen_cell(g, shape=shape, sink=sink.name)] or [None])
+    return Plan(
+        framework=framework, source=rng.choice(sorted(framework.sources)), sink=sink, guard=guard,
+        shape=shape, function=rng.choice(_FUNCTIONS), variable=rng.choice(_VARIABLES),
+        result=rng.choice(_RESULTS), other=rng.choice(_OTHERS), has_other=rng.random() < 0.4,
+        refusal=rng.choice(framework.refusals), spelling=spelling(rng), weak=rng.randrange(4), second=second,
+    )  # fmt: skip
+
+
+def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
+    """The plan as meant, combined, and with three of its mistakes, as far as they stay short."""
+    mistakes = modes(plan)
+    chosen = rng.sample(mistakes, min(_MISTAKES, len(mistakes)))
+    written = [write(plan, mode) for mode in ("sound", "combined", *chosen)]
+    return bucket, plan, [function for function in written if len(function.code) <= MAX_CHARS]
+
+
+def trial_of(plan: Plan, function: Function) -> Trial:
+    """Return what the oracle is given to judge a plan's function."""
+    answers = {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}
+    carrier = plan.sink.carrier or answers[plan.sink.cwe]
+    plain = (
+        f'def plain():\n    v = request.args.get("{plan.variable}")\n'
+        f"    return {carrier.format(v=literal(plan.sink.text, 'v', 'concat'))}\n"
+    )
+    return Trial(code=function.code, variable=plan.variable, plain=plain, sink=plan.sink.name)
+
+
+def _paired(
+    drafts: list[tuple[str, Plan, list[Function]]],
+    seed: int,
+    unjudged: Counter[str],
+    progress: oracle.Progress | None,
+) -> Iterator[Pair]:
+    """Run all functions of all drafts; yield a pair for each plan that has both labels.
+
+    Adds to `unjudged` the reasons why functions couldn't be judged.
+    """
+    trials = [trial_of(plan, function) for _, plan, functions in drafts for function in functions]
+    judged = oracle.run(trials, progress=progress)
+    # What follows a colon is the function's own.
+    unjudged.update(outcome.error.partition(":")[0] for outcome in judged if outcome.error)
+    outcomes = iter(judged)
+    for bucket, plan, functions in drafts:
+        labels = {function.mode: oracle.label(next(outcomes)) for function in functions}
+        rng = Random(f"{seed}/{plan.function}/{group(plan)}/{plan.variable}/{plan.source}")
+        false = _choose(rng, functions, labels, "false_positive", None)
+        true = _choose(rng, functions, labels, "true_positive", false)
+        if true is not None and false is not None:
+            yield Pair(plan=plan, bucket=bucket, true=true, false=false)
+
+
+def _choose(
+    rng: Random,
+    functions: list[Function],
+    labels: dict[str, Label | None],
+    wanted: Label,
+    beside: Function | None,
+) -> Function | None:
+    """One function of the wanted label, rather of the length of the one beside which it will stand."""
+    fit = [function for function in functions if labels[function.mode] == wanted]
+    if not fit:
+        return None
+    weights = [_WEIGHTS[wanted].get(function.mode, 1.0) for function in fit]
+    if beside is not None:
+        apart = [abs(len(function.code) - len(beside.code)) for function in fit]
+        weights = [weight / (1 + (gap / _CLOSE) ** 2) for weight, gap in zip(weights, apart, strict=True)]
+    return rng.choices(fit, weights=weights)[0]
+
+
+#: Characters by which the two functions of a pair may differ before a closer one is preferred.
+_CLOSE = 12
+#: How often a mode is taken where there is a choice. `combined` adds a line, so it is the false
+#: positive only where the guard alone isn't enough; else length would give the label away.
+_WEIGHTS: dict[Label, dict[str, float]] = {
+    "true_positive": {"weak": 2.0, "sound": 3.0, "wrong-variable": 4.0, "after": 0.5, "partial": 0.6},
+    "false_positive": {"sound": 4.0, "combined": 0.2, "after": 2.0, "extended": 0.6},
+}

@@ -1,0 +1,286 @@
+"""Puts a source, a guard and a sink into one short function, in a shape and in a mode.
+
+The *shape* is the control flow around the guard. The *mode* is what the author got right or wrong:
+
+- ``sound``: the guard as meant; ``weak``: a look-alike in its place; ``combined``: followed by a
+  second guard.
+- ``inverted``: the check lets the wrong texts through; ``dead``: its outcome isn't used;
+  ``after``: it runs when the sink already has; ``wrong-variable``: it looks at another parameter;
+  ``partial``: it only runs for long texts; ``extended``: it also refuses long texts.
+
+A mode's name says what was written, never what it is worth: a guard after the sink is harmless
+where the page isn't returned. The oracle decides.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from securetag.datasets.synthetic.frameworks import Framework
+from securetag.datasets.synthetic.guards import Guard
+from securetag.datasets.synthetic.sinks import Sink, literal
+from securetag.records import EvidenceSpan
+
+Role = Literal["source", "guard", "sink"]
+
+SHAPES = ("straight", "early-return", "nested-if", "ternary", "helper", "loop", "try-except")
+#: What can be done wrong, or differently, with a check and with a transform.
+MODES: dict[str, tuple[str, ...]] = {
+    "check": ("weak", "inverted", "dead", "after", "wrong-variable", "partial", "extended"),
+    "transform": ("weak", "dead", "after", "wrong-variable", "partial"),
+}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a function but its mode; two functions of one plan differ in the guard alone."""
+
+    framework: Framework
+    #: Kind of source, a key of `framework.sources`.
+    source: str
+    sink: Sink
+    guard: Guard
+    shape: str
+    function: str
+    #: Names of the guarded variable, of the result of a transform, and of the other parameter.
+    variable: str
+    result: str
+    other: str
+    #: Is a second parameter read? Only then can a guard look at the wrong one.
+    has_other: bool
+    refusal: str
+    spelling: str
+    #: Index into the guard's look-alikes.
+    weak: int
+    #: The guard that follows in mode `combined`.
+    second: Guard | None
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """Source text of one function, and the lines that carry its parts."""
+
+    code: str
+    mode: str
+    evidence: list[EvidenceSpan]
+
+
+Line = tuple[int, str, Role | None]
+
+
+_TURNED: dict[type[ast.cmpop], str] = {ast.In: "not in", ast.NotIn: "in", ast.Eq: "!=", ast.NotEq: "=="}
+
+
+@lru_cache(maxsize=65_536)
+def negated(check: str) -> str:
+    """The negation as a person writes it: `x not in …`, `not …`, or the operand of a `not`.
+
+    The text is edited, not unparsed: else its quotes would tell a negation from the check itself.
+    """
+    tree = ast.parse(check, mode="eval").body
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
+        return check[tree.operand.col_offset :]
+    if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _TURNED:
+        right = check[tree.comparators[0].col_offset :]
+        return f"{check[: tree.left.end_col_offset]} {_TURNED[type(tree.ops[0])]} {right}"
+    return f"not ({check})" if isinstance(tree, (ast.BoolOp, ast.Compare, ast.IfExp)) else f"not {check}"
+
+
+@lru_cache(maxsize=65_536)
+def _joined(left: str, word: Literal["and", "or"], right: str) -> str:
+    """`left and right` or `left or right`, the right one in brackets where it is a compound itself."""
+    compound = isinstance(ast.parse(right, mode="eval").body, (ast.BoolOp, ast.IfExp))
+    return f"{left} {word} ({right})" if compound else f"{left} {word} {right}"
+
+
+def _spell(guard: Guard, variable: str, sink: Sink, *, weak: int | None = None) -> str:
+    text = guard.sound if weak is None else guard.weak[weak % len(guard.weak)]
+    a, b = sink.benign[0], sink.benign[1]
+    return text.format(x=variable, a=a, b=b)
+
+
+def modes(plan: Plan) -> list[str]:
+    """The modes, beside `sound`, that this plan can be written in."""
+    found = [mode for mode in MODES[plan.guard.kind] if mode != "weak" or plan.guard.weak]
+    if not plan.has_other:
+        found.remove("wrong-variable")
+    if _sink_line(plan, "x").startswith("raise"):
+        found.remove("after")
+    return found
+
+
+def _sink_line(plan: Plan, variable: str) -> str:
+    """The statement that hands `variable` to the sink and ends the handler."""
+    value = literal(plan.sink.text, variable, plan.spelling)
+    if plan.sink.carrier:
+        return "return " + plan.sink.carrier.format(v=value)
+    form = plan.framework.page if plan.sink.cwe == "CWE-79" else plan.framework.redirect
+    return form.format(v=value)
+
+
+def write(plan: Plan, mode: str) -> Function:
+    """The function of `plan` in `mode`. Lines are counted from the `def`."""
+    source = plan.framework.sources[plan.source]
+    body: list[Line] = [(0, plan.framework.header.format(f=plan.function), None)]
+    if plan.shape == "helper":
+        body += _helper(plan, mode)
+    body.append((1, f"{plan.variable} = {source.format(k=plan.variable)}", "source"))
+    if plan.has_other:
+        body.append((1, f"{plan.other} = {source.format(k=plan.other)}", None))
+    if mode == "after":
+        body += _after(plan)
+    elif plan.guard.kind == "check":
+        body += _checked(plan, mode)
+    else:
+        body += _transformed(plan, mode)
+    code = "\n".join("    " * depth + text for depth, text, _ in body) + "\n"
+    spans = [
+        EvidenceSpan(role, number, number) for number, (_, _, role) in enumerate(body, 1) if role is not None
+    ]
+    return Function(code=code, mode=mode, evidence=spans)
+
+
+def _condition(plan: Plan, mode: str, variable: str) -> tuple[str, str]:
+    """(passes, fails): two expressions about `variable`, or about the other parameter."""
+    subject = plan.other if mode == "wrong-variable" else variable
+    check = _spell(plan.guard, subject, plan.sink, weak=plan.weak if mode == "weak" else None)
+    if plan.shape == "helper":
+        passes, fails = f"check({subject})", f"not check({subject})"
+    else:
+        passes, fails = check, negated(check)
+    if mode == "inverted":
+        return fails, passes
+    if mode == "partial":
+        return _joined(f"len({variable}) < 64", "or", passes), _joined(f"len({variable}) > 64", "and", fails)
+    if mode == "extended":
+        return _joined(f"len({variable}) < 64", "and", passes), _joined(f"len({variable}) > 64", "or", fails)
+    return passes, fails
+
+
+def _second(plan: Plan, variable: str, depth: int) -> list[Line]:
+    """The guard that follows in mode `combined`."""
+    if plan.second is None:
+        return []
+    text = _spell(plan.second, variable, plan.sink)
+    if plan.second.kind == "transform":
+        return [(depth, f"{variable} = {text}", "guard")]
+    return [(depth, f"if {negated(text)}:", "guard"), (depth + 1, plan.refusal, None)]
+
+
+def _helper(plan: Plan, mode: str) -> list[Line]:
+    name = "check" if plan.guard.kind == "check" else "clean"
+    text = _spell(plan.guard, "v", plan.sink, weak=plan.weak if mode == "weak" else None)
+    return [(1, f"def {name}(v):", None), (2, f"return {text}", "guard")]
+
+
+def _checked(plan: Plan, mode: str) -> list[Line]:
+    x, y = plan.variable, plan.result
+    passes, fails = _condition(plan, mode, x)
+    refusal = 'log.warning("refused")' if mode == "dead" else plan.refusal
+    more = _second(plan, x, 1) if mode == "combined" else []
+    sink = _sink_line(plan, x)
+    if plan.shape == "straight":
+        return [(1, f"ok = {passes}", "guard"), (1, "if not ok:", None), (2, refusal, None), *more,
+                (1, sink, "sink")]  # fmt: skip
+    if plan.shape == "nested-if":
+        if mode == "dead":
+            return [(1, f"if {passes}:", "guard"), (2, 'log.info("accepted")', None), (1, sink, "sink")]
+        deeper = _second(plan, x, 2) if mode == "combined" else []
+        return [(1, f"if {passes}:", "guard"), *deeper, (2, sink, "sink"), (1, plan.refusal, None)]
+    if plan.shape == "ternary":
+        kept = x if mode == "dead" else y
+        more = _second(plan, y, 1) if mode == "combined" else []
+        return [(1, f'{y} = {x} if {passes} else "{plan.sink.benign[0]}"', "guard"), *more,
+                (1, _sink_line(plan, kept), "sink")]  # fmt: skip
+    if plan.shape == "loop":
+        return _looped(plan, mode)
+    if plan.shape == "try-except":
+        return [(1, "try:", None), (2, f"if {fails}:", "guard"), (3, 'raise ValueError("refused")', None),
+                (1, "except ValueError:", None), (2, refusal, None), *more, (1, sink, "sink")]  # fmt: skip
+    return [(1, f"if {fails}:", "guard"), (2, refusal, None), *more, (1, sink, "sink")]
+
+
+def _looped(plan: Plan, mode: str) -> list[Line]:
+    """Each line of the parameter by itself: a loop variable takes the guarded variable's place."""
+    x, y = plan.variable, plan.result
+    _, inner = _condition(plan, mode, y)
+    skip = 'log.warning("refused")' if mode == "dead" else "continue"
+    more = _second(plan, y, 2) if mode == "combined" else []
+    return [
+        (1, f"for {y} in {x}.splitlines():", None), (2, f"if {inner}:", "guard"), (3, skip, None), *more,
+        (2, _sink_line(plan, y), "sink"),
+    ]  # fmt: skip
+
+
+def _value(plan: Plan, mode: str, variable: str) -> str:
+    subject = plan.other if mode == "wrong-variable" else variable
+    if plan.shape == "helper":
+        return f"clean({subject})"
+    return _spell(plan.guard, subject, plan.sink, weak=plan.weak if mode == "weak" else None)
+
+
+def _transformed(plan: Plan, mode: str) -> list[Line]:
+    x, y = plan.variable, plan.result
+    value = _value(plan, mode, x)
+    # The value is made in every mode; what differs is whether the sink gets it.
+    goes = x if mode in {"dead", "wrong-variable"} else y
+    if mode == "partial":
+        if plan.shape == "loop":
+            return [(1, f"for {y} in {x}.splitlines():", None), (2, f"if len({y}) > 64:", None),
+                    (3, f"{y} = {_value(plan, mode, y)}", "guard"),
+                    (2, _sink_line(plan, y), "sink")]  # fmt: skip
+        if plan.shape == "ternary":
+            return [
+                (1, f"{y} = {value} if len({x}) > 64 else {x}", "guard"),
+                (1, _sink_line(plan, y), "sink"),
+            ]
+        return [
+            (1, f"if len({x}) > 64:", None),
+            (2, f"{x} = {value}", "guard"),
+            (1, _sink_line(plan, x), "sink"),
+        ]
+    more = _second(plan, y, 1) if mode == "combined" else []
+    sink: Line = (1, _sink_line(plan, goes), "sink")
+    if plan.shape == "early-return":
+        return [
+            (1, f"if not {x}:", None),
+            (2, plan.refusal, None),
+            (1, f"{y} = {value}", "guard"),
+            *more,
+            sink,
+        ]
+    if plan.shape == "nested-if":
+        deeper = _second(plan, y, 2) if mode == "combined" else []
+        return [(1, f"if {x}:", None), (2, f"{y} = {value}", "guard"), *deeper, (2, sink[1], "sink"),
+                (1, plan.refusal, None)]  # fmt: skip
+    if plan.shape == "ternary":
+        return [(1, f'{y} = {value} if {x} else "{plan.sink.benign[0]}"', "guard"), *more, sink]
+    if plan.shape == "loop":
+        deeper = _second(plan, y, 2) if mode == "combined" else []
+        item = "part"
+        taken = item if goes == x else y
+        inner = _value(plan, mode, item)
+        return [(1, f"for {item} in {x}.splitlines():", None), (2, f"{y} = {inner}", "guard"), *deeper,
+                (2, _sink_line(plan, taken), "sink")]  # fmt: skip
+    if plan.shape == "try-except":
+        return [(1, "try:", None), (2, f"{y} = {value}", "guard"), (1, "except ValueError:", None),
+                (2, plan.refusal, None), *more, sink]  # fmt: skip
+    return [(1, f"{y} = {value}", "guard"), *more, sink]
+
+
+def _after(plan: Plan) -> list[Line]:
+    """The sink first, then the guard, then the answer."""
+    sink = _sink_line(plan, plan.variable)
+    keeps = sink.startswith("return ")
+    first = f"done = {sink.removeprefix('return ')}" if keeps else sink
+    lines: list[Line] = [(1, first, "sink")]
+    if plan.guard.kind == "check":
+        _, fails = _condition(plan, "sound", plan.variable)
+        lines += [(1, f"if {fails}:", "guard"), (2, plan.refusal, None)]
+    else:
+        lines.append((1, f"{plan.variable} = {_value(plan, 'sound', plan.variable)}", "guard"))
+    if keeps:
+        lines.append((1, "return done", None))
+    return lines

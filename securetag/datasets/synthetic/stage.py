@@ -1,0 +1,295 @@
+"""The world that a composed function runs in: requests that an attacker wrote, sinks that record.
+
+Names resolve to the real thing wherever that is pure (`re`, `html`, Werkzeug's `safe_join`,
+Django's `escape` and `url_has_allowed_host_and_scheme`), so that a label comes from the helper
+itself. What touches the machine is replaced: sinks record their argument, path functions know no
+symbolic links, the working folder is always `/srv/app`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import posixpath
+from collections.abc import Callable
+from enum import Enum
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from securetag.datasets.synthetic import meaning
+from securetag.datasets.synthetic.meaning import Meaning
+
+
+class Refused(Exception):
+    """The handler ended the request itself."""
+
+
+class Answer:
+    """What a handler returns or raises for the browser: markup, or an address to go to."""
+
+    def __init__(self, read: Callable[[str], Meaning], content: object) -> None:
+        self.read, self.content = read, str(content)
+
+
+class AnswerRaised(Exception):
+    """An answer that leaves the handler as an exception does."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered")
+        self.answer = answer
+
+
+class Recorder:
+    """Meanings of what reached a sink, in order."""
+
+    def __init__(self) -> None:
+        self.meanings: list[Meaning] = []
+
+    def sink(self, read: Callable[[str], Meaning]) -> Callable[..., Any]:
+        """A function that records what its first argument means, and returns something harmless."""
+
+        def call(value: object, *_: object, **__: object) -> Any:
+            self.meanings.append(read(value if isinstance(value, str) else str(value)))
+            return _Result()
+
+        return call
+
+    def answered(self, value: object) -> None:
+        """Take note of what a handler returned."""
+        if isinstance(value, Answer):
+            self.meanings.append(value.read(value.content))
+
+
+class _Result:
+    """What a sink returns: it can be read, fetched and iterated."""
+
+    def read(self) -> str:
+        return ""
+
+    def fetchall(self) -> list[str]:
+        return []
+
+
+class Values(dict[str, str]):
+    """Request parameters: the guarded variable holds the payload, every other one `other`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variable = self.payload = self.other = ""
+        #: Keys that were asked for; a handler that is made begins anew.
+        self.read: set[str] = set()
+
+    def __missing__(self, key: str) -> str:
+        self.read.add(key)
+        return self.payload if key == self.variable else self.other
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002
+        return self[key]
+
+
+#: Attributes under which the frameworks keep a request's parameters.
+_PARAMETERS = (
+    "args", "form", "values", "cookies", "headers", "json", "GET", "POST", "COOKIES", "META", "query_params",
+    "path_params", "query", "forms", "params",
+)  # fmt: skip
+
+
+class _Request:
+    """Every framework's request at once; each attribute is the same set of parameters."""
+
+    def __init__(self, values: Values) -> None:
+        for name in _PARAMETERS:
+            setattr(self, name, values)
+        self._values = values
+
+    async def post(self) -> Values:
+        return self._values
+
+    def get_param(self, key: str) -> str:
+        return self._values[key]
+
+
+class _Handler:
+    """Tornado's `self`, and Falcon's, whose answers lie in `resp`."""
+
+    def __init__(self, values: Values, recorder: Recorder) -> None:
+        self.get_argument = self.get_query_argument = values.get
+        self.write = recorder.sink(meaning.page)
+        self.redirect = recorder.sink(meaning.redirect)
+
+    def send_error(self, _: int) -> None:
+        return None
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise Refused
+
+
+def _page(content: object = "", *_: object, **keywords: object) -> Answer:
+    return Answer(meaning.page, keywords.get("text", content))
+
+
+def _redirect(address: object, *_: object, **__: object) -> Answer:
+    return Answer(meaning.redirect, address)
+
+
+class _Found(AnswerRaised):
+    def __init__(self, address: object) -> None:
+        super().__init__(Answer(meaning.redirect, address))
+
+
+def _urlopen(recorder: Recorder) -> Callable[..., Any]:
+    return recorder.sink(
+        lambda address: meaning.fetch(address, schemes=frozenset({"http", "https", "ftp", "file"}))
+    )
+
+
+def flat_realpath(name: Any, *, strict: bool = False) -> str:  # noqa: ARG001
+    """`os.path.realpath` on a machine without symbolic links, working in `/srv/app`."""
+    return posixpath.normpath(posixpath.join("/srv/app", str(name)))
+
+
+#: Names that don't touch the machine: modules, and attributes by their path.
+_MODULES = (
+    "base64", "hashlib", "html", "json", "markupsafe", "re", "shlex", "string", "unicodedata", "uuid", "zlib",
+)  # fmt: skip
+_ATTRIBUTES = {
+    "datetime": ("date",),
+    "decimal": ("Decimal",),
+    "pathlib": ("Path",),
+    "urllib.parse": ("quote", "quote_plus", "unquote", "unquote_plus", "urljoin", "urlparse", "urlsplit"),
+    "markupsafe": ("Markup",),
+    "django.utils.encoding": ("iri_to_uri",),
+    "django.utils.html": ("escape", "format_html", "strip_spaces_between_tags", "strip_tags"),
+    "django.utils.http": ("url_has_allowed_host_and_scheme",),
+    "django.utils.safestring": ("mark_safe",),
+    "werkzeug.security": ("safe_join",),
+    "werkzeug.utils": ("secure_filename",),
+}
+
+
+def _remembered_enum(name: str, members: list[str]) -> type[Enum]:
+    """`Enum(name, members)`, made once."""
+    return _enum(name, tuple(members))
+
+
+@lru_cache(maxsize=256)
+def _enum(name: str, members: tuple[str, ...]) -> type[Enum]:
+    return Enum(name, members)  # type: ignore[return-value]
+
+
+def _pure_names() -> dict[str, Any]:
+    """The real modules and helpers. Imports Werkzeug and Django: about 0.2 CPU-seconds."""
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure()
+    found: dict[str, Any] = {name: importlib.import_module(name) for name in _MODULES}
+    for module, names in _ATTRIBUTES.items():
+        imported = importlib.import_module(module)
+        found |= {name: getattr(imported, name) for name in names}
+    # A submodule that its package doesn't import: reached by its own path.
+    # Making the class takes 0.5 ms, and its guards make it anew in every call.
+    found["Enum"] = _remembered_enum
+    found["saxutils"] = importlib.import_module("xml.sax.saxutils")
+    return found
+
+
+class _Log:
+    def warning(self, *_: object) -> None:
+        return None
+
+    info = warning
+
+
+class Stage:
+    """One process's world: set `values`, call a handler, read `recorder`."""
+
+    def __init__(self) -> None:
+        self.values, self.recorder = Values(), Recorder()
+        self.response = SimpleNamespace(text=None)
+        request = _Request(self.values)
+        self._given: dict[str, Any] = {
+            "request": request, "self": _Handler(self.values, self.recorder),
+            "req": request, "resp": self.response,
+        }  # fmt: skip
+        self._names = {**_pure_names(), **_sinks(self.recorder), **_answers(), "request": request}
+        self._names["Path"] = _recording_path(self._names["Path"], self.recorder.sink(meaning.path))
+
+    def names(self) -> dict[str, Any]:
+        """Globals for one function, its own copy."""
+        return dict(self._names)
+
+    def arguments(self, header: str) -> list[Any]:
+        """Positional arguments for a handler with this first line."""
+        inside = header[header.index("(") + 1 : header.index(")")]
+        return [self._given[name.strip()] for name in inside.split(",") if name.strip()]
+
+    def reset(self, variable: str, payload: str, other: str) -> None:
+        """Begin a new request."""
+        self.values.variable, self.values.payload, self.values.other = variable, payload, other
+        self.recorder.meanings = []
+        self.response.text = None
+
+
+def _sinks(recorder: Recorder) -> dict[str, Any]:
+    sql, shell = recorder.sink(meaning.sql), recorder.sink(meaning.shell)
+    path, fetch = recorder.sink(meaning.path), recorder.sink(meaning.fetch)
+    code = recorder.sink(meaning.code)
+    cursor = SimpleNamespace(execute=sql, executescript=sql)
+    pure_path = {
+        name: getattr(posixpath, name)
+        for name in ["join", "basename", "dirname", "normpath", "split", "commonpath", "commonprefix"]
+    }
+    return {
+        "cur": cursor, "db": cursor, "conn": cursor, "cursor": cursor,
+        "os": SimpleNamespace(
+            path=SimpleNamespace(**pure_path, realpath=flat_realpath, abspath=flat_realpath),
+            system=shell, popen=shell, remove=path,
+        ),
+        "subprocess": SimpleNamespace(run=shell, check_output=shell, call=shell),
+        "requests": SimpleNamespace(get=fetch), "httpx": SimpleNamespace(get=fetch),
+        "urllib": SimpleNamespace(request=SimpleNamespace(urlopen=_urlopen(recorder))),
+        "open": path, "send_file": path, "eval": code, "exec": code,
+    }  # fmt: skip
+
+
+def _answers() -> dict[str, Any]:
+    """The frameworks' ways to answer. A call of `_refuse` in a `raise` refuses before the raise."""
+    return {
+        "make_response": _page, "HttpResponse": _page, "HTMLResponse": _page,
+        "Response": _answer_or_refusal, "HTTPResponse": _BottleResponse,
+        "web": SimpleNamespace(Response=_answer_or_refusal, HTTPFound=_redirect, HTTPBadRequest=Refused),
+        "redirect": _redirect, "HttpResponseRedirect": _redirect, "RedirectResponse": _redirect,
+        "HTTPFound": _Found, "abort": _refuse, "HttpResponseBadRequest": lambda: None,
+        "HTTPException": _refuse, "HTTPError": _refuse, "Http404": Refused, "HTTPInvalidParam": _refuse,
+        "falcon": SimpleNamespace(HTTPBadRequest=_refuse), "log": _Log(),
+    }  # fmt: skip
+
+
+def _answer_or_refusal(content: object = "", **keywords: object) -> Answer | None:
+    if keywords.get("status") == 400 or keywords.get("status_code") == 400:
+        return None
+    return _page(content, **keywords)
+
+
+class _BottleResponse(Answer, Exception):
+    """Bottle's HTTPResponse is returned with a page or raised with a status."""
+
+    def __init__(self, content: object = "", status: int = 200) -> None:
+        Answer.__init__(self, meaning.page, content if status == 200 else "")
+        self.refusal = status != 200
+
+
+def _recording_path(real: Any, record: Callable[..., Any]) -> Any:
+    class Recorded(type(real("/"))):  # type: ignore[misc]
+        """A path whose content is a sink; everything else about it is pathlib's."""
+
+        def read_text(self, *_: object, **__: object) -> str:
+            record(str(self))
+            return ""
+
+        def resolve(self, strict: bool = False) -> Any:  # noqa: ARG002
+            return type(self)(flat_realpath(self))
+
+    return Recorded

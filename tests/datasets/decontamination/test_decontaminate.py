@@ -1,0 +1,263 @@
+"""What knows an evaluation goes, by each measure; what only resembles it stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from securetag import triage
+from securetag.datasets.build import BuildParams, build
+from securetag.datasets.decontamination.decontaminate import apart, contaminated, decontaminate, shared
+from securetag.datasets.decontamination.suites import Suite, read_suite, suite_of
+from securetag.datasets.dedup.forms import code_of, parts, passages, renamed
+from securetag.datasets.releases.release import read
+from securetag.datasets.splitting.assign import returned
+from securetag.errors import InputError
+from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
+from securetag.settings import SemgrepSettings
+
+BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
+
+ASKED = "Which header keeps a browser from guessing the type of a page that was sent to it?"
+TOLD = (
+    "A cookie that carries a session is set with the attribute that keeps scripts away from it, with the one "
+    "that keeps it off plain connections, and with the strictest setting for requests that begin on another "
+    "site, unless signing in through somebody else's page would break."
+)
+CODE = """def invoice(number):
+    name = request.args.get("file", "")
+    path = os.path.join(FOLDER, name)
+    if not os.path.exists(path):
+        abort(404)
+    return send_file(path, as_attachment=True)
+"""
+OTHER_NAMES = CODE.replace("name", "wanted").replace("invoice", "bill").replace("path =", "target =").replace(
+    "(path", "(target"
+).replace("    if", "    # does it exist?\n    if")  # fmt: skip
+
+
+def row(question: str, answer: str, **more: Any) -> Example:
+    split = more.pop("split", None)
+    found = Example.of(
+        task=Task.QA, messages=[Message("system", "Be brief."), Message("user", question),
+        Message("assistant", answer)], lang="en", licence="MIT", group="g", origin="template",
+        origins=[Origin(record_id="r")], source="s", **more,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, split=split)
+
+
+def judged(code: str, **more: Any) -> Example:
+    split = more.pop("split", None)
+    finding = Finding(
+        tool="semgrep", rule_id="r", cwe="CWE-22", title="Path traversal", message="m", severity="high",
+        confidence="high", language="python", path="a.py", start_line=3, end_line=3, snippet=code,
+        snippet_line=1, scope="f", fingerprint="v1:0",
+    )  # fmt: skip
+    prompt = triage.render(finding, profile="compact")
+    found = Example.of(
+        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", '{"v": 1}')], lang="en",
+        licence="MIT", group=code, origin=more.pop("origin", "analyst"), origins=[Origin(record_id="r")],
+        source="s", label="true_positive", label_source="analyst", **more,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, split=split)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    path = tmp_path / "quiz.jsonl"
+    lines: list[Any] = [
+        {"id": "q1", "question": ASKED, "choices": ["None of them", "All of them are right here"]},
+        {"id": 2, "passage": TOLD},
+        {"prompt": CODE, "label": 1},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    return read_suite(path)
+
+
+@pytest.mark.parametrize(
+    ("known", "against", "measure"),
+    [
+        (row(ASKED, "Nosniff, in the header for content type options."), "quiz/q1", "exact"),
+        (row(ASKED.upper().replace(" ", "\n"), "Nosniff."), "quiz/q1", "normalised"),
+        (row("What is a safe cookie?", TOLD), "quiz/2", "exact"),
+        (row("What is a safe cookie?", TOLD.replace("cookie", "token", 1)), "quiz/2", "n-gram"),
+        (row("And a cookie?", TOLD + " " + " ".join(f"word{n}" for n in range(300))), "quiz/2", "n-gram"),
+        (row("And a cookie?", " ".join(TOLD.split()[:30])), "quiz/2", "n-gram"),
+        (judged(CODE), "quiz/line 3", "exact"),
+        (judged(OTHER_NAMES), "quiz/line 3", "normalised"),
+        (judged(CODE.replace("abort(404)", "raise Gone()")), "quiz/line 3", "n-gram"),
+        (row("Fix this.", f"```python\n{OTHER_NAMES}```\nDone."), "quiz/line 3", "normalised"),
+    ],
+)
+def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str, measure: str) -> None:
+    innocent = row("What is a session?", "Something that a server remembers of a browser between requests.")
+    kept, drops = decontaminate([innocent, known], [suite])
+    assert kept == [innocent]
+    assert [(d.against, d.reason) for d in drops] == [(against, f"evaluation suite: {measure}")]
+    assert contaminated(kept, [suite]) == []
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        row("Which header keeps a browser from framing a page?", "All of them are right here"),
+        row("What is a safe cookie?", "A cookie that carries a session is set with three attributes."),
+        judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"),
+    ],
+)
+def test_what_only_resembles_stays(suite: Suite, innocent: Example) -> None:
+    assert decontaminate([innocent], [suite])[0] == [innocent]
+
+
+def test_both_halves_of_a_pair_go(suite: Suite) -> None:
+    pair = [judged(CODE, pair_id="p"), judged("def g(a):\n    return eval(a)\n", pair_id="p")]
+    assert decontaminate(pair, [suite])[0] == []
+
+
+def test_held_out_rows_that_training_knows_go() -> None:
+    rows = [
+        row("What is a safe cookie?", TOLD, split="train"),
+        row("Describe a safe cookie.", TOLD.replace("cookie", "token", 1), split="test"),
+        row("what is a safe COOKIE", "One with attributes.", split="validation"),
+        row("What is a nonce?", "A number that is used once.", split="test"),
+        row("What is a salt?", "A value that makes equal passwords differ.", split="validation"),
+    ]
+    found = shared(rows)
+    assert {(m.measure, m.against) for m in found} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
+    kept, drops = apart(rows)
+    assert kept == [rows[0], rows[3], rows[4]]
+    assert {d.against for d in drops} == {rows[0].id}
+    assert shared(kept) == []
+
+
+def test_composed_rows_are_compared_with_one_another_as_wholes() -> None:
+    made = Construction(
+        source="s", guard="g", guard_family="f", sink="k", framework="w", shape="h", oracle="o"
+    )
+    near = CODE.replace("abort(404)", "raise Gone()")
+    train = judged(CODE, split="train", origin="composition", construction=made)
+    test = judged(near, split="test", origin="composition", construction=made)
+    assert shared([train, test]) == []
+    assert [m.measure for m in shared([train, judged(near, split="test")])] == ["n-gram"]
+    twin = judged(OTHER_NAMES, split="test", origin="composition", construction=made)
+    assert [m.measure for m in shared([train, twin])] == ["normalised"]
+
+
+def test_a_release_may_be_held_against_an_older_ones_test_split() -> None:
+    old = row(ASKED, "Nosniff.", split="test")
+    assert decontaminate([row(ASKED, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
+
+
+def test_an_example_in_a_suite_is_read_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_bytes(msgspec.json.encode(judged(CODE)) + b"\n")
+    found = read_suite(path)
+    assert found.rows[0].passages == passages(judged(CODE))
+    # The system prompt, the class and the verdict stand in every row, and make none of them known.
+    other = judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
+    assert decontaminate([other], [found])[0] == [other]
+
+
+def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
+    found = read_suite(BODEGA)
+    assert found.name == "bodega"
+    assert len(found.rows) > 50
+    first = next(p.text for r in found.rows for p in r.passages if p.text.startswith("def "))
+    assert [m.measure for m in contaminated([judged(first)], [found])] in (["exact"], ["normalised"])
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b'{"a": 1}\n{', "line 2"),
+        (b"\xff\xfe", "line 1"),
+        (b"[" * 9000, "line 1"),
+    ],
+)
+def test_a_suite_that_cant_be_read_says_where(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=what):
+        read_suite(path)
+
+
+def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be read"):
+        read_suite(tmp_path / "none.jsonl")
+    (tmp_path / "ground_truth.csv").write_text("id,path,scope\n1,../../etc/passwd,\n")
+    with pytest.raises(InputError, match="outside"):
+        read_suite(tmp_path)
+    (tmp_path / "ground_truth.csv").write_text("id,file\n1,x\n")
+    with pytest.raises(InputError, match="ground truth"):
+        read_suite(tmp_path)
+
+
+def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
+    assert renamed(CODE) == renamed(OTHER_NAMES)
+    assert renamed(CODE) != renamed(CODE.replace("send_file", "open"))
+    assert renamed(CODE) != renamed(CODE.replace("not os", "os"))
+    script = "const a = req.query.b; // why\nfoo(`x ${a}`)"
+    assert renamed(script) == renamed(
+        script.replace("const a", "const zz").replace("{a}", "{zz}").replace(" // why", "")
+    )
+
+
+def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
+    for profile in ("compact", "full"):
+        finding = Finding(
+            tool="t", rule_id="r", cwe="CWE-22", title="T", message="1 thing", severity="high",
+            confidence="high", language="python", path="a.py", start_line=3, end_line=3,
+            snippet=CODE, snippet_line=1, scope="f", fingerprint="v1:0",
+        )  # fmt: skip
+        prompt = triage.render(finding, profile=profile)  # type: ignore[arg-type]
+        assert code_of(row("", "")) == ""
+        example = msgspec.structs.replace(
+            judged(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
+        )
+        assert code_of(example).rstrip() == CODE.rstrip()
+
+
+def test_parts_of_a_message() -> None:
+    found = list(parts("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
+    assert [(p.code, p.question) for p in found] == [(True, False), (False, True)]
+    assert [p.text.split() for p in parts("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
+    assert [p.code for p in parts("a = f(x);\nb = g(a);\n")] == [True]
+    assert list(parts("  \n")) == []
+
+
+def advisory(number: int, text: str = "") -> Record:
+    key = f"CVE-2024-{1000 + number}"
+    return Record.of(
+        source="s", publisher="P", key=key, title=f"Flaw {number}", lang="en", url="", edition="1",
+        licence="MIT", text=text or f"Module {number} trusts a length that a stranger wrote into its file.",
+        file_sha256="0" * 64, locator="", facts=Facts(kind="vulnerability", published="2024-05-01"),
+    )  # fmt: skip
+
+
+def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -> None:
+    folder = tmp_path / "suite.jsonl"
+    folder.write_text(json.dumps({"id": "q", "text": TOLD}))
+
+    def built(records: list[Record]) -> Any:
+        return build(
+            records, [], BuildParams(composed=0, knowledge=1_000), releases_dir=tmp_path / "releases",
+            work=tmp_path / "work", semgrep=SemgrepSettings(), suites=[read_suite(folder)],
+        )  # fmt: skip
+
+    small = built([advisory(n) for n in range(120)])
+    large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])
+    assert large.dropped["evaluation suite: exact"] == 1
+    left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
+    assert {row["against"] for row in left if row["reason"].startswith("evaluation")} == {"suite/q"}
+    before, after = read(Path(small.path)), read(Path(large.path))
+    assert before.test
+    assert returned(after.train, [example.id for example in before.test]) == []
+    assert shared([*after.train, *after.validation, *after.test]) == []
+    assert set(after.manifest.inputs["suites"]) == {"suite"}

@@ -1,0 +1,267 @@
+"""Near duplicates go, siblings and twins stay: on texts of our own and on composed pairs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag import triage
+from securetag.datasets.decontamination.decontaminate import shared
+from securetag.datasets.dedup.hashing import Tokens, marks, ngrams, whole, words
+from securetag.datasets.dedup.near import (
+    JACCARD,
+    NEAR_DUPLICATE,
+    Document,
+    dedup_near,
+    near_pairs,
+    representatives,
+)
+from securetag.datasets.synthetic.cases import compose
+from securetag.records import Example, Finding, Message, Origin, Task
+from securetag.settings import SemgrepSettings
+
+STORY = (
+    "{name} before {version} lets a remote attacker read files outside of the upload folder, since the name "
+    "of an archive's member is joined to the folder as it is, and the check for dots runs on the name "
+    "before it was decoded. Users are advised to update, since no workaround is known for it."
+)
+
+
+def row(text: str, *, group: str = "g", record: str = "r", **more: Any) -> Example:
+    return Example.of(
+        task=more.pop("task", Task.QA),
+        messages=[Message("system", "Answer."), Message("user", "What is it?"), Message("assistant", text)],
+        lang=more.pop("lang", "en"),
+        licence="MIT",
+        group=group,
+        origin="template",
+        origins=[Origin(record_id=record)],
+        source="s",
+        **more,
+    )
+
+
+def told(name: str = "kort-media", version: str = "4.2.1") -> str:
+    return STORY.format(name=name, version=version)
+
+
+def kept_of(*texts: str) -> int:
+    found = representatives([Document(text) for text in texts])
+    return int((found == np.arange(len(texts))).sum())
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        told().upper(),
+        told().replace(" ", "\n", 5),
+        told().replace(",", " –").replace("uploaded", "“uploaded”"),
+        told().replace("attacker", "adversary"),
+        told() + " A fixed release is available.",
+        told().replace("file", "ﬁle"),
+    ],
+)
+def test_the_same_in_other_print_is_a_near_duplicate(again: str) -> None:
+    assert again != told()
+    assert kept_of(told(), again) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (told() + " (CVE-2024-1234)", told() + " (CVE-2024-1235)"),
+        (told() + " This is CWE-22.", told() + " This is CWE-23."),
+        (told() + " See T1059.001.", told() + " See T1059.003."),
+        (told(version="1.2.3"), told(version="3.2.1")),
+        (told() + " AC-2(1) applies.", told() + " AC-2(2) applies."),
+        (told() + " AC-2 applies.", told() + " IA-2 applies."),
+        (told() + " GHSA-aaaa-bb1b-cccc", told() + " GHSA-aaaa-bb1b-dddd"),
+        (told() + " It is in read_file.", told() + " It is in read_files."),
+        (told() + " (CVE-2024-1234)", told()),
+    ],
+)
+def test_siblings_are_not(one: str, other: str) -> None:
+    assert kept_of(one, other) == 2
+
+
+def test_another_text_is_not() -> None:
+    assert kept_of(told(), "A cookie is set without the attribute that keeps scripts from it. " * 2) == 2
+    assert kept_of("Too short.", "Too short.") == 2  # an exact comparison sees to it
+
+
+def test_who_goes_is_near_to_who_stays_not_to_a_chain() -> None:
+    first = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(80)]
+    chain = [first]
+    for step in range(6):
+        chain.append([*chain[-1][: 12 * step], "x" * (step + 2), *chain[-1][12 * step + 1 :]])
+    documents = [Document(" ".join(text)) for text in chain]
+    found = representatives(documents)
+    for index, into in enumerate(found.tolist()):
+        one, other = (set(ngrams(words([documents[n].text]), 3).hashes.tolist()) for n in (index, into))
+        assert len(one & other) / len(one | other) >= JACCARD
+
+
+def test_labels_languages_and_tasks_have_a_veto() -> None:
+    rows = [
+        row(told()),
+        row(told() + " Beware.", lang="es"),
+        row(told() + " Do so.", task=Task.REMEDIATION),
+        row(told() + " Now.", group="id/CVE-2024-1"),
+        row(told() + " Then.", group="id/CVE-2024-2"),
+    ]
+    assert len(dedup_near(rows)[0]) == 5
+
+
+def test_what_goes_is_counted_and_leaves_its_origins() -> None:
+    first, second = row(told(), record="r1"), row(told() + " Beware.", record="r2")
+    kept, drops = dedup_near([first, second])
+    assert [sorted(str(o.record_id) for o in e.origins) for e in kept] == [["r1", "r2"]]
+    assert [(d.reason, d.against) for d in drops] == [(NEAR_DUPLICATE, kept[0].id)]
+
+
+def test_a_held_out_row_outlives_its_copy_in_train() -> None:
+    test = msgspec.structs.replace(row(told()), split="test")
+    for text in (told() + " Beware.", told() + " Do it.", told() + " Now."):
+        train = msgspec.structs.replace(row(text), split="train")
+        assert [e.split for e in dedup_near([train, test])[0]] == ["test"]
+
+
+SENTENCES = [
+    "the parser trusts the length field of a packet that a stranger sent over the network",
+    "an address from the request is fetched without looking at the host that it names first",
+    "a session outlives the password that it was opened with and nobody can end it remotely",
+]
+TEXTS = st.builds(
+    lambda parts, number, word: " ".join([*parts, f"number {number}", word]),
+    st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=3),
+    st.integers(1, 3),
+    st.sampled_from(["now", "then"]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, max_size=12), st.randoms())
+def test_the_order_of_the_rows_decides_nothing(texts: list[str], rng: random.Random) -> None:
+    rows = [row(text, record=f"r{n}") for n, text in enumerate(dict.fromkeys(texts))]
+    kept, drops = dedup_near(rows)
+    rng.shuffle(rows)
+    again, others = dedup_near(rows)
+    assert (kept, sorted(d.id for d in drops)) == (again, sorted(d.id for d in others))
+    assert len(kept) + len(drops) == len(rows)
+    assert {o.record_id for e in kept for o in e.origins} == {o.record_id for e in rows for o in e.origins}
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=60), max_size=8))
+def test_words_of_a_text_do_not_depend_on_its_neighbours(texts: list[str]) -> None:
+    together = words(texts)
+    alone = [words([text]) for text in texts]
+    assert together.counts.tolist() == [len(one.hashes) for one in alone]
+    assert together.hashes.tolist() == [value for one in alone for value in one.hashes.tolist()]
+    assert whole(together).tolist() == [int(whole(one)[0]) for one in alone]
+    assert marks(together).tolist() == [int(marks(one)[0]) for one in alone]
+    for n in (1, 3, 13):
+        expected = [max(len(one.hashes) - n + 1, 0) for one in alone]
+        assert ngrams(together, n).counts.tolist() == expected
+
+
+@given(st.lists(st.text("ab 1_-.", max_size=12), max_size=8))
+def test_equal_words_and_nothing_else_have_equal_hashes(texts: list[str]) -> None:
+    plain = [tuple(text.replace("-", " ").replace(".", " ").split()) for text in texts]
+    found = whole(words(texts)).tolist()
+    assert len({(p, f) for p, f in zip(plain, found, strict=True)}) == len(set(plain)) == len(set(found))
+
+
+def test_hashes_are_the_same_everywhere() -> None:
+    # Written down: keys and clusters must not depend on the machine or the process.
+    assert whole(words(["Hello, world"])).tolist() == whole(words(["hello WORLD."])).tolist()
+    assert int(whole(words(["Hello, world"]))[0]) == 15429750140385552596
+
+
+def test_a_lone_surrogate_and_a_nul_stop_nothing() -> None:
+    assert words(["\ud800 a\x00b", ""]).counts.tolist() == [2, 0]
+
+
+def test_numbers_of_a_text_count_whatever_its_place_among_others() -> None:
+    # Words of one digit begin as small numbers, and so do places: a salt that is as small lets them meet.
+    assert len(set(marks(words(["Version 4.2.1 of it."] * 3_000)).tolist())) == 1
+
+
+def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
+    found = representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
+    assert set(found.tolist()) == {0}
+    grams = ngrams(words([told()] * 2_000), 3)
+    assert len(near_pairs(grams, 0.8)) < 2 * 2_000
+
+
+def finding(code: str) -> Finding:
+    return Finding(
+        tool="semgrep", rule_id="r", cwe="CWE-89", title="SQL injection", message="m", severity="high",
+        confidence="high", language="python", path="a.py", start_line=2, end_line=2, snippet=code,
+        snippet_line=1, scope="f", fingerprint="v1:0",
+    )  # fmt: skip
+
+
+CODE = """def show(name):
+    term = request.args.get("q", "")
+    term = re.sub("[^a-z]", "", term)
+    if not term:
+        return abort(400)
+    rows = db.execute("SELECT title, body FROM page WHERE title = '" + term + "'")
+    return render_template("page.html", rows=rows, term=term)
+"""
+
+
+def reviewed(code: str, label: Any, record: str) -> Example:
+    prompt = triage.render(finding(code), profile="full")
+    return Example.of(
+        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", f"because {record}")], lang="en",
+        licence="MIT", group=record, origin="analyst", origins=[Origin(record_id=record)], source="s",
+        label=label, label_source="analyst",
+    )  # fmt: skip
+
+
+def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -> None:
+    other = CODE.replace("term", "word").replace("show", "find").replace("rows", "found")
+    same = [reviewed(CODE, "true_positive", "a"), reviewed(other, "true_positive", "b")]
+    assert len(dedup_near(same)[0]) == 1
+    twins = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
+    assert len(dedup_near(twins)[0]) == 2
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    found = compose(
+        400,
+        3,
+        profile="compact",
+        lang="en",
+        work=tmp_path_factory.mktemp("work"),
+        semgrep=SemgrepSettings(),
+    )
+    return found.examples
+
+
+@pytest.mark.slow
+def test_contrastive_pairs_survive(composed: list[Example]) -> None:
+    assert len(composed) > 350
+    kept, drops = dedup_near(composed)
+    assert drops == []
+    assert shared(kept) == []
+    assert Counter(e.pair_id for e in kept) == Counter(e.pair_id for e in composed)
+    assert kept == sorted(composed, key=lambda e: (e.id, e.label or ""))
+
+
+def test_empty() -> None:
+    assert representatives([]).tolist() == []
+    assert dedup_near([]) == ([], [])
+    nothing = words([])
+    assert isinstance(nothing, Tokens)
+    assert ngrams(nothing, 3).counts.tolist() == whole(nothing).tolist() == marks(nothing).tolist() == []

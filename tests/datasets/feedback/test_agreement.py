@@ -1,0 +1,189 @@
+"""Agreement, anchoring, contradiction and the cap, on constructed harvests whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from securetag.datasets.feedback import agreement, reviewed_rows
+from securetag.records import Decision, Example, HarvestedVerdict, Label, Origin, Task
+
+MakeVerdict = Callable[..., HarvestedVerdict]
+WORDS: tuple[Label, Label] = ("true_positive", "false_positive")
+
+
+@pytest.fixture
+def judged(verdict: MakeVerdict) -> MakeVerdict:
+    """A verdict on finding number `n`: one scrubbed finding, its record told apart by number."""
+    pattern = verdict()
+
+    def make(
+        n: int, label: Label, *, tenant: str = "t", reviewer: str = "Ada", **changes: object
+    ) -> HarvestedVerdict:
+        record = msgspec.structs.replace(pattern.record, id=f"{n:064d}")
+        code = f"def f{n}(q):\n    return db.execute(q, {n})\n"
+        return msgspec.structs.replace(
+            pattern, record=record, label=label, reviewer=f"{tenant}/{reviewer}",
+            finding=msgspec.structs.replace(pattern.finding, snippet=code),
+            origin=Origin(finding_id=f"{tenant}-{n}", tenant_id=tenant, consent_id=f"c-{tenant}"), **changes,
+        )  # fmt: skip
+
+    return make
+
+
+def test_kappa_is_scikit_learns_weighed_by_overlap(judged: MakeVerdict) -> None:
+    ada: list[Label] = [WORDS[0]] * 6 + [WORDS[1]] * 4
+    bo: list[Label] = [WORDS[0]] * 5 + [WORDS[1]] * 5
+    cy: list[Label] = [WORDS[0], WORDS[1], WORDS[0], WORDS[1]]
+    said = [judged(n, word, reviewer="Ada") for n, word in enumerate(ada)]
+    said += [judged(n, word, reviewer="Bo") for n, word in enumerate(bo)]
+    said += [judged(100 + n, word, reviewer="Bo") for n, word in enumerate(cy)]
+    said += [judged(100 + n, word, reviewer="Cy") for n, word in enumerate(reversed(cy))]
+    said += [judged(n, WORDS[1], reviewer="script", scripted=True) for n in range(10)]
+    found = agreement.agreement(said)
+    assert (found.findings, found.pairs, found.shared, found.observed) == (14, 2, 14, round(9 / 14, 4))
+    expected = (10 * cohen_kappa_score(ada, bo) + 4 * -1.0) / 14
+    assert found.kappa == pytest.approx(expected, abs=1e-4)
+
+
+def test_kappa_is_not_measurable_without_overlap_or_with_one_label(judged: MakeVerdict) -> None:
+    apart = [judged(n, WORDS[n % 2], reviewer="AdaBo"[n % 2 :]) for n in range(4)]
+    assert agreement.agreement(apart) == agreement.Agreement(
+        findings=0, pairs=0, shared=0, observed=None, kappa=None
+    )
+    same = [judged(n, WORDS[0], reviewer=name) for n in range(3) for name in ("Ada", "Bo")]
+    found = agreement.agreement(same)
+    assert (found.observed, found.kappa, found.findings) == (1.0, None, 3)
+
+
+def test_anchoring_is_told_by_label(judged: MakeVerdict) -> None:
+    tp, fp = Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE
+    said = [
+        judged(1, WORDS[0], saw_model=True, model_decision=tp),
+        judged(2, WORDS[0], saw_model=True, model_decision=tp),
+        judged(3, WORDS[0], saw_model=False, model_decision=fp),
+        judged(4, WORDS[1], saw_model=True, model_decision=tp),
+        judged(5, WORDS[1], saw_model=False, model_decision=fp),
+        judged(6, WORDS[1], saw_model=True, model_decision=Decision.NEEDS_REVIEW),
+        judged(7, WORDS[1], saw_model=True, model_decision=None),
+        judged(8, WORDS[1], saw_model=True, model_decision=fp, scripted=True),
+    ]
+    one, other = agreement.anchoring(said)
+    assert (one.saw, one.saw_agree, one.unseen, one.unseen_agree) == (2, 2, 1, 0)
+    assert (other.saw, other.saw_agree, other.unseen, other.unseen_agree) == (1, 0, 1, 1)
+
+
+def truth(n: int) -> Label:
+    return WORDS[n % 2]
+
+
+def flipped(label: Label) -> Label:
+    return WORDS[1 - WORDS.index(label)]
+
+
+def harvest(
+    judged: MakeVerdict, *, common: int, liar_own: int, tenants: int = 24, lie: float = 0.2
+) -> list[HarvestedVerdict]:
+    """Tenants with 30 findings of their own and `common` that all of them have.
+
+    One flips `lie` of its labels; the honest ones err on 3 %.
+    """
+    rng = Random(7)
+    said = []
+    for tenant in range(tenants):
+        wrong = lie if tenant == 0 else 0.03
+        own = [1_000 * (tenant + 1) + n for n in range(liar_own if tenant == 0 else 30)]
+        for n in [*range(common), *own]:
+            label = flipped(truth(n)) if rng.random() < wrong else truth(n)
+            said.append(judged(n, label, tenant=f"t{tenant}"))
+    return said
+
+
+def entered(said: list[HarvestedVerdict]) -> list[Example]:
+    rows, _ = reviewed_rows.rows(said, profile="compact", lang="en")
+    kept, _ = agreement.capped(rows, tenants=len({agreement.tenant_of(v) for v in said}))
+    return kept
+
+
+def wrong_of(rows: Iterable[Example], tenant: str) -> int:
+    def number(row: Example) -> int:
+        return int(row.origins[0].record_id or "")
+
+    return sum(
+        row.label != truth(number(row)) for row in rows if {o.tenant_id for o in row.origins} == {tenant}
+    )
+
+
+def test_a_tenant_that_flips_a_fifth_is_caught_where_code_is_shared(
+    judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = harvest(judged, common=40, liar_own=300)
+    assert agreement.contradicting(said) == {"t0"}
+    left = wrong_of(entered(said), "t0")
+    with capsys.disabled():
+        print(f"\nflipped fifth, 40 shared findings: {left} wrong rows of the tenant enter")
+    assert left == 0
+
+
+def test_a_tenant_that_flips_a_fifth_is_bounded_where_nothing_is_shared(
+    judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = harvest(judged, common=0, liar_own=2_000)
+    assert agreement.contradicting(said) == frozenset()
+    without, _ = reviewed_rows.rows(said, profile="compact", lang="en")
+    rows = entered(said)
+    before, after = wrong_of(without, "t0"), wrong_of(rows, "t0")
+    with capsys.disabled():
+        print(
+            f"\nflipped fifth, nothing shared: {before} of {len(without)} rows wrong by it,"
+            f" capped {after} of {len(rows)}"
+        )
+    for label in WORDS:
+        of_label = [row for row in rows if row.label == label]
+        held = sum(row.origins[0].tenant_id == "t0" for row in of_label)
+        assert 0 < held <= agreement.SHARE * len(of_label)
+    assert after < 0.04 * len(rows) < before
+
+
+@pytest.mark.parametrize("lie", [0.0, 0.03, 0.05])
+def test_an_honest_tenant_isnt_taken_for_a_liar(judged: MakeVerdict, lie: float) -> None:
+    assert agreement.contradicting(harvest(judged, common=40, liar_own=0, lie=lie)) == frozenset()
+
+
+def test_below_twenty_tenants_the_cap_is_off(judged: MakeVerdict) -> None:
+    said = [judged(n, truth(n), tenant=f"t{n % 3}") for n in range(30)]
+    rows, _ = reviewed_rows.rows(said, profile="compact", lang="en")
+    assert agreement.capped(rows, tenants=19) == (rows, [])
+
+
+counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
+
+
+@given(sizes=counts, seed=st.integers(0, 99))
+def test_no_tenant_holds_more_than_its_share_whatever_the_sizes(sizes: list[int], seed: int) -> None:
+    rows = [reviewed(f"{t:03d}{n:03d}", [f"t{t}"]) for t, size in enumerate(sizes) for n in range(size)]
+    rows += [reviewed(f"999{n:03d}", [f"t{n}", f"t{n + 1}"]) for n in range(min(5, len(sizes)))]
+    kept, drops = agreement.capped(rows, tenants=agreement.TENANTS)
+    assert len(kept) + len(drops) == len(rows)
+    assert {drop.reason for drop in drops} <= {agreement.OVER}
+    for t in range(len(sizes) + 6):
+        held = sum(f"t{t}" in {o.tenant_id for o in row.origins} for row in kept)
+        assert held <= agreement.SHARE * len(kept)
+    shuffled = list(rows)
+    Random(seed).shuffle(shuffled)
+    again, _ = agreement.capped(shuffled, tenants=agreement.TENANTS)
+    assert {row.id for row in again} == {row.id for row in kept}
+
+
+def reviewed(name: str, tenants: list[str]) -> Example:
+    return Example(
+        id=name, task=Task.TRIAGE, messages=[], lang="en", licence="MIT", group=name,
+        label="true_positive", label_source="analyst", origin="analyst",
+        origins=[Origin(tenant_id=t) for t in tenants], source="s",
+    )  # fmt: skip

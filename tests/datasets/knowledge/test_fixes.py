@@ -1,0 +1,67 @@
+"""Real Semgrep on both sides of small fixes of our own writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from securetag.datasets.knowledge import fixes
+from securetag.records import Facts, Record
+from securetag.settings import SemgrepSettings
+
+VULNERABLE = """from flask import request
+import sqlite3
+
+def show():
+    name = request.args.get("name")
+    cur = sqlite3.connect("shop.db").cursor()
+    cur.execute("SELECT * FROM item WHERE name = '" + name + "'")
+    return cur.fetchall()
+"""
+FIXED = VULNERABLE.replace(
+    """"SELECT * FROM item WHERE name = '" + name + "'")""",
+    """"SELECT * FROM item WHERE name = ?", (name,))""",
+)
+OTHER = VULNERABLE.replace("fetchall", "fetchone")
+
+
+def record(key: str, before: str, after: str, language: str = "python") -> Record:
+    return Record.of(
+        source="pairs", publisher="Tester", key=key, title=key, text="A fix.", lang="en", url="",
+        edition="1", licence="MIT", file_sha256="0" * 64, locator="",
+        facts=Facts(kind="fix", vulnerable=before, fixed=after, language=language, cwe=["CWE-89"]),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:  # type: ignore[type-arg]
+    records = [
+        record("fixed", VULNERABLE, FIXED),
+        record("stays", VULNERABLE, OTHER),
+        record("clean", FIXED, FIXED + "\n"),
+        record("other-language", "int main(){}", "int main(void){}", "c"),
+        record("no-pair", "", FIXED),
+    ]
+    work = tmp_path_factory.mktemp("work")
+    return fixes.rows(records, profile="compact", lang="en", work=work, semgrep=SemgrepSettings())
+
+
+def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(found: tuple) -> None:  # type: ignore[type-arg]
+    (row,) = found[0]
+    assert (row.label, row.label_source, row.split, row.axis) == (
+        "true_positive", "fix", "test", "real_pairs",
+    )  # fmt: skip
+    assert "cur.execute" in row.messages[1].content
+    assert row.group == "fix/pairs/fixed"
+    assert row.licence == "MIT"
+
+
+def test_every_other_pair_says_why_it_gave_no_row(found: tuple) -> None:  # type: ignore[type-arg]
+    reasons = sorted(drop.reason for drop in found[1])
+    assert reasons == sorted([fixes.STAYS, fixes.UNFLAGGED, fixes.UNREAD])
+
+
+def test_without_pairs_nothing_is_scanned(tmp_path: Path) -> None:
+    nowhere = SemgrepSettings(executable=tmp_path / "none")
+    assert fixes.rows([], profile="compact", lang="en", work=tmp_path, semgrep=nowhere) == ([], [])

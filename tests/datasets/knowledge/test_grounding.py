@@ -1,0 +1,76 @@
+"""What the check of a teacher's answers lets through, measured on answers labelled by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from growth import assert_grows_linearly
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securetag.datasets.knowledge import grounding
+
+LABELLED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+    Path(__file__).with_name("grounding.yaml").read_text("utf-8")
+)
+SECTION = grounding.section(
+    "## Keys\nRotate keys of 2,048 bits every 90 days, says CWE-321. Call `rotate_keys()` first. "
+    "The old key is never deleted before its data is read.",
+    "en",
+)
+
+
+def figures(part: str) -> tuple[float, float]:
+    """(precision, recall) of keeping good answers."""
+    kept: dict[str, list[bool]] = {"good": [], "bad": []}
+    for entry in LABELLED[part]:
+        source = grounding.section(entry["text"], entry["lang"])
+        for kind, answers in kept.items():
+            answers += [grounding.ungrounded(answer, source) is None for answer in entry[kind]]
+    right = sum(kept["good"])
+    return right / (right + sum(kept["bad"])), right / len(kept["good"])
+
+
+def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
+    # Measured .833 and .862 on 29 good and 39 bad answers; a random half of these would give .43 precision.
+    precision, recall = figures("hold")
+    assert precision >= 0.83
+    assert recall >= 0.86
+    # Measured .920 and .920 where the threshold was chosen.
+    assert min(figures("choose")) >= 0.91
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("Rotate keys every 90 days.", None),
+        ("Rotate keys of 2048 bits every 90 days (CWE-321).", None),
+        ("Rotate keys every 30 days.", grounding.INVENTED_NUMBER),
+        ("Rotate keys, says CWE-322.", grounding.INVENTED_NUMBER),
+        ("Rotate keys with Vault every 90 days.", grounding.INVENTED_NAME),
+        ("Call `delete_keys()` first.", grounding.INVENTED_CODE),
+        ("Call deleteKeys first.", grounding.INVENTED_CODE),
+        ("Rotate keys, which are “burnt” first.", grounding.INVENTED_QUOTE),
+        ("Hardware modules protect keys against theft.", grounding.UNSUPPORTED),
+        ("The old key is deleted before its data is read.", grounding.CONTRADICTED),
+        ("", grounding.UNSUPPORTED),
+    ],
+)
+def test_each_reason(answer: str, reason: str | None) -> None:
+    assert grounding.ungrounded(answer, SECTION) == reason
+
+
+@given(st.text(max_size=300), st.text(max_size=300), st.sampled_from(["en", "es"]))
+def test_any_text_is_judged(text: str, answer: str, lang: str) -> None:
+    assert grounding.ungrounded(answer, grounding.section(text, lang)) in (None, *grounding.REASONS)
+
+
+@pytest.mark.parametrize("piece", ["a", "(", "a.", "1-", "`", "A-"])
+def test_the_cost_of_a_hostile_section_is_linear(piece: str) -> None:
+    def judge(text: str) -> object:
+        return grounding.ungrounded(text[:1000], grounding.section(text, "en"))
+
+    assert_grows_linearly(judge, lambda times: piece * times, 40_000)

@@ -1,0 +1,100 @@
+"""The mix: shares by tier, turns by source, caps by task; and nothing depends on order."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag.datasets.knowledge.mix import LEFT_OUT, OVER, Mix, choose, load, usual
+from securetag.errors import SettingsError
+from securetag.records import Example, Message, Origin, Task
+
+TIERS = {"a": "core", "b": "core", "c": "extended", "d": "hf"}
+EVEN = Mix(
+    tiers={"core": 0.5, "extended": 0.3, "hf": 0.2}, tasks={}, languages={"en": 1.0, "es": 1.0}
+)  # fmt: skip
+
+
+def row(source: str, number: int, task: Task = Task.QA, lang: str = "en") -> Example:
+    return Example.of(
+        task=task,
+        messages=[Message("user", f"{source} {number}?"), Message("assistant", f"answer {number}")],
+        lang=lang, licence="MIT", group=f"{source}/{number}", origin="template",
+        origins=[Origin(record_id="r")], source=source,
+    )  # fmt: skip
+
+
+def rows(**counts: int) -> list[Example]:
+    return [row(source, n) for source, count in counts.items() for n in range(count)]
+
+
+def by_source(found: list[Example]) -> dict[str, int]:
+    return dict(Counter(example.source for example in found))
+
+
+def test_tiers_have_their_shares_and_sources_take_turns() -> None:
+    kept, drops = choose(rows(a=500, b=500, c=500, d=500), EVEN, most=200, tiers=TIERS, seed=0)
+    assert by_source(kept) == {"a": 50, "b": 50, "c": 60, "d": 40}
+    assert sum(drop.n for drop in drops) == 1800
+    assert {drop.reason for drop in drops} == {OVER}
+
+
+def test_what_a_tier_cannot_fill_goes_to_the_others() -> None:
+    kept, _ = choose(rows(a=500, c=10, d=500), EVEN, most=200, tiers=TIERS, seed=0)
+    assert len(kept) == 200
+    found = by_source(kept)
+    assert found["c"] == 10
+    assert found["a"] / found["d"] == pytest.approx(0.5 / 0.2, rel=0.15)
+
+
+def test_a_weight_counts_within_a_tier_and_zero_leaves_out() -> None:
+    heavy = Mix(tiers={"core": 1.0}, tasks={}, sources={"a": 3, "d": 0}, languages={"en": 1})
+    kept, drops = choose(rows(a=500, b=500, d=5), heavy, most=100, tiers=TIERS, seed=0)
+    assert by_source(kept) == {"a": 75, "b": 25}
+    assert {drop.source: drop.n for drop in drops if drop.reason == LEFT_OUT} == {"d": 5}
+
+
+def test_no_task_takes_more_than_its_most() -> None:
+    asked = [row("a", n, Task.QA) for n in range(300)] + [row("a", n, Task.MAPPING) for n in range(300)]
+    capped = Mix(tiers={"core": 1.0}, tasks={Task.QA: 0.25}, languages={"en": 1})
+    kept, _ = choose(asked, capped, most=200, tiers=TIERS, seed=0)
+    assert Counter(example.task for example in kept) == {Task.QA: 50, Task.MAPPING: 150}
+
+
+def test_a_language_without_a_weight_stays_out() -> None:
+    english = Mix(tiers={"core": 1.0}, tasks={}, languages={"en": 1})
+    kept, drops = choose([row("a", 1), row("a", 2, lang="de")], english, most=9, tiers=TIERS, seed=0)
+    assert [example.lang for example in kept] == ["en"]
+    assert [drop.reason for drop in drops] == [LEFT_OUT]
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.integers(0, 60), min_size=1),
+    st.integers(0, 150),
+    st.randoms(),
+)  # fmt: skip
+def test_order_does_not_decide_and_nothing_is_lost(
+    counts: dict[str, int], most: int, shuffle: random.Random
+) -> None:
+    there = rows(**counts)
+    kept, drops = choose(there, EVEN, most=most, tiers=TIERS, seed=1)
+    assert len(kept) + sum(drop.n for drop in drops) == len(there)
+    assert len(kept) == min(most, len(there))
+    mixed = list(there)
+    shuffle.shuffle(mixed)
+    assert choose(mixed, EVEN, most=most, tiers=TIERS, seed=1) == (kept, drops)
+
+
+def test_the_usual_mix_is_read_and_a_broken_one_says_so(tmp_path: Path) -> None:
+    assert sum(usual().tiers.values()) == pytest.approx(1.0)
+    (tmp_path / "mix.yaml").write_text("tiers: {core: 2}\ntasks: {}\nlanguages: {en: 1}\n")
+    with pytest.raises(SettingsError, match=r"tiers"):
+        load(tmp_path / "mix.yaml")
+    with pytest.raises(SettingsError):
+        load(tmp_path / "none.yaml")

@@ -1,0 +1,55 @@
+"""Pictures of a built release: drawn twice alike, linked, sealed, and true to the counts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from securetag.datasets.build import ReleaseSummary
+from securetag.datasets.releases import plots, release
+from securetag.errors import ReleaseError
+
+
+def test_the_card_shows_the_pictures_and_the_seal_covers_them(built: ReleaseSummary) -> None:
+    folder = Path(built.path)
+    body = (folder / "README.md").read_text()
+    manifest = release.verify(folder)
+    for name in plots.ALT:
+        content = (folder / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert f"]({name})" in body
+        assert name in manifest.sidecars
+
+
+def test_the_same_rows_give_the_same_bytes(built: ReleaseSummary) -> None:
+    found = release.read(Path(built.path))
+    rows = [*found.train, *found.validation, *found.test]
+    drawn = plots.draw(rows, found.manifest.counts)
+    assert drawn == plots.draw(list(reversed(rows)), found.manifest.counts)
+    assert drawn == {name: (Path(built.path) / name).read_bytes() for name in plots.ALT}
+
+
+def test_the_funnel_ends_with_the_release_and_never_widens(built: ReleaseSummary) -> None:
+    counts = release.verify(Path(built.path)).counts
+    left = list(plots.steps(counts).values())
+    assert left[-1] == built.rows
+    assert all(before > after for before, after in itertools.pairwise(left))
+    assert left[0] - left[-1] + plots.before_rows(counts) == sum(counts["dropped"].values())
+
+
+def test_a_release_of_nothing_but_drops_can_be_drawn() -> None:
+    counts = {"splits": {}, "dropped": {"example: answer too short": 3}, "by_source": {}}
+    assert plots.steps(counts) == {"made": 3, "after filters": 0}
+    assert set(plots.draw([], counts)) == set(plots.ALT)
+
+
+def test_a_changed_picture_is_refused(built: ReleaseSummary, tmp_path: Path) -> None:
+    folder = tmp_path / built.release
+    folder.mkdir()
+    for file in Path(built.path).iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "funnel.png").write_bytes(b"other")
+    with pytest.raises(ReleaseError, match=r"funnel\.png was changed"):
+        release.verify(folder)

@@ -1,0 +1,172 @@
+"""Growth moves nothing from test to train; what binds two sides goes and is counted."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag.datasets.decontamination.decontaminate import apart, shared
+from securetag.datasets.splitting.assign import (
+    BRIDGE,
+    TEST_PART,
+    Ties,
+    assign,
+    grouped,
+    returned,
+    side,
+    ties_of,
+    torn,
+    untangled,
+)
+from securetag.records import Example, Facts, Message, Origin, Record, Task
+
+#: Names of groups whose side by hash is known to the tests.
+NAMED = {where: [f"id/CVE-2024-{n}" for n in range(1000, 1400) if side(f"id/CVE-2024-{n}") == where]
+         for where in ("train", "validation", "test")}  # fmt: skip
+
+
+def record(key: str, **facts: Any) -> Record:
+    url = facts.pop("url", "")
+    publisher = facts.pop("publisher", "P")
+    return Record.of(
+        source=facts.pop("source", "s"), publisher=publisher, key=key, title=key, text=f"About {key}.",
+        lang="en", url=url, edition="1", licence="MIT", file_sha256="0" * 64, locator="",
+        facts=Facts(**facts),
+    )  # fmt: skip
+
+
+def row(text: str, origin: str = "r", group: str = "g") -> Example:
+    return Example.of(
+        task=Task.QA, messages=[Message("user", f"What of {text}?"), Message("assistant", text)], lang="en",
+        licence="MIT", group=group, origin="template", origins=[Origin(record_id=origin)], source="s",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given_record", "group"),
+    [
+        (record("CVE-2024-7777"), "id/CVE-2024-7777"),
+        (record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999", "CVE-2023-10000"]), "id/CVE-2023-10000"),
+        (record("GHSA-aaaa-bbbb-cccc"), "id/GHSA-AAAA-BBBB-CCCC"),
+        (record("PYSEC-2024-1", aliases=["GHSA-aaaa-bbbb-cccc"]), "id/PYSEC-2024-1"),
+        (record("CWE-79"), "id/CWE-79"),
+        (record("T1059.001"), "id/T1059.001"),
+        (record("AC-2(1)"), "record/P/AC-2(1)"),
+        (record("Introduction", source="doc-2.0"), "record/P/Introduction"),
+        (
+            record("CVE-2024-7777", vulnerable="x", references=["https://GitHub.com/Org/Repo.git/commit/1"]),
+            "repository/github.com/org/repo",
+        ),
+        (
+            record("fix-1", fixed="x", url="https://github.com/org/repo.git"),
+            "repository/github.com/org/repo",
+        ),
+    ],
+)
+def test_what_binds_a_record(given_record: Record, group: str) -> None:
+    found = ties_of(given_record)
+    assert found.group == group
+
+
+def test_an_advisory_and_its_cve_share_a_side_and_a_new_edition_keeps_its_own() -> None:
+    osv, nvd = (
+        ties_of(record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999"])),
+        ties_of(record("CVE-2024-9999")),
+    )
+    assert osv.group == nvd.group
+    assert ties_of(record("4.2", source="doc-1")) == ties_of(record("4.2", source="doc-2"))
+
+
+def test_the_newest_go_to_test_and_the_others_stay() -> None:
+    ties = {
+        name: ties_of(record(f"CVE-2024-{1000 + n}", published=name))
+        for n, name in enumerate(["2024-01-31", "2024-06-01", "2025-01-01"])
+    }
+    rows = [row(name, name, ties[name].group) for name in ties]
+    before, after = assign(rows, ties), assign(rows, ties, test_since="2024-06-01")
+    assert [e.split for e in after][1:] == ["test", "test"]
+    assert after[0].split == before[0].split == side(ties["2024-01-31"].group)
+
+
+def test_a_bridge_goes_and_is_counted() -> None:
+    train, test = NAMED["train"][0], NAMED["test"][0]
+    ties = {"a": Ties(train, (train,)), "b": Ties(test, (test,)), "c": Ties(test, (test, train))}
+    rows = [row("one", "a", train), row("two", "b", test), row("three", "c", test)]
+    kept, drops = untangled(assign(rows, ties), ties)
+    assert {e.messages[1].content: e.split for e in kept} == {"one": "train", "two": "test"}
+    assert [(d.reason, d.against) for d in drops] == [(BRIDGE, train)]
+
+
+def test_a_training_row_outlives_a_later_bridge() -> None:
+    # The bridge trains by its own name: then it is the held-out row beyond it that goes.
+    train, test = NAMED["train"][0], NAMED["test"][0]
+    ties = {"b": Ties(test, (test,)), "c": Ties(train, (train, test))}
+    rows = [row("two", "b", test), row("three", "c", train)]
+    kept, drops = untangled(assign(rows, ties), ties)
+    assert [(e.messages[1].content, e.split) for e in kept] == [("three", "train")]
+    assert [d.against for d in drops] == [test]
+
+
+def test_what_came_back_is_named() -> None:
+    train = msgspec.structs.replace(row("x"), split="train")
+    assert returned([train], [train.id]) == [train.id]
+    assert returned([msgspec.structs.replace(train, split="test")], [train.id]) == []
+
+
+LONG = [" ".join(f"{stem}{n}" for n in range(34)) for stem in ("alpha", "beta", "gamma")]
+UNIVERSE = st.lists(
+    st.tuples(
+        st.sampled_from([*NAMED["train"][:4], *NAMED["validation"][:2], *NAMED["test"][:3]]),
+        st.lists(st.sampled_from([NAMED["train"][0], NAMED["test"][0], NAMED["validation"][0]]), max_size=2),
+        st.sampled_from([None, "2024-01-01", "2025-01-01"]),
+        st.sampled_from(["", *LONG]),
+    ),
+    max_size=14,
+)
+
+
+def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str | None]:
+    """Id → side of what the steps of a build keep of these items."""
+    ties = {str(n): Ties(group, (group, *others), day) for n, (group, others, day, _) in items}
+    rows = [
+        example
+        for n, (_, _, _, text) in items
+        for example in grouped([row(f"item number {n}", str(n)), row(f"{text} {n}", str(n))], ties[str(n)])
+    ]
+    kept, _ = untangled(assign(rows, ties, test_since=since), ties)
+    kept, _ = apart(kept)
+    assert torn(kept) == []
+    assert shared(kept) == []
+    return {e.id: e.split for e in kept}
+
+
+@settings(deadline=None, max_examples=60)
+@given(UNIVERSE, st.randoms(), st.sampled_from([None, "2024-06-01"]))
+def test_no_row_moves_from_test_to_train_in_whatever_order_rows_arrive(
+    universe: list[Any], rng: random.Random, since: str | None
+) -> None:
+    items = list(enumerate(universe))
+    rng.shuffle(items)
+    tested: set[str] = set()
+    for size in range(0, len(items) + 1, 3):
+        now = released(items[:size], since)
+        assert [name for name in tested if now.get(name) == "train"] == []
+        tested |= {name for name, where in now.items() if where == "test"}
+    rng.shuffle(items)
+    assert released(items, since) == released(sorted(items), since)
+
+
+def test_the_first_cut_by_time_takes_nothing_out_of_test() -> None:
+    items: list[tuple[int, Any]] = [
+        (n, (f"id/CVE-2024-{1000 + n}", [], f"202{n % 6}-01-01", "")) for n in range(80)
+    ]
+    before, after = released(items, None), released(items, "2024-01-01")
+    assert {name for name, where in before.items() if where == "test"} <= {
+        name for name, where in after.items() if where == "test"
+    }
+    assert sum(where == "test" for where in before.values()) < len(before) * TEST_PART * 3

@@ -1,0 +1,290 @@
+"""Composition: what is written, how it is sampled, and that the seed alone decides."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securetag.datasets.synthetic import oracle, sample
+from securetag.datasets.synthetic.cases import compose, path_of
+from securetag.datasets.synthetic.child import Trial
+from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
+from securetag.datasets.synthetic.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.synthetic.sample import Pair
+from securetag.datasets.synthetic.shapes import MODES, SHAPES, Function, Plan, modes, negated, write
+from securetag.datasets.synthetic.sinks import SINKS, literal, quoted
+from securetag.settings import SemgrepSettings
+
+NAMES = ["alice", "''", "x y", "<b>"]
+
+
+def spelt(guard: Guard) -> list[str]:
+    return [text.format(x="name", a="alice", b="bob") for text in (guard.sound, *guard.weak)]
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_every_spelling_of_a_guard_is_an_expression_on_the_variable(guard: Guard) -> None:
+    for text in spelt(guard):
+        names = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+        assert "name" in names or text.startswith("hashlib.sha256(b'')"), text
+
+
+@pytest.mark.parametrize("text", [text for guard in GUARDS if guard.kind == "check" for text in spelt(guard)])
+def test_a_negation_is_the_opposite(text: str) -> None:
+    simple = "import" not in text and not any(
+        word in text for word in ("os.", "Path", "url", "safe_join", "iri")
+    )
+    turned = negated(text)
+    compile(turned, "<test>", "eval")
+    assert turned != text
+    if simple:
+        import re
+        import string
+
+        for name in NAMES:
+            world = {"re": re, "string": string, "name": name}
+            assert bool(eval(text, dict(world))) is not bool(eval(turned, dict(world))), (text, turned, name)
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_characters="\\\n\r{}%", exclude_categories=("C",))),
+    st.sampled_from(["concat", "fstring", "percent", "format"]),
+)
+def test_every_spelling_of_a_literal_gives_the_same_text(around: str, spelling: str) -> None:
+    text = f"a{around}§{around}z"
+    if "'" in around and '"' in around:
+        return
+    assert eval(literal(text, "v", spelling), {"v": "VALUE"}) == text.replace("§", "VALUE", 1)
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\\\n\r", exclude_categories=("C",))))
+def test_a_quoted_text_reads_back(text: str) -> None:
+    assert ast.literal_eval(quoted(text)) == text
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    sink = draw(st.sampled_from(SINKS))
+    framework = draw(st.sampled_from(FRAMEWORKS))
+    return Plan(
+        framework=framework,
+        source=draw(st.sampled_from(sorted(framework.sources))),
+        sink=sink,
+        guard=draw(st.sampled_from(guards_of(sink.cwe))),
+        shape=draw(st.sampled_from(SHAPES)),
+        function="show",
+        variable="name",
+        result="clean",
+        other="page",
+        has_other=draw(st.booleans()),
+        refusal=draw(st.sampled_from(framework.refusals)),
+        spelling=draw(st.sampled_from(["concat", "fstring", "percent", "format"])),
+        weak=draw(st.integers(0, 3)),
+        second=draw(st.sampled_from(guards_of(sink.cwe))),
+    )
+
+
+@settings(max_examples=400)
+@given(plans())
+def test_every_plan_is_a_function_whose_evidence_lies_on_its_lines(plan: Plan) -> None:
+    texts = {}
+    for mode in ("sound", "combined", *modes(plan)):
+        found = write(plan, mode)
+        compile(found.code, "<test>", "exec")
+        lines = found.code.splitlines()
+        assert len(lines) <= 14
+        by_role = {span.role: lines[span.first - 1] for span in found.evidence}
+        assert set(by_role) == {"source", "guard", "sink"}
+        source = plan.framework.sources[plan.source].format(k=plan.variable)
+        assert by_role["source"].strip() == f"{plan.variable} = {source}"
+        call = plan.sink.carrier or (
+            plan.framework.page if plan.sink.cwe == "CWE-79" else plan.framework.redirect
+        )
+        assert call.partition("{v}")[0].removeprefix("return ").strip() in by_role["sink"]
+        texts[mode] = found.code
+    assert texts["sound"] != texts.get("inverted")
+    assert texts["sound"] != texts.get("dead")
+
+
+def test_modes_are_those_that_apply() -> None:
+    assert set(MODES["transform"]) < set(MODES["check"])
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    return sample.sample(240, 3).pairs
+
+
+def test_a_pair_is_one_plan_with_both_labels(pairs: list[Pair]) -> None:
+    assert len(pairs) >= 120
+    for pair in pairs:
+        assert pair.true.mode != pair.false.mode
+        assert write(pair.plan, pair.true.mode).code == pair.true.code
+        assert write(pair.plan, pair.false.mode).code == pair.false.code
+        assert max(len(pair.true.code), len(pair.false.code)) <= sample.MAX_CHARS
+
+
+def test_no_function_stands_twice_and_no_name_tells_the_label(pairs: list[Pair]) -> None:
+    paths = Counter(path_of(function) for pair in pairs for function in (pair.true, pair.false))
+    assert max(paths.values()) == 1
+
+
+def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
+    for pair in pairs:
+        plan = pair.plan
+        held = {
+            "unseen_sink": plan.sink.unseen,
+            "unseen_framework": plan.framework.name == UNSEEN_FRAMEWORK,
+            "unseen_guard": plan.guard.unseen,
+            "unseen_cell": not plan.guard.unseen
+            and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
+        }
+        assert [axis for axis, is_held in held.items() if is_held] == (
+            [pair.bucket] if pair.bucket.startswith("unseen") else []
+        )
+        assert plan.guard.family != UNSEEN_FAMILY or pair.bucket == "unseen_guard"
+        # The guard that a combined function adds is known to training, whatever the axis.
+        assert plan.second is None or not plan.second.unseen
+        assert plan.second is None or not unseen_cell(plan.second, shape=plan.shape, sink=plan.sink.name)
+
+
+def test_a_fifth_of_the_cells_of_known_guards_is_held_out() -> None:
+    known = [guard for guard in GUARDS if not guard.unseen]
+    by_shape = [unseen_cell(guard, shape=shape, sink="") for guard in known for shape in SHAPES]
+    by_sink = [
+        unseen_cell(guard, shape="", sink=sink.name)
+        for guard in known
+        for sink in SINKS
+        if guard in guards_of(sink.cwe)
+    ]
+    for held in (by_shape, by_sink):  # each also counts the one cell of its guard that isn't meant
+        assert 0.3 < sum(held) / len(held) < 0.42
+
+
+def test_no_length_tells_the_label(pairs: list[Pair]) -> None:
+    for bucket in BUCKETS:
+        steps = Counter[int]()
+        for pair in pairs:
+            if pair.bucket == bucket:
+                steps[len(pair.true.code) // 10] += 1
+                steps[len(pair.false.code) // 10] -= 1
+        assert max(map(abs, steps.values()), default=0) <= 1
+
+
+def test_no_cell_holds_more_than_a_hundredth(pairs: list[Pair]) -> None:
+    for part in ("shape", "sink"):
+        cells = Counter(
+            (pair.plan.guard.name, getattr(pair.plan, part) if part == "shape" else pair.plan.sink.name)
+            for pair in pairs
+        )
+        assert max(cells.values()) <= max(1, int(240 * 0.01) // 2)
+
+
+def test_every_bucket_gets_its_quota(pairs: list[Pair]) -> None:
+    found = Counter(pair.bucket for pair in pairs)
+    for bucket, wanted in quotas(240).items():
+        assert found[bucket] >= wanted, bucket
+
+
+@given(st.integers(0, 200_000))
+def test_quotas_add_up(rows: int) -> None:
+    assert sum(quotas(rows).values()) == rows // 2
+    assert set(quotas(rows)) == set(BUCKETS)
+    assert min(quotas(rows).values()) >= 0
+
+
+@given(plans())
+def test_a_side_depends_on_the_group_alone(plan: Plan) -> None:
+    renamed = msgspec.structs.replace(
+        plan, function="other", variable="term", result="safe", weak=plan.weak + 1
+    )
+    assert group(renamed) == group(plan)
+    assert bucket_of(renamed) == bucket_of(plan)
+
+
+def test_another_seed_gives_other_functions(pairs: list[Pair]) -> None:
+    other = sample.sample(40, 4).pairs
+    mine = {pair.true.code for pair in pairs}
+    assert sum(pair.true.code in mine for pair in other) < len(other) / 4
+
+
+def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> None:
+    larger = sample.sample(280, 3).pairs
+    sides = {pair.group: pair.bucket for pair in pairs}
+    assert [pair.group for pair in larger if sides.get(pair.group, pair.bucket) != pair.bucket] == []
+
+
+def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
+    script = (
+        "import hashlib\nfrom securetag.datasets.synthetic.sample import sample\n"
+        "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample(40, 1).pairs)\n"
+        "print(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    found = set()
+    for hash_seed, zone in (("1", "Asia/Tokyo"), ("2", "America/Lima")):
+        folder = tmp_path / hash_seed
+        folder.mkdir()
+        environment = {"PYTHONHASHSEED": hash_seed, "TZ": zone, "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_written = sample.trial_of
+    burning: list[Trial] = []
+
+    def burn_once(plan: Plan, function: Function) -> Trial:
+        trial = as_written(plan, function)
+        if len(burning) == 1 or "async" in trial.code:
+            return trial
+        header, _, body = trial.code.partition("\n")
+        burning.append(msgspec.structs.replace(trial, code=f"{header}\n    sum(range(10**13))\n{body}"))
+        return burning[0]
+
+    monkeypatch.setattr(sample, "trial_of", burn_once)
+    messages: list[str] = []
+    monkeypatch.setattr(oracle, "PROGRESS_STEP", 50)
+    composed = compose(
+        40,
+        3,
+        profile="compact",
+        lang="en",
+        work=tmp_path,
+        semgrep=SemgrepSettings(),
+        progress=messages.append,
+    )
+    assert burning
+    assert composed.dropped["composed: not judged, out of CPU time"] == 1
+    assert len(composed.examples) >= 36
+    assert {row.construction.oracle for row in composed.examples if row.construction} == {
+        oracle.ORACLE_VERSION
+    }
+    assert messages[0].endswith("composed functions executed")
+
+
+def test_a_stream_of_plans_goes_round_the_classes_and_guards() -> None:
+    stream = sample._plans("train", 1)
+    drawn = [next(stream) for _ in range(900)]
+    assert len({plan.sink.cwe for plan in drawn}) == 7
+    seen = {guard.name for guard in GUARDS if not guard.unseen}
+    assert len({plan.guard.name for plan in drawn} & seen) >= 0.95 * len(seen)
+    assert {plan.shape for plan in drawn} == set(SHAPES)

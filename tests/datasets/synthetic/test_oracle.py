@@ -1,0 +1,356 @@
+"""The sandbox runs real functions and labels them by what happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from securetag.datasets.synthetic import oracle
+from securetag.datasets.synthetic.child import OUT_OF_TIME, Trial
+from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, guards_of
+from securetag.datasets.synthetic.payloads import combinations, payloads
+from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, literal, sink_named
+from securetag.errors import ToolError
+from securetag.records import Label
+
+
+def trial(sink_name: str, body: str, *, value: str = "y") -> Trial:
+    """A Flask handler: `x` is the request's, `body` makes `y` of it, then the sink."""
+    sink = sink_named(sink_name)
+    carrier = sink.carrier or {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}[sink.cwe]
+
+    def call(name: str) -> str:
+        return "return " + carrier.format(v=literal(sink.text, name, "fstring"))
+
+    lines = [*body.split("\n"), call(value)] if body else [call("x")]
+    head = 'def view():\n    x = request.args.get("x", "")\n'
+    return Trial(
+        code=head + "".join(f"    {line}\n" for line in lines),
+        variable="x",
+        plain=head + f"    {call('x')}\n",
+        sink=sink_name,
+    )
+
+
+TRUE: Label = "true_positive"
+FALSE: Label = "false_positive"
+
+KNOWN: list[tuple[str, str, Label | None]] = [
+    ("sql-quoted", "", TRUE),
+    ("sql-quoted", 'y = x.replace("\'", "\'\'")', FALSE),
+    ("sql-number", 'y = x.replace("\'", "\'\'")', TRUE),
+    ("sql-number", "y = int(x)", FALSE),
+    ("sql-number", "if not x.isalnum(): abort(400)\ny = x", TRUE),
+    ("sql-order", "y = html.escape(x)", TRUE),
+    ("sql-order", 'y = {"1": "name"}.get(x, "date")', FALSE),
+    ("sql-order", 'y = {"1": "name"}.get(x, x)', TRUE),
+    ("sql-quoted", 'if not re.fullmatch(r"\\w+", x): abort(400)\ny = x', FALSE),
+    ("sql-quoted", 'if not re.match(r"\\w+", x): abort(400)\ny = x', TRUE),
+    ("sql-quoted", 'if re.fullmatch(r"\\w+", x): abort(400)\ny = x', TRUE),
+    ("shell-system", "y = shlex.quote(x)", FALSE),
+    ("shell-single-quoted", "y = shlex.quote(x)", TRUE),
+    ("shell-system", "y = html.escape(x)", TRUE),
+    ("path-open", "y = os.path.basename(x)", TRUE),  # of `..` it is `..`
+    ("path-open", "y = secure_filename(x)", FALSE),
+    ("path-join", 'if ".." in x: abort(400)\ny = x', TRUE),  # an absolute path needs no dots
+    ("path-join", 'y = safe_join("/srv/files", x)\nif y is None: abort(404)', FALSE),
+    ("fetch-requests", 'if urlparse(x).hostname not in ("cdn.example.com",): abort(400)\ny = x', FALSE),
+    ("fetch-requests", 'if "cdn.example.com" not in x: abort(400)\ny = x', TRUE),
+    ("fetch-requests", 'if urlparse(x).hostname == "localhost": abort(400)\ny = x', TRUE),
+    ("html-text", "y = html.escape(x)", FALSE),
+    ("html-quoted", "y = html.escape(x)", FALSE),
+    ("html-quoted", "y = html.escape(x, quote=False)", TRUE),
+    ("html-unquoted", "y = html.escape(x)", TRUE),
+    ("html-text", "y = escape(x)", FALSE),
+    ("html-text", "y = mark_safe(x)", TRUE),
+    ("redirect-whole", 'if not x.startswith("/"): abort(400)\ny = x', TRUE),
+    (
+        "redirect-whole",
+        'if not url_has_allowed_host_and_scheme(x, "shop.example.com"): abort(400)\ny = x',
+        FALSE,
+    ),
+    ("redirect-whole", "if urlparse(x).netloc: abort(400)\ny = x", TRUE),
+    ("code-eval", "y = int(x)", FALSE),
+    ("code-eval", 'if not re.search(r"^\\d+", x): abort(400)\ny = x', TRUE),
+    ("sql-number", "abort(400)\ny = x", None),  # reached by nobody: shows nothing
+]
+
+
+def test_known_guards_get_the_label_that_they_deserve() -> None:
+    outcomes = oracle.run([trial(sink, body) for sink, body, _ in KNOWN])
+    wrong = [
+        (sink, body, outcome.witness)
+        for (sink, body, label), outcome in zip(KNOWN, outcomes, strict=True)
+        if oracle.label(outcome) != label
+    ]
+    assert wrong == []
+
+
+class Pattern(NamedTuple):
+    """A guard that an attacker gets past, and the sound guard that it looks like."""
+
+    name: str
+    sink: str
+    unsafe: str
+    safe: str
+
+
+#: A second parameter, as the functions read one.
+PAGE = 'page = request.args.get("page", "")\n'
+
+#: Labelled safe while a payload was only glued to the first honest value of the sink and every other
+#: parameter was honest.
+PATTERNS = [
+    Pattern(
+        "a check on another parameter",
+        "sql-quoted",
+        PAGE + 'y = x if page.isdigit() else "alice"',
+        PAGE + 'y = x if page.isdigit() and x.isalnum() else "alice"',
+    ),
+    Pattern(
+        "a check on another parameter that refuses",
+        "path-open",
+        PAGE + "if not page.isalnum(): abort(400)\ny = x",
+        PAGE + "if not page.isalnum(): abort(400)\ny = secure_filename(x)",
+    ),
+    Pattern(
+        "another parameter reaches the sink",
+        "html-text",
+        PAGE + "y = x if x.isalnum() else page",
+        PAGE + "y = x if x.isalnum() else html.escape(page)",
+    ),
+    Pattern(
+        "the second honest value in a part",
+        "sql-number",
+        'y = "7"\nfor part in x.splitlines():\n    y = part if "42" in part else "7"',
+        'y = "7"\nfor part in x.splitlines():\n    y = part if "42" == part else "7"',
+    ),
+    Pattern(
+        "the last character is a digit",
+        "html-text",
+        'y = x if x[-1:].isdigit() else "alice"',
+        'y = x if x[:].isdigit() else "alice"',
+    ),
+    Pattern(
+        "the first character is a digit",
+        "path-open",
+        'y = x if x[:1].isdigit() else "a1"',
+        'y = x if x[:].isdigit() else "a1"',
+    ),
+    Pattern(
+        "shlex.split joined again",
+        "shell-single-quoted",
+        'y = " ".join(shlex.split(x))',
+        'y = "".join(c for c in x if c.isalnum())',
+    ),
+    Pattern(
+        "re.escape around a constant",
+        "sql-number",
+        'y = x if re.search(re.escape("42"), x) else "7"',
+        'y = x if re.fullmatch(re.escape("42"), x) else "7"',
+    ),
+    Pattern(
+        "honest text on both sides",
+        "sql-quoted",
+        'y = x if x.startswith("alice") and x.endswith("bob") else "alice"',
+        'y = x if x in ("alice", "bob") else "alice"',
+    ),
+]
+
+
+def test_a_guard_that_looks_at_a_part_of_the_request_is_exploitable() -> None:
+    outcomes = oracle.run([trial(pattern.sink, pattern.unsafe) for pattern in PATTERNS])
+    assert {
+        pattern.name: oracle.label(outcome) for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
+    } == {pattern.name: TRUE for pattern in PATTERNS}
+
+
+def test_the_sound_guards_that_they_look_like_stay_safe() -> None:
+    outcomes = oracle.run([trial(pattern.sink, pattern.safe) for pattern in PATTERNS])
+    assert {
+        pattern.name: (oracle.label(outcome), outcome.witness)
+        for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
+    } == {pattern.name: (FALSE, None) for pattern in PATTERNS}
+
+
+def test_a_witness_names_every_parameter() -> None:
+    (outcome,) = oracle.run([trial("sql-quoted", PATTERNS[0].unsafe)])
+    assert outcome.witness == payloads(sink_named("sql-quoted"))[0]
+    assert outcome.witness_other.isdigit()
+
+
+def test_an_empty_value_is_no_attack() -> None:
+    # What `re.split` leaves of `$(id)` is nothing: the command line is short of a word.
+    (outcome,) = oracle.run([trial("shell-system", 'y = re.split(r"\\W", x)[0]')])
+    assert oracle.label(outcome) == FALSE
+
+
+@pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.name)
+def test_every_payload_is_combined_with_every_honest_value_on_both_sides(sink: Sink) -> None:
+    texts = {*payloads(sink), *combinations(sink)}
+    for text in payloads(sink)[:3]:
+        for before in sink.benign:
+            assert {before + text, text + before} <= texts
+            assert {before + text + after for after in sink.benign} <= texts
+
+
+def test_a_response_that_is_never_sent_harms_nobody() -> None:
+    unsent = Trial(
+        code='def view():\n    x = request.args["x"]\n    page = make_response("<p>" + x + "</p>")\n'
+        "    if not x.isalnum():\n        abort(400)\n    return page\n",
+        variable="x",
+        plain='def plain():\n    return make_response("<p>a</p>")\n',
+        sink="html-text",
+    )
+    executed = msgspec_replace(
+        trial("sql-quoted", "y = x\nrows = None"), before="return cur", after="rows = cur"
+    )
+    labels = [oracle.label(outcome) for outcome in oracle.run([unsent, executed])]
+    assert labels == [FALSE, TRUE]
+
+
+def msgspec_replace(found: Trial, *, before: str, after: str) -> Trial:
+    """The same trial with the guard after the sink."""
+    import msgspec
+
+    code = (
+        found.code.replace(before, after) + "    if not x.isalnum():\n        abort(400)\n    return rows\n"
+    )
+    return msgspec.structs.replace(found, code=code)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "__import__('socket').socket()",
+        "__import__('subprocess').run(['true'])",
+        "__import__('os').system('true')",
+        "__import__('builtins').open('/etc/hostname').read()",
+        "__import__('os').fork()",
+        "__import__('ctypes').CDLL(None)",
+        "__import__('pathlib').Path('/tmp/securetag-escaped').write_text('x')",
+    ],
+)
+def test_the_sandbox_forbids_what_no_function_needs(act: str) -> None:
+    body = f"try:\n    {act}\nexcept PermissionError:\n    pass\ny = int(x)"
+    refused, fine = oracle.run([trial("sql-number", body), trial("sql-number", "y = int(x)")])
+    assert refused.error.startswith("forbidden: ")
+    assert oracle.label(refused) is None
+    assert oracle.label(fine) == FALSE
+
+
+SAFE = trial("sql-number", "y = int(x)")
+#: Functions that burn CPU time for ever: the interpreter stops the first, only the kernel the others.
+BURNERS = {
+    "a loop": "while True: pass",
+    "a loop that catches everything": (
+        "while True:\n    try:\n        for n in range(10**9): n += 1\n"
+        "    except BaseException:\n        n = 0"
+    ),
+    "a call that never comes back": "sum(range(10**13))",
+}
+
+
+@pytest.mark.parametrize("body", BURNERS.values(), ids=BURNERS)
+def test_a_function_that_burns_cpu_is_given_up_and_the_others_are_labelled(body: str) -> None:
+    burner = trial("sql-number", f"{body}\ny = x")
+    outcomes = oracle.run([SAFE, SAFE, burner, SAFE, trial("sql-number", "y = x"), SAFE])
+    assert outcomes[2].error == OUT_OF_TIME
+    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, FALSE, None, FALSE, TRUE, FALSE]
+
+
+def test_a_function_that_waits_for_ever_is_given_up_and_the_others_are_labelled() -> None:
+    waiting = trial("sql-number", "__import__('time').sleep(3600)\ny = x")
+    outcomes = oracle.run([SAFE, waiting, SAFE, SAFE], hang_s=6.0)
+    assert outcomes[1].error == "no answer"
+    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, None, FALSE, FALSE]
+
+
+def test_a_function_that_ends_its_process_is_given_up_and_the_others_are_labelled() -> None:
+    killer = trial("sql-number", "__import__('os')._exit(3)\ny = x")
+    outcomes = oracle.run([SAFE, killer, SAFE, killer, SAFE])
+    assert outcomes[1].error == outcomes[3].error == "ended its process with 3"
+    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, None, FALSE, None, FALSE]
+
+
+def test_a_function_that_prints_answers_for_nobody() -> None:
+    printing = trial("sql-number", "print('ready')\n__import__('os').write(1, b'{}\\n')\ny = int(x)")
+    assert [oracle.label(outcome) for outcome in oracle.run([printing, SAFE])] == [FALSE, FALSE]
+
+
+def sandboxes() -> list[psutil.Process]:
+    """Processes of ours that run composed functions now."""
+    return [
+        process
+        for process in psutil.Process().children()
+        if "securetag.datasets.synthetic.child" in process.cmdline()
+    ]
+
+
+@pytest.mark.parametrize("hang_s", [900.0, 3.0], ids=["goes on when continued", "is ended as hung"])
+def test_a_stopped_process_loses_no_function(hang_s: float) -> None:
+    stopped: list[int] = []
+
+    def stop() -> None:
+        while not (running := sandboxes()):
+            time.sleep(0.01)
+        os.kill(running[0].pid, signal.SIGSTOP)
+        stopped.append(running[0].pid)
+        time.sleep(5)
+        if psutil.pid_exists(running[0].pid):
+            os.kill(running[0].pid, signal.SIGCONT)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    outcomes = oracle.run([SAFE] * 400, hang_s=hang_s)
+    stopper.join()
+    assert stopped
+    assert Counter(map(oracle.label, outcomes)) == {FALSE: 400}
+
+
+def test_no_process_outlives_an_interrupted_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(oracle, "PROGRESS_STEP", 1)
+    with pytest.raises(KeyboardInterrupt):
+        oracle.run([SAFE] * 50, progress=interrupt)
+    assert sandboxes() == []
+
+
+def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oracle, "PROGRESS_STEP", 10)
+    messages: list[str] = []
+    oracle.run([SAFE] * 20, progress=messages.append)
+    assert messages[-1] == "20 of 20 composed functions executed"
+
+
+def test_text_that_is_no_function_is_an_error_of_its_own() -> None:
+    broken = Trial(code="def view(:\n", variable="x", plain="", sink="sql-number")
+    assert "not a function" in oracle.run([broken])[0].error
+
+
+def test_a_sandbox_that_cannot_start_is_a_tool_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ToolError, match="can't start: ended its process with 1"):
+        oracle.run([SAFE])
+
+
+def test_the_tables_are_as_broad_as_promised() -> None:
+    for cwe in CLASSES:
+        sinks = [sink for sink in SINKS if sink.cwe == cwe]
+        assert sum(not sink.unseen for sink in sinks) >= 3, cwe
+        assert any(sink.unseen for sink in sinks), cwe
+        assert len(guards_of(cwe)) >= 12, cwe
+        assert all(len(payloads(sink)) >= 8 for sink in sinks), cwe
+    names = Counter(guard.name for guard in GUARDS)
+    assert len(names) >= 80
+    assert max(names.values()) == 1
+    assert all(guard.unseen for guard in GUARDS if guard.family == UNSEEN_FAMILY)

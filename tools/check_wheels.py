@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.records import Record, SectionFacts
+from securetag.records import Facts, Record
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Seconds for one command, and for one installation.
@@ -161,8 +161,8 @@ def make_records() -> list[Record]:
             key=topic,
             title=topic.title(),
             text=f"Review the code that handles {topic} twice. "
-            f"A fault in {topic} is found late, and costs more than the review of {topic} by two people.",
-            facts=SectionFacts(path=["Handbook", topic.title()]),
+            f"A fault in {topic} is found late and costs more than the review of {topic} by a second person.",
+            facts=Facts(kind="section", section=["Handbook", topic.title()]),
             lang="en",
             url="https://intranet.example/handbook",
             edition="2026",
@@ -197,7 +197,7 @@ def make_environment(folder: Path) -> dict[str, str]:
 def keep(python: Path, promise: Promise, folder: Path, environment: dict[str, str]) -> str:
     """Run a promised command and return what is wrong; empty where the promise is kept."""
     release = next((folder / "data" / "releases").glob("[!.]*"), folder)
-    command = [str(python), *(str(release) if part == RELEASE else part for part in promise.command)]
+    command = [str(python), *(release.name if part == RELEASE else part for part in promise.command)]
     if promise.alive_seconds:
         with (folder / "service.log").open("wb") as log:
             service = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

@@ -25,7 +25,9 @@ def results(checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
     """Failed checks that don't block are warnings."""
     return [
         dg.AssetCheckResult(
-            check_name=check.name, passed=check.passed, description=check.says,
+            check_name=check.name,
+            passed=check.passed,
+            description=check.says,
             severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
             metadata={
                 "offending": len(check.offending),
@@ -33,4 +35,4 @@ def results(checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
             },
         )
         for check in checks
-    ]  # fmt: skip
+    ]

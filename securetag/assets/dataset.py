@@ -20,15 +20,15 @@ def harvest() -> dg.MaterializeResult:
     """Findings and verdicts of consenting tenants, scrubbed of secrets before anything is written."""
     from securetag.pipeline.harvest import harvest as run
 
-    found = run(get_settings())
+    harvest_summary = run(get_settings())
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.rows,
-            "tenants": len(found.tenants),
-            "tenant ids": found.tenants,
-            "labels": counts(found.by_label, name="label"),
-            "scripted": found.scripted,
-            "path": dg.MetadataValue.path(found.path),
+            "dagster/row_count": harvest_summary.rows,
+            "tenants": len(harvest_summary.tenants),
+            "tenant ids": harvest_summary.tenants,
+            "labels": counts(harvest_summary.by_label, name="label"),
+            "scripted": harvest_summary.scripted,
+            "path": dg.MetadataValue.path(harvest_summary.path),
         }
     )
 
@@ -49,29 +49,29 @@ def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.Mate
 
     params = msgspec.convert(config.model_dump(), BuildParams)
     settings = get_settings()
-    found = build_release(params, settings, progress=context.log.info)
-    rows = read(Path(found.path))
+    summary = build_release(params, settings, progress=context.log.info)
+    rows = read(Path(summary.path))
     sample = [
         (e.task, e.label or "", e.source, e.messages[-2].content, e.messages[-1].content)
         for e in rows.train[:: max(1, len(rows.train) // 6)][:6]
     ]
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.rows,
-            "digest": found.digest,
-            "splits": counts(found.splits, name="split"),
-            "tasks": counts(found.by_task, name="task"),
-            "sources": counts(found.by_source, name="source"),
-            "licences": counts(found.by_licence, name="licence"),
-            "dropped": counts(found.dropped, name="reason"),
+            "dagster/row_count": summary.rows,
+            "digest": summary.digest,
+            "splits": counts(summary.splits, name="split"),
+            "tasks": counts(summary.by_task, name="task"),
+            "sources": counts(summary.by_source, name="source"),
+            "licences": counts(summary.by_licence, name="licence"),
+            "dropped": counts(summary.dropped, name="reason"),
             "sample": table(["task", "label", "source", "asked", "answer"], sample),
             **{
-                name.removesuffix(".png"): picture((Path(found.path) / name).read_bytes(), alt=alt)
+                name.removesuffix(".png"): picture((Path(summary.path) / name).read_bytes(), alt=alt)
                 for name, alt in ALT.items()
-                if (Path(found.path) / name).is_file()  # a release of an older version has none
+                if (Path(summary.path) / name).is_file()  # a release of an older version has none
             },
-            "cpu_s": found.cpu_s,
-            "path": dg.MetadataValue.path(found.path),
+            "cpu_s": summary.cpu_s,
+            "path": dg.MetadataValue.path(summary.path),
         },
         check_results=checks.results(
             check(

@@ -58,7 +58,7 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
     from securetag.serving.registry import Registry
 
     settings = get_settings()
-    found = evaluate(
+    result = evaluate(
         _latest(context, "adapter", "model_id"),
         Registry(settings.models_dir).resolve(config.base).model_id,
         Path(_latest(context, "release", "path")),
@@ -69,28 +69,28 @@ def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> d
     )
     rows = [
         (suite, metric, cell.n, cell.base, cell.candidate, f"{cell.low:.2f} to {cell.high:.2f}", cell.p)
-        for suite, compared in found.comparison.suites.items()
+        for suite, compared in result.comparison.suites.items()
         for metric, cell in compared.metrics.items()
     ]
     return dg.MaterializeResult(
         metadata={
-            "model_id": found.model_id,
+            "model_id": result.model_id,
             "figures": table(["suite", "metric", "n", "base", "candidate", "95 %", "p"], rows),
             "confusion": picture(
-                (Path(found.folder) / "confusion.png").read_bytes(), alt="confusion matrices"
+                (Path(result.folder) / "confusion.png").read_bytes(), alt="confusion matrices"
             ),
-            "accuracy": picture((Path(found.folder) / "accuracy.png").read_bytes(), alt="accuracy by axis"),
-            "path": dg.MetadataValue.path(found.folder),
+            "accuracy": picture((Path(result.folder) / "accuracy.png").read_bytes(), alt="accuracy by axis"),
+            "path": dg.MetadataValue.path(result.folder),
         },
         check_results=[
             dg.AssetCheckResult(
                 check_name="gate",
-                passed=found.decision.passed,
-                description=" ".join(found.decision.reasons),
+                passed=result.decision.passed,
+                description=" ".join(result.decision.reasons),
                 severity=dg.AssetCheckSeverity.ERROR,
                 metadata={
-                    **gate_figures(found.comparison, found.decision),
-                    "reasons": table(["reason"], [(reason,) for reason in found.decision.reasons]),
+                    **gate_figures(result.comparison, result.decision),
+                    "reasons": table(["reason"], [(reason,) for reason in result.decision.reasons]),
                 },
             )
         ],
@@ -119,9 +119,9 @@ def publish_model(context: dg.OpExecutionContext, config: PublishConfig) -> None
     from securetag.pipeline.evaluate import read_evaluation
     from securetag.pipeline.publish import publish
 
-    found = read_evaluation(Path(_latest(context, "evaluation", "path")))
-    publish(found, config.alias, get_settings())
-    context.add_output_metadata({"alias": config.alias, "model_id": found.model_id})
+    result = read_evaluation(Path(_latest(context, "evaluation", "path")))
+    publish(result, config.alias, get_settings())
+    context.add_output_metadata({"alias": config.alias, "model_id": result.model_id})
 
 
 @dg.graph_asset(group_name="model", kinds={"ollama"}, ins={"evaluation": dg.AssetIn(dagster_type=dg.Nothing)})

@@ -115,15 +115,20 @@ def build(
     harvested, drops = withdrawn.kept(harvested)
     held = list(records)
     pairs = [
-        record for record in held
+        record
+        for record in held
         if record.source not in withdrawn.sources and filters.of_record(record, params.purpose) is None
-    ]  # fmt: skip
+    ]
     real, left = fixes.rows(pairs, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep)
     known = knowledge(
-        held, profile=params.profile, purpose=params.purpose, langs=params.mix.languages,
-        withdrawn=withdrawn.sources, lessons=lessons,
+        held,
+        profile=params.profile,
+        purpose=params.purpose,
+        langs=params.mix.languages,
+        withdrawn=withdrawn.sources,
+        lessons=lessons,
         asked={origin.record_id or "" for row in real for origin in row.origins},
-    )  # fmt: skip
+    )
     drops += [*left, *known.drops]
     teaching = sum(source.records for source in known.sources.values())
     say(f"{len(known.examples):,} questions from {teaching:,} active Records")
@@ -152,21 +157,32 @@ def build(
     counts = _counts(examples, drops)
     facts = facts_of(examples, harvested)
     path, manifest = release.write(
-        examples, drops, params=msgspec.to_builtins(params),
+        examples,
+        drops,
+        params=msgspec.to_builtins(params),
         inputs=_inputs(known.sources, harvested, withdrawn, reviews, suites)
         | {"teacher": lessons.digest(name for source in known.sources.values() for name in source.ids)},
         counts=counts,
         sources=_source_entries(known.sources, harvested, counts["by_source"]),
-        card=lambda found: card(found, facts), pictures=plots.draw(examples, counts),
-        releases_dir=releases_dir, code_version=package_version(),
-    )  # fmt: skip
+        card=lambda found: card(found, facts),
+        pictures=plots.draw(examples, counts),
+        releases_dir=releases_dir,
+        code_version=package_version(),
+    )
     say(f"release {path.name}: {len(examples):,} rows")
     return ReleaseSummary(
-        release=path.name, digest=manifest.digest, rows=len(examples), splits=counts["splits"],
-        by_source=counts["by_source"], by_task=counts["by_task"], by_licence=counts["by_licence"],
-        dropped=counts["dropped"], cpu_s=round(cpu_seconds() - started, 2),
-        peak_mb=round(peak_memory_mb(), 1), path=str(path),
-    )  # fmt: skip
+        release=path.name,
+        digest=manifest.digest,
+        rows=len(examples),
+        splits=counts["splits"],
+        by_source=counts["by_source"],
+        by_task=counts["by_task"],
+        by_licence=counts["by_licence"],
+        dropped=counts["dropped"],
+        cpu_s=round(cpu_seconds() - started, 2),
+        peak_mb=round(peak_memory_mb(), 1),
+        path=str(path),
+    )
 
 
 def _clean(
@@ -198,9 +214,12 @@ def _mixed(
 ) -> list[Example]:
     """Of the knowledge rows those that the mix takes; all others."""
     kept, over = mix.choose(
-        (row for row in examples if row.task is not Task.TRIAGE), params.mix, most=params.knowledge,
-        tiers=tiers, seed=params.seed,
-    )  # fmt: skip
+        (row for row in examples if row.task is not Task.TRIAGE),
+        params.mix,
+        most=params.knowledge,
+        tiers=tiers,
+        seed=params.seed,
+    )
     drops += over
     return [row for row in examples if row.task is Task.TRIAGE] + kept
 
@@ -270,22 +289,31 @@ def _source_entries(
 ) -> list[release.SourceEntry]:
     entries = [
         release.SourceEntry(
-            name=name, publisher=source.publisher, editions=sorted(source.editions),
-            licences=sorted(source.licences), urls=sorted(source.urls)[:1] or [""], records=source.records,
+            name=name,
+            publisher=source.publisher,
+            editions=sorted(source.editions),
+            licences=sorted(source.licences),
+            urls=sorted(source.urls)[:1] or [""],
+            records=source.records,
             rows=rows.get(name, 0),
         )
         for name, source in sorted(sources.items())
-    ]  # fmt: skip
+    ]
     own = [
         (SOURCE, LICENCE, rows.get(SOURCE, 0)),
         (harvest.SOURCE, harvest.LICENCE, len(harvested)),
     ]
     entries += [
         release.SourceEntry(
-            name=name, publisher="Securetag", editions=[], licences=[licence], urls=[""], records=n,
+            name=name,
+            publisher="Securetag",
+            editions=[],
+            licences=[licence],
+            urls=[""],
+            records=n,
             rows=rows.get(name, 0),
         )
         for name, licence, n in own
         if n
-    ]  # fmt: skip
+    ]
     return entries

@@ -27,10 +27,23 @@ SHARE_ALIKE = frozenset(
 )
 #: Ask that author and licence be named, and that changes be said.
 _ATTRIBUTION = SHARE_ALIKE | {
-    "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-ND-4.0", "ODC-By-1.0", "OGL-UK-3.0",
-    "Apache-2.0", "MIT",
-    "BSD-2-Clause", "BSD-3-Clause", "ISC", "PSF-2.0", "Python-2.0", "PostgreSQL", "CDLA-Permissive-1.0",
-}  # fmt: skip
+    "CC-BY-2.0",
+    "CC-BY-2.5",
+    "CC-BY-3.0",
+    "CC-BY-4.0",
+    "CC-BY-ND-4.0",
+    "ODC-By-1.0",
+    "OGL-UK-3.0",
+    "Apache-2.0",
+    "MIT",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "PSF-2.0",
+    "Python-2.0",
+    "PostgreSQL",
+    "CDLA-Permissive-1.0",
+}
 #: What MITRE's terms ask to be reproduced with its material.
 _MITRE = {
     f"LicenseRef-MITRE-{name}-Terms-of-Use": (
@@ -42,20 +55,43 @@ _MITRE = {
 #: Ask for nothing.
 _FREE = frozenset(
     {
-        "MIT-0", "0BSD", "Unlicense", "CC0-1.0", "PDDL-1.0", "CC-PDDC", "Zlib", "BSL-1.0", "BlueOak-1.0.0",
-        "CDLA-Permissive-2.0", "LicenseRef-US-Gov-Public-Domain", "LicenseRef-Public-Domain",
+        "MIT-0",
+        "0BSD",
+        "Unlicense",
+        "CC0-1.0",
+        "PDDL-1.0",
+        "CC-PDDC",
+        "Zlib",
+        "BSL-1.0",
+        "BlueOak-1.0.0",
+        "CDLA-Permissive-2.0",
+        "LicenseRef-US-Gov-Public-Domain",
+        "LicenseRef-Public-Domain",
     }
-)  # fmt: skip
+)
 #: Whoever passes rows on must pass the source on, under the same terms.
 _COPYLEFT = frozenset(
     {
-        "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "GPL-3.0", "LGPL-2.1-only",
-        "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0", "AGPL-3.0-only",
+        "GPL-2.0-only",
+        "GPL-2.0-or-later",
+        "GPL-3.0-only",
+        "GPL-3.0-or-later",
+        "GPL-3.0",
+        "LGPL-2.1-only",
+        "LGPL-2.1-or-later",
+        "LGPL-3.0-only",
+        "LGPL-3.0-or-later",
+        "MPL-2.0",
+        "AGPL-3.0-only",
         "AGPL-3.0-or-later",
-        "EPL-2.0", "EUPL-1.2", "GFDL-1.2-only", "GFDL-1.2-or-later",
-        "GFDL-1.3-only", "GFDL-1.3-or-later",
+        "EPL-2.0",
+        "EUPL-1.2",
+        "GFDL-1.2-only",
+        "GFDL-1.2-or-later",
+        "GFDL-1.3-only",
+        "GFDL-1.3-or-later",
     }
-)  # fmt: skip
+)
 #: May be used in the house only: copyleft, what may not be adapted, what belongs to the house or a tenant.
 _INTERNAL = _COPYLEFT | {"LicenseRef-Securetag-Tenant-Consent", "LicenseRef-Internal", "CC-BY-ND-4.0"}
 #: May be given away, some with attribution or under the same licence.
@@ -73,14 +109,14 @@ def allowed(expression: str, purpose: Purpose) -> bool:
 
 def stopping(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]:
     """Those of the expressions that may not stand in a release for `purpose`, each with the reason."""
-    found: dict[str, str] = {}
+    refusals: dict[str, str] = {}
     for expression in sorted(set(expressions)):
         try:
             if not allowed(expression, purpose):
-                found[expression] = f"not for {purpose} use"
+                refusals[expression] = f"not for {purpose} use"
         except LicenceError as error:
-            found[expression] = str(error)
-    return found
+            refusals[expression] = str(error)
+    return refusals
 
 
 def attributed(expression: str) -> bool:
@@ -92,9 +128,9 @@ def obligations(expressions: Iterable[str]) -> list[str]:
     """Sentences: what the licences of these rows ask beside naming their authors."""
     used = {key for expression in expressions for key in _keys(expression)}
     lines = [_MITRE[key] for key in sorted(used & set(_MITRE))]
-    if alike := sorted(used & SHARE_ALIKE):
+    if share_alike := sorted(used & SHARE_ALIKE):
         lines.append(
-            f"Rows under {_listed(alike)} are adaptations: "
+            f"Rows under {_listed(share_alike)} are adaptations: "
             "share them under the same licence or a later version."
         )
     if left := sorted(used & _COPYLEFT):

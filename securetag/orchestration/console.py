@@ -16,8 +16,8 @@ class Sentence(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", None)
-        said = meta.get("orig_message") if isinstance(meta, dict) else None
-        return f"        {said or record.getMessage()}"
+        original = meta.get("orig_message") if isinstance(meta, dict) else None
+        return f"        {original or record.getMessage()}"
 
 
 class Wanted(logging.Filter):

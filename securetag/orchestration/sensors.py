@@ -16,10 +16,10 @@ def new_tool_executions(context: dg.SensorEvaluationContext) -> dg.SensorResult 
     from securetag.db.harvest import new_tool_executions as look
 
     try:
-        found, last = look(get_settings(), UUID(context.cursor) if context.cursor else None)
+        executions, last = look(get_settings(), UUID(context.cursor) if context.cursor else None)
     except (DatabaseUnavailableError, SettingsError) as error:
         return dg.SkipReason(f"{error}. {error.hint}")
-    if not found:
+    if not executions:
         return dg.SkipReason("no new tool execution of a consenting tenant")
-    request = dg.RunRequest(run_key=str(last), tags={"tool_executions": str(found)})
+    request = dg.RunRequest(run_key=str(last), tags={"tool_executions": str(executions)})
     return dg.SensorResult(run_requests=[request], cursor=str(last))

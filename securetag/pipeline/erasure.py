@@ -83,11 +83,15 @@ async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: s
         request = (await requests.pending(session))[0]
         consents, findings = await _scope(session, request)
     receipt = record_withdrawal(
-        settings, str(request.id), _subject(request),
+        settings,
+        str(request.id),
+        _subject(request),
         find_rows(settings, lambda release: erasure.held(release, tenant=str(tenant_id), findings=findings)),
-        requested=(request.requested_by, format_utc(request.requested_at, "milliseconds")), by=by,
-        consents=consents, findings=findings or [],
-    )  # fmt: skip
+        requested=(request.requested_by, format_utc(request.requested_at, "milliseconds")),
+        by=by,
+        consents=consents,
+        findings=findings or [],
+    )
     # Not in the transaction above: reading releases may take longer than one may last.
     async with tenant_transaction(engine, tenant_id) as session:
         await requests.complete(session, request, by, _tenant_view(receipt))

@@ -57,16 +57,16 @@ def evaluate(
     """
     registry = Registry(settings.models_dir)
     examples = sample(read(release).test, per_axis)
-    asked = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
-    done = dict.fromkeys(asked, 0)
+    models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
+    done = dict.fromkeys(models, 0)
 
     def count(name: str) -> Callable[[int, int], None]:
         return lambda number, _: done.update({name: number})
 
-    with ThreadPoolExecutor(len(asked), thread_name_prefix="evaluate") as pool:
+    with ThreadPoolExecutor(len(models), thread_name_prefix="evaluate") as pool:
         futures = {
             name: pool.submit(ask, entry, examples, name, settings, count(name))
-            for name, entry in asked.items()
+            for name, entry in models.items()
         }
         # Progress is told from this thread: who listens (Dagster) may not be safe in others.
         while wait(futures.values(), timeout=REPORT_S).not_done:
@@ -79,9 +79,13 @@ def evaluate(
     against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
     folder = settings.home / "evaluations" / against
     evaluation = Evaluation(
-        folder=str(folder), model_id=candidate_id, base_id=base_id, release=release.name,
-        comparison=comparison, decision=decision,
-    )  # fmt: skip
+        folder=str(folder),
+        model_id=candidate_id,
+        base_id=base_id,
+        release=release.name,
+        comparison=comparison,
+        decision=decision,
+    )
     _write(evaluation, results)
     return evaluation
 

@@ -38,8 +38,8 @@ def harvest(settings: Settings) -> HarvestSummary:
     from securetag.db.harvest import harvest as consented_verdicts
     from securetag.db.harvest import oldest_findings
 
-    found = consented_verdicts(settings)
-    judged = {row.project_id for row in found}
+    verdicts = consented_verdicts(settings)
+    judged = {row.project_id for row in verdicts}
     projects = {
         project: scrubbed(finding).fingerprint
         for project, finding in oldest_findings(settings).items()
@@ -47,23 +47,29 @@ def harvest(settings: Settings) -> HarvestSummary:
     }
     rows = [
         to_verdict(
-            finding=row.finding, label=row.label, saw_model=row.saw_model, model_decision=row.model_decision,
-            scripted=row.scripted, reviewer=row.reviewer,
+            finding=row.finding,
+            label=row.label,
+            saw_model=row.saw_model,
+            model_decision=row.model_decision,
+            scripted=row.scripted,
+            reviewer=row.reviewer,
             origin=Origin(
                 finding_id=str(row.finding_id), tenant_id=str(row.tenant_id), consent_id=str(row.consent_id)
             ),
             project=projects.get(row.project_id, ""),
         )
-        for row in found
-    ]  # fmt: skip
+        for row in verdicts
+    ]
     rows.sort(key=lambda row: (row.record.id, row.reviewer))
     path = settings.records_dir / FILE
     write_harvest(path, rows)
     return HarvestSummary(
-        path=str(path), rows=len(rows),
+        path=str(path),
+        rows=len(rows),
         tenants=sorted({row.origin.tenant_id for row in rows if row.origin.tenant_id}),
-        by_label=dict(Counter(row.label for row in rows)), scripted=sum(row.scripted for row in rows),
-    )  # fmt: skip
+        by_label=dict(Counter(row.label for row in rows)),
+        scripted=sum(row.scripted for row in rows),
+    )
 
 
 def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) -> frozenset[str]:

@@ -62,23 +62,23 @@ def build_release(
 
 def suites_of(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
     """The evaluation suites named, and those that lie in `<data>/suites`, by name. Raises InputError."""
-    found: dict[str, Suite] = {}
+    by_name: dict[str, Suite] = {}
     for suite in map(read_suite, [*named, *sorted((settings.data / "suites").glob("[!.]*"))]):
-        if found.setdefault(suite.name, suite).digest != suite.digest:
+        if by_name.setdefault(suite.name, suite).digest != suite.digest:
             raise InputError(f"two evaluation suites are called {suite.name}", hint="Rename one of them.")
-    return [found[name] for name in sorted(found)]
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def records(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
     """The extracted Records of `sources`, or of all but those of tier `hf`."""
     # Instruction data of others overlaps with what models are judged by, and some of it may not be sold.
     named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier == "hf"}
-    there = sorted(path for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
-    if missing := sorted(set(sources or ()) - {path.stem for path in there}):
+    files = sorted(path for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
+    if missing := sorted(set(sources or ()) - {path.stem for path in files}):
         raise NotFoundError(
             f"there are no Records of {', '.join(missing)}",
             hint=f"`securetag source extract {' '.join(missing)}` makes them.",
         )
-    for path in there:
+    for path in files:
         if path.stem in sources if sources is not None else path.stem not in named_only:
             yield from read_records(path)

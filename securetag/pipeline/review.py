@@ -27,29 +27,34 @@ def read_reviews(settings: Settings) -> list[Review]:
     except FileNotFoundError:
         return []
     decoder = msgspec.json.Decoder(Review)
-    found: list[Review] = []
+    reviews: list[Review] = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(decoder.decode(line))
+            reviews.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeError) as error:
             raise InputError(
                 f"{path.name}, line {number}: no review ({error})",
                 hint="Correct the line or take it out: a build that passed over it would differ silently.",
             ) from error
-    return found
+    return reviews
 
 
 def record(reviews: Iterable[Review], settings: Settings) -> Sequence[Review]:
     """Add reviews; returns those that are new. What a reviewer's last word says already adds nothing."""
     settings.data.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.data / f".{FILE}.lock"):
-        known = read_reviews(settings)
-        said = {(one.example_id, one.reviewer): (one.answer, one.comment) for one in latest(known)}
+        recorded = read_reviews(settings)
+        latest_answers = {
+            (review.example_id, review.reviewer): (review.answer, review.comment)
+            for review in latest(recorded)
+        }
         new = [
-            one for one in reviews if said.get((one.example_id, one.reviewer)) != (one.answer, one.comment)
+            review
+            for review in reviews
+            if latest_answers.get((review.example_id, review.reviewer)) != (review.answer, review.comment)
         ]
         if new:
-            lines = b"".join(msgspec.json.encode(review) + b"\n" for review in [*known, *new])
+            lines = b"".join(msgspec.json.encode(review) + b"\n" for review in [*recorded, *new])
             write_atomic(settings.data / FILE, lines)
         return new
 
@@ -61,10 +66,10 @@ def decisions(settings: Settings) -> Decisions:
 
 def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> int:
     """Write a choice of rows for Argilla; returns how many. Raises ConflictError, ReleaseError."""
-    found = read(release)
-    examples = argilla.sample(found, rows, seed)
+    source = read(release)
+    examples = argilla.sample(source, rows, seed)
     with draft_folder(out.absolute().parent) as draft:
-        for name, text in argilla.bundle(examples, found.manifest.digest, overlap=overlap).items():
+        for name, text in argilla.bundle(examples, source.manifest.digest, overlap=overlap).items():
             (draft.path / name).parent.mkdir(exist_ok=True)
             (draft.path / name).write_text(text, encoding="utf-8")
         if not draft.commit(out.absolute(), read_only=True):

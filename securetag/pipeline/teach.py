@@ -86,15 +86,15 @@ class Budget:
         """True = it can be asked whatever the answer's length; `settle` it afterwards."""
         more = _most(messages)
         with self._lock:
-            held = (self._reserved[0] + more[0], self._reserved[1] + more[1])
-            prompt, completion = self.prompt_tokens + held[0], self.completion_tokens + held[1]
+            reserved = (self._reserved[0] + more[0], self._reserved[1] + more[1])
+            prompt, completion = self.prompt_tokens + reserved[0], self.completion_tokens + reserved[1]
             limits = (
                 (self._settings.budget, self._price(prompt, completion)),
                 (self._settings.budget_tokens, prompt + completion),
             )
             if any(limit is not None and amount > limit for limit, amount in limits):
                 return False
-            self._reserved = held
+            self._reserved = reserved
             return True
 
     def settle(self, messages: Sequence[Message], prompt_tokens: int, completion_tokens: int) -> None:
@@ -154,10 +154,12 @@ class _Run:
         self._sections = self._cached = self._asked = self._failed = self._pairs = self._kept = 0
         self._stopped = ""
 
-    def over(self, found: Iterator[Record], limit: int | None, say: Callable[[str], None]) -> TeachReport:
-        began = told = time.monotonic()
+    def over(
+        self, found_records: Iterator[Record], limit: int | None, say: Callable[[str], None]
+    ) -> TeachReport:
+        began = last_report = time.monotonic()
         in_a_row = 0
-        open_records = self._unanswered(found, limit)
+        open_records = self._unanswered(found_records, limit)
         under_way: dict[Future[Lesson | None], Record] = {}
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teach") as pool:
             try:
@@ -175,18 +177,18 @@ class _Run:
                         in_a_row = 0 if self._take(future, under_way.pop(future)) else in_a_row + 1
                     if in_a_row >= FAILURES_IN_A_ROW and not self._stopped:
                         self._stopped = f"the last {in_a_row} sections got no answer"
-                    if time.monotonic() - told > 2:
-                        told = time.monotonic()
+                    if time.monotonic() - last_report > 2:
+                        last_report = time.monotonic()
                         say(f"{self._asked:,} answered, {self._kept:,} pairs, cost {self._budget.cost:.2f}")
             finally:
                 self._closing.set()
         return self._report(round(time.monotonic() - began, 1))
 
-    def _unanswered(self, found: Iterator[Record], limit: int | None) -> Iterator[Record]:
+    def _unanswered(self, found_records: Iterator[Record], limit: int | None) -> Iterator[Record]:
         """Records to ask about; those answered before are counted on the way."""
         given = 0
         seen: set[str] = set()
-        for record in found:
+        for record in found_records:
             if record.id in seen or not self._has_room(record):
                 continue
             seen.add(record.id)
@@ -245,10 +247,15 @@ class _Run:
             if text is None:
                 return None
         lesson = Lesson(
-            key=teacher.key_of(self._model_id, record), model_id=self._model_id,
-            prompt_version=teacher.PROMPT_VERSION, record_id=record.id, licence=self._licence,
-            text=text or "", prompt_tokens=spent[0], completion_tokens=spent[1],
-        )  # fmt: skip
+            key=teacher.key_of(self._model_id, record),
+            model_id=self._model_id,
+            prompt_version=teacher.PROMPT_VERSION,
+            record_id=record.id,
+            licence=self._licence,
+            text=text or "",
+            prompt_tokens=spent[0],
+            completion_tokens=spent[1],
+        )
         self._keep(lesson, record)
         return lesson
 
@@ -263,9 +270,12 @@ class _Run:
             reraise=True,
         )
         return tries(
-            self._client.chat, messages, schema=teacher.SCHEMA if self._settings.constrained else None,
-            max_tokens=teacher.MAX_TOKENS, timeout_s=self._settings.timeout_s,
-        )  # fmt: skip
+            self._client.chat,
+            messages,
+            schema=teacher.SCHEMA if self._settings.constrained else None,
+            max_tokens=teacher.MAX_TOKENS,
+            timeout_s=self._settings.timeout_s,
+        )
 
     def _pause(self, seconds: float) -> None:
         self._closing.wait(seconds)
@@ -281,8 +291,8 @@ class _Run:
         return True
 
     def _count(self, lesson: Lesson, record: Record) -> None:
-        room = MAX_PER_RECORD - len(of_record(record, self._profile))
-        kept, left = Lessons([lesson]).rows(record, self._profile, room)
+        limit = MAX_PER_RECORD - len(of_record(record, self._profile))
+        kept, left = Lessons([lesson]).rows(record, self._profile, limit)
         self._kept += len(kept)
         self._pairs += len(teacher.pairs_of(lesson.text) or ())
         self._dropped.update(left)
@@ -296,13 +306,24 @@ class _Run:
     def _report(self, wall_s: float) -> TeachReport:
         budget = self._budget
         return TeachReport(
-            model_id=self._model_id, prompt_version=teacher.PROMPT_VERSION, licence=self._licence,
-            may_enter=_purposes(self._licence), sections=self._sections, cached=self._cached,
-            asked=self._asked, failed=self._failed, failed_tries=budget.failed_tries, pairs=self._pairs,
-            kept=self._kept, dropped=dict(sorted(self._dropped.items())),
-            prompt_tokens=budget.prompt_tokens, completion_tokens=budget.completion_tokens,
-            cost=round(budget.cost, 6), wall_s=wall_s, stopped=self._stopped,
-        )  # fmt: skip
+            model_id=self._model_id,
+            prompt_version=teacher.PROMPT_VERSION,
+            licence=self._licence,
+            may_enter=_purposes(self._licence),
+            sections=self._sections,
+            cached=self._cached,
+            asked=self._asked,
+            failed=self._failed,
+            failed_tries=budget.failed_tries,
+            pairs=self._pairs,
+            kept=self._kept,
+            dropped=dict(sorted(self._dropped.items())),
+            prompt_tokens=budget.prompt_tokens,
+            completion_tokens=budget.completion_tokens,
+            cost=round(budget.cost, 6),
+            wall_s=wall_s,
+            stopped=self._stopped,
+        )
 
 
 def _licence(settings: TeacherSettings) -> str:
@@ -326,17 +347,19 @@ def _purposes(licence: str) -> list[str]:
 
 
 def _connect(settings: Settings) -> ModelClient:
-    asked = settings.teacher
-    if not asked.model:
+    teacher_settings = settings.teacher
+    if not teacher_settings.model:
         raise SettingsError(
             "no teacher model is set", hint="Set SECURETAG_TEACHER__MODEL; see docs/datasets.md."
         )
-    if asked.backend == "ollama":
-        return OllamaClient(settings.ollama_host, aliases=[asked.model])
-    if not asked.url:
+    if teacher_settings.backend == "ollama":
+        return OllamaClient(settings.ollama_host, aliases=[teacher_settings.model])
+    if not teacher_settings.url:
         raise SettingsError("the teacher has no address", hint="Set SECURETAG_TEACHER__URL, ending in /v1.")
-    key = asked.api_key.get_secret_value() if asked.api_key else None
-    return RuntimeClient(asked.url, run_dir=settings.run_dir, aliases=[asked.model], api_key=key)
+    key = teacher_settings.api_key.get_secret_value() if teacher_settings.api_key else None
+    return RuntimeClient(
+        teacher_settings.url, run_dir=settings.run_dir, aliases=[teacher_settings.model], api_key=key
+    )
 
 
 def _most(messages: Sequence[Message]) -> tuple[int, int]:

@@ -82,15 +82,15 @@ def trace(wanted: str, settings: Settings, *, limit: int = 20) -> Trace:
         for folder in releases
         for example, reason in lineage.left_out(folder, wanted, MAX_CANDIDATES)
     ]
-    found = _candidates(wanted, releases, models)
-    if len(found) != 1:
-        if not found and not left:
+    candidates = _candidates(wanted, releases, models)
+    if len(candidates) != 1:
+        if not candidates and not left:
             raise NotFoundError(
                 f"no release, model, example, Record or finding begins with {wanted}",
                 hint="What no release holds has no lineage; `securetag dataset list` names the releases.",
             )
-        return Trace(thing=None, candidates=found[:MAX_CANDIDATES], left_out=left)
-    (thing,) = found
+        return Trace(thing=None, candidates=candidates[:MAX_CANDIDATES], left_out=left)
+    (thing,) = candidates
     places = [
         Place(
             release=folder.name,
@@ -117,10 +117,10 @@ def _trained_on(model: ModelEntry, folder: Path) -> bool:
 
 
 def _aliases(registry: Registry) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    aliases: dict[str, list[str]] = {}
     for alias, meaning in registry.aliases().items():
-        found.setdefault(meaning.current, []).append(alias)
-    return found
+        aliases.setdefault(meaning.current, []).append(alias)
+    return aliases
 
 
 def _traced(model: ModelEntry, aliases: dict[str, list[str]]) -> TracedModel:
@@ -130,16 +130,20 @@ def _traced(model: ModelEntry, aliases: dict[str, list[str]]) -> TracedModel:
 
 
 def _candidates(wanted: str, releases: list[Path], models: list[ModelEntry]) -> list[Thing]:
-    found = {Thing(kind="model", id=model.model_id) for model in models if model.model_id.startswith(wanted)}
+    candidates = {
+        Thing(kind="model", id=model.model_id) for model in models if model.model_id.startswith(wanted)
+    }
     for folder in releases:
         # The folder's name is the digest's beginning; the manifest is read only where that could be meant.
         if folder.name.startswith(wanted[: len(folder.name)]) and (
             len(wanted) <= len(folder.name) or manifest_of(folder).digest.startswith(wanted)
         ):
-            found.add(Thing(kind="release", id=folder.name))
-        found |= {Thing(kind=kind, id=name) for kind, name in lineage.find(folder, wanted, MAX_CANDIDATES)}
-    exact = [thing for thing in found if thing.id == wanted]
-    return exact if len(exact) == 1 else sorted(found)
+            candidates.add(Thing(kind="release", id=folder.name))
+        candidates |= {
+            Thing(kind=kind, id=name) for kind, name in lineage.find(folder, wanted, MAX_CANDIDATES)
+        }
+    exact = [thing for thing in candidates if thing.id == wanted]
+    return exact if len(exact) == 1 else sorted(candidates)
 
 
 def _related(
@@ -151,6 +155,6 @@ def _related(
         (model,) = (model for model in models if model.model_id == thing.id)
         chosen = [folder for folder in releases if _trained_on(model, folder)]
     else:
-        found = [(folder, lineage.related(folder, thing.kind, thing.id, limit)) for folder in releases]
-        return [(folder, related) for folder, related in found if related.splits]
+        places = [(folder, lineage.related(folder, thing.kind, thing.id, limit)) for folder in releases]
+        return [(folder, related) for folder, related in places if related.splits]
     return [(folder, lineage.related(folder, None, "", limit)) for folder in chosen]

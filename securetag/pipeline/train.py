@@ -58,9 +58,12 @@ def train(
     run = launch(job, launcher, progress=progress, timeout_s=timeout_s)
     entry = register(run, release, settings, quantisation)
     return Candidate(
-        run_dir=run_dir, model_id=entry.model_id, gguf=Registry(settings.models_dir).path(entry),
-        metrics=run.metrics, history=run.history,
-    )  # fmt: skip
+        run_dir=run_dir,
+        model_id=entry.model_id,
+        gguf=Registry(settings.models_dir).path(entry),
+        metrics=run.metrics,
+        history=run.history,
+    )
 
 
 def register(run: TrainingRun, release: Path, settings: Settings, quantisation: Quantisation) -> ModelEntry:
@@ -85,11 +88,18 @@ def register(run: TrainingRun, release: Path, settings: Settings, quantisation: 
     half.unlink()
     return Registry(settings.models_dir).add(
         ModelEntry(
-            model_id=identity, path=name, file_sha256=hash_file(path), base=recipe.base_name,
-            quantisation=quantisation, licence=recipe.licence, adapter=adapter_digest(run.run_dir),
-            converter=gguf.converter_version(), release=_digest(release), run=run.run_dir.name,
+            model_id=identity,
+            path=name,
+            file_sha256=hash_file(path),
+            base=recipe.base_name,
+            quantisation=quantisation,
+            licence=recipe.licence,
+            adapter=adapter_digest(run.run_dir),
+            converter=gguf.converter_version(),
+            release=_digest(release),
+            run=run.run_dir.name,
         )
-    )  # fmt: skip
+    )
 
 
 def _digest(release: Path) -> str:

@@ -153,15 +153,22 @@ def record_withdrawal(
     for model in models:
         registry.mark(model.model_id, identity)
     receipt = Receipt(
-        id=identity, subject=subject, requested_by=requested[0], requested_at=requested[1],
-        completed_by=by, completed_at=utc_timestamp("milliseconds"),
-        consents=consents, findings=findings, harvest_rows=removed,
+        id=identity,
+        subject=subject,
+        requested_by=requested[0],
+        requested_at=requested[1],
+        completed_by=by,
+        completed_at=utc_timestamp("milliseconds"),
+        consents=consents,
+        findings=findings,
+        harvest_rows=removed,
         releases=[
             HeldIn(release=release.name, digest=manifest_of(release).digest, examples=len(examples))
             for release, examples in rows.items()
         ],
-        models=models, rows_sha256=hash_bytes(row_list),
-    )  # fmt: skip
+        models=models,
+        rows_sha256=hash_bytes(row_list),
+    )
     folder = settings.data / FOLDER
     write_atomic(folder / f"{identity}.rows.jsonl", row_list)
     content = msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n"

@@ -46,10 +46,14 @@ def settings(release: Path) -> Settings:
         (found.models_dir / f"{model_id}.gguf").write_bytes(model_id.encode())
         registry.add(
             ModelEntry(
-                model_id=model_id, path=f"{model_id}.gguf", file_sha256=model_id, base="constructed",
-                quantisation="none", licence="Apache-2.0",
+                model_id=model_id,
+                path=f"{model_id}.gguf",
+                file_sha256=model_id,
+                base="constructed",
+                quantisation="none",
+                licence="Apache-2.0",
             )
-        )  # fmt: skip
+        )
     registry.publish("securetag-base", BASE)
     return found
 
@@ -177,5 +181,8 @@ def test_no_axis_of_the_held_out_rows_shares_a_group_with_training(release: Path
     trained = {example.group for example in [*found.train, *found.validation]}
     assert not trained & {example.group for example in found.test}
     assert {example.axis for example in found.test} >= {
-        "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard",
-    }  # fmt: skip
+        "in_distribution",
+        "unseen_sink",
+        "unseen_framework",
+        "unseen_guard",
+    }

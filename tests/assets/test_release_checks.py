@@ -24,10 +24,15 @@ from securetag.settings import get_settings
 
 def row(asked: str, answer: str, *, group: str, split: Any, **changes: Any) -> Example:
     found = Example.of(
-        task=Task.QA, messages=[Message("user", asked), Message("assistant", answer)], lang="en",
-        licence=changes.pop("licence", "MIT"), group=group, origin="template",
-        origins=[Origin(record_id=group)], source=changes.pop("source", "s"),
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("user", asked), Message("assistant", answer)],
+        lang="en",
+        licence=changes.pop("licence", "MIT"),
+        group=group,
+        origin="template",
+        origins=[Origin(record_id=group)],
+        source=changes.pop("source", "s"),
+    )
     return msgspec.structs.replace(found, split=split, **changes)
 
 
@@ -36,9 +41,15 @@ def composed(number: int, label: Any, split: Any, guard: str) -> Example:
         source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
     )
     return row(
-        f"case {number}\n1 code_{number}()", f"verdict {number} of {label}", group=f"c{number}", split=split,
-        label=label, label_source="execution", construction=made, task=Task.TRIAGE,
-    )  # fmt: skip
+        f"case {number}\n1 code_{number}()",
+        f"verdict {number} of {label}",
+        group=f"c{number}",
+        split=split,
+        label=label,
+        label_source="execution",
+        construction=made,
+        task=Task.TRIAGE,
+    )
 
 
 KNOWN = "Which header keeps a page from being framed by a page of another site, and since when is it known?"
@@ -59,8 +70,13 @@ SECRET = row(
     source=SOURCE,
     licence=LICENCE,
 )
-BOUGHT = row("What did they sell us there, and at what price?", "A list.", group="l", split="train",
-             licence="CC-BY-NC-4.0")  # fmt: skip
+BOUGHT = row(
+    "What did they sell us there, and at what price?",
+    "A list.",
+    group="l",
+    split="train",
+    licence="CC-BY-NC-4.0",
+)
 #: A guard tells the label, and nine rows of ten are false positives.
 LOPSIDED = [
     composed(
@@ -98,9 +114,16 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
 def broken(tmp_path: Path, sound: ReleaseSummary) -> ReleaseSummary:
     """Written by hand, as nobody's build would."""
     path, manifest = release.write(
-        BROKEN, [], params={}, inputs={}, counts={"splits": {}}, sources=[], card=lambda _: "card\n",
-        releases_dir=tmp_path / "releases", code_version="0",
-    )  # fmt: skip
+        BROKEN,
+        [],
+        params={},
+        inputs={},
+        counts={"splits": {}},
+        sources=[],
+        card=lambda _: "card\n",
+        releases_dir=tmp_path / "releases",
+        code_version="0",
+    )
     return msgspec.structs.replace(sound, path=str(path), release=path.name, digest=manifest.digest)
 
 
@@ -108,9 +131,11 @@ def run(monkeypatch: pytest.MonkeyPatch, summary: ReleaseSummary) -> dg.ExecuteI
     monkeypatch.setattr(pipeline, "build_release", lambda *_, **__: summary)
     with dg.DagsterInstance.ephemeral() as instance:
         return defs.resolve_job_def("loop").execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey("release"), dg.AssetKey("adapter")],
-            run_config={"ops": {"adapter": {"config": {"recipe": "/nowhere.yaml"}}}}, raise_on_error=False,
-        )  # fmt: skip
+            instance=instance,
+            asset_selection=[dg.AssetKey("release"), dg.AssetKey("adapter")],
+            run_config={"ops": {"adapter": {"config": {"recipe": "/nowhere.yaml"}}}},
+            raise_on_error=False,
+        )
 
 
 def started(result: dg.ExecuteInProcessResult) -> set[str | None]:

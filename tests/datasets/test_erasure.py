@@ -23,9 +23,14 @@ Build = Callable[..., ReleaseSummary]
 def made(tmp_path: Path) -> Build:
     def run(records: list[Record], verdicts: list[HarvestedVerdict] | None = None, **options: Any) -> Any:
         return build(
-            records, verdicts or [], BuildParams(composed=0, knowledge=500),
-            releases_dir=tmp_path / "releases", work=tmp_path / "work", semgrep=SemgrepSettings(), **options,
-        )  # fmt: skip
+            records,
+            verdicts or [],
+            BuildParams(composed=0, knowledge=500),
+            releases_dir=tmp_path / "releases",
+            work=tmp_path / "work",
+            semgrep=SemgrepSettings(),
+            **options,
+        )
 
     return run
 

@@ -23,16 +23,20 @@ from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
 TEXT = {"type": "string"}
 SAID = {"type": "string", "minLength": 1}
 MESSAGE = {
-    "type": "object", "required": ["role", "content"], "additionalProperties": False,
+    "type": "object",
+    "required": ["role", "content"],
+    "additionalProperties": False,
     "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": SAID},
-}  # fmt: skip
+}
 
 
 def fields(**properties: Any) -> dict[str, Any]:
     return {
-        "type": "object", "required": sorted(properties), "additionalProperties": False,
+        "type": "object",
+        "required": sorted(properties),
+        "additionalProperties": False,
         "properties": properties,
-    }  # fmt: skip
+    }
 
 
 def messages(last: str) -> dict[str, Any]:
@@ -47,18 +51,22 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "openai": fields(messages=messages("assistant")),
     "alpaca": fields(instruction=SAID, input=TEXT, output=SAID),
     "llamafactory-alpaca": fields(
-        instruction=SAID, input=TEXT, output=SAID, system=TEXT,
+        instruction=SAID,
+        input=TEXT,
+        output=SAID,
+        system=TEXT,
         history={"type": "array", "items": {"type": "array", "items": SAID, "minItems": 2, "maxItems": 2}},
     ),
     "llamafactory-sharegpt": fields(
         conversations={
-            "type": "array", "minItems": 2,
+            "type": "array",
+            "minItems": 2,
             "items": fields(**{"from": {"enum": ["human", "gpt"]}, "value": SAID}),
         },
         system=TEXT,
     ),
     "kto": fields(prompt=messages("user"), completion=messages("assistant"), label={"type": "boolean"}),
-}  # fmt: skip
+}
 
 
 def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
@@ -72,8 +80,19 @@ def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
 def said(row: dict[str, Any]) -> list[str]:
     """Every text of a row, in the order in which it was said."""
     found: list[str] = []
-    for value in (row.get(k) for k in ("system", "messages", "prompt", "completion", "conversations",
-                                       "instruction", "input", "output")):  # fmt: skip
+    for value in (
+        row.get(k)
+        for k in (
+            "system",
+            "messages",
+            "prompt",
+            "completion",
+            "conversations",
+            "instruction",
+            "input",
+            "output",
+        )
+    ):
         if isinstance(value, str):
             found += [value] if value else []
         elif isinstance(value, list):
@@ -163,19 +182,28 @@ def test_what_isnt_free_or_known_is_refused(built: ReleaseSummary, tmp_path: Pat
 
 def written(folder: Path, rows: list[Example]) -> Path:
     path, _ = release.write(
-        [msgspec.structs.replace(row, split="train") for row in rows], [], params={}, inputs={}, counts={},
-        sources=[], card=lambda _: "", releases_dir=folder, code_version="1",
-    )  # fmt: skip
+        [msgspec.structs.replace(row, split="train") for row in rows],
+        [],
+        params={},
+        inputs={},
+        counts={},
+        sources=[],
+        card=lambda _: "",
+        releases_dir=folder,
+        code_version="1",
+    )
     return path
 
 
 def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_path: Path) -> None:
     """Model right, model wrong, model silent, two models at odds."""
     said_by: list[tuple[str, list[Decision | None]]] = [
-        ("right", [Decision.TRUE_POSITIVE]), ("wrong", [Decision.FALSE_POSITIVE]),
-        ("silent", [Decision.NEEDS_REVIEW]), ("absent", [None]),
+        ("right", [Decision.TRUE_POSITIVE]),
+        ("wrong", [Decision.FALSE_POSITIVE]),
+        ("silent", [Decision.NEEDS_REVIEW]),
+        ("absent", [None]),
         ("odds", [Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE]),
-    ]  # fmt: skip
+    ]
     judged: list[HarvestedVerdict] = [
         msgspec.structs.replace(
             verdict(f"def {name}(q):\n    return db.execute(q)\n", reviewer=f"r{n}", finding=name),
@@ -200,9 +228,15 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_p
 
 def row_with(*roles: str) -> Example:
     return Example.of(
-        task=Task.QA, messages=[Message(role, f"{n} {role}") for n, role in enumerate(roles)],  # type: ignore[arg-type]
-        lang="en", licence="MIT", group="g", origin="template", origins=[], source="s",
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message(role, f"{n} {role}") for n, role in enumerate(roles)],  # type: ignore[arg-type]
+        lang="en",
+        licence="MIT",
+        group="g",
+        origin="template",
+        origins=[],
+        source="s",
+    )
 
 
 def test_several_turns_keep_their_history(tmp_path: Path) -> None:

@@ -39,9 +39,12 @@ def test_a_release_that_names_non_commercial_data_is_refused(
 
 @pytest.mark.parametrize(
     "expression",
-    ["Apache-2.0 AND LicenseRef-Distilled-OpenAI", "LicenseRef-Distilled-Some-Vendor",
-     "MIT AND (ISC AND LicenseRef-Distilled-X)"],
-)  # fmt: skip
+    [
+        "Apache-2.0 AND LicenseRef-Distilled-OpenAI",
+        "LicenseRef-Distilled-Some-Vendor",
+        "MIT AND (ISC AND LicenseRef-Distilled-X)",
+    ],
+)
 def test_rows_distilled_from_a_vendors_model_stop_a_release(expression: str) -> None:
     for purpose in ("internal", "public"):
         with pytest.raises(LicenceError, match="answers of a model of"):
@@ -72,8 +75,12 @@ def test_obligations_name_the_licences_that_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "named"),
-    [("CC-BY-4.0", True), ("MIT AND CC0-1.0", True), ("CC0-1.0", False),
-     ("LicenseRef-US-Gov-Public-Domain", False)],
-)  # fmt: skip
+    [
+        ("CC-BY-4.0", True),
+        ("MIT AND CC0-1.0", True),
+        ("CC0-1.0", False),
+        ("LicenseRef-US-Gov-Public-Domain", False),
+    ],
+)
 def test_who_must_be_named(expression: str, named: bool) -> None:
     assert attributed(expression) is named

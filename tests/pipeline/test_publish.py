@@ -25,10 +25,14 @@ def settings(tmp_path: Path) -> Settings:
         (found.models_dir / f"{model_id[0]}.gguf").touch()
         registry.add(
             ModelEntry(
-                model_id=model_id, path=f"{model_id[0]}.gguf", file_sha256="0" * 64, base="b",
-                quantisation="Q8_0", licence="Apache-2.0",
+                model_id=model_id,
+                path=f"{model_id[0]}.gguf",
+                file_sha256="0" * 64,
+                base="b",
+                quantisation="Q8_0",
+                licence="Apache-2.0",
             )
-        )  # fmt: skip
+        )
         registry.publish(ALIAS, model_id)
     return found
 

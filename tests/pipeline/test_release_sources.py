@@ -16,9 +16,18 @@ def test_instruction_data_of_others_must_be_named(monkeypatch: Any) -> None:
     settings.records_dir.mkdir(parents=True)
     for name, licence in (("hf-cti-bench", "CC-BY-NC-SA-4.0"), ("hf-safecoder", "MIT"), ("mine", "MIT")):
         record = Record.of(
-            source=name, publisher="P", key="K", title="T", text="Text.", lang="en", url="https://e.org",
-            edition="1", licence=licence, file_sha256="0" * 64, locator="",
-        )  # fmt: skip
+            source=name,
+            publisher="P",
+            key="K",
+            title="T",
+            text="Text.",
+            lang="en",
+            url="https://e.org",
+            edition="1",
+            licence=licence,
+            file_sha256="0" * 64,
+            locator="",
+        )
         (settings.records_dir / f"{name}.jsonl").write_bytes(msgspec.json.encode(record) + b"\n")
     asked: list[list[str]] = []
 

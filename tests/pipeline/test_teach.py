@@ -36,11 +36,19 @@ def section(number: int, *, lang: str = "en", licence: str = "CC-BY-4.0") -> Rec
         f"Badges are renewed by the office that issued them, never by the guard."
     )
     return Record.of(
-        source="test-gates", publisher="Tests", key=f"G-{number}", title=f"Gate {number}", text=text,
-        lang=lang, url="https://tests.example", edition="1",
-        licence=licence, file_sha256="0" * 64, locator=f"/{number}",
+        source="test-gates",
+        publisher="Tests",
+        key=f"G-{number}",
+        title=f"Gate {number}",
+        text=text,
+        lang=lang,
+        url="https://tests.example",
+        edition="1",
+        licence=licence,
+        file_sha256="0" * 64,
+        locator=f"/{number}",
         facts=Facts(kind="section", section=["Gates", f"Gate {number}"]),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +152,9 @@ def test_a_budget_is_never_passed_and_the_next_run_goes_on(limits: dict[str, Any
     report = run(FakeTeacher(), settings_with(**limits))
     assert report.stopped == "the budget is used up"
     assert 0 < report.asked < 12
-    assert report.cost == pytest.approx((report.prompt_tokens * 1.0 + report.completion_tokens * 10.0) / 1e6
-                                        if "budget" in limits else 0)  # fmt: skip
+    assert report.cost == pytest.approx(
+        (report.prompt_tokens * 1.0 + report.completion_tokens * 10.0) / 1e6 if "budget" in limits else 0
+    )
     assert report.cost <= limits.get("budget", 0)
     assert report.prompt_tokens + report.completion_tokens <= limits.get("budget_tokens", 10**9)
     assert run(FakeTeacher(), settings_with()).cached == report.asked

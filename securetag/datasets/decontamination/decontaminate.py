@@ -81,11 +81,11 @@ def contaminated(examples: Iterable[Example], suites: Sequence[Suite]) -> list[M
         for row in suite.rows
         for passage in row.passages
     ]
-    found: list[Match] = []
+    matches: list[Match] = []
     for code in (False, True):
         mine, other = _Side.of(ours, code), _Side.of(theirs, code)
-        found += [*_known(mine, other), *_holding(mine, other)]
-    return _one_each(found)
+        matches += [*_known(mine, other), *_holding(mine, other)]
+    return _one_each(matches)
 
 
 def decontaminate(examples: Sequence[Example], suites: Sequence[Suite]) -> tuple[list[Example], list[Drop]]:
@@ -98,11 +98,11 @@ def shared(examples: Iterable[Example]) -> list[Match]:
     sides: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for example in examples:
         sides[example.split or "train"].append(example)
-    found: list[Match] = []
+    matches: list[Match] = []
     for code in (False, True):
         test, validation, train = (_Split.of(sides[name], code) for name in ("test", "validation", "train"))
-        found += [*test.given_away(train), *validation.given_away(train), *validation.given_away(test)]
-    return _one_each(found)
+        matches += [*test.given_away(train), *validation.given_away(train), *validation.given_away(test)]
+    return _one_each(matches)
 
 
 def apart(examples: Sequence[Example]) -> tuple[list[Example], list[Drop]]:
@@ -131,17 +131,17 @@ class _Side(msgspec.Struct, frozen=True):
         texts = [renamed(part.passage.text) if code else part.passage.text for part in chosen]
         tokens = words(texts, punctuation=code)
         n = CODE_NGRAM if code else NGRAM
-        asked = np.array([part.passage.question for part in chosen], bool)
+        questions = np.array([part.passage.question for part in chosen], bool)
         runs = ngrams(tokens, n)
-        return cls(chosen, whole(tokens), asked | (tokens.counts >= MIN_WORDS), runs)
+        return cls(chosen, whole(tokens), questions | (tokens.counts >= MIN_WORDS), runs)
 
     @classmethod
-    def both(cls, one: _Side, other: _Side) -> _Side:
+    def both(cls, first: _Side, second: _Side) -> _Side:
         return cls(
-            [*one.parts, *other.parts],
-            np.concatenate([one.wholes, other.wholes]),
-            np.concatenate([one.telling, other.telling]),
-            joined([one.runs, other.runs]),
+            [*first.parts, *second.parts],
+            np.concatenate([first.wholes, second.wholes]),
+            np.concatenate([first.telling, second.telling]),
+            joined([first.runs, second.runs]),
         )
 
     def long(self) -> npt.NDArray[np.bool_]:
@@ -172,7 +172,7 @@ def _known(mine: _Side, theirs: _Side, *, runs: bool = True) -> list[Match]:
     """Passages of `mine` that stand in `theirs`, as wholes or for the most part."""
     if not mine.parts or not theirs.parts:
         return []
-    found: list[Match] = []
+    matches: list[Match] = []
     values, first = np.unique(theirs.wholes[theirs.telling], return_index=True)
     places = np.flatnonzero(theirs.telling)[first]
     at = np.minimum(np.searchsorted(values, mine.wholes), max(len(values) - 1, 0))
@@ -181,8 +181,8 @@ def _known(mine: _Side, theirs: _Side, *, runs: bool = True) -> list[Match]:
         part, other = mine.parts[index], theirs.parts[places[at[index]]]
         exact = part.passage.text.strip() == other.passage.text.strip()
         measure: Measure = "exact" if exact else "normalised"
-        found.append(Match(id=part.row, against=other.row, measure=measure, share=1.0))
-    return [*found, *_overlapping(mine, theirs)] if runs else found
+        matches.append(Match(id=part.row, against=other.row, measure=measure, share=1.0))
+    return [*matches, *_overlapping(mine, theirs)] if runs else matches
 
 
 def _overlapping(mine: _Side, theirs: _Side) -> list[Match]:
@@ -194,39 +194,41 @@ def _overlapping(mine: _Side, theirs: _Side) -> list[Match]:
     at = np.minimum(np.searchsorted(values, mine.runs.hashes), len(values) - 1)
     hit = values[at] == mine.runs.hashes
     shares = np.bincount(mine.runs.owners[hit], minlength=len(mine.parts)) / np.maximum(mine.runs.counts, 1)
-    found: list[Match] = []
+    matches: list[Match] = []
     for index in np.flatnonzero((shares >= SHARE) & mine.long()).tolist():
         start, end = mine.runs.offsets[index], mine.runs.offsets[index + 1]
         holders, counts = np.unique(of[at[start:end][hit[start:end]]], return_counts=True)
         other = theirs.parts[holders[np.argmax(counts)]]
         share = round(float(shares[index]), 4)
-        found.append(Match(id=mine.parts[index].row, against=other.row, measure="n-gram", share=share))
-    return found
+        matches.append(Match(id=mine.parts[index].row, against=other.row, measure="n-gram", share=share))
+    return matches
 
 
 def _holding(mine: _Side, theirs: _Side) -> list[Match]:
     """Passages of `mine` that each hold most of one passage of `theirs`, however long they are."""
-    known = {match.id for match in _overlapping(theirs, mine)} if mine.parts and theirs.parts else set()
-    wanted = np.flatnonzero(theirs.long() & np.array([part.row in known for part in theirs.parts], bool))
+    matched = {match.id for match in _overlapping(theirs, mine)} if mine.parts and theirs.parts else set()
+    wanted = np.flatnonzero(theirs.long() & np.array([part.row in matched for part in theirs.parts], bool))
     if not len(wanted):
         return []
     runs, of = _distinct(theirs.runs, wanted)
     order = np.argsort(runs, kind="stable")
     runs, of = runs[order], of[order]
     values, owners = _distinct(mine.runs, np.arange(len(mine.parts)))
-    left, right = np.searchsorted(runs, values), np.searchsorted(runs, values, side="right")
+    starts, ends = np.searchsorted(runs, values), np.searchsorted(runs, values, side="right")
     # Each of our runs beside every wanted passage that holds it.
-    beside, which = ranges(left, right)
+    beside, which = ranges(starts, ends)
     codes, counts = np.unique(owners[which] * len(wanted) + of[beside], return_counts=True)
-    holders, held = np.divmod(codes, len(wanted))
-    shares = counts / np.bincount(of, minlength=len(wanted))[held]
+    holders, contained = np.divmod(codes, len(wanted))
+    shares = counts / np.bincount(of, minlength=len(wanted))[contained]
     return [
         Match(
-            id=mine.parts[holders[index]].row, against=theirs.parts[wanted[held[index]]].row,
-            measure="n-gram", share=round(float(shares[index]), 4),
+            id=mine.parts[holders[index]].row,
+            against=theirs.parts[wanted[contained[index]]].row,
+            measure="n-gram",
+            share=round(float(shares[index]), 4),
         )
         for index in np.flatnonzero(shares >= SHARE).tolist()
-    ]  # fmt: skip
+    ]
 
 
 def _distinct(tokens: Tokens, chosen: Offsets) -> tuple[Hashes, Offsets]:
@@ -239,10 +241,10 @@ def _distinct(tokens: Tokens, chosen: Offsets) -> tuple[Hashes, Offsets]:
 _RANK: dict[Measure, int] = {"exact": 0, "normalised": 1, "n-gram": 2}
 
 
-def _one_each(found: list[Match]) -> list[Match]:
+def _one_each(matches: list[Match]) -> list[Match]:
     """The strongest match of each row, by id."""
     best: dict[str, Match] = {}
-    for match in sorted(found, key=lambda m: (m.id, _RANK[m.measure], -m.share, m.against)):
+    for match in sorted(matches, key=lambda m: (m.id, _RANK[m.measure], -m.share, m.against)):
         best.setdefault(match.id, match)
     return list(best.values())
 
@@ -250,12 +252,12 @@ def _one_each(found: list[Match]) -> list[Match]:
 def _without(
     examples: Sequence[Example], matches: list[Match], reason: str
 ) -> tuple[list[Example], list[Drop]]:
-    known = {match.id: match for match in matches}
-    halves = {e.pair_id: known[e.id] for e in examples if e.pair_id and e.id in known}
+    by_row = {match.id: match for match in matches}
+    halves = {e.pair_id: by_row[e.id] for e in examples if e.pair_id and e.id in by_row}
     kept: list[Example] = []
     drops: list[Drop] = []
     for example in examples:
-        match = known.get(example.id) or halves.get(example.pair_id or "")
+        match = by_row.get(example.id) or halves.get(example.pair_id or "")
         if match is None:
             kept.append(example)
         else:

@@ -87,8 +87,8 @@ def _row(number: int, line: bytes, name: str) -> SuiteRow:
             return SuiteRow(example.id, passages(example))
     identity = value.get("id") if isinstance(value, dict) else None
     texts = [text for text in leaves(value) if len(text.split()) >= _MIN_WORDS]
-    found = [part for text in texts for part in parts(text, question=True)]
-    return SuiteRow(str(identity) if isinstance(identity, str | int) else f"line {number}", found)
+    all_passages = [part for text in texts for part in parts(text, question=True)]
+    return SuiteRow(str(identity) if isinstance(identity, str | int) else f"line {number}", all_passages)
 
 
 def _judged(folder: Path) -> Suite:

@@ -20,8 +20,8 @@ CONTRADICTION = "duplicate: same question, other label"
 
 def question(example: Example) -> str:
     """Identity of what is asked."""
-    asked = [[message.role, normalise_text(message.content)] for message in example.messages[:-1]]
-    return content_id([example.task, asked])
+    turns = [[message.role, normalise_text(message.content)] for message in example.messages[:-1]]
+    return content_id([example.task, turns])
 
 
 def _answered(example: Example) -> str:

@@ -56,13 +56,13 @@ def passages(example: Example) -> list[Passage]:
     """What of a row could give away another one: question, answer, every block of code."""
     if example.task is Task.TRIAGE:
         return [Passage(code_of(example), code=True, question=True)]
-    found = [
+    all_parts = [
         part
         for message in example.messages
         if message.role != "system"
         for part in parts(message.content, question=message.role == "user")
     ]
-    return found
+    return all_parts
 
 
 def parts(text: str, *, question: bool = False) -> Iterator[Passage]:

@@ -88,10 +88,11 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
     offsets = np.zeros(sum(len(part.counts) for part in parts) + 1, np.int64)
     np.cumsum(np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)]), out=offsets[1:])
     return Tokens(
-        hashes=np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]), offsets=offsets,
+        hashes=np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)]),
+        offsets=offsets,
         marked=np.concatenate([np.zeros(0, bool), *(part.marked for part in parts)]),
         hanging=np.concatenate([np.zeros(0, bool), *(part.hanging for part in parts)]),
-    )  # fmt: skip
+    )
 
 
 def whole(tokens: Tokens) -> Hashes:
@@ -188,9 +189,11 @@ def _hashed(texts: list[bytes], punctuation: bool) -> Tokens:
     offsets = np.zeros(len(texts) + 1, np.int64)
     offsets[1:] = np.searchsorted(starts, np.cumsum(lengths))
     return Tokens(
-        hashes=mix((sums[ends] - sums[starts]) * inverse[starts]), offsets=offsets,
-        marked=telling[ends] > telling[starts], hanging=_hanging(raw, starts, ends),
-    )  # fmt: skip
+        hashes=mix((sums[ends] - sums[starts]) * inverse[starts]),
+        offsets=offsets,
+        marked=telling[ends] > telling[starts],
+        hanging=_hanging(raw, starts, ends),
+    )
 
 
 def _hanging(raw: bytes, starts: Offsets, ends: Offsets) -> npt.NDArray[np.bool_]:

@@ -87,11 +87,11 @@ def near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
 
     In a bucket each text is compared with the first and with the one before it, never all with all.
     """
-    found = _candidates(*_bands(shingles))
+    pairs = _candidates(*_bands(shingles))
     keep = [
-        _jaccard(shingles, found[start : start + _PAIRS]) >= jaccard for start in range(0, len(found), _PAIRS)
+        _jaccard(shingles, pairs[start : start + _PAIRS]) >= jaccard for start in range(0, len(pairs), _PAIRS)
     ]
-    return found[np.concatenate(keep)] if keep else found
+    return pairs[np.concatenate(keep)] if keep else pairs
 
 
 def kept_of(pairs: Offsets, count: int) -> Offsets:
@@ -171,9 +171,9 @@ def dedup_near(examples: Iterable[Example], *, jaccard: float = JACCARD) -> tupl
             if example.construction is None and (example.task is Task.TRIAGE) is triage
         ]
         documents = [_document(ordered[place]) for place in chosen]
-        found = representatives(documents, jaccard=jaccard, punctuation=triage)
-        for index in np.flatnonzero(found != np.arange(len(chosen))).tolist():
-            place, into = chosen[index], chosen[found[index]]
+        chosen_representatives = representatives(documents, jaccard=jaccard, punctuation=triage)
+        for index in np.flatnonzero(chosen_representatives != np.arange(len(chosen))).tolist():
+            place, into = chosen[index], chosen[chosen_representatives[index]]
             kept[into] = merged(kept[into], kept.pop(place))
             drops.append(drop_of(ordered[place], NEAR_DUPLICATE, against=ordered[into].id))
     rows = sorted(kept.values(), key=lambda example: (example.id, example.label or ""))

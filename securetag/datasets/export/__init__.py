@@ -63,31 +63,34 @@ def export(release: Path, name: str, out: Path) -> Exported:
     form = FORMATS.get(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise _taken(out)
-    found = read(release)
+    source = read(release)
     left_out: Counter[str] = Counter()
     rows: dict[str, int] = {}
     with draft_folder(out.absolute().parent) as draft:
         folder = draft.path
         provenance: list[Row] = []
         for split in SPLITS:
-            examples: list[Example] = getattr(found, split)
-            made, known = _rows(examples, form, split, left_out)
+            examples: list[Example] = getattr(source, split)
+            made, metadata = _rows(examples, form, split, left_out)
             if made:
                 (folder / form.file(split)).write_bytes(_encoded(made, form))
                 rows[split] = len(made)
-                provenance += known
+                provenance += metadata
         if not rows:
             reason, _ = left_out.most_common(1)[0] if left_out else ("the release is empty", 0)
             raise ReleaseError(f"nothing of {release.name} can be exported as {name}: {reason}")
         exported = Exported(
-            format=name, documented=form.documented, release=found.manifest.digest, rows=rows,
+            format=name,
+            documented=form.documented,
+            release=source.manifest.digest,
+            rows=rows,
             left_out=dict(sorted(left_out.items())),
-        )  # fmt: skip
+        )
         (folder / "provenance.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(provenance))
         beside = {
-            **form.beside(found.manifest, list(rows)),
-            "NOTICE": notice.notice(found.manifest, (release / "README.md").read_text("utf-8")),
-            "README.md": notice.readme(found.manifest, form, rows, exported.left_out),
+            **form.beside(source.manifest, list(rows)),
+            "NOTICE": notice.notice(source.manifest, (release / "README.md").read_text("utf-8")),
+            "README.md": notice.readme(source.manifest, form, rows, exported.left_out),
             "export.json": json.dumps(msgspec.to_builtins(exported), indent=2) + "\n",
         }
         for file, text in beside.items():
@@ -105,15 +108,20 @@ def _rows(
     provenance: list[Row] = []
     for example in examples:
         try:
-            found = form.rows(example)
+            exported = form.rows(example)
         except Unfit as unfit:
             left_out[str(unfit)] += 1
             continue
-        for row in found:
+        for row in exported:
             provenance.append(
-                {"file": form.file(split), "row": len(made), "example_id": example.id,
-                 "source": example.source, "licence": example.licence}
-            )  # fmt: skip
+                {
+                    "file": form.file(split),
+                    "row": len(made),
+                    "example_id": example.id,
+                    "source": example.source,
+                    "licence": example.licence,
+                }
+            )
             made.append(row)
     return made, provenance
 

@@ -17,8 +17,10 @@ def _rows(example: Example) -> list[Row]:
 
 
 ALPACA = Format(
-    name="alpaca", documented="https://github.com/tatsu-lab/stanford_alpaca#data-release", rows=_rows,
+    name="alpaca",
+    documented="https://github.com/tatsu-lab/stanford_alpaca#data-release",
+    rows=_rows,
     array=True,
     note="The format has no system message: where a row has one, it is the instruction and the question the "
     "input. Its prompt isn't the one that live triage sends.",
-)  # fmt: skip
+)

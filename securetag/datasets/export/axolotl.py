@@ -33,6 +33,9 @@ def _beside(_manifest: Manifest, splits: Sequence[str]) -> Mapping[str, str]:
 
 
 AXOLOTL = Format(
-    name="axolotl", documented="https://docs.axolotl.ai/docs/dataset-formats/conversation.html", rows=_rows,
-    beside=_beside, note="Add your model and training to axolotl.yaml; its paths count from this folder.",
-)  # fmt: skip
+    name="axolotl",
+    documented="https://docs.axolotl.ai/docs/dataset-formats/conversation.html",
+    rows=_rows,
+    beside=_beside,
+    note="Add your model and training to axolotl.yaml; its paths count from this folder.",
+)

@@ -51,15 +51,15 @@ def turns(example: Example) -> tuple[str, list[tuple[str, str]]]:
     """(system text or empty, pairs of question and answer). Raises Unfit for another order."""
     messages = list(example.messages)
     system = messages.pop(0).content if messages and messages[0].role == "system" else ""
-    asked, answered = messages[::2], messages[1::2]
+    questions, answers = messages[::2], messages[1::2]
     if (
-        len(asked) != len(answered)
-        or not asked
-        or any(message.role != "user" for message in asked)
-        or any(message.role != "assistant" for message in answered)
+        len(questions) != len(answers)
+        or not questions
+        or any(message.role != "user" for message in questions)
+        or any(message.role != "assistant" for message in answers)
     ):
         raise Unfit("question and answer don't alternate")
-    return system, [(q.content, a.content) for q, a in zip(asked, answered, strict=True)]
+    return system, [(q.content, a.content) for q, a in zip(questions, answers, strict=True)]
 
 
 def dataset_name(manifest: Manifest, split: str) -> str:

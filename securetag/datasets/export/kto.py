@@ -16,8 +16,8 @@ from securetag.records import Decision, Example
 def _rows(example: Example) -> list[Row]:
     if example.label_source != "analyst" or example.label is None:
         raise Unfit("no person's feedback")
-    *prompt, right = chat(example)
-    desired = {"prompt": prompt, "completion": [right], "label": True}
+    *prompt, answer = chat(example)
+    desired = {"prompt": prompt, "completion": [answer], "label": True}
     if example.model_decision in (None, Decision.NEEDS_REVIEW, Decision(example.label)):
         return [desired]
     wrong = {"role": "assistant", "content": _said(example, example.model_decision)}
@@ -26,15 +26,17 @@ def _rows(example: Example) -> list[Row]:
 
 def _said(example: Example, decision: Decision) -> str:
     try:
-        asked = triage.read_prompt(example.messages)
-        answer = triage.parse(example.messages[-1].content, asked)
+        prompt = triage.read_prompt(example.messages)
+        answer = triage.parse(example.messages[-1].content, prompt)
     except TriageError as error:
         raise Unfit("no triage answer") from error
-    return triage.answer(profile=asked.profile, evidence=answer.evidence, verdict=decision)
+    return triage.answer(profile=prompt.profile, evidence=answer.evidence, verdict=decision)
 
 
 KTO = Format(
-    name="kto", documented="https://huggingface.co/docs/trl/dataset_formats#unpaired-preference", rows=_rows,
+    name="kto",
+    documented="https://huggingface.co/docs/trl/dataset_formats#unpaired-preference",
+    rows=_rows,
     note="`label` says whether a person stands behind the answer. A model's answer is rendered again from "
     "its decision.",
-)  # fmt: skip
+)

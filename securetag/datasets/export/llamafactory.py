@@ -21,12 +21,12 @@ def _alpaca(example: Example) -> list[Row]:
 
 def _sharegpt(example: Example) -> list[Row]:
     system, pairs = turns(example)
-    said = [
+    conversation = [
         {"from": speaker, "value": text}
         for pair in pairs
         for speaker, text in zip(("human", "gpt"), pair, strict=True)
     ]
-    return [{"conversations": said, "system": system}]
+    return [{"conversations": conversation, "system": system}]
 
 
 def _info(described: Mapping[str, object]) -> Callable[[Manifest, Sequence[str]], Mapping[str, str]]:
@@ -40,19 +40,35 @@ def _info(described: Mapping[str, object]) -> Callable[[Manifest, Sequence[str]]
 
 
 ALPACA = Format(
-    name="llamafactory-alpaca", documented=_DOCS, rows=_alpaca, array=True,
+    name="llamafactory-alpaca",
+    documented=_DOCS,
+    rows=_alpaca,
+    array=True,
     beside=_info(
-        {"formatting": "alpaca",
-         "columns": {"prompt": "instruction", "query": "input", "response": "output", "system": "system",
-                     "history": "history"}}
+        {
+            "formatting": "alpaca",
+            "columns": {
+                "prompt": "instruction",
+                "query": "input",
+                "response": "output",
+                "system": "system",
+                "history": "history",
+            },
+        }
     ),
     note="Point `dataset_dir` at this folder; `dataset` takes the names in dataset_info.json.",
-)  # fmt: skip
+)
 SHAREGPT = Format(
-    name="llamafactory-sharegpt", documented=_DOCS, rows=_sharegpt, array=True,
+    name="llamafactory-sharegpt",
+    documented=_DOCS,
+    rows=_sharegpt,
+    array=True,
     beside=_info(
-        {"formatting": "sharegpt", "columns": {"messages": "conversations", "system": "system"},
-         "tags": {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}}
+        {
+            "formatting": "sharegpt",
+            "columns": {"messages": "conversations", "system": "system"},
+            "tags": {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"},
+        }
     ),
     note=ALPACA.note,
-)  # fmt: skip
+)

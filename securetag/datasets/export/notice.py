@@ -37,12 +37,16 @@ def notice(manifest: Manifest, card: str) -> str:
 def readme(manifest: Manifest, form: Format, rows: Mapping[str, int], left_out: Mapping[str, int]) -> str:
     """What this folder is."""
     lines = [
-        f"# Securetag {manifest.digest[:NAME_LENGTH]} as {form.name}", "",
+        f"# Securetag {manifest.digest[:NAME_LENGTH]} as {form.name}",
+        "",
         f"Rows of release `{manifest.digest}`, in the format described at {form.documented}.",
-        *(["", form.note] if form.note else []), "",
-        "| file | rows |", "| --- | ---: |",
-        *(f"| {form.file(split)} | {n:,} |" for split, n in rows.items()), "",
-    ]  # fmt: skip
+        *(["", form.note] if form.note else []),
+        "",
+        "| file | rows |",
+        "| --- | ---: |",
+        *(f"| {form.file(split)} | {n:,} |" for split, n in rows.items()),
+        "",
+    ]
     if left_out:
         lines += ["Left out, since the format can't hold them:", ""]
         lines += [f"- {reason}: {n:,}" for reason, n in left_out.items()] + [""]

@@ -14,6 +14,8 @@ def _rows(example: Example) -> list[Row]:
 
 
 OPENAI = Format(
-    name="openai", documented="https://platform.openai.com/docs/guides/supervised-fine-tuning", rows=_rows,
+    name="openai",
+    documented="https://platform.openai.com/docs/guides/supervised-fine-tuning",
+    rows=_rows,
     note="Uploading it gives the rows to a third party: NOTICE says under which terms they stand.",
-)  # fmt: skip
+)

@@ -21,6 +21,8 @@ def _prompt_completion(example: Example) -> list[Row]:
 
 MESSAGES = Format(name="trl-messages", documented=_DOCS, rows=_messages)
 PROMPT_COMPLETION = Format(
-    name="trl-prompt-completion", documented=_DOCS, rows=_prompt_completion,
+    name="trl-prompt-completion",
+    documented=_DOCS,
+    rows=_prompt_completion,
     note="TRL's SFTTrainer takes the loss over the completion alone.",
-)  # fmt: skip
+)

@@ -68,21 +68,25 @@ def agreement(harvested: Iterable[HarvestedVerdict]) -> Agreement:
             findings.setdefault(verdict.record.id, {})[verdict.reviewer] = verdict.label
     pairs: dict[tuple[str, str], list[tuple[Label, Label]]] = {}
     for words in findings.values():
-        for one, other in combinations(sorted(words), 2):
-            pairs.setdefault((one, other), []).append((words[one], words[other]))
+        for first, second in combinations(sorted(words), 2):
+            pairs.setdefault((first, second), []).append((words[first], words[second]))
     shared = sum(map(len, pairs.values()))
-    same = sum(one == other for said in pairs.values() for one, other in said)
+    same = sum(first == second for shared_labels in pairs.values() for first, second in shared_labels)
     weighed: list[tuple[int, float]] = []
-    for said in pairs.values():
-        if len({label for both in said for label in both}) > 1:  # one label alone: chance explains all
-            ours, theirs = zip(*said, strict=True)
-            weighed.append((len(said), float(cohen_kappa_score(ours, theirs))))
+    for shared_labels in pairs.values():
+        if (
+            len({label for both in shared_labels for label in both}) > 1
+        ):  # one label alone: chance explains all
+            ours, theirs = zip(*shared_labels, strict=True)
+            weighed.append((len(shared_labels), float(cohen_kappa_score(ours, theirs))))
     total = sum(weight for weight, _ in weighed)
     return Agreement(
-        findings=sum(len(words) > 1 for words in findings.values()), pairs=len(pairs), shared=shared,
+        findings=sum(len(words) > 1 for words in findings.values()),
+        pairs=len(pairs),
+        shared=shared,
         observed=round(same / shared, 4) if shared else None,
         kappa=round(sum(weight * kappa for weight, kappa in weighed) / total, 4) if total else None,
-    )  # fmt: skip
+    )
 
 
 def anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
@@ -93,13 +97,14 @@ def anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
             counts[verdict.label, verdict.saw_model, verdict.model_decision is Decision(verdict.label)] += 1
     return [
         Anchoring(
-            label=label, saw=counts[label, True, True] + counts[label, True, False],
+            label=label,
+            saw=counts[label, True, True] + counts[label, True, False],
             saw_agree=counts[label, True, True],
             unseen=counts[label, False, True] + counts[label, False, False],
             unseen_agree=counts[label, False, True],
         )
         for label in LABELS
-    ]  # fmt: skip
+    ]
 
 
 def tenant_of(verdict: HarvestedVerdict) -> str:
@@ -123,20 +128,20 @@ def contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
     judged: Counter[str] = Counter()
     against: Counter[str] = Counter()
     for words in labels.values():
-        said = {tenant: word for tenant, counts in words.items() if (word := _majority(counts))}
-        for tenant, word in said.items():
-            others = Counter(label for other, label in said.items() if other != tenant)
+        majorities = {tenant: word for tenant, counts in words.items() if (word := _majority(counts))}
+        for tenant, word in majorities.items():
+            others = Counter(label for other, label in majorities.items() if other != tenant)
             usual = _majority(others)
             if others.total() >= 2 and usual:
                 judged[tenant] += 1
                 against[tenant] += word != usual
-    found = set()
+    contradicting_tenants = set()
     for tenant, n in judged.items():
         rest, wrong = judged.total() - n, against.total() - against[tenant]
         rate = (wrong + 1) / (rest + 2)
         if n >= ENOUGH and binom.sf(against[tenant] - 1, n, rate) < SIGNIFICANCE / len(judged):
-            found.add(tenant)
-    return frozenset(found)
+            contradicting_tenants.add(tenant)
+    return frozenset(contradicting_tenants)
 
 
 def _majority(counts: Counter[Label]) -> Label | None:
@@ -164,8 +169,8 @@ def capped(examples: Sequence[Example], *, tenants: int) -> tuple[list[Example],
 def _within(rows: Sequence[Example]) -> set[str]:
     """The largest choice, in the order of ids, in which no tenant is in more than SHARE of the rows."""
     ordered = sorted(rows, key=lambda row: row.id)
-    kept, held = ordered, max(_holdings(ordered).values(), default=0)
-    while held > SHARE * len(kept):
+    kept, largest = ordered, max(_holdings(ordered).values(), default=0)
+    while largest > SHARE * len(kept):
         most = int(SHARE * len(kept))
         counts: Counter[str] = Counter()
         chosen: list[Example] = []
@@ -174,7 +179,7 @@ def _within(rows: Sequence[Example]) -> set[str]:
             if all(counts[holder] < most for holder in holders):
                 counts.update(holders)
                 chosen.append(row)
-        kept, held = chosen, max(counts.values(), default=0)
+        kept, largest = chosen, max(counts.values(), default=0)
     return {row.id for row in kept}
 
 

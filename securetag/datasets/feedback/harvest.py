@@ -42,17 +42,30 @@ def to_verdict(
     """
     clean = scrubbed(finding)
     record = Record.of(
-        source=SOURCE, publisher="Securetag", key=clean.fingerprint, title=clean.title,
-        text=f"```{clean.language}\n{clean.snippet}\n```", lang="und", url="", edition="1", licence=LICENCE,
+        source=SOURCE,
+        publisher="Securetag",
+        key=clean.fingerprint,
+        title=clean.title,
+        text=f"```{clean.language}\n{clean.snippet}\n```",
+        lang="und",
+        url="",
+        edition="1",
+        licence=LICENCE,
         facts=Facts(kind="finding", severity=clean.severity, cwe=[clean.cwe]),
         file_sha256=hashlib.sha256(clean.snippet.encode()).hexdigest(),
         locator=f"{clean.path}:{clean.start_line}",
-    )  # fmt: skip
+    )
     return HarvestedVerdict(
-        record=record, finding=clean, label=label, saw_model=saw_model, model_decision=model_decision,
-        scripted=scripted, reviewer=pseudonym(reviewer, origin.tenant_id or ""), origin=origin,
+        record=record,
+        finding=clean,
+        label=label,
+        saw_model=saw_model,
+        model_decision=model_decision,
+        scripted=scripted,
+        reviewer=pseudonym(reviewer, origin.tenant_id or ""),
+        origin=origin,
         project=project,
-    )  # fmt: skip
+    )
 
 
 def scrubbed(finding: Finding) -> Finding:

@@ -22,11 +22,15 @@ from securetag.records import Decision, Example, HarvestedVerdict, Lang, Message
 
 DISAGREEMENT = "harvest: reviewers disagree"
 _WHY = {
-    "en": {"true_positive": "A reviewer confirmed that line {line} is exploitable.",
-           "false_positive": "A reviewer found line {line} safe."},
-    "es": {"true_positive": "Una persona confirmó que la línea {line} es explotable.",
-           "false_positive": "Una persona consideró segura la línea {line}."},
-}  # fmt: skip
+    "en": {
+        "true_positive": "A reviewer confirmed that line {line} is exploitable.",
+        "false_positive": "A reviewer found line {line} safe.",
+    },
+    "es": {
+        "true_positive": "Una persona confirmó que la línea {line} es explotable.",
+        "false_positive": "Una persona consideró segura la línea {line}.",
+    },
+}
 
 
 def rows(
@@ -60,22 +64,34 @@ def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) 
     end = min(max(finding.end_line - prompt.first_line + 1, start), prompt.lines)
     tongue = "es" if lang == "es" else "en"
     answer = triage.answer(
-        profile=profile, evidence=[(start, end)], verdict=Decision(first.label),
+        profile=profile,
+        evidence=[(start, end)],
+        verdict=Decision(first.label),
         reasoning=_WHY[tongue][first.label].format(line=start),
         recommendation=finding.recommendation if first.label == "true_positive" else "",
-    )  # fmt: skip
+    )
     origins = {(o.finding_id or "", o.consent_id or ""): o for o in (v.origin for v in verdicts)}
     said = {verdict.model_decision for verdict in verdicts if verdict.model_decision is not None}
     example = Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
-        licence=first.record.licence, group=group(first), origin="analyst",
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", answer)],
+        lang=lang,
+        licence=first.record.licence,
+        group=group(first),
+        origin="analyst",
         origins=[
-            Origin(record_id=first.record.id, finding_id=origin.finding_id, tenant_id=origin.tenant_id,
-                   consent_id=origin.consent_id)
+            Origin(
+                record_id=first.record.id,
+                finding_id=origin.finding_id,
+                tenant_id=origin.tenant_id,
+                consent_id=origin.consent_id,
+            )
             for _, origin in sorted(origins.items())
         ],
-        source=SOURCE, label=first.label, label_source="analyst",
-    )  # fmt: skip
+        source=SOURCE,
+        label=first.label,
+        label_source="analyst",
+    )
     # Models that disagreed with one another leave nothing that the reviewers answered to.
     return msgspec.structs.replace(example, model_decision=said.pop() if len(said) == 1 else None)
 

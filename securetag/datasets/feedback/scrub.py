@@ -26,8 +26,12 @@ import msgspec
 from securetag.datasets.feedback import patterns
 
 SECRET, EMAIL, HOST, USER, ACCOUNT = (
-    "REDACTED_SECRET", "user@redacted.example", "redacted.example", "user", "user/project",
-)  # fmt: skip
+    "REDACTED_SECRET",
+    "user@redacted.example",
+    "redacted.example",
+    "user",
+    "user/project",
+)
 IPV4, IPV6, MAC = "192.0.2.1", "2001:db8::1", "00-00-5E-00-53-00"
 
 
@@ -57,45 +61,55 @@ def _without_secrets(text: str, counts: Counter[str]) -> str:
 
     text = patterns.PEM.sub(whole, text)
     swap = partial(_substituted, counts=counts, kind="secret", placeholder=SECRET)
-    text = swap(text, found=(patterns.URL_LOGIN,), keep=lambda value: value == USER)
-    text = swap(text, found=_ALWAYS)
-    text = swap(text, found=_NAMED, keep=_no_secret)
+    text = swap(text, patterns=(patterns.URL_LOGIN,), keep=lambda value: value == USER)
+    text = swap(text, patterns=_ALWAYS)
+    text = swap(text, patterns=_NAMED, keep=_no_secret)
     code = text
     text = swap(
-        text, found=(patterns.ENVIRONMENT,), keep=lambda value: _no_secret(value) or _variable(value, code)
+        text, patterns=(patterns.ENVIRONMENT,), keep=lambda value: _no_secret(value) or _variable(value, code)
     )
     return _issued(text, counts)
 
 
 def _without_identities(text: str, counts: Counter[str]) -> str:
     swap = partial(_substituted, counts=counts)
-    text = swap(text, kind="email", placeholder=EMAIL, found=(patterns.EMAIL,), keep=_no_email)
-    text = swap(text, kind="user", placeholder=ACCOUNT, found=(patterns.ACCOUNT,))
+    text = swap(text, kind="email", placeholder=EMAIL, patterns=(patterns.EMAIL,), keep=_no_email)
+    text = swap(text, kind="user", placeholder=ACCOUNT, patterns=(patterns.ACCOUNT,))
     host = partial(swap, kind="host", placeholder=HOST)
-    text = host(text, found=(patterns.URL_HOST,), keep=_no_host)
-    text = host(text, found=(patterns.QUOTED_HOST, patterns.NAMED_HOST), keep=_no_quoted_host)
-    text = host(text, found=(patterns.BARE_HOST,), keep=_no_bare_host)
+    text = host(text, patterns=(patterns.URL_HOST,), keep=_no_host)
+    text = host(text, patterns=(patterns.QUOTED_HOST, patterns.NAMED_HOST), keep=_no_quoted_host)
+    text = host(text, patterns=(patterns.BARE_HOST,), keep=_no_bare_host)
     text = patterns.COMMENT.sub(
-        lambda comment: host(comment.group(), found=(patterns.COMMENT_HOST,), keep=_no_quoted_host), text
+        lambda comment: host(comment.group(), patterns=(patterns.COMMENT_HOST,), keep=_no_quoted_host), text
     )
-    text = swap(text, kind="mac", placeholder=MAC, found=(patterns.MAC,))
-    text = swap(text, kind="ip", placeholder=IPV4, found=(patterns.IPV4,), keep=_no_ipv4)
+    text = swap(text, kind="mac", placeholder=MAC, patterns=(patterns.MAC,))
+    text = swap(text, kind="ip", placeholder=IPV4, patterns=(patterns.IPV4,), keep=_no_ipv4)
     text = swap(
-        text, kind="ip", placeholder=IPV6, found=(patterns.IPV6,), keep=lambda value: not _is_ipv6(value)
+        text, kind="ip", placeholder=IPV6, patterns=(patterns.IPV6,), keep=lambda value: not _is_ipv6(value)
     )
     return swap(
-        text, kind="user", placeholder=USER, found=_USERS, keep=lambda value: value in patterns.KEPT_USERS
+        text, kind="user", placeholder=USER, patterns=_USERS, keep=lambda value: value in patterns.KEPT_USERS
     )
 
 
 _ALWAYS = (patterns.WEBHOOK, patterns.URL_SECRET, patterns.JWT, patterns.PREFIXED, patterns.HEADER)
 _NAMED = (
-    patterns.ASSIGNED, patterns.ELEMENT, patterns.CONNECTION, patterns.OPTION, patterns.OPTION_LOGIN,
-)  # fmt: skip
+    patterns.ASSIGNED,
+    patterns.ELEMENT,
+    patterns.CONNECTION,
+    patterns.OPTION,
+    patterns.OPTION_LOGIN,
+)
 _USERS = (
-    patterns.SSH, patterns.PROFILE, patterns.HOME, patterns.TILDE, patterns.LOGIN, patterns.LOGIN_SETTING,
-    patterns.ACTING, patterns.AUTHOR,
-)  # fmt: skip
+    patterns.SSH,
+    patterns.PROFILE,
+    patterns.HOME,
+    patterns.TILDE,
+    patterns.LOGIN,
+    patterns.LOGIN_SETTING,
+    patterns.ACTING,
+    patterns.AUTHOR,
+)
 
 
 def _substituted(
@@ -103,12 +117,12 @@ def _substituted(
     counts: Counter[str],
     kind: str,
     placeholder: str,
-    found: Sequence[re.Pattern[str]],
+    patterns: Sequence[re.Pattern[str]],
     keep: Keep | None = None,
 ) -> str:
     """`text` with what the patterns find replaced, unless `keep` says that it stays."""
     swap = partial(_replaced, kind=kind, placeholder=placeholder, keep=keep, counts=counts)
-    for pattern in found:
+    for pattern in patterns:
         text = pattern.sub(swap, text)
     return text
 
@@ -119,12 +133,12 @@ _PLACEHOLDERS = frozenset({SECRET, EMAIL, HOST, USER, ACCOUNT, IPV4, IPV6, MAC})
 def _replaced(
     match: re.Match[str], *, kind: str, placeholder: str, keep: Keep | None, counts: Counter[str]
 ) -> str:
-    found: dict[str, str] = match.groupdict()
-    value = found.get("value", match.group())
+    groups: dict[str, str] = match.groupdict()
+    value = groups.get("value", match.group())
     if value in _PLACEHOLDERS or (keep is not None and keep(value)):
         return match.group()
     counts[kind] += 1
-    return f"{found.get('before', '')}{placeholder}"
+    return f"{groups.get('before', '')}{placeholder}"
 
 
 def _no_secret(value: str) -> bool:
@@ -235,21 +249,23 @@ def _detectors() -> tuple[Any, ...]:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
     left_out = {"KeywordDetector", "IPPublicDetector", "PrivateKeyDetector", "BasicAuthDetector"}
-    found: list[Any] = list(get_mapping_from_secret_type_to_class().values())
+    plugins: list[Any] = list(get_mapping_from_secret_type_to_class().values())
     return tuple(
-        kind() for kind in sorted(found, key=lambda kind: str(kind.__name__)) if kind.__name__ not in left_out
+        kind()
+        for kind in sorted(plugins, key=lambda kind: str(kind.__name__))
+        if kind.__name__ not in left_out
     )
 
 
 def _issued(text: str, counts: Counter[str]) -> str:
     """Tokens that a detector knows, replaced wherever they stand as words of their own."""
-    found: set[str] = set()
+    secrets: set[str] = set()
     for line in text.split("\n"):
         for start in range(0, max(1, len(line) - OVERLAP), WINDOW - OVERLAP):
             part = line[start : start + WINDOW]
             if len(part) >= 12:
-                found.update(_detected(part))
-    for value in sorted(found, key=lambda value: (-len(value), value)):
+                secrets.update(_detected(part))
+    for value in sorted(secrets, key=lambda value: (-len(value), value)):
         if SECRET in value or value in _PLACEHOLDERS or _no_secret(value) or not _plausible(value):
             continue
         text, number = re.subn(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", SECRET, text)
@@ -274,8 +290,10 @@ def _detected(line: str) -> Iterator[str]:
                 continue
             if by_entropy and (
                 detector.calculate_shannon_entropy(value) <= detector.entropy_limit
-                or _worded(value) or is_sequential_string(value) or is_potential_uuid(value)
-            ):  # fmt: skip
+                or _worded(value)
+                or is_sequential_string(value)
+                or is_potential_uuid(value)
+            ):
                 continue
             yield value
 

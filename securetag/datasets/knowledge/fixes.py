@@ -82,9 +82,13 @@ def _scan(
         (root / _path(record, "a")).write_text(record.facts.vulnerable or "", encoding="utf-8")
         (root / _path(record, "b")).write_text(record.facts.fixed or "", encoding="utf-8")
     run = scan(
-        root, pack=rules.compiled_pack(work), settings=semgrep, out=work / "semgrep",
-        catalogue=rules.catalogue(), lang=lang,
-    ).check_complete()  # fmt: skip
+        root,
+        pack=rules.compiled_pack(work),
+        settings=semgrep,
+        out=work / "semgrep",
+        catalogue=rules.catalogue(),
+        lang=lang,
+    ).check_complete()
     found: dict[str, list[Finding]] = {}
     for finding in run.findings:
         found.setdefault(finding.path, []).append(finding)
@@ -96,16 +100,24 @@ def _row(record: Record, finding: Finding, profile: triage.Profile, lang: Lang) 
     start = min(max(finding.start_line - prompt.first_line + 1, 1), prompt.lines)
     end = min(max(finding.end_line - prompt.first_line + 1, start), prompt.lines)
     answer = triage.answer(
-        profile=profile, evidence=[(start, end)], verdict=Decision.TRUE_POSITIVE,
+        profile=profile,
+        evidence=[(start, end)],
+        verdict=Decision.TRUE_POSITIVE,
         reasoning=_WHY["es" if lang == "es" else "en"].format(line=start),
         recommendation=finding.recommendation,
-    )  # fmt: skip
+    )
     example = Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
-        licence=record.licence, group=f"fix/{record.source}/{record.key}", origin="template",
-        origins=[Origin(record_id=record.id)], source=record.source, label="true_positive",
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", answer)],
+        lang=lang,
+        licence=record.licence,
+        group=f"fix/{record.source}/{record.key}",
+        origin="template",
+        origins=[Origin(record_id=record.id)],
+        source=record.source,
+        label="true_positive",
         label_source="fix",
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(example, split="test", axis=AXIS)
 
 

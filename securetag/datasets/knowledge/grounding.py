@@ -95,10 +95,13 @@ class _Span(msgspec.Struct, frozen=True):
 def section(text: str, lang: str) -> Section:
     """Raises KeyError for a language that isn't `en` or `es`."""
     return Section(
-        lang=lang, flat=_flat(text), numbered=frozenset(_numbered(text)),
+        lang=lang,
+        flat=_flat(text),
+        numbered=frozenset(_numbered(text)),
         words=frozenset(_folded(word) for word in _WORD.findall(text)),
-        sentences=_spans(text, lang, _SENTENCE), clauses=_spans(text, lang, _CLAUSE),
-    )  # fmt: skip
+        sentences=_spans(text, lang, _SENTENCE),
+        clauses=_spans(text, lang, _CLAUSE),
+    )
 
 
 def ungrounded(answer: str, source: Section, *, threshold: float = THRESHOLD) -> str | None:
@@ -113,8 +116,8 @@ def invented(text: str, source: Section) -> str | None:
     if any(_flat(term) not in source.flat for term in _code(text)):
         return INVENTED_CODE
     prose = _CODE.sub(" ", text)
-    for found in _QUOTED.finditer(prose):
-        quoted = next(group for group in found.groups() if group)
+    for quotation in _QUOTED.finditer(prose):
+        quoted = next(group for group in quotation.groups() if group)
         if _flat(quoted).strip(" .,;:!?") not in source.flat:
             return INVENTED_QUOTE
     if any(_folded(name) not in source.words for name in _names(prose)):
@@ -125,7 +128,7 @@ def invented(text: str, source: Section) -> str | None:
 def support(text: str, source: Section) -> float:
     """Share of content words that stand in one place of the section: that of the worst sentence."""
     prose = _CODE.sub(_as_words, text)
-    return min((_share(said, source) for said in _spans(prose, source.lang, _SENTENCE)), default=0.0)
+    return min((_share(sentence, source) for sentence in _spans(prose, source.lang, _SENTENCE)), default=0.0)
 
 
 def content(text: str, lang: str) -> frozenset[str]:
@@ -136,7 +139,9 @@ def content(text: str, lang: str) -> frozenset[str]:
 def speaks(text: str, lang: str) -> bool:
     """True = the text's small words are those of `lang` rather than those of another language."""
     words = [_folded(word) for word in _WORD.findall(text)]
-    shares = {name: sum(word in known.function for word in words) for name, known in _languages().items()}
+    shares = {
+        name: sum(word in language.function for word in words) for name, language in _languages().items()
+    }
     return shares[lang] >= max(shares.values())
 
 
@@ -151,65 +156,68 @@ def _as_words(match: re.Match[str]) -> str:
     return " " if match["block"] is not None else f" {match['span']} "
 
 
-def _share(said: _Span, source: Section) -> float:
+def _share(sentence: _Span, source: Section) -> float:
     """The greatest share of a sentence's content words that one place of the section holds."""
     starts = range(max(1, len(source.sentences) - PLACE + 1))
     places = (source.sentences[start : start + PLACE] for start in starts)
-    held = (frozenset[str]().union(*(span.stems for span in place)) for place in places)
-    return max(len(said.stems & stems) / len(said.stems) for stems in held)
+    place_stems = (frozenset[str]().union(*(span.stems for span in place)) for place in places)
+    return max(len(sentence.stems & stems) / len(sentence.stems) for stems in place_stems)
 
 
 def _contradicted(text: str, source: Section) -> bool:
     """True = something said is the opposite of what stands nearest to it in the section."""
-    said, lang = _CODE.sub(_as_words, text), source.lang
+    prose, lang = _CODE.sub(_as_words, text), source.lang
     return any(
         all(opposed(part, near, lang) for near in nearest)
-        for end, held, opposed in (
+        for end, spans, opposed in (
             (_CLAUSE, source.clauses, _denied),
             (_SENTENCE, source.sentences, _reversed),
         )
-        for part in _spans(said, lang, end)
-        if (nearest := _nearest(part, held))
+        for part in _spans(prose, lang, end)
+        if (nearest := _nearest(part, spans))
     )
 
 
-def _nearest(said: _Span, held: list[_Span]) -> list[_Span]:
+def _nearest(claim: _Span, spans: list[_Span]) -> list[_Span]:
     """Those that share most words; none where even they speak of something else."""
-    shared = [len(said.stems & span.stems) for span in held]
+    shared = [len(claim.stems & span.stems) for span in spans]
     most = max(shared, default=0)
-    if most < max(2, 0.5 * len(said.stems)):
+    if most < max(2, 0.5 * len(claim.stems)):
         return []
-    return [span for span, n in zip(held, shared, strict=True) if n == most]
+    return [span for span, n in zip(spans, shared, strict=True) if n == most]
 
 
-def _denied(said: _Span, held: _Span, _lang: str) -> bool:
+def _denied(claim: _Span, nearest: _Span, _lang: str) -> bool:
     """True = the one denies, the other doesn't."""
-    return said.denies != held.denies
+    return claim.denies != nearest.denies
 
 
-def _reversed(said: _Span, held: _Span, lang: str) -> bool:
+def _reversed(claim: _Span, nearest: _Span, lang: str) -> bool:
     """True = the one has the opposite of a word that only the other has."""
-    here, there = said.words - held.words, held.words - said.words
-    known = _languages()[lang]
-    if any({one, other} & here and {one, other} & there for one, other in known.opposites):
+    only_claim, only_nearest = claim.words - nearest.words, nearest.words - claim.words
+    language = _languages()[lang]
+    if any(
+        {first, opposite} & only_claim and {first, opposite} & only_nearest
+        for first, opposite in language.opposites
+    ):
         return True
     return any(
-        prefix + word in two
-        for one, two in ((here, there), (there, here))
-        for word in one
-        for prefix in known.reversing
+        prefix + word in second
+        for first, second in ((only_claim, only_nearest), (only_nearest, only_claim))
+        for word in first
+        for prefix in language.reversing
     )
 
 
 def _spans(text: str, lang: str, end: re.Pattern[str]) -> list[_Span]:
-    found = []
-    known = _languages()[lang]
+    spans = []
+    language = _languages()[lang]
     for part in end.split(_plain(text)):
         words = frozenset(_folded(word) for word in _WORD.findall(part))
         if stems := frozenset(_stems(part, lang)):
-            denies = any(word in known.negation or word.endswith("n't") for word in words)
-            found.append(_Span(stems, words, denies))
-    return found
+            denies = any(word in language.negation or word.endswith("n't") for word in words)
+            spans.append(_Span(stems, words, denies))
+    return spans
 
 
 def _stems(text: str, lang: str) -> Iterator[str]:
@@ -279,9 +287,10 @@ def _languages() -> dict[str, _Language]:
     raw = yaml.safe_load(Path(__file__).with_name("grounding.yaml").read_text(encoding="utf-8"))
     return {
         lang: _Language(
-            function=frozenset(words["function"].split()), negation=frozenset(words["negation"].split()),
-            opposites=[(one, other) for one, other in (pair.split() for pair in words["opposites"])],
+            function=frozenset(words["function"].split()),
+            negation=frozenset(words["negation"].split()),
+            opposites=[(first, second) for first, second in (pair.split() for pair in words["opposites"])],
             reversing=frozenset(words["reversing"].split()),
         )
         for lang, words in raw.items()
-    }  # fmt: skip
+    }

@@ -72,7 +72,7 @@ def choose(
             weighed.setdefault(tiers.get(row.source, UNKNOWN_TIER), []).append(row)
         else:
             left[LEFT_OUT, row.source, row.task.value] += 1
-    queues = {tier: _in_turn(found, mix, seed) for tier, found in sorted(weighed.items())}
+    queues = {tier: _in_turn(tier_rows, mix, seed) for tier, tier_rows in sorted(weighed.items())}
     rooms = _rooms({tier: len(queue) for tier, queue in queues.items()}, mix, most)
     tasks: Counter[Task] = Counter()
     kept: list[Example] = []
@@ -104,18 +104,18 @@ def _in_turn(rows: Sequence[Example], mix: Mix, seed: int) -> list[Example]:
     return [row for _, _, row in sorted(placed, key=lambda entry: entry[:2])]
 
 
-def _rooms(there: Mapping[str, int], mix: Mix, most: int) -> dict[str, int]:
+def _rooms(available: Mapping[str, int], mix: Mix, most: int) -> dict[str, int]:
     """Rows that each tier may give: its share, and what the others leave, again by share."""
-    rooms = dict.fromkeys(there, 0)
-    rest = min(most, sum(there.values()))
+    rooms = dict.fromkeys(available, 0)
+    rest = min(most, sum(available.values()))
     while rest > 0:
-        hungry = {tier: mix.tiers.get(tier, 0.0) for tier in there if rooms[tier] < there[tier]}
+        hungry = {tier: mix.tiers.get(tier, 0.0) for tier in available if rooms[tier] < available[tier]}
         total = sum(hungry.values())
         if total <= 0:
             break  # only tiers without a share are left
         given = 0
         for tier, share in hungry.items():
-            more = min(there[tier] - rooms[tier], max(1, int(rest * share / total)) if share else 0)
+            more = min(available[tier] - rooms[tier], max(1, int(rest * share / total)) if share else 0)
             more = min(more, rest - given)
             rooms[tier] += more
             given += more

@@ -45,12 +45,12 @@ class _Draft(NamedTuple):
 
 def titles_of(records: Iterable[Record]) -> dict[str, str]:
     """Titles of active Records by key; an English one where there are several."""
-    found: dict[str, tuple[bool, str, str]] = {}
+    preferred: dict[str, tuple[bool, str, str]] = {}
     for record in records:
         if record.status is Status.ACTIVE and record.facts.kind not in _PASSAGES:
             entry = (record.lang != "en", record.source, record.title)
-            found[record.key] = min(found.get(record.key, entry), entry)
-    return {key: title for key, (_, _, title) in found.items()}
+            preferred[record.key] = min(preferred.get(record.key, entry), entry)
+    return {key: title for key, (_, _, title) in preferred.items()}
 
 
 def of_record(record: Record, profile: Profile, titles: Titles | None = None) -> list[Example]:
@@ -105,9 +105,21 @@ _WHAT = dict.fromkeys(
 ) | {"test": "procedure"}
 #: Kinds whose entries a person tells from one another by their description.
 _NAMED = frozenset(
-    {"weakness", "technique", "subtechnique", "attack-pattern", "control", "enhancement", "requirement",
-     "mitigation", "test", "subcategory", "task", "practice"}
-)  # fmt: skip
+    {
+        "weakness",
+        "technique",
+        "subtechnique",
+        "attack-pattern",
+        "control",
+        "enhancement",
+        "requirement",
+        "mitigation",
+        "test",
+        "subcategory",
+        "task",
+        "practice",
+    }
+)
 #: Characters of a description that is to be recognised, and entries that an answer refers to.
 _GIST, _REFERRED = 420, 12
 
@@ -118,10 +130,10 @@ def _lot(record: Record, aspect: str) -> int:
 
 @lru_cache(maxsize=1)
 def _phrasings() -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = yaml.safe_load(
+    phrasings: dict[str, dict[str, list[str]]] = yaml.safe_load(
         Path(__file__).with_name("phrasings.yaml").read_text(encoding="utf-8")
     )
-    return found
+    return phrasings
 
 
 def _severity(record: Record) -> str:
@@ -164,10 +176,15 @@ def _example(record: Record, draft: _Draft) -> Example:
     )
     messages = [Message("user", question), Message("assistant", draft.answer)]
     return Example.of(
-        task=draft.task, messages=messages, lang=record.lang, licence=record.licence,
-        group=f"record/{record.source}/{record.key}", origin="template",
-        origins=[Origin(record_id=record.id)], source=record.source,
-    )  # fmt: skip
+        task=draft.task,
+        messages=messages,
+        lang=record.lang,
+        licence=record.licence,
+        group=f"record/{record.source}/{record.key}",
+        origin="template",
+        origins=[Origin(record_id=record.id)],
+        source=record.source,
+    )
 
 
 def _name(record: Record) -> str:
@@ -205,10 +222,10 @@ def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     end = 0
-    for found in _SENTENCE.finditer(text):
-        if found.start() > limit:
+    for boundary in _SENTENCE.finditer(text):
+        if boundary.start() > limit:
             break
-        end = found.start()
+        end = boundary.start()
     kept = text[:end].rstrip()
     while kept.count("```") % 2:
         kept = kept[: kept.rindex("```")].rstrip()

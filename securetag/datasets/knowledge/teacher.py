@@ -142,7 +142,7 @@ class Lessons:
 
     def __init__(self, lessons: Iterable[Lesson] = ()) -> None:
         self._by_record: dict[str, list[Lesson]] = {}
-        for lesson in sorted(lessons, key=lambda one: one.key):
+        for lesson in sorted(lessons, key=lambda response: response.key):
             self._by_record.setdefault(lesson.record_id, []).append(lesson)
 
     def __len__(self) -> int:
@@ -150,9 +150,11 @@ class Lessons:
 
     def digest(self, record_ids: Iterable[str]) -> str:
         """64 hex digits over every Lesson of these Records: what of the teachers went into a release."""
-        return content_id([one for name in sorted(record_ids) for one in self._by_record.get(name, [])])
+        return content_id(
+            [response for name in sorted(record_ids) for response in self._by_record.get(name, [])]
+        )
 
-    def rows(self, record: Record, profile: Profile, room: int) -> tuple[list[Example], Counter[str]]:
+    def rows(self, record: Record, profile: Profile, limit: int) -> tuple[list[Example], Counter[str]]:
         """At most `room` rows of a Record, and why the other pairs became none."""
         kept: list[Example] = []
         left: Counter[str] = Counter()
@@ -161,7 +163,7 @@ class Lessons:
                 twice = (
                     TWICE if any(pair.question.strip() == row.messages[0].content for row in kept) else None
                 )
-                reason = unfit or twice or (NO_ROOM if len(kept) >= room else None)
+                reason = unfit or twice or (NO_ROOM if len(kept) >= limit else None)
                 if reason is None:
                     kept.append(_example(record, lesson, pair))
                 else:
@@ -186,10 +188,10 @@ def teachable(record: Record) -> bool:
 def prompt(record: Record) -> list[Message]:
     """System and user message, in the Record's language. Raises KeyError where that has no prompt."""
     lang: Lang = record.lang  # type: ignore[assignment]
-    asked = _TASK[lang].format(
+    request = _TASK[lang].format(
         pairs=PAIRS, publisher=record.publisher, name=_name(record), section=_section(record)
     )
-    return [Message("system", _SYSTEM[lang]), Message("user", asked)]
+    return [Message("system", _SYSTEM[lang]), Message("user", request)]
 
 
 def pairs_of(text: str) -> list[Pair] | None:
@@ -237,10 +239,12 @@ def _unfit(pair: Pair, record: Record, profile: Profile) -> str | None:
 
 def _unasked(pair: Pair, source: grounding.Section) -> str | None:
     """Why the question can't be understood, or not be answered, from its section alone."""
-    asked = grounding.content(pair.question, source.lang)
-    held = frozenset[str]().union(*(span.stems for span in source.sentences))
+    question_stems = grounding.content(pair.question, source.lang)
+    section_stems = frozenset[str]().union(*(span.stems for span in source.sentences))
     # Questions use words of their own (`recommend`, `purpose`), but what they are about is the section's.
-    if len(asked & held) < max(2, len(asked) / 2) or grounding.invented(pair.question, source):
+    if len(question_stems & section_stems) < max(2, len(question_stems) / 2) or grounding.invented(
+        pair.question, source
+    ):
         return VAGUE
     return None
 
@@ -262,14 +266,18 @@ def _combined(licence: str, teacher: str) -> str:
 
 def _example(record: Record, lesson: Lesson, pair: Pair) -> Example:
     messages = [Message("user", pair.question.strip()), Message("assistant", pair.answer.strip())]
-    found = Example.of(
-        task=Task.QA, messages=messages, lang=record.lang,
+    example = Example.of(
+        task=Task.QA,
+        messages=messages,
+        lang=record.lang,
         licence=combined(record.licence, lesson.licence),
-        group=f"record/{record.source}/{record.key}", origin="teacher",
-        origins=[Origin(record_id=record.id)], source=record.source,
-    )  # fmt: skip
+        group=f"record/{record.source}/{record.key}",
+        origin="teacher",
+        origins=[Origin(record_id=record.id)],
+        source=record.source,
+    )
     wrote = Teacher(model_id=lesson.model_id, prompt_version=lesson.prompt_version)
-    return msgspec.structs.replace(found, teacher=wrote)
+    return msgspec.structs.replace(example, teacher=wrote)
 
 
 def _name(record: Record) -> str:
@@ -300,5 +308,5 @@ def read(folder: Path) -> Lessons:
 
     Raises InputError: a release that silently lacks one would be another release.
     """
-    found = (read_lesson(path) for path in folder.glob("[0-9a-f]*.json"))
-    return Lessons(lesson for lesson in found if lesson.prompt_version == PROMPT_VERSION)
+    responses = (read_lesson(path) for path in folder.glob("[0-9a-f]*.json"))
+    return Lessons(lesson for lesson in responses if lesson.prompt_version == PROMPT_VERSION)

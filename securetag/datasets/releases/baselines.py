@@ -38,12 +38,12 @@ def majority(rows: Sequence[Example]) -> float:
 
 def by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
     """Labelled rows by axis; of those that have none, train and validation by their split."""
-    found: dict[str, list[Example]] = {}
+    axes: dict[str, list[Example]] = {}
     for row in rows:
         if row.label is not None:
             name = row.axis or (NO_AXIS if row.split == "test" else row.split or "")
-            found.setdefault(name, []).append(row)
-    return dict(sorted(found.items()))
+            axes.setdefault(name, []).append(row)
+    return dict(sorted(axes.items()))
 
 
 def lookups(rows: Sequence[Example]) -> dict[str, Score]:
@@ -64,8 +64,8 @@ def _table(train: Sequence[Example], test: Sequence[Example], key: Callable[[Exa
     for row in train:
         more_true[key(row)] += 1 if row.label == "true_positive" else -1
     usual = 1 if sum(more_true.values()) >= 0 else -1
-    right = sum(((more_true[key(row)] or usual) > 0) == (row.label == "true_positive") for row in test)
-    return Score(n=len(test), accuracy=round(right / len(test), 4), majority=majority(test))
+    correct = sum(((more_true[key(row)] or usual) > 0) == (row.label == "true_positive") for row in test)
+    return Score(n=len(test), accuracy=round(correct / len(test), 4), majority=majority(test))
 
 
 def _prompt(row: Example) -> str:
@@ -111,13 +111,13 @@ def word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     vectors = TfidfVectorizer(lowercase=False, token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 3), min_df=2)
     model = LogisticRegression(solver="liblinear", C=10.0, random_state=0)
     model.fit(vectors.fit_transform(map(code, train)), labels)
-    found = {}
+    scores = {}
     for name, held_out in parts.items():
         if len(held_out) >= _ENOUGH:
-            said = model.predict(vectors.transform(map(code, held_out)))
+            predictions = model.predict(vectors.transform(map(code, held_out)))
             labels = [row.label == "true_positive" for row in held_out]
-            right = sum(bool(a) == b for a, b in zip(said, labels, strict=True))
-            found[name] = Score(
-                n=len(held_out), accuracy=round(right / len(held_out), 4), majority=majority(held_out)
+            correct = sum(bool(a) == b for a, b in zip(predictions, labels, strict=True))
+            scores[name] = Score(
+                n=len(held_out), accuracy=round(correct / len(held_out), 4), majority=majority(held_out)
             )
-    return found
+    return scores

@@ -71,40 +71,57 @@ def card(manifest: Manifest, facts: Facts) -> str:
     name = manifest.digest[:NAME_LENGTH]
     counts = manifest.counts
     lines = [
-        _header(manifest), f"# Securetag release {name}", "",
+        _header(manifest),
+        f"# Securetag release {name}",
+        "",
         "Chat rows for triaging findings of static analysers and for application security knowledge.",
         "Composed triage rows carry the label that running their code in a sandbox gave: none is a model's.",
         "",
         f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
-        f"purpose `{manifest.params.get('purpose')}`.", "",
+        f"purpose `{manifest.params.get('purpose')}`.",
+        "",
         *_pictures(manifest),
-        *_table("Rows", "split", counts["splits"]), *_table("Rows", "task", counts["by_task"]),
+        *_table("Rows", "split", counts["splits"]),
+        *_table("Rows", "task", counts["by_task"]),
         *_table("Rows", "label", counts["by_label"]),
         *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
-        *_table("Rows", "licence", counts["by_licence"]), *_table("Left out", "reason", counts["dropped"]),
-        "## What can be had without weighing the guard", "",
-        "Accuracy on the test split's composed rows of a table learnt on train, by one property alone:", "",
+        *_table("Rows", "licence", counts["by_licence"]),
+        *_table("Left out", "reason", counts["dropped"]),
+        "## What can be had without weighing the guard",
+        "",
+        "Accuracy on the test split's composed rows of a table learnt on train, by one property alone:",
+        "",
         *_scores("by", facts.lookups),
         "Accuracy of TF-IDF (one to three tokens of the code) with logistic regression, learnt on train. A "
-        "model that triages must beat it, axis by axis:", "",
+        "model that triages must beat it, axis by axis:",
+        "",
         *_scores("axis", facts.word_counts),
-        "Majority label's share:", "", *_table("", "part", facts.majority),
-        "## Analysts", "",
+        "Majority label's share:",
+        "",
+        *_table("", "part", facts.majority),
+        "## Analysts",
+        "",
         *_analysts(facts),
-        "## Sources", "", *_sources(manifest.sources), "## Terms", "", *_terms(manifest), "",
-    ]  # fmt: skip
+        "## Sources",
+        "",
+        *_sources(manifest.sources),
+        "## Terms",
+        "",
+        *_terms(manifest),
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _analysts(facts: Facts) -> list[str]:
     """Who judged, how far they agree, what seeing the model's answer does, and whether a cap holds."""
-    found = facts.agreement
-    kappa = "isn't measurable" if found.kappa is None else f"is {found.kappa:.2f}"
+    agreed = facts.agreement
+    kappa = "isn't measurable" if agreed.kappa is None else f"is {agreed.kappa:.2f}"
     overlap = "no finding was judged by two people"
-    if found.observed is not None:
+    if agreed.observed is not None:
         overlap = (
-            f"{found.findings:,} findings were judged by two reviewers or more ({found.pairs:,} pairs of "
-            f"reviewers, who say the same of {found.observed:.1%})"
+            f"{agreed.findings:,} findings were judged by two reviewers or more ({agreed.pairs:,} pairs of "
+            f"reviewers, who say the same of {agreed.observed:.1%})"
         )
     cap = (
         f"No tenant, and so no reviewer, holds more than {SHARE:.0%} of a label's reviewed rows."
@@ -117,16 +134,20 @@ def _analysts(facts: Facts) -> list[str]:
         "scripted from a ground truth and are no person's. "
         f"Tenants whose verdicts contradict the others' and train nothing: {facts.contradicting:,}. {cap}",
         "",
-        f"Cohen's kappa {kappa}: {overlap}.", "",
+        f"Cohen's kappa {kappa}: {overlap}.",
+        "",
         "Share of people's verdicts that say what the model had said, by whether they had seen it. The gap "
-        "is what seeing it does:", "",
-        "| verdict | had seen it | share | hadn't | share |", "| --- | ---: | ---: | ---: | ---: |",
+        "is what seeing it does:",
+        "",
+        "| verdict | had seen it | share | hadn't | share |",
+        "| --- | ---: | ---: | ---: | ---: |",
         *(
-            f"| {one.label} | {one.saw:,} | {_share(one.saw_agree, one.saw)} "
-            f"| {one.unseen:,} | {_share(one.unseen_agree, one.unseen)} |"
-            for one in facts.anchoring
-        ), "",
-    ]  # fmt: skip
+            f"| {counts.label} | {counts.saw:,} | {_share(counts.saw_agree, counts.saw)} "
+            f"| {counts.unseen:,} | {_share(counts.unseen_agree, counts.unseen)} |"
+            for counts in facts.anchoring
+        ),
+        "",
+    ]
 
 
 def _share(part: int, whole: int) -> str:
@@ -137,10 +158,16 @@ def _pictures(manifest: Manifest) -> list[str]:
     lines = [f"![{words}]({name})" for name, words in ALT.items()]
     rows = [f"| {step} | {n:,} |" for step, n in steps(manifest.counts).items()]
     return [
-        "## Rows through the build", "", "| step | rows |", "| --- | ---: |", *rows, "",
-        f"{before_rows(manifest.counts):,} Records, functions and verdicts never became rows.", "",
+        "## Rows through the build",
+        "",
+        "| step | rows |",
+        "| --- | ---: |",
+        *rows,
+        "",
+        f"{before_rows(manifest.counts):,} Records, functions and verdicts never became rows.",
+        "",
         *(line for picture in lines for line in (picture, "")),
-    ]  # fmt: skip
+    ]
 
 
 def _header(manifest: Manifest) -> str:

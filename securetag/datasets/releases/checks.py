@@ -57,7 +57,7 @@ BLOCKING = frozenset(list(MEANINGS)[:5])
 
 def check(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] = ()) -> list[Check]:
     """All checks on the rows of a release, each with its split."""
-    found: dict[str, Callable[[], list[str]]] = {
+    checks: dict[str, Callable[[], list[str]]] = {
         "one_side": lambda: _torn(rows),
         "apart": lambda: sorted({match.id for match in shared(rows)}),
         "no_evaluation_row": lambda: sorted({match.id for match in contaminated(rows, suites)}),
@@ -67,7 +67,7 @@ def check(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] 
         "lookups": lambda: _given_away(rows),
     }
     return [
-        Check(name=name, offending=found[name](), says=meaning, blocking=name in BLOCKING)
+        Check(name=name, offending=checks[name](), says=meaning, blocking=name in BLOCKING)
         for name, meaning in MEANINGS.items()
     ]
 
@@ -88,7 +88,8 @@ def _unscrubbed(rows: Sequence[Example]) -> list[str]:
     return sorted(
         row.id
         for row in rows
-        if row.source == HARVEST and any(scrub(said.content).text != said.content for said in row.messages)
+        if row.source == HARVEST
+        and any(scrub(message.content).text != message.content for message in row.messages)
     )
 
 
@@ -101,8 +102,9 @@ def _unbalanced(rows: Sequence[Example]) -> list[str]:
     composed = [row for row in rows if row.construction is not None]
     return [
         axis
-        for axis, held in baselines.by_axis(composed).items()
-        if baselines.majority(held) > BALANCE and _beyond_chance(baselines.majority(held) - 0.5, len(held))
+        for axis, axis_rows in baselines.by_axis(composed).items()
+        if baselines.majority(axis_rows) > BALANCE
+        and _beyond_chance(baselines.majority(axis_rows) - 0.5, len(axis_rows))
     ]
 
 

@@ -71,28 +71,30 @@ def diff(first: Path, second: Path) -> Diff:
         reasons.setdefault(left_out.get(name, NOT_BUILT), []).append(name)
     gained, lost = [after[name] for name in added], [before[name] for name in removed]
     return Diff(
-        first=first.name, second=second.name,
+        first=first.name,
+        second=second.name,
         params=_changed(manifests[0].params, manifests[1].params),
         inputs=_changed(manifests[0].inputs, manifests[1].inputs),
         rows={split: [_number(manifest, split) for manifest in manifests] for split in SPLITS},
         by_source=_by([row.source for row in gained], [row.source for row in lost]),
         by_label=_by([row.label or "none" for row in gained], [row.label or "none" for row in lost]),
         by_reason=_changed(_dropped(manifests[0]), _dropped(manifests[1]), absent=0),
-        added=added, removed=dict(sorted(reasons.items())),
+        added=added,
+        removed=dict(sorted(reasons.items())),
         moved=_changes(both, {k: v.split for k, v in before.items()}, {k: v.split for k, v in after.items()}),
         relabelled=_changes(
             both, {k: v.label for k, v in before.items()}, {k: v.label for k, v in after.items()}
         ),
-    )  # fmt: skip
+    )
 
 
 def _rows(release: Path) -> dict[str, Row]:
     decoder = msgspec.json.Decoder(Row)
-    found: dict[str, Row] = {}
+    by_id: dict[str, Row] = {}
     for split in SPLITS:
         with (release / f"{split}.jsonl").open("rb") as lines:
-            found |= {row.id: row for row in map(decoder.decode, lines)}
-    return found
+            by_id |= {row.id: row for row in map(decoder.decode, lines)}
+    return by_id
 
 
 def _left_out(release: Path) -> dict[str, str]:

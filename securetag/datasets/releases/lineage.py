@@ -28,9 +28,17 @@ FILE = "lineage.parquet"
 Kind = Literal["example", "record", "finding", "tenant", "consent"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _COLUMNS = (
-    "example_id", "split", "task", "source", "licence", "group", "record_id", "finding_id", "tenant_id",
+    "example_id",
+    "split",
+    "task",
+    "source",
+    "licence",
+    "group",
+    "record_id",
+    "finding_id",
+    "tenant_id",
     "consent_id",
-)  # fmt: skip
+)
 _FOLDER = ".lineage"
 #: Rises when the index below changes shape, so that older ones are made again.
 _INDEX_VERSION = "1"
@@ -76,12 +84,20 @@ def write(path: Path, examples: Sequence[Example]) -> None:
 
     rows = [
         (
-            example.id, example.split, example.task.value, example.source, example.licence, example.group,
-            origin.record_id, origin.finding_id, origin.tenant_id, origin.consent_id,
+            example.id,
+            example.split,
+            example.task.value,
+            example.source,
+            example.licence,
+            example.group,
+            origin.record_id,
+            origin.finding_id,
+            origin.tenant_id,
+            origin.consent_id,
         )
         for example in sorted(examples, key=lambda row: row.id)
         for origin in example.origins or [Origin()]
-    ]  # fmt: skip
+    ]
     columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
     arrays = [pa.array(list(values), type=pa.string()) for values in columns]
     pq.write_table(pa.table(arrays, names=list(_COLUMNS)), path)
@@ -127,16 +143,16 @@ def _stamp(release: Path) -> str:
         files = [(file.name, file.stat()) for file in (release / FILE, *additions(release))]
     except OSError as error:
         raise ReleaseError(f"release {release.name} has no lineage: {error}") from error
-    return repr([_INDEX_VERSION, *((name, found.st_size, found.st_mtime_ns) for name, found in files)])
+    return repr([_INDEX_VERSION, *((name, status.st_size, status.st_mtime_ns) for name, status in files)])
 
 
 def _current(path: Path, stamp: str) -> bool:
     try:
         with _opened(path) as connection:
-            found = connection.execute("SELECT stamp FROM made_from").fetchone()
+            row = connection.execute("SELECT stamp FROM made_from").fetchone()
     except sqlite3.Error:
         return False
-    return found is not None and found[0] == stamp
+    return row is not None and row[0] == stamp
 
 
 @contextmanager
@@ -155,15 +171,15 @@ def _build(release: Path, path: Path, stamp: str) -> None:
         offset = 0
         for kind in KINDS:
             encoded = table[f"{kind}_id"].combine_chunks().dictionary_encode()
-            known = encoded.dictionary.to_pylist()
+            names = encoded.dictionary.to_pylist()
             connection.executemany(
                 "INSERT INTO thing VALUES (?, ?, ?)",
-                ((offset + n, kind, _packed(name)) for n, name in enumerate(known)),
+                ((offset + n, kind, _packed(name)) for n, name in enumerate(names)),
             )
-            connection.execute("INSERT INTO kind VALUES (?, ?, ?)", (kind, offset, len(known)))
+            connection.execute("INSERT INTO kind VALUES (?, ?, ?)", (kind, offset, len(names)))
             places = encoded.indices.to_pylist()
             numbers[kind] = [None if place is None else offset + place for place in places]
-            offset += len(known)
+            offset += len(names)
         described = zip(
             numbers["example"],
             *(table[name].to_pylist() for name in ("split", "task", "source")),
@@ -216,10 +232,10 @@ def _begins(connection: sqlite3.Connection, select: str, prefix: str, limit: int
     ranges: list[tuple[str | bytes, str | bytes]] = [(prefix, prefix + "\U0010ffff")]
     if len(prefix) <= 64 and set(prefix) <= _HEX:
         ranges.append((bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))))
-    found: list[tuple[Any, Any]] = []
+    entries: list[tuple[Any, Any]] = []
     for low, high in ranges:
-        found += connection.execute(f"{select} WHERE id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
-    return found[:limit]
+        entries += connection.execute(f"{select} WHERE id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
+    return entries[:limit]
 
 
 def related(release: Path, kind: Kind | None, name: str, limit: int) -> Related:
@@ -230,8 +246,8 @@ def related(release: Path, kind: Kind | None, name: str, limit: int) -> Related:
     with _opened(index(release)) as connection:
         if kind is None:
             return _everything(connection, limit)
-        found = connection.execute("SELECT n FROM thing WHERE id = ? AND kind = ?", (_packed(name), kind))
-        row = found.fetchone()
+        cursor = connection.execute("SELECT n FROM thing WHERE id = ? AND kind = ?", (_packed(name), kind))
+        row = cursor.fetchone()
         number = -1 if row is None else int(row[0])
         if kind == "example":
             return _related(connection, f"SELECT {number} AS n", limit)
@@ -271,11 +287,11 @@ def _related(connection: sqlite3.Connection, chosen: str, limit: int) -> Related
     for kind, first, number in connection.execute("SELECT kind, first, number FROM kind").fetchall():
         within = (first, first + number - 1)
         query = "SELECT count(*) FROM rests WHERE n BETWEEN ? AND ?"
-        (found,) = connection.execute(query, within).fetchone()
-        if found:
+        (total,) = connection.execute(query, within).fetchone()
+        if total:
             query = "SELECT n FROM rests WHERE n BETWEEN ? AND ? ORDER BY n LIMIT ?"
             some = connection.execute(f"SELECT id FROM thing WHERE n IN ({query})", (*within, limit))
-            counts[kind], ids[kind] = found, sorted(_unpacked(stored) for (stored,) in some)
+            counts[kind], ids[kind] = total, sorted(_unpacked(stored) for (stored,) in some)
 
     def by(column: str) -> dict[str, int]:
         query = (

@@ -28,10 +28,14 @@ ALT = {
 }
 #: Steps that rows go through, in order, and how the reasons of those that they lost begin.
 _STEPS = (
-    ("reviews", "review:"), ("filters", "example:"), ("duplicates", "duplicate:"),
-    ("evaluation suites", "evaluation suite:"), ("mix", "mix:"), ("split", "split:"),
+    ("reviews", "review:"),
+    ("filters", "example:"),
+    ("duplicates", "duplicate:"),
+    ("evaluation suites", "evaluation suite:"),
+    ("mix", "mix:"),
+    ("split", "split:"),
     ("share of a tenant", agreement.OVER),
-)  # fmt: skip
+)
 #: Sources that have a bar of their own.
 _SOURCES = 22
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
@@ -55,12 +59,12 @@ def steps(counts: Counts) -> dict[str, int]:
         for name, begins in _STEPS
     }
     left = sum(counts["splits"].values()) + sum(lost.values())
-    found = {"made": left}
+    rows_after = {"made": left}
     for name, n in lost.items():
         if n:
             left -= n
-            found[f"after {name}"] = left
-    return found
+            rows_after[f"after {name}"] = left
+    return rows_after
 
 
 def before_rows(counts: Counts) -> int:
@@ -85,14 +89,14 @@ def _funnel(counts: Counts) -> bytes:
 
 
 def _lengths(examples: Sequence[Example]) -> bytes:
-    found: dict[str, list[int]] = {}
+    by_task: dict[str, list[int]] = {}
     for row in examples:
-        tokens = filters.TEMPLATE_TOKENS + sum(filters.estimate(said.content) for said in row.messages)
-        found.setdefault(row.task.value, []).append(tokens)
-    longest = max((max(lengths) for lengths in found.values()), default=1)
-    figure = _figure(9, 1.2 + 1.5 * max(1, len(found)))
-    panels = figure.subplots(max(1, len(found)), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (task, lengths), colour in zip(panels, sorted(found.items()), _COLOURS, strict=False):
+        tokens = filters.TEMPLATE_TOKENS + sum(filters.estimate(message.content) for message in row.messages)
+        by_task.setdefault(row.task.value, []).append(tokens)
+    longest = max((max(lengths) for lengths in by_task.values()), default=1)
+    figure = _figure(9, 1.2 + 1.5 * max(1, len(by_task)))
+    panels = figure.subplots(max(1, len(by_task)), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (task, lengths), colour in zip(panels, sorted(by_task.items()), _COLOURS, strict=False):
         axes.hist(lengths, bins=60, range=(0, longest), color=colour)
         middle = sorted(lengths)[len(lengths) // 2]
         axes.axvline(middle, color="black", linestyle=":")
@@ -109,14 +113,16 @@ def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
     if rest := ranked[_SOURCES:]:
         shown[f"{len(rest)} others"] = sum(n for _, n in rest)
     figure = _figure(11, 2.2 + 0.27 * max(8, len(shown)))
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    _bars(left, shown, _COLOURS[0])
+    source_axes, label_axes = figure.subplots(1, 2, width_ratios=(3, 2))
+    _bars(source_axes, shown, _COLOURS[0])
     for place, rows in enumerate(shown.values()):
-        left.annotate(f"{rows:,}", (rows, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    left.tick_params(axis="y", labelsize=8)
-    left.set_xlabel("rows")
-    left.set_title("source", fontsize=11)
-    _labels(right, examples)
+        source_axes.annotate(
+            f"{rows:,}", (rows, place), (4, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    source_axes.tick_params(axis="y", labelsize=8)
+    source_axes.set_xlabel("rows")
+    source_axes.set_title("source", fontsize=11)
+    _labels(label_axes, examples)
     return _png(figure)
 
 

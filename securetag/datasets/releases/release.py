@@ -128,9 +128,15 @@ def write(
         files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
         digest = digest_of(params, inputs, files)
         manifest = Manifest(
-            schema=SCHEMA, digest=digest, params=dict(params), inputs=dict(inputs), files=files,
-            counts=counts, sources=sources, code_version=code_version,
-        )  # fmt: skip
+            schema=SCHEMA,
+            digest=digest,
+            params=dict(params),
+            inputs=dict(inputs),
+            files=files,
+            counts=counts,
+            sources=sources,
+            code_version=code_version,
+        )
         (folder / "README.md").write_text(card(manifest), encoding="utf-8")
         for name, content in (pictures or {}).items():
             (folder / name).write_bytes(content)
@@ -186,12 +192,12 @@ def _commit(draft: Draft, final: Path) -> Path:
             f"the release can't be moved to {final}: {error}", hint="Free the name or the disk, build again."
         ) from error
     try:
-        known = verify(final)
+        present = verify(final)
     except NotFoundError as error:
         raise _broken(final, "its folder holds no manifest") from error
     # The rows are the same, but they may have come under other consents this time.
     sha = hash_file(draft.path / lineage.FILE)
-    if sha != known.sidecars[lineage.FILE]:
+    if sha != present.sidecars[lineage.FILE]:
         (draft.path / lineage.FILE).rename(final / lineage.addition(sha))
     return final
 
@@ -240,10 +246,10 @@ def verify(path: Path) -> Manifest:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise _broken(path, "its manifest names a file outside the release")
         try:
-            found = hash_file(path / name)
+            actual = hash_file(path / name)
         except OSError as error:
             raise _broken(path, f"{name} can't be read: {error}") from error
-        if found != sha:
+        if actual != sha:
             raise _broken(path, f"{name} was changed")
     for name, file in additions.items():
         if lineage.addition(hash_file(file)) != name:

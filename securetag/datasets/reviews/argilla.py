@@ -43,10 +43,10 @@ class _Record(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
 
 
-def sample(found: Release, number: int, seed: int) -> list[Example]:
+def sample(release: Release, number: int, seed: int) -> list[Example]:
     """A seeded choice of at most `number` examples, in turn from every pair of source and label."""
     parts: dict[tuple[str, str], list[Example]] = {}
-    every = [*found.train, *found.validation, *found.test]
+    every = [*release.train, *release.validation, *release.test]
     for example in sorted(every, key=lambda row: hashlib.sha256(f"{seed}/{row.id}".encode()).digest()):
         parts.setdefault((example.source, example.label or ""), []).append(example)
     turns = [(place, key, row) for key, rows in parts.items() for place, row in enumerate(rows)]
@@ -60,48 +60,82 @@ def bundle(examples: Sequence[Example], release: str, *, overlap: int) -> dict[s
     name = f"securetag-{release[:NAME_LENGTH]}-review"
     distribution = {"strategy": "overlap", "min_submitted": overlap}
     settings = {
-        "guidelines": _GUIDELINES, "allow_extra_metadata": False, "distribution": distribution,
-        "mapping": None, "vectors": [],
+        "guidelines": _GUIDELINES,
+        "allow_extra_metadata": False,
+        "distribution": distribution,
+        "mapping": None,
+        "vectors": [],
         "fields": [
-            {"name": "conversation", "title": "Row", "type": "chat", "required": True,
-             "settings": {"type": "chat", "use_markdown": True}}
+            {
+                "name": "conversation",
+                "title": "Row",
+                "type": "chat",
+                "required": True,
+                "settings": {"type": "chat", "use_markdown": True},
+            }
         ],
         "questions": [
-            {"name": QUESTION, "title": "Should a model learn this?", "type": "label_selection",
-             "required": True,
-             "settings": {"type": "label_selection", "visible_options": None,
-                          "options": [{"text": "Accept", "value": "accept"},
-                                      {"text": "Reject", "value": "reject"}]}},
-            {"name": COMMENT, "title": "Why?", "type": "text", "required": False,
-             "settings": {"type": "text", "use_markdown": False}},
+            {
+                "name": QUESTION,
+                "title": "Should a model learn this?",
+                "type": "label_selection",
+                "required": True,
+                "settings": {
+                    "type": "label_selection",
+                    "visible_options": None,
+                    "options": [{"text": "Accept", "value": "accept"}, {"text": "Reject", "value": "reject"}],
+                },
+            },
+            {
+                "name": COMMENT,
+                "title": "Why?",
+                "type": "text",
+                "required": False,
+                "settings": {"type": "text", "use_markdown": False},
+            },
         ],
         "metadata": [
-            {"name": field, "title": field.capitalize(), "visible_for_annotators": field != "label",
-             "settings": {"type": "terms", "visible_for_annotators": field != "label", "values": None}}
+            {
+                "name": field,
+                "title": field.capitalize(),
+                "visible_for_annotators": field != "label",
+                "settings": {"type": "terms", "visible_for_annotators": field != "label", "values": None},
+            }
             for field in _METADATA
         ],
-    }  # fmt: skip
+    }
     dataset = {
-        "name": name, "status": "draft", "guidelines": _GUIDELINES, "allow_extra_metadata": False,
+        "name": name,
+        "status": "draft",
+        "guidelines": _GUIDELINES,
+        "allow_extra_metadata": False,
         "distribution": distribution,
-    }  # fmt: skip
+    }
     return {
         ".argilla/settings.json": json.dumps(settings, indent=2) + "\n",
         ".argilla/dataset.json": json.dumps(dataset, indent=2) + "\n",
-        "records.json": json.dumps([_record(one, release) for one in examples], ensure_ascii=False) + "\n",
+        "records.json": json.dumps([_record(example, release) for example in examples], ensure_ascii=False)
+        + "\n",
     }
 
 
 def _record(example: Example, release: str) -> dict[str, Any]:
     metadata = {
-        "task": example.task.value, "source": example.source, "label": example.label, "split": example.split,
-        "licence": example.licence, "release": release[:NAME_LENGTH],
-    }  # fmt: skip
+        "task": example.task.value,
+        "source": example.source,
+        "label": example.label,
+        "split": example.split,
+        "licence": example.licence,
+        "release": release[:NAME_LENGTH],
+    }
     return {
-        "id": example.id, "fields": {"conversation": chat(example)},
+        "id": example.id,
+        "fields": {"conversation": chat(example)},
         "metadata": {name: value for name, value in metadata.items() if value},
-        "suggestions": {}, "responses": {}, "vectors": {},
-    }  # fmt: skip
+        "suggestions": {},
+        "responses": {},
+        "vectors": {},
+    }
 
 
 def read(path: Path, *, at: str) -> list[Review]:
@@ -122,19 +156,22 @@ def read(path: Path, *, at: str) -> list[Review]:
 
 
 def _reviews(record: _Record, at: str) -> list[Review]:
-    comments = {said.user_id: said.value for said in record.responses.get(COMMENT, [])}
-    found: list[Review] = []
-    for said in record.responses.get(QUESTION, []):
-        if said.status not in (None, "submitted"):
+    comments = {response.user_id: response.value for response in record.responses.get(COMMENT, [])}
+    reviews: list[Review] = []
+    for response in record.responses.get(QUESTION, []):
+        if response.status not in (None, "submitted"):
             continue
-        found.append(
+        reviews.append(
             Review(
-                example_id=record.id, answer=_answer(said.value, record.id),
-                reviewer=f"argilla/{said.user_id}", at=at, release=str(record.metadata.get("release", "")),
-                comment=str(comments.get(said.user_id) or ""),
+                example_id=record.id,
+                answer=_answer(response.value, record.id),
+                reviewer=f"argilla/{response.user_id}",
+                at=at,
+                release=str(record.metadata.get("release", "")),
+                comment=str(comments.get(response.user_id) or ""),
             )
-        )  # fmt: skip
-    return found
+        )
+    return reviews
 
 
 def _answer(value: Any, record: str) -> Answer:

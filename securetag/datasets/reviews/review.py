@@ -59,7 +59,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 def latest(reviews: Iterable[Review]) -> list[Review]:
     """Each reviewer's last word on each example, ordered by example and reviewer."""
     last: dict[tuple[str, str], Review] = {}
-    for review in sorted(reviews, key=lambda one: (one.at, one.answer)):
+    for review in sorted(reviews, key=lambda each: (each.at, each.answer)):
         last[review.example_id, review.reviewer] = review
     return [last[key] for key in sorted(last)]
 
@@ -109,6 +109,8 @@ def agreement(reviews: Iterable[Review]) -> Agreement:
     totals: Counter[Answer] = sum(shared, Counter())
     between = 2 * totals["accept"] * totals["reject"]
     return Agreement(
-        examples=len(shared), reviews=n, observed=round(1 - sum(differing) / pairs, 4),
+        examples=len(shared),
+        reviews=n,
+        observed=round(1 - sum(differing) / pairs, 4),
         alpha=round(1 - (n - 1) * within / between, 4) if between else None,
-    )  # fmt: skip
+    )

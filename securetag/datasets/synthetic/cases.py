@@ -85,11 +85,11 @@ def compose(
     dropped = Counter({f"composed: not judged, {why}": n for why, n in drawn.unjudged.items()})
     kept: dict[str, list[tuple[Pair, Finding, Finding]]] = {bucket: [] for bucket in BUCKETS}
     for pair in pairs:
-        found = [_at_sink(pair, function, flagged) for function in (pair.true, pair.false)]
-        if found[0] is None or found[1] is None:
+        findings = [_at_sink(pair, function, flagged) for function in (pair.true, pair.false)]
+        if findings[0] is None or findings[1] is None:
             dropped["composed: not flagged by our rules"] += 2
         else:
-            kept[pair.bucket].append((pair, found[0], found[1]))
+            kept[pair.bucket].append((pair, findings[0], findings[1]))
     examples: list[Example] = []
     for bucket, wanted in quotas(rows).items():
         for pair, true, false in kept[bucket][:wanted]:
@@ -124,9 +124,11 @@ def _pack(cache: Path) -> Path:
     """The compiled pack's rules for the classes composed here: the others could only cost time."""
     wanted = {cwe for name in CLASSES for cwe in _SAME.get(name, {name})}
     pack = json.loads(rules.compiled_pack(cache).read_bytes())
-    known = rules.catalogue()
+    catalogue = rules.catalogue()
     pack["rules"] = [
-        rule for rule in pack["rules"] if "python" in rule["languages"] and known[rule["id"]].cwe in wanted
+        rule
+        for rule in pack["rules"]
+        if "python" in rule["languages"] and catalogue[rule["id"]].cwe in wanted
     ]
     path = cache / "composed.json"
     path.write_text(json.dumps(pack), encoding="utf-8")
@@ -157,21 +159,36 @@ def _example(
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
     answer = triage.answer(
-        profile=profile, evidence=[(span.first, span.last) for span in evidence], verdict=Decision(label),
-        reasoning=_reasoning(function, label, lang), recommendation=_advice(finding, label, lang),
-    )  # fmt: skip
+        profile=profile,
+        evidence=[(span.first, span.last) for span in evidence],
+        verdict=Decision(label),
+        reasoning=_reasoning(function, label, lang),
+        recommendation=_advice(finding, label, lang),
+    )
     plan = pair.plan
     example = Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang=lang,
-        licence=LICENCE, group=pair.group, origin="composition",
-        origins=[Origin(record_id=record_of(function).id)], source=SOURCE, label=label,
-        label_source="execution", pair_id=pair.pair_id, evidence=evidence,
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", answer)],
+        lang=lang,
+        licence=LICENCE,
+        group=pair.group,
+        origin="composition",
+        origins=[Origin(record_id=record_of(function).id)],
+        source=SOURCE,
+        label=label,
+        label_source="execution",
+        pair_id=pair.pair_id,
+        evidence=evidence,
         construction=Construction(
-            source=f"{plan.framework.name}/{plan.source}", guard=plan.guard.name,
-            guard_family=plan.guard.family, sink=plan.sink.name, framework=plan.framework.name,
-            shape=f"{plan.shape}/{function.mode}", oracle=ORACLE_VERSION,
+            source=f"{plan.framework.name}/{plan.source}",
+            guard=plan.guard.name,
+            guard_family=plan.guard.family,
+            sink=plan.sink.name,
+            framework=plan.framework.name,
+            shape=f"{plan.shape}/{function.mode}",
+            oracle=ORACLE_VERSION,
         ),
-    )  # fmt: skip
+    )
     axis = pair.bucket if pair.bucket in BUCKETS[2:] else None
     split = "test" if axis else pair.bucket
     return msgspec.structs.replace(example, split=split, axis=axis)
@@ -180,10 +197,18 @@ def _example(
 def record_of(function: Function) -> Record:
     """The function as a Record, so that a row's lineage ends at the text that was executed."""
     return Record.of(
-        source=SOURCE, publisher="Securetag", key=path_of(function), title="Composed function",
-        text=f"```python\n{function.code}```", lang="und", url="", edition=ORACLE_VERSION,
-        licence=LICENCE, file_sha256=hashlib.sha256(function.code.encode()).hexdigest(), locator="",
-    )  # fmt: skip
+        source=SOURCE,
+        publisher="Securetag",
+        key=path_of(function),
+        title="Composed function",
+        text=f"```python\n{function.code}```",
+        lang="und",
+        url="",
+        edition=ORACLE_VERSION,
+        licence=LICENCE,
+        file_sha256=hashlib.sha256(function.code.encode()).hexdigest(),
+        locator="",
+    )
 
 
 _WHY: dict[str, dict[Label, str]] = {

@@ -86,9 +86,24 @@ def confine(*, memory_mb: int = 1024, cpu_s: int = PROCESS_SECONDS) -> list[str]
     resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    forbidden = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove",
-                 "os.rename", "os.mkdir", "os.rmdir", "os.putenv", "os.kill", "shutil.", "ctypes.",
-                 "urllib.Request", "open")  # fmt: skip
+    forbidden = (
+        "socket.",
+        "subprocess.",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.fork",
+        "os.remove",
+        "os.rename",
+        "os.mkdir",
+        "os.rmdir",
+        "os.putenv",
+        "os.kill",
+        "shutil.",
+        "ctypes.",
+        "urllib.Request",
+        "open",
+    )
 
     attempts: list[str] = []
 

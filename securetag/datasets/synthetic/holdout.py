@@ -17,9 +17,14 @@ from securetag.datasets.synthetic.shapes import Plan
 
 #: Where a row may stand: `train`, `validation`, or an axis of the test split.
 BUCKETS = (
-    "train", "validation", "in_distribution",
-    "unseen_sink", "unseen_framework", "unseen_guard", "unseen_cell",
-)  # fmt: skip
+    "train",
+    "validation",
+    "in_distribution",
+    "unseen_sink",
+    "unseen_framework",
+    "unseen_guard",
+    "unseen_cell",
+)
 #: Part of all rows in validation, and in each of the five test axes.
 VALIDATION_PART, AXIS_PART = 0.05, 0.04
 #: Part of all rows that one guard × shape or guard × sink cell may hold: a little under one per cent,
@@ -47,7 +52,7 @@ def _held(cell: str) -> bool:
 
 def bucket_of(plan: Plan) -> str | None:
     """Where a plan stands; None when two of its parts are held out."""
-    held = [
+    held_out = [
         axis
         for axis, unseen in (
             ("unseen_sink", plan.sink.unseen),
@@ -57,12 +62,12 @@ def bucket_of(plan: Plan) -> str | None:
         if unseen
     ]
     # Every cell of an unseen guard is new, so for it the cell says nothing more.
-    if held != ["unseen_guard"] and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name):
-        held.append("unseen_cell")
-    if len(held) > 1:
+    if held_out != ["unseen_guard"] and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name):
+        held_out.append("unseen_cell")
+    if len(held_out) > 1:
         return None
-    if held:
-        return held[0]
+    if held_out:
+        return held_out[0]
     where: Side = side(group(plan))
     return "in_distribution" if where == "test" else where
 

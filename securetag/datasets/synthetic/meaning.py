@@ -46,7 +46,7 @@ _KEYWORDS = frozenset(
 @_remembered
 def sql(statement: str) -> Meaning:
     """The kinds of a statement's tokens; keywords and operators by name, data only by kind."""
-    found: list[str] = []
+    facts: list[str] = []
     for match in _SQL.finditer(statement):
         kind, text = str(match.lastgroup), match.group()
         if kind == "space":
@@ -56,14 +56,14 @@ def sql(statement: str) -> Meaning:
             kind = "number" if number else "keyword:" + text.lower() if text.lower() in _KEYWORDS else "name"
         elif kind == "other":
             kind = text
-        found.append(kind)
-    return tuple(found)
+        facts.append(kind)
+    return tuple(facts)
 
 
 @_remembered
 def shell(command: str) -> Meaning:
     """Words and operators of a command line; a `$` or backtick that the shell expands is marked."""
-    found: list[str] = []
+    facts: list[str] = []
     word, quote, at = False, "", 0
     while at < len(command):
         c = command[at]
@@ -72,7 +72,7 @@ def shell(command: str) -> Meaning:
         elif c == "\\":
             at, word = at + 1, True
         elif c == "`" or (c == "$" and re.match(r"\$[\w({]", command[at : at + 2])):
-            found.append("expansion")
+            facts.append("expansion")
             word = True
         elif quote == '"':
             quote = "" if c == '"' else quote
@@ -80,16 +80,16 @@ def shell(command: str) -> Meaning:
             quote, word = c, True
         elif c in ";&|<>()\n" or c in " \t":
             if word:
-                found.append("word")
+                facts.append("word")
             word = False
             if c not in " \t" and not (c == "\n" and not command[at:].strip()):
-                found.append(c)
+                facts.append(c)
         else:
             word = True
         at += 1
     if word:
-        found.append("word")
-    return (*found, "unclosed") if quote else tuple(found)
+        facts.append("word")
+    return (*facts, "unclosed") if quote else tuple(facts)
 
 
 def path(name: str) -> Meaning:
@@ -118,9 +118,9 @@ def redirect(location: str) -> Meaning:
     It strips controls and spaces, reads `\\` as `/`, and takes any run of slashes for the start of a host.
     """
     text = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33)))))
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", text)
-    scheme = found.group(1).lower() if found else ""
-    rest = text[found.end() :].replace("\\", "/") if found else text.replace("\\", "/")
+    prefix = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", text)
+    scheme = prefix.group(1).lower() if prefix else ""
+    rest = text[prefix.end() :].replace("\\", "/") if prefix else text.replace("\\", "/")
     if scheme and scheme not in {"http", "https"}:
         return OUTSIDE
     if scheme == "https" and not rest.startswith("//"):

@@ -77,7 +77,7 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Prog
     The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle can't start.
     """
     wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
-    found: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
+    pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
     streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
@@ -88,23 +88,23 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Prog
     for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
         for bucket in BUCKETS:
-            missing = wanted[bucket] - len(found[bucket])
+            missing = wanted[bucket] - len(pairs[bucket])
             plans = islice(streams[bucket], round(missing * _SPARE))
             drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
         if not drafts:
             break
         for pair in _paired(drafts, seed, unjudged, progress):
             within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
-            room = len(found[pair.bucket]) < wanted[pair.bucket] and all(
+            has_room = len(pairs[pair.bucket]) < wanted[pair.bucket] and all(
                 cells[cell] < most for cell in within
             )
             # A function text stands once: two plans may write the same one.
-            if room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
+            if has_room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
                 seen |= {pair.true.code, pair.false.code}
                 cells.update(within)
-                found[pair.bucket].append(pair)
+                pairs[pair.bucket].append(pair)
     return Sample(
-        pairs=[pair for bucket in BUCKETS for pair in found[bucket]], unjudged=dict(sorted(unjudged.items()))
+        pairs=[pair for bucket in BUCKETS for pair in pairs[bucket]], unjudged=dict(sorted(unjudged.items()))
     )
 
 
@@ -149,14 +149,26 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
     framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
     shape = rng.choice(SHAPES)
     # A second guard is one that training knows here too, or it would carry a held-out part into train.
-    known = [g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}]
-    second = rng.choice([g for g in known if not unseen_cell(g, shape=shape, sink=sink.name)] or [None])
+    candidates = [
+        g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}
+    ]
+    second = rng.choice([g for g in candidates if not unseen_cell(g, shape=shape, sink=sink.name)] or [None])
     return Plan(
-        framework=framework, source=rng.choice(sorted(framework.sources)), sink=sink, guard=guard,
-        shape=shape, function=rng.choice(_FUNCTIONS), variable=rng.choice(_VARIABLES),
-        result=rng.choice(_RESULTS), other=rng.choice(_OTHERS), has_other=rng.random() < 0.4,
-        refusal=rng.choice(framework.refusals), spelling=spelling(rng), weak=rng.randrange(4), second=second,
-    )  # fmt: skip
+        framework=framework,
+        source=rng.choice(sorted(framework.sources)),
+        sink=sink,
+        guard=guard,
+        shape=shape,
+        function=rng.choice(_FUNCTIONS),
+        variable=rng.choice(_VARIABLES),
+        result=rng.choice(_RESULTS),
+        other=rng.choice(_OTHERS),
+        has_other=rng.random() < 0.4,
+        refusal=rng.choice(framework.refusals),
+        spelling=spelling(rng),
+        weak=rng.randrange(4),
+        second=second,
+    )
 
 
 def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
@@ -215,8 +227,8 @@ def _choose(
         return None
     weights = [_WEIGHTS[wanted].get(function.mode, 1.0) for function in fit]
     if beside is not None:
-        apart = [abs(len(function.code) - len(beside.code)) for function in fit]
-        weights = [weight / (1 + (gap / _CLOSE) ** 2) for weight, gap in zip(weights, apart, strict=True)]
+        gaps = [abs(len(function.code) - len(beside.code)) for function in fit]
+        weights = [weight / (1 + (gap / _CLOSE) ** 2) for weight, gap in zip(weights, gaps, strict=True)]
     return rng.choices(fit, weights=weights)[0]
 
 

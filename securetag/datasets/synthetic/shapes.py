@@ -83,8 +83,8 @@ def negated(check: str) -> str:
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
         return check[tree.operand.col_offset :]
     if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _TURNED:
-        right = check[tree.comparators[0].col_offset :]
-        return f"{check[: tree.left.end_col_offset]} {_TURNED[type(tree.ops[0])]} {right}"
+        second_operand = check[tree.comparators[0].col_offset :]
+        return f"{check[: tree.left.end_col_offset]} {_TURNED[type(tree.ops[0])]} {second_operand}"
     return f"not ({check})" if isinstance(tree, (ast.BoolOp, ast.Compare, ast.IfExp)) else f"not {check}"
 
 
@@ -103,12 +103,12 @@ def _spell(guard: Guard, variable: str, sink: Sink, *, weak: int | None = None) 
 
 def modes(plan: Plan) -> list[str]:
     """The modes, beside `sound`, that this plan can be written in."""
-    found = [mode for mode in MODES[plan.guard.kind] if mode != "weak" or plan.guard.weak]
+    fitting = [mode for mode in MODES[plan.guard.kind] if mode != "weak" or plan.guard.weak]
     if not plan.has_other:
-        found.remove("wrong-variable")
+        fitting.remove("wrong-variable")
     if _sink_line(plan, "x").startswith("raise"):
-        found.remove("after")
-    return found
+        fitting.remove("after")
+    return fitting
 
 
 def _sink_line(plan: Plan, variable: str) -> str:

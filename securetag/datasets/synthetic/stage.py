@@ -89,9 +89,22 @@ class Values(dict[str, str]):
 
 #: Attributes under which the frameworks keep a request's parameters.
 _PARAMETERS = (
-    "args", "form", "values", "cookies", "headers", "json", "GET", "POST", "COOKIES", "META", "query_params",
-    "path_params", "query", "forms", "params",
-)  # fmt: skip
+    "args",
+    "form",
+    "values",
+    "cookies",
+    "headers",
+    "json",
+    "GET",
+    "POST",
+    "COOKIES",
+    "META",
+    "query_params",
+    "path_params",
+    "query",
+    "forms",
+    "params",
+)
 
 
 class _Request:
@@ -151,8 +164,18 @@ def flat_realpath(name: Any, *, strict: bool = False) -> str:  # noqa: ARG001
 
 #: Names that don't touch the machine: modules, and attributes by their path.
 _MODULES = (
-    "base64", "hashlib", "html", "json", "markupsafe", "re", "shlex", "string", "unicodedata", "uuid", "zlib",
-)  # fmt: skip
+    "base64",
+    "hashlib",
+    "html",
+    "json",
+    "markupsafe",
+    "re",
+    "shlex",
+    "string",
+    "unicodedata",
+    "uuid",
+    "zlib",
+)
 _ATTRIBUTES = {
     "datetime": ("date",),
     "decimal": ("Decimal",),
@@ -184,15 +207,15 @@ def _pure_names() -> dict[str, Any]:
 
     if not settings.configured:
         settings.configure()
-    found: dict[str, Any] = {name: importlib.import_module(name) for name in _MODULES}
+    names_by_spelling: dict[str, Any] = {name: importlib.import_module(name) for name in _MODULES}
     for module, names in _ATTRIBUTES.items():
         imported = importlib.import_module(module)
-        found |= {name: getattr(imported, name) for name in names}
+        names_by_spelling |= {name: getattr(imported, name) for name in names}
     # A submodule that its package doesn't import: reached by its own path.
     # Making the class takes 0.5 ms, and its guards make it anew in every call.
-    found["Enum"] = _remembered_enum
-    found["saxutils"] = importlib.import_module("xml.sax.saxutils")
-    return found
+    names_by_spelling["Enum"] = _remembered_enum
+    names_by_spelling["saxutils"] = importlib.import_module("xml.sax.saxutils")
+    return names_by_spelling
 
 
 class _Log:
@@ -210,9 +233,11 @@ class Stage:
         self.response = SimpleNamespace(text=None)
         request = _Request(self.values)
         self._given: dict[str, Any] = {
-            "request": request, "self": _Handler(self.values, self.recorder),
-            "req": request, "resp": self.response,
-        }  # fmt: skip
+            "request": request,
+            "self": _Handler(self.values, self.recorder),
+            "req": request,
+            "resp": self.response,
+        }
         self._names = {**_pure_names(), **_sinks(self.recorder), **_answers(), "request": request}
         self._names["Path"] = _recording_path(self._names["Path"], self.recorder.sink(meaning.path))
 
@@ -242,29 +267,49 @@ def _sinks(recorder: Recorder) -> dict[str, Any]:
         for name in ["join", "basename", "dirname", "normpath", "split", "commonpath", "commonprefix"]
     }
     return {
-        "cur": cursor, "db": cursor, "conn": cursor, "cursor": cursor,
+        "cur": cursor,
+        "db": cursor,
+        "conn": cursor,
+        "cursor": cursor,
         "os": SimpleNamespace(
             path=SimpleNamespace(**pure_path, realpath=flat_realpath, abspath=flat_realpath),
-            system=shell, popen=shell, remove=path,
+            system=shell,
+            popen=shell,
+            remove=path,
         ),
         "subprocess": SimpleNamespace(run=shell, check_output=shell, call=shell),
-        "requests": SimpleNamespace(get=fetch), "httpx": SimpleNamespace(get=fetch),
+        "requests": SimpleNamespace(get=fetch),
+        "httpx": SimpleNamespace(get=fetch),
         "urllib": SimpleNamespace(request=SimpleNamespace(urlopen=_urlopen(recorder))),
-        "open": path, "send_file": path, "eval": code, "exec": code,
-    }  # fmt: skip
+        "open": path,
+        "send_file": path,
+        "eval": code,
+        "exec": code,
+    }
 
 
 def _answers() -> dict[str, Any]:
     """The frameworks' ways to answer. A call of `_refuse` in a `raise` refuses before the raise."""
     return {
-        "make_response": _page, "HttpResponse": _page, "HTMLResponse": _page,
-        "Response": _answer_or_refusal, "HTTPResponse": _BottleResponse,
+        "make_response": _page,
+        "HttpResponse": _page,
+        "HTMLResponse": _page,
+        "Response": _answer_or_refusal,
+        "HTTPResponse": _BottleResponse,
         "web": SimpleNamespace(Response=_answer_or_refusal, HTTPFound=_redirect, HTTPBadRequest=Refused),
-        "redirect": _redirect, "HttpResponseRedirect": _redirect, "RedirectResponse": _redirect,
-        "HTTPFound": _Found, "abort": _refuse, "HttpResponseBadRequest": lambda: None,
-        "HTTPException": _refuse, "HTTPError": _refuse, "Http404": Refused, "HTTPInvalidParam": _refuse,
-        "falcon": SimpleNamespace(HTTPBadRequest=_refuse), "log": _Log(),
-    }  # fmt: skip
+        "redirect": _redirect,
+        "HttpResponseRedirect": _redirect,
+        "RedirectResponse": _redirect,
+        "HTTPFound": _Found,
+        "abort": _refuse,
+        "HttpResponseBadRequest": lambda: None,
+        "HTTPException": _refuse,
+        "HTTPError": _refuse,
+        "Http404": Refused,
+        "HTTPInvalidParam": _refuse,
+        "falcon": SimpleNamespace(HTTPBadRequest=_refuse),
+        "log": _Log(),
+    }
 
 
 def _answer_or_refusal(content: object = "", **keywords: object) -> Answer | None:

@@ -36,34 +36,64 @@ CODE = """def invoice(number):
         abort(404)
     return send_file(path, as_attachment=True)
 """
-OTHER_NAMES = CODE.replace("name", "wanted").replace("invoice", "bill").replace("path =", "target =").replace(
-    "(path", "(target"
-).replace("    if", "    # does it exist?\n    if")  # fmt: skip
+OTHER_NAMES = (
+    CODE.replace("name", "wanted")
+    .replace("invoice", "bill")
+    .replace("path =", "target =")
+    .replace("(path", "(target")
+    .replace("    if", "    # does it exist?\n    if")
+)
 
 
 def row(question: str, answer: str, **more: Any) -> Example:
     split = more.pop("split", None)
     found = Example.of(
-        task=Task.QA, messages=[Message("system", "Be brief."), Message("user", question),
-        Message("assistant", answer)], lang="en", licence="MIT", group="g", origin="template",
-        origins=[Origin(record_id="r")], source="s", **more,
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("system", "Be brief."), Message("user", question), Message("assistant", answer)],
+        lang="en",
+        licence="MIT",
+        group="g",
+        origin="template",
+        origins=[Origin(record_id="r")],
+        source="s",
+        **more,
+    )
     return msgspec.structs.replace(found, split=split)
 
 
 def judged(code: str, **more: Any) -> Example:
     split = more.pop("split", None)
     finding = Finding(
-        tool="semgrep", rule_id="r", cwe="CWE-22", title="Path traversal", message="m", severity="high",
-        confidence="high", language="python", path="a.py", start_line=3, end_line=3, snippet=code,
-        snippet_line=1, scope="f", fingerprint="v1:0",
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="r",
+        cwe="CWE-22",
+        title="Path traversal",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="a.py",
+        start_line=3,
+        end_line=3,
+        snippet=code,
+        snippet_line=1,
+        scope="f",
+        fingerprint="v1:0",
+    )
     prompt = triage.render(finding, profile="compact")
     found = Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", '{"v": 1}')], lang="en",
-        licence="MIT", group=code, origin=more.pop("origin", "analyst"), origins=[Origin(record_id="r")],
-        source="s", label="true_positive", label_source="analyst", **more,
-    )  # fmt: skip
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", '{"v": 1}')],
+        lang="en",
+        licence="MIT",
+        group=code,
+        origin=more.pop("origin", "analyst"),
+        origins=[Origin(record_id="r")],
+        source="s",
+        label="true_positive",
+        label_source="analyst",
+        **more,
+    )
     return msgspec.structs.replace(found, split=split)
 
 
@@ -212,10 +242,22 @@ def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
 def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
     for profile in ("compact", "full"):
         finding = Finding(
-            tool="t", rule_id="r", cwe="CWE-22", title="T", message="1 thing", severity="high",
-            confidence="high", language="python", path="a.py", start_line=3, end_line=3,
-            snippet=CODE, snippet_line=1, scope="f", fingerprint="v1:0",
-        )  # fmt: skip
+            tool="t",
+            rule_id="r",
+            cwe="CWE-22",
+            title="T",
+            message="1 thing",
+            severity="high",
+            confidence="high",
+            language="python",
+            path="a.py",
+            start_line=3,
+            end_line=3,
+            snippet=CODE,
+            snippet_line=1,
+            scope="f",
+            fingerprint="v1:0",
+        )
         prompt = triage.render(finding, profile=profile)  # type: ignore[arg-type]
         assert code_of(row("", "")) == ""
         example = msgspec.structs.replace(
@@ -235,10 +277,19 @@ def test_parts_of_a_message() -> None:
 def advisory(number: int, text: str = "") -> Record:
     key = f"CVE-2024-{1000 + number}"
     return Record.of(
-        source="s", publisher="P", key=key, title=f"Flaw {number}", lang="en", url="", edition="1",
-        licence="MIT", text=text or f"Module {number} trusts a length that a stranger wrote into its file.",
-        file_sha256="0" * 64, locator="", facts=Facts(kind="vulnerability", published="2024-05-01"),
-    )  # fmt: skip
+        source="s",
+        publisher="P",
+        key=key,
+        title=f"Flaw {number}",
+        lang="en",
+        url="",
+        edition="1",
+        licence="MIT",
+        text=text or f"Module {number} trusts a length that a stranger wrote into its file.",
+        file_sha256="0" * 64,
+        locator="",
+        facts=Facts(kind="vulnerability", published="2024-05-01"),
+    )
 
 
 def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -> None:
@@ -247,9 +298,14 @@ def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -
 
     def built(records: list[Record]) -> Any:
         return build(
-            records, [], BuildParams(composed=0, knowledge=1_000), releases_dir=tmp_path / "releases",
-            work=tmp_path / "work", semgrep=SemgrepSettings(), suites=[read_suite(folder)],
-        )  # fmt: skip
+            records,
+            [],
+            BuildParams(composed=0, knowledge=1_000),
+            releases_dir=tmp_path / "releases",
+            work=tmp_path / "work",
+            semgrep=SemgrepSettings(),
+            suites=[read_suite(folder)],
+        )
 
     small = built([advisory(n) for n in range(120)])
     large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])

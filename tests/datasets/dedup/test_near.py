@@ -203,10 +203,22 @@ def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
 
 def finding(code: str) -> Finding:
     return Finding(
-        tool="semgrep", rule_id="r", cwe="CWE-89", title="SQL injection", message="m", severity="high",
-        confidence="high", language="python", path="a.py", start_line=2, end_line=2, snippet=code,
-        snippet_line=1, scope="f", fingerprint="v1:0",
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="r",
+        cwe="CWE-89",
+        title="SQL injection",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="a.py",
+        start_line=2,
+        end_line=2,
+        snippet=code,
+        snippet_line=1,
+        scope="f",
+        fingerprint="v1:0",
+    )
 
 
 CODE = """def show(name):
@@ -222,10 +234,17 @@ CODE = """def show(name):
 def reviewed(code: str, label: Any, record: str) -> Example:
     prompt = triage.render(finding(code), profile="full")
     return Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", f"because {record}")], lang="en",
-        licence="MIT", group=record, origin="analyst", origins=[Origin(record_id=record)], source="s",
-        label=label, label_source="analyst",
-    )  # fmt: skip
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", f"because {record}")],
+        lang="en",
+        licence="MIT",
+        group=record,
+        origin="analyst",
+        origins=[Origin(record_id=record)],
+        source="s",
+        label=label,
+        label_source="analyst",
+    )
 
 
 def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -> None:

@@ -29,10 +29,14 @@ def judged(verdict: MakeVerdict) -> MakeVerdict:
         record = msgspec.structs.replace(pattern.record, id=f"{n:064d}")
         code = f"def f{n}(q):\n    return db.execute(q, {n})\n"
         return msgspec.structs.replace(
-            pattern, record=record, label=label, reviewer=f"{tenant}/{reviewer}",
+            pattern,
+            record=record,
+            label=label,
+            reviewer=f"{tenant}/{reviewer}",
             finding=msgspec.structs.replace(pattern.finding, snippet=code),
-            origin=Origin(finding_id=f"{tenant}-{n}", tenant_id=tenant, consent_id=f"c-{tenant}"), **changes,
-        )  # fmt: skip
+            origin=Origin(finding_id=f"{tenant}-{n}", tenant_id=tenant, consent_id=f"c-{tenant}"),
+            **changes,
+        )
 
     return make
 
@@ -183,7 +187,15 @@ def test_no_tenant_holds_more_than_its_share_whatever_the_sizes(sizes: list[int]
 
 def reviewed(name: str, tenants: list[str]) -> Example:
     return Example(
-        id=name, task=Task.TRIAGE, messages=[], lang="en", licence="MIT", group=name,
-        label="true_positive", label_source="analyst", origin="analyst",
-        origins=[Origin(tenant_id=t) for t in tenants], source="s",
-    )  # fmt: skip
+        id=name,
+        task=Task.TRIAGE,
+        messages=[],
+        lang="en",
+        licence="MIT",
+        group=name,
+        label="true_positive",
+        label_source="analyst",
+        origin="analyst",
+        origins=[Origin(tenant_id=t) for t in tenants],
+        source="s",
+    )

@@ -152,10 +152,11 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
     # Other findings in the same code are rows of their own: the held-out one goes.
     other = msgspec.structs.replace(judged(trained, shared), label="false_positive")
     other = msgspec.structs.replace(
-        other, record=msgspec.structs.replace(other.record, id="e" * 64),
+        other,
+        record=msgspec.structs.replace(other.record, id="e" * 64),
         finding=msgspec.structs.replace(other.finding, cwe="CWE-90"),
         origin=Origin(finding_id="f-other", tenant_id="t-9", consent_id="c"),
-    )  # fmt: skip
+    )
     apart = [*harvested, judged(tested, shared), other]
     rows, _ = reviewed_rows.rows(apart, profile="compact", lang="en")
     kept, drops = assign.untangled(assign.assign(rows, reviewed_rows.ties(apart)), reviewed_rows.ties(apart))

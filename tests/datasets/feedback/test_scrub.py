@@ -76,11 +76,17 @@ def test_real_code_is_left_alone(mirror: Path, capsys: pytest.CaptureFixture[str
 
 
 HOSTILE = {
-    "one word": "a" * 200_000, "dots": "a." * 100_000, "telling": "password" * 20_000,
+    "one word": "a" * 200_000,
+    "dots": "a." * 100_000,
+    "telling": "password" * 20_000,
     "urls": "a://" * 40_000,
-    "keys": "-----BEGIN PRIVATE KEY-----" * 5_000, "quotes": '"' * 100_000, "ats": "a@" * 100_000,
-    "hex": "ab1:" * 40_000, "options": "chown -a " * 20_000, "connections": '" password= ' * 15_000,
-}  # fmt: skip
+    "keys": "-----BEGIN PRIVATE KEY-----" * 5_000,
+    "quotes": '"' * 100_000,
+    "ats": "a@" * 100_000,
+    "hex": "ab1:" * 40_000,
+    "options": "chown -a " * 20_000,
+    "connections": '" password= ' * 15_000,
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

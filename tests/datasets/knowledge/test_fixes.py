@@ -28,10 +28,19 @@ OTHER = VULNERABLE.replace("fetchall", "fetchone")
 
 def record(key: str, before: str, after: str, language: str = "python") -> Record:
     return Record.of(
-        source="pairs", publisher="Tester", key=key, title=key, text="A fix.", lang="en", url="",
-        edition="1", licence="MIT", file_sha256="0" * 64, locator="",
+        source="pairs",
+        publisher="Tester",
+        key=key,
+        title=key,
+        text="A fix.",
+        lang="en",
+        url="",
+        edition="1",
+        licence="MIT",
+        file_sha256="0" * 64,
+        locator="",
         facts=Facts(kind="fix", vulnerable=before, fixed=after, language=language, cwe=["CWE-89"]),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +59,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:  # typ
 def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(found: tuple) -> None:  # type: ignore[type-arg]
     (row,) = found[0]
     assert (row.label, row.label_source, row.split, row.axis) == (
-        "true_positive", "fix", "test", "real_pairs",
-    )  # fmt: skip
+        "true_positive",
+        "fix",
+        "test",
+        "real_pairs",
+    )
     assert "cur.execute" in row.messages[1].content
     assert row.group == "fix/pairs/fixed"
     assert row.licence == "MIT"

@@ -15,18 +15,20 @@ from securetag.errors import SettingsError
 from securetag.records import Example, Message, Origin, Task
 
 TIERS = {"a": "core", "b": "core", "c": "extended", "d": "hf"}
-EVEN = Mix(
-    tiers={"core": 0.5, "extended": 0.3, "hf": 0.2}, tasks={}, languages={"en": 1.0, "es": 1.0}
-)  # fmt: skip
+EVEN = Mix(tiers={"core": 0.5, "extended": 0.3, "hf": 0.2}, tasks={}, languages={"en": 1.0, "es": 1.0})
 
 
 def row(source: str, number: int, task: Task = Task.QA, lang: str = "en") -> Example:
     return Example.of(
         task=task,
         messages=[Message("user", f"{source} {number}?"), Message("assistant", f"answer {number}")],
-        lang=lang, licence="MIT", group=f"{source}/{number}", origin="template",
-        origins=[Origin(record_id="r")], source=source,
-    )  # fmt: skip
+        lang=lang,
+        licence="MIT",
+        group=f"{source}/{number}",
+        origin="template",
+        origins=[Origin(record_id="r")],
+        source=source,
+    )
 
 
 def rows(**counts: int) -> list[Example]:
@@ -78,7 +80,7 @@ def test_a_language_without_a_weight_stays_out() -> None:
     st.dictionaries(st.sampled_from("abcd"), st.integers(0, 60), min_size=1),
     st.integers(0, 150),
     st.randoms(),
-)  # fmt: skip
+)
 def test_order_does_not_decide_and_nothing_is_lost(
     counts: dict[str, int], most: int, shuffle: random.Random
 ) -> None:

@@ -33,16 +33,27 @@ def gate(record: Callable[..., Record]) -> Record:
 def lesson(record: Record, *pairs: tuple[str, str], model: str = "m", licence: str = "Apache-2.0") -> Lesson:
     text = json.dumps({"pairs": [{"question": question, "answer": answer} for question, answer in pairs]})
     return Lesson(
-        key=teacher.key_of(model, record), model_id=model, prompt_version=teacher.PROMPT_VERSION,
-        record_id=record.id, licence=licence, text=text, prompt_tokens=1, completion_tokens=1,
-    )  # fmt: skip
+        key=teacher.key_of(model, record),
+        model_id=model,
+        prompt_version=teacher.PROMPT_VERSION,
+        record_id=record.id,
+        licence=licence,
+        text=text,
+        prompt_tokens=1,
+        completion_tokens=1,
+    )
 
 
 def released(folder: Path, record: Record, lessons: Lessons) -> ReleaseSummary:
     return build(
-        [record], [], BuildParams(composed=0), releases_dir=folder / "releases", work=folder,
-        semgrep=SemgrepSettings(), lessons=lessons,
-    )  # fmt: skip
+        [record],
+        [],
+        BuildParams(composed=0),
+        releases_dir=folder / "releases",
+        work=folder,
+        semgrep=SemgrepSettings(),
+        lessons=lessons,
+    )
 
 
 def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
@@ -66,10 +77,15 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
         (("How does ISO 27001 treat the ledger of refusals?", GOOD[1]), teacher.VAGUE),
         ((GOOD[0], "El guardia anota cada rechazo en un libro."), teacher.OTHER_LANGUAGE),
         ((GOOD[0], GOOD[1] * 20), teacher.TOO_LONG),
-        (("How long does a sealed ledger stay in the archive?", "A ledger stays in the archive for 5 years."),
-         "a number or identifier that the section doesn't hold"),
+        (
+            (
+                "How long does a sealed ledger stay in the archive?",
+                "A ledger stays in the archive for 5 years.",
+            ),
+            "a number or identifier that the section doesn't hold",
+        ),
     ],
-)  # fmt: skip
+)
 def test_why_a_pair_doesnt_teach(gate: Record, pair: tuple[str, str], reason: str) -> None:
     rows, left = Lessons([lesson(gate, pair)]).rows(gate, "compact", 6)
     assert (rows, dict(left)) == ([], {f"teacher: {reason}": 1})

@@ -24,10 +24,15 @@ STEPS = frozenset({"open", "os.rename", "os.chmod", "os.mkdir", "os.remove", "os
 
 def example(number: int, consent: str) -> Example:
     found = Example.of(
-        task=Task.QA, messages=[Message("user", f"q{number}"), Message("assistant", "a" * 200)], lang="en",
-        licence="MIT", group=f"g{number}", origin="template", source="s",
+        task=Task.QA,
+        messages=[Message("user", f"q{number}"), Message("assistant", "a" * 200)],
+        lang="en",
+        licence="MIT",
+        group=f"g{number}",
+        origin="template",
+        source="s",
         origins=[Origin(record_id=f"r{number}", consent_id=consent)],
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(found, split=("train", "validation", "test")[number % 3])
 
 
@@ -43,9 +48,16 @@ def write(folder: Path, examples: list[Example], stop: int) -> None:
 
     sys.addaudithook(count)
     path, _ = release.write(
-        examples, [], params={"seed": 1}, inputs={}, counts={}, sources=[], card=lambda _: "card\n",
-        releases_dir=folder, code_version="1",
-    )  # fmt: skip
+        examples,
+        [],
+        params={"seed": 1},
+        inputs={},
+        counts={},
+        sources=[],
+        card=lambda _: "card\n",
+        releases_dir=folder,
+        code_version="1",
+    )
     print(path.name, seen, flush=True)
 
 

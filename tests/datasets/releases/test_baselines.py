@@ -21,13 +21,29 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
             Message("user", f"CWE-89 SQL, line 2\n1 x = get({number})\n2 {line}"),
             Message("assistant", f'{{"verdict":"{label}"}}'),
         ],
-        lang="en", licence="MIT", group=f"g{number}", origin="composition", origins=[Origin(record_id="r")],
-        source="s", label=label, label_source="execution",  # type: ignore[arg-type]
+        lang="en",
+        licence="MIT",
+        group=f"g{number}",
+        origin="composition",
+        origins=[Origin(record_id="r")],
+        source="s",
+        label=label,
+        label_source="execution",  # type: ignore[arg-type]
         construction=Construction(
-            **({"source": "a", "guard": "b", "guard_family": "c", "sink": "d", "framework": "e",
-                "shape": "f", "oracle": "o"} | parts)
+            **(
+                {
+                    "source": "a",
+                    "guard": "b",
+                    "guard_family": "c",
+                    "sink": "d",
+                    "framework": "e",
+                    "shape": "f",
+                    "oracle": "o",
+                }
+                | parts
+            )
         ),
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(example, split=split, axis=axis)
 
 
@@ -62,12 +78,13 @@ def test_words_that_tell_the_label_are_found_on_the_axis_where_they_do() -> None
     known = rows(make)
     turned = [  # the same words mean the opposite on another axis
         msgspec.structs.replace(
-            one, axis="unseen_guard",
+            one,
+            axis="unseen_guard",
             label="true_positive" if one.label == "false_positive" else "false_positive",
         )
         for one in known
         if one.split == "test"
-    ]  # fmt: skip
+    ]
     found = word_counts([*known, *turned])
     assert found["in_distribution"].accuracy == 1.0
     assert found["unseen_guard"].accuracy == 0.0

@@ -17,18 +17,32 @@ from securetag.records import Example, Message, Task
 
 def row(number: int, split: Any = "train", label: Any = None, source: str = "s") -> Example:
     found = Example.of(
-        task=Task.TRIAGE, messages=[Message("user", f"q{number}"), Message("assistant", "a")], lang="en",
-        licence="MIT", group="g", origin="template", origins=[], source=source, label=label,
-    )  # fmt: skip
+        task=Task.TRIAGE,
+        messages=[Message("user", f"q{number}"), Message("assistant", "a")],
+        lang="en",
+        licence="MIT",
+        group="g",
+        origin="template",
+        origins=[],
+        source=source,
+        label=label,
+    )
     return msgspec.structs.replace(found, split=split)
 
 
 def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Path:
     dropped = {drop.reason: drop.n for drop in drops}
     path, _ = release.write(
-        rows, drops, params=params, inputs={}, counts={"dropped": dropped}, sources=[], card=lambda _: "",
-        releases_dir=folder, code_version="1",
-    )  # fmt: skip
+        rows,
+        drops,
+        params=params,
+        inputs={},
+        counts={"dropped": dropped},
+        sources=[],
+        card=lambda _: "",
+        releases_dir=folder,
+        code_version="1",
+    )
     return path
 
 

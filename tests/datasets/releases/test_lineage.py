@@ -18,17 +18,30 @@ from securetag.records import Example, Message, Origin, Task, content_id
 
 def example(number: int, origins: list[Origin], split: str = "train") -> Example:
     found = Example.of(
-        task=Task.QA, messages=[Message("user", f"q{number}"), Message("assistant", "a")], lang="en",
-        licence="MIT", group=f"g{number}", origin="template", origins=origins, source=f"source-{number % 2}",
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("user", f"q{number}"), Message("assistant", "a")],
+        lang="en",
+        licence="MIT",
+        group=f"g{number}",
+        origin="template",
+        origins=origins,
+        source=f"source-{number % 2}",
+    )
     return msgspec.structs.replace(found, split=split)  # type: ignore[arg-type]
 
 
 def write(folder: Path, rows: list[Example], drops: list[Drop] | None = None) -> Path:
     path, _ = release.write(
-        rows, drops or [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="1",
+        rows,
+        drops or [],
+        params={},
+        inputs={},
+        counts={},
+        sources=[],
+        card=lambda _: "",
+        code_version="1",
         releases_dir=folder,
-    )  # fmt: skip
+    )
     return path
 
 
@@ -47,8 +60,12 @@ def test_from_every_end_to_every_other(tmp_path: Path) -> None:
     assert (one.ids["example"], one.splits) == (sorted(row.id for row in ROWS[:2]), {"test": 1, "train": 1})
     assert one.ids["record"] == sorted([RECORD, OTHER])  # the second example rests on both
     assert lineage.related(path, "example", ROWS[2].id, 10).ids == {
-        "example": [ROWS[2].id], "record": [OTHER], "finding": ["f-1"], "tenant": ["t-1"], "consent": ["c-1"],
-    }  # fmt: skip
+        "example": [ROWS[2].id],
+        "record": [OTHER],
+        "finding": ["f-1"],
+        "tenant": ["t-1"],
+        "consent": ["c-1"],
+    }
     for kind, name in (("finding", "f-1"), ("tenant", "t-1"), ("consent", "c-1")):
         assert lineage.related(path, kind, name, 10).ids["example"] == [ROWS[2].id]  # type: ignore[arg-type]
     everything = lineage.related(path, None, "", 2)

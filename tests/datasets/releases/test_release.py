@@ -241,9 +241,17 @@ def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"null", b'{"schema": 2}', b'{"schema": "2"}', b'{"schema":2,"params":' + b"[" * 100_000,
-     b'{"schema": 2, "params": {"n": 1e999}}', b"\xff\xfe"],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'{"schema": 2}',
+        b'{"schema": "2"}',
+        b'{"schema":2,"params":' + b"[" * 100_000,
+        b'{"schema": 2, "params": {"n": 1e999}}',
+        b"\xff\xfe",
+    ],
+)
 def test_a_hostile_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     path, _ = write(tmp_path)
     (path / "manifest.json").chmod(0o644)

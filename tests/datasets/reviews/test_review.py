@@ -31,10 +31,14 @@ def said(example: str, reviewer: str, answer: Any, at: str = "2026-01-01T00:00:0
 
 def test_the_majority_of_last_words_decides() -> None:
     words = [
-        said("a", "x", "accept"), said("a", "y", "accept"), said("a", "z", "reject"),
-        said("b", "x", "accept"), said("b", "y", "reject"),
-        said("c", "x", "accept"), said("c", "x", "reject", "2026-01-02T00:00:00Z"),
-    ]  # fmt: skip
+        said("a", "x", "accept"),
+        said("a", "y", "accept"),
+        said("a", "z", "reject"),
+        said("b", "x", "accept"),
+        said("b", "y", "reject"),
+        said("c", "x", "accept"),
+        said("c", "x", "reject", "2026-01-02T00:00:00Z"),
+    ]
     assert decide(words) == {"a": "accepted", "b": "disputed", "c": "rejected"}
     assert decide(reversed(words)) == decide(words)
 
@@ -109,10 +113,14 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
 
     def again(decisions: review.Decisions) -> ReleaseSummary:
         return build(
-            [record(n) for n in range(40)], [], BuildParams(seed=7, composed=0, knowledge=500),
-            releases_dir=tmp_path / "releases", work=tmp_path / "work", semgrep=SemgrepSettings(),
+            [record(n) for n in range(40)],
+            [],
+            BuildParams(seed=7, composed=0, knowledge=500),
+            releases_dir=tmp_path / "releases",
+            work=tmp_path / "work",
+            semgrep=SemgrepSettings(),
             reviews=decisions,
-        )  # fmt: skip
+        )
 
     before, after = again(review.NONE), again(pipeline.decisions(settings))
     ids = {row.id for row in rows(after)}
@@ -157,9 +165,15 @@ def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[1]", b"\xff", b"[" * 99_999,
-     b'[{"id": "x", "responses": {"answer": [{"value": "maybe", "user_id": "u"}]}}]'],
-)  # fmt: skip
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"\xff",
+        b"[" * 99_999,
+        b'[{"id": "x", "responses": {"answer": [{"value": "maybe", "user_id": "u"}]}}]',
+    ],
+)
 def test_what_isnt_argillas_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "records.json").write_bytes(content)
     with pytest.raises(InputError):

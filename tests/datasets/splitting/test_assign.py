@@ -26,25 +26,42 @@ from securetag.datasets.splitting.assign import (
 from securetag.records import Example, Facts, Message, Origin, Record, Task
 
 #: Names of groups whose side by hash is known to the tests.
-NAMED = {where: [f"id/CVE-2024-{n}" for n in range(1000, 1400) if side(f"id/CVE-2024-{n}") == where]
-         for where in ("train", "validation", "test")}  # fmt: skip
+NAMED = {
+    where: [f"id/CVE-2024-{n}" for n in range(1000, 1400) if side(f"id/CVE-2024-{n}") == where]
+    for where in ("train", "validation", "test")
+}
 
 
 def record(key: str, **facts: Any) -> Record:
     url = facts.pop("url", "")
     publisher = facts.pop("publisher", "P")
     return Record.of(
-        source=facts.pop("source", "s"), publisher=publisher, key=key, title=key, text=f"About {key}.",
-        lang="en", url=url, edition="1", licence="MIT", file_sha256="0" * 64, locator="",
+        source=facts.pop("source", "s"),
+        publisher=publisher,
+        key=key,
+        title=key,
+        text=f"About {key}.",
+        lang="en",
+        url=url,
+        edition="1",
+        licence="MIT",
+        file_sha256="0" * 64,
+        locator="",
         facts=Facts(**facts),
-    )  # fmt: skip
+    )
 
 
 def row(text: str, origin: str = "r", group: str = "g") -> Example:
     return Example.of(
-        task=Task.QA, messages=[Message("user", f"What of {text}?"), Message("assistant", text)], lang="en",
-        licence="MIT", group=group, origin="template", origins=[Origin(record_id=origin)], source="s",
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("user", f"What of {text}?"), Message("assistant", text)],
+        lang="en",
+        licence="MIT",
+        group=group,
+        origin="template",
+        origins=[Origin(record_id=origin)],
+        source="s",
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from securetag.datasets.synthetic.sample import trial_of
 from securetag.datasets.synthetic.shapes import MODES, SHAPES, Plan, modes, write
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS
 
-TABLE = Path(__file__).resolve().parent.parent / "tests" / "datasets" / "compose" / "labels.json"
+TABLE = Path(__file__).resolve().parent.parent / "tests" / "datasets" / "synthetic" / "labels.json"
 #: The guard that follows in mode `combined`.
 SECOND = next(guard for guard in GUARDS if guard.name == "fullmatch-alnum")
 
@@ -69,11 +69,11 @@ def plans(guard: Guard) -> Iterator[tuple[Plan, str]]:
 def measure() -> Table:
     """Run the sample and return its table."""
     cases = [(guard.name, plan, mode) for guard in GUARDS for plan, mode in plans(guard)]
-    outcomes = oracle.run([trial_of(plan, write(plan, mode)) for _, plan, mode in cases])
+    outcomes = oracle.run_trials([trial_of(plan, write(plan, mode)) for _, plan, mode in cases])
     texts: dict[str, list[str]] = {}
     counts: dict[str, Counter[str | None]] = {}
     for (guard, plan, mode), outcome in zip(cases, outcomes, strict=True):
-        label = oracle.label(outcome)
+        label = oracle.label_of(outcome)
         texts.setdefault(guard, []).append(f"{plan.sink.name}/{plan.shape}/{mode}: {label}\n")
         counts.setdefault(guard, Counter())[label] += 1
     return Table(

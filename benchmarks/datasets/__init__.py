@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.datasets import peers
 from benchmarks.datasets.advisories import Advisory, advisories
 from benchmarks.figure import Figure
-from securetag.datasets.dedup.near import Document, representatives
+from securetag.datasets.dedup.near import Document, find_representatives
 
 COUNT, LARGE, SEED = 50_000, 500_000, 0
 #: Texts → for each the index of the one that it repeats, its own where it is kept.
@@ -96,7 +96,7 @@ def _quality(name: str, outcome: Outcome, *, judged: bool = True) -> Iterator[Fi
 
 
 def _ours(texts: Sequence[str]) -> Sequence[int]:
-    found: list[int] = representatives([Document(text) for text in texts]).tolist()
+    found: list[int] = find_representatives([Document(text) for text in texts]).tolist()
     return found
 
 

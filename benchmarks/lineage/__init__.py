@@ -33,7 +33,7 @@ def measure() -> Iterator[Figure]:
         settings = Settings(home=Path(home) / "home", data=Path(home) / "data")
         folder = _release(settings)
         before = time.process_time()
-        path = lineage.index(folder)
+        path = lineage.build_index(folder)
         yield Figure(
             figure="index of a million rows", value=round(time.process_time() - before, 1), unit="CPU-s"
         )
@@ -85,7 +85,7 @@ def _release(settings: Settings) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path, manifest = release.write(
+    path, manifest = release.write_release(
         [], [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="",
         releases_dir=settings.releases_dir,
     )  # fmt: skip

@@ -26,9 +26,9 @@ from benchmarks.figure import Figure
 from benchmarks.release import database
 from securetag.datasets.decontamination.suites import read_suite
 from securetag.datasets.feedback.harvest import SOURCE as HARVEST_SOURCE
-from securetag.datasets.licences import stopping
+from securetag.datasets.licences import find_refused
 from securetag.datasets.releases import baselines, checks
-from securetag.datasets.releases.release import read
+from securetag.datasets.releases.release import read_release
 from securetag.db.embedded import Cluster
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.db.upgrade import upgrade
@@ -74,7 +74,7 @@ def measure() -> Iterator[Figure]:
         _securetag(Path(other), {}, "source", "extract", "--all")
         again = _build(Path(other), {"TZ": "Pacific/Auckland", "PYTHONHASHSEED": "1"}, day="2028-02-29T23:59")
         yield from _costs(first, again)
-        found = read(Path(one) / "data" / "releases" / first.printed["release"])
+        found = read_release(Path(one) / "data" / "releases" / first.printed["release"])
         yield from _rows([*found.train, *found.validation, *found.test])
 
 
@@ -110,7 +110,9 @@ def _sources(settings: Settings) -> list[str]:
     """Options that name every source whose licence may enter: those of tier `hf` only come by name."""
     known = catalog.load()
     names = sorted(path.stem for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
-    kept = [name for name in names if name not in known or not stopping({known[name].licence}, "internal")]
+    kept = [
+        name for name in names if name not in known or not find_refused({known[name].licence}, "internal")
+    ]
     return [word for name in kept for word in ("--source", name)]
 
 
@@ -145,7 +147,7 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
     yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)
     judged = sum(row.source == HARVEST_SOURCE for row in rows)
     yield Figure(figure="… that people judged", value=judged, unit="")
-    for found in checks.check(rows, purpose="internal", suites=[read_suite(SUITE)]):
+    for found in checks.run_checks(rows, purpose="internal", suites=[read_suite(SUITE)]):
         yield Figure(
             figure=f"check {found.name}", value=len(found.offending), unit="offend", bar="0", ok=found.passed
         )

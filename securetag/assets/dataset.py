@@ -42,15 +42,15 @@ def harvest() -> dg.MaterializeResult:
 def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
-    from securetag.datasets.releases.checks import check
+    from securetag.datasets.releases.checks import run_checks
     from securetag.datasets.releases.plots import ALT
-    from securetag.datasets.releases.release import read
-    from securetag.pipeline.release import build_release, suites_of
+    from securetag.datasets.releases.release import read_release
+    from securetag.pipeline.release import build_release, read_suites
 
     params = msgspec.convert(config.model_dump(), BuildParams)
     settings = get_settings()
     summary = build_release(params, settings, progress=context.log.info)
-    rows = read(Path(summary.path))
+    rows = read_release(Path(summary.path))
     sample = [
         (e.task, e.label or "", e.source, e.messages[-2].content, e.messages[-1].content)
         for e in rows.train[:: max(1, len(rows.train) // 6)][:6]
@@ -74,10 +74,10 @@ def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.Mate
             "path": dg.MetadataValue.path(summary.path),
         },
         check_results=checks.results(
-            check(
+            run_checks(
                 [*rows.train, *rows.validation, *rows.test],
                 purpose=params.purpose,
-                suites=suites_of(settings),
+                suites=read_suites(settings),
             )
         ),
     )

@@ -1,47 +1,52 @@
-"""Records, harvested verdicts and composed cases → one immutable release.
+"""Build one immutable release from Records, verdicts of people and synthetic cases.
 
-The steps, each counting what it leaves out: Records are filtered by status and licence and become
-questions; harvested verdicts become triage rows; triage cases are composed, executed and scanned;
-then filters, duplicates, what evaluation suites know, the mix of knowledge rows, the split, and a
-check that no group is torn. The same inputs and parameters give the same digest.
+First rows are made: questions from Records, triage rows from verdicts, fixes and synthetic cases. Then each
+step of `list_steps` takes rows and returns those that stay and those that it drops. Everything that is left
+out is counted. The same inputs and parameters give the same digest.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from securetag import rules, triage
-from securetag.datasets import erasure, filters
-from securetag.datasets.decontamination.decontaminate import apart, decontaminate
+from securetag.datasets import filters
+from securetag.datasets.decontamination.decontaminate import decontaminate, drop_overlapping
 from securetag.datasets.decontamination.suites import Suite
-from securetag.datasets.dedup.exact import dedup
-from securetag.datasets.dedup.near import JACCARD, dedup_near
-from securetag.datasets.feedback import agreement, harvest, reviewed_rows
-from securetag.datasets.filters import Drop
-from securetag.datasets.knowledge import fixes, mix
-from securetag.datasets.knowledge.knowledge_rows import SourceSeen, knowledge
-from securetag.datasets.knowledge.mix import Mix, usual
-from securetag.datasets.knowledge.teacher import NONE as NO_LESSONS
-from securetag.datasets.knowledge.teacher import Lessons
-from securetag.datasets.licences import Purpose, allowed
-from securetag.datasets.releases import plots, release
-from securetag.datasets.releases.card import card, facts_of
-from securetag.datasets.reviews import review
-from securetag.datasets.splitting.assign import TEST_SINCE, Ties, assign, torn, untangled
-from securetag.datasets.synthetic.cases import LICENCE, SOURCE, compose
+from securetag.datasets.dedup.exact import drop_duplicates
+from securetag.datasets.dedup.near import JACCARD, drop_near_duplicates
+from securetag.datasets.drops import Drop, StepResult
+from securetag.datasets.erasure import Withdrawn
+from securetag.datasets.feedback.agreement import cap_tenants, tenant_id_of
+from securetag.datasets.feedback.reviewed_rows import group_keys, make_reviewed_rows
+from securetag.datasets.knowledge.fixes import make_fix_rows
+from securetag.datasets.knowledge.knowledge_rows import SourceSummary, make_knowledge_rows
+from securetag.datasets.knowledge.mix import Mix, default_mix, mix_knowledge
+from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
+from securetag.datasets.licences import Purpose
+from securetag.datasets.releases import plots
+from securetag.datasets.releases.card import measure_facts, render_card
+from securetag.datasets.releases.contents import count_contents, list_sources
+from securetag.datasets.releases.release import write_release
+from securetag.datasets.reviews.review import NO_DECISIONS, Decisions, apply_reviews
+from securetag.datasets.splitting.assign import TEST_SINCE, assign_splits, drop_cross_split, leaking_groups
+from securetag.datasets.splitting.groups import GroupKeys
+from securetag.datasets.synthetic.cases import make_synthetic_rows
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ReleaseError
-from securetag.records import Example, HarvestedVerdict, Lang, Record, Task, content_id
+from securetag.records import Example, HarvestedVerdict, JsonObject, Lang, Record, content_id
 from securetag.settings import SemgrepSettings
 from securetag.system.resources import cpu_seconds, peak_memory_mb
 from securetag.system.version import package_version
 
 Progress = Callable[[str], None]
+Step = Callable[[list[Example]], StepResult]
 
 
 class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,19 +55,45 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: int = 0
     #: Which triage contract the rows are rendered for.
     profile: triage.Profile = "compact"
-    #: Language of triage prompts; that of knowledge rows is the mix's business.
+    #: Language of triage prompts; that of knowledge rows follows from the mix.
     lang: Lang = "en"
     purpose: Purpose = "internal"
-    #: Composed triage rows to ask for; an even number, in pairs.
+    #: Synthetic triage rows to ask for; an even number, in pairs.
     composed: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
     #: Most rows from Records.
     knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
     #: Which of them, where there are more.
-    mix: Mix = msgspec.field(default_factory=usual)
+    mix: Mix = msgspec.field(default_factory=default_mix)
     #: Similarity from which two rows are near duplicates.
     near_duplicates: Annotated[float, msgspec.Meta(gt=0, le=1)] = JACCARD
     #: Rows of Records published on this day or later are test (`YYYY-MM-DD`); the others go by hash.
     test_since: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None = TEST_SINCE
+
+
+class BuildInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release is built from. Its content is part of the digest, except for the tiers."""
+
+    records: Sequence[Record] = ()
+    verdicts: Sequence[HarvestedVerdict] = ()
+    #: What was withdrawn: it stays out, and is counted.
+    withdrawn: Withdrawn = Withdrawn()
+    #: What reviewers decided on rows of earlier releases.
+    reviews: Decisions = msgspec.field(default_factory=lambda: NO_DECISIONS)
+    #: Evaluation suites that no row may overlap with.
+    suites: Sequence[Suite] = ()
+    #: Source → its tier in the mix.
+    tiers: Mapping[str, str] = {}
+    responses: TeacherResponses = EMPTY
+
+
+class BuildTools(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and with what a build works. Nothing of it is part of the digest."""
+
+    releases_dir: Path
+    #: Folder for temporary files.
+    work: Path
+    semgrep: SemgrepSettings
+    progress: Progress = lambda _: None
 
 
 class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +107,7 @@ class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
     by_source: dict[str, int]
     by_task: dict[str, int]
     by_licence: dict[str, int]
-    #: Reason → rows, Records or functions that were left out.
+    #: `DropReason` → rows, Records, functions or verdicts that were left out.
     dropped: dict[str, int]
     #: Of this process and its children, over the whole build.
     cpu_s: float
@@ -85,95 +116,53 @@ class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
-def build(
-    records: Iterable[Record],
-    harvested: Sequence[HarvestedVerdict],
-    params: BuildParams,
-    *,
-    releases_dir: Path,
-    work: Path,
-    semgrep: SemgrepSettings,
-    withdrawn: erasure.Withdrawn = erasure.Withdrawn(),
-    reviews: review.Decisions = review.NONE,
-    suites: Sequence[Suite] = (),
-    tiers: Mapping[str, str] | None = None,
-    lessons: Lessons = NO_LESSONS,
-    progress: Progress | None = None,
-) -> ReleaseSummary:
-    """Build a release, or find it built. What was withdrawn or rejected stays out, and is counted.
+class MadeRows(msgspec.Struct, frozen=True):
+    """All rows before the first step, and what the steps need to know of their origins."""
 
-    `tiers` says which tier of the mix a source belongs to. No row knows a row of `suites`, and no
-    held-out row is known to training.
+    rows: list[Example]
+    drops: list[Drop]
+    #: Record id or finding id → keys of its rows.
+    keys: dict[str, GroupKeys]
+    sources: dict[str, SourceSummary]
 
-    Raises LicenceError where a source's licence stops a release, ReleaseError when nothing is left
-    or a group would be torn, ToolError when the oracle or the scanner fails.
+
+def build(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> ReleaseSummary:
+    """Build a release, or return the one that these inputs and parameters built before.
+
+    Raises LicenceError where a source's license stops every release, ReleaseError when no row is left or
+    a group would be in two splits, ToolError when the oracle or the scanner fails.
     """
-    say = progress or (lambda _: None)
     started = cpu_seconds()
-    # Where it can't be made, the user hears of it before minutes of work.
-    releases_dir.mkdir(parents=True, exist_ok=True)
-    harvested, drops = withdrawn.kept(harvested)
-    held = list(records)
-    pairs = [
-        record
-        for record in held
-        if record.source not in withdrawn.sources and filters.of_record(record, params.purpose) is None
-    ]
-    real, left = fixes.rows(pairs, profile=params.profile, lang=params.lang, work=work, semgrep=semgrep)
-    known = knowledge(
-        held,
-        profile=params.profile,
-        purpose=params.purpose,
-        langs=params.mix.languages,
-        withdrawn=withdrawn.sources,
-        lessons=lessons,
-        asked={origin.record_id or "" for row in real for origin in row.origins},
-    )
-    drops += [*left, *known.drops]
-    teaching = sum(source.records for source in known.sources.values())
-    say(f"{len(known.examples):,} questions from {teaching:,} active Records")
-    reviewed, left = reviewed_rows.rows(harvested, profile=params.profile, lang=params.lang)
-    drops += left
-    composed = compose(
-        params.composed,
-        params.seed,
-        profile=params.profile,
-        lang=params.lang,
-        work=work,
-        semgrep=semgrep,
-        progress=progress,
-    )
-    drops += [
-        Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in composed.dropped.items()
-    ]
-    say(f"{len(composed.examples):,} composed and {len(reviewed):,} reviewed triage rows")
-    examples, rejected = review.kept([*known.examples, *real, *reviewed, *composed.examples], reviews)
-    drops += rejected
-    examples = _mixed(_clean(examples, params, suites, drops), params, tiers or {}, drops)
-    examples = _split(examples, params, known.ties | reviewed_rows.ties(harvested), drops)
-    examples, over = agreement.capped(examples, tenants=len({agreement.tenant_of(v) for v in harvested}))
-    drops += over
-    _check(examples)
-    counts = _counts(examples, drops)
-    facts = facts_of(examples, harvested)
-    path, manifest = release.write(
-        examples,
+    # Where it can't be made, the user is told before minutes of work.
+    tools.releases_dir.mkdir(parents=True, exist_ok=True)
+    verdicts, drops = inputs.withdrawn.filter_verdicts(inputs.verdicts)
+    inputs = msgspec.structs.replace(inputs, verdicts=verdicts)
+    made = make_rows(inputs, params, tools)
+    drops += made.drops
+    rows = made.rows
+    for step in list_steps(inputs, params, made.keys):
+        rows, dropped = step(rows)
+        drops += dropped
+    _check(rows)
+    counts = count_contents(rows, drops)
+    facts = measure_facts(rows, verdicts)
+    path, manifest = write_release(
+        rows,
         drops,
         params=msgspec.to_builtins(params),
-        inputs=_inputs(known.sources, harvested, withdrawn, reviews, suites)
-        | {"teacher": lessons.digest(name for source in known.sources.values() for name in source.ids)},
+        inputs=_describe_inputs(inputs, made.sources),
         counts=counts,
-        sources=_source_entries(known.sources, harvested, counts["by_source"]),
-        card=lambda found: card(found, facts),
-        pictures=plots.draw(examples, counts),
-        releases_dir=releases_dir,
+        sources=list_sources(made.sources, verdicts=len(verdicts), by_source=counts["by_source"]),
+        card=lambda manifest: render_card(manifest, facts),
+        pictures=plots.draw_plots(rows, counts),
+        releases_dir=tools.releases_dir,
         code_version=package_version(),
     )
-    say(f"release {path.name}: {len(examples):,} rows")
+    tools.progress(f"release {path.name}: {len(rows):,} rows")
     return ReleaseSummary(
         release=path.name,
         digest=manifest.digest,
-        rows=len(examples),
+        rows=len(rows),
         splits=counts["splits"],
         by_source=counts["by_source"],
         by_task=counts["by_task"],
@@ -185,135 +174,87 @@ def build(
     )
 
 
-def _clean(
-    examples: list[Example], params: BuildParams, suites: Sequence[Suite], drops: list[Drop]
-) -> list[Example]:
-    """Without what doesn't fit, may not enter, stands twice or gives a suite away; pairs stay whole."""
-    kept: list[Example] = []
-    for example in examples:
-        reason = filters.of_example(example, params.profile)
-        if reason is None and not allowed(example.licence, params.purpose):
-            reason = f"example: licence not for {params.purpose} use"
-        if reason is None:
-            kept.append(example)
-        else:
-            drops.append(filters.drop_of(example, reason))
-    kept, duplicates = dedup(kept)
-    drops += duplicates
-    kept, near = dedup_near(kept, jaccard=params.near_duplicates)
-    drops += near
-    kept, known = decontaminate(kept, suites)
-    drops += known
-    kept, widows = filters.whole_pairs(kept)
-    drops += widows
-    return kept
-
-
-def _mixed(
-    examples: list[Example], params: BuildParams, tiers: Mapping[str, str], drops: list[Drop]
-) -> list[Example]:
-    """Of the knowledge rows those that the mix takes; all others."""
-    kept, over = mix.choose(
-        (row for row in examples if row.task is not Task.TRIAGE),
-        params.mix,
-        most=params.knowledge,
-        tiers=tiers,
-        seed=params.seed,
+def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> MadeRows:
+    """Make the rows of all inputs. Raises LicenceError, ToolError."""
+    style = PromptStyle(params.profile, params.lang)
+    usable = [
+        record
+        for record in inputs.records
+        if record.source not in inputs.withdrawn.sources
+        and filters.check_record(record, params.purpose) is None
+    ]
+    fixes = make_fix_rows(usable, style, work=tools.work, semgrep=tools.semgrep)
+    knowledge = make_knowledge_rows(
+        inputs.records,
+        profile=params.profile,
+        purpose=params.purpose,
+        langs=params.mix.languages,
+        withdrawn=inputs.withdrawn.sources,
+        in_test={origin.record_id or "" for row in fixes.rows for origin in row.origins},
+        responses=inputs.responses,
     )
-    drops += over
-    return [row for row in examples if row.task is Task.TRIAGE] + kept
+    usable_count = sum(source.records for source in knowledge.sources.values())
+    tools.progress(f"{len(knowledge.rows):,} questions from {usable_count:,} active Records")
+    reviewed = make_reviewed_rows(inputs.verdicts, style)
+    synthetic = make_synthetic_rows(
+        params.composed,
+        params.seed,
+        style,
+        work=tools.work,
+        semgrep=tools.semgrep,
+        progress=tools.progress,
+    )
+    tools.progress(f"{len(synthetic.rows):,} synthetic and {len(reviewed.rows):,} reviewed triage rows")
+    return MadeRows(
+        rows=[*knowledge.rows, *fixes.rows, *reviewed.rows, *synthetic.rows],
+        drops=[*fixes.drops, *knowledge.drops, *reviewed.drops, *synthetic.drops],
+        keys=knowledge.keys | group_keys(inputs.verdicts),
+        sources=knowledge.sources,
+    )
 
 
-def _split(
-    examples: list[Example], params: BuildParams, ties: dict[str, Ties], drops: list[Drop]
-) -> list[Example]:
-    """Every row with its side, without the held-out ones that another side gives away."""
-    kept, bridges = untangled(assign(examples, ties, test_since=params.test_since), ties)
-    kept, known = apart(kept)
-    drops += [*bridges, *known]
-    return kept
+def list_steps(inputs: BuildInputs, params: BuildParams, keys: Mapping[str, GroupKeys]) -> list[Step]:
+    """Return the steps in order. `keys` is Record id or finding id → keys of its rows."""
+    tenants = len({tenant_id_of(verdict) for verdict in inputs.verdicts})
+    return [
+        partial(apply_reviews, decisions=inputs.reviews),
+        partial(filters.filter_examples, profile=params.profile, purpose=params.purpose),
+        drop_duplicates,
+        partial(drop_near_duplicates, jaccard=params.near_duplicates),
+        partial(decontaminate, suites=inputs.suites),
+        filters.drop_unpaired,
+        partial(
+            mix_knowledge, mix=params.mix, max_rows=params.knowledge, tiers=inputs.tiers, seed=params.seed
+        ),
+        partial(assign_splits, keys=keys, test_since=params.test_since),
+        partial(drop_cross_split, keys=keys),
+        drop_overlapping,
+        partial(cap_tenants, tenants=tenants),
+    ]
 
 
-def _check(examples: list[Example]) -> None:
-    if not examples:
+def _check(rows: Sequence[Example]) -> None:
+    if not rows:
         raise ReleaseError(
             "nothing is left for a release", hint="Extract a source, or ask for composed rows (--composed)."
         )
-    if found := torn(examples):
-        raise ReleaseError(f"{len(found)} groups stand on two sides of the split, first {found[0]}")
+    if leaking := leaking_groups(rows):
+        raise ReleaseError(f"{len(leaking)} groups are in two splits, first {leaking[0]}")
 
 
-def _inputs(
-    sources: dict[str, SourceSeen],
-    harvested: Sequence[HarvestedVerdict],
-    withdrawn: erasure.Withdrawn,
-    reviews: review.Decisions,
-    suites: Sequence[Suite],
-) -> dict[str, Any]:
-    """What went in, by content alone: neither tool paths nor database ids nor times."""
-    reviewed = sorted([v.record.id, v.label, v.scripted, v.project] for v in harvested)
+def _describe_inputs(inputs: BuildInputs, sources: Mapping[str, SourceSummary]) -> JsonObject:
+    """Return what went in, by content alone: neither tool paths nor database ids nor times."""
+    verdicts = sorted(
+        [verdict.record.id, verdict.label, verdict.scripted, verdict.project] for verdict in inputs.verdicts
+    )
     return {
         "records": {name: content_id(sorted(source.ids)) for name, source in sorted(sources.items())},
-        "harvest": content_id(reviewed),
-        "withdrawn": sorted(withdrawn.sources),
-        "reviews": content_id(reviews),
-        "suites": {suite.name: suite.digest for suite in suites},
+        "harvest": content_id(verdicts),
+        "withdrawn": sorted(inputs.withdrawn.sources),
+        "reviews": content_id(inputs.reviews),
+        "suites": {suite.name: suite.digest for suite in inputs.suites},
         "rules": rules.pack_sha256(),
         "oracle": ORACLE_VERSION,
         "prompts": dict(triage.PROMPT_VERSIONS),
+        "teacher": inputs.responses.digest(name for source in sources.values() for name in source.ids),
     }
-
-
-def _counts(examples: list[Example], drops: list[Drop]) -> dict[str, dict[str, int]]:
-    dropped: Counter[str] = Counter()
-    for drop in drops:
-        dropped[drop.reason] += drop.n
-
-    def by(key: Callable[[Example], str | None]) -> dict[str, int]:
-        return dict(sorted(Counter(name for row in examples if (name := key(row))).items()))
-
-    return {
-        "splits": {split: sum(row.split == split for row in examples) for split in release.SPLITS},
-        "by_source": by(lambda row: row.source),
-        "by_task": by(lambda row: row.task.value),
-        "by_licence": by(lambda row: row.licence),
-        "by_lang": by(lambda row: row.lang),
-        "by_label": by(lambda row: row.label and f"{row.label} ({row.label_source})"),
-        "by_axis": by(lambda row: row.axis),
-        "dropped": dict(sorted(dropped.items())),
-    }
-
-
-def _source_entries(
-    sources: dict[str, SourceSeen], harvested: Sequence[HarvestedVerdict], rows: dict[str, int]
-) -> list[release.SourceEntry]:
-    entries = [
-        release.SourceEntry(
-            name=name,
-            publisher=source.publisher,
-            editions=sorted(source.editions),
-            licences=sorted(source.licences),
-            urls=sorted(source.urls)[:1] or [""],
-            records=source.records,
-            rows=rows.get(name, 0),
-        )
-        for name, source in sorted(sources.items())
-    ]
-    own = [
-        (SOURCE, LICENCE, rows.get(SOURCE, 0)),
-        (harvest.SOURCE, harvest.LICENCE, len(harvested)),
-    ]
-    entries += [
-        release.SourceEntry(
-            name=name,
-            publisher="Securetag",
-            editions=[],
-            licences=[licence],
-            urls=[""],
-            records=n,
-            rows=rows.get(name, 0),
-        )
-        for name, licence, n in own
-        if n
-    ]
-    return entries

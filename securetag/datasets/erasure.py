@@ -12,14 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.feedback.harvest import SOURCE
-from securetag.datasets.filters import Drop
 from securetag.datasets.releases import lineage
 from securetag.records import HarvestedVerdict
-
-REASON = "harvest: erased"
-ENDED = "harvest: consent withdrawn since"
-SOURCE_REASON = "record: source withdrawn"
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +29,8 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     #: Consents that were withdrawn after the harvest.
     ended: frozenset[str] = frozenset()
 
-    def holds(self, verdict: HarvestedVerdict) -> bool:
-        """True = this verdict was withdrawn."""
+    def covers(self, verdict: HarvestedVerdict) -> bool:
+        """Was this verdict withdrawn?"""
         origin = verdict.origin
         return (
             origin.consent_id in self.consents
@@ -42,17 +38,22 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
             or verdict.record.source in self.sources
         )
 
-    def kept(self, harvested: Sequence[HarvestedVerdict]) -> tuple[list[HarvestedVerdict], list[Drop]]:
-        """The verdicts that may still be learnt from, and the count of the others."""
-        left = [verdict for verdict in harvested if not self.holds(verdict)]
-        standing = [verdict for verdict in left if verdict.origin.consent_id not in self.ended]
-        gone = {REASON: len(harvested) - len(left), ENDED: len(left) - len(standing)}
-        return standing, [
-            Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in gone.items() if n
+    def filter_verdicts(
+        self, verdicts: Sequence[HarvestedVerdict]
+    ) -> tuple[list[HarvestedVerdict], list[Drop]]:
+        """Return the verdicts that may still be trained on, and the count of the others."""
+        remaining = [verdict for verdict in verdicts if not self.covers(verdict)]
+        consented = [verdict for verdict in remaining if verdict.origin.consent_id not in self.ended]
+        dropped = {
+            DropReason.VERDICT_ERASED: len(verdicts) - len(remaining),
+            DropReason.VERDICT_CONSENT_ENDED: len(remaining) - len(consented),
+        }
+        return consented, [
+            Drop(reason=reason, source=SOURCE, task="triage", n=n) for reason, n in dropped.items() if n
         ]
 
 
-def held(
+def find_examples(
     release: Path,
     *,
     tenant: str | None = None,
@@ -68,7 +69,7 @@ def held(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = lineage.read(release)
+    table = lineage.read_lineage(release)
     if source is not None:
         chosen = pc.or_(
             pc.equal(table["source"], source),

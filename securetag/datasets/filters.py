@@ -1,16 +1,12 @@
-"""Which Records and Examples are kept, and for what reason the others aren't.
-
-Every filter answers with a reason in words, or None: None = kept. The reasons are counted and stand
-in the release's card.
-"""
+"""Which Records and Examples fit a release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-import msgspec
-
-from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.drops import Drop, DropReason, StepResult
+from securetag.datasets.licences import Purpose, is_allowed
 from securetag.records import Example, Record, Status, Task
 from securetag.triage import MAX_COMPLETION_TOKENS, Profile
 
@@ -20,73 +16,77 @@ MAX_TOKENS: dict[Profile, int] = {"compact": 512, "full": 4096}
 TEMPLATE_TOKENS = 24
 #: SmolLM2 reads at least 2.3 characters of code a token, 3.6 of prose; the estimate must not be too low.
 CHARS_PER_TOKEN = 2.2
-#: A Record with less text than this says nothing.
+#: Characters of a Record's text; a shorter one says nothing.
 MIN_RECORD_CHARS = 40
-#: A key (`CWE-1`) answers a mapping; a question wants a sentence.
+#: Characters of an answer. A key (`CWE-1`) answers a mapping; a question needs a sentence.
 MIN_ANSWER_CHARS: dict[Task, int] = {Task.MAPPING: 3, Task.QA: 20, Task.TRIAGE: 8, Task.REMEDIATION: 8}
 
 #: Text → number of tokens.
 TokenCount = Callable[[str], int]
 
 
-def estimate(text: str) -> int:
-    """Tokens of a text, estimated from above for code and prose in Latin script."""
+def estimate_tokens(text: str) -> int:
+    """Return the tokens of a text, estimated from above for code and prose in Latin script."""
     return int(len(text) / CHARS_PER_TOKEN) + 1
 
 
-def of_record(record: Record, purpose: Purpose) -> str | None:
-    """Why a Record teaches nothing in this release. Raises LicenceError where its licence stops it."""
+def check_record(record: Record, purpose: Purpose) -> DropReason | None:
+    """Return why a Record gives this release no rows, None where it may give some.
+
+    Raises LicenceError where its license stops every release.
+    """
     if record.status is not Status.ACTIVE:
-        return f"record: {record.status.value}"
-    if not allowed(record.licence, purpose):
-        return f"record: licence not for {purpose} use"
+        return DropReason.of_status(record.status)
+    if not is_allowed(record.licence, purpose):
+        return DropReason.RECORD_LICENCE
     if len(record.text) < MIN_RECORD_CHARS and record.facts == type(record.facts)(kind=record.facts.kind):
-        return "record: too short"
+        return DropReason.RECORD_TOO_SHORT
     return None
 
 
-def of_example(example: Example, profile: Profile, count: TokenCount = estimate) -> str | None:
-    """Why an Example isn't fit for training under this profile."""
+def check_example(
+    example: Example, profile: Profile, count: TokenCount = estimate_tokens
+) -> DropReason | None:
+    """Return why an Example can't be trained on under this profile, None where it can."""
     answer = example.messages[-1]
     if answer.role != "assistant" or not answer.content.strip():
-        return "example: no trainable token"
+        return DropReason.ROW_EMPTY
     if len(answer.content) < MIN_ANSWER_CHARS[example.task]:
-        return "example: answer too short"
+        return DropReason.ROW_SHORT_ANSWER
     tokens = TEMPLATE_TOKENS + sum(count(message.content) for message in example.messages)
     if tokens > MAX_TOKENS[profile]:
-        return f"example: too long for {profile}"
+        return DropReason.ROW_TOO_LONG
     # JSON answers hold many short tokens; their own limit is checked where a tokenizer is at hand.
     if (
         example.task is Task.TRIAGE
-        and count is not estimate
+        and count is not estimate_tokens
         and count(answer.content) > MAX_COMPLETION_TOKENS[profile]
     ):
-        return f"example: answer too long for {profile}"
+        return DropReason.ROW_LONG_ANSWER
     return None
 
 
-class Drop(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that was left out. `n` counts those that never became rows of their own."""
+def filter_examples(rows: Sequence[Example], *, profile: Profile, purpose: Purpose) -> StepResult:
+    """Drop the rows that can't be trained on, and those whose license doesn't allow `purpose`.
 
-    reason: str
-    source: str
-    task: str = ""
-    id: str = ""
-    n: int = 1
-    #: The row because of which this one went: an Example's id, or `suite/row`.
-    against: str = ""
+    Raises LicenceError where a row's license stops every release.
+    """
+    kept: list[Example] = []
+    drops: list[Drop] = []
+    for row in rows:
+        reason = check_example(row, profile)
+        if reason is None and not is_allowed(row.licence, purpose):
+            reason = DropReason.ROW_LICENCE
+        if reason is None:
+            kept.append(row)
+        else:
+            drops.append(Drop.of(row, reason))
+    return StepResult(kept, drops)
 
 
-def drop_of(example: Example, reason: str, against: str = "") -> Drop:
-    return Drop(reason=reason, source=example.source, task=example.task.value, id=example.id, against=against)
-
-
-def whole_pairs(examples: list[Example]) -> tuple[list[Example], list[Drop]]:
-    """Without the half of a contrastive pair whose other half was left out: alone it unbalances."""
-    halves: dict[str, int] = {}
-    for example in examples:
-        if example.pair_id:
-            halves[example.pair_id] = halves.get(example.pair_id, 0) + 1
-    kept = [example for example in examples if not example.pair_id or halves[example.pair_id] == 2]
-    lost = [example for example in examples if example.pair_id and halves[example.pair_id] != 2]
-    return kept, [drop_of(example, "example: its pair was left out") for example in lost]
+def drop_unpaired(rows: Sequence[Example]) -> StepResult:
+    """Drop the rows of a contrastive pair whose other half is gone: alone it unbalances the labels."""
+    halves = Counter(row.pair_id for row in rows if row.pair_id)
+    unpaired = [row for row in rows if row.pair_id and halves[row.pair_id] != 2]
+    kept = [row for row in rows if not row.pair_id or halves[row.pair_id] == 2]
+    return StepResult(kept, [Drop.of(row, DropReason.ROW_UNPAIRED) for row in unpaired])

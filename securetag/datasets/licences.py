@@ -99,57 +99,57 @@ _PUBLIC = (_FREE | _ATTRIBUTION | frozenset(_MITRE)) - _INTERNAL
 
 
 @lru_cache(maxsize=1024)
-def allowed(expression: str, purpose: Purpose) -> bool:
+def is_allowed(expression: str, purpose: Purpose) -> bool:
     """True = rows under this licence may enter. Of an `OR` one side is enough, of an `AND` all are needed.
 
     Raises LicenceError for what stops a release: non-commercial, distilled, unknown, no SPDX expression.
     """
-    return _allowed(_parsed(expression), expression, purpose)
+    return _is_allowed(_parse(expression), expression, purpose)
 
 
-def stopping(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]:
+def find_refused(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]:
     """Those of the expressions that may not stand in a release for `purpose`, each with the reason."""
     refusals: dict[str, str] = {}
     for expression in sorted(set(expressions)):
         try:
-            if not allowed(expression, purpose):
+            if not is_allowed(expression, purpose):
                 refusals[expression] = f"not for {purpose} use"
         except LicenceError as error:
             refusals[expression] = str(error)
     return refusals
 
 
-def attributed(expression: str) -> bool:
+def needs_attribution(expression: str) -> bool:
     """True = whoever passes the rows on must name author and licence."""
     return not _ATTRIBUTION.isdisjoint(_keys(expression))
 
 
-def obligations(expressions: Iterable[str]) -> list[str]:
+def list_obligations(expressions: Iterable[str]) -> list[str]:
     """Sentences: what the licences of these rows ask beside naming their authors."""
     used = {key for expression in expressions for key in _keys(expression)}
     lines = [_MITRE[key] for key in sorted(used & set(_MITRE))]
     if share_alike := sorted(used & SHARE_ALIKE):
         lines.append(
-            f"Rows under {_listed(share_alike)} are adaptations: "
+            f"Rows under {_join(share_alike)} are adaptations: "
             "share them under the same licence or a later version."
         )
     if left := sorted(used & _COPYLEFT):
-        lines.append(f"Rows under {_listed(left)} stay in the house: passed on, their terms go with them.")
+        lines.append(f"Rows under {_join(left)} stay in the house: passed on, their terms go with them.")
     if "LicenseRef-Securetag-Tenant-Consent" in used:
         lines.append("Rows of tenants' code are used by their consent alone, and go with it.")
     return lines
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _keys(expression: str) -> frozenset[str]:
-    return frozenset(str(symbol.key) for symbol in _parsed(expression).symbols)
+    return frozenset(str(symbol.key) for symbol in _parse(expression).symbols)
 
 
 @lru_cache(maxsize=1024)
-def _parsed(expression: str) -> Any:
+def _parse(expression: str) -> Any:
     from license_expression import ExpressionError, get_spdx_licensing
 
     try:
@@ -161,18 +161,18 @@ def _parsed(expression: str) -> Any:
     return tree
 
 
-def _allowed(tree: Any, expression: str, purpose: Purpose) -> bool:
+def _is_allowed(tree: Any, expression: str, purpose: Purpose) -> bool:
     operator = type(tree).__name__
     if operator == "AND":
         # Every part is looked at: a later one may stop the release.
-        parts = [_allowed(part, expression, purpose) for part in tree.args]
+        parts = [_is_allowed(part, expression, purpose) for part in tree.args]
         return all(parts)
     if operator == "OR":
         answers: list[bool] = []
         stops: list[LicenceError] = []
         for part in tree.args:
             try:
-                answers.append(_allowed(part, expression, purpose))
+                answers.append(_is_allowed(part, expression, purpose))
             except LicenceError as error:
                 stops.append(error)
         if not answers:

@@ -86,7 +86,9 @@ async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: s
         settings,
         str(request.id),
         _subject(request),
-        find_rows(settings, lambda release: erasure.held(release, tenant=str(tenant_id), findings=findings)),
+        find_rows(
+            settings, lambda release: erasure.find_examples(release, tenant=str(tenant_id), findings=findings)
+        ),
         requested=(request.requested_by, format_utc(request.requested_at, "milliseconds")),
         by=by,
         consents=consents,

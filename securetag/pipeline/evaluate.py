@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.releases.release import read
+from securetag.datasets.releases.release import read_release
 from securetag.errors import NotFoundError
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Comparison, compare
@@ -56,7 +56,7 @@ def evaluate(
     registry doesn't know, ReleaseError for a broken release.
     """
     registry = Registry(settings.models_dir)
-    examples = sample(read(release).test, per_axis)
+    examples = sample(read_release(release).test, per_axis)
     models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
     done = dict.fromkeys(models, 0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.feedback.harvest import scrubbed, to_verdict
+from securetag.datasets.feedback.harvest import scrub_finding, to_verdict
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.records import HarvestedVerdict, Origin
 from securetag.settings import Settings
@@ -41,7 +41,7 @@ def harvest(settings: Settings) -> HarvestSummary:
     verdicts = consented_verdicts(settings)
     judged = {row.project_id for row in verdicts}
     projects = {
-        project: scrubbed(finding).fingerprint
+        project: scrub_finding(finding).fingerprint
         for project, finding in oldest_findings(settings).items()
         if project in judged
     }

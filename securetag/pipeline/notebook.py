@@ -27,10 +27,12 @@ def load_release(name: str | Path | None = None, *, data: str | Path | None = No
     """
     import pandas as pd
 
-    from securetag.datasets.releases.release import read
+    from securetag.datasets.releases.release import read_release
 
     releases_dir = get_settings().releases_dir if data is None else Path(data) / "releases"
-    release = read(_find_newest(releases_dir, "manifest.json", "release") if name is None else Path(name))
+    release = read_release(
+        _find_newest(releases_dir, "manifest.json", "release") if name is None else Path(name)
+    )
     return pd.DataFrame(msgspec.to_builtins([*release.train, *release.validation, *release.test]))
 
 

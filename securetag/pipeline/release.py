@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.build import BuildInputs, BuildParams, BuildTools, ReleaseSummary, build
 from securetag.datasets.decontamination.suites import Suite, read_suite
-from securetag.datasets.knowledge.teacher import read as read_lessons
+from securetag.datasets.knowledge.teacher import read_responses
 from securetag.datasets.releases import lineage
 from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
@@ -39,28 +39,30 @@ def build_release(
     DatabaseUnavailableError or SettingsError where there is a harvest of which nobody can be asked
     whether its consents still stand. The same files, consents and parameters give the same digest.
     """
-    harvested = read_harvest(settings.records_dir / FILE) if harvest else []
-    built = build(
-        records(settings, sources),
-        harvested,
-        params,
+    verdicts = read_harvest(settings.records_dir / FILE) if harvest else []
+    inputs = BuildInputs(
+        records=list(read_sources(settings, sources)),
+        verdicts=verdicts,
+        withdrawn=msgspec.structs.replace(
+            active_withdrawals(settings), ended=ended_consents(verdicts, settings)
+        ),
+        reviews=review.decisions(settings),
+        suites=read_suites(settings, suites),
+        tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
+        responses=read_responses(settings.teacher_dir),
+    )
+    tools = BuildTools(
         releases_dir=settings.releases_dir,
         work=settings.home / "work",
         semgrep=settings.semgrep,
-        withdrawn=msgspec.structs.replace(
-            active_withdrawals(settings), ended=ended_consents(harvested, settings)
-        ),
-        reviews=review.decisions(settings),
-        suites=suites_of(settings, suites),
-        tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
-        lessons=read_lessons(settings.teacher_dir),
-        progress=progress,
+        progress=progress or (lambda _: None),
     )
-    lineage.index(Path(built.path))
+    built = build(inputs, params, tools)
+    lineage.build_index(Path(built.path))
     return built
 
 
-def suites_of(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
+def read_suites(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
     """The evaluation suites named, and those that lie in `<data>/suites`, by name. Raises InputError."""
     by_name: dict[str, Suite] = {}
     for suite in map(read_suite, [*named, *sorted((settings.data / "suites").glob("[!.]*"))]):
@@ -69,7 +71,7 @@ def suites_of(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
     return [by_name[name] for name in sorted(by_name)]
 
 
-def records(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
+def read_sources(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
     """The extracted Records of `sources`, or of all but those of tier `hf`."""
     # Instruction data of others overlaps with what models are judged by, and some of it may not be sold.
     named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier == "hf"}

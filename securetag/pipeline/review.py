@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.releases.release import read
+from securetag.datasets.releases.release import read_release
 from securetag.datasets.reviews import argilla
-from securetag.datasets.reviews.review import Decisions, Review, decide, latest
+from securetag.datasets.reviews.review import Decisions, Review, decide, latest_reviews
 from securetag.errors import ConflictError, InputError
 from securetag.settings import Settings
 from securetag.system.clock import utc_timestamp
@@ -46,7 +46,7 @@ def record(reviews: Iterable[Review], settings: Settings) -> Sequence[Review]:
         recorded = read_reviews(settings)
         latest_answers = {
             (review.example_id, review.reviewer): (review.answer, review.comment)
-            for review in latest(recorded)
+            for review in latest_reviews(recorded)
         }
         new = [
             review
@@ -66,10 +66,10 @@ def decisions(settings: Settings) -> Decisions:
 
 def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> int:
     """Write a choice of rows for Argilla; returns how many. Raises ConflictError, ReleaseError."""
-    source = read(release)
-    examples = argilla.sample(source, rows, seed)
+    source = read_release(release)
+    examples = argilla.sample_rows(source, rows, seed)
     with draft_folder(out.absolute().parent) as draft:
-        for name, text in argilla.bundle(examples, source.manifest.digest, overlap=overlap).items():
+        for name, text in argilla.make_bundle(examples, source.manifest.digest, overlap=overlap).items():
             (draft.path / name).parent.mkdir(exist_ok=True)
             (draft.path / name).write_text(text, encoding="utf-8")
         if not draft.commit(out.absolute(), read_only=True):
@@ -79,4 +79,4 @@ def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> i
 
 def import_argilla(path: Path, settings: Settings) -> Sequence[Review]:
     """Record the answers of an exported dataset; returns the new ones. Raises InputError."""
-    return record(argilla.read(path, at=utc_timestamp()), settings)
+    return record(argilla.read_answers(path, at=utc_timestamp()), settings)

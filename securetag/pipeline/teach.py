@@ -18,11 +18,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from securetag.datasets import filters
 from securetag.datasets.knowledge import teacher
-from securetag.datasets.knowledge.questions import MAX_PER_RECORD, of_record
-from securetag.datasets.knowledge.teacher import Lesson, Lessons
-from securetag.datasets.licences import Purpose, allowed
+from securetag.datasets.knowledge.questions import MAX_PER_RECORD, make_questions
+from securetag.datasets.knowledge.teacher import TeacherResponse, TeacherResponses
+from securetag.datasets.licences import Purpose, is_allowed
 from securetag.errors import InputError, LicenceError, ModelUnavailableError, SettingsError
-from securetag.pipeline.release import records
+from securetag.pipeline.release import read_sources
 from securetag.records import Message, Record, Status
 from securetag.serving.client import ModelClient, OllamaClient, RuntimeClient
 from securetag.settings import Settings, TeacherSettings
@@ -134,7 +134,7 @@ def teach(
         model_id = teacher_client.resolve().model_id
         with FileLock(settings.teacher_dir / ".lock"):
             run = _Run(settings, teacher_client, model_id, licence, profile or settings.triage.profile)
-            return run.over(records(settings, sources), limit, progress or (lambda _: None))
+            return run.over(read_sources(settings, sources), limit, progress or (lambda _: None))
     finally:
         if client is None:
             teacher_client.close()
@@ -160,14 +160,14 @@ class _Run:
         began = last_report = time.monotonic()
         in_a_row = 0
         open_records = self._unanswered(found_records, limit)
-        under_way: dict[Future[Lesson | None], Record] = {}
+        under_way: dict[Future[TeacherResponse | None], Record] = {}
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teach") as pool:
             try:
                 while True:
                     while not self._stopped and len(under_way) < self._settings.concurrency:
                         if (record := next(open_records, None)) is None:
                             break
-                        if not self._budget.reserve(teacher.prompt(record)):
+                        if not self._budget.reserve(teacher.make_prompt(record)):
                             self._stopped = "the budget is used up"
                             break
                         under_way[pool.submit(self._answer, record)] = record
@@ -193,9 +193,9 @@ class _Run:
                 continue
             seen.add(record.id)
             self._sections += 1
-            if (lesson := self._known(record)) is not None:
+            if (response := self._known(record)) is not None:
                 self._cached += 1
-                self._count(lesson, record)
+                self._count(response, record)
             elif limit is None or given < limit:
                 given += 1
                 yield record
@@ -204,29 +204,33 @@ class _Run:
 
     def _has_room(self, record: Record) -> bool:
         try:
-            fit = record.status is Status.ACTIVE and filters.of_record(record, "internal") is None
+            fit = record.status is Status.ACTIVE and filters.check_record(record, "internal") is None
         except LicenceError:
             return False  # no release may hold it: asking would be money lost
-        return fit and teacher.teachable(record) and len(of_record(record, self._profile)) < MAX_PER_RECORD
+        return (
+            fit
+            and teacher.is_teachable(record)
+            and len(make_questions(record, self._profile)) < MAX_PER_RECORD
+        )
 
-    def _known(self, record: Record) -> Lesson | None:
+    def _known(self, record: Record) -> TeacherResponse | None:
         path = self._path(record)
         if not path.exists():
             return None
         try:
-            lesson = teacher.read_lesson(path)
+            response = teacher.read_response(path)
         except InputError:
             path.unlink()  # asked again
             return None
-        if lesson.licence != self._licence:
+        if response.licence != self._licence:
             # The terms were stated anew; what the model wrote is the same.
-            lesson = msgspec.structs.replace(lesson, licence=self._licence)
-            self._keep(lesson, record)
-        return lesson
+            response = msgspec.structs.replace(response, licence=self._licence)
+            self._keep(response, record)
+        return response
 
-    def _answer(self, record: Record) -> Lesson | None:
+    def _answer(self, record: Record) -> TeacherResponse | None:
         """Runs in a thread. None: no answer after all tries; the reservation is settled either way."""
-        messages = teacher.prompt(record)
+        messages = teacher.make_prompt(record)
         spent = (0, 0)
         text: str | None = None
         try:
@@ -241,13 +245,13 @@ class _Run:
                 finally:
                     self._budget.settle(messages, *used)
                     spent = (spent[0] + used[0], spent[1] + used[1])
-                if teacher.pairs_of(text) is not None:
+                if teacher.parse_pairs(text) is not None:
                     break
         except ModelUnavailableError:
             if text is None:
                 return None
-        lesson = Lesson(
-            key=teacher.key_of(self._model_id, record),
+        response = TeacherResponse(
+            key=teacher.response_key(self._model_id, record),
             model_id=self._model_id,
             prompt_version=teacher.PROMPT_VERSION,
             record_id=record.id,
@@ -256,8 +260,8 @@ class _Run:
             prompt_tokens=spent[0],
             completion_tokens=spent[1],
         )
-        self._keep(lesson, record)
-        return lesson
+        self._keep(response, record)
+        return response
 
     def _ask(self, messages: Sequence[Message]) -> Completion:
         """Raises ModelUnavailableError after all tries."""
@@ -280,28 +284,28 @@ class _Run:
     def _pause(self, seconds: float) -> None:
         self._closing.wait(seconds)
 
-    def _take(self, future: Future[Lesson | None], record: Record) -> bool:
+    def _take(self, future: Future[TeacherResponse | None], record: Record) -> bool:
         """Count what came of a section; True = an answer."""
-        lesson = future.result()
-        if lesson is None:
+        response = future.result()
+        if response is None:
             self._failed += 1
             return False
         self._asked += 1
-        self._count(lesson, record)
+        self._count(response, record)
         return True
 
-    def _count(self, lesson: Lesson, record: Record) -> None:
-        limit = MAX_PER_RECORD - len(of_record(record, self._profile))
-        kept, left = Lessons([lesson]).rows(record, self._profile, limit)
+    def _count(self, response: TeacherResponse, record: Record) -> None:
+        limit = MAX_PER_RECORD - len(make_questions(record, self._profile))
+        kept, left = TeacherResponses([response]).make_rows(record, self._profile, limit)
         self._kept += len(kept)
-        self._pairs += len(teacher.pairs_of(lesson.text) or ())
+        self._pairs += len(teacher.parse_pairs(response.text) or ())
         self._dropped.update(left)
 
     def _path(self, record: Record) -> Path:
-        return self._folder / f"{teacher.key_of(self._model_id, record)}.json"
+        return self._folder / f"{teacher.response_key(self._model_id, record)}.json"
 
-    def _keep(self, lesson: Lesson, record: Record) -> None:
-        write_atomic(self._path(record), msgspec.json.encode(lesson) + b"\n")
+    def _keep(self, response: TeacherResponse, record: Record) -> None:
+        write_atomic(self._path(record), msgspec.json.encode(response) + b"\n")
 
     def _report(self, wall_s: float) -> TeachReport:
         budget = self._budget
@@ -334,14 +338,14 @@ def _licence(settings: TeacherSettings) -> str:
             "LicenseRef-Distilled-<vendor> where the terms forbid training other models.",
         )
     try:
-        return teacher.combined(settings.licence, settings.licence)
+        return teacher.combine_licences(settings.licence, settings.licence)
     except LicenceError as error:
         raise SettingsError(str(error), hint="See https://spdx.org/licenses/.") from error
 
 
 def _purposes(licence: str) -> list[str]:
     try:
-        return [purpose for purpose in PURPOSES if allowed(licence, purpose)]
+        return [purpose for purpose in PURPOSES if is_allowed(licence, purpose)]
     except LicenceError:
         return []
 
@@ -364,11 +368,13 @@ def _connect(settings: Settings) -> ModelClient:
 
 def _most(messages: Sequence[Message]) -> tuple[int, int]:
     """Most tokens that a question and its answer take."""
-    return filters.TEMPLATE_TOKENS + sum(filters.estimate(m.content) for m in messages), teacher.MAX_TOKENS
+    return filters.TEMPLATE_TOKENS + sum(
+        filters.estimate_tokens(m.content) for m in messages
+    ), teacher.MAX_TOKENS
 
 
 def _tokens(answer: Completion, messages: Sequence[Message]) -> tuple[int, int]:
     """What the endpoint counted; an estimate from above where it counts nothing."""
-    return answer.prompt_tokens or _most(messages)[0], answer.completion_tokens or filters.estimate(
+    return answer.prompt_tokens or _most(messages)[0], answer.completion_tokens or filters.estimate_tokens(
         answer.text
     )

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from securetag.datasets.releases import lineage
-from securetag.datasets.releases.release import manifest_of
+from securetag.datasets.releases.release import read_manifest
 from securetag.errors import InputError, NotFoundError
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
@@ -75,12 +75,12 @@ def trace(wanted: str, settings: Settings, *, limit: int = 20) -> Trace:
     wanted = wanted.lower()
     if len(wanted) < MIN_PREFIX:
         raise InputError(f"{wanted!r} is too short to name anything", hint="Give four characters or more.")
-    releases = folders(settings)
+    releases = list_releases(settings)
     models = registry.list()
     left = [
         LeftOut(release=folder.name, example=example, reason=reason)
         for folder in releases
-        for example, reason in lineage.left_out(folder, wanted, MAX_CANDIDATES)
+        for example, reason in lineage.find_dropped(folder, wanted, MAX_CANDIDATES)
     ]
     candidates = _candidates(wanted, releases, models)
     if len(candidates) != 1:
@@ -102,12 +102,12 @@ def trace(wanted: str, settings: Settings, *, limit: int = 20) -> Trace:
     return Trace(thing=thing, places=places, left_out=[row for row in left if row.example == thing.id])
 
 
-def folders(settings: Settings) -> list[Path]:
+def list_releases(settings: Settings) -> list[Path]:
     """Every release of this installation."""
     return sorted(path.parent for path in settings.releases_dir.glob("[!.]*/manifest.json"))
 
 
-def trained_on(folder: Path, settings: Settings) -> list[ModelEntry]:
+def models_trained_on(folder: Path, settings: Settings) -> list[ModelEntry]:
     """The models that were trained on a release."""
     return [model for model in Registry(settings.models_dir).list() if _trained_on(model, folder)]
 
@@ -136,11 +136,11 @@ def _candidates(wanted: str, releases: list[Path], models: list[ModelEntry]) -> 
     for folder in releases:
         # The folder's name is the digest's beginning; the manifest is read only where that could be meant.
         if folder.name.startswith(wanted[: len(folder.name)]) and (
-            len(wanted) <= len(folder.name) or manifest_of(folder).digest.startswith(wanted)
+            len(wanted) <= len(folder.name) or read_manifest(folder).digest.startswith(wanted)
         ):
             candidates.add(Thing(kind="release", id=folder.name))
         candidates |= {
-            Thing(kind=kind, id=name) for kind, name in lineage.find(folder, wanted, MAX_CANDIDATES)
+            Thing(kind=kind, id=name) for kind, name in lineage.find_ids(folder, wanted, MAX_CANDIDATES)
         }
     exact = [thing for thing in candidates if thing.id == wanted]
     return exact if len(exact) == 1 else sorted(candidates)
@@ -155,6 +155,6 @@ def _related(
         (model,) = (model for model in models if model.model_id == thing.id)
         chosen = [folder for folder in releases if _trained_on(model, folder)]
     else:
-        places = [(folder, lineage.related(folder, thing.kind, thing.id, limit)) for folder in releases]
+        places = [(folder, lineage.find_related(folder, thing.kind, thing.id, limit)) for folder in releases]
         return [(folder, related) for folder, related in places if related.splits]
-    return [(folder, lineage.related(folder, None, "", limit)) for folder in chosen]
+    return [(folder, lineage.find_related(folder, None, "", limit)) for folder in chosen]

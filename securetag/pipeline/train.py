@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from securetag.datasets.releases.release import verify
+from securetag.datasets.releases.release import verify_release
 from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry
@@ -52,7 +52,7 @@ def train(
     ReleaseError for a broken release, TrainingError.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    verify(release)
+    verify_release(release)
     run_dir = run_dir or settings.home / "runs" / f"{recipe.stem}-{release.name}-{stamp}"
     job = TrainingJob(recipe, release, run_dir, overrides or {})
     run = launch(job, launcher, progress=progress, timeout_s=timeout_s)

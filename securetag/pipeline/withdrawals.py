@@ -17,13 +17,13 @@ from uuid_utils.compat import uuid7
 
 from securetag.datasets import erasure
 from securetag.datasets.erasure import Withdrawn
-from securetag.datasets.releases.release import manifest_of
+from securetag.datasets.releases.release import read_manifest
 from securetag.datasets.synthetic.cases import SOURCE as COMPOSITION
 from securetag.errors import InputError, NotFoundError, ReleaseError
 from securetag.extractors import catalog
 from securetag.extractors.record_files import read_records
 from securetag.pipeline.harvest import FILE, read_harvest, write_harvest
-from securetag.pipeline.trace import folders, trained_on
+from securetag.pipeline.trace import list_releases, models_trained_on
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
 from securetag.system.clock import utc_timestamp
@@ -103,7 +103,7 @@ def erase_source(name: str, settings: Settings, *, by: str = OPERATOR) -> Receip
             return receipt
     records = settings.records_dir / f"{name}.jsonl"
     ids = {record.id for record in read_records(records)} if records.is_file() else set()
-    rows = find_rows(settings, lambda release: erasure.held(release, source=name, records=ids))
+    rows = find_rows(settings, lambda release: erasure.find_examples(release, source=name, records=ids))
     if not rows and not ids and name not in catalog.load():
         raise NotFoundError(f"no source {name} is known", hint="`securetag source list` names them.")
     return record_withdrawal(
@@ -118,7 +118,7 @@ def erase_source(name: str, settings: Settings, *, by: str = OPERATOR) -> Receip
 
 def find_rows(settings: Settings, examples_of: Callable[[Path], list[str]]) -> dict[Path, list[str]]:
     """Return release folder → ids of its examples, for every release where `examples_of` names some."""
-    examples = {release: examples_of(release) for release in folders(settings)}
+    examples = {release: examples_of(release) for release in list_releases(settings)}
     return {release: ids for release, ids in examples.items() if ids}
 
 
@@ -147,7 +147,7 @@ def record_withdrawal(
     models = [
         MarkedModel(model_id=model.model_id, release=release.name)
         for release in rows
-        for model in trained_on(release, settings)
+        for model in models_trained_on(release, settings)
     ]
     registry = Registry(settings.models_dir)
     for model in models:
@@ -163,7 +163,7 @@ def record_withdrawal(
         findings=findings,
         harvest_rows=removed,
         releases=[
-            HeldIn(release=release.name, digest=manifest_of(release).digest, examples=len(examples))
+            HeldIn(release=release.name, digest=read_manifest(release).digest, examples=len(examples))
             for release, examples in rows.items()
         ],
         models=models,
@@ -179,11 +179,11 @@ def record_withdrawal(
 def _remove_from_harvest(settings: Settings, withdrawn: Withdrawn) -> int:
     """Take verdicts out of the last harvest's file and return how many."""
     path = settings.records_dir / FILE
-    harvested = read_harvest(path)
-    remaining, _ = withdrawn.kept(harvested)
-    if len(remaining) < len(harvested):
+    verdicts = read_harvest(path)
+    remaining, _ = withdrawn.filter_verdicts(verdicts)
+    if len(remaining) < len(verdicts):
         write_harvest(path, remaining)
-    return len(harvested) - len(remaining)
+    return len(verdicts) - len(remaining)
 
 
 def _row_lines(rows: dict[Path, list[str]]) -> Iterator[bytes]:

@@ -19,7 +19,6 @@ from uuid_utils.compat import uuid7
 
 from securetag.api.projects import repository as projects
 from securetag.datasets.build import BuildParams
-from securetag.datasets.erasure import ENDED
 from securetag.datasets.feedback.harvest import SOURCE
 from securetag.datasets.releases import release
 from securetag.db import queue
@@ -100,7 +99,7 @@ async def consent(tenant: Tenant) -> str:
 
 def names_in_release(folder: str) -> set[str]:
     """Names of the functions that a release teaches."""
-    contents = release.read(Path(folder))
+    contents = release.read_release(Path(folder))
     rows: list[Example] = [*contents.train, *contents.validation, *contents.test]
     return {row.messages[1].content.split("def ")[1].split("(")[0] for row in rows if row.source == SOURCE}
 
@@ -168,7 +167,7 @@ async def test_two_tenants_one_is_erased(api: Api, as_harvest: Settings) -> None
     assert trace(str(hers["shared"]), api.settings).places[0].release == first.release
     assert [place.release for place in trace(str(ana.id), api.settings).places] == [first.release]
     assert {p.release for p in trace(str(ben.id), api.settings).places} == {first.release, later.release}
-    release.verify(Path(first.path))  # what exists isn't changed
+    release.verify_release(Path(first.path))  # what exists isn't changed
 
     done = (await ana.client.get(f"/erasure/{request['id']}")).json()
     assert done["completed_at"]
@@ -205,7 +204,7 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
     later = build_release(PARAMS, as_harvest)
     assert "ended" not in names_in_release(later.path)
     assert "stands" in names_in_release(later.path)
-    assert later.dropped[ENDED] == 1
+    assert later.dropped["verdict_consent_ended"] == 1
 
     away = as_harvest.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")})
     with pytest.raises(DatabaseUnavailableError, match="consents still stand") as refused:

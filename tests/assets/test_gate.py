@@ -16,7 +16,7 @@ from composed_release import composed_release
 from made_once import run_folder
 
 from securetag import triage
-from securetag.datasets.releases.release import read
+from securetag.datasets.releases.release import read_release
 from securetag.errors import GateError
 from securetag.evaluation.suites import SuiteResult, run
 from securetag.orchestration.definitions import defs
@@ -60,7 +60,7 @@ def settings(release: Path) -> Settings:
 
 def constructed(release: Path, decide: Decide, *, formatted: bool) -> triage.Predictor:
     """A model that knows every held-out row; free answers are JSON only when it is `formatted`."""
-    known = {example.messages[1].content: example for example in read(release).test}
+    known = {example.messages[1].content: example for example in read_release(release).test}
 
     def predict(messages: Sequence[Message], schema: dict[str, Any] | None, _: int) -> Completion:
         if schema is None and not formatted:
@@ -177,7 +177,7 @@ def test_a_candidate_that_fails_is_not_published(
 
 
 def test_no_axis_of_the_held_out_rows_shares_a_group_with_training(release: Path) -> None:
-    found = read(release)
+    found = read_release(release)
     trained = {example.group for example in [*found.train, *found.validation]}
     assert not trained & {example.group for example in found.test}
     assert {example.axis for example in found.test} >= {

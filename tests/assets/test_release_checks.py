@@ -113,7 +113,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
 @pytest.fixture
 def broken(tmp_path: Path, sound: ReleaseSummary) -> ReleaseSummary:
     """Written by hand, as nobody's build would."""
-    path, manifest = release.write(
+    path, manifest = release.write_release(
         BROKEN,
         [],
         params={},
@@ -143,13 +143,13 @@ def started(result: dg.ExecuteInProcessResult) -> set[str | None]:
 
 
 def test_every_check_names_what_offends(suite: Path) -> None:
-    found = checks.check(BROKEN, purpose="internal", suites=[read_suite(suite)])
+    found = checks.run_checks(BROKEN, purpose="internal", suites=[read_suite(suite)])
     assert {one.name: one.offending for one in found} == EXPECTED
     assert {one.name for one in found if one.blocking} == checks.BLOCKING
 
 
 def test_a_public_release_may_hold_no_tenants_rows() -> None:
-    (found,) = (one for one in checks.check([SECRET], purpose="public") if one.name == "licences")
+    (found,) = (one for one in checks.run_checks([SECRET], purpose="public") if one.name == "licences")
     assert found.offending == [SECRET.id]
 
 

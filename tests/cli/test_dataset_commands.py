@@ -44,7 +44,7 @@ def installation() -> dict[str, Path]:
     settings = get_settings()
     made = {}
     for name, rows in (("first", [KNOWLEDGE, REVIEWED]), ("second", [KNOWLEDGE])):
-        made[name], _ = release.write(
+        made[name], _ = release.write_release(
             rows, [Drop(reason="too long", source="s", id=GONE)], params={"name": name}, inputs={},
             counts={"splits": {"train": len(rows)}, "by_task": {"qa": len(rows)}, "by_licence": {"MIT": 1},
                     "dropped": {"too long": 1}},
@@ -57,7 +57,7 @@ def installation() -> dict[str, Path]:
     registry.add(
         ModelEntry(
             model_id=MODEL, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
-            licence="Apache-2.0", release=release.verify(made["first"]).digest,
+            licence="Apache-2.0", release=release.verify_release(made["first"]).digest,
         )
     )  # fmt: skip
     registry.publish("securetag-v1", MODEL)

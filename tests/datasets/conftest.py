@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_once import make_once, run_folder
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.build import BuildParams, ReleaseSummary
 from securetag.datasets.feedback.harvest import to_verdict
 from securetag.records import (
     Decision,
@@ -20,7 +20,7 @@ from securetag.records import (
     Record,
     Status,
 )
-from securetag.settings import SemgrepSettings
+from tests.plugins.small_build import build_small
 
 MakeRecord = Callable[..., Record]
 MakeVerdict = Callable[..., HarvestedVerdict]
@@ -133,11 +133,6 @@ def build_release(folder: Path) -> ReleaseSummary:
         )
         for n in range(4)
     ]
-    return build(
-        [make_record(n) for n in range(40)],
-        reviewed,
-        BuildParams(seed=7, composed=300, knowledge=60),
-        releases_dir=folder / "releases",
-        work=folder / "work",
-        semgrep=SemgrepSettings(),
-    )
+    records = [make_record(n) for n in range(40)]
+    params = BuildParams(seed=7, composed=300, knowledge=60)
+    return build_small(folder, records, params, verdicts=reviewed)

@@ -16,8 +16,8 @@ import yaml
 
 from securetag import triage
 from securetag.datasets import build as module
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.knowledge import fixes, knowledge_rows, mix
+from securetag.datasets.build import BuildParams, ReleaseSummary
+from securetag.datasets.knowledge import fixes
 from securetag.datasets.releases import baselines, release
 from securetag.datasets.releases.release import Release
 from securetag.datasets.splitting import assign
@@ -26,14 +26,14 @@ from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY
 from securetag.datasets.synthetic.sinks import SINKS
 from securetag.errors import LicenceError, ReleaseError
 from securetag.records import Example, Facts, Record, Task
-from securetag.settings import SemgrepSettings
+from tests.plugins.small_build import build_small
 
 MakeRecord = Callable[..., Record]
 
 
 @pytest.fixture(scope="module")
 def rows(built: ReleaseSummary) -> Release:
-    return release.read(Path(built.path))
+    return release.read_release(Path(built.path))
 
 
 def every(found: Release) -> list[Example]:
@@ -53,11 +53,11 @@ def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
     assert built.by_source["test-weaknesses"] == 60
     assert built.cpu_s > 0
     assert built.peak_mb > 0
-    assert built.dropped[mix.OVER] > 0
+    assert built.dropped["mix_share"] > 0
 
 
 def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
-    assert assign.torn(every(rows)) == []
+    assert assign.leaking_groups(every(rows)) == []
 
 
 def test_nothing_held_out_is_trained_on(rows: Release) -> None:
@@ -133,14 +133,7 @@ def test_the_card_says_what_is_in_it(built: ReleaseSummary, rows: Release) -> No
 
 
 def small(tmp_path: Path, records: list[Record], params: BuildParams) -> ReleaseSummary:
-    return build(
-        records,
-        [],
-        params,
-        releases_dir=tmp_path / "releases",
-        work=tmp_path / "work",
-        semgrep=SemgrepSettings(),
-    )
+    return build_small(tmp_path, records, params)
 
 
 def test_a_licence_stops_a_release(tmp_path: Path, record: MakeRecord) -> None:
@@ -152,17 +145,12 @@ def test_a_licence_stops_a_release(tmp_path: Path, record: MakeRecord) -> None:
 def test_a_public_release_keeps_tenants_and_copyleft_out(
     tmp_path: Path, record: MakeRecord, verdict: MakeRecord
 ) -> None:
-    found = build(
-        [record(1), record(2, licence="GPL-3.0-only")],
-        [verdict()],  # type: ignore[list-item]
-        BuildParams(composed=0, purpose="public"),
-        releases_dir=tmp_path / "releases",
-        work=tmp_path,
-        semgrep=SemgrepSettings(),
-    )
+    records = [record(1), record(2, licence="GPL-3.0-only")]
+    params = BuildParams(composed=0, purpose="public")
+    found = build_small(tmp_path, records, params, verdicts=[verdict()])
     assert set(found.by_licence) == {"CC-BY-SA-4.0"}
-    assert found.dropped["record: licence not for public use"] == 1
-    assert found.dropped["example: licence not for public use"] == 1
+    assert found.dropped["record_licence"] == 1
+    assert found.dropped["row_licence"] == 1
 
 
 def test_nothing_makes_no_release(tmp_path: Path) -> None:
@@ -205,7 +193,7 @@ import json, sys
 from datetime import datetime
 from pathlib import Path
 import time_machine
-from securetag.datasets.build import BuildParams, build
+from securetag.datasets.build import BuildInputs, BuildParams, BuildTools, build
 from securetag.datasets.feedback.harvest import to_verdict
 from securetag.records import Facts, Finding, Origin, Record
 from securetag.settings import SemgrepSettings
@@ -235,8 +223,9 @@ if tenant == "b":
     records.reverse()
 here = Path.cwd()
 found = build(
-    records, reviewed, BuildParams(seed=5, composed=40, knowledge=30), releases_dir=here / "releases",
-    work=here / "work", semgrep=SemgrepSettings(),
+    BuildInputs(records=records, verdicts=reviewed),
+    BuildParams(seed=5, composed=40, knowledge=30),
+    BuildTools(releases_dir=here / "releases", work=here / "work", semgrep=SemgrepSettings()),
 )
 print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir())]))
 """
@@ -285,8 +274,8 @@ def test_code_that_a_fix_made_safe_is_asked_about_and_never_taught(
     found = small(
         tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(composed=0, profile="full")
     )
-    assert found.dropped[knowledge_rows.ASKED] == 1
-    rows = every(release.read(Path(found.path)))
+    assert found.dropped["record_in_test"] == 1
+    rows = every(release.read_release(Path(found.path)))
     (asked,) = [row for row in rows if row.axis == fixes.AXIS]
     assert (asked.split, asked.label, asked.label_source) == ("test", "true_positive", "fix")
     taught = [row for row in rows if row is not asked]

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from securetag.datasets import erasure
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.datasets.erasure import Withdrawn, held
+from securetag.datasets.build import BuildParams, ReleaseSummary
+from securetag.datasets.erasure import Withdrawn, find_examples
 from securetag.datasets.releases import lineage, release
 from securetag.records import HarvestedVerdict, Record
-from securetag.settings import SemgrepSettings
+from tests.plugins.small_build import build_small
 
 Build = Callable[..., ReleaseSummary]
 
@@ -22,21 +21,14 @@ Build = Callable[..., ReleaseSummary]
 @pytest.fixture
 def made(tmp_path: Path) -> Build:
     def run(records: list[Record], verdicts: list[HarvestedVerdict] | None = None, **options: Any) -> Any:
-        return build(
-            records,
-            verdicts or [],
-            BuildParams(composed=0, knowledge=500),
-            releases_dir=tmp_path / "releases",
-            work=tmp_path / "work",
-            semgrep=SemgrepSettings(),
-            **options,
-        )
+        params = BuildParams(composed=0, knowledge=500)
+        return build_small(tmp_path, records, params, verdicts=verdicts or [], **options)
 
     return run
 
 
 def every(built: ReleaseSummary) -> list[Any]:
-    found = release.read(Path(built.path))
+    found = release.read_release(Path(built.path))
     return [*found.train, *found.validation, *found.test]
 
 
@@ -50,7 +42,7 @@ def test_a_withdrawn_sources_records_stay_out_and_are_counted(made: Build, recor
     after = made(records, withdrawn=Withdrawn(sources=frozenset({"gone-source"})))
     assert set(before.by_source) == {"kept-source", "gone-source"}
     assert set(after.by_source) == {"kept-source"}
-    assert after.dropped[erasure.SOURCE_REASON] == 9
+    assert after.dropped["record_erased"] == 9
     assert after.digest != before.digest
     assert made(records[:9]).rows == after.rows
 
@@ -61,19 +53,19 @@ def test_a_row_that_another_source_gives_too_survives(made: Build, record: Any) 
     records = {s: [record(n, source=s) for n in range(30)] for s in sources}
     both = made([*records["a-source"], *records["b-source"]])
     origins: dict[str, set[str]] = defaultdict(set)
-    for row in lineage.read(Path(both.path)).to_pylist():
+    for row in lineage.read_lineage(Path(both.path)).to_pylist():
         origins[row["example_id"]].add(row["record_id"])
     shared = {name for name, found in origins.items() if len(found) == 2}
     assert len(shared) > 10
     for gone, stays in (sources, reversed(sources)):
         ids = {one.id for one in records[gone]}
-        assert shared < set(held(Path(both.path), source=gone, records=ids))
+        assert shared < set(find_examples(Path(both.path), source=gone, records=ids))
         left = made(
             [*records["a-source"], *records["b-source"]], withdrawn=Withdrawn(sources=frozenset({gone}))
         )
         # Of near duplicates one row stood for both; alone, the other source's own words stand again.
         assert answers(both, shared) <= answers(left)
-        kept = {row["record_id"] for row in lineage.read(Path(left.path)).to_pylist()}
+        kept = {row["record_id"] for row in lineage.read_lineage(Path(left.path)).to_pylist()}
         assert kept == {one.id for one in records[stays]}
 
 
@@ -85,14 +77,14 @@ def test_verdicts_are_known_by_consent_finding_or_source(verdict: Any) -> None:
         (Withdrawn(consents=frozenset({"consent-1"})), 3),
         (Withdrawn(sources=frozenset({"securetag-harvest"})), 3),
     ):
-        left, drops = withdrawn.kept(verdicts)
+        left, drops = withdrawn.filter_verdicts(verdicts)
         assert (len(left), sum(drop.n for drop in drops)) == (3 - gone, gone)
 
 
 def test_holders_of_a_tenant_and_of_single_findings(built: ReleaseSummary) -> None:
     path = Path(built.path)
-    assert len(held(path, tenant="tenant-1")) == 4
-    assert len(held(path, tenant="tenant-1", findings=["finding-2"])) == 1
-    assert held(path, tenant="tenant-1", findings=[]) == []
-    assert held(path, tenant="nobody") == held(path, source="nothing") == []
-    assert len(held(path, source="test-weaknesses")) == 60
+    assert len(find_examples(path, tenant="tenant-1")) == 4
+    assert len(find_examples(path, tenant="tenant-1", findings=["finding-2"])) == 1
+    assert find_examples(path, tenant="tenant-1", findings=[]) == []
+    assert find_examples(path, tenant="nobody") == find_examples(path, source="nothing") == []
+    assert len(find_examples(path, source="test-weaknesses")) == 60

@@ -17,6 +17,7 @@ from securetag.datasets.export import FORMATS, export
 from securetag.datasets.export.base import Unfit, turns
 from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
 
@@ -104,7 +105,7 @@ def said(row: dict[str, Any]) -> list[str]:
 def test_rows_have_the_documented_form_and_all_the_words(
     built: ReleaseSummary, tmp_path: Path, name: str
 ) -> None:
-    found = release.read(Path(built.path))
+    found = release.read_release(Path(built.path))
     done = export(Path(built.path), name, tmp_path / "out")
     examples = {e.id: e for e in [*found.train, *found.validation, *found.test]}
     known = [json.loads(line) for line in (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()]
@@ -181,7 +182,7 @@ def test_what_isnt_free_or_known_is_refused(built: ReleaseSummary, tmp_path: Pat
 
 
 def written(folder: Path, rows: list[Example]) -> Path:
-    path, _ = release.write(
+    path, _ = release.write_release(
         [msgspec.structs.replace(row, split="train") for row in rows],
         [],
         params={},
@@ -213,7 +214,7 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_p
         for n, decision in enumerate(decisions)
     ]
     for profile in ("compact", "full"):
-        rows, drops = reviewed_rows.rows(judged, profile=profile, lang="en")
+        rows, drops = reviewed_rows.make_reviewed_rows(judged, PromptStyle(profile, "en"))
         assert drops == []
         out = tmp_path / profile
         done = export(written(tmp_path / "releases", rows), "kto", out)

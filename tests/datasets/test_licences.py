@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from securetag.datasets.build import BuildParams
-from securetag.datasets.licences import Purpose, allowed, attributed, obligations, stopping
+from securetag.datasets.licences import Purpose, find_refused, is_allowed, list_obligations, needs_attribution
 from securetag.errors import LicenceError
 from securetag.extractors import catalog
 from securetag.pipeline.extract import extract
@@ -17,7 +17,7 @@ from securetag.settings import get_settings
 
 def test_of_the_catalog_only_the_non_commercial_row_stops_a_release() -> None:
     rows = catalog.load()
-    stopped = stopping((row.licence for row in rows.values()), "internal")
+    stopped = find_refused((row.licence for row in rows.values()), "internal")
     assert {name for name, row in rows.items() if row.licence in stopped} == {"hf-cti-bench"}
     assert "forbids commercial use" in stopped["CC-BY-NC-SA-4.0"]
 
@@ -48,11 +48,11 @@ def test_a_release_that_names_non_commercial_data_is_refused(
 def test_rows_distilled_from_a_vendors_model_stop_a_release(expression: str) -> None:
     for purpose in ("internal", "public"):
         with pytest.raises(LicenceError, match="answers of a model of"):
-            allowed(expression, purpose)
+            is_allowed(expression, purpose)
 
 
 def test_what_stops_is_said_for_each_expression() -> None:
-    found = stopping(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
+    found = find_refused(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
     assert found["GPL-3.0-only"] == "not for public use"
     assert "isn't known to the licence gate" in found["LicenseRef-Who-Knows"]
     assert "no SPDX expression" in found["MIT AND"]
@@ -60,15 +60,15 @@ def test_what_stops_is_said_for_each_expression() -> None:
 
 
 def test_obligations_name_the_licences_that_are_there() -> None:
-    found = obligations(
+    found = list_obligations(
         ["CC-BY-SA-4.0", "LicenseRef-MITRE-CVE-Terms-of-Use AND CC-BY-4.0", "CC-BY-SA-3.0", "GPL-3.0-only"]
     )
     assert [line.split(" ", 3)[:2] for line in found] == [["©", "The"], ["Rows", "under"], ["Rows", "under"]]
     assert "CVE®" in found[0]
     assert "CC-BY-SA-3.0 and CC-BY-SA-4.0" in found[1]
     assert "GPL-3.0-only stay in the house" in found[2]
-    assert obligations(["MIT", "CC0-1.0"]) == []
-    assert obligations(["LicenseRef-Securetag-Tenant-Consent"]) == [
+    assert list_obligations(["MIT", "CC0-1.0"]) == []
+    assert list_obligations(["LicenseRef-Securetag-Tenant-Consent"]) == [
         "Rows of tenants' code are used by their consent alone, and go with it."
     ]
 
@@ -83,4 +83,4 @@ def test_obligations_name_the_licences_that_are_there() -> None:
     ],
 )
 def test_who_must_be_named(expression: str, named: bool) -> None:
-    assert attributed(expression) is named
+    assert needs_attribution(expression) is named

@@ -37,7 +37,7 @@ def data(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> P
         msgspec.structs.replace(example, split="train" if number % 2 else "test")
         for number, example in enumerate(examples)
     ]
-    release.write(
+    release.write_release(
         rows,
         [],
         params={},

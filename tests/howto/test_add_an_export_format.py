@@ -31,7 +31,7 @@ def write_release(folder: Path) -> Path:
         )
         for number, task in enumerate([Task.QA, Task.QA, Task.MAPPING])
     ]
-    path, _ = release.write(
+    path, _ = release.write_release(
         [msgspec.structs.replace(example, split="train") for example in examples],
         [],
         params={},

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from securetag.datasets.build import BuildInputs
 from securetag.pipeline import release
 from securetag.records import Record
 from securetag.settings import get_settings
@@ -31,8 +32,8 @@ def test_instruction_data_of_others_must_be_named(monkeypatch: Any) -> None:
         (settings.records_dir / f"{name}.jsonl").write_bytes(msgspec.json.encode(record) + b"\n")
     asked: list[list[str]] = []
 
-    def build(records: Any, *_: Any, **__: Any) -> Any:
-        asked.append([record.source for record in records])
+    def build(inputs: BuildInputs, *_: object) -> None:
+        asked.append([record.source for record in inputs.records])
         raise InterruptedError
 
     monkeypatch.setattr(release, "build", build)

@@ -79,7 +79,7 @@ def test_good_answers_become_lessons_and_rows() -> None:
     assert fake.headers[-1]["authorization"] == "Bearer a-key"
     asked = fake.requests[0]
     assert asked["response_format"]["json_schema"]["schema"] == teacher.SCHEMA
-    rows, _ = teacher.read(get_settings().teacher_dir).rows(section(1), "full", 6)
+    rows, _ = teacher.read_responses(get_settings().teacher_dir).make_rows(section(1), "full", 6)
     assert {row.origin for row in rows} == {"teacher"}
     assert {row.licence for row in rows} == {"CC-BY-4.0 AND Apache-2.0"}
 
@@ -120,7 +120,7 @@ def test_nonsense_is_asked_about_once_more_then_kept_as_nonsense(nonsense: str) 
     fake = FakeTeacher(lambda _: nonsense)
     report = run(fake, settings_with(), limit=2)
     assert (len(fake.requests), report.asked, report.kept) == (4, 2, 0)
-    assert report.dropped == {f"teacher: {teacher.NO_JSON}": 2}
+    assert report.dropped == {"teacher_no_json": 2}
     assert report.completion_tokens == 400  # both tries are paid for
     assert run(FakeTeacher(), settings_with(), limit=2).cached == 2
 
@@ -173,7 +173,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was() -> None:
     done = len(kept())
     assert 3 <= done < 12
     for path in kept():
-        teacher.read_lesson(path)  # whole
+        teacher.read_response(path)  # whole
     report = run(FakeTeacher(), settings_with())
     assert (report.cached, report.asked) == (done, 12 - done)
 
@@ -190,7 +190,7 @@ def test_terms_can_be_corrected_without_a_question() -> None:
     fake = FakeTeacher()
     report = run(fake, settings_with(licence="LicenseRef-Distilled-Acme"))
     assert (len(fake.requests), report.may_enter) == (0, [])
-    assert {teacher.read_lesson(path).licence for path in kept()} == {"LicenseRef-Distilled-Acme"}
+    assert {teacher.read_response(path).licence for path in kept()} == {"LicenseRef-Distilled-Acme"}
 
 
 @pytest.mark.parametrize("licence", [None, "not a licence at all (", ""])

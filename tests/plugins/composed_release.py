@@ -6,21 +6,14 @@ from pathlib import Path
 
 from made_once import make_once
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
-from securetag.settings import get_settings
+from securetag.datasets.build import BuildParams, ReleaseSummary
+from tests.plugins.small_build import build_small
 
 
 def composed_release(folder: Path) -> ReleaseSummary:
     """Return it; nobody may change its files. `folder` is that of `made_once.run_folder`."""
 
     def make(work: Path) -> ReleaseSummary:
-        return build(
-            [],
-            [],
-            BuildParams(seed=1, composed=400, knowledge=0),
-            releases_dir=work / "releases",
-            work=work / "work",
-            semgrep=get_settings().semgrep,
-        )
+        return build_small(work, [], BuildParams(seed=1, composed=400, knowledge=0))
 
     return make_once(folder, "composed-release", make)

@@ -26,7 +26,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, make_example: Callable[...,
     for n in range(20, 26):
         said = Decision.TRUE_POSITIVE if n < 24 else Decision.NEEDS_REVIEW
         rows[n] = msgspec.structs.replace(rows[n], label_source="analyst", model_decision=said)
-    path, _ = release.write(
+    path, _ = release.write_release(
         rows, [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="1",
         releases_dir=tmp_path_factory.mktemp("releases"),
     )  # fmt: skip

@@ -53,7 +53,7 @@ def build(
     import msgspec
 
     from securetag.datasets.build import BuildParams
-    from securetag.datasets.knowledge.mix import load
+    from securetag.datasets.knowledge.mix import load_mix
     from securetag.errors import InputError
     from securetag.pipeline.release import build_release
     from securetag.settings import get_settings
@@ -68,7 +68,7 @@ def build(
         "test_since": None if test_since == "never" else test_since,
     }
     if mix is not None:
-        options["mix"] = load(mix)
+        options["mix"] = load_mix(mix)
     try:
         params = msgspec.convert(options, BuildParams)
     except msgspec.ValidationError as error:

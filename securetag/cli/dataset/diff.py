@@ -23,7 +23,7 @@ def diff(
     """
     import msgspec
 
-    from securetag.datasets.releases.diff import diff as run
+    from securetag.datasets.releases.diff import diff_releases as run
     from securetag.settings import get_settings
 
     settings = get_settings()

@@ -59,7 +59,7 @@ def show_release(name: Name, as_json: Json = False) -> None:
 @reported
 def verify(name: Name, as_json: Json = False) -> None:
     """Check every byte of a release against its digest."""
-    from securetag.datasets.releases.release import verify as check
+    from securetag.datasets.releases.release import verify_release as check
     from securetag.settings import get_settings
 
     folder = release_folder(name, get_settings())

@@ -62,14 +62,14 @@ def status(as_json: Json = False) -> None:
 
     import msgspec
 
-    from securetag.datasets.reviews.review import agreement, decide, latest
+    from securetag.datasets.reviews.review import decide, latest_reviews, measure_agreement
     from securetag.pipeline.review import read_reviews
     from securetag.settings import get_settings
 
     reviews = read_reviews(get_settings())
-    agreed = msgspec.to_builtins(agreement(reviews))
+    agreed = msgspec.to_builtins(measure_agreement(reviews))
     decided = dict(Counter(decide(reviews).values()))
-    reviewers = dict(Counter(review.reviewer for review in latest(reviews)))
+    reviewers = dict(Counter(review.reviewer for review in latest_reviews(reviews)))
     if as_json:
         emit({"decisions": decided, "reviewers": reviewers, "agreement": agreed})
         return

@@ -13,7 +13,7 @@ from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder
 from securetag.cli.demo.result import LoopResult
 from securetag.cli.demo.sizes import Size
-from securetag.datasets.releases.release import Manifest, manifest_of
+from securetag.datasets.releases.release import Manifest, read_manifest
 from securetag.errors import SecuretagError
 from securetag.pipeline.evaluate import Evaluation, latest_evaluation
 from securetag.pipeline.harvest import read_harvest
@@ -51,7 +51,7 @@ def run_loop(recorder: Recorder, settings: Settings, size: Size, *, other_tenant
     with recorder.stage("release") as facts:
         say("release …")
         release = Path(_materialise(["release"], size)["path"])
-        manifest = manifest_of(release)
+        manifest = read_manifest(release)
         facts.update(path=str(release), digest=manifest.digest, row_count=_count_rows(manifest))
         facts.update(manifest.counts)
     with recorder.stage("training, merge, GGUF") as facts:

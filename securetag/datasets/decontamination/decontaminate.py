@@ -20,7 +20,7 @@ by part (docs/composition.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -41,11 +41,21 @@ from securetag.datasets.dedup.hashing import (
     whole,
     words,
 )
-from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example
 
 Measure = Literal["exact", "normalised", "n-gram"]
 
+_SUITE_REASONS: dict[Measure, DropReason] = {
+    "exact": DropReason.SUITE_EXACT,
+    "normalised": DropReason.SUITE_NORMALISED,
+    "n-gram": DropReason.SUITE_NGRAM,
+}
+_SPLIT_REASONS: dict[Measure, DropReason] = {
+    "exact": DropReason.SPLIT_EXACT,
+    "normalised": DropReason.SPLIT_NORMALISED,
+    "n-gram": DropReason.SPLIT_NGRAM,
+}
 #: Words of prose, and tokens of code, in a run.
 NGRAM, CODE_NGRAM = 13, 10
 #: Share of a passage's runs that makes it known.
@@ -72,7 +82,7 @@ class _Part(msgspec.Struct, frozen=True):
     passage: Passage
 
 
-def contaminated(examples: Iterable[Example], suites: Sequence[Suite]) -> list[Match]:
+def find_suite_overlaps(examples: Iterable[Example], suites: Sequence[Suite]) -> list[Match]:
     """Every row that is known to a suite or knows one of its rows, with the row and the measure."""
     ours = _parts(examples)
     theirs = [
@@ -83,17 +93,17 @@ def contaminated(examples: Iterable[Example], suites: Sequence[Suite]) -> list[M
     ]
     matches: list[Match] = []
     for code in (False, True):
-        mine, other = _Side.of(ours, code), _Side.of(theirs, code)
-        matches += [*_known(mine, other), *_holding(mine, other)]
-    return _one_each(matches)
+        mine, other = _Passages.of(ours, code), _Passages.of(theirs, code)
+        matches += [*_find_matches(mine, other), *_find_containing(mine, other)]
+    return _strongest_matches(matches)
 
 
-def decontaminate(examples: Sequence[Example], suites: Sequence[Suite]) -> tuple[list[Example], list[Drop]]:
-    """(rows that no suite knows, the others); both halves of a pair go."""
-    return _without(examples, contaminated(examples, suites), "evaluation suite: {}")
+def decontaminate(examples: Sequence[Example], suites: Sequence[Suite]) -> StepResult:
+    """Drop the rows that overlap with an evaluation suite; of a pair, both halves."""
+    return _drop_matches(examples, find_suite_overlaps(examples, suites), _SUITE_REASONS)
 
 
-def shared(examples: Iterable[Example]) -> list[Match]:
+def find_split_overlaps(examples: Iterable[Example]) -> list[Match]:
     """Held-out rows that another split gives away: test by train, validation by train and test."""
     sides: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for example in examples:
@@ -102,12 +112,12 @@ def shared(examples: Iterable[Example]) -> list[Match]:
     for code in (False, True):
         test, validation, train = (_Split.of(sides[name], code) for name in ("test", "validation", "train"))
         matches += [*test.given_away(train), *validation.given_away(train), *validation.given_away(test)]
-    return _one_each(matches)
+    return _strongest_matches(matches)
 
 
-def apart(examples: Sequence[Example]) -> tuple[list[Example], list[Drop]]:
-    """(rows of which no split knows another's, the held-out rows that had to go)."""
-    return _without(examples, shared(examples), "split: known in training, {}")
+def drop_overlapping(examples: Sequence[Example]) -> StepResult:
+    """Drop the held-out rows that overlap with another split."""
+    return _drop_matches(examples, find_split_overlaps(examples), _SPLIT_REASONS)
 
 
 def _parts(examples: Iterable[Example]) -> list[_Part]:
@@ -115,7 +125,7 @@ def _parts(examples: Iterable[Example]) -> list[_Part]:
     return [_Part(example.id, passage) for example in ordered for passage in passages(example)]
 
 
-class _Side(msgspec.Struct, frozen=True):
+class _Passages(msgspec.Struct, frozen=True):
     """Passages of one kind, hashed."""
 
     parts: list[_Part]
@@ -126,7 +136,7 @@ class _Side(msgspec.Struct, frozen=True):
     runs: Tokens
 
     @classmethod
-    def of(cls, parts: Sequence[_Part], code: bool) -> _Side:
+    def of(cls, parts: Sequence[_Part], code: bool) -> _Passages:
         chosen = [part for part in parts if part.passage.code is code]
         texts = [renamed(part.passage.text) if code else part.passage.text for part in chosen]
         tokens = words(texts, punctuation=code)
@@ -136,7 +146,7 @@ class _Side(msgspec.Struct, frozen=True):
         return cls(chosen, whole(tokens), questions | (tokens.counts >= MIN_WORDS), runs)
 
     @classmethod
-    def both(cls, first: _Side, second: _Side) -> _Side:
+    def both(cls, first: _Passages, second: _Passages) -> _Passages:
         return cls(
             [*first.parts, *second.parts],
             np.concatenate([first.wholes, second.wholes]),
@@ -153,22 +163,22 @@ class _Side(msgspec.Struct, frozen=True):
 class _Split(msgspec.Struct, frozen=True):
     """The passages of one split, composed rows apart."""
 
-    composed: _Side
-    other: _Side
+    composed: _Passages
+    other: _Passages
 
     @classmethod
     def of(cls, examples: list[Example], code: bool) -> _Split:
         made = [example for example in examples if example.construction is not None]
         rest = [example for example in examples if example.construction is None]
-        return cls(_Side.of(_parts(made), code), _Side.of(_parts(rest), code))
+        return cls(_Passages.of(_parts(made), code), _Passages.of(_parts(rest), code))
 
     def given_away(self, train: _Split) -> Iterator[Match]:
-        yield from _known(self.other, _Side.both(train.composed, train.other))
-        yield from _known(self.composed, train.other)
-        yield from _known(self.composed, train.composed, runs=False)
+        yield from _find_matches(self.other, _Passages.both(train.composed, train.other))
+        yield from _find_matches(self.composed, train.other)
+        yield from _find_matches(self.composed, train.composed, runs=False)
 
 
-def _known(mine: _Side, theirs: _Side, *, runs: bool = True) -> list[Match]:
+def _find_matches(mine: _Passages, theirs: _Passages, *, runs: bool = True) -> list[Match]:
     """Passages of `mine` that stand in `theirs`, as wholes or for the most part."""
     if not mine.parts or not theirs.parts:
         return []
@@ -182,10 +192,10 @@ def _known(mine: _Side, theirs: _Side, *, runs: bool = True) -> list[Match]:
         exact = part.passage.text.strip() == other.passage.text.strip()
         measure: Measure = "exact" if exact else "normalised"
         matches.append(Match(id=part.row, against=other.row, measure=measure, share=1.0))
-    return [*matches, *_overlapping(mine, theirs)] if runs else matches
+    return [*matches, *_find_overlapping(mine, theirs)] if runs else matches
 
 
-def _overlapping(mine: _Side, theirs: _Side) -> list[Match]:
+def _find_overlapping(mine: _Passages, theirs: _Passages) -> list[Match]:
     """Passages of `mine` whose runs stand anywhere in `theirs`, and the passage that holds most of them."""
     values, first = np.unique(theirs.runs.hashes, return_index=True)
     if not len(values):
@@ -204,9 +214,11 @@ def _overlapping(mine: _Side, theirs: _Side) -> list[Match]:
     return matches
 
 
-def _holding(mine: _Side, theirs: _Side) -> list[Match]:
+def _find_containing(mine: _Passages, theirs: _Passages) -> list[Match]:
     """Passages of `mine` that each hold most of one passage of `theirs`, however long they are."""
-    matched = {match.id for match in _overlapping(theirs, mine)} if mine.parts and theirs.parts else set()
+    matched = (
+        {match.id for match in _find_overlapping(theirs, mine)} if mine.parts and theirs.parts else set()
+    )
     wanted = np.flatnonzero(theirs.long() & np.array([part.row in matched for part in theirs.parts], bool))
     if not len(wanted):
         return []
@@ -241,7 +253,7 @@ def _distinct(tokens: Tokens, chosen: Offsets) -> tuple[Hashes, Offsets]:
 _RANK: dict[Measure, int] = {"exact": 0, "normalised": 1, "n-gram": 2}
 
 
-def _one_each(matches: list[Match]) -> list[Match]:
+def _strongest_matches(matches: list[Match]) -> list[Match]:
     """The strongest match of each row, by id."""
     best: dict[str, Match] = {}
     for match in sorted(matches, key=lambda m: (m.id, _RANK[m.measure], -m.share, m.against)):
@@ -249,9 +261,9 @@ def _one_each(matches: list[Match]) -> list[Match]:
     return list(best.values())
 
 
-def _without(
-    examples: Sequence[Example], matches: list[Match], reason: str
-) -> tuple[list[Example], list[Drop]]:
+def _drop_matches(
+    examples: Sequence[Example], matches: list[Match], reasons: Mapping[Measure, DropReason]
+) -> StepResult:
     by_row = {match.id: match for match in matches}
     halves = {e.pair_id: by_row[e.id] for e in examples if e.pair_id and e.id in by_row}
     kept: list[Example] = []
@@ -261,5 +273,5 @@ def _without(
         if match is None:
             kept.append(example)
         else:
-            drops.append(drop_of(example, reason.format(match.measure), against=match.against))
-    return kept, drops
+            drops.append(Drop.of(example, reasons[match.measure], against=match.against))
+    return StepResult(kept, drops)

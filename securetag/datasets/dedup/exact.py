@@ -11,44 +11,44 @@ from collections.abc import Iterable
 
 import msgspec
 
-from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example, Origin, content_id, normalise_text
 
-DUPLICATE = "duplicate: same question and answer"
-CONTRADICTION = "duplicate: same question, other label"
 
-
-def question(example: Example) -> str:
+def question_id(example: Example) -> str:
     """Identity of what is asked."""
     turns = [[message.role, normalise_text(message.content)] for message in example.messages[:-1]]
     return content_id([example.task, turns])
 
 
-def _answered(example: Example) -> str:
-    return content_id([question(example), normalise_text(example.messages[-1].content)])
+def answered_id(example: Example) -> str:
+    return content_id([question_id(example), normalise_text(example.messages[-1].content)])
 
 
-def dedup(examples: Iterable[Example]) -> tuple[list[Example], list[Drop]]:
-    """(rows, what was left out). The result doesn't depend on the order of the rows."""
+def drop_duplicates(examples: Iterable[Example]) -> StepResult:
+    """Merge rows of the same question and answer; drop questions with two labels.
+
+    The result doesn't depend on the order of the rows.
+    """
     ordered = sorted(examples, key=precedence)
     labels: dict[str, set[str]] = {}
     for example in ordered:
         if example.label is not None:
-            labels.setdefault(question(example), set()).add(example.label)
+            labels.setdefault(question_id(example), set()).add(example.label)
     kept: dict[str, Example] = {}
     drops: list[Drop] = []
     for example in ordered:
-        if len(labels.get(question(example), ())) > 1:
-            drops.append(drop_of(example, CONTRADICTION))
+        if len(labels.get(question_id(example), ())) > 1:
+            drops.append(Drop.of(example, DropReason.DUPLICATE_CONTRADICTION))
             continue
         # A labelled question stands once even where the evidence differs; others by question and answer.
-        key = question(example) if example.label is not None else _answered(example)
+        key = question_id(example) if example.label is not None else answered_id(example)
         if key in kept:
-            kept[key] = merged(kept[key], example)
-            drops.append(drop_of(example, DUPLICATE))
+            kept[key] = merge_origins(kept[key], example)
+            drops.append(Drop.of(example, DropReason.DUPLICATE))
         else:
             kept[key] = example
-    return sorted(kept.values(), key=lambda example: (example.id, example.label or "")), drops
+    return StepResult(sorted(kept.values(), key=lambda row: (row.id, row.label or "")), drops)
 
 
 def precedence(example: Example) -> tuple[int, str, str]:
@@ -59,7 +59,7 @@ def precedence(example: Example) -> tuple[int, str, str]:
     return side, example.id, content_id(rest)
 
 
-def merged(first: Example, other: Example) -> Example:
+def merge_origins(first: Example, other: Example) -> Example:
     """`first` with the origins of both."""
     unique: dict[str, Origin] = {}
     for origin in [*first.origins, *other.origins]:

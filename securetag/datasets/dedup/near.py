@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from securetag.datasets.dedup.exact import merged, precedence
+from securetag.datasets.dedup.exact import merge_origins, precedence
 from securetag.datasets.dedup.forms import code_of, prose_of, renamed
 from securetag.datasets.dedup.hashing import (
     Hashes,
@@ -34,10 +34,9 @@ from securetag.datasets.dedup.hashing import (
     whole,
     words,
 )
-from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example, Task
 
-NEAR_DUPLICATE = "duplicate: nearly the same words"
 #: Similarity from which two texts are near duplicates. At three-word shingles one word of forty replaced
 #: leaves .85, two leave .73; of planted duplicates .75 finds .99, .8 finds .96 (benchmarks/datasets).
 JACCARD = 0.75
@@ -59,7 +58,7 @@ class Document(msgspec.Struct, frozen=True):
     veto: str = ""
 
 
-def representatives(
+def find_representatives(
     documents: Sequence[Document], *, jaccard: float = JACCARD, punctuation: bool = False
 ) -> Offsets:
     """For each document its own index where it is kept, else that of the kept one that it repeats.
@@ -72,17 +71,17 @@ def representatives(
         batch = documents[start : start + _BATCH]
         tokens = words([document.text for document in batch], punctuation=punctuation)
         about = whole(words([document.veto for document in batch], punctuation=True))
-        shingles.append(under(ngrams(tokens, SHINGLE), about + marks(tokens)))
-    return kept_of(near_pairs(joined(shingles), jaccard), len(documents))
+        shingles.append(salt_with_veto(ngrams(tokens, SHINGLE), about + marks(tokens)))
+    return choose_representatives(find_near_pairs(joined(shingles), jaccard), len(documents))
 
 
-def under(shingles: Tokens, vetoes: Hashes) -> Tokens:
+def salt_with_veto(shingles: Tokens, vetoes: Hashes) -> Tokens:
     """Shingles that only texts of one veto have in common."""
     hashes = shingles.hashes ^ np.repeat(mix(vetoes), shingles.counts)
     return msgspec.structs.replace(shingles, hashes=hashes)
 
 
-def near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
+def find_near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
     """Pairs (first < second), shape (pairs, 2), of texts of at least this similarity.
 
     In a bucket each text is compared with the first and with the one before it, never all with all.
@@ -94,7 +93,7 @@ def near_pairs(shingles: Tokens, jaccard: float) -> Offsets:
     return pairs[np.concatenate(keep)] if keep else pairs
 
 
-def kept_of(pairs: Offsets, count: int) -> Offsets:
+def choose_representatives(pairs: Offsets, count: int) -> Offsets:
     """Index of each text's representative: in order, a text near to a kept one is dropped."""
     kept = np.arange(count)
     for first, second in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
@@ -155,8 +154,8 @@ def _jaccard(shingles: Tokens, pairs: Offsets) -> npt.NDArray[np.float64]:
     return np.asarray(counts[2] / (counts[0] + counts[1] - counts[2]), np.float64)
 
 
-def dedup_near(examples: Iterable[Example], *, jaccard: float = JACCARD) -> tuple[list[Example], list[Drop]]:
-    """(rows, what was left out): a near duplicate's origins go to the row that stays.
+def drop_near_duplicates(examples: Iterable[Example], *, jaccard: float = JACCARD) -> StepResult:
+    """Merge rows of nearly the same words: a near duplicate's origins go to the row that stays.
 
     Composed rows pass: what tells two of them apart is a guard, and both were executed. The result
     doesn't depend on the order of the rows.
@@ -171,13 +170,12 @@ def dedup_near(examples: Iterable[Example], *, jaccard: float = JACCARD) -> tupl
             if example.construction is None and (example.task is Task.TRIAGE) is triage
         ]
         documents = [_document(ordered[place]) for place in chosen]
-        chosen_representatives = representatives(documents, jaccard=jaccard, punctuation=triage)
+        chosen_representatives = find_representatives(documents, jaccard=jaccard, punctuation=triage)
         for index in np.flatnonzero(chosen_representatives != np.arange(len(chosen))).tolist():
             place, into = chosen[index], chosen[chosen_representatives[index]]
-            kept[into] = merged(kept[into], kept.pop(place))
-            drops.append(drop_of(ordered[place], NEAR_DUPLICATE, against=ordered[into].id))
-    rows = sorted(kept.values(), key=lambda example: (example.id, example.label or ""))
-    return rows, drops
+            kept[into] = merge_origins(kept[into], kept.pop(place))
+            drops.append(Drop.of(ordered[place], DropReason.DUPLICATE_NEAR, against=ordered[into].id))
+    return StepResult(sorted(kept.values(), key=lambda row: (row.id, row.label or "")), drops)
 
 
 def _document(example: Example) -> Document:

@@ -11,7 +11,7 @@ import msgspec
 
 from securetag.datasets.export import notice
 from securetag.datasets.export.base import Format, Row, Unfit
-from securetag.datasets.releases.release import SPLITS, read
+from securetag.datasets.releases.release import SPLITS, read_release
 from securetag.errors import ConflictError, ReleaseError
 from securetag.records import Example
 from securetag.system.files import draft_folder
@@ -63,7 +63,7 @@ def export(release: Path, name: str, out: Path) -> Exported:
     form = FORMATS.get(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise _taken(out)
-    source = read(release)
+    source = read_release(release)
     left_out: Counter[str] = Counter()
     rows: dict[str, int] = {}
     with draft_folder(out.absolute().parent) as draft:

@@ -20,17 +20,15 @@ from itertools import combinations
 
 import msgspec
 
-from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Decision, Example, HarvestedVerdict, Label
 
-OVER = "harvest: over its tenant's share of the label"
-CONTRADICTION = "harvest: its tenant contradicts the others"
 #: Tenants from which on the cap holds, and the share of a label that one of them may have.
-TENANTS, SHARE = 20, 0.10
+MIN_TENANTS, MAX_SHARE = 20, 0.10
 #: Chance, over all tenants, that an honest one is taken for a contradicting one.
 SIGNIFICANCE = 0.01
 #: Findings that a tenant must share with two others or more before it is judged.
-ENOUGH = 8
+MIN_FINDINGS = 8
 LABELS: tuple[Label, ...] = ("true_positive", "false_positive")
 
 
@@ -58,7 +56,7 @@ class Anchoring(msgspec.Struct, frozen=True, kw_only=True):
     unseen_agree: int
 
 
-def agreement(harvested: Iterable[HarvestedVerdict]) -> Agreement:
+def measure_agreement(harvested: Iterable[HarvestedVerdict]) -> Agreement:
     """Cohen's kappa of each pair of reviewers, averaged by the number of findings that they share."""
     from sklearn.metrics import cohen_kappa_score
 
@@ -89,7 +87,7 @@ def agreement(harvested: Iterable[HarvestedVerdict]) -> Agreement:
     )
 
 
-def anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
+def measure_anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
     """One entry a label, of the verdicts of people on findings of which the model had said something."""
     counts: Counter[tuple[Label, bool, bool]] = Counter()
     for verdict in harvested:
@@ -107,12 +105,12 @@ def anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
     ]
 
 
-def tenant_of(verdict: HarvestedVerdict) -> str:
+def tenant_id_of(verdict: HarvestedVerdict) -> str:
     """The tenant, as far as one is told from another."""
     return verdict.origin.tenant_id or ""
 
 
-def contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
+def find_contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
     """Tenants that contradict the majority of the others on the same code more than chance allows.
 
     A tenant is held against findings that at least two other tenants judged, without a tie. Its
@@ -124,7 +122,7 @@ def contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
     labels: dict[str, dict[str, Counter[Label]]] = {}
     for verdict in harvested:
         words = labels.setdefault(verdict.record.id, {})
-        words.setdefault(tenant_of(verdict), Counter())[verdict.label] += 1
+        words.setdefault(tenant_id_of(verdict), Counter())[verdict.label] += 1
     judged: Counter[str] = Counter()
     against: Counter[str] = Counter()
     for words in labels.values():
@@ -139,7 +137,7 @@ def contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
     for tenant, n in judged.items():
         rest, wrong = judged.total() - n, against.total() - against[tenant]
         rate = (wrong + 1) / (rest + 2)
-        if n >= ENOUGH and binom.sf(against[tenant] - 1, n, rate) < SIGNIFICANCE / len(judged):
+        if n >= MIN_FINDINGS and binom.sf(against[tenant] - 1, n, rate) < SIGNIFICANCE / len(judged):
             contradicting_tenants.add(tenant)
     return frozenset(contradicting_tenants)
 
@@ -149,29 +147,30 @@ def _majority(counts: Counter[Label]) -> Label | None:
     return None if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]) else ranked[0][0]
 
 
-def capped(examples: Sequence[Example], *, tenants: int) -> tuple[list[Example], list[Drop]]:
-    """Without the reviewed rows by which a tenant would hold more than its share of a label.
+def cap_tenants(examples: Sequence[Example], *, tenants: int) -> StepResult:
+    """Drop the reviewed rows by which a tenant would hold more than its share of a label.
 
     `tenants` is the number of those harvested; below 20 nothing is taken. Which rows stay is decided by
     their ids, so that a row stays or goes whatever order it came in. A label that fewer than ten tenants
     gave can't be shared out in tenths: it loses all of its reviewed rows.
     """
-    if tenants < TENANTS:
-        return list(examples), []
+    if tenants < MIN_TENANTS:
+        return StepResult(list(examples), [])
     kept: set[str] = set()
     reviewed = [example for example in examples if example.origin == "analyst"]
     for label in LABELS:
         kept |= _within([example for example in reviewed if example.label == label])
     left = [example for example in examples if example.origin != "analyst" or example.id in kept]
-    return left, [drop_of(example, OVER) for example in reviewed if example.id not in kept]
+    drops = [Drop.of(row, DropReason.TENANT_SHARE) for row in reviewed if row.id not in kept]
+    return StepResult(left, drops)
 
 
 def _within(rows: Sequence[Example]) -> set[str]:
     """The largest choice, in the order of ids, in which no tenant is in more than SHARE of the rows."""
     ordered = sorted(rows, key=lambda row: row.id)
     kept, largest = ordered, max(_holdings(ordered).values(), default=0)
-    while largest > SHARE * len(kept):
-        most = int(SHARE * len(kept))
+    while largest > MAX_SHARE * len(kept):
+        most = int(MAX_SHARE * len(kept))
         counts: Counter[str] = Counter()
         chosen: list[Example] = []
         for row in ordered:

@@ -40,7 +40,7 @@ def to_verdict(
     """Scrub a finding and the reviewer's name. Nothing of the arguments but numbers passes unscrubbed;
     `project` is a name made of scrubbed content already (`scrubbed(oldest finding).fingerprint`).
     """
-    clean = scrubbed(finding)
+    clean = scrub_finding(finding)
     record = Record.of(
         source=SOURCE,
         publisher="Securetag",
@@ -62,13 +62,13 @@ def to_verdict(
         saw_model=saw_model,
         model_decision=model_decision,
         scripted=scripted,
-        reviewer=pseudonym(reviewer, origin.tenant_id or ""),
+        reviewer=make_pseudonym(reviewer, origin.tenant_id or ""),
         origin=origin,
         project=project,
     )
 
 
-def scrubbed(finding: Finding) -> Finding:
+def scrub_finding(finding: Finding) -> Finding:
     """The finding with every text scrubbed, and a fingerprint of the scrubbed code.
 
     The scanner's own fingerprint is a digest over the code as it was: of a snippet that differs from
@@ -87,6 +87,6 @@ def _flagged(finding: Finding) -> list[int]:
     return [finding.start_line - finding.snippet_line, finding.end_line - finding.snippet_line]
 
 
-def pseudonym(reviewer: str, tenant: str) -> str:
+def make_pseudonym(reviewer: str, tenant: str) -> str:
     """A name that is stable for one reviewer of one tenant, salted by the tenant's id."""
     return "reviewer-" + hashlib.sha256(f"{tenant}/{reviewer}".encode()).hexdigest()[:12]

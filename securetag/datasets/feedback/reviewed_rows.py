@@ -1,9 +1,9 @@
-"""Harvested verdicts → triage rows whose label a person gave.
+"""Verdicts of people → triage rows.
 
-Reviewers who disagree about a finding don't train: the question may be unanswerable from the code. Nor
-does a tenant that contradicts the others far more than chance allows (`agreement.contradicting`).
-Rows of one project share a side, since its findings have author, helpers and habits in common. The same
-code doesn't stand on two sides either, whoever reviewed it and in whatever project.
+A finding on which its reviewers disagree is left out: the question may be unanswerable from the code. So is
+every verdict of a tenant that contradicts the others far more than chance allows
+(`agreement.find_contradicting`). The rows of one project are in one split, since its findings have author,
+helpers and habits in common. The same code isn't in two splits either, in whatever project it was reviewed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from securetag import triage
-from securetag.datasets.feedback.agreement import CONTRADICTION, contradicting, tenant_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
+from securetag.datasets.feedback.agreement import find_contradicting, tenant_id_of
 from securetag.datasets.feedback.harvest import SOURCE
-from securetag.datasets.filters import Drop
-from securetag.datasets.splitting.assign import Ties
-from securetag.records import Decision, Example, HarvestedVerdict, Lang, Message, Origin, Task
+from securetag.datasets.splitting.groups import GroupKeys
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.records import Example, HarvestedVerdict, Origin
 
-DISAGREEMENT = "harvest: reviewers disagree"
 _WHY = {
     "en": {
         "true_positive": "A reviewer confirmed that line {line} is exploitable.",
@@ -33,51 +32,40 @@ _WHY = {
 }
 
 
-def rows(
-    harvested: Sequence[HarvestedVerdict], *, profile: triage.Profile, lang: Lang
-) -> tuple[list[Example], list[Drop]]:
-    """One row a finding on which all its reviewers agree, and what was left out."""
+def make_reviewed_rows(verdicts: Sequence[HarvestedVerdict], style: PromptStyle) -> StepResult:
+    """Return one row for each finding on which all its reviewers agree."""
     by_record: dict[str, list[HarvestedVerdict]] = {}
-    examples: list[Example] = []
+    rows: list[Example] = []
     drops: list[Drop] = []
-    doubted = contradicting(harvested)
-    for verdict in harvested:
-        if tenant_of(verdict) in doubted:
-            drops.append(Drop(reason=CONTRADICTION, source=SOURCE, task="triage", id=verdict.record.id))
+    contradicting = find_contradicting(verdicts)
+    for verdict in verdicts:
+        if tenant_id_of(verdict) in contradicting:
+            drops.append(_drop(verdict.record.id, DropReason.VERDICT_CONTRADICTION))
         else:
             by_record.setdefault(verdict.record.id, []).append(verdict)
-    for identity, verdicts in sorted(by_record.items()):
-        if len({verdict.label for verdict in verdicts}) > 1:
-            drops.append(
-                Drop(reason=DISAGREEMENT, source=SOURCE, task="triage", id=identity, n=len(verdicts))
-            )
+    for record_id, of_record in sorted(by_record.items()):
+        if len({verdict.label for verdict in of_record}) > 1:
+            drops.append(_drop(record_id, DropReason.VERDICT_DISAGREEMENT, len(of_record)))
         else:
-            examples.append(_row(verdicts, profile, lang))
-    return examples, drops
+            rows.append(_make_row(of_record, style))
+    return StepResult(rows, drops)
 
 
-def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) -> Example:
+def _drop(record_id: str, reason: DropReason, n: int = 1) -> Drop:
+    return Drop(reason=reason, source=SOURCE, task="triage", id=record_id, n=n)
+
+
+def _make_row(verdicts: list[HarvestedVerdict], style: PromptStyle) -> Example:
     first = verdicts[0]
-    finding = first.finding
-    prompt = triage.render(finding, profile=profile, lang=lang)
-    start = min(max(finding.start_line - prompt.first_line + 1, 1), prompt.lines)
-    end = min(max(finding.end_line - prompt.first_line + 1, start), prompt.lines)
-    tongue = "es" if lang == "es" else "en"
-    answer = triage.answer(
-        profile=profile,
-        evidence=[(start, end)],
-        verdict=Decision(first.label),
-        reasoning=_WHY[tongue][first.label].format(line=start),
-        recommendation=finding.recommendation if first.label == "true_positive" else "",
-    )
-    origins = {(o.finding_id or "", o.consent_id or ""): o for o in (v.origin for v in verdicts)}
-    said = {verdict.model_decision for verdict in verdicts if verdict.model_decision is not None}
-    example = Example.of(
-        task=Task.TRIAGE,
-        messages=[*prompt.messages, Message("assistant", answer)],
-        lang=lang,
-        licence=first.record.licence,
-        group=group(first),
+    origins = {
+        (verdict.origin.finding_id or "", verdict.origin.consent_id or ""): verdict.origin
+        for verdict in verdicts
+    }
+    labelled = Labelled(
+        label=first.label,
+        label_source="analyst",
+        reasoning=_WHY[style.prompt_lang][first.label],
+        recommendation=first.finding.recommendation if first.label == "true_positive" else "",
         origin="analyst",
         origins=[
             Origin(
@@ -89,28 +77,30 @@ def _row(verdicts: list[HarvestedVerdict], profile: triage.Profile, lang: Lang) 
             for _, origin in sorted(origins.items())
         ],
         source=SOURCE,
-        label=first.label,
-        label_source="analyst",
+        licence=first.record.licence,
+        group=project_group(first),
     )
+    row = make_triage_row(first.finding, labelled, style)
+    decisions = {verdict.model_decision for verdict in verdicts if verdict.model_decision is not None}
     # Models that disagreed with one another leave nothing that the reviewers answered to.
-    return msgspec.structs.replace(example, model_decision=said.pop() if len(said) == 1 else None)
+    return msgspec.structs.replace(row, model_decision=decisions.pop() if len(decisions) == 1 else None)
 
 
-def group(verdict: HarvestedVerdict) -> str:
-    """The project's name, else that of the code: what shares a side."""
+def project_group(verdict: HarvestedVerdict) -> str:
+    """Return the group of a verdict's rows: the project, else the code."""
     return f"project/{verdict.project.removeprefix('v1:')[:32]}" if verdict.project else code_key(verdict)
 
 
 def code_key(verdict: HarvestedVerdict) -> str:
-    """A name for the code, in whatever file it stands."""
+    """Return a name for the code, in whatever file it is."""
     code = " ".join(verdict.finding.snippet.split())
     return "analyst/" + hashlib.sha256(code.encode()).hexdigest()[:32]
 
 
-def ties(harvested: Sequence[HarvestedVerdict]) -> dict[str, Ties]:
-    """What binds the rows, by the findings that they come from."""
+def group_keys(verdicts: Sequence[HarvestedVerdict]) -> dict[str, GroupKeys]:
+    """Return finding id → keys of its rows."""
     return {
-        verdict.origin.finding_id: Ties(group(verdict), (code_key(verdict),))
-        for verdict in harvested
+        verdict.origin.finding_id: GroupKeys(project_group(verdict), (code_key(verdict),))
+        for verdict in verdicts
         if verdict.origin.finding_id is not None
     }

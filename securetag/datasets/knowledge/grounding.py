@@ -26,18 +26,21 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from securetag.datasets.drops import DropReason
+
 #: Share of a sentence's content words that must stand in one place of the section.
 THRESHOLD = 0.8
 #: Sentences of the section that make one place.
 PLACE = 3
 
-INVENTED_NUMBER = "a number or identifier that the section doesn't hold"
-INVENTED_NAME = "a name that the section doesn't hold"
-INVENTED_CODE = "code that the section doesn't hold"
-INVENTED_QUOTE = "a quotation that the section doesn't hold"
-UNSUPPORTED = "a sentence that the section doesn't support"
-CONTRADICTED = "a sentence that the section contradicts"
-REASONS = (INVENTED_NUMBER, INVENTED_NAME, INVENTED_CODE, INVENTED_QUOTE, UNSUPPORTED, CONTRADICTED)
+REASONS = (
+    DropReason.INVENTED_NUMBER,
+    DropReason.INVENTED_NAME,
+    DropReason.INVENTED_CODE,
+    DropReason.INVENTED_QUOTE,
+    DropReason.UNSUPPORTED,
+    DropReason.CONTRADICTED,
+)
 
 _SENTENCE = re.compile(r"(?<=[.!?…;])\s+|\n+")
 #: Finer than sentences: also at commas, and before what sets against, gives a reason, or denies.
@@ -104,24 +107,24 @@ def section(text: str, lang: str) -> Section:
     )
 
 
-def ungrounded(answer: str, source: Section, *, threshold: float = THRESHOLD) -> str | None:
+def ungrounded(answer: str, source: Section, *, threshold: float = THRESHOLD) -> DropReason | None:
     """Why the section doesn't carry the answer, of `REASONS`; None = grounded."""
     return invented(answer, source) or _unsupported(answer, source, threshold)
 
 
-def invented(text: str, source: Section) -> str | None:
+def invented(text: str, source: Section) -> DropReason | None:
     """The first kind of term in a text that its section doesn't hold, of `REASONS`."""
     if any(token not in source.numbered for token in _numbered(text)):
-        return INVENTED_NUMBER
+        return DropReason.INVENTED_NUMBER
     if any(_flat(term) not in source.flat for term in _code(text)):
-        return INVENTED_CODE
+        return DropReason.INVENTED_CODE
     prose = _CODE.sub(" ", text)
     for quotation in _QUOTED.finditer(prose):
         quoted = next(group for group in quotation.groups() if group)
         if _flat(quoted).strip(" .,;:!?") not in source.flat:
-            return INVENTED_QUOTE
+            return DropReason.INVENTED_QUOTE
     if any(_folded(name) not in source.words for name in _names(prose)):
-        return INVENTED_NAME
+        return DropReason.INVENTED_NAME
     return None
 
 
@@ -145,10 +148,10 @@ def speaks(text: str, lang: str) -> bool:
     return shares[lang] >= max(shares.values())
 
 
-def _unsupported(answer: str, source: Section, threshold: float) -> str | None:
+def _unsupported(answer: str, source: Section, threshold: float) -> DropReason | None:
     if support(answer, source) < threshold:
-        return UNSUPPORTED
-    return CONTRADICTED if _contradicted(answer, source) else None
+        return DropReason.UNSUPPORTED
+    return DropReason.CONTRADICTED if _contradicted(answer, source) else None
 
 
 def _as_words(match: re.Match[str]) -> str:

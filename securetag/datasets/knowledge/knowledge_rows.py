@@ -1,94 +1,93 @@
-"""Records → knowledge rows: which Records may teach, in which group, and what is known of their sources."""
+"""Records → knowledge rows, the keys of their groups, and what a release says of their sources."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from securetag.datasets import erasure, filters
-from securetag.datasets.filters import Drop
-from securetag.datasets.knowledge.questions import MAX_PER_RECORD, of_record, titles_of
-from securetag.datasets.knowledge.teacher import NONE as NO_LESSONS
-from securetag.datasets.knowledge.teacher import Lessons
+from securetag.datasets import filters
+from securetag.datasets.drops import Drop, DropReason
+from securetag.datasets.knowledge.questions import MAX_PER_RECORD, index_titles, make_questions
+from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
-from securetag.datasets.splitting.assign import Ties, grouped, ties_of
+from securetag.datasets.splitting.groups import GroupKeys, group_keys_of, set_group
 from securetag.records import Example, Record
 from securetag.triage import Profile
 
-SILENT = "record: no whole sentence fits"
-ASKED = "record: asked about in the test split, as code before and after a fix"
 
-
-class SourceSeen(msgspec.Struct, kw_only=True):
-    """What is known of a source after its Records went by."""
+class SourceSummary(msgspec.Struct, kw_only=True):
+    """What the Records of one source have in common."""
 
     publisher: str
-    #: Of all its Records, also those that don't teach: they decide what an input was.
+    #: Of all its Records, also of those without rows: they decide what an input was.
     ids: list[str] = []
     editions: set[str] = set()
     licences: set[str] = set()
     urls: set[str] = set()
-    #: Records that teach.
+    #: Records that may give rows.
     records: int = 0
 
 
-class Knowledge(msgspec.Struct, kw_only=True):
+class KnowledgeRows(msgspec.Struct, kw_only=True):
     """Knowledge rows, and what a release says of where they come from."""
 
-    examples: list[Example] = []
-    sources: dict[str, SourceSeen] = {}
-    #: Record id → what ties its rows to other rows.
-    ties: dict[str, Ties] = {}
+    rows: list[Example] = []
     drops: list[Drop] = []
+    sources: dict[str, SourceSummary] = {}
+    #: Record id → keys of its rows.
+    keys: dict[str, GroupKeys] = {}
 
 
-def knowledge(
-    records: Iterable[Record],
+def make_knowledge_rows(
+    records: Sequence[Record],
     *,
     profile: Profile,
     purpose: Purpose,
     langs: Collection[str],
     withdrawn: Collection[str] = (),
-    asked: Collection[str] = (),
-    lessons: Lessons = NO_LESSONS,
-) -> Knowledge:
-    """Rows of every Record that may teach in one of `langs`; none of a source in `withdrawn`.
+    in_test: Collection[str] = (),
+    responses: TeacherResponses = EMPTY,
+) -> KnowledgeRows:
+    """Return the rows of every Record in one of `langs`, of no source in `withdrawn`.
 
-    `asked` holds ids of Records that a held-out row is made of: they are known here, and don't teach.
-    `lessons` fill up what the templates leave of a Record's rows.
-    Raises LicenceError where a Record's licence stops a release.
+    `in_test` holds ids of Records of which a held-out row is made: they give no rows here. `responses` fill
+    up what the templates leave of a Record's rows. Raises LicenceError where a Record's license stops every
+    release.
     """
-    found = Knowledge()
-    left: Counter[tuple[str, str]] = Counter()
-    held = list(records)  # a Record's answer names what others are called
-    titles = titles_of(held)
-    for record in held:
-        seen = found.sources.setdefault(record.source, SourceSeen(publisher=record.publisher))
-        seen.ids.append(record.id)
-        reason = erasure.SOURCE_REASON if record.source in withdrawn else None
-        reason = reason or filters.of_record(record, purpose)
+    result = KnowledgeRows()
+    dropped: Counter[tuple[str, DropReason, str]] = Counter()
+    titles = index_titles(records)
+    for record in records:
+        source = result.sources.setdefault(record.source, SourceSummary(publisher=record.publisher))
+        source.ids.append(record.id)
+        if record.source in withdrawn:
+            reason: DropReason | None = DropReason.RECORD_ERASED
+        else:
+            reason = filters.check_record(record, purpose)
         if reason is None and record.lang not in langs:
-            reason = f"record: language {record.lang}"
-        if reason is None and record.id in asked:
-            reason = ASKED
+            reason = DropReason.RECORD_LANGUAGE
+        if reason is None and record.id in in_test:
+            reason = DropReason.RECORD_IN_TEST
         if reason is not None:
-            left[record.source, reason] += 1
+            detail = record.lang if reason is DropReason.RECORD_LANGUAGE else ""
+            dropped[record.source, reason, detail] += 1
             continue
-        seen.records += 1
-        seen.editions.add(record.edition)
-        seen.licences.add(record.licence)
-        seen.urls.add(record.url)
-        found.ties[record.id] = ties_of(record)
-        rows = of_record(record, profile, titles)
-        taught, unfit = lessons.rows(record, profile, MAX_PER_RECORD - len(rows))
+        source.records += 1
+        source.editions.add(record.edition)
+        source.licences.add(record.licence)
+        source.urls.add(record.url)
+        result.keys[record.id] = group_keys_of(record)
+        rows = make_questions(record, profile, titles)
+        taught, unfit = responses.make_rows(record, profile, MAX_PER_RECORD - len(rows))
         rows += taught
-        left.update({(record.source, why): n for why, n in unfit.items()})
-        found.examples += grouped(rows, found.ties[record.id])
+        dropped.update({(record.source, why, ""): n for why, n in unfit.items()})
+        result.rows += set_group(rows, result.keys[record.id])
         if not rows:
-            left[record.source, SILENT] += 1
-    found.drops = [
-        Drop(reason=reason, source=source, task="qa", n=n) for (source, reason), n in sorted(left.items())
+            dropped[record.source, DropReason.RECORD_NO_SENTENCE, ""] += 1
+    result.drops = [
+        Drop(reason=reason, source=name, task="qa", n=n, detail=detail)
+        for (name, reason, detail), n in sorted(dropped.items())
     ]
-    return found
+    return result

@@ -15,12 +15,10 @@ from typing import Annotated
 
 import msgspec
 
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.errors import SettingsError
 from securetag.records import Example, Task
 
-OVER = "mix: over the share of its tier, task or source"
-LEFT_OUT = "mix: its source or language has no weight"
 #: Tier of a source that no catalog names.
 UNKNOWN_TIER = "extended"
 
@@ -37,7 +35,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     languages: dict[str, Weight]
 
 
-def load(path: Path) -> Mix:
+def load_mix(path: Path) -> Mix:
     """Raises SettingsError for a file that is no mix."""
     try:
         return msgspec.yaml.decode(path.read_bytes(), type=Mix)
@@ -53,58 +51,68 @@ def load(path: Path) -> Mix:
 
 
 @lru_cache(maxsize=1)
-def usual() -> Mix:
+def default_mix() -> Mix:
     """The mix that stands beside this module."""
-    return load(Path(__file__).with_name("mix.yaml"))
+    return load_mix(Path(__file__).with_name("mix.yaml"))
 
 
-def choose(
-    rows: Iterable[Example], mix: Mix, *, most: int, tiers: Mapping[str, str], seed: int
-) -> tuple[list[Example], list[Drop]]:
-    """At most `most` of `rows`, mixed; and what was left out, counted by source and task.
+def mix_knowledge(
+    rows: Sequence[Example], *, mix: Mix, max_rows: int, tiers: Mapping[str, str], seed: int
+) -> StepResult:
+    """Keep all triage rows, and of the knowledge rows those that the mix takes."""
+    chosen = choose_rows(
+        (row for row in rows if row.task is not Task.TRIAGE), mix, max_rows=max_rows, tiers=tiers, seed=seed
+    )
+    return StepResult([row for row in rows if row.task is Task.TRIAGE] + chosen.rows, chosen.drops)
+
+
+def choose_rows(
+    rows: Iterable[Example], mix: Mix, *, max_rows: int, tiers: Mapping[str, str], seed: int
+) -> StepResult:
+    """Choose at most `max_rows` rows by the mix; drops are counted by source and task.
 
     `tiers` gives the tier of each source. The result doesn't depend on the order of the rows.
     """
     weighed: dict[str, list[Example]] = {}
-    left: Counter[tuple[str, str, str]] = Counter()
+    left: Counter[tuple[DropReason, str, str]] = Counter()
     for row in rows:
         if mix.sources.get(row.source, 1.0) * mix.languages.get(row.lang, 0.0) > 0:
             weighed.setdefault(tiers.get(row.source, UNKNOWN_TIER), []).append(row)
         else:
-            left[LEFT_OUT, row.source, row.task.value] += 1
+            left[DropReason.MIX_WEIGHT, row.source, row.task.value] += 1
     queues = {tier: _in_turn(tier_rows, mix, seed) for tier, tier_rows in sorted(weighed.items())}
-    rooms = _rooms({tier: len(queue) for tier, queue in queues.items()}, mix, most)
+    rooms = _quotas({tier: len(queue) for tier, queue in queues.items()}, mix, max_rows)
     tasks: Counter[Task] = Counter()
     kept: list[Example] = []
     for tier, queue in queues.items():
         taken = 0
         for row in queue:
-            within = tasks[row.task] < mix.tasks.get(row.task, 1.0) * most
+            within = tasks[row.task] < mix.tasks.get(row.task, 1.0) * max_rows
             if taken < rooms[tier] and within:
                 kept.append(row)
                 tasks[row.task] += 1
                 taken += 1
             else:
-                left[OVER, row.source, row.task.value] += 1
+                left[DropReason.MIX_SHARE, row.source, row.task.value] += 1
     drops = [
         Drop(reason=reason, source=source, task=task, n=n)
         for (reason, source, task), n in sorted(left.items())
     ]
-    return sorted(kept, key=lambda row: row.id), drops
+    return StepResult(sorted(kept, key=lambda row: row.id), drops)
 
 
 def _in_turn(rows: Sequence[Example], mix: Mix, seed: int) -> list[Example]:
     """Rows of one tier in the order in which they are taken: a source of weight 2 comes twice a turn."""
     turns: Counter[tuple[str, str]] = Counter()
     placed: list[tuple[float, bytes, Example]] = []
-    for lot, row in sorted(((_lot(seed, row.id), row) for row in rows), key=lambda pair: pair[0]):
+    for lot, row in sorted(((_draw_key(seed, row.id), row) for row in rows), key=lambda pair: pair[0]):
         turns[row.source, row.lang] += 1
         weight = mix.sources.get(row.source, 1.0) * mix.languages[row.lang]
         placed.append((turns[row.source, row.lang] / weight, lot, row))
     return [row for _, _, row in sorted(placed, key=lambda entry: entry[:2])]
 
 
-def _rooms(available: Mapping[str, int], mix: Mix, most: int) -> dict[str, int]:
+def _quotas(available: Mapping[str, int], mix: Mix, most: int) -> dict[str, int]:
     """Rows that each tier may give: its share, and what the others leave, again by share."""
     rooms = dict.fromkeys(available, 0)
     rest = min(most, sum(available.values()))
@@ -123,5 +131,5 @@ def _rooms(available: Mapping[str, int], mix: Mix, most: int) -> dict[str, int]:
     return rooms
 
 
-def _lot(seed: int, identity: str) -> bytes:
+def _draw_key(seed: int, identity: str) -> bytes:
     return hashlib.sha256(f"{seed}/{identity}".encode()).digest()

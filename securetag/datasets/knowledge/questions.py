@@ -43,7 +43,7 @@ class _Draft(NamedTuple):
     about: str = ""
 
 
-def titles_of(records: Iterable[Record]) -> dict[str, str]:
+def index_titles(records: Iterable[Record]) -> dict[str, str]:
     """Titles of active Records by key; an English one where there are several."""
     preferred: dict[str, tuple[bool, str, str]] = {}
     for record in records:
@@ -53,7 +53,7 @@ def titles_of(records: Iterable[Record]) -> dict[str, str]:
     return {key: title for key, (_, _, title) in preferred.items()}
 
 
-def of_record(record: Record, profile: Profile, titles: Titles | None = None) -> list[Example]:
+def make_questions(record: Record, profile: Profile, titles: Titles | None = None) -> list[Example]:
     """At most MAX_PER_RECORD Examples of one Record, each about another side of it."""
     if record.lang not in _phrasings():
         return []
@@ -69,7 +69,7 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
     """Every aspect, in order of worth; an empty answer is none."""
     facts = record.facts
     if facts.instruction and facts.response:
-        yield _Draft(Task.QA, "instruction", shortened(facts.response, limit), facts.instruction)
+        yield _Draft(Task.QA, "instruction", shorten(facts.response, limit), facts.instruction)
         return
     if facts.vulnerable and facts.fixed:
         code = _fenced(facts.vulnerable, facts.language)
@@ -77,11 +77,11 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
         yield _Draft(Task.MAPPING, "code-weakness", _referred(facts.cwe, titles), code)
         return
     if facts.kind in _PASSAGES:
-        yield _Draft(Task.QA, "section", shortened(record.text, limit))
+        yield _Draft(Task.QA, "section", shorten(record.text, limit))
         yield _Draft(Task.MAPPING, "weakness", _referred(facts.cwe, titles))
         return
     if facts.kind != "prompt":
-        yield _Draft(Task.QA, _WHAT.get(facts.kind or "", "what"), shortened(record.text, limit))
+        yield _Draft(Task.QA, _WHAT.get(facts.kind or "", "what"), shorten(record.text, limit))
     about = [key for key in facts.cwe if key != record.key]
     yield _Draft(Task.MAPPING, "mitigation", _listed(facts.mitigations, limit))
     yield _Draft(Task.MAPPING, "detection", _listed(facts.detections, limit))
@@ -93,9 +93,9 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
     yield _Draft(Task.MAPPING, "packages", ", ".join(facts.packages[:_REFERRED]))
     yield _Draft(Task.MAPPING, "platforms", ", ".join(facts.platforms[:_REFERRED]))
     yield _Draft(Task.MAPPING, "related", _referred(facts.related, titles))
-    yield _Draft(Task.QA, "example", shortened(facts.examples[0], limit) if facts.examples else "")
+    yield _Draft(Task.QA, "example", shorten(facts.examples[0], limit) if facts.examples else "")
     yield _Draft(Task.MAPPING, "levels", ", ".join(facts.levels))
-    if facts.kind in _NAMED and (gist := _without_names(shortened(record.text, _GIST), record)):
+    if facts.kind in _NAMED and (gist := _without_names(shorten(record.text, _GIST), record)):
         yield _Draft(Task.MAPPING, "identify", _name(record), gist)
 
 
@@ -200,10 +200,10 @@ def _listed(entries: Sequence[str], limit: int) -> str:
     if not entries:
         return ""
     if len(entries) == 1:
-        return shortened(entries[0], limit)
+        return shorten(entries[0], limit)
     lines: list[str] = []
     for entry in entries:
-        point = shortened(" ".join(entry.split()), max(limit // 3, 120))
+        point = shorten(" ".join(entry.split()), max(limit // 3, 120))
         if not point:
             continue
         line = f"- {point}"
@@ -213,7 +213,7 @@ def _listed(entries: Sequence[str], limit: int) -> str:
     return "\n".join(lines)
 
 
-def shortened(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """The first whole sentences within `limit` characters; empty where not even the first fits.
 
     A code fence that is cut would leave the rest of an answer inside it, so what opens one is cut before it.

@@ -1,11 +1,11 @@
-"""What a teacher model wrote about a Record's section → knowledge rows, where the section bears it out.
+"""A teacher model's responses about the sections of Records → knowledge rows.
 
-The teacher answers once a section, and its answer is kept as it came (a Lesson); whether a pair of it may
-teach is decided anew by each build, by the checks here, so that a better check costs no second answer. It
-writes questions and answers alone: no triage row, no label.
+The teacher answers once for each section, and its response is stored as it came. Whether a pair of it may be
+trained on is decided anew by each build, by the checks here, so that a better check needs no second response.
+It writes questions and answers only: no triage row, no label.
 
-A Lesson lies in `<data>/teacher/<key>.json`. The key is the sha256 of model, prompt version, Record and
-schema. Knows no endpoint: the pipeline hands predictors in.
+A response is stored in `<data>/teacher/<key>.json`. The key is the sha256 of model, prompt version, Record
+and schema. No endpoint is called from here: that is `pipeline.teach`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
-from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, shortened
+from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, shorten
 from securetag.errors import InputError, LicenceError
 from securetag.records import Example, Lang, Message, Origin, Record, Task, Teacher, content_id
 from securetag.triage import Profile
@@ -53,15 +54,6 @@ SCHEMA: dict[str, Any] = {
     "required": ["pairs"],
     "additionalProperties": False,
 }
-
-NO_JSON = "no JSON of the schema"
-NO_ROOM = "the Record has its rows already"
-TOO_LONG = "an answer too long"
-OTHER_LANGUAGE = "another language"
-REFERS = "a pair that speaks of the text instead of its matter"
-NO_ANSWER = "an answer that gives none"
-VAGUE = "a question that the section alone doesn't answer"
-TWICE = "a question asked twice"
 
 _SYSTEM: dict[Lang, str] = {
     "en": (
@@ -122,7 +114,7 @@ class _Answer(msgspec.Struct, frozen=True):
     pairs: Annotated[list[Pair], msgspec.Meta(max_length=PAIRS)]
 
 
-class Lesson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TeacherResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one teacher answered about one Record, and on which terms."""
 
     key: str
@@ -137,55 +129,58 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     completion_tokens: int
 
 
-class Lessons:
-    """Lessons by Record, in the order of their keys."""
+class TeacherResponses:
+    """Responses by Record, in the order of their keys."""
 
-    def __init__(self, lessons: Iterable[Lesson] = ()) -> None:
-        self._by_record: dict[str, list[Lesson]] = {}
-        for lesson in sorted(lessons, key=lambda response: response.key):
-            self._by_record.setdefault(lesson.record_id, []).append(lesson)
+    def __init__(self, responses: Iterable[TeacherResponse] = ()) -> None:
+        self._by_record: dict[str, list[TeacherResponse]] = {}
+        for response in sorted(responses, key=lambda each: each.key):
+            self._by_record.setdefault(response.record_id, []).append(response)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_record.values()))
 
     def digest(self, record_ids: Iterable[str]) -> str:
-        """64 hex digits over every Lesson of these Records: what of the teachers went into a release."""
+        """64 hex digits over every response of these Records: what of the teachers went into a release."""
         return content_id(
             [response for name in sorted(record_ids) for response in self._by_record.get(name, [])]
         )
 
-    def rows(self, record: Record, profile: Profile, limit: int) -> tuple[list[Example], Counter[str]]:
-        """At most `room` rows of a Record, and why the other pairs became none."""
+    def make_rows(
+        self, record: Record, profile: Profile, limit: int
+    ) -> tuple[list[Example], Counter[DropReason]]:
+        """Return at most `limit` rows of a Record, and why the other pairs gave none."""
         kept: list[Example] = []
-        left: Counter[str] = Counter()
-        for lesson in self._by_record.get(record.id, []):
-            for pair, unfit in judged(lesson, record, profile):
-                twice = (
-                    TWICE if any(pair.question.strip() == row.messages[0].content for row in kept) else None
-                )
-                reason = unfit or twice or (NO_ROOM if len(kept) >= limit else None)
+        dropped: Counter[DropReason] = Counter()
+        for response in self._by_record.get(record.id, []):
+            for pair, unfit in judge_pairs(response, record, profile):
+                reason = unfit
+                if reason is None and any(pair.question.strip() == row.messages[0].content for row in kept):
+                    reason = DropReason.TEACHER_REPEATED
+                if reason is None and len(kept) >= limit:
+                    reason = DropReason.TEACHER_NO_ROOM
                 if reason is None:
-                    kept.append(_example(record, lesson, pair))
+                    kept.append(_make_row(record, response, pair))
                 else:
-                    left[f"teacher: {reason}"] += 1
-        return kept, left
+                    dropped[reason] += 1
+        return kept, dropped
 
 
-NONE = Lessons()
+EMPTY = TeacherResponses()
 
 
-def key_of(model_id: str, record: Record) -> str:
+def response_key(model_id: str, record: Record) -> str:
     """64 hex digits: what the answer depends on."""
     return content_id([model_id, PROMPT_VERSION, record.id, SCHEMA])
 
 
-def teachable(record: Record) -> bool:
+def is_teachable(record: Record) -> bool:
     """True = there is a section to ask several questions about, in a language that prompts exist in."""
     code = record.facts.instruction or record.facts.vulnerable or record.facts.kind == "prompt"
     return record.lang in _SYSTEM and not code and len(_section(record)) >= SECTION_CHARS[0]
 
 
-def prompt(record: Record) -> list[Message]:
+def make_prompt(record: Record) -> list[Message]:
     """System and user message, in the Record's language. Raises KeyError where that has no prompt."""
     lang: Lang = record.lang  # type: ignore[assignment]
     request = _TASK[lang].format(
@@ -194,7 +189,7 @@ def prompt(record: Record) -> list[Message]:
     return [Message("system", _SYSTEM[lang]), Message("user", request)]
 
 
-def pairs_of(text: str) -> list[Pair] | None:
+def parse_pairs(text: str) -> list[Pair] | None:
     """The pairs of an answer, in a fence or not; None where it isn't JSON of the schema."""
     fenced = _FENCED.match(text)
     try:
@@ -203,41 +198,43 @@ def pairs_of(text: str) -> list[Pair] | None:
         return None
 
 
-def judged(lesson: Lesson, record: Record, profile: Profile) -> list[tuple[Pair, str | None]]:
-    """Every pair of a Lesson with why it may not teach; None = it may."""
-    pairs = pairs_of(lesson.text)
+def judge_pairs(
+    response: TeacherResponse, record: Record, profile: Profile
+) -> list[tuple[Pair, DropReason | None]]:
+    """Every pair of a TeacherResponse with why it may not teach; None = it may."""
+    pairs = parse_pairs(response.text)
     if pairs is None:
-        return [(Pair("", lesson.text), NO_JSON)]
+        return [(Pair("", response.text), DropReason.TEACHER_NO_JSON)]
     source = grounding.section(f"{_name(record)}\n\n{_section(record)}", record.lang)
     named = grounding.section(f"{record.publisher}\n\n{_name(record)}\n\n{_section(record)}", record.lang)
     return [
         (
             pair,
-            _unfit(pair, record, profile)
-            or _unasked(pair, named)
+            _check_pair(pair, record, profile)
+            or _check_question(pair, named)
             or grounding.ungrounded(pair.answer, source),
         )
         for pair in pairs
     ]
 
 
-def _unfit(pair: Pair, record: Record, profile: Profile) -> str | None:
+def _check_pair(pair: Pair, record: Record, profile: Profile) -> DropReason | None:
     """Why a pair is none, whatever its section says."""
     both = f"{pair.question}\n{pair.answer}"
     if len(pair.answer) > MAX_ANSWER_CHARS[profile]:
-        return TOO_LONG
+        return DropReason.TEACHER_TOO_LONG
     if _REFERS.search(both):
-        return REFERS
+        return DropReason.TEACHER_REFERS
     if _NO_ANSWER.search(pair.answer):
-        return NO_ANSWER
+        return DropReason.TEACHER_NO_ANSWER
     if not (grounding.speaks(pair.question, record.lang) and grounding.speaks(pair.answer, record.lang)):
-        return OTHER_LANGUAGE
+        return DropReason.TEACHER_LANGUAGE
     if grounding.content(pair.answer, record.lang) <= grounding.content(pair.question, record.lang):
-        return NO_ANSWER
+        return DropReason.TEACHER_NO_ANSWER
     return None
 
 
-def _unasked(pair: Pair, source: grounding.Section) -> str | None:
+def _check_question(pair: Pair, source: grounding.Section) -> DropReason | None:
     """Why the question can't be understood, or not be answered, from its section alone."""
     question_stems = grounding.content(pair.question, source.lang)
     section_stems = frozenset[str]().union(*(span.stems for span in source.sentences))
@@ -245,17 +242,17 @@ def _unasked(pair: Pair, source: grounding.Section) -> str | None:
     if len(question_stems & section_stems) < max(2, len(question_stems) / 2) or grounding.invented(
         pair.question, source
     ):
-        return VAGUE
+        return DropReason.TEACHER_VAGUE
     return None
 
 
-def combined(licence: str, teacher: str) -> str:
+def combine_licences(licence: str, teacher: str) -> str:
     """The SPDX expression of a row: both apply. Raises LicenceError where one is no expression."""
-    return _combined(licence, teacher)
+    return _combine_licences(licence, teacher)
 
 
 @lru_cache(maxsize=1024)
-def _combined(licence: str, teacher: str) -> str:
+def _combine_licences(licence: str, teacher: str) -> str:
     from license_expression import ExpressionError, combine_expressions, get_spdx_licensing
 
     try:
@@ -264,19 +261,19 @@ def _combined(licence: str, teacher: str) -> str:
         raise LicenceError(f"{licence!r} and {teacher!r} don't make an SPDX expression: {error}") from error
 
 
-def _example(record: Record, lesson: Lesson, pair: Pair) -> Example:
+def _make_row(record: Record, response: TeacherResponse, pair: Pair) -> Example:
     messages = [Message("user", pair.question.strip()), Message("assistant", pair.answer.strip())]
     example = Example.of(
         task=Task.QA,
         messages=messages,
         lang=record.lang,
-        licence=combined(record.licence, lesson.licence),
+        licence=combine_licences(record.licence, response.licence),
         group=f"record/{record.source}/{record.key}",
         origin="teacher",
         origins=[Origin(record_id=record.id)],
         source=record.source,
     )
-    wrote = Teacher(model_id=lesson.model_id, prompt_version=lesson.prompt_version)
+    wrote = Teacher(model_id=response.model_id, prompt_version=response.prompt_version)
     return msgspec.structs.replace(example, teacher=wrote)
 
 
@@ -286,27 +283,29 @@ def _name(record: Record) -> str:
 
 
 def _section(record: Record) -> str:
-    return shortened(record.text, SECTION_CHARS[1])
+    return shorten(record.text, SECTION_CHARS[1])
 
 
-def read_lesson(path: Path) -> Lesson:
-    """Raises InputError for a file that is no Lesson, or not the one that its name says."""
+def read_response(path: Path) -> TeacherResponse:
+    """Raises InputError for a file that is no TeacherResponse, or not the one that its name says."""
     try:
-        lesson = msgspec.json.decode(path.read_bytes(), type=Lesson)
+        response = msgspec.json.decode(path.read_bytes(), type=TeacherResponse)
     except (OSError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InputError(
             f"{path} is no answer of a teacher: {error}",
             hint="Delete it; `securetag dataset teach` asks again.",
         ) from error
-    if path.stem != lesson.key:
-        raise InputError(f"{path} holds the answer {lesson.key}", hint="Delete it, or give it its name back.")
-    return lesson
+    if path.stem != response.key:
+        raise InputError(
+            f"{path} holds the answer {response.key}", hint="Delete it, or give it its name back."
+        )
+    return response
 
 
-def read(folder: Path) -> Lessons:
-    """Every Lesson of the current prompt in a folder; those of older prompts stay where they are.
+def read_responses(folder: Path) -> TeacherResponses:
+    """Every response of the current prompt in a folder; those of older prompts stay where they are.
 
     Raises InputError: a release that silently lacks one would be another release.
     """
-    responses = (read_lesson(path) for path in folder.glob("[0-9a-f]*.json"))
-    return Lessons(lesson for lesson in responses if lesson.prompt_version == PROMPT_VERSION)
+    responses = (read_response(path) for path in folder.glob("[0-9a-f]*.json"))
+    return TeacherResponses(response for response in responses if response.prompt_version == PROMPT_VERSION)

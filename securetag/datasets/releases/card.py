@@ -11,25 +11,26 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import yaml
 
+from securetag.datasets.drops import describe_reason
 from securetag.datasets.feedback.agreement import (
-    SHARE,
-    TENANTS,
+    MAX_SHARE,
+    MIN_TENANTS,
     Agreement,
     Anchoring,
-    agreement,
-    anchoring,
-    contradicting,
-    tenant_of,
+    find_contradicting,
+    measure_agreement,
+    measure_anchoring,
+    tenant_id_of,
 )
-from securetag.datasets.licences import attributed, obligations
+from securetag.datasets.licences import list_obligations, needs_attribution
 from securetag.datasets.releases.baselines import Score, by_axis, lookups, majority, word_counts
 from securetag.datasets.releases.features import list_features
-from securetag.datasets.releases.plots import ALT, before_rows, steps
+from securetag.datasets.releases.plots import ALT, count_after_steps, count_before_rows
 from securetag.datasets.releases.release import NAME_LENGTH, SPLITS, Manifest, SourceEntry
 from securetag.records import Example, HarvestedVerdict
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the card says beside the manifest."""
 
     #: Majority share of the label over triage rows, 0.5 is none, by split and axis.
@@ -43,15 +44,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     saw_model: int
     reviewers: int
     tenants: int
-    #: Tenants whose verdicts don't train, since they contradict the others.
+    #: Tenants whose verdicts are left out, since they contradict the others.
     contradicting: int
     agreement: Agreement
     anchoring: list[Anchoring]
 
 
-def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> Facts:
+def measure_facts(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> CardFacts:
     """Figures of the rows and of the harvest."""
-    return Facts(
+    return CardFacts(
         majority={name: majority(rows) for name, rows in by_axis(examples).items()},
         lookups=lookups(examples),
         word_counts=word_counts(examples),
@@ -59,14 +60,14 @@ def facts_of(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict])
         scripted=sum(verdict.scripted for verdict in harvested),
         saw_model=sum(verdict.saw_model for verdict in harvested),
         reviewers=len({verdict.reviewer for verdict in harvested}),
-        tenants=len({tenant_of(verdict) for verdict in harvested}),
-        contradicting=len(contradicting(harvested)),
-        agreement=agreement(harvested),
-        anchoring=anchoring(harvested),
+        tenants=len({tenant_id_of(verdict) for verdict in harvested}),
+        contradicting=len(find_contradicting(harvested)),
+        agreement=measure_agreement(harvested),
+        anchoring=measure_anchoring(harvested),
     )
 
 
-def card(manifest: Manifest, facts: Facts) -> str:
+def render_card(manifest: Manifest, facts: CardFacts) -> str:
     """README.md of a release."""
     name = manifest.digest[:NAME_LENGTH]
     counts = manifest.counts
@@ -80,13 +81,13 @@ def card(manifest: Manifest, facts: Facts) -> str:
         f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
         f"purpose `{manifest.params.get('purpose')}`.",
         "",
-        *_pictures(manifest),
+        *_plots(manifest),
         *_table("Rows", "split", counts["splits"]),
         *_table("Rows", "task", counts["by_task"]),
         *_table("Rows", "label", counts["by_label"]),
         *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
         *_table("Rows", "licence", counts["by_licence"]),
-        *_table("Left out", "reason", counts["dropped"]),
+        *_table("Left out", "reason", {describe_reason(name): n for name, n in counts["dropped"].items()}),
         "## What can be had without weighing the guard",
         "",
         "Accuracy on the test split's composed rows of a table learnt on train, by one property alone:",
@@ -113,7 +114,7 @@ def card(manifest: Manifest, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _analysts(facts: Facts) -> list[str]:
+def _analysts(facts: CardFacts) -> list[str]:
     """Who judged, how far they agree, what seeing the model's answer does, and whether a cap holds."""
     agreed = facts.agreement
     kappa = "isn't measurable" if agreed.kappa is None else f"is {agreed.kappa:.2f}"
@@ -124,9 +125,9 @@ def _analysts(facts: Facts) -> list[str]:
             f"reviewers, who say the same of {agreed.observed:.1%})"
         )
     cap = (
-        f"No tenant, and so no reviewer, holds more than {SHARE:.0%} of a label's reviewed rows."
-        if facts.tenants >= TENANTS
-        else f"The cap on a tenant's or reviewer's share of a label is off: it begins with {TENANTS} tenants."
+        f"No tenant, and so no reviewer, holds more than {MAX_SHARE:.0%} of a label's reviewed rows."
+        if facts.tenants >= MIN_TENANTS
+        else f"No cap limits a tenant's or reviewer's share of a label: it begins with {MIN_TENANTS} tenants."
     )
     return [
         f"{facts.harvested:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
@@ -154,9 +155,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "none"
 
 
-def _pictures(manifest: Manifest) -> list[str]:
+def _plots(manifest: Manifest) -> list[str]:
     lines = [f"![{words}]({name})" for name, words in ALT.items()]
-    rows = [f"| {step} | {n:,} |" for step, n in steps(manifest.counts).items()]
+    rows = [f"| {step} | {n:,} |" for step, n in count_after_steps(manifest.counts).items()]
     return [
         "## Rows through the build",
         "",
@@ -164,7 +165,7 @@ def _pictures(manifest: Manifest) -> list[str]:
         "| --- | ---: |",
         *rows,
         "",
-        f"{before_rows(manifest.counts):,} Records, functions and verdicts never became rows.",
+        f"{count_before_rows(manifest.counts):,} Records, functions and verdicts never became rows.",
         "",
         *(line for picture in lines for line in (picture, "")),
     ]
@@ -226,11 +227,11 @@ def _sources(sources: Sequence[SourceEntry]) -> list[str]:
 
 def _terms(manifest: Manifest) -> list[str]:
     """Obligations that the licences of the rows bring, with whom to name."""
-    lines = [f"- {sentence}" for sentence in obligations(manifest.counts["by_licence"])]
+    lines = [f"- {sentence}" for sentence in list_obligations(manifest.counts["by_licence"])]
     lines += [
         f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
         for source in manifest.sources
-        if source.rows and any(map(attributed, source.licences))
+        if source.rows and any(map(needs_attribution, source.licences))
     ]
     lines.append("- Composed rows are Apache-2.0. Every row names its licence.")
     return lines

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from securetag.datasets.decontamination.decontaminate import contaminated, shared
+from securetag.datasets.decontamination.decontaminate import find_split_overlaps, find_suite_overlaps
 from securetag.datasets.decontamination.suites import Suite
 from securetag.datasets.feedback.harvest import SOURCE as HARVEST
 from securetag.datasets.feedback.scrub import scrub
-from securetag.datasets.licences import Purpose, stopping
+from securetag.datasets.licences import Purpose, find_refused
 from securetag.datasets.releases import baselines
 from securetag.records import Example
 
@@ -55,16 +55,16 @@ MEANINGS = {
 BLOCKING = frozenset(list(MEANINGS)[:5])
 
 
-def check(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] = ()) -> list[Check]:
+def run_checks(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] = ()) -> list[Check]:
     """All checks on the rows of a release, each with its split."""
     checks: dict[str, Callable[[], list[str]]] = {
-        "one_side": lambda: _torn(rows),
-        "apart": lambda: sorted({match.id for match in shared(rows)}),
-        "no_evaluation_row": lambda: sorted({match.id for match in contaminated(rows, suites)}),
-        "no_secret": lambda: _unscrubbed(rows),
-        "licences": lambda: _unlicensed(rows, purpose),
-        "balance": lambda: _unbalanced(rows),
-        "lookups": lambda: _given_away(rows),
+        "one_side": lambda: _leaking(rows),
+        "apart": lambda: sorted({match.id for match in find_split_overlaps(rows)}),
+        "no_evaluation_row": lambda: sorted({match.id for match in find_suite_overlaps(rows, suites)}),
+        "no_secret": lambda: _find_unscrubbed(rows),
+        "licences": lambda: _find_unlicensed(rows, purpose),
+        "balance": lambda: _find_unbalanced(rows),
+        "lookups": lambda: _find_shortcuts(rows),
     }
     return [
         Check(name=name, offending=checks[name](), says=meaning, blocking=name in BLOCKING)
@@ -72,7 +72,7 @@ def check(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] 
     ]
 
 
-def _torn(rows: Sequence[Example]) -> list[str]:
+def _leaking(rows: Sequence[Example]) -> list[str]:
     sides: dict[tuple[str, str], set[str | None]] = {}
     for row in rows:
         for key in _bonds(row):
@@ -84,7 +84,7 @@ def _bonds(row: Example) -> list[tuple[str, str]]:
     return [("group", row.group), *([("pair", row.pair_id)] if row.pair_id else [])]
 
 
-def _unscrubbed(rows: Sequence[Example]) -> list[str]:
+def _find_unscrubbed(rows: Sequence[Example]) -> list[str]:
     return sorted(
         row.id
         for row in rows
@@ -93,12 +93,12 @@ def _unscrubbed(rows: Sequence[Example]) -> list[str]:
     )
 
 
-def _unlicensed(rows: Sequence[Example], purpose: Purpose) -> list[str]:
-    stopped = stopping({row.licence for row in rows}, purpose)
+def _find_unlicensed(rows: Sequence[Example], purpose: Purpose) -> list[str]:
+    stopped = find_refused({row.licence for row in rows}, purpose)
     return sorted(row.id for row in rows if row.licence in stopped)
 
 
-def _unbalanced(rows: Sequence[Example]) -> list[str]:
+def _find_unbalanced(rows: Sequence[Example]) -> list[str]:
     composed = [row for row in rows if row.construction is not None]
     return [
         axis
@@ -108,7 +108,7 @@ def _unbalanced(rows: Sequence[Example]) -> list[str]:
     ]
 
 
-def _given_away(rows: Sequence[Example]) -> list[str]:
+def _find_shortcuts(rows: Sequence[Example]) -> list[str]:
     return [
         name
         for name, score in baselines.lookups(rows).items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from securetag.datasets.releases.release import SPLITS, Manifest, verify
+from securetag.datasets.releases.release import SPLITS, Manifest, verify_release
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -59,9 +59,9 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 NOT_BUILT = "not built"
 
 
-def diff(first: Path, second: Path) -> Diff:
+def diff_releases(first: Path, second: Path) -> Diff:
     """Compare two releases, both verified first. Raises ReleaseError, NotFoundError."""
-    manifests = verify(first), verify(second)
+    manifests = verify_release(first), verify_release(second)
     before, after = _rows(first), _rows(second)
     added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
     both = sorted(before.keys() & after.keys())

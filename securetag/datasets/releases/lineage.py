@@ -77,7 +77,7 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, int]
 
 
-def write(path: Path, examples: Sequence[Example]) -> None:
+def write_lineage(path: Path, examples: Sequence[Example]) -> None:
     """The table of a release's examples, ordered by example."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -103,23 +103,23 @@ def write(path: Path, examples: Sequence[Example]) -> None:
     pq.write_table(pa.table(arrays, names=list(_COLUMNS)), path)
 
 
-def addition(sha256: str) -> str:
+def addition_name(sha256: str) -> str:
     """Name of a further lineage of the same rows, known by its content."""
     return f"lineage-{sha256[:12]}.parquet"
 
 
-def additions(release: Path) -> list[Path]:
+def list_additions(release: Path) -> list[Path]:
     """Lineages of later builds of this release, whose origins differ."""
     return sorted(release.glob("lineage-*.parquet"))
 
 
-def read(release: Path) -> pa.Table:
+def read_lineage(release: Path) -> pa.Table:
     """All of a release's lineage as one table. Raises ReleaseError where it can't be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pa.concat_tables([pq.read_table(file) for file in (release / FILE, *additions(release))])
+        return pa.concat_tables([pq.read_table(file) for file in (release / FILE, *list_additions(release))])
     except (OSError, pa.ArrowException) as error:
         raise ReleaseError(
             f"the lineage of release {release.name} can't be read: {error}",
@@ -127,7 +127,7 @@ def read(release: Path) -> pa.Table:
         ) from error
 
 
-def index(release: Path) -> Path:
+def build_index(release: Path) -> Path:
     """The index of a release, made where it is missing, broken or older than the lineage."""
     path = release.parent / _FOLDER / f"{release.name}.sqlite"
     stamp = _stamp(release)
@@ -140,7 +140,7 @@ def index(release: Path) -> Path:
 def _stamp(release: Path) -> str:
     """What the index was made from: the lineage files by name, size and time of change."""
     try:
-        files = [(file.name, file.stat()) for file in (release / FILE, *additions(release))]
+        files = [(file.name, file.stat()) for file in (release / FILE, *list_additions(release))]
     except OSError as error:
         raise ReleaseError(f"release {release.name} has no lineage: {error}") from error
     return repr([_INDEX_VERSION, *((name, status.st_size, status.st_mtime_ns) for name, status in files)])
@@ -164,7 +164,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def _build(release: Path, path: Path, stamp: str) -> None:
     import pyarrow.parquet as pq
 
-    table = read(release)
+    table = read_lineage(release)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
         numbers: dict[Kind, list[int | None]] = {}
@@ -210,18 +210,18 @@ def _unpacked(stored: str | bytes) -> str:
     return stored.hex() if isinstance(stored, bytes) else stored
 
 
-def find(release: Path, prefix: str, limit: int) -> list[tuple[Kind, str]]:
+def find_ids(release: Path, prefix: str, limit: int) -> list[tuple[Kind, str]]:
     """At most `limit` things of a release whose id begins so."""
-    with _opened(index(release)) as connection:
+    with _opened(build_index(release)) as connection:
         return sorted(
             (kind, _unpacked(stored))
             for kind, stored in _begins(connection, "SELECT kind, id FROM thing", prefix, limit)
         )
 
 
-def left_out(release: Path, prefix: str, limit: int) -> list[tuple[str, str]]:
+def find_dropped(release: Path, prefix: str, limit: int) -> list[tuple[str, str]]:
     """(example, reason) of at most `limit` examples that didn't make it into this release."""
-    with _opened(index(release)) as connection:
+    with _opened(build_index(release)) as connection:
         return sorted(
             (_unpacked(stored), reason)
             for stored, reason in _begins(connection, "SELECT id, reason FROM dropped", prefix, limit)
@@ -238,12 +238,12 @@ def _begins(connection: sqlite3.Connection, select: str, prefix: str, limit: int
     return entries[:limit]
 
 
-def related(release: Path, kind: Kind | None, name: str, limit: int) -> Related:
+def find_related(release: Path, kind: Kind | None, name: str, limit: int) -> Related:
     """Everything that an id of a release hangs together with; without a kind, the release's all.
 
     Through the examples: a record's findings are those that gave the same examples.
     """
-    with _opened(index(release)) as connection:
+    with _opened(build_index(release)) as connection:
         if kind is None:
             return _everything(connection, limit)
         cursor = connection.execute("SELECT n FROM thing WHERE id = ? AND kind = ?", (_packed(name), kind))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from securetag.datasets import filters
-from securetag.datasets.feedback import agreement
+from securetag.datasets.drops import ROW_STEPS, BuildStep, DropReason
 from securetag.records import Example
 
 if TYPE_CHECKING:
@@ -26,16 +26,6 @@ ALT = {
     "lengths.png": "lengths of rows by task, in estimated tokens",
     "mix.png": "rows by source and by label",
 }
-#: Steps that rows go through, in order, and how the reasons of those that they lost begin.
-_STEPS = (
-    ("reviews", "review:"),
-    ("filters", "example:"),
-    ("duplicates", "duplicate:"),
-    ("evaluation suites", "evaluation suite:"),
-    ("mix", "mix:"),
-    ("split", "split:"),
-    ("share of a tenant", agreement.OVER),
-)
 #: Sources that have a bar of their own.
 _SOURCES = 22
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
@@ -43,7 +33,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#
 _DPI = 120
 
 
-def draw(examples: Sequence[Example], counts: Counts) -> dict[str, bytes]:
+def draw_plots(examples: Sequence[Example], counts: Counts) -> dict[str, bytes]:
     """File name → PNG, of a release's rows and the counts of its manifest."""
     return {
         "funnel.png": _funnel(counts),
@@ -52,29 +42,28 @@ def draw(examples: Sequence[Example], counts: Counts) -> dict[str, bytes]:
     }
 
 
-def steps(counts: Counts) -> dict[str, int]:
-    """Rows there were at first, and after each step that took some; the last are the release's."""
-    lost = {
-        name: sum(n for reason, n in counts["dropped"].items() if reason.startswith(begins))
-        for name, begins in _STEPS
-    }
-    left = sum(counts["splits"].values()) + sum(lost.values())
-    rows_after = {"made": left}
-    for name, n in lost.items():
-        if n:
-            left -= n
-            rows_after[f"after {name}"] = left
+def count_after_steps(counts: Counts) -> dict[str, int]:
+    """Return the number of rows made, and after each step that dropped some; the last are the release's."""
+    lost: Counter[BuildStep] = Counter()
+    for reason, n in counts["dropped"].items():
+        lost[DropReason(reason).step] += n
+    remaining = sum(counts["splits"].values()) + sum(lost[step] for step in ROW_STEPS)
+    rows_after = {"made": remaining}
+    for step in ROW_STEPS:
+        if lost[step]:
+            remaining -= lost[step]
+            rows_after[f"after {step}"] = remaining
     return rows_after
 
 
-def before_rows(counts: Counts) -> int:
-    """Records, composed functions and verdicts that never became rows."""
-    begins = tuple(start for _, start in _STEPS)
-    return sum(n for reason, n in counts["dropped"].items() if not reason.startswith(begins))
+def count_before_rows(counts: Counts) -> int:
+    """Return how many Records, functions and verdicts never became rows."""
+    dropped = counts["dropped"].items()
+    return sum(n for reason, n in dropped if DropReason(reason).step not in ROW_STEPS)
 
 
 def _funnel(counts: Counts) -> bytes:
-    left = steps(counts)
+    left = count_after_steps(counts)
     figure = _figure(9, 1.6 + 0.5 * len(left))
     axes = figure.subplots()
     _bars(axes, left, _COLOURS[0])
@@ -84,14 +73,18 @@ def _funnel(counts: Counts) -> bytes:
         axes.annotate(note, (rows, place), (4, 0), textcoords="offset points", va="center")
         previous = rows
     axes.set_xlabel("rows")
-    axes.set_title(f"Rows through the build; {before_rows(counts):,} items never became rows", fontsize=11)
+    axes.set_title(
+        f"Rows through the build; {count_before_rows(counts):,} items never became rows", fontsize=11
+    )
     return _png(figure)
 
 
 def _lengths(examples: Sequence[Example]) -> bytes:
     by_task: dict[str, list[int]] = {}
     for row in examples:
-        tokens = filters.TEMPLATE_TOKENS + sum(filters.estimate(message.content) for message in row.messages)
+        tokens = filters.TEMPLATE_TOKENS + sum(
+            filters.estimate_tokens(message.content) for message in row.messages
+        )
         by_task.setdefault(row.task.value, []).append(tokens)
     longest = max((max(lengths) for lengths in by_task.values()), default=1)
     figure = _figure(9, 1.2 + 1.5 * max(1, len(by_task)))

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import rfc8785
 
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Origin, content_id
@@ -93,19 +93,19 @@ def digest_of(params: Mapping[str, Any], inputs: Mapping[str, Any], files: Mappi
     return content_id({"schema": SCHEMA, "params": dict(params), "inputs": dict(inputs), "files": shas})
 
 
-def published(example: Example) -> Example:
+def as_published(example: Example) -> Example:
     """The row as it stands in JSONL: of its origins only the Records."""
     records = sorted({origin.record_id for origin in example.origins if origin.record_id})
     return msgspec.structs.replace(example, origins=[Origin(record_id=name) for name in records])
 
 
-def encode(examples: Iterable[Example]) -> Iterator[bytes]:
+def encode_rows(examples: Iterable[Example]) -> Iterator[bytes]:
     """JSONL lines, ordered by id. Key order is that of the struct, so bytes are stable."""
     for example in sorted(examples, key=lambda row: row.id):
-        yield msgspec.json.encode(published(example)) + b"\n"
+        yield msgspec.json.encode(as_published(example)) + b"\n"
 
 
-def write(
+def write_release(
     examples: Sequence[Example],
     drops: Sequence[Drop],
     *,
@@ -141,7 +141,7 @@ def write(
         for name, content in (pictures or {}).items():
             (folder / name).write_bytes(content)
         _write_dropped(folder / "dropped.parquet", drops)
-        lineage.write(folder / lineage.FILE, examples)
+        lineage.write_lineage(folder / lineage.FILE, examples)
         manifest = _sealed(manifest, folder)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         return _commit(draft, releases_dir / digest[:NAME_LENGTH]), manifest
@@ -164,7 +164,7 @@ def _seal(manifest: Manifest) -> str:
 def _write_split(folder: Path, split: str, examples: Sequence[Example]) -> FileEntry:
     sha, rows, size = hashlib.sha256(), 0, 0
     with (folder / f"{split}.jsonl").open("wb") as out:
-        for line in encode(example for example in examples if example.split == split):
+        for line in encode_rows(example for example in examples if example.split == split):
             out.write(line)
             sha.update(line)
             rows, size = rows + 1, size + len(line)
@@ -192,17 +192,17 @@ def _commit(draft: Draft, final: Path) -> Path:
             f"the release can't be moved to {final}: {error}", hint="Free the name or the disk, build again."
         ) from error
     try:
-        present = verify(final)
+        present = verify_release(final)
     except NotFoundError as error:
         raise _broken(final, "its folder holds no manifest") from error
     # The rows are the same, but they may have come under other consents this time.
     sha = hash_file(draft.path / lineage.FILE)
     if sha != present.sidecars[lineage.FILE]:
-        (draft.path / lineage.FILE).rename(final / lineage.addition(sha))
+        (draft.path / lineage.FILE).rename(final / lineage.addition_name(sha))
     return final
 
 
-def manifest_of(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
     """Raises NotFoundError where there is no release, ReleaseError for a manifest that can't be read."""
     try:
         content = (path / MANIFEST).read_bytes()
@@ -221,13 +221,13 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
-def verify(path: Path) -> Manifest:
+def verify_release(path: Path) -> Manifest:
     """Check every file of a release. Raises ReleaseError saying what differs, NotFoundError.
 
     The rows are held against the digest that names the folder; what lies beside them against the
     manifest's seal.
     """
-    manifest = manifest_of(path)
+    manifest = read_manifest(path)
     if set(manifest.files) != {f"{split}.jsonl" for split in SPLITS}:
         raise _broken(path, "its manifest doesn't name the three files")
     try:
@@ -241,7 +241,7 @@ def verify(path: Path) -> Manifest:
     expected = {name: entry.sha256 for name, entry in manifest.files.items()} | manifest.sidecars
     # Listed before the additions: another build may add its lineage while this one reads.
     present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
-    additions = {file.name: file for file in lineage.additions(path)}
+    additions = {file.name: file for file in lineage.list_additions(path)}
     for name, sha in expected.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise _broken(path, "its manifest names a file outside the release")
@@ -252,16 +252,16 @@ def verify(path: Path) -> Manifest:
         if actual != sha:
             raise _broken(path, f"{name} was changed")
     for name, file in additions.items():
-        if lineage.addition(hash_file(file)) != name:
+        if lineage.addition_name(hash_file(file)) != name:
             raise _broken(path, f"{name} was changed")
     if strange := sorted(present - {*expected, *additions, MANIFEST}):
         raise _broken(path, f"{strange[0]} doesn't belong to it")
     return manifest
 
 
-def read(path: Path) -> Release:
+def read_release(path: Path) -> Release:
     """A verified release with its rows. Raises ReleaseError, NotFoundError."""
-    manifest = verify(path)
+    manifest = verify_release(path)
     rows: dict[str, list[Example]] = {}
     for split in SPLITS:
         try:

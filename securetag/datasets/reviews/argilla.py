@@ -43,7 +43,7 @@ class _Record(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
 
 
-def sample(release: Release, number: int, seed: int) -> list[Example]:
+def sample_rows(release: Release, number: int, seed: int) -> list[Example]:
     """A seeded choice of at most `number` examples, in turn from every pair of source and label."""
     parts: dict[tuple[str, str], list[Example]] = {}
     every = [*release.train, *release.validation, *release.test]
@@ -53,7 +53,7 @@ def sample(release: Release, number: int, seed: int) -> list[Example]:
     return [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[:number]]
 
 
-def bundle(examples: Sequence[Example], release: str, *, overlap: int) -> dict[str, str]:
+def make_bundle(examples: Sequence[Example], release: str, *, overlap: int) -> dict[str, str]:
     """File name → JSON. Raises InputError for an overlap below one."""
     if overlap < 1:
         raise InputError("somebody must review each row", hint="Give an overlap of 1 or more.")
@@ -138,7 +138,7 @@ def _record(example: Example, release: str) -> dict[str, Any]:
     }
 
 
-def read(path: Path, *, at: str) -> list[Review]:
+def read_answers(path: Path, *, at: str) -> list[Review]:
     """The submitted answers of an exported dataset (its folder, or its `records.json`).
 
     Argilla's export names no time of an answer, so `at` is that of the import. Drafts and discarded

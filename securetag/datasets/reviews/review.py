@@ -13,18 +13,18 @@ from typing import Literal
 
 import msgspec
 
-from securetag.datasets.filters import Drop, drop_of
+from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example
 
 Answer = Literal["accept", "reject"]
 Decision = Literal["accepted", "rejected", "disputed"]
 #: Example → what its reviewers decided.
 Decisions = Mapping[str, Decision]
-NONE: Decisions = {}
+NO_DECISIONS: Decisions = {}
 
-REASONS: dict[Decision, str] = {
-    "rejected": "review: rejected",
-    "disputed": "review: reviewers disagree",
+REASONS: dict[Decision, DropReason] = {
+    "rejected": DropReason.REVIEW_REJECTED,
+    "disputed": DropReason.REVIEW_DISPUTED,
 }
 
 
@@ -56,7 +56,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float | None
 
 
-def latest(reviews: Iterable[Review]) -> list[Review]:
+def latest_reviews(reviews: Iterable[Review]) -> list[Review]:
     """Each reviewer's last word on each example, ordered by example and reviewer."""
     last: dict[tuple[str, str], Review] = {}
     for review in sorted(reviews, key=lambda each: (each.at, each.answer)):
@@ -67,7 +67,7 @@ def latest(reviews: Iterable[Review]) -> list[Review]:
 def decide(reviews: Iterable[Review]) -> dict[str, Decision]:
     """What the reviewers of each example decided, by majority of their last words."""
     votes: dict[str, Counter[Answer]] = {}
-    for review in latest(reviews):
+    for review in latest_reviews(reviews):
         votes.setdefault(review.example_id, Counter())[review.answer] += 1
     decided: dict[str, Decision] = {}
     for example, counted in sorted(votes.items()):
@@ -76,20 +76,14 @@ def decide(reviews: Iterable[Review]) -> dict[str, Decision]:
     return decided
 
 
-def kept(examples: Sequence[Example], decisions: Decisions) -> tuple[list[Example], list[Drop]]:
-    """The examples that no review keeps out, and what was left out."""
-    left: list[Example] = []
-    drops: list[Drop] = []
-    for example in examples:
-        reason = REASONS.get(decisions.get(example.id, "accepted"))
-        if reason is None:
-            left.append(example)
-        else:
-            drops.append(drop_of(example, reason))
-    return left, drops
+def apply_reviews(rows: Sequence[Example], decisions: Decisions) -> StepResult:
+    """Drop the rows that their reviewers rejected or disagree on."""
+    reasons = {row.id: REASONS.get(decisions.get(row.id, "accepted")) for row in rows}
+    kept = [row for row in rows if reasons[row.id] is None]
+    return StepResult(kept, [Drop.of(row, reason) for row in rows if (reason := reasons[row.id])])
 
 
-def agreement(reviews: Iterable[Review]) -> Agreement:
+def measure_agreement(reviews: Iterable[Review]) -> Agreement:
     """Agreement over examples with several reviewers, of whatever number.
 
     Krippendorff's alpha, nominal: 1 - (n - 1) * (sum of disagreeing pairs within examples, each weighted
@@ -97,7 +91,7 @@ def agreement(reviews: Iterable[Review]) -> Agreement:
     https://repository.upenn.edu/asc_papers/43).
     """
     units: dict[str, Counter[Answer]] = {}
-    for review in latest(reviews):
+    for review in latest_reviews(reviews):
         units.setdefault(review.example_id, Counter())[review.answer] += 1
     shared = [unit for unit in units.values() if unit.total() >= 2]
     n = sum(unit.total() for unit in shared)

@@ -1,7 +1,7 @@
-"""Composed pairs → triage rows: our scanner flags them, the triage contract renders them.
+"""Synthetic pairs → triage rows, where our scanner reports both functions.
 
-A pair becomes rows only when Semgrep with our rules flags both of its functions at the sink's line
-with the sink's class: the model is then trained on what it will be asked, and on nothing else.
+A pair becomes rows only when Semgrep with our rules reports both of its functions at the sink's line with
+the sink's class: the model is then trained on what it will be asked, and on nothing else.
 """
 
 from __future__ import annotations
@@ -9,30 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from securetag import rules, triage
+from securetag import rules
+from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.synthetic.holdout import BUCKETS, quotas
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION, Progress
-from securetag.datasets.synthetic.sample import Pair, sample
+from securetag.datasets.synthetic.sample import Pair, sample_pairs
 from securetag.datasets.synthetic.shapes import Function
 from securetag.datasets.synthetic.sinks import CLASSES
-from securetag.records import (
-    Construction,
-    Decision,
-    Example,
-    Finding,
-    Label,
-    Lang,
-    Message,
-    Origin,
-    Record,
-    Task,
-)
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.records import Construction, Example, Finding, Label, Lang, Origin, Record
 from securetag.scanning.semgrep import scan
 from securetag.settings import SemgrepSettings
 
@@ -46,61 +36,66 @@ _SAME = {"CWE-94": {"CWE-94", "CWE-95"}, "CWE-79": {"CWE-79", "CWE-80"}}
 _BATCH = 4_000
 
 
-class Composed(msgspec.Struct, frozen=True, kw_only=True):
+class SyntheticRows(msgspec.Struct, frozen=True, kw_only=True):
     """Triage rows with their splits, and what was left out."""
 
-    examples: list[Example]
-    #: Reason → functions.
-    dropped: dict[str, int]
+    rows: list[Example]
+    drops: list[Drop]
     #: CPU seconds that the scanner took.
     scan_cpu_s: float
 
 
-def compose(
-    rows: int,
+def make_synthetic_rows(
+    count: int,
     seed: int,
+    style: PromptStyle,
     *,
-    profile: triage.Profile,
-    lang: Lang,
     work: Path,
     semgrep: SemgrepSettings,
     progress: Progress | None = None,
-) -> Composed:
-    """At most `rows` triage rows in contrastive pairs, labelled by execution, flagged by Semgrep.
+) -> SyntheticRows:
+    """Return at most `count` triage rows in contrastive pairs, labelled by execution, flagged by Semgrep.
 
-    `work` is a folder for the rendered functions and the scanner's output, which don't stay.
-    A function that the oracle can't judge is left out and counted. Raises ToolError when the oracle
-    can't start or the scanner fails.
+    `work` is a folder for the rendered functions and the scanner's output, which are deleted again. A
+    function that the oracle can't judge is left out and counted. Raises ToolError when the oracle can't
+    start or the scanner fails.
     """
-    if rows < 2:
-        return Composed(examples=[], dropped={}, scan_cpu_s=0.0)
-    drawn = sample(rows, seed, progress=progress)
-    pairs = drawn.pairs
+    if count < 2:
+        return SyntheticRows(rows=[], drops=[], scan_cpu_s=0.0)
+    sample = sample_pairs(count, seed, progress=progress)
+    pairs = sample.pairs
     flagged: dict[str, list[Finding]] = {}
     cpu_s = 0.0
     work.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(pairs), _BATCH):
-        with tempfile.TemporaryDirectory(prefix="composed-", dir=work) as folder:
-            cpu_s += _scan(pairs[start : start + _BATCH], flagged, Path(folder), semgrep, lang)
-    dropped = Counter({f"composed: not judged, {why}": n for why, n in drawn.unjudged.items()})
-    kept: dict[str, list[tuple[Pair, Finding, Finding]]] = {bucket: [] for bucket in BUCKETS}
+        with tempfile.TemporaryDirectory(prefix="synthetic-", dir=work) as folder:
+            cpu_s += _scan(pairs[start : start + _BATCH], flagged, Path(folder), semgrep, style.lang)
+    drops = [_drop(DropReason.SYNTHETIC_NOT_JUDGED, n, error) for error, n in sample.unjudged.items()]
+    by_bucket: dict[str, list[tuple[Pair, Finding, Finding]]] = {bucket: [] for bucket in BUCKETS}
+    unflagged = 0
     for pair in pairs:
-        findings = [_at_sink(pair, function, flagged) for function in (pair.true, pair.false)]
-        if findings[0] is None or findings[1] is None:
-            dropped["composed: not flagged by our rules"] += 2
+        true, false = (_at_sink(pair, function, flagged) for function in (pair.true, pair.false))
+        if true is None or false is None:
+            unflagged += 2
         else:
-            kept[pair.bucket].append((pair, findings[0], findings[1]))
-    examples: list[Example] = []
-    for bucket, wanted in quotas(rows).items():
-        for pair, true, false in kept[bucket][:wanted]:
-            examples += [
-                _example(pair, pair.true, true, "true_positive", profile, lang),
-                _example(pair, pair.false, false, "false_positive", profile, lang),
+            by_bucket[pair.bucket].append((pair, true, false))
+    if unflagged:
+        drops.append(_drop(DropReason.SYNTHETIC_NO_FINDING, unflagged))
+    rows: list[Example] = []
+    for bucket, wanted in quotas(count).items():
+        for pair, true, false in by_bucket[bucket][:wanted]:
+            rows += [
+                _make_row(pair, pair.true, true, "true_positive", style),
+                _make_row(pair, pair.false, false, "false_positive", style),
             ]
-        short = wanted - len(kept[bucket])
-        if short > 0:
-            dropped[f"composed: wanted but not found, {bucket}"] += 2 * short
-    return Composed(examples=examples, dropped=dict(sorted(dropped.items())), scan_cpu_s=round(cpu_s, 2))
+        missing = wanted - len(by_bucket[bucket])
+        if missing > 0:
+            drops.append(_drop(DropReason.SYNTHETIC_MISSING, 2 * missing, bucket))
+    return SyntheticRows(rows=rows, drops=drops, scan_cpu_s=round(cpu_s, 2))
+
+
+def _drop(reason: DropReason, n: int, detail: str = "") -> Drop:
+    return Drop(reason=reason, source=SOURCE, task="triage", n=n, detail=detail)
 
 
 def _scan(
@@ -152,46 +147,37 @@ def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) 
     return min(fit, key=lambda finding: (finding.rule_id, finding.start_line), default=None)
 
 
-def _example(
-    pair: Pair, function: Function, finding: Finding, label: Label, profile: triage.Profile, lang: Lang
-) -> Example:
-    prompt = triage.render(finding, profile=profile, lang=lang)
+def _make_row(pair: Pair, function: Function, finding: Finding, label: Label, style: PromptStyle) -> Example:
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
-    answer = triage.answer(
-        profile=profile,
-        evidence=[(span.first, span.last) for span in evidence],
-        verdict=Decision(label),
-        reasoning=_reasoning(function, label, lang),
-        recommendation=_advice(finding, label, lang),
-    )
-    plan = pair.plan
-    example = Example.of(
-        task=Task.TRIAGE,
-        messages=[*prompt.messages, Message("assistant", answer)],
-        lang=lang,
-        licence=LICENCE,
-        group=pair.group,
+    is_true = label == "true_positive"
+    labelled = Labelled(
+        label=label,
+        label_source="execution",
+        reasoning=_WHY[style.prompt_lang][label],
+        recommendation=finding.recommendation if is_true else _NOTHING_TO_DO[style.prompt_lang],
         origin="composition",
         origins=[Origin(record_id=record_of(function).id)],
         source=SOURCE,
-        label=label,
-        label_source="execution",
-        pair_id=pair.pair_id,
-        evidence=evidence,
-        construction=Construction(
-            source=f"{plan.framework.name}/{plan.source}",
-            guard=plan.guard.name,
-            guard_family=plan.guard.family,
-            sink=plan.sink.name,
-            framework=plan.framework.name,
-            shape=f"{plan.shape}/{function.mode}",
-            oracle=ORACLE_VERSION,
-        ),
+        licence=LICENCE,
+        group=pair.group,
+    )
+    plan = pair.plan
+    construction = Construction(
+        source=f"{plan.framework.name}/{plan.source}",
+        guard=plan.guard.name,
+        guard_family=plan.guard.family,
+        sink=plan.sink.name,
+        framework=plan.framework.name,
+        shape=f"{plan.shape}/{function.mode}",
+        oracle=ORACLE_VERSION,
+    )
+    row = make_triage_row(
+        finding, labelled, style, evidence=evidence, pair_id=pair.pair_id, construction=construction
     )
     axis = pair.bucket if pair.bucket in BUCKETS[2:] else None
     split = "test" if axis else pair.bucket
-    return msgspec.structs.replace(example, split=split, axis=axis)
+    return msgspec.structs.replace(row, split=split, axis=axis)
 
 
 def record_of(function: Function) -> Record:
@@ -222,14 +208,3 @@ _WHY: dict[str, dict[Label, str]] = {
     },
 }
 _NOTHING_TO_DO = {"en": "No change is needed.", "es": "No hace falta ningún cambio."}
-
-
-def _reasoning(function: Function, label: Label, lang: Lang) -> str:
-    lines = {span.role: str(span.first) for span in function.evidence}
-    return _WHY["es" if lang == "es" else "en"][label].format(**lines)
-
-
-def _advice(finding: Finding, label: Label, lang: Lang) -> str:
-    if label == "true_positive":
-        return finding.recommendation
-    return _NOTHING_TO_DO["es" if lang == "es" else "en"]

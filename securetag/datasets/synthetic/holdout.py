@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
-from securetag.datasets.splitting.assign import Side, side
+from securetag.datasets.splitting.groups import Split, split_of
 from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard
 from securetag.datasets.synthetic.shapes import Plan
@@ -29,24 +29,26 @@ BUCKETS = (
 VALIDATION_PART, AXIS_PART = 0.05, 0.04
 #: Part of all rows that one guard × shape or guard × sink cell may hold: a little under one per cent,
 #: since pairs that no rule flags fall away afterwards and make the rest weigh more.
-CELL_MOST = 0.009
+MAX_CELL_SHARE = 0.009
 #: Part of the guard × shape cells, and of the guard × sink cells, that training never sees.
 CELL_PART = 0.2
 
 
-def group(plan: Plan) -> str:
+def group_of(plan: Plan) -> str:
     """The cluster of sibling functions: they never stand on two sides of a split."""
     # Among known frameworks a framework is only a spelling; the held-out one is a side of its own.
     held_out = f"/{plan.framework.name}" if plan.framework.name == UNSEEN_FRAMEWORK else ""
     return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}{held_out}"
 
 
-def unseen_cell(guard: Guard, *, shape: str, sink: str) -> bool:
+def is_unseen_cell(guard: Guard, *, shape: str, sink: str) -> bool:
     """True = the guard in this shape, or before this sink, stands in the test split only."""
-    return _held(f"guard-shape/{guard.name}/{shape}") or _held(f"guard-sink/{guard.name}/{sink}")
+    return _is_held_out(f"guard-shape/{guard.name}/{shape}") or _is_held_out(
+        f"guard-sink/{guard.name}/{sink}"
+    )
 
 
-def _held(cell: str) -> bool:
+def _is_held_out(cell: str) -> bool:
     return int(hashlib.sha256(cell.encode()).hexdigest()[:13], 16) / 16**13 < CELL_PART
 
 
@@ -62,13 +64,13 @@ def bucket_of(plan: Plan) -> str | None:
         if unseen
     ]
     # Every cell of an unseen guard is new, so for it the cell says nothing more.
-    if held_out != ["unseen_guard"] and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name):
+    if held_out != ["unseen_guard"] and is_unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name):
         held_out.append("unseen_cell")
     if len(held_out) > 1:
         return None
     if held_out:
         return held_out[0]
-    where: Side = side(group(plan))
+    where: Split = split_of(group_of(plan))
     return "in_distribution" if where == "test" else where
 
 

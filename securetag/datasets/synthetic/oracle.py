@@ -44,7 +44,7 @@ _STDERR_BYTES = 4_096
 Progress = Callable[[str], None]
 
 
-def run(
+def run_trials(
     trials: Sequence[Trial], *, progress: Progress | None = None, hang_s: float = HANG_SECONDS
 ) -> list[Outcome]:
     """Run every trial in a sandboxed process and return the outcomes in the trials' order.
@@ -58,7 +58,7 @@ def run(
         return _Run(trials, Path(folder), progress or (lambda _: None), hang_s).outcomes()
 
 
-def label(outcome: Outcome) -> Label | None:
+def label_of(outcome: Outcome) -> Label | None:
     """true_positive where a payload did harm, false_positive where only honest values got through.
 
     None where the sink can't be reached by honest values either, or the function couldn't be judged:

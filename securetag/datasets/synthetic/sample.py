@@ -21,7 +21,14 @@ from securetag.datasets.synthetic import oracle
 from securetag.datasets.synthetic.child import Trial
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard, guards_of
-from securetag.datasets.synthetic.holdout import BUCKETS, CELL_MOST, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.synthetic.holdout import (
+    BUCKETS,
+    MAX_CELL_SHARE,
+    bucket_of,
+    group_of,
+    is_unseen_cell,
+    quotas,
+)
 from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, modes, write
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, literal, spelling
 from securetag.records import Label, content_id
@@ -56,7 +63,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        return group(self.plan)
+        return group_of(self.plan)
 
     @property
     def pair_id(self) -> str:
@@ -71,7 +78,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: dict[str, int]
 
 
-def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Progress | None = None) -> Sample:
+def sample_pairs(
+    rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Progress | None = None
+) -> Sample:
     """Return pairs for about `rows` rows and a reserve for those that a scanner won't flag.
 
     The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle can't start.
@@ -84,7 +93,7 @@ def sample(rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Prog
     lengths = {bucket: _Lengths() for bucket in BUCKETS}
     cells: Counter[tuple[str, str]] = Counter()
     unjudged: Counter[str] = Counter()
-    most = max(1, int(rows * CELL_MOST) // 2)
+    most = max(1, int(rows * MAX_CELL_SHARE) // 2)
     for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
         for bucket in BUCKETS:
@@ -152,7 +161,9 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
     candidates = [
         g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}
     ]
-    second = rng.choice([g for g in candidates if not unseen_cell(g, shape=shape, sink=sink.name)] or [None])
+    second = rng.choice(
+        [g for g in candidates if not is_unseen_cell(g, shape=shape, sink=sink.name)] or [None]
+    )
     return Plan(
         framework=framework,
         source=rng.choice(sorted(framework.sources)),
@@ -201,13 +212,13 @@ def _paired(
     Adds to `unjudged` the reasons why functions couldn't be judged.
     """
     trials = [trial_of(plan, function) for _, plan, functions in drafts for function in functions]
-    judged = oracle.run(trials, progress=progress)
+    judged = oracle.run_trials(trials, progress=progress)
     # What follows a colon is the function's own.
     unjudged.update(outcome.error.partition(":")[0] for outcome in judged if outcome.error)
     outcomes = iter(judged)
     for bucket, plan, functions in drafts:
-        labels = {function.mode: oracle.label(next(outcomes)) for function in functions}
-        rng = Random(f"{seed}/{plan.function}/{group(plan)}/{plan.variable}/{plan.source}")
+        labels = {function.mode: oracle.label_of(next(outcomes)) for function in functions}
+        rng = Random(f"{seed}/{plan.function}/{group_of(plan)}/{plan.variable}/{plan.source}")
         false = _choose(rng, functions, labels, "false_positive", None)
         true = _choose(rng, functions, labels, "true_positive", false)
         if true is not None and false is not None:

@@ -11,15 +11,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from securetag import triage
-from securetag.datasets.build import BuildParams, build
-from securetag.datasets.decontamination.decontaminate import apart, contaminated, decontaminate, shared
+from securetag.datasets.build import BuildParams
+from securetag.datasets.decontamination.decontaminate import (
+    decontaminate,
+    drop_overlapping,
+    find_split_overlaps,
+    find_suite_overlaps,
+)
 from securetag.datasets.decontamination.suites import Suite, read_suite, suite_of
 from securetag.datasets.dedup.forms import code_of, parts, passages, renamed
-from securetag.datasets.releases.release import read
-from securetag.datasets.splitting.assign import returned
+from securetag.datasets.releases.release import read_release
+from securetag.datasets.splitting.assign import moved_rows
 from securetag.errors import InputError
 from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
-from securetag.settings import SemgrepSettings
+from tests.plugins.small_build import build_small
 
 BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
 
@@ -128,8 +133,8 @@ def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str,
     innocent = row("What is a session?", "Something that a server remembers of a browser between requests.")
     kept, drops = decontaminate([innocent, known], [suite])
     assert kept == [innocent]
-    assert [(d.against, d.reason) for d in drops] == [(against, f"evaluation suite: {measure}")]
-    assert contaminated(kept, [suite]) == []
+    assert [(d.against, d.reason) for d in drops] == [(against, f"suite_{measure.replace('-', '')}")]
+    assert find_suite_overlaps(kept, [suite]) == []
 
 
 @pytest.mark.parametrize(
@@ -157,12 +162,12 @@ def test_held_out_rows_that_training_knows_go() -> None:
         row("What is a nonce?", "A number that is used once.", split="test"),
         row("What is a salt?", "A value that makes equal passwords differ.", split="validation"),
     ]
-    found = shared(rows)
+    found = find_split_overlaps(rows)
     assert {(m.measure, m.against) for m in found} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
-    kept, drops = apart(rows)
+    kept, drops = drop_overlapping(rows)
     assert kept == [rows[0], rows[3], rows[4]]
     assert {d.against for d in drops} == {rows[0].id}
-    assert shared(kept) == []
+    assert find_split_overlaps(kept) == []
 
 
 def test_composed_rows_are_compared_with_one_another_as_wholes() -> None:
@@ -172,10 +177,10 @@ def test_composed_rows_are_compared_with_one_another_as_wholes() -> None:
     near = CODE.replace("abort(404)", "raise Gone()")
     train = judged(CODE, split="train", origin="composition", construction=made)
     test = judged(near, split="test", origin="composition", construction=made)
-    assert shared([train, test]) == []
-    assert [m.measure for m in shared([train, judged(near, split="test")])] == ["n-gram"]
+    assert find_split_overlaps([train, test]) == []
+    assert [m.measure for m in find_split_overlaps([train, judged(near, split="test")])] == ["n-gram"]
     twin = judged(OTHER_NAMES, split="test", origin="composition", construction=made)
-    assert [m.measure for m in shared([train, twin])] == ["normalised"]
+    assert [m.measure for m in find_split_overlaps([train, twin])] == ["normalised"]
 
 
 def test_a_release_may_be_held_against_an_older_ones_test_split() -> None:
@@ -198,7 +203,7 @@ def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
     assert found.name == "bodega"
     assert len(found.rows) > 50
     first = next(p.text for r in found.rows for p in r.passages if p.text.startswith("def "))
-    assert [m.measure for m in contaminated([judged(first)], [found])] in (["exact"], ["normalised"])
+    assert [m.measure for m in find_suite_overlaps([judged(first)], [found])] in (["exact"], ["normalised"])
 
 
 @pytest.mark.parametrize(
@@ -297,23 +302,16 @@ def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -
     folder.write_text(json.dumps({"id": "q", "text": TOLD}))
 
     def built(records: list[Record]) -> Any:
-        return build(
-            records,
-            [],
-            BuildParams(composed=0, knowledge=1_000),
-            releases_dir=tmp_path / "releases",
-            work=tmp_path / "work",
-            semgrep=SemgrepSettings(),
-            suites=[read_suite(folder)],
-        )
+        params = BuildParams(composed=0, knowledge=1_000)
+        return build_small(tmp_path, records, params, suites=[read_suite(folder)])
 
     small = built([advisory(n) for n in range(120)])
     large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])
-    assert large.dropped["evaluation suite: exact"] == 1
+    assert large.dropped["suite_exact"] == 1
     left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
-    assert {row["against"] for row in left if row["reason"].startswith("evaluation")} == {"suite/q"}
-    before, after = read(Path(small.path)), read(Path(large.path))
+    assert {row["against"] for row in left if row["reason"].startswith("suite_")} == {"suite/q"}
+    before, after = read_release(Path(small.path)), read_release(Path(large.path))
     assert before.test
-    assert returned(after.train, [example.id for example in before.test]) == []
-    assert shared([*after.train, *after.validation, *after.test]) == []
+    assert moved_rows(after.train, [example.id for example in before.test]) == []
+    assert find_split_overlaps([*after.train, *after.validation, *after.test]) == []
     assert set(after.manifest.inputs["suites"]) == {"suite"}

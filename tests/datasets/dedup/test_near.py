@@ -13,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securetag import triage
-from securetag.datasets.decontamination.decontaminate import shared
+from securetag.datasets.decontamination.decontaminate import find_split_overlaps
 from securetag.datasets.dedup.hashing import Tokens, marks, ngrams, whole, words
 from securetag.datasets.dedup.near import (
     JACCARD,
-    NEAR_DUPLICATE,
     Document,
-    dedup_near,
-    near_pairs,
-    representatives,
+    drop_near_duplicates,
+    find_near_pairs,
+    find_representatives,
 )
-from securetag.datasets.synthetic.cases import compose
+from securetag.datasets.drops import DropReason
+from securetag.datasets.synthetic.cases import make_synthetic_rows
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Example, Finding, Message, Origin, Task
 from securetag.settings import SemgrepSettings
 
@@ -53,7 +54,7 @@ def told(name: str = "kort-media", version: str = "4.2.1") -> str:
 
 
 def kept_of(*texts: str) -> int:
-    found = representatives([Document(text) for text in texts])
+    found = find_representatives([Document(text) for text in texts])
     return int((found == np.arange(len(texts))).sum())
 
 
@@ -102,7 +103,7 @@ def test_who_goes_is_near_to_who_stays_not_to_a_chain() -> None:
     for step in range(6):
         chain.append([*chain[-1][: 12 * step], "x" * (step + 2), *chain[-1][12 * step + 1 :]])
     documents = [Document(" ".join(text)) for text in chain]
-    found = representatives(documents)
+    found = find_representatives(documents)
     for index, into in enumerate(found.tolist()):
         one, other = (set(ngrams(words([documents[n].text]), 3).hashes.tolist()) for n in (index, into))
         assert len(one & other) / len(one | other) >= JACCARD
@@ -116,21 +117,21 @@ def test_labels_languages_and_tasks_have_a_veto() -> None:
         row(told() + " Now.", group="id/CVE-2024-1"),
         row(told() + " Then.", group="id/CVE-2024-2"),
     ]
-    assert len(dedup_near(rows)[0]) == 5
+    assert len(drop_near_duplicates(rows)[0]) == 5
 
 
 def test_what_goes_is_counted_and_leaves_its_origins() -> None:
     first, second = row(told(), record="r1"), row(told() + " Beware.", record="r2")
-    kept, drops = dedup_near([first, second])
+    kept, drops = drop_near_duplicates([first, second])
     assert [sorted(str(o.record_id) for o in e.origins) for e in kept] == [["r1", "r2"]]
-    assert [(d.reason, d.against) for d in drops] == [(NEAR_DUPLICATE, kept[0].id)]
+    assert [(d.reason, d.against) for d in drops] == [(DropReason.DUPLICATE_NEAR, kept[0].id)]
 
 
 def test_a_held_out_row_outlives_its_copy_in_train() -> None:
     test = msgspec.structs.replace(row(told()), split="test")
     for text in (told() + " Beware.", told() + " Do it.", told() + " Now."):
         train = msgspec.structs.replace(row(text), split="train")
-        assert [e.split for e in dedup_near([train, test])[0]] == ["test"]
+        assert [e.split for e in drop_near_duplicates([train, test])[0]] == ["test"]
 
 
 SENTENCES = [
@@ -150,9 +151,9 @@ TEXTS = st.builds(
 @given(st.lists(TEXTS, max_size=12), st.randoms())
 def test_the_order_of_the_rows_decides_nothing(texts: list[str], rng: random.Random) -> None:
     rows = [row(text, record=f"r{n}") for n, text in enumerate(dict.fromkeys(texts))]
-    kept, drops = dedup_near(rows)
+    kept, drops = drop_near_duplicates(rows)
     rng.shuffle(rows)
-    again, others = dedup_near(rows)
+    again, others = drop_near_duplicates(rows)
     assert (kept, sorted(d.id for d in drops)) == (again, sorted(d.id for d in others))
     assert len(kept) + len(drops) == len(rows)
     assert {o.record_id for e in kept for o in e.origins} == {o.record_id for e in rows for o in e.origins}
@@ -195,10 +196,10 @@ def test_numbers_of_a_text_count_whatever_its_place_among_others() -> None:
 
 
 def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
-    found = representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
+    found = find_representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
     assert set(found.tolist()) == {0}
     grams = ngrams(words([told()] * 2_000), 3)
-    assert len(near_pairs(grams, 0.8)) < 2 * 2_000
+    assert len(find_near_pairs(grams, 0.8)) < 2 * 2_000
 
 
 def finding(code: str) -> Finding:
@@ -250,37 +251,36 @@ def reviewed(code: str, label: Any, record: str) -> Example:
 def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -> None:
     other = CODE.replace("term", "word").replace("show", "find").replace("rows", "found")
     same = [reviewed(CODE, "true_positive", "a"), reviewed(other, "true_positive", "b")]
-    assert len(dedup_near(same)[0]) == 1
+    assert len(drop_near_duplicates(same)[0]) == 1
     twins = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
-    assert len(dedup_near(twins)[0]) == 2
+    assert len(drop_near_duplicates(twins)[0]) == 2
 
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    found = compose(
+    found = make_synthetic_rows(
         400,
         3,
-        profile="compact",
-        lang="en",
+        PromptStyle("compact", "en"),
         work=tmp_path_factory.mktemp("work"),
         semgrep=SemgrepSettings(),
     )
-    return found.examples
+    return found.rows
 
 
 @pytest.mark.slow
 def test_contrastive_pairs_survive(composed: list[Example]) -> None:
     assert len(composed) > 350
-    kept, drops = dedup_near(composed)
+    kept, drops = drop_near_duplicates(composed)
     assert drops == []
-    assert shared(kept) == []
+    assert find_split_overlaps(kept) == []
     assert Counter(e.pair_id for e in kept) == Counter(e.pair_id for e in composed)
     assert kept == sorted(composed, key=lambda e: (e.id, e.label or ""))
 
 
 def test_empty() -> None:
-    assert representatives([]).tolist() == []
-    assert dedup_near([]) == ([], [])
+    assert find_representatives([]).tolist() == []
+    assert drop_near_duplicates([]) == ([], [])
     nothing = words([])
     assert isinstance(nothing, Tokens)
     assert ngrams(nothing, 3).counts.tolist() == whole(nothing).tolist() == marks(nothing).tolist() == []

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from securetag.datasets.drops import DropReason
 from securetag.datasets.feedback import agreement, reviewed_rows
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Decision, Example, HarvestedVerdict, Label, Origin, Task
 
 MakeVerdict = Callable[..., HarvestedVerdict]
@@ -50,7 +52,7 @@ def test_kappa_is_scikit_learns_weighed_by_overlap(judged: MakeVerdict) -> None:
     said += [judged(100 + n, word, reviewer="Bo") for n, word in enumerate(cy)]
     said += [judged(100 + n, word, reviewer="Cy") for n, word in enumerate(reversed(cy))]
     said += [judged(n, WORDS[1], reviewer="script", scripted=True) for n in range(10)]
-    found = agreement.agreement(said)
+    found = agreement.measure_agreement(said)
     assert (found.findings, found.pairs, found.shared, found.observed) == (14, 2, 14, round(9 / 14, 4))
     expected = (10 * cohen_kappa_score(ada, bo) + 4 * -1.0) / 14
     assert found.kappa == pytest.approx(expected, abs=1e-4)
@@ -58,11 +60,11 @@ def test_kappa_is_scikit_learns_weighed_by_overlap(judged: MakeVerdict) -> None:
 
 def test_kappa_is_not_measurable_without_overlap_or_with_one_label(judged: MakeVerdict) -> None:
     apart = [judged(n, WORDS[n % 2], reviewer="AdaBo"[n % 2 :]) for n in range(4)]
-    assert agreement.agreement(apart) == agreement.Agreement(
+    assert agreement.measure_agreement(apart) == agreement.Agreement(
         findings=0, pairs=0, shared=0, observed=None, kappa=None
     )
     same = [judged(n, WORDS[0], reviewer=name) for n in range(3) for name in ("Ada", "Bo")]
-    found = agreement.agreement(same)
+    found = agreement.measure_agreement(same)
     assert (found.observed, found.kappa, found.findings) == (1.0, None, 3)
 
 
@@ -78,7 +80,7 @@ def test_anchoring_is_told_by_label(judged: MakeVerdict) -> None:
         judged(7, WORDS[1], saw_model=True, model_decision=None),
         judged(8, WORDS[1], saw_model=True, model_decision=fp, scripted=True),
     ]
-    one, other = agreement.anchoring(said)
+    one, other = agreement.measure_anchoring(said)
     assert (one.saw, one.saw_agree, one.unseen, one.unseen_agree) == (2, 2, 1, 0)
     assert (other.saw, other.saw_agree, other.unseen, other.unseen_agree) == (1, 0, 1, 1)
 
@@ -110,8 +112,8 @@ def harvest(
 
 
 def entered(said: list[HarvestedVerdict]) -> list[Example]:
-    rows, _ = reviewed_rows.rows(said, profile="compact", lang="en")
-    kept, _ = agreement.capped(rows, tenants=len({agreement.tenant_of(v) for v in said}))
+    rows, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
+    kept, _ = agreement.cap_tenants(rows, tenants=len({agreement.tenant_id_of(v) for v in said}))
     return kept
 
 
@@ -128,7 +130,7 @@ def test_a_tenant_that_flips_a_fifth_is_caught_where_code_is_shared(
     judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = harvest(judged, common=40, liar_own=300)
-    assert agreement.contradicting(said) == {"t0"}
+    assert agreement.find_contradicting(said) == {"t0"}
     left = wrong_of(entered(said), "t0")
     with capsys.disabled():
         print(f"\nflipped fifth, 40 shared findings: {left} wrong rows of the tenant enter")
@@ -139,8 +141,8 @@ def test_a_tenant_that_flips_a_fifth_is_bounded_where_nothing_is_shared(
     judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = harvest(judged, common=0, liar_own=2_000)
-    assert agreement.contradicting(said) == frozenset()
-    without, _ = reviewed_rows.rows(said, profile="compact", lang="en")
+    assert agreement.find_contradicting(said) == frozenset()
+    without, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
     rows = entered(said)
     before, after = wrong_of(without, "t0"), wrong_of(rows, "t0")
     with capsys.disabled():
@@ -151,19 +153,19 @@ def test_a_tenant_that_flips_a_fifth_is_bounded_where_nothing_is_shared(
     for label in WORDS:
         of_label = [row for row in rows if row.label == label]
         held = sum(row.origins[0].tenant_id == "t0" for row in of_label)
-        assert 0 < held <= agreement.SHARE * len(of_label)
+        assert 0 < held <= agreement.MAX_SHARE * len(of_label)
     assert after < 0.04 * len(rows) < before
 
 
 @pytest.mark.parametrize("lie", [0.0, 0.03, 0.05])
 def test_an_honest_tenant_isnt_taken_for_a_liar(judged: MakeVerdict, lie: float) -> None:
-    assert agreement.contradicting(harvest(judged, common=40, liar_own=0, lie=lie)) == frozenset()
+    assert agreement.find_contradicting(harvest(judged, common=40, liar_own=0, lie=lie)) == frozenset()
 
 
 def test_below_twenty_tenants_the_cap_is_off(judged: MakeVerdict) -> None:
     said = [judged(n, truth(n), tenant=f"t{n % 3}") for n in range(30)]
-    rows, _ = reviewed_rows.rows(said, profile="compact", lang="en")
-    assert agreement.capped(rows, tenants=19) == (rows, [])
+    rows, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
+    assert agreement.cap_tenants(rows, tenants=19) == (rows, [])
 
 
 counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
@@ -173,15 +175,15 @@ counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 def test_no_tenant_holds_more_than_its_share_whatever_the_sizes(sizes: list[int], seed: int) -> None:
     rows = [reviewed(f"{t:03d}{n:03d}", [f"t{t}"]) for t, size in enumerate(sizes) for n in range(size)]
     rows += [reviewed(f"999{n:03d}", [f"t{n}", f"t{n + 1}"]) for n in range(min(5, len(sizes)))]
-    kept, drops = agreement.capped(rows, tenants=agreement.TENANTS)
+    kept, drops = agreement.cap_tenants(rows, tenants=agreement.MIN_TENANTS)
     assert len(kept) + len(drops) == len(rows)
-    assert {drop.reason for drop in drops} <= {agreement.OVER}
+    assert {drop.reason for drop in drops} <= {DropReason.TENANT_SHARE}
     for t in range(len(sizes) + 6):
         held = sum(f"t{t}" in {o.tenant_id for o in row.origins} for row in kept)
-        assert held <= agreement.SHARE * len(kept)
+        assert held <= agreement.MAX_SHARE * len(kept)
     shuffled = list(rows)
     Random(seed).shuffle(shuffled)
-    again, _ = agreement.capped(shuffled, tenants=agreement.TENANTS)
+    again, _ = agreement.cap_tenants(shuffled, tenants=agreement.MIN_TENANTS)
     assert {row.id for row in again} == {row.id for row in kept}
 
 

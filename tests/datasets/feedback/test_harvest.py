@@ -9,10 +9,12 @@ import pytest
 from planted import IDENTITIES, SECRETS, planted
 
 from securetag import triage
+from securetag.datasets.drops import DropReason
 from securetag.datasets.feedback import reviewed_rows
-from securetag.datasets.feedback.harvest import LICENCE, SOURCE, pseudonym, to_verdict
+from securetag.datasets.feedback.harvest import LICENCE, SOURCE, make_pseudonym, to_verdict
 from securetag.datasets.releases import checks
 from securetag.datasets.splitting import assign
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Finding, HarvestedVerdict, Origin
 
 MakeVerdict = Callable[..., HarvestedVerdict]
@@ -54,7 +56,7 @@ def test_the_record_knows_no_database(verdict: MakeVerdict) -> None:
     one, other = verdict(finding="f-1", tenant="t-1"), verdict(finding="f-2", tenant="t-2")
     assert one.record == other.record
     assert one.reviewer != other.reviewer
-    assert pseudonym("Ada", "t-1") == one.reviewer
+    assert make_pseudonym("Ada", "t-1") == one.reviewer
 
 
 def test_moving_the_code_changes_nothing(finding: MakeFinding) -> None:
@@ -79,7 +81,7 @@ def test_moving_the_code_changes_nothing(finding: MakeFinding) -> None:
 def test_a_reviewed_row_is_a_triage_answer_on_the_flagged_line(
     verdict: MakeVerdict, profile: triage.Profile
 ) -> None:
-    rows, drops = reviewed_rows.rows([verdict()], profile=profile, lang="en")
+    rows, drops = reviewed_rows.make_reviewed_rows([verdict()], PromptStyle(profile, "en"))
     assert drops == []
     row = rows[0]
     prompt = triage.read_prompt(row.messages)
@@ -90,14 +92,14 @@ def test_a_reviewed_row_is_a_triage_answer_on_the_flagged_line(
 
 def test_reviewers_who_agree_make_one_row_and_who_disagree_none(verdict: MakeVerdict) -> None:
     agreed = [verdict(reviewer="Ada", finding="f-1"), verdict(reviewer="Bo", finding="f-1", tenant="t-2")]
-    rows, drops = reviewed_rows.rows(agreed, profile="compact", lang="en")
+    rows, drops = reviewed_rows.make_reviewed_rows(agreed, PromptStyle("compact", "en"))
     assert len(rows) == 1
     assert drops == []
-    rows, drops = reviewed_rows.rows(
-        [*agreed, verdict(label="false_positive", reviewer="Cy")], profile="compact", lang="en"
+    rows, drops = reviewed_rows.make_reviewed_rows(
+        [*agreed, verdict(label="false_positive", reviewer="Cy")], PromptStyle("compact", "en")
     )
     assert rows == []
-    assert [(drop.reason, drop.n) for drop in drops] == [(reviewed_rows.DISAGREEMENT, 3)]
+    assert [(drop.reason, drop.n) for drop in drops] == [(DropReason.VERDICT_DISAGREEMENT, 3)]
 
 
 def test_findings_in_the_same_code_are_one_group(verdict: MakeVerdict, finding: MakeFinding) -> None:
@@ -114,7 +116,7 @@ def test_findings_in_the_same_code_are_one_group(verdict: MakeVerdict, finding: 
         reviewer="Ada",
         origin=Origin(finding_id="f-2"),
     )
-    assert reviewed_rows.group(verdict(code)) == reviewed_rows.group(other)
+    assert reviewed_rows.project_group(verdict(code)) == reviewed_rows.project_group(other)
     assert verdict(code).record.id != other.record.id
 
 
@@ -131,8 +133,8 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
         for project in range(60)
         for n in range(3)
     ]
-    rows, _ = reviewed_rows.rows(harvested, profile="compact", lang="en")
-    placed = assign.assign(rows, reviewed_rows.ties(harvested))
+    rows, _ = reviewed_rows.make_reviewed_rows(harvested, PromptStyle("compact", "en"))
+    placed = assign.assign_splits(rows, reviewed_rows.group_keys(harvested))
     sides = {row.group: row.split for row in placed}
     assert len(sides) == 60
     assert all(row.split == sides[row.group] for row in placed)
@@ -144,8 +146,8 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
         for wanted in ("train", "test")
     )
     twice = [*harvested, judged(trained, shared), judged(tested, shared)]
-    rows, _ = reviewed_rows.rows(twice, profile="compact", lang="en")
-    placed = assign.assign(rows, reviewed_rows.ties(twice))
+    rows, _ = reviewed_rows.make_reviewed_rows(twice, PromptStyle("compact", "en"))
+    placed = assign.assign_splits(rows, reviewed_rows.group_keys(twice))
     (both,) = [row for row in placed if "shared" in row.messages[-2].content]
     assert both.split == "test"
 
@@ -158,10 +160,12 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
         origin=Origin(finding_id="f-other", tenant_id="t-9", consent_id="c"),
     )
     apart = [*harvested, judged(tested, shared), other]
-    rows, _ = reviewed_rows.rows(apart, profile="compact", lang="en")
-    kept, drops = assign.untangled(assign.assign(rows, reviewed_rows.ties(apart)), reviewed_rows.ties(apart))
+    rows, _ = reviewed_rows.make_reviewed_rows(apart, PromptStyle("compact", "en"))
+    kept, drops = assign.drop_cross_split(
+        assign.assign_splits(rows, reviewed_rows.group_keys(apart)), reviewed_rows.group_keys(apart)
+    )
     assert [row.split for row in kept if "shared" in row.messages[-2].content] == ["train"]
-    assert [drop.reason for drop in drops] == [assign.BRIDGE]
+    assert [drop.reason for drop in drops] == [DropReason.SPLIT_IDENTIFIER]
 
 
 @pytest.mark.parametrize("profile", ["compact", "full"])
@@ -170,8 +174,10 @@ def test_a_second_scrub_changes_no_row_of_scrubbed_code(
 ) -> None:
     """Line numbers and rule stand before the code in a prompt, and nothing of it is taken for a secret."""
     cases = [*planted(SECRETS, 5, each=8), *planted(IDENTITIES, 5, each=12)]
-    rows, drops = reviewed_rows.rows([verdict(case.text) for case in cases], profile=profile, lang="en")
+    rows, drops = reviewed_rows.make_reviewed_rows(
+        [verdict(case.text) for case in cases], PromptStyle(profile, "en")
+    )
     assert (len(rows) >= 50, drops) == (True, []), len(rows)
-    (found,) = (one for one in checks.check(rows, purpose="internal") if one.name == "no_secret")
+    (found,) = (one for one in checks.run_checks(rows, purpose="internal") if one.name == "no_secret")
     offending = {row.id: row.messages[-2].content for row in rows if row.id in found.offending}
     assert offending == {}

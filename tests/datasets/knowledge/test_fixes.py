@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import fixes
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Facts, Record
 from securetag.settings import SemgrepSettings
 
@@ -53,7 +55,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:  # typ
         record("no-pair", "", FIXED),
     ]
     work = tmp_path_factory.mktemp("work")
-    return fixes.rows(records, profile="compact", lang="en", work=work, semgrep=SemgrepSettings())
+    return fixes.make_fix_rows(records, PromptStyle("compact", "en"), work=work, semgrep=SemgrepSettings())
 
 
 def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(found: tuple) -> None:  # type: ignore[type-arg]
@@ -71,9 +73,9 @@ def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(fou
 
 def test_every_other_pair_says_why_it_gave_no_row(found: tuple) -> None:  # type: ignore[type-arg]
     reasons = sorted(drop.reason for drop in found[1])
-    assert reasons == sorted([fixes.STAYS, fixes.UNFLAGGED, fixes.UNREAD])
+    assert reasons == sorted([DropReason.FIX_NOT_REMOVED, DropReason.FIX_NO_FINDING, DropReason.FIX_LANGUAGE])
 
 
 def test_without_pairs_nothing_is_scanned(tmp_path: Path) -> None:
     nowhere = SemgrepSettings(executable=tmp_path / "none")
-    assert fixes.rows([], profile="compact", lang="en", work=tmp_path, semgrep=nowhere) == ([], [])
+    assert fixes.make_fix_rows([], PromptStyle("compact", "en"), work=tmp_path, semgrep=nowhere) == ([], [])

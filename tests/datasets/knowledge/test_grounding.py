@@ -11,6 +11,7 @@ from growth import assert_grows_linearly
 from hypothesis import given
 from hypothesis import strategies as st
 
+from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
 
 LABELLED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
@@ -48,15 +49,15 @@ def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
     [
         ("Rotate keys every 90 days.", None),
         ("Rotate keys of 2048 bits every 90 days (CWE-321).", None),
-        ("Rotate keys every 30 days.", grounding.INVENTED_NUMBER),
-        ("Rotate keys, says CWE-322.", grounding.INVENTED_NUMBER),
-        ("Rotate keys with Vault every 90 days.", grounding.INVENTED_NAME),
-        ("Call `delete_keys()` first.", grounding.INVENTED_CODE),
-        ("Call deleteKeys first.", grounding.INVENTED_CODE),
-        ("Rotate keys, which are “burnt” first.", grounding.INVENTED_QUOTE),
-        ("Hardware modules protect keys against theft.", grounding.UNSUPPORTED),
-        ("The old key is deleted before its data is read.", grounding.CONTRADICTED),
-        ("", grounding.UNSUPPORTED),
+        ("Rotate keys every 30 days.", DropReason.INVENTED_NUMBER),
+        ("Rotate keys, says CWE-322.", DropReason.INVENTED_NUMBER),
+        ("Rotate keys with Vault every 90 days.", DropReason.INVENTED_NAME),
+        ("Call `delete_keys()` first.", DropReason.INVENTED_CODE),
+        ("Call deleteKeys first.", DropReason.INVENTED_CODE),
+        ("Rotate keys, which are “burnt” first.", DropReason.INVENTED_QUOTE),
+        ("Hardware modules protect keys against theft.", DropReason.UNSUPPORTED),
+        ("The old key is deleted before its data is read.", DropReason.CONTRADICTED),
+        ("", DropReason.UNSUPPORTED),
     ],
 )
 def test_each_reason(answer: str, reason: str | None) -> None:

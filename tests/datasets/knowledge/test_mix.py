@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.datasets.knowledge.mix import LEFT_OUT, OVER, Mix, choose, load, usual
+from securetag.datasets.drops import DropReason
+from securetag.datasets.knowledge.mix import Mix, choose_rows, default_mix, load_mix
 from securetag.errors import SettingsError
 from securetag.records import Example, Message, Origin, Task
 
@@ -40,14 +41,14 @@ def by_source(found: list[Example]) -> dict[str, int]:
 
 
 def test_tiers_have_their_shares_and_sources_take_turns() -> None:
-    kept, drops = choose(rows(a=500, b=500, c=500, d=500), EVEN, most=200, tiers=TIERS, seed=0)
+    kept, drops = choose_rows(rows(a=500, b=500, c=500, d=500), EVEN, max_rows=200, tiers=TIERS, seed=0)
     assert by_source(kept) == {"a": 50, "b": 50, "c": 60, "d": 40}
     assert sum(drop.n for drop in drops) == 1800
-    assert {drop.reason for drop in drops} == {OVER}
+    assert {drop.reason for drop in drops} == {DropReason.MIX_SHARE}
 
 
 def test_what_a_tier_cannot_fill_goes_to_the_others() -> None:
-    kept, _ = choose(rows(a=500, c=10, d=500), EVEN, most=200, tiers=TIERS, seed=0)
+    kept, _ = choose_rows(rows(a=500, c=10, d=500), EVEN, max_rows=200, tiers=TIERS, seed=0)
     assert len(kept) == 200
     found = by_source(kept)
     assert found["c"] == 10
@@ -56,23 +57,23 @@ def test_what_a_tier_cannot_fill_goes_to_the_others() -> None:
 
 def test_a_weight_counts_within_a_tier_and_zero_leaves_out() -> None:
     heavy = Mix(tiers={"core": 1.0}, tasks={}, sources={"a": 3, "d": 0}, languages={"en": 1})
-    kept, drops = choose(rows(a=500, b=500, d=5), heavy, most=100, tiers=TIERS, seed=0)
+    kept, drops = choose_rows(rows(a=500, b=500, d=5), heavy, max_rows=100, tiers=TIERS, seed=0)
     assert by_source(kept) == {"a": 75, "b": 25}
-    assert {drop.source: drop.n for drop in drops if drop.reason == LEFT_OUT} == {"d": 5}
+    assert {drop.source: drop.n for drop in drops if drop.reason == DropReason.MIX_WEIGHT} == {"d": 5}
 
 
 def test_no_task_takes_more_than_its_most() -> None:
     asked = [row("a", n, Task.QA) for n in range(300)] + [row("a", n, Task.MAPPING) for n in range(300)]
     capped = Mix(tiers={"core": 1.0}, tasks={Task.QA: 0.25}, languages={"en": 1})
-    kept, _ = choose(asked, capped, most=200, tiers=TIERS, seed=0)
+    kept, _ = choose_rows(asked, capped, max_rows=200, tiers=TIERS, seed=0)
     assert Counter(example.task for example in kept) == {Task.QA: 50, Task.MAPPING: 150}
 
 
 def test_a_language_without_a_weight_stays_out() -> None:
     english = Mix(tiers={"core": 1.0}, tasks={}, languages={"en": 1})
-    kept, drops = choose([row("a", 1), row("a", 2, lang="de")], english, most=9, tiers=TIERS, seed=0)
+    kept, drops = choose_rows([row("a", 1), row("a", 2, lang="de")], english, max_rows=9, tiers=TIERS, seed=0)
     assert [example.lang for example in kept] == ["en"]
-    assert [drop.reason for drop in drops] == [LEFT_OUT]
+    assert [drop.reason for drop in drops] == [DropReason.MIX_WEIGHT]
 
 
 @settings(max_examples=60)
@@ -85,18 +86,18 @@ def test_order_does_not_decide_and_nothing_is_lost(
     counts: dict[str, int], most: int, shuffle: random.Random
 ) -> None:
     there = rows(**counts)
-    kept, drops = choose(there, EVEN, most=most, tiers=TIERS, seed=1)
+    kept, drops = choose_rows(there, EVEN, max_rows=most, tiers=TIERS, seed=1)
     assert len(kept) + sum(drop.n for drop in drops) == len(there)
     assert len(kept) == min(most, len(there))
     mixed = list(there)
     shuffle.shuffle(mixed)
-    assert choose(mixed, EVEN, most=most, tiers=TIERS, seed=1) == (kept, drops)
+    assert choose_rows(mixed, EVEN, max_rows=most, tiers=TIERS, seed=1) == (kept, drops)
 
 
 def test_the_usual_mix_is_read_and_a_broken_one_says_so(tmp_path: Path) -> None:
-    assert sum(usual().tiers.values()) == pytest.approx(1.0)
+    assert sum(default_mix().tiers.values()) == pytest.approx(1.0)
     (tmp_path / "mix.yaml").write_text("tiers: {core: 2}\ntasks: {}\nlanguages: {en: 1}\n")
     with pytest.raises(SettingsError, match=r"tiers"):
-        load(tmp_path / "mix.yaml")
+        load_mix(tmp_path / "mix.yaml")
     with pytest.raises(SettingsError):
-        load(tmp_path / "none.yaml")
+        load_mix(tmp_path / "none.yaml")

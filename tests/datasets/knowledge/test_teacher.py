@@ -1,4 +1,4 @@
-"""Lessons → rows: what may teach, on which terms, and how it enters a release."""
+"""Responses of a teacher → rows: what may be trained on, on which terms, and how it enters a release."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.build import BuildParams, ReleaseSummary
+from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import teacher
-from securetag.datasets.knowledge.teacher import Lesson, Lessons
-from securetag.datasets.releases.release import read as read_release
+from securetag.datasets.knowledge.teacher import TeacherResponse, TeacherResponses
+from securetag.datasets.releases.release import read_release
 from securetag.errors import InputError, LicenceError
 from securetag.records import Facts, Record, Task, Teacher, content_id
-from securetag.settings import SemgrepSettings
+from tests.plugins.small_build import build_small
 
 TEXT = (
     "A gate refuses every visitor whose badge has expired. The guard writes each refusal into a ledger, with "
@@ -30,10 +31,12 @@ def gate(record: Callable[..., Record]) -> Record:
     return record(1, text=TEXT, facts=Facts(kind="section", section=["Gates", "Refusals"]))
 
 
-def lesson(record: Record, *pairs: tuple[str, str], model: str = "m", licence: str = "Apache-2.0") -> Lesson:
+def response(
+    record: Record, *pairs: tuple[str, str], model: str = "m", licence: str = "Apache-2.0"
+) -> TeacherResponse:
     text = json.dumps({"pairs": [{"question": question, "answer": answer} for question, answer in pairs]})
-    return Lesson(
-        key=teacher.key_of(model, record),
+    return TeacherResponse(
+        key=teacher.response_key(model, record),
         model_id=model,
         prompt_version=teacher.PROMPT_VERSION,
         record_id=record.id,
@@ -44,20 +47,12 @@ def lesson(record: Record, *pairs: tuple[str, str], model: str = "m", licence: s
     )
 
 
-def released(folder: Path, record: Record, lessons: Lessons) -> ReleaseSummary:
-    return build(
-        [record],
-        [],
-        BuildParams(composed=0),
-        releases_dir=folder / "releases",
-        work=folder,
-        semgrep=SemgrepSettings(),
-        lessons=lessons,
-    )
+def released(folder: Path, record: Record, responses: TeacherResponses) -> ReleaseSummary:
+    return build_small(folder, [record], BuildParams(composed=0), responses=responses)
 
 
 def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
-    rows, left = Lessons([lesson(gate, GOOD)]).rows(gate, "compact", 6)
+    rows, left = TeacherResponses([response(gate, GOOD)]).make_rows(gate, "compact", 6)
     assert not left
     assert [(row.origin, row.task, row.label, row.licence) for row in rows] == [
         ("teacher", Task.QA, None, "CC-BY-SA-4.0 AND Apache-2.0")
@@ -69,14 +64,17 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
 @pytest.mark.parametrize(
     ("pair", "reason"),
     [
-        (("What does this section say of a refusal in the ledger?", GOOD[1]), teacher.REFERS),
-        ((GOOD[0], "According to the text, the guard writes each refusal into a ledger."), teacher.REFERS),
-        ((GOOD[0], "The ledger's colour is not mentioned."), teacher.NO_ANSWER),
-        ((GOOD[0], "The guard does write each refusal."), teacher.NO_ANSWER),
-        (("What should he do?", GOOD[1]), teacher.VAGUE),
-        (("How does ISO 27001 treat the ledger of refusals?", GOOD[1]), teacher.VAGUE),
-        ((GOOD[0], "El guardia anota cada rechazo en un libro."), teacher.OTHER_LANGUAGE),
-        ((GOOD[0], GOOD[1] * 20), teacher.TOO_LONG),
+        (("What does this section say of a refusal in the ledger?", GOOD[1]), DropReason.TEACHER_REFERS),
+        (
+            (GOOD[0], "According to the text, the guard writes each refusal into a ledger."),
+            DropReason.TEACHER_REFERS,
+        ),
+        ((GOOD[0], "The ledger's colour is not mentioned."), DropReason.TEACHER_NO_ANSWER),
+        ((GOOD[0], "The guard does write each refusal."), DropReason.TEACHER_NO_ANSWER),
+        (("What should he do?", GOOD[1]), DropReason.TEACHER_VAGUE),
+        (("How does ISO 27001 treat the ledger of refusals?", GOOD[1]), DropReason.TEACHER_VAGUE),
+        ((GOOD[0], "El guardia anota cada rechazo en un libro."), DropReason.TEACHER_LANGUAGE),
+        ((GOOD[0], GOOD[1] * 20), DropReason.TEACHER_TOO_LONG),
         (
             (
                 "How long does a sealed ledger stay in the archive?",
@@ -87,31 +85,40 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
     ],
 )
 def test_why_a_pair_doesnt_teach(gate: Record, pair: tuple[str, str], reason: str) -> None:
-    rows, left = Lessons([lesson(gate, pair)]).rows(gate, "compact", 6)
-    assert (rows, dict(left)) == ([], {f"teacher: {reason}": 1})
+    rows, left = TeacherResponses([response(gate, pair)]).make_rows(gate, "compact", 6)
+    assert (rows, dict(left)) == ([], {reason: 1})
 
 
 def test_room_is_kept_and_nothing_is_asked_twice(gate: Record) -> None:
-    lessons = Lessons([lesson(gate, GOOD, GOOD), lesson(gate, GOOD, model="n")])
-    rows, left = lessons.rows(gate, "compact", 1)
-    assert (len(rows), left[f"teacher: {teacher.TWICE}"]) == (1, 2)
-    assert not lessons.rows(gate, "compact", 0)[0]
+    responses = TeacherResponses([response(gate, GOOD, GOOD), response(gate, GOOD, model="n")])
+    rows, left = responses.make_rows(gate, "compact", 1)
+    assert (len(rows), left[DropReason.TEACHER_REPEATED]) == (1, 2)
+    assert not responses.make_rows(gate, "compact", 0)[0]
 
 
 def test_what_an_answer_depends_on_is_its_key(gate: Record, record: Callable[..., Record]) -> None:
-    assert len({teacher.key_of("m", gate), teacher.key_of("n", gate), teacher.key_of("m", record(2))}) == 3
+    assert (
+        len(
+            {
+                teacher.response_key("m", gate),
+                teacher.response_key("n", gate),
+                teacher.response_key("m", record(2)),
+            }
+        )
+        == 3
+    )
 
 
 def test_the_prompts_bytes_are_those_of_its_version(gate: Record) -> None:
     spanish = msgspec.structs.replace(gate, lang="es")
-    found = content_id([teacher.prompt(gate), teacher.prompt(spanish), teacher.SCHEMA])
+    found = content_id([teacher.make_prompt(gate), teacher.make_prompt(spanish), teacher.SCHEMA])
     assert (teacher.PROMPT_VERSION, found[:16]) == ("teacher-1", "fb19a3411cb8bc82")
 
 
 def test_a_release_holds_them_and_its_digest_knows(tmp_path: Path, gate: Record) -> None:
-    without = released(tmp_path, gate, Lessons())
-    found = released(tmp_path, gate, Lessons([lesson(gate, GOOD)]))
-    again = released(tmp_path / "elsewhere", gate, Lessons([lesson(gate, GOOD)]))
+    without = released(tmp_path, gate, TeacherResponses())
+    found = released(tmp_path, gate, TeacherResponses([response(gate, GOOD)]))
+    again = released(tmp_path / "elsewhere", gate, TeacherResponses([response(gate, GOOD)]))
     assert without.digest != found.digest == again.digest
     release = read_release(Path(found.path))
     rows = [*release.train, *release.validation, *release.test]
@@ -124,22 +131,24 @@ def test_a_release_holds_them_and_its_digest_knows(tmp_path: Path, gate: Record)
 def test_a_lesson_of_a_record_that_isnt_there_changes_nothing(
     tmp_path: Path, gate: Record, record: Callable[..., Record]
 ) -> None:
-    other = Lessons([lesson(record(2), GOOD)])
-    assert released(tmp_path, gate, Lessons()).digest == released(tmp_path, gate, other).digest
+    other = TeacherResponses([response(record(2), GOOD)])
+    assert released(tmp_path, gate, TeacherResponses()).digest == released(tmp_path, gate, other).digest
 
 
 def test_a_vendors_terms_stop_the_release(tmp_path: Path, gate: Record) -> None:
     with pytest.raises(LicenceError, match="Acme"):
-        released(tmp_path, gate, Lessons([lesson(gate, GOOD, licence="LicenseRef-Distilled-Acme")]))
+        released(
+            tmp_path, gate, TeacherResponses([response(gate, GOOD, licence="LicenseRef-Distilled-Acme")])
+        )
 
 
 def test_lessons_are_read_whole_or_refused(tmp_path: Path, gate: Record) -> None:
-    one = lesson(gate, GOOD)
+    one = response(gate, GOOD)
     (tmp_path / f"{one.key}.json").write_bytes(msgspec.json.encode(one))
-    assert len(teacher.read(tmp_path)) == 1
+    assert len(teacher.read_responses(tmp_path)) == 1
     old = msgspec.structs.replace(one, key="a" * 64, prompt_version="teacher-0")
     (tmp_path / f"{old.key}.json").write_bytes(msgspec.json.encode(old))
-    assert len(teacher.read(tmp_path)) == 1
+    assert len(teacher.read_responses(tmp_path)) == 1
     (tmp_path / f"{'b' * 64}.json").write_bytes(msgspec.json.encode(one))
     with pytest.raises(InputError):
-        teacher.read(tmp_path)
+        teacher.read_responses(tmp_path)

@@ -47,7 +47,7 @@ def write(folder: Path, examples: list[Example], stop: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    path, _ = release.write(
+    path, _ = release.write_release(
         examples,
         [],
         params={"seed": 1},

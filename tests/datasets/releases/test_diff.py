@@ -10,7 +10,7 @@ import pytest
 
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import release
-from securetag.datasets.releases.diff import Change, Count, diff
+from securetag.datasets.releases.diff import Change, Count, diff_releases
 from securetag.errors import ReleaseError
 from securetag.records import Example, Message, Task
 
@@ -32,7 +32,7 @@ def row(number: int, split: Any = "train", label: Any = None, source: str = "s")
 
 def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Path:
     dropped = {drop.reason: drop.n for drop in drops}
-    path, _ = release.write(
+    path, _ = release.write_release(
         rows,
         drops,
         params=params,
@@ -55,24 +55,24 @@ def test_every_change_is_told_with_its_rows(tmp_path: Path) -> None:
     second = write(
         tmp_path,
         [stays, row(1, "test"), row(2, label="false_positive"), row(5, source="t", label="true_positive")],
-        Drop(reason="review: rejected", source="s", id=goes.id),
+        Drop(reason="review_rejected", source="s", id=goes.id),
         seed=2,
     )
-    found = diff(first, second)
+    found = diff_releases(first, second)
     assert (found.params, found.inputs) == ({"seed": [1, 2]}, {})
     assert found.rows == {"train": [5, 3], "validation": [0, 0], "test": [0, 1]}
     assert found.added == [comes.id]
-    assert found.removed == {"not built": [unmade.id], "review: rejected": [goes.id]}
+    assert found.removed == {"not built": [unmade.id], "review_rejected": [goes.id]}
     assert found.moved == [Change(id=moves.id, before="train", after="test")]
     assert found.relabelled == [Change(id=turns.id, before="true_positive", after="false_positive")]
     assert found.by_source == {"s": Count(removed=2), "t": Count(added=1)}
     assert found.by_label == {"none": Count(removed=2), "true_positive": Count(added=1)}
-    assert found.by_reason == {"review: rejected": [0, 1], "too short": [4, 0]}
+    assert found.by_reason == {"review_rejected": [0, 1], "too short": [4, 0]}
 
 
 def test_a_release_equals_itself(tmp_path: Path) -> None:
     path = write(tmp_path, [row(1), row(2, "test")])
-    found = diff(path, path)
+    found = diff_releases(path, path)
     assert not any(
         [found.added, found.removed, found.moved, found.relabelled, found.by_source, found.by_reason]
     )
@@ -83,4 +83,4 @@ def test_a_changed_release_isnt_compared(tmp_path: Path) -> None:
     (path / "train.jsonl").chmod(0o644)
     (path / "train.jsonl").write_bytes(b"")
     with pytest.raises(ReleaseError):
-        diff(path, path)
+        diff_releases(path, path)

@@ -31,7 +31,7 @@ def example(number: int, origins: list[Origin], split: str = "train") -> Example
 
 
 def write(folder: Path, rows: list[Example], drops: list[Drop] | None = None) -> Path:
-    path, _ = release.write(
+    path, _ = release.write_release(
         rows,
         drops or [],
         params={},
@@ -56,10 +56,10 @@ ROWS = [
 
 def test_from_every_end_to_every_other(tmp_path: Path) -> None:
     path = write(tmp_path, ROWS)
-    one = lineage.related(path, "record", RECORD, 10)
+    one = lineage.find_related(path, "record", RECORD, 10)
     assert (one.ids["example"], one.splits) == (sorted(row.id for row in ROWS[:2]), {"test": 1, "train": 1})
     assert one.ids["record"] == sorted([RECORD, OTHER])  # the second example rests on both
-    assert lineage.related(path, "example", ROWS[2].id, 10).ids == {
+    assert lineage.find_related(path, "example", ROWS[2].id, 10).ids == {
         "example": [ROWS[2].id],
         "record": [OTHER],
         "finding": ["f-1"],
@@ -67,14 +67,14 @@ def test_from_every_end_to_every_other(tmp_path: Path) -> None:
         "consent": ["c-1"],
     }
     for kind, name in (("finding", "f-1"), ("tenant", "t-1"), ("consent", "c-1")):
-        assert lineage.related(path, kind, name, 10).ids["example"] == [ROWS[2].id]  # type: ignore[arg-type]
-    everything = lineage.related(path, None, "", 2)
+        assert lineage.find_related(path, kind, name, 10).ids["example"] == [ROWS[2].id]  # type: ignore[arg-type]
+    everything = lineage.find_related(path, None, "", 2)
     assert everything.counts == {"example": 4, "record": 2, "finding": 1, "tenant": 1, "consent": 1}
     assert len(everything.ids["example"]) == 2
     assert everything.sources == {"source-0": 2, "source-1": 2}
-    assert lineage.related(path, "record", content_id("none"), 10).counts == {}
-    assert lineage.related(path, "finding", OTHER, 10).counts == {}
-    assert lineage.related(path, "example", ROWS[3].id, 10).ids == {"example": [ROWS[3].id]}
+    assert lineage.find_related(path, "record", content_id("none"), 10).counts == {}
+    assert lineage.find_related(path, "finding", OTHER, 10).counts == {}
+    assert lineage.find_related(path, "example", ROWS[3].id, 10).ids == {"example": [ROWS[3].id]}
 
 
 def test_prefixes_and_what_was_left_out(tmp_path: Path) -> None:
@@ -82,12 +82,17 @@ def test_prefixes_and_what_was_left_out(tmp_path: Path) -> None:
     path = write(
         tmp_path, ROWS, [Drop(reason="too long", source="s", id=gone), Drop(reason="n", source="s", n=9)]
     )
-    assert lineage.find(path, RECORD[:7], 5) == [("record", RECORD)]
-    assert lineage.find(path, RECORD, 5) == [("record", RECORD)]
-    assert lineage.find(path, "f-", 5) == [("finding", "f-1")]
-    assert lineage.find(path, "", 3) != []
-    assert lineage.find(path, "%", 5) == lineage.find(path, "zz", 5) == lineage.find(path, "f" * 99, 5) == []
-    assert lineage.left_out(path, gone[:6], 5) == [(gone, "too long")]
+    assert lineage.find_ids(path, RECORD[:7], 5) == [("record", RECORD)]
+    assert lineage.find_ids(path, RECORD, 5) == [("record", RECORD)]
+    assert lineage.find_ids(path, "f-", 5) == [("finding", "f-1")]
+    assert lineage.find_ids(path, "", 3) != []
+    assert (
+        lineage.find_ids(path, "%", 5)
+        == lineage.find_ids(path, "zz", 5)
+        == lineage.find_ids(path, "f" * 99, 5)
+        == []
+    )
+    assert lineage.find_dropped(path, gone[:6], 5) == [(gone, "too long")]
 
 
 IDS = st.integers(0, 6).map(lambda n: content_id(n))
@@ -101,28 +106,28 @@ ORIGINS = st.lists(
 def test_the_index_says_what_the_table_says(tmp_path_factory: Any, origins: list[list[Origin]]) -> None:
     path = write(tmp_path_factory.mktemp("r"), [example(n, found) for n, found in enumerate(origins)])
     held: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in lineage.read(path).to_pylist():
+    for row in lineage.read_lineage(path).to_pylist():
         for kind in ("record", "finding"):
             if row[f"{kind}_id"] is not None:
                 held[kind, row[f"{kind}_id"]].add(row["example_id"])
     for (kind, name), examples in held.items():
-        found = lineage.related(path, kind, name, 99)  # type: ignore[arg-type]
+        found = lineage.find_related(path, kind, name, 99)  # type: ignore[arg-type]
         assert set(found.ids["example"]) == examples
-        assert {kind for kind, _ in lineage.find(path, name, 9)} == {k for k, n in held if n == name}
-    assert lineage.related(path, None, "", 99).counts["example"] == len(origins)
+        assert {kind for kind, _ in lineage.find_ids(path, name, 9)} == {k for k, n in held if n == name}
+    assert lineage.find_related(path, None, "", 99).counts["example"] == len(origins)
 
 
 def test_a_broken_or_outdated_index_is_made_again(tmp_path: Path) -> None:
     path = write(tmp_path, ROWS[:1])
-    where = lineage.index(path)
+    where = lineage.build_index(path)
     first = where.stat().st_ino
-    assert lineage.index(path).stat().st_ino == first  # nothing to do
+    assert lineage.build_index(path).stat().st_ino == first  # nothing to do
     for bad in (b"", b"no database", where.read_bytes()[:3000]):
         where.write_bytes(bad)
-        assert lineage.find(path, RECORD, 5) == [("record", RECORD)]
+        assert lineage.find_ids(path, RECORD, 5) == [("record", RECORD)]
     later = [msgspec.structs.replace(ROWS[0], origins=[Origin(record_id=RECORD, consent_id="c-2")])]
     assert write(tmp_path, later) == path
-    assert lineage.find(path, "c-2", 5) == [("consent", "c-2")]
+    assert lineage.find_ids(path, "c-2", 5) == [("consent", "c-2")]
     assert [file.name for file in where.parent.iterdir()] == [where.name]
 
 
@@ -130,4 +135,4 @@ def test_a_release_without_lineage_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, ROWS)
     (path / lineage.FILE).unlink()
     with pytest.raises(release.ReleaseError, match="lineage"):
-        lineage.find(path, RECORD, 5)
+        lineage.find_ids(path, RECORD, 5)

@@ -13,7 +13,7 @@ import yaml
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import release
-from securetag.datasets.releases.card import card, facts_of
+from securetag.datasets.releases.card import measure_facts, render_card
 from securetag.datasets.releases.features import list_features
 from securetag.records import Decision, Example, Message, Origin, Task, Teacher
 
@@ -81,7 +81,7 @@ def test_by_data_files_of_the_json_reader_with_the_cards_features(folder: Path, 
 
 def test_loading_leaves_the_release_as_it_was(folder: Path, load: Load) -> None:
     load(str(folder), split="train")
-    release.verify(folder)
+    release.verify_release(folder)
 
 
 def test_nested_columns_have_their_types(folder: Path) -> None:
@@ -128,14 +128,14 @@ def test_columns_of_one_split_alone_and_a_split_without_rows(load: Load, tmp_pat
     rows[4] = msgspec.structs.replace(rows[4], teacher=teacher, origins=[Origin(record_id="r")])
     rows[5] = msgspec.structs.replace(rows[5], model_decision=Decision.NEEDS_REVIEW)
     counts = {name: {} for name in ("splits", "by_task", "by_label", "by_axis", "by_licence", "dropped")}
-    folder, _ = release.write(
+    folder, _ = release.write_release(
         rows,
         [],
         params={},
         inputs={},
         counts={**counts, "by_lang": {"en": 6}},
         sources=[],
-        card=lambda manifest: card(manifest, facts_of(rows, [])),
+        card=lambda manifest: render_card(manifest, measure_facts(rows, [])),
         releases_dir=tmp_path,
         code_version="1",
     )

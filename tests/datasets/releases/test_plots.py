@@ -15,7 +15,7 @@ from securetag.errors import ReleaseError
 def test_the_card_shows_the_pictures_and_the_seal_covers_them(built: ReleaseSummary) -> None:
     folder = Path(built.path)
     body = (folder / "README.md").read_text()
-    manifest = release.verify(folder)
+    manifest = release.verify_release(folder)
     for name in plots.ALT:
         content = (folder / name).read_bytes()
         assert content.startswith(b"\x89PNG")
@@ -24,25 +24,25 @@ def test_the_card_shows_the_pictures_and_the_seal_covers_them(built: ReleaseSumm
 
 
 def test_the_same_rows_give_the_same_bytes(built: ReleaseSummary) -> None:
-    found = release.read(Path(built.path))
+    found = release.read_release(Path(built.path))
     rows = [*found.train, *found.validation, *found.test]
-    drawn = plots.draw(rows, found.manifest.counts)
-    assert drawn == plots.draw(list(reversed(rows)), found.manifest.counts)
+    drawn = plots.draw_plots(rows, found.manifest.counts)
+    assert drawn == plots.draw_plots(list(reversed(rows)), found.manifest.counts)
     assert drawn == {name: (Path(built.path) / name).read_bytes() for name in plots.ALT}
 
 
 def test_the_funnel_ends_with_the_release_and_never_widens(built: ReleaseSummary) -> None:
-    counts = release.verify(Path(built.path)).counts
-    left = list(plots.steps(counts).values())
+    counts = release.verify_release(Path(built.path)).counts
+    left = list(plots.count_after_steps(counts).values())
     assert left[-1] == built.rows
     assert all(before > after for before, after in itertools.pairwise(left))
-    assert left[0] - left[-1] + plots.before_rows(counts) == sum(counts["dropped"].values())
+    assert left[0] - left[-1] + plots.count_before_rows(counts) == sum(counts["dropped"].values())
 
 
 def test_a_release_of_nothing_but_drops_can_be_drawn() -> None:
-    counts = {"splits": {}, "dropped": {"example: answer too short": 3}, "by_source": {}}
-    assert plots.steps(counts) == {"made": 3, "after filters": 0}
-    assert set(plots.draw([], counts)) == set(plots.ALT)
+    counts = {"splits": {}, "dropped": {"row_short_answer": 3}, "by_source": {}}
+    assert plots.count_after_steps(counts) == {"made": 3, "after filters": 0}
+    assert set(plots.draw_plots([], counts)) == set(plots.ALT)
 
 
 def test_a_changed_picture_is_refused(built: ReleaseSummary, tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_a_changed_picture_is_refused(built: ReleaseSummary, tmp_path: Path) -> 
         (folder / file.name).write_bytes(file.read_bytes())
     (folder / "funnel.png").write_bytes(b"other")
     with pytest.raises(ReleaseError, match=r"funnel\.png was changed"):
-        release.verify(folder)
+        release.verify_release(folder)

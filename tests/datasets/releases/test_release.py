@@ -42,7 +42,7 @@ def example(number: int = 1, split: Any = "train") -> Example:
 
 
 def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tuple[Path, Manifest]:
-    return release.write(
+    return release.write_release(
         [example(1), example(2, "test")] if rows is None else rows,
         [Drop(reason="too long", source="s", id="x")],
         params=changes.get("params", {"seed": 1}),
@@ -57,7 +57,7 @@ def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tu
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path, manifest = write(tmp_path)
-    found = release.read(path)
+    found = release.read_release(path)
     assert path.name == manifest.digest[:12]
     assert [row.messages[0].content for row in found.train + found.test] == ["q1", "q2"]
     assert found.validation == []
@@ -109,7 +109,7 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
     (path / name).chmod(0o644)
     (path / name).write_bytes((path / name).read_bytes() + b"\n")
     with pytest.raises(ReleaseError, match=f"{name} was changed"):
-        release.read(path)
+        release.read_release(path)
     with pytest.raises(ReleaseError, match="was changed"):
         write(tmp_path)
 
@@ -119,7 +119,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     path, _ = write(tmp_path)
     (path / name).unlink()
     with pytest.raises(ReleaseError, match="can't be read"):
-        release.verify(path)
+        release.verify_release(path)
 
 
 @pytest.mark.parametrize(
@@ -142,16 +142,16 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, old: bytes, new: bytes, wh
     manifest.chmod(0o644)
     manifest.write_bytes(manifest.read_bytes().replace(old, new, 1))
     with pytest.raises(ReleaseError, match=why):
-        release.verify(path)
+        release.verify_release(path)
 
 
 def test_a_renamed_release_is_refused_and_none_is_not_found(tmp_path: Path) -> None:
     path, _ = write(tmp_path)
     other = shutil.copytree(path, tmp_path / "0123456789ab")
     with pytest.raises(ReleaseError, match="under another name"):
-        release.verify(Path(other))
+        release.verify_release(Path(other))
     with pytest.raises(NotFoundError):
-        release.read(tmp_path / "nothing")
+        release.read_release(tmp_path / "nothing")
 
 
 def test_a_draft_of_a_living_build_is_left_alone(tmp_path: Path) -> None:
@@ -169,13 +169,13 @@ def test_a_release_is_whole_while_another_build_adds_its_lineage(tmp_path: Path)
             content = str(number).encode()
             written = tmp_path / "lineage"
             written.write_bytes(content)
-            written.rename(path / lineage.addition(hash_bytes(content)))
+            written.rename(path / lineage.addition_name(hash_bytes(content)))
 
     adding = threading.Thread(target=add_lineages)
     adding.start()
     verified = 0
     while adding.is_alive():
-        release.verify(path)
+        release.verify_release(path)
         verified += 1
     adding.join()
     assert verified > 3
@@ -188,14 +188,14 @@ def test_a_build_under_other_consents_adds_its_lineage_and_changes_nothing(tmp_p
     renewed = [msgspec.structs.replace(example(1), origins=[origin]), example(2, "test")]
     for _ in range(2):
         assert write(tmp_path, renewed)[1].digest == manifest.digest
-    (added,) = lineage.additions(path)
+    (added,) = lineage.list_additions(path)
     assert {file.name: file.read_bytes() for file in path.iterdir() if file != added} == before
-    release.verify(path)
-    assert {row["consent_id"] for row in lineage.read(path).to_pylist()} == {"consent", "later"}
+    release.verify_release(path)
+    assert {row["consent_id"] for row in lineage.read_lineage(path).to_pylist()} == {"consent", "later"}
     added.chmod(0o644)
     added.write_bytes(added.read_bytes()[:-1])
     with pytest.raises(ReleaseError, match="was changed"):
-        release.verify(path)
+        release.verify_release(path)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -204,7 +204,7 @@ def test_no_changed_byte_passes(tmp_path: Path, data: st.DataObject) -> None:
     """One byte of any file flipped, cut off or added: refused, or (white space in JSON) the same words."""
     folder = tmp_path / "releases"
     path, manifest = write(folder) if not folder.exists() else (next(folder.glob("*[0-9a-f]")), None)
-    manifest = manifest or release.manifest_of(path)
+    manifest = manifest or release.read_manifest(path)
     file = data.draw(st.sampled_from(sorted(path.iterdir())))
     content = file.read_bytes()
     how = data.draw(st.sampled_from(["flip", "cut", "add"]))
@@ -218,7 +218,7 @@ def test_no_changed_byte_passes(tmp_path: Path, data: st.DataObject) -> None:
     file.chmod(0o644)
     file.write_bytes(bad)
     try:
-        found = release.verify(path)
+        found = release.verify_release(path)
     except ReleaseError:
         found = None
     finally:
@@ -236,7 +236,7 @@ def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -
     (path / name).parent.mkdir(exist_ok=True)
     (path / name).write_bytes(b"{}")
     with pytest.raises(ReleaseError, match="doesn't belong"):
-        release.verify(path)
+        release.verify_release(path)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_hostile_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     path, _ = write(tmp_path)
     (path / "manifest.json").chmod(0o644)
     (path / "manifest.json").write_bytes(content)
-    for call in (release.verify, release.read):
+    for call in (release.verify_release, release.read_release):
         with pytest.raises(ReleaseError, match=r"can't be read|was changed|schema"):
             call(path)
 
@@ -267,7 +267,7 @@ def test_a_number_that_no_canonical_json_can_hold_is_refused(tmp_path: Path) -> 
     (path / "manifest.json").chmod(0o644)
     (path / "manifest.json").write_bytes(msgspec.json.encode(huge))
     with pytest.raises(ReleaseError, match="changed"):
-        release.verify(path)
+        release.verify_release(path)
 
 
 @pytest.mark.parametrize("there", ["empty folder", "half a copy", "a file"])
@@ -283,7 +283,7 @@ def test_what_stands_in_a_releases_place_is_replaced_only_if_empty(tmp_path: Pat
             (path / "train.jsonl").write_bytes(train)
     if there == "empty folder":
         assert write(tmp_path)[1] == manifest
-        release.verify(path)
+        release.verify_release(path)
     else:
         with pytest.raises(ReleaseError):
             write(tmp_path)

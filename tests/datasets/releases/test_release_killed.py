@@ -32,7 +32,7 @@ def finished(folder: Path) -> list[Path]:
     """Every release that a reader sees; each must be whole."""
     seen = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
     for path in seen:
-        release.verify(path)
+        release.verify_release(path)
     return seen
 
 
@@ -93,5 +93,5 @@ def test_a_stopped_draft_is_no_release(tmp_path: Path) -> None:
     assert (code, draft.name.startswith(".draft-")) == (-signal.SIGKILL, True)
     (draft / "manifest.json").touch()
     with pytest.raises(ReleaseError):
-        release.verify(draft)
+        release.verify_release(draft)
     os.chmod(draft, 0o700)

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.datasets.build import BuildParams, ReleaseSummary, build
+from securetag.datasets.build import BuildParams, ReleaseSummary
 from securetag.datasets.releases import release
 from securetag.datasets.reviews import argilla, review
-from securetag.datasets.reviews.review import Review, agreement, decide
+from securetag.datasets.reviews.review import Review, decide, measure_agreement
 from securetag.errors import ConflictError, InputError
 from securetag.pipeline import review as pipeline
 from securetag.records import Record
-from securetag.settings import SemgrepSettings, get_settings
+from securetag.settings import get_settings
+from tests.plugins.small_build import build_small
 
 USERS = ["6f0d4f8a-0d1e-4a9b-8f86-2f4f5f1f6f1a", "7c9e6679-7425-40de-944b-e07fc1f90ae7"]
 
@@ -54,7 +55,7 @@ def test_alpha_is_krippendorffs() -> None:
         for name, values in (("a", first), ("b", second))
         for unit in range(10)
     ]
-    found = agreement(words)
+    found = measure_agreement(words)
     assert (found.examples, found.reviews, found.observed) == (10, 20, 0.6)
     assert found.alpha == pytest.approx(0.095, abs=0.001)
 
@@ -65,7 +66,7 @@ def test_alpha_is_krippendorffs() -> None:
     )
 )
 def test_agreement_is_bounded_and_full_where_all_agree(words: list[Review]) -> None:
-    found = agreement(words)
+    found = measure_agreement(words)
     assert found.observed is None or 0 <= found.observed <= 1
     assert found.alpha is None or -1 <= found.alpha <= 1
     decisions = decide(words)
@@ -112,26 +113,20 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
     assert first.at.endswith("Z")
 
     def again(decisions: review.Decisions) -> ReleaseSummary:
-        return build(
-            [record(n) for n in range(40)],
-            [],
-            BuildParams(seed=7, composed=0, knowledge=500),
-            releases_dir=tmp_path / "releases",
-            work=tmp_path / "work",
-            semgrep=SemgrepSettings(),
-            reviews=decisions,
-        )
+        records = [record(n) for n in range(40)]
+        params = BuildParams(seed=7, composed=0, knowledge=500)
+        return build_small(tmp_path, records, params, reviews=decisions)
 
-    before, after = again(review.NONE), again(pipeline.decisions(settings))
+    before, after = again(review.NO_DECISIONS), again(pipeline.decisions(settings))
     ids = {row.id for row in rows(after)}
     assert {row.id for row in rows(before)} - ids == {records[bad]["id"], records[split_on]["id"]}
     assert records[good]["id"] in ids
-    assert (after.dropped["review: rejected"], after.dropped["review: reviewers disagree"]) == (1, 1)
+    assert (after.dropped["review_rejected"], after.dropped["review_disputed"]) == (1, 1)
     assert again(pipeline.decisions(settings)).digest == after.digest != before.digest
 
 
 def rows(built: ReleaseSummary) -> list[Any]:
-    found = release.read(Path(built.path))
+    found = release.read_release(Path(built.path))
     return [*found.train, *found.validation, *found.test]
 
 
@@ -158,7 +153,7 @@ def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, 
         from argilla.records._io import JsonIO
 
         JsonIO.to_json(records, tmp_path / "back.json")
-    back = argilla.read(tmp_path / "back.json", at="2026-01-01T00:00:00Z")
+    back = argilla.read_answers(tmp_path / "back.json", at="2026-01-01T00:00:00Z")
     assert {(one.answer, one.reviewer) for one in back} == {("reject", f"argilla/{USERS[0]}")}
     assert {one.example_id for one in back} == {one.id for one in records}
 
@@ -177,14 +172,14 @@ def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, 
 def test_what_isnt_argillas_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "records.json").write_bytes(content)
     with pytest.raises(InputError):
-        argilla.read(tmp_path, at="")
+        argilla.read_answers(tmp_path, at="")
 
 
 def test_drafts_and_discarded_answers_are_none(tmp_path: Path) -> None:
     states = ["draft", "discarded", "submitted"]
     answers = [{"value": "accept", "user_id": state, "status": state} for state in states]
     (tmp_path / "records.json").write_text(json.dumps([{"id": "x", "responses": {"answer": answers}}]))
-    assert [one.reviewer for one in argilla.read(tmp_path, at="")] == ["argilla/submitted"]
+    assert [one.reviewer for one in argilla.read_answers(tmp_path, at="")] == ["argilla/submitted"]
 
 
 def test_a_broken_line_of_reviews_stops_the_build() -> None:

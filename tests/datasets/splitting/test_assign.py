@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.datasets.decontamination.decontaminate import apart, shared
+from securetag.datasets.decontamination.decontaminate import drop_overlapping, find_split_overlaps
+from securetag.datasets.drops import DropReason
 from securetag.datasets.splitting.assign import (
-    BRIDGE,
     TEST_PART,
-    Ties,
-    assign,
-    grouped,
-    returned,
-    side,
-    ties_of,
-    torn,
-    untangled,
+    GroupKeys,
+    assign_splits,
+    drop_cross_split,
+    group_keys_of,
+    leaking_groups,
+    moved_rows,
+    set_group,
+    split_of,
 )
 from securetag.records import Example, Facts, Message, Origin, Record, Task
 
 #: Names of groups whose side by hash is known to the tests.
 NAMED = {
-    where: [f"id/CVE-2024-{n}" for n in range(1000, 1400) if side(f"id/CVE-2024-{n}") == where]
+    where: [f"id/CVE-2024-{n}" for n in range(1000, 1400) if split_of(f"id/CVE-2024-{n}") == where]
     for where in ("train", "validation", "test")
 }
 
@@ -86,53 +86,57 @@ def row(text: str, origin: str = "r", group: str = "g") -> Example:
     ],
 )
 def test_what_binds_a_record(given_record: Record, group: str) -> None:
-    found = ties_of(given_record)
+    found = group_keys_of(given_record)
     assert found.group == group
 
 
 def test_an_advisory_and_its_cve_share_a_side_and_a_new_edition_keeps_its_own() -> None:
     osv, nvd = (
-        ties_of(record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999"])),
-        ties_of(record("CVE-2024-9999")),
+        group_keys_of(record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999"])),
+        group_keys_of(record("CVE-2024-9999")),
     )
     assert osv.group == nvd.group
-    assert ties_of(record("4.2", source="doc-1")) == ties_of(record("4.2", source="doc-2"))
+    assert group_keys_of(record("4.2", source="doc-1")) == group_keys_of(record("4.2", source="doc-2"))
 
 
 def test_the_newest_go_to_test_and_the_others_stay() -> None:
     ties = {
-        name: ties_of(record(f"CVE-2024-{1000 + n}", published=name))
+        name: group_keys_of(record(f"CVE-2024-{1000 + n}", published=name))
         for n, name in enumerate(["2024-01-31", "2024-06-01", "2025-01-01"])
     }
     rows = [row(name, name, ties[name].group) for name in ties]
-    before, after = assign(rows, ties), assign(rows, ties, test_since="2024-06-01")
+    before, after = assign_splits(rows, ties), assign_splits(rows, ties, test_since="2024-06-01")
     assert [e.split for e in after][1:] == ["test", "test"]
-    assert after[0].split == before[0].split == side(ties["2024-01-31"].group)
+    assert after[0].split == before[0].split == split_of(ties["2024-01-31"].group)
 
 
 def test_a_bridge_goes_and_is_counted() -> None:
     train, test = NAMED["train"][0], NAMED["test"][0]
-    ties = {"a": Ties(train, (train,)), "b": Ties(test, (test,)), "c": Ties(test, (test, train))}
+    ties = {
+        "a": GroupKeys(train, (train,)),
+        "b": GroupKeys(test, (test,)),
+        "c": GroupKeys(test, (test, train)),
+    }
     rows = [row("one", "a", train), row("two", "b", test), row("three", "c", test)]
-    kept, drops = untangled(assign(rows, ties), ties)
+    kept, drops = drop_cross_split(assign_splits(rows, ties), ties)
     assert {e.messages[1].content: e.split for e in kept} == {"one": "train", "two": "test"}
-    assert [(d.reason, d.against) for d in drops] == [(BRIDGE, train)]
+    assert [(d.reason, d.against) for d in drops] == [(DropReason.SPLIT_IDENTIFIER, train)]
 
 
 def test_a_training_row_outlives_a_later_bridge() -> None:
     # The bridge trains by its own name: then it is the held-out row beyond it that goes.
     train, test = NAMED["train"][0], NAMED["test"][0]
-    ties = {"b": Ties(test, (test,)), "c": Ties(train, (train, test))}
+    ties = {"b": GroupKeys(test, (test,)), "c": GroupKeys(train, (train, test))}
     rows = [row("two", "b", test), row("three", "c", train)]
-    kept, drops = untangled(assign(rows, ties), ties)
+    kept, drops = drop_cross_split(assign_splits(rows, ties), ties)
     assert [(e.messages[1].content, e.split) for e in kept] == [("three", "train")]
     assert [d.against for d in drops] == [test]
 
 
 def test_what_came_back_is_named() -> None:
     train = msgspec.structs.replace(row("x"), split="train")
-    assert returned([train], [train.id]) == [train.id]
-    assert returned([msgspec.structs.replace(train, split="test")], [train.id]) == []
+    assert moved_rows([train], [train.id]) == [train.id]
+    assert moved_rows([msgspec.structs.replace(train, split="test")], [train.id]) == []
 
 
 LONG = [" ".join(f"{stem}{n}" for n in range(34)) for stem in ("alpha", "beta", "gamma")]
@@ -149,16 +153,16 @@ UNIVERSE = st.lists(
 
 def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str | None]:
     """Id → side of what the steps of a build keep of these items."""
-    ties = {str(n): Ties(group, (group, *others), day) for n, (group, others, day, _) in items}
+    ties = {str(n): GroupKeys(group, (group, *others), day) for n, (group, others, day, _) in items}
     rows = [
         example
         for n, (_, _, _, text) in items
-        for example in grouped([row(f"item number {n}", str(n)), row(f"{text} {n}", str(n))], ties[str(n)])
+        for example in set_group([row(f"item number {n}", str(n)), row(f"{text} {n}", str(n))], ties[str(n)])
     ]
-    kept, _ = untangled(assign(rows, ties, test_since=since), ties)
-    kept, _ = apart(kept)
-    assert torn(kept) == []
-    assert shared(kept) == []
+    kept, _ = drop_cross_split(assign_splits(rows, ties, test_since=since), ties)
+    kept, _ = drop_overlapping(kept)
+    assert leaking_groups(kept) == []
+    assert find_split_overlaps(kept) == []
     return {e.id: e.split for e in kept}
 
 

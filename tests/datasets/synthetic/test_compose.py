@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securetag.datasets.synthetic import oracle, sample
-from securetag.datasets.synthetic.cases import compose, path_of
+from securetag.datasets.synthetic.cases import make_synthetic_rows, path_of
 from securetag.datasets.synthetic.child import Trial
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
-from securetag.datasets.synthetic.holdout import BUCKETS, bucket_of, group, quotas, unseen_cell
+from securetag.datasets.synthetic.holdout import BUCKETS, bucket_of, group_of, is_unseen_cell, quotas
 from securetag.datasets.synthetic.sample import Pair
 from securetag.datasets.synthetic.shapes import MODES, SHAPES, Function, Plan, modes, negated, write
 from securetag.datasets.synthetic.sinks import SINKS, literal, quoted
+from securetag.datasets.triage_rows import PromptStyle
 from securetag.settings import SemgrepSettings
 
 NAMES = ["alice", "''", "x y", "<b>"]
@@ -121,7 +122,7 @@ def test_modes_are_those_that_apply() -> None:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    return sample.sample(240, 3).pairs
+    return sample.sample_pairs(240, 3).pairs
 
 
 def test_a_pair_is_one_plan_with_both_labels(pairs: list[Pair]) -> None:
@@ -146,7 +147,7 @@ def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
             "unseen_framework": plan.framework.name == UNSEEN_FRAMEWORK,
             "unseen_guard": plan.guard.unseen,
             "unseen_cell": not plan.guard.unseen
-            and unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
+            and is_unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
         }
         assert [axis for axis, is_held in held.items() if is_held] == (
             [pair.bucket] if pair.bucket.startswith("unseen") else []
@@ -154,14 +155,14 @@ def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
         assert plan.guard.family != UNSEEN_FAMILY or pair.bucket == "unseen_guard"
         # The guard that a combined function adds is known to training, whatever the axis.
         assert plan.second is None or not plan.second.unseen
-        assert plan.second is None or not unseen_cell(plan.second, shape=plan.shape, sink=plan.sink.name)
+        assert plan.second is None or not is_unseen_cell(plan.second, shape=plan.shape, sink=plan.sink.name)
 
 
 def test_a_fifth_of_the_cells_of_known_guards_is_held_out() -> None:
     known = [guard for guard in GUARDS if not guard.unseen]
-    by_shape = [unseen_cell(guard, shape=shape, sink="") for guard in known for shape in SHAPES]
+    by_shape = [is_unseen_cell(guard, shape=shape, sink="") for guard in known for shape in SHAPES]
     by_sink = [
-        unseen_cell(guard, shape="", sink=sink.name)
+        is_unseen_cell(guard, shape="", sink=sink.name)
         for guard in known
         for sink in SINKS
         if guard in guards_of(sink.cwe)
@@ -207,18 +208,18 @@ def test_a_side_depends_on_the_group_alone(plan: Plan) -> None:
     renamed = msgspec.structs.replace(
         plan, function="other", variable="term", result="safe", weak=plan.weak + 1
     )
-    assert group(renamed) == group(plan)
+    assert group_of(renamed) == group_of(plan)
     assert bucket_of(renamed) == bucket_of(plan)
 
 
 def test_another_seed_gives_other_functions(pairs: list[Pair]) -> None:
-    other = sample.sample(40, 4).pairs
+    other = sample.sample_pairs(40, 4).pairs
     mine = {pair.true.code for pair in pairs}
     assert sum(pair.true.code in mine for pair in other) < len(other) / 4
 
 
 def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> None:
-    larger = sample.sample(280, 3).pairs
+    larger = sample.sample_pairs(280, 3).pairs
     sides = {pair.group: pair.bucket for pair in pairs}
     assert [pair.group for pair in larger if sides.get(pair.group, pair.bucket) != pair.bucket] == []
 
@@ -263,21 +264,20 @@ def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
     monkeypatch.setattr(sample, "trial_of", burn_once)
     messages: list[str] = []
     monkeypatch.setattr(oracle, "PROGRESS_STEP", 50)
-    composed = compose(
+    composed = make_synthetic_rows(
         40,
         3,
-        profile="compact",
-        lang="en",
+        PromptStyle("compact", "en"),
         work=tmp_path,
         semgrep=SemgrepSettings(),
         progress=messages.append,
     )
     assert burning
-    assert composed.dropped["composed: not judged, out of CPU time"] == 1
-    assert len(composed.examples) >= 36
-    assert {row.construction.oracle for row in composed.examples if row.construction} == {
-        oracle.ORACLE_VERSION
-    }
+    assert [(drop.detail, drop.n) for drop in composed.drops if drop.reason == "synthetic_not_judged"] == [
+        ("out of CPU time", 1)
+    ]
+    assert len(composed.rows) >= 36
+    assert {row.construction.oracle for row in composed.rows if row.construction} == {oracle.ORACLE_VERSION}
     assert messages[0].endswith("composed functions executed")
 
 

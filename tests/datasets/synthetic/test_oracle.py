@@ -84,11 +84,11 @@ KNOWN: list[tuple[str, str, Label | None]] = [
 
 
 def test_known_guards_get_the_label_that_they_deserve() -> None:
-    outcomes = oracle.run([trial(sink, body) for sink, body, _ in KNOWN])
+    outcomes = oracle.run_trials([trial(sink, body) for sink, body, _ in KNOWN])
     wrong = [
         (sink, body, outcome.witness)
         for (sink, body, label), outcome in zip(KNOWN, outcomes, strict=True)
-        if oracle.label(outcome) != label
+        if oracle.label_of(outcome) != label
     ]
     assert wrong == []
 
@@ -166,30 +166,30 @@ PATTERNS = [
 
 
 def test_a_guard_that_looks_at_a_part_of_the_request_is_exploitable() -> None:
-    outcomes = oracle.run([trial(pattern.sink, pattern.unsafe) for pattern in PATTERNS])
+    outcomes = oracle.run_trials([trial(pattern.sink, pattern.unsafe) for pattern in PATTERNS])
     assert {
-        pattern.name: oracle.label(outcome) for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
+        pattern.name: oracle.label_of(outcome) for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
     } == {pattern.name: TRUE for pattern in PATTERNS}
 
 
 def test_the_sound_guards_that_they_look_like_stay_safe() -> None:
-    outcomes = oracle.run([trial(pattern.sink, pattern.safe) for pattern in PATTERNS])
+    outcomes = oracle.run_trials([trial(pattern.sink, pattern.safe) for pattern in PATTERNS])
     assert {
-        pattern.name: (oracle.label(outcome), outcome.witness)
+        pattern.name: (oracle.label_of(outcome), outcome.witness)
         for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
     } == {pattern.name: (FALSE, None) for pattern in PATTERNS}
 
 
 def test_a_witness_names_every_parameter() -> None:
-    (outcome,) = oracle.run([trial("sql-quoted", PATTERNS[0].unsafe)])
+    (outcome,) = oracle.run_trials([trial("sql-quoted", PATTERNS[0].unsafe)])
     assert outcome.witness == payloads(sink_named("sql-quoted"))[0]
     assert outcome.witness_other.isdigit()
 
 
 def test_an_empty_value_is_no_attack() -> None:
     # What `re.split` leaves of `$(id)` is nothing: the command line is short of a word.
-    (outcome,) = oracle.run([trial("shell-system", 'y = re.split(r"\\W", x)[0]')])
-    assert oracle.label(outcome) == FALSE
+    (outcome,) = oracle.run_trials([trial("shell-system", 'y = re.split(r"\\W", x)[0]')])
+    assert oracle.label_of(outcome) == FALSE
 
 
 @pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.name)
@@ -212,7 +212,7 @@ def test_a_response_that_is_never_sent_harms_nobody() -> None:
     executed = msgspec_replace(
         trial("sql-quoted", "y = x\nrows = None"), before="return cur", after="rows = cur"
     )
-    labels = [oracle.label(outcome) for outcome in oracle.run([unsent, executed])]
+    labels = [oracle.label_of(outcome) for outcome in oracle.run_trials([unsent, executed])]
     assert labels == [FALSE, TRUE]
 
 
@@ -240,10 +240,10 @@ def msgspec_replace(found: Trial, *, before: str, after: str) -> Trial:
 )
 def test_the_sandbox_forbids_what_no_function_needs(act: str) -> None:
     body = f"try:\n    {act}\nexcept PermissionError:\n    pass\ny = int(x)"
-    refused, fine = oracle.run([trial("sql-number", body), trial("sql-number", "y = int(x)")])
+    refused, fine = oracle.run_trials([trial("sql-number", body), trial("sql-number", "y = int(x)")])
     assert refused.error.startswith("forbidden: ")
-    assert oracle.label(refused) is None
-    assert oracle.label(fine) == FALSE
+    assert oracle.label_of(refused) is None
+    assert oracle.label_of(fine) == FALSE
 
 
 SAFE = trial("sql-number", "y = int(x)")
@@ -261,28 +261,28 @@ BURNERS = {
 @pytest.mark.parametrize("body", BURNERS.values(), ids=BURNERS)
 def test_a_function_that_burns_cpu_is_given_up_and_the_others_are_labelled(body: str) -> None:
     burner = trial("sql-number", f"{body}\ny = x")
-    outcomes = oracle.run([SAFE, SAFE, burner, SAFE, trial("sql-number", "y = x"), SAFE])
+    outcomes = oracle.run_trials([SAFE, SAFE, burner, SAFE, trial("sql-number", "y = x"), SAFE])
     assert outcomes[2].error == OUT_OF_TIME
-    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, FALSE, None, FALSE, TRUE, FALSE]
+    assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, FALSE, None, FALSE, TRUE, FALSE]
 
 
 def test_a_function_that_waits_for_ever_is_given_up_and_the_others_are_labelled() -> None:
     waiting = trial("sql-number", "__import__('time').sleep(3600)\ny = x")
-    outcomes = oracle.run([SAFE, waiting, SAFE, SAFE], hang_s=6.0)
+    outcomes = oracle.run_trials([SAFE, waiting, SAFE, SAFE], hang_s=6.0)
     assert outcomes[1].error == "no answer"
-    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, None, FALSE, FALSE]
+    assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, None, FALSE, FALSE]
 
 
 def test_a_function_that_ends_its_process_is_given_up_and_the_others_are_labelled() -> None:
     killer = trial("sql-number", "__import__('os')._exit(3)\ny = x")
-    outcomes = oracle.run([SAFE, killer, SAFE, killer, SAFE])
+    outcomes = oracle.run_trials([SAFE, killer, SAFE, killer, SAFE])
     assert outcomes[1].error == outcomes[3].error == "ended its process with 3"
-    assert [oracle.label(outcome) for outcome in outcomes] == [FALSE, None, FALSE, None, FALSE]
+    assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, None, FALSE, None, FALSE]
 
 
 def test_a_function_that_prints_answers_for_nobody() -> None:
     printing = trial("sql-number", "print('ready')\n__import__('os').write(1, b'{}\\n')\ny = int(x)")
-    assert [oracle.label(outcome) for outcome in oracle.run([printing, SAFE])] == [FALSE, FALSE]
+    assert [oracle.label_of(outcome) for outcome in oracle.run_trials([printing, SAFE])] == [FALSE, FALSE]
 
 
 def sandboxes() -> list[psutil.Process]:
@@ -309,10 +309,10 @@ def test_a_stopped_process_loses_no_function(hang_s: float) -> None:
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    outcomes = oracle.run([SAFE] * 400, hang_s=hang_s)
+    outcomes = oracle.run_trials([SAFE] * 400, hang_s=hang_s)
     stopper.join()
     assert stopped
-    assert Counter(map(oracle.label, outcomes)) == {FALSE: 400}
+    assert Counter(map(oracle.label_of, outcomes)) == {FALSE: 400}
 
 
 def test_no_process_outlives_an_interrupted_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,26 +321,26 @@ def test_no_process_outlives_an_interrupted_run(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(oracle, "PROGRESS_STEP", 1)
     with pytest.raises(KeyboardInterrupt):
-        oracle.run([SAFE] * 50, progress=interrupt)
+        oracle.run_trials([SAFE] * 50, progress=interrupt)
     assert sandboxes() == []
 
 
 def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oracle, "PROGRESS_STEP", 10)
     messages: list[str] = []
-    oracle.run([SAFE] * 20, progress=messages.append)
+    oracle.run_trials([SAFE] * 20, progress=messages.append)
     assert messages[-1] == "20 of 20 composed functions executed"
 
 
 def test_text_that_is_no_function_is_an_error_of_its_own() -> None:
     broken = Trial(code="def view(:\n", variable="x", plain="", sink="sql-number")
-    assert "not a function" in oracle.run([broken])[0].error
+    assert "not a function" in oracle.run_trials([broken])[0].error
 
 
 def test_a_sandbox_that_cannot_start_is_a_tool_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(ToolError, match="can't start: ended its process with 1"):
-        oracle.run([SAFE])
+        oracle.run_trials([SAFE])
 
 
 def test_the_tables_are_as_broad_as_promised() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from securetag.datasets.licences import allowed
+from securetag.datasets.licences import is_allowed
 from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
@@ -155,9 +155,9 @@ def test_non_commercial_data_is_in_no_build(settings: Settings, mirror_of_hf: Se
     assert not any(rows[name].tier == "hf" for name in catalog.list_default_sources(mirror_of_hf))
     for purpose in ("internal", "public"):
         with pytest.raises(LicenceError, match="commercial"):
-            allowed(row.licence, purpose)
+            is_allowed(row.licence, purpose)
     others = [row.licence for row in rows.values() if row.tier == "hf" and row.name != "hf-cti-bench"]
-    assert all(allowed(licence, "internal") for licence in others)
+    assert all(is_allowed(licence, "internal") for licence in others)
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Construction(msgspec.Struct, frozen=True, kw_only=True):
-    """How a composed triage row was put together; the key by which splits hold parts out."""
+    """How a synthetic triage row was put together; the key by which splits hold parts out."""
 
     source: str
     guard: str

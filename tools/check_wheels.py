@@ -81,7 +81,7 @@ PROMISES: dict[str, list[Promise]] = {
     ],
     "datasets": [
         cli("dataset", "list", "--json"),
-        cli("dataset", "build", "--composed", "0", "--json"),
+        cli("dataset", "build", "--synthetic", "0", "--json"),
         cli("dataset", "show", RELEASE),
         cli("dataset", "verify", RELEASE, "--json"),
         cli("dataset", "diff", RELEASE, RELEASE, "--json"),

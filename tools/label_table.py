@@ -3,7 +3,7 @@
     python tools/label_table.py           write the table
     python tools/label_table.py --check   exit 1 when a label changed or the table is out of date
 
-Every composed row carries `ORACLE_VERSION`, which has to rise when a label changes: the table notices.
+Every synthetic row carries `ORACLE_VERSION`, which has to rise when a label changes: the table notices.
 For each guard it has the number of true positives, false positives and functions without a label, and
 a digest of all of them, over each class of sink and each mode that the guard can be written in. The
 tool refuses to write a changed label under the same version. Takes about ten CPU-seconds.

@@ -39,7 +39,7 @@ from securetag.records import Example, Task
 from securetag.settings import Settings, get_settings
 from securetag.system.resources import process_tree, tree_memory_mb
 
-KNOWLEDGE, COMPOSED = 60_000, 21_000
+KNOWLEDGE, SYNTHETIC = 60_000, 21_000
 #: An evaluation to keep out: the demo's application, whose ground truth judges its functions.
 SUITE = Path(__file__).parents[2] / "securetag" / "examples" / "bodega"
 #: What a name of a mode says that isn't a mistake in the guard.
@@ -99,7 +99,7 @@ def _build(home: Path, environment: dict[str, str], *, day: str | None = None) -
         assert taken.rows == allowed, f"{taken.rows} verdicts of {allowed} that may be harvested"
         return _securetag(
             home, {**environment, "DATABASE_URL": url},
-            "dataset", "build", "--knowledge", str(KNOWLEDGE), "--composed", str(COMPOSED),
+            "dataset", "build", "--knowledge", str(KNOWLEDGE), "--synthetic", str(SYNTHETIC),
             "--profile", "full", "--suite", str(SUITE), *_sources(settings), day=day,
         )  # fmt: skip
     finally:
@@ -137,11 +137,11 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
     yield _least("… distinct answers", round(distinct, 3), "share", 0.4)
     spanish = sum(row.lang == "es" for row in knowledge)
     yield Figure(figure="… in Spanish", value=spanish, unit="")
-    composed = [row for row in rows if row.construction is not None]
+    synthetic = [row for row in rows if row.construction is not None]
     yield _least("triage rows", sum(row.task is Task.TRIAGE for row in rows), "", 20_000)
-    pairs = Counter(row.pair_id for row in composed)
+    pairs = Counter(row.pair_id for row in synthetic)
     yield _least("… contrastive pairs", sum(n == 2 for n in pairs.values()), "", 8_000)
-    hard = [row for row in composed if row.label == "true_positive" and _mode(row) not in _SOUND]
+    hard = [row for row in synthetic if row.label == "true_positive" and _mode(row) not in _SOUND]
     yield _least("… true positives by a mistake in the guard", len(hard), "", 4_000)
     kinds = ", ".join(f"{name} {n:,}" for name, n in Counter(map(_mode, hard)).most_common())
     yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)

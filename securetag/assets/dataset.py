@@ -42,6 +42,7 @@ def harvest() -> dg.MaterializeResult:
 def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.MaterializeResult:
     """An immutable, content-addressed set of examples: the same inputs give the same digest."""
     from securetag.datasets.build import BuildParams
+    from securetag.datasets.drops import describe_reason
     from securetag.datasets.releases.checks import run_checks
     from securetag.datasets.releases.plots import ALT
     from securetag.datasets.releases.release import read_release
@@ -63,7 +64,7 @@ def release(context: dg.AssetExecutionContext, config: ReleaseConfig) -> dg.Mate
             "tasks": counts(summary.by_task, name="task"),
             "sources": counts(summary.by_source, name="source"),
             "licences": counts(summary.by_licence, name="licence"),
-            "dropped": counts(summary.dropped, name="reason"),
+            "dropped": counts({describe_reason(key): n for key, n in summary.dropped.items()}, name="reason"),
             "sample": table(["task", "label", "source", "asked", "answer"], sample),
             **{
                 name.removesuffix(".png"): picture((Path(summary.path) / name).read_bytes(), alt=alt)

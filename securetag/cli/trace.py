@@ -23,6 +23,7 @@ def trace(
     """Show what a release, row, Record, finding or model comes from and went into."""
     import msgspec
 
+    from securetag.datasets.drops import describe_reason
     from securetag.pipeline.trace import trace as run
     from securetag.settings import get_settings
 
@@ -46,7 +47,7 @@ def trace(
                 ],
             )
         if lineage.left_out:
-            rows = [[item.release, item.example, item.reason] for item in lineage.left_out]
+            rows = [[item.release, item.example, describe_reason(item.reason)] for item in lineage.left_out]
             show(["release", "example", "left out because"], rows)
     if lineage.thing is None and lineage.candidates:
         raise typer.Exit(1)

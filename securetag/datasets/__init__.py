@@ -1,7 +1,6 @@
-"""Records, composed cases and analysts' verdicts → examples → an immutable release.
+"""Records, synthetic cases and people's verdicts → Examples → an immutable release.
 
-Pure and seeded: neither the database nor Dagster is known here, and the same inputs give the same
-bytes. `build.build` is the way in, and tells the order: rows come from `synthesis`, `compose` and
-`harvested`, pass `filters`, `likeness` and `mix`, get their side from `split`, and are written by
-`releases`. `export` and `reviews` take them out again.
+Everything here is pure and seeded: the same inputs and parameters give the same bytes. Begin with
+`build.build`, which makes the rows of `knowledge`, `feedback` and `synthetic`, runs the steps of
+`build.list_steps` and writes the release.
 """

@@ -59,7 +59,7 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lang: Lang = "en"
     purpose: Purpose = "internal"
     #: Synthetic triage rows to ask for; an even number, in pairs.
-    composed: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
+    synthetic: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
     #: Most rows from Records.
     knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
     #: Which of them, where there are more.
@@ -197,7 +197,7 @@ def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Ma
     tools.progress(f"{len(knowledge.rows):,} questions from {usable_count:,} active Records")
     reviewed = make_reviewed_rows(inputs.verdicts, style)
     synthetic = make_synthetic_rows(
-        params.composed,
+        params.synthetic,
         params.seed,
         style,
         work=tools.work,
@@ -236,7 +236,7 @@ def list_steps(inputs: BuildInputs, params: BuildParams, keys: Mapping[str, Grou
 def _check(rows: Sequence[Example]) -> None:
     if not rows:
         raise ReleaseError(
-            "nothing is left for a release", hint="Extract a source, or ask for composed rows (--composed)."
+            "nothing is left for a release", hint="Extract a source, or ask for synthetic rows (--synthetic)."
         )
     if leaking := leaking_groups(rows):
         raise ReleaseError(f"{len(leaking)} groups are in two splits, first {leaking[0]}")

@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 from securetag.datasets import erasure
 from securetag.datasets.erasure import Withdrawn
 from securetag.datasets.releases.release import read_manifest
-from securetag.datasets.synthetic.cases import SOURCE as COMPOSITION
+from securetag.datasets.synthetic.cases import SOURCE as SYNTHETIC
 from securetag.errors import InputError, NotFoundError, ReleaseError
 from securetag.extractors import catalog
 from securetag.extractors.record_files import read_records
@@ -94,10 +94,10 @@ def erase_source(name: str, settings: Settings, *, by: str = OPERATOR) -> Receip
     """Withdraw a source and return the receipt; a second time changes nothing.
 
     Raises NotFoundError where the source is neither in the catalog nor in a release, InputError for the
-    composed rows, which come from no source.
+    synthetic rows, which come from no source.
     """
-    if name == COMPOSITION:
-        raise InputError("composed rows rest on nobody's data", hint="Build with `--composed 0`.")
+    if name == SYNTHETIC:
+        raise InputError("synthetic rows rest on nobody's data", hint="Build with `--synthetic 0`.")
     for receipt in _read_receipts(settings):
         if receipt.subject == Subject(kind="source", id=name):
             return receipt

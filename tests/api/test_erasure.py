@@ -37,8 +37,8 @@ from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
 
-#: Small and quick: no composed rows, so neither sandbox nor scanner.
-PARAMS = BuildParams(composed=0, knowledge=0)
+#: Small and quick: no synthetic rows, so neither sandbox nor scanner.
+PARAMS = BuildParams(synthetic=0, knowledge=0)
 
 
 #: Bodies that share no run of words, so that none is another's near duplicate.

@@ -1,6 +1,6 @@
 """The gate, driven both ways: a good candidate is published, a bad one never is, and neither run fails.
 
-The release is built for real (composed, executed, scanned); the two models are constructed, so that
+The release is built for real (synthetic, executed, scanned); the two models are constructed, so that
 the outcome is known beforehand. Dagster runs the assets as `make up` does.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from composed_release import composed_release
 from made_once import run_folder
+from synthetic_release import synthetic_release
 
 from securetag import triage
 from securetag.datasets.releases.release import read_release
@@ -33,7 +33,7 @@ Decide = Callable[[Example], str]
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(composed_release(run_folder(tmp_path_factory)).path)
+    return Path(synthetic_release(run_folder(tmp_path_factory)).path)
 
 
 @pytest.fixture

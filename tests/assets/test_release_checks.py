@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 import msgspec
 import pytest
-from composed_release import composed_release
 from made_once import run_folder
+from synthetic_release import synthetic_release
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.decontamination.suites import read_suite
@@ -36,7 +36,7 @@ def row(asked: str, answer: str, *, group: str, split: Any, **changes: Any) -> E
     return msgspec.structs.replace(found, split=split, **changes)
 
 
-def composed(number: int, label: Any, split: Any, guard: str) -> Example:
+def synthetic(number: int, label: Any, split: Any, guard: str) -> Example:
     made = Construction(
         source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
     )
@@ -79,7 +79,7 @@ BOUGHT = row(
 )
 #: A guard tells the label, and nine rows of ten are false positives.
 LOPSIDED = [
-    composed(
+    synthetic(
         n, "true_positive" if n % 10 == 0 else "false_positive", split, "none" if n % 10 == 0 else "cast"
     )
     for n, split in ((n, "train" if n < 400 else "test") for n in range(800))
@@ -87,9 +87,9 @@ LOPSIDED = [
 BROKEN = [*TORN, *TWICE, JUDGED, SECRET, BOUGHT, *LOPSIDED]
 #: Check → what it must name.
 EXPECTED = {
-    "one_side": sorted(example.id for example in TORN),
-    "apart": [TWICE[1].id],
-    "no_evaluation_row": [JUDGED.id],
+    "group_in_one_split": sorted(example.id for example in TORN),
+    "no_split_overlap": [TWICE[1].id],
+    "no_suite_overlap": [JUDGED.id],
     "no_secret": [SECRET.id],
     "licences": [BOUGHT.id],
     "balance": ["other", "train"],
@@ -107,7 +107,7 @@ def suite() -> Path:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
-    return composed_release(run_folder(tmp_path_factory))
+    return synthetic_release(run_folder(tmp_path_factory))
 
 
 @pytest.fixture

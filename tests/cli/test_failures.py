@@ -45,7 +45,7 @@ COMMANDS = [
     "source list",
     "source fetch mitre-cwe-4.14",
     "source extract mitre-cwe-4.14",
-    "dataset build --composed 4 --knowledge 0 --no-harvest",
+    "dataset build --synthetic 4 --knowledge 0 --no-harvest",
     "dataset list",
     "dataset show 0123456789ab",
     "dataset verify 0123456789ab",

@@ -119,7 +119,7 @@ def verdict() -> MakeVerdict:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
-    """A release of 300 composed rows, 40 Records and four reviewed findings, with the real scanner."""
+    """A release of 300 synthetic rows, 40 Records and four reviewed findings, with the real scanner."""
     return make_once(run_folder(tmp_path_factory), "built-release", build_release)
 
 
@@ -134,5 +134,5 @@ def build_release(folder: Path) -> ReleaseSummary:
         for n in range(4)
     ]
     records = [make_record(n) for n in range(40)]
-    params = BuildParams(seed=7, composed=300, knowledge=60)
+    params = BuildParams(seed=7, synthetic=300, knowledge=60)
     return build_small(folder, records, params, verdicts=reviewed)

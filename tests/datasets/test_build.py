@@ -17,6 +17,7 @@ import yaml
 from securetag import triage
 from securetag.datasets import build as module
 from securetag.datasets.build import BuildParams, ReleaseSummary
+from securetag.datasets.drops import StepResult, describe_reason
 from securetag.datasets.knowledge import fixes
 from securetag.datasets.releases import baselines, release
 from securetag.datasets.releases.release import Release
@@ -40,7 +41,7 @@ def every(found: Release) -> list[Example]:
     return [*found.train, *found.validation, *found.test]
 
 
-def composed(examples: list[Example]) -> list[Example]:
+def synthetic(examples: list[Example]) -> list[Example]:
     return [example for example in examples if example.origin == "composition"]
 
 
@@ -63,7 +64,7 @@ def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
 def test_nothing_held_out_is_trained_on(rows: Release) -> None:
     guards = {guard.name for guard in GUARDS if guard.unseen}
     sinks = {sink.name for sink in SINKS if sink.unseen}
-    for example in composed([*rows.train, *rows.validation]):
+    for example in synthetic([*rows.train, *rows.validation]):
         parts = example.construction
         assert parts is not None
         assert parts.guard not in guards
@@ -71,7 +72,7 @@ def test_nothing_held_out_is_trained_on(rows: Release) -> None:
         assert parts.sink not in sinks
         assert parts.framework != UNSEEN_FRAMEWORK
         assert example.axis is None
-    axes = Counter(example.axis for example in composed(rows.test))
+    axes = Counter(example.axis for example in synthetic(rows.test))
     assert set(axes) == {"in_distribution", "unseen_sink", "unseen_framework", "unseen_guard", "unseen_cell"}
 
 
@@ -84,7 +85,7 @@ def test_no_prompt_of_the_test_split_is_in_train(rows: Release) -> None:
 
 def test_labels_are_balanced_on_every_axis(rows: Release) -> None:
     parts: dict[str, list[Example]] = {}
-    for example in composed(every(rows)):
+    for example in synthetic(every(rows)):
         parts.setdefault(example.axis or str(example.split), []).append(example)
     for examples in parts.values():
         assert baselines.majority(examples) == 0.5
@@ -100,8 +101,8 @@ def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
     } == {}
 
 
-def test_every_composed_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
-    for example in composed(every(rows)):
+def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
+    for example in synthetic(every(rows)):
         prompt = triage.read_prompt(example.messages)
         answer = triage.parse(example.messages[-1].content, prompt)
         assert answer.verdict == example.label
@@ -128,7 +129,7 @@ def test_the_card_says_what_is_in_it(built: ReleaseSummary, rows: Release) -> No
     assert built.digest in body
     assert "1 were scripted from a ground truth" in body
     assert "share them under the same licence" in body
-    for name in (*built.by_source, *built.dropped):
+    for name in (*built.by_source, *map(describe_reason, built.dropped)):
         assert name in body
 
 
@@ -138,7 +139,7 @@ def small(tmp_path: Path, records: list[Record], params: BuildParams) -> Release
 
 def test_a_licence_stops_a_release(tmp_path: Path, record: MakeRecord) -> None:
     with pytest.raises(LicenceError, match="commercial"):
-        small(tmp_path, [record(1, licence="CC-BY-NC-SA-4.0")], BuildParams(composed=0))
+        small(tmp_path, [record(1, licence="CC-BY-NC-SA-4.0")], BuildParams(synthetic=0))
     assert list((tmp_path / "releases").iterdir()) == []
 
 
@@ -146,7 +147,7 @@ def test_a_public_release_keeps_tenants_and_copyleft_out(
     tmp_path: Path, record: MakeRecord, verdict: MakeRecord
 ) -> None:
     records = [record(1), record(2, licence="GPL-3.0-only")]
-    params = BuildParams(composed=0, purpose="public")
+    params = BuildParams(synthetic=0, purpose="public")
     found = build_small(tmp_path, records, params, verdicts=[verdict()])
     assert set(found.by_licence) == {"CC-BY-SA-4.0"}
     assert found.dropped["record_licence"] == 1
@@ -155,7 +156,7 @@ def test_a_public_release_keeps_tenants_and_copyleft_out(
 
 def test_nothing_makes_no_release(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="nothing is left"):
-        small(tmp_path, [], BuildParams(composed=0))
+        small(tmp_path, [], BuildParams(synthetic=0))
 
 
 def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> None:
@@ -164,7 +165,7 @@ def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> 
     records = [
         r if r.source != "test-small" else record(900 + n, source="test-small") for n, r in enumerate(records)
     ]
-    found = small(tmp_path, records, BuildParams(composed=0, knowledge=12))
+    found = small(tmp_path, records, BuildParams(synthetic=0, knowledge=12))
     assert sum(found.by_source.values()) == 12
     assert min(found.by_source.values()) >= 4  # in turn, but for what the cap on a task passes over
 
@@ -172,17 +173,19 @@ def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> 
 def test_a_torn_group_stops_a_release(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: MakeRecord
 ) -> None:
-    def careless(examples: list[Example], *_: object, **__: object) -> list[Example]:
-        sides = ["train", "test"]
-        return [msgspec.structs.replace(e, split=sides[n % 2]) for n, e in enumerate(examples)]  # type: ignore[arg-type]
+    def careless(rows: list[Example], **_: object) -> StepResult:
+        splits = ["train", "test"]
+        return StepResult(
+            [msgspec.structs.replace(row, split=splits[n % 2]) for n, row in enumerate(rows)], []
+        )
 
-    monkeypatch.setattr(module, "assign", careless)
-    monkeypatch.setattr(module, "untangled", lambda examples, _: (examples, []))
-    with pytest.raises(ReleaseError, match="two sides"):
-        small(tmp_path, [record(n) for n in range(5)], BuildParams(composed=0))
+    monkeypatch.setattr(module, "assign_splits", careless)
+    monkeypatch.setattr(module, "drop_cross_split", lambda rows, **_: StepResult(rows, []))
+    with pytest.raises(ReleaseError, match="in two splits"):
+        small(tmp_path, [record(n) for n in range(5)], BuildParams(synthetic=0))
 
 
-@pytest.mark.parametrize("bad", [{"composed": -1}, {"profile": "tiny"}, {"purpose": "fun"}, {"sed": 1}])
+@pytest.mark.parametrize("bad", [{"synthetic": -1}, {"profile": "tiny"}, {"purpose": "fun"}, {"sed": 1}])
 def test_parameters_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(bad, BuildParams)
@@ -224,7 +227,7 @@ if tenant == "b":
 here = Path.cwd()
 found = build(
     BuildInputs(records=records, verdicts=reviewed),
-    BuildParams(seed=5, composed=40, knowledge=30),
+    BuildParams(seed=5, synthetic=40, knowledge=30),
     BuildTools(releases_dir=here / "releases", work=here / "work", semgrep=SemgrepSettings()),
 )
 print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir())]))
@@ -272,7 +275,7 @@ def test_code_that_a_fix_made_safe_is_asked_about_and_never_taught(
     pair = Facts(kind="fix", vulnerable=BEFORE, fixed=AFTER, language="python", cwe=["CWE-89"])
     unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-1"])
     found = small(
-        tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(composed=0, profile="full")
+        tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(synthetic=0, profile="full")
     )
     assert found.dropped["record_in_test"] == 1
     rows = every(release.read_release(Path(found.path)))

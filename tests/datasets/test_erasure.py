@@ -21,7 +21,7 @@ Build = Callable[..., ReleaseSummary]
 @pytest.fixture
 def made(tmp_path: Path) -> Build:
     def run(records: list[Record], verdicts: list[HarvestedVerdict] | None = None, **options: Any) -> Any:
-        params = BuildParams(composed=0, knowledge=500)
+        params = BuildParams(synthetic=0, knowledge=500)
         return build_small(tmp_path, records, params, verdicts=verdicts or [], **options)
 
     return run

@@ -33,7 +33,7 @@ def test_a_release_that_names_non_commercial_data_is_refused(
     report, _ = extract("hf-cti-bench", settings)
     assert report.records > 500
     with pytest.raises(LicenceError, match=r"CC-BY-NC-SA-4\.0 forbids commercial use"):
-        build_release(BuildParams(composed=0, purpose=purpose), settings, sources=["hf-cti-bench"])
+        build_release(BuildParams(synthetic=0, purpose=purpose), settings, sources=["hf-cti-bench"])
     assert not list(settings.releases_dir.glob("[!.]*"))
 
 

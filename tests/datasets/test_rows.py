@@ -15,13 +15,8 @@ from securetag.datasets import filters
 from securetag.datasets.dedup import exact
 from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, MAX_PER_RECORD, make_questions, shorten
 from securetag.datasets.licences import is_allowed
-from securetag.datasets.splitting.assign import (
-    TEST_PART,
-    VALIDATION_PART,
-    assign_splits,
-    leaking_groups,
-    split_of,
-)
+from securetag.datasets.splitting.assign import assign_splits, leaking_groups
+from securetag.datasets.splitting.groups import TEST_SHARE, VALIDATION_SHARE, split_of
 from securetag.errors import LicenceError
 from securetag.records import Example, Facts, Message, Origin, Record, Status, Task
 
@@ -60,20 +55,22 @@ GROUPS = st.lists(st.text(min_size=1), unique=True, max_size=30)
 
 @given(GROUPS, GROUPS)
 def test_growth_moves_no_row_between_sides(before: list[str], later: list[str]) -> None:
-    old = {e.group: e.split for e in assign_splits(row(group=group) for group in before)}
-    new = {e.group: e.split for e in assign_splits(row(group=group) for group in [*later, *before])}
+    old = {e.group: e.split for e in assign_splits(row(group=group) for group in before).rows}
+    new = {e.group: e.split for e in assign_splits(row(group=group) for group in [*later, *before]).rows}
     assert {group: new[group] for group in old} == old
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1))
 def test_a_group_stands_on_one_side(groups: list[str]) -> None:
-    assert leaking_groups(assign_splits(row(str(n), group=group) for n, group in enumerate(groups))) == []
+    assert (
+        leaking_groups(assign_splits(row(str(n), group=group) for n, group in enumerate(groups)).rows) == []
+    )
 
 
 def test_the_parts_are_as_promised() -> None:
     found = Counter(split_of(f"group {n}") for n in range(20_000))
-    assert found["test"] / 20_000 == pytest.approx(TEST_PART, abs=0.01)
-    assert found["validation"] / 20_000 == pytest.approx(VALIDATION_PART, abs=0.01)
+    assert found["test"] / 20_000 == pytest.approx(TEST_SHARE, abs=0.01)
+    assert found["validation"] / 20_000 == pytest.approx(VALIDATION_SHARE, abs=0.01)
 
 
 def test_sides_never_change_between_versions() -> None:

@@ -33,7 +33,7 @@ def make_example(number: int, label: Label, axis: str | None, *, group: str | No
     example = Example.of(
         task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang="en",
         licence="Apache-2.0", group=group or f"group-{number}", origin="composition",
-        origins=[Origin(record_id="0" * 64)], source="composed", label=label, label_source="execution",
+        origins=[Origin(record_id="0" * 64)], source="synthetic", label=label, label_source="execution",
     )  # fmt: skip
     return Example(**{**{f: getattr(example, f) for f in example.__struct_fields__}, "axis": axis})
 

@@ -103,7 +103,7 @@ def test_the_notebook_runs_on_the_folders_it_is_given(data: Path, home: Path, tm
     """Settings that name other folders stay as they are: nothing lies there, and no cell changes them."""
     cells = execute(tmp_path, "-p", "home", str(home), "-p", "data", str(data))
     assert f"home: {home}" in text_of(cells, "folders")
-    assert "composed" in text_of(cells, "release-rows")
+    assert "synthetic" in text_of(cells, "release-rows")
     assert "CWE-89" in text_of(cells, "row-text")
     assert "macro_f1" in text_of(cells, "figures-table")
     assert "image/png" in cells["lengths-plot"]["outputs"][-1]["data"]

@@ -38,7 +38,7 @@ def example(number: int, *, padding: int = 0) -> Example:
     said = triage.answer(profile="compact", evidence=[(2, 2), (3, 3)], verdict=Decision(label))
     return Example.of(
         task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", said)], lang="en",
-        licence="Apache-2.0", group=f"g{number // 2}", origin="composition", origins=[], source="composed",
+        licence="Apache-2.0", group=f"g{number // 2}", origin="composition", origins=[], source="synthetic",
         label=label, label_source="execution", pair_id=f"p{number // 2}",
     )  # fmt: skip
 

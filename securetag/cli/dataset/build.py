@@ -18,7 +18,7 @@ Lang = Literal["en", "es"]
 @reported
 def build(
     seed: Annotated[int, typer.Option(help="Seed of everything that is sampled.")] = 0,
-    composed: Annotated[int, typer.Option(help="Composed triage rows to ask for.")] = 1200,
+    synthetic: Annotated[int, typer.Option(help="Synthetic triage rows to ask for.")] = 1200,
     knowledge: Annotated[int, typer.Option(help="Most rows from Records.")] = 400,
     profile: Annotated[
         Profile, typer.Option(help="Form of triage rows: compact for the embedded model, full for 8B.")
@@ -53,6 +53,7 @@ def build(
     import msgspec
 
     from securetag.datasets.build import BuildParams
+    from securetag.datasets.drops import describe_reason
     from securetag.datasets.knowledge.mix import load_mix
     from securetag.errors import InputError
     from securetag.pipeline.release import build_release
@@ -61,7 +62,7 @@ def build(
     options: dict[str, object] = {
         "seed": seed,
         "lang": lang,
-        "composed": composed,
+        "synthetic": synthetic,
         "knowledge": knowledge,
         "profile": profile,
         "purpose": purpose,
@@ -100,5 +101,6 @@ def build(
     if as_json:
         emit(summary)
     else:
-        show(["", ""], summary.items())
+        dropped = {describe_reason(reason): n for reason, n in release.dropped.items()}
+        show(["", ""], (summary | {"dropped": dropped}).items())
         typer.echo(f"Card: {release.path}/README.md")

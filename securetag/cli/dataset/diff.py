@@ -23,6 +23,7 @@ def diff(
     """
     import msgspec
 
+    from securetag.datasets.drops import describe_reason
     from securetag.datasets.releases.diff import diff_releases as run
     from securetag.settings import get_settings
 
@@ -36,10 +37,10 @@ def diff(
         show([title, "added", "removed"], [[name, n.added, n.removed] for name, n in counts.items()])
     show(
         ["left out because", delta.first, delta.second],
-        [[reason, *pair] for reason, pair in delta.by_reason.items()],
+        [[describe_reason(reason), *pair] for reason, pair in delta.by_reason.items()],
     )
     changes = {"added": delta.added} | {
-        f"removed: {reason}": names for reason, names in delta.removed.items()
+        f"removed: {describe_reason(reason)}": names for reason, names in delta.removed.items()
     }
     changes["moved"] = [f"{row.id} {row.before} → {row.after}" for row in delta.moved]
     changes["relabelled"] = [f"{row.id} {row.before} → {row.after}" for row in delta.relabelled]

@@ -153,7 +153,7 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
     from securetag.orchestration.definitions import defs
 
     ops = {
-        "release": {"seed": SEED, "composed": size.composed, "knowledge": size.knowledge},
+        "release": {"seed": SEED, "synthetic": size.synthetic, "knowledge": size.knowledge},
         "adapter": {"overrides": size.overrides(), "timeout_s": size.training_timeout_s},
         "evaluation": {"per_axis": size.evaluated_per_axis},
     }

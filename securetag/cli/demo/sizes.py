@@ -10,8 +10,8 @@ import msgspec
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """One size."""
 
-    #: Composed triage rows asked for; pairs that no rule flags fall away afterwards.
-    composed: int
+    #: Synthetic triage rows asked for; pairs that no rule flags fall away afterwards.
+    synthetic: int
     #: Most knowledge rows (question-answer, mapping) in the release.
     knowledge: int
     #: Rows that the recipe trains on, and how many of them are triage.
@@ -32,7 +32,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 SIZES: dict[str, Size] = {
     "smoke": Size(
-        composed=400,
+        synthetic=400,
         knowledge=120,
         train_rows=96,
         triage_share=0.9,
@@ -42,7 +42,7 @@ SIZES: dict[str, Size] = {
     # 550 to 700 CPU-seconds of training. Too few rows for a verdict better than chance, enough to
     # learn the form of the answer.
     "quick": Size(
-        composed=1200,
+        synthetic=1200,
         knowledge=400,
         train_rows=400,
         triage_share=0.95,
@@ -50,7 +50,7 @@ SIZES: dict[str, Size] = {
         training_timeout_s=3600,
     ),
     "full": Size(
-        composed=4400,
+        synthetic=4400,
         knowledge=1000,
         train_rows=3120,
         triage_share=0.98,

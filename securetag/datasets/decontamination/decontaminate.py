@@ -6,16 +6,16 @@
 - *n-gram*: at least half of a passage's runs of 13 words stand on the other side. 13 is GPT-3's length
   (Brown et al. 2020, appendix C, https://arxiv.org/abs/2005.14165), half is stricter than PaLM's 70 % of
   8-grams (https://arxiv.org/abs/2204.02311). Code is shorter, so 10 tokens make a run of it: with 8, a
-  single common statement already made 14 of 4,000 composed functions known to Bodega's suite, with 10
+  single common statement already made 14 of 4,000 synthetic functions known to Bodega's suite, with 10
   none. A passage of less than twice its n is compared as a whole alone.
 
 Two questions are asked with them. Which training rows know a row of an evaluation suite? They go.
 Which held-out rows of the release itself does its training split give away? Those go, since a training
 family of a hundred siblings outweighs the one that is held out; so nothing moves between splits.
 
-Composed rows are compared with one another as wholes only: a composed test row is made of fragments
+Synthetic rows are compared with one another as wholes only: a synthetic test row is made of fragments
 that training knows (by runs, two in three would go), put together as it never saw them, and its split is
-by part (docs/composition.md).
+by part (docs/synthetic-cases.md).
 """
 
 from __future__ import annotations
@@ -161,9 +161,9 @@ class _Passages(msgspec.Struct, frozen=True):
 
 
 class _Split(msgspec.Struct, frozen=True):
-    """The passages of one split, composed rows apart."""
+    """The passages of one split, synthetic rows apart."""
 
-    composed: _Passages
+    synthetic: _Passages
     other: _Passages
 
     @classmethod
@@ -173,9 +173,9 @@ class _Split(msgspec.Struct, frozen=True):
         return cls(_Passages.of(_parts(made), code), _Passages.of(_parts(rest), code))
 
     def given_away(self, train: _Split) -> Iterator[Match]:
-        yield from _find_matches(self.other, _Passages.both(train.composed, train.other))
-        yield from _find_matches(self.composed, train.other)
-        yield from _find_matches(self.composed, train.composed, runs=False)
+        yield from _find_matches(self.other, _Passages.both(train.synthetic, train.other))
+        yield from _find_matches(self.synthetic, train.other)
+        yield from _find_matches(self.synthetic, train.synthetic, runs=False)
 
 
 def _find_matches(mine: _Passages, theirs: _Passages, *, runs: bool = True) -> list[Match]:

@@ -157,7 +157,7 @@ def _jaccard(shingles: Tokens, pairs: Offsets) -> npt.NDArray[np.float64]:
 def drop_near_duplicates(examples: Iterable[Example], *, jaccard: float = JACCARD) -> StepResult:
     """Merge rows of nearly the same words: a near duplicate's origins go to the row that stays.
 
-    Composed rows pass: what tells two of them apart is a guard, and both were executed. The result
+    Synthetic rows pass: what tells two of them apart is a guard, and both were executed. The result
     doesn't depend on the order of the rows.
     """
     ordered = sorted(examples, key=precedence)

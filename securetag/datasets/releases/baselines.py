@@ -14,7 +14,7 @@ import msgspec
 
 from securetag.records import Example
 
-#: Axis of labelled test rows that aren't composed.
+#: Axis of labelled test rows that aren't synthetic.
 NO_AXIS = "other"
 #: Characters of a prompt that count as one length.
 STEP = 25
@@ -47,13 +47,13 @@ def by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def lookups(rows: Sequence[Example]) -> dict[str, Score]:
-    """What a table learnt on composed train rows scores on composed test rows, by one property alone.
+    """What a table learnt on synthetic train rows scores on synthetic test rows, by one property alone.
 
     A key that train doesn't know answers with the label that train has more often.
     """
-    composed = [row for row in rows if row.construction is not None and row.label is not None]
-    train = [row for row in composed if row.split == "train"]
-    test = [row for row in composed if row.split == "test"]
+    synthetic = [row for row in rows if row.construction is not None and row.label is not None]
+    train = [row for row in synthetic if row.split == "train"]
+    test = [row for row in synthetic if row.split == "test"]
     if not train or not test:
         return {}
     return {name: _table(train, test, key) for name, key in _PROPERTIES.items()}

@@ -35,7 +35,7 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Majority share of the label over triage rows, 0.5 is none, by split and axis.
     majority: dict[str, float]
-    #: Accuracy on composed test rows of answering what train says of this rule, sink, ….
+    #: Accuracy on synthetic test rows of answering what train says of this rule, sink, ….
     lookups: dict[str, Score]
     #: Accuracy of word counts, by axis.
     word_counts: dict[str, Score]
@@ -76,7 +76,7 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         f"# Securetag release {name}",
         "",
         "Chat rows for triaging findings of static analysers and for application security knowledge.",
-        "Composed triage rows carry the label that running their code in a sandbox gave: none is a model's.",
+        "Synthetic triage rows carry the label that running their code in a sandbox gave: none is a model's.",
         "",
         f"Digest `{manifest.digest}`; profile `{manifest.params.get('profile')}`, "
         f"purpose `{manifest.params.get('purpose')}`.",
@@ -90,7 +90,7 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         *_table("Left out", "reason", {describe_reason(name): n for name, n in counts["dropped"].items()}),
         "## What can be had without weighing the guard",
         "",
-        "Accuracy on the test split's composed rows of a table learnt on train, by one property alone:",
+        "Accuracy on the test split's synthetic rows of a table learnt on train, by one property alone:",
         "",
         *_scores("by", facts.lookups),
         "Accuracy of TF-IDF (one to three tokens of the code) with logistic regression, learnt on train. A "
@@ -233,5 +233,5 @@ def _terms(manifest: Manifest) -> list[str]:
         for source in manifest.sources
         if source.rows and any(map(needs_attribution, source.licences))
     ]
-    lines.append("- Composed rows are Apache-2.0. Every row names its licence.")
+    lines.append("- Synthetic rows are Apache-2.0. Every row names its licence.")
     return lines

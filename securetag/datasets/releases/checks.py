@@ -19,7 +19,7 @@ from securetag.datasets.licences import Purpose, find_refused
 from securetag.datasets.releases import baselines
 from securetag.records import Example
 
-#: Share of the more frequent label that composed rows of an axis may have.
+#: Share of the more frequent label that synthetic rows of an axis may have.
 BALANCE = 0.55
 #: By how much a lookup may beat naming the majority, in accuracy.
 LOOKUP = 0.05
@@ -44,12 +44,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Name → what it means, in the order in which they run; the first five block.
 MEANINGS = {
-    "one_side": "No group, and no pair, stands on two sides of the split.",
-    "apart": "No held-out row is known to another split: exact, normalised or by runs of words.",
-    "no_evaluation_row": "No row knows a row of an evaluation suite, by the same three measures.",
+    "group_in_one_split": "No group and no pair is in two splits.",
+    "no_split_overlap": "No held-out row overlaps with another split: exact, normalised or by n-grams.",
+    "no_suite_overlap": "No row overlaps with an evaluation suite, by the same three measures.",
     "no_secret": "A second scrub changes nothing in rows that came from tenants.",
     "licences": "Every row's licence may enter a release of this purpose.",
-    "balance": f"No axis of composed rows has more than {BALANCE:.0%} of one label.",
+    "balance": f"No axis of synthetic rows has more than {BALANCE:.0%} of one label.",
     "lookups": f"No lookup by one property beats the majority label by over {100 * LOOKUP:.0f} points.",
 }
 BLOCKING = frozenset(list(MEANINGS)[:5])
@@ -58,9 +58,9 @@ BLOCKING = frozenset(list(MEANINGS)[:5])
 def run_checks(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Suite] = ()) -> list[Check]:
     """All checks on the rows of a release, each with its split."""
     checks: dict[str, Callable[[], list[str]]] = {
-        "one_side": lambda: _leaking(rows),
-        "apart": lambda: sorted({match.id for match in find_split_overlaps(rows)}),
-        "no_evaluation_row": lambda: sorted({match.id for match in find_suite_overlaps(rows, suites)}),
+        "group_in_one_split": lambda: _leaking(rows),
+        "no_split_overlap": lambda: sorted({match.id for match in find_split_overlaps(rows)}),
+        "no_suite_overlap": lambda: sorted({match.id for match in find_suite_overlaps(rows, suites)}),
         "no_secret": lambda: _find_unscrubbed(rows),
         "licences": lambda: _find_unlicensed(rows, purpose),
         "balance": lambda: _find_unbalanced(rows),
@@ -99,10 +99,10 @@ def _find_unlicensed(rows: Sequence[Example], purpose: Purpose) -> list[str]:
 
 
 def _find_unbalanced(rows: Sequence[Example]) -> list[str]:
-    composed = [row for row in rows if row.construction is not None]
+    synthetic = [row for row in rows if row.construction is not None]
     return [
         axis
-        for axis, axis_rows in baselines.by_axis(composed).items()
+        for axis, axis_rows in baselines.by_axis(synthetic).items()
         if baselines.majority(axis_rows) > BALANCE
         and _beyond_chance(baselines.majority(axis_rows) - 0.5, len(axis_rows))
     ]

@@ -116,7 +116,7 @@ def _scan(
 
 
 def _pack(cache: Path) -> Path:
-    """The compiled pack's rules for the classes composed here: the others could only cost time."""
+    """The compiled pack's rules for the classes synthetic here: the others could only cost time."""
     wanted = {cwe for name in CLASSES for cwe in _SAME.get(name, {name})}
     pack = json.loads(rules.compiled_pack(cache).read_bytes())
     catalogue = rules.catalogue()
@@ -125,7 +125,7 @@ def _pack(cache: Path) -> Path:
         for rule in pack["rules"]
         if "python" in rule["languages"] and catalogue[rule["id"]].cwe in wanted
     ]
-    path = cache / "composed.json"
+    path = cache / "synthetic.json"
     path.write_text(json.dumps(pack), encoding="utf-8")
     return path
 

@@ -1,4 +1,4 @@
-"""The sandboxed process that runs composed functions: `python -m securetag.datasets.synthetic.child`.
+"""The sandboxed process that runs synthetic functions: `python -m securetag.datasets.synthetic.child`.
 
 Reads a `Trial` a line from standard input, as JSON, and writes an `Outcome` a line to standard
 output as soon as it is there, after a first line `ready`: whatever ends the process, everything that
@@ -76,7 +76,7 @@ def _time_up(_: int, __: FrameType | None) -> NoReturn:
 
 
 def confine(*, memory_mb: int = 1024, cpu_s: int = PROCESS_SECONDS) -> list[str]:
-    """Limit this process for good, and forbid what no composed function needs.
+    """Limit this process for good, and forbid what no synthetic function needs.
 
     Returns the list to which every forbidden attempt is added: a function may catch the error.
     """
@@ -109,7 +109,7 @@ def confine(*, memory_mb: int = 1024, cpu_s: int = PROCESS_SECONDS) -> list[str]
 
     def watch(event: str, about: tuple[object, ...]) -> None:
         # The compiler looks for the file that a syntax error names; there is none of this name.
-        if event == "open" and about[0] in {"<unknown>", "<composed>"}:
+        if event == "open" and about[0] in {"<unknown>", "<synthetic>"}:
             return
         if event.startswith(forbidden):
             attempts.append(event)
@@ -127,14 +127,14 @@ def limit_function() -> None:
 
 
 class Handler:
-    """A composed function on a stage, ready to be called with one input after another."""
+    """A synthetic function on a stage, ready to be called with one input after another."""
 
     def __init__(self, text: str, variable: str, world: stage.Stage) -> None:
         header = text.split("\n", 1)[0]
         self._text = text
         world.values.read = set()
         names = world.names()
-        exec(compile(text, "<composed>", "exec"), names)
+        exec(compile(text, "<synthetic>", "exec"), names)
         self._handler = names[header[header.index("def ") + 4 : header.index("(")]]
         self._given, self._variable, self._world = world.arguments(header), variable, world
 
@@ -162,7 +162,7 @@ class Handler:
         return bool(read and read - _unused_keys(self._text))
 
 
-#: A statement that stores a value under a name; statements of composed functions take one line.
+#: A statement that stores a value under a name; statements of synthetic functions take one line.
 _STORES = re.compile(r"^ *(\w+) = (.+)$", re.MULTILINE)
 
 
@@ -188,7 +188,7 @@ def _await(coroutine: CoroutineType[Any, Any, Any]) -> object:
         return done.value
     finally:
         coroutine.close()
-    raise RuntimeError("a composed handler waited for something")
+    raise RuntimeError("a synthetic handler waited for something")
 
 
 def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meaning]]) -> Outcome:

@@ -1,4 +1,4 @@
-"""What of a composition stands where: train, validation, or an axis of the test split.
+"""Assign each synthetic case to train, validation, or an axis of the test split.
 
 Held out whole: the sinks, guards and guard family marked `unseen`, one framework, and a fifth of the
 guard × shape and of the guard × sink cells. A plan holds at most one held-out part, which is its
@@ -15,7 +15,7 @@ from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard
 from securetag.datasets.synthetic.shapes import Plan
 
-#: Where a row may stand: `train`, `validation`, or an axis of the test split.
+#: Where a row may be: `train`, `validation`, or an axis of the test split.
 BUCKETS = (
     "train",
     "validation",
@@ -35,14 +35,14 @@ CELL_PART = 0.2
 
 
 def group_of(plan: Plan) -> str:
-    """The cluster of sibling functions: they never stand on two sides of a split."""
+    """Return the group of sibling functions, which are all in one split."""
     # Among known frameworks a framework is only a spelling; the held-out one is a side of its own.
     held_out = f"/{plan.framework.name}" if plan.framework.name == UNSEEN_FRAMEWORK else ""
     return f"composed/{plan.sink.cwe}/{plan.sink.name}/{plan.guard.name}/{plan.shape}{held_out}"
 
 
 def is_unseen_cell(guard: Guard, *, shape: str, sink: str) -> bool:
-    """True = the guard in this shape, or before this sink, stands in the test split only."""
+    """True = the guard in this shape, or before this sink, is in the test split only."""
     return _is_held_out(f"guard-shape/{guard.name}/{shape}") or _is_held_out(
         f"guard-sink/{guard.name}/{sink}"
     )
@@ -53,7 +53,7 @@ def _is_held_out(cell: str) -> bool:
 
 
 def bucket_of(plan: Plan) -> str | None:
-    """Where a plan stands; None when two of its parts are held out."""
+    """Return the bucket of a plan; None when two of its parts are held out."""
     held_out = [
         axis
         for axis, unseen in (

@@ -1,4 +1,4 @@
-"""Labels from execution: run composed functions in sandboxed processes, read off what they are worth.
+"""Labels from execution: run synthetic functions in sandboxed processes, read off what they are worth.
 
 Functions go to the processes in batches, one process a core. A process answers function by function,
 so that one which ends early costs a single function: that function is run again by itself, and only
@@ -27,7 +27,7 @@ from securetag.errors import ToolError
 from securetag.records import Label
 from securetag.settings import cores
 
-#: Stands in every composed row, in the lineage of its function and in the release's digest. Raise it
+#: Stands in every synthetic row, in the lineage of its function and in the release's digest. Raise it
 #: with every change of a label: `tools/label_table.py` says when one changed, and a test asks it.
 ORACLE_VERSION = "oracle-2"
 #: Functions in a batch: about 5 CPU-seconds, of which the process's start is 0.4.
@@ -176,7 +176,7 @@ class _Run:
             self._outcomes[number] = msgspec.json.decode(line, type=Outcome)
             batch.answered += 1
         if len(self._outcomes) // PROGRESS_STEP > before:
-            self._progress(f"{len(self._outcomes):,} of {len(self._trials):,} composed functions executed")
+            self._progress(f"{len(self._outcomes):,} of {len(self._trials):,} synthetic functions executed")
 
     def _settle(self, batch: _Batch) -> None:
         """Deal with a process that has ended: what it left unanswered runs again."""

@@ -1,4 +1,4 @@
-"""The world that a composed function runs in: requests that an attacker wrote, sinks that record.
+"""The world that a synthetic function runs in: requests that an attacker wrote, sinks that record.
 
 Names resolve to the real thing wherever that is pure (`re`, `html`, Werkzeug's `safe_join`,
 Django's `escape` and `url_has_allowed_host_and_scheme`), so that a label comes from the helper

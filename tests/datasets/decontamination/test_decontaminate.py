@@ -170,7 +170,7 @@ def test_held_out_rows_that_training_knows_go() -> None:
     assert find_split_overlaps(kept) == []
 
 
-def test_composed_rows_are_compared_with_one_another_as_wholes() -> None:
+def test_synthetic_rows_are_compared_with_one_another_as_wholes() -> None:
     made = Construction(
         source="s", guard="g", guard_family="f", sink="k", framework="w", shape="h", oracle="o"
     )
@@ -302,7 +302,7 @@ def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -
     folder.write_text(json.dumps({"id": "q", "text": TOLD}))
 
     def built(records: list[Record]) -> Any:
-        params = BuildParams(composed=0, knowledge=1_000)
+        params = BuildParams(synthetic=0, knowledge=1_000)
         return build_small(tmp_path, records, params, suites=[read_suite(folder)])
 
     small = built([advisory(n) for n in range(120)])

@@ -1,4 +1,4 @@
-"""Near duplicates go, siblings and twins stay: on texts of our own and on composed pairs."""
+"""Near duplicates go, siblings and twins stay: on texts of our own and on synthetic pairs."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     found = make_synthetic_rows(
         400,
         3,
@@ -269,13 +269,13 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
 
 
 @pytest.mark.slow
-def test_contrastive_pairs_survive(composed: list[Example]) -> None:
-    assert len(composed) > 350
-    kept, drops = drop_near_duplicates(composed)
+def test_contrastive_pairs_survive(synthetic: list[Example]) -> None:
+    assert len(synthetic) > 350
+    kept, drops = drop_near_duplicates(synthetic)
     assert drops == []
     assert find_split_overlaps(kept) == []
-    assert Counter(e.pair_id for e in kept) == Counter(e.pair_id for e in composed)
-    assert kept == sorted(composed, key=lambda e: (e.id, e.label or ""))
+    assert Counter(e.pair_id for e in kept) == Counter(e.pair_id for e in synthetic)
+    assert kept == sorted(synthetic, key=lambda e: (e.id, e.label or ""))
 
 
 def test_empty() -> None:

@@ -134,7 +134,7 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
         for n in range(3)
     ]
     rows, _ = reviewed_rows.make_reviewed_rows(harvested, PromptStyle("compact", "en"))
-    placed = assign.assign_splits(rows, reviewed_rows.group_keys(harvested))
+    placed = assign.assign_splits(rows, reviewed_rows.group_keys(harvested)).rows
     sides = {row.group: row.split for row in placed}
     assert len(sides) == 60
     assert all(row.split == sides[row.group] for row in placed)
@@ -147,7 +147,7 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
     )
     twice = [*harvested, judged(trained, shared), judged(tested, shared)]
     rows, _ = reviewed_rows.make_reviewed_rows(twice, PromptStyle("compact", "en"))
-    placed = assign.assign_splits(rows, reviewed_rows.group_keys(twice))
+    placed = assign.assign_splits(rows, reviewed_rows.group_keys(twice)).rows
     (both,) = [row for row in placed if "shared" in row.messages[-2].content]
     assert both.split == "test"
 
@@ -162,7 +162,7 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
     apart = [*harvested, judged(tested, shared), other]
     rows, _ = reviewed_rows.make_reviewed_rows(apart, PromptStyle("compact", "en"))
     kept, drops = assign.drop_cross_split(
-        assign.assign_splits(rows, reviewed_rows.group_keys(apart)), reviewed_rows.group_keys(apart)
+        assign.assign_splits(rows, reviewed_rows.group_keys(apart)).rows, reviewed_rows.group_keys(apart)
     )
     assert [row.split for row in kept if "shared" in row.messages[-2].content] == ["train"]
     assert [drop.reason for drop in drops] == [DropReason.SPLIT_IDENTIFIER]

@@ -48,7 +48,7 @@ def response(
 
 
 def released(folder: Path, record: Record, responses: TeacherResponses) -> ReleaseSummary:
-    return build_small(folder, [record], BuildParams(composed=0), responses=responses)
+    return build_small(folder, [record], BuildParams(synthetic=0), responses=responses)
 
 
 def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
@@ -80,11 +80,11 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
                 "How long does a sealed ledger stay in the archive?",
                 "A ledger stays in the archive for 5 years.",
             ),
-            "a number or identifier that the section doesn't hold",
+            DropReason.INVENTED_NUMBER,
         ),
     ],
 )
-def test_why_a_pair_doesnt_teach(gate: Record, pair: tuple[str, str], reason: str) -> None:
+def test_why_a_pair_doesnt_teach(gate: Record, pair: tuple[str, str], reason: DropReason) -> None:
     rows, left = TeacherResponses([response(gate, pair)]).make_rows(gate, "compact", 6)
     assert (rows, dict(left)) == ([], {reason: 1})
 

@@ -114,7 +114,7 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
 
     def again(decisions: review.Decisions) -> ReleaseSummary:
         records = [record(n) for n in range(40)]
-        params = BuildParams(seed=7, composed=0, knowledge=500)
+        params = BuildParams(seed=7, synthetic=0, knowledge=500)
         return build_small(tmp_path, records, params, reviews=decisions)
 
     before, after = again(review.NO_DECISIONS), again(pipeline.decisions(settings))

@@ -13,16 +13,12 @@ from hypothesis import strategies as st
 from securetag.datasets.decontamination.decontaminate import drop_overlapping, find_split_overlaps
 from securetag.datasets.drops import DropReason
 from securetag.datasets.splitting.assign import (
-    TEST_PART,
-    GroupKeys,
     assign_splits,
     drop_cross_split,
-    group_keys_of,
     leaking_groups,
     moved_rows,
-    set_group,
-    split_of,
 )
+from securetag.datasets.splitting.groups import TEST_SHARE, GroupKeys, group_keys_of, set_group, split_of
 from securetag.records import Example, Facts, Message, Origin, Record, Task
 
 #: Names of groups whose side by hash is known to the tests.
@@ -105,7 +101,7 @@ def test_the_newest_go_to_test_and_the_others_stay() -> None:
         for n, name in enumerate(["2024-01-31", "2024-06-01", "2025-01-01"])
     }
     rows = [row(name, name, ties[name].group) for name in ties]
-    before, after = assign_splits(rows, ties), assign_splits(rows, ties, test_since="2024-06-01")
+    before, after = assign_splits(rows, ties).rows, assign_splits(rows, ties, test_since="2024-06-01").rows
     assert [e.split for e in after][1:] == ["test", "test"]
     assert after[0].split == before[0].split == split_of(ties["2024-01-31"].group)
 
@@ -118,7 +114,7 @@ def test_a_bridge_goes_and_is_counted() -> None:
         "c": GroupKeys(test, (test, train)),
     }
     rows = [row("one", "a", train), row("two", "b", test), row("three", "c", test)]
-    kept, drops = drop_cross_split(assign_splits(rows, ties), ties)
+    kept, drops = drop_cross_split(assign_splits(rows, ties).rows, ties)
     assert {e.messages[1].content: e.split for e in kept} == {"one": "train", "two": "test"}
     assert [(d.reason, d.against) for d in drops] == [(DropReason.SPLIT_IDENTIFIER, train)]
 
@@ -128,7 +124,7 @@ def test_a_training_row_outlives_a_later_bridge() -> None:
     train, test = NAMED["train"][0], NAMED["test"][0]
     ties = {"b": GroupKeys(test, (test,)), "c": GroupKeys(train, (train, test))}
     rows = [row("two", "b", test), row("three", "c", train)]
-    kept, drops = drop_cross_split(assign_splits(rows, ties), ties)
+    kept, drops = drop_cross_split(assign_splits(rows, ties).rows, ties)
     assert [(e.messages[1].content, e.split) for e in kept] == [("three", "train")]
     assert [d.against for d in drops] == [test]
 
@@ -159,7 +155,7 @@ def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str |
         for n, (_, _, _, text) in items
         for example in set_group([row(f"item number {n}", str(n)), row(f"{text} {n}", str(n))], ties[str(n)])
     ]
-    kept, _ = drop_cross_split(assign_splits(rows, ties, test_since=since), ties)
+    kept, _ = drop_cross_split(assign_splits(rows, ties, test_since=since).rows, ties)
     kept, _ = drop_overlapping(kept)
     assert leaking_groups(kept) == []
     assert find_split_overlaps(kept) == []
@@ -190,4 +186,4 @@ def test_the_first_cut_by_time_takes_nothing_out_of_test() -> None:
     assert {name for name, where in before.items() if where == "test"} <= {
         name for name, where in after.items() if where == "test"
     }
-    assert sum(where == "test" for where in before.values()) < len(before) * TEST_PART * 3
+    assert sum(where == "test" for where in before.values()) < len(before) * TEST_SHARE * 3

@@ -286,7 +286,7 @@ def test_a_function_that_prints_answers_for_nobody() -> None:
 
 
 def sandboxes() -> list[psutil.Process]:
-    """Processes of ours that run composed functions now."""
+    """Processes of ours that run synthetic functions now."""
     return [
         process
         for process in psutil.Process().children()
@@ -329,7 +329,7 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oracle, "PROGRESS_STEP", 10)
     messages: list[str] = []
     oracle.run_trials([SAFE] * 20, progress=messages.append)
-    assert messages[-1] == "20 of 20 composed functions executed"
+    assert messages[-1] == "20 of 20 synthetic functions executed"
 
 
 def test_text_that_is_no_function_is_an_error_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""Composition: what is written, how it is sampled, and that the seed alone decides."""
+"""Synthetic cases: what is written, how it is sampled, and that the seed alone decides."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> Non
 
 def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
     script = (
-        "import hashlib\nfrom securetag.datasets.synthetic.sample import sample\n"
-        "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample(40, 1).pairs)\n"
+        "import hashlib\nfrom securetag.datasets.synthetic.sample import sample_pairs\n"
+        "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample_pairs(40, 1).pairs)\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     found = set()
@@ -264,7 +264,7 @@ def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
     monkeypatch.setattr(sample, "trial_of", burn_once)
     messages: list[str] = []
     monkeypatch.setattr(oracle, "PROGRESS_STEP", 50)
-    composed = make_synthetic_rows(
+    synthetic = make_synthetic_rows(
         40,
         3,
         PromptStyle("compact", "en"),
@@ -273,12 +273,12 @@ def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
         progress=messages.append,
     )
     assert burning
-    assert [(drop.detail, drop.n) for drop in composed.drops if drop.reason == "synthetic_not_judged"] == [
+    assert [(drop.detail, drop.n) for drop in synthetic.drops if drop.reason == "synthetic_not_judged"] == [
         ("out of CPU time", 1)
     ]
-    assert len(composed.rows) >= 36
-    assert {row.construction.oracle for row in composed.rows if row.construction} == {oracle.ORACLE_VERSION}
-    assert messages[0].endswith("composed functions executed")
+    assert len(synthetic.rows) >= 36
+    assert {row.construction.oracle for row in synthetic.rows if row.construction} == {oracle.ORACLE_VERSION}
+    assert messages[0].endswith("synthetic functions executed")
 
 
 def test_a_stream_of_plans_goes_round_the_classes_and_guards() -> None:

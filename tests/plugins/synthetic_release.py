@@ -1,4 +1,4 @@
-"""A release of 400 composed rows, labelled by the real oracle: made once a run."""
+"""A release of 400 synthetic rows, labelled by the real oracle: made once a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from securetag.datasets.build import BuildParams, ReleaseSummary
 from tests.plugins.small_build import build_small
 
 
-def composed_release(folder: Path) -> ReleaseSummary:
+def synthetic_release(folder: Path) -> ReleaseSummary:
     """Return it; nobody may change its files. `folder` is that of `made_once.run_folder`."""
 
     def make(work: Path) -> ReleaseSummary:
-        return build_small(work, [], BuildParams(seed=1, composed=400, knowledge=0))
+        return build_small(work, [], BuildParams(seed=1, synthetic=400, knowledge=0))
 
-    return make_once(folder, "composed-release", make)
+    return make_once(folder, "synthetic-release", make)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 from pydantic import Field
+
+from securetag.records import JsonObject
 
 
 class ReleaseConfig(dg.Config):
@@ -27,7 +27,7 @@ class TrainConfig(dg.Config):
     """Which recipe, and what this run changes of it."""
 
     recipe: str = Field(default="securetag-embedded", description="A recipe of the package, or a YAML file.")
-    overrides: dict[str, Any] = {}
+    overrides: JsonObject = {}
     timeout_s: float = 4 * 3600
 
 

@@ -4,7 +4,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -15,6 +14,7 @@ from securetag.assets.progress import Progress
 from securetag.evaluation.compare import Comparison
 from securetag.evaluation.gate import GateDecision
 from securetag.evaluation.metrics import HELD_OUT
+from securetag.records import JsonObject
 from securetag.settings import get_settings
 
 
@@ -150,10 +150,10 @@ def gate_figures(comparison: Comparison, decision: GateDecision) -> dict[str, fl
     return figures
 
 
-def _steps(progress: Progress) -> Callable[[dict[str, Any]], None]:
+def _steps(progress: Progress) -> Callable[[JsonObject], None]:
     """The training run's rows as progress."""
 
-    def said(row: dict[str, Any]) -> None:
+    def said(row: JsonObject) -> None:
         tasks = f" ({', '.join(row['learnt'])})" if "learnt" in row else ""
         ending = f", loss {row['loss']:.3f}{tasks}, {row['eta_s']:.0f} s to go"
         progress("training step", row["step"], row["steps"], ending)

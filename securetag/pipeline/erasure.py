@@ -6,7 +6,6 @@ killed anywhere may be started again.
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,6 +17,7 @@ from securetag.db.models import ErasureRequest
 from securetag.db.repositories import erasure as requests
 from securetag.db.repositories.tenants import list_all, own
 from securetag.pipeline.withdrawals import OPERATOR, Receipt, Subject, find_rows, record_withdrawal
+from securetag.records import JsonObject
 from securetag.settings import Settings
 from securetag.system.clock import format_utc
 
@@ -116,7 +116,7 @@ def _subject(request: ErasureRequest) -> Subject:
     return Subject(kind="tenant", id=tenant)
 
 
-def _tenant_view(receipt: Receipt) -> dict[str, Any]:
+def _tenant_view(receipt: Receipt) -> JsonObject:
     """Return what the tenant sees of a receipt: what held the rows, and how many."""
-    fields: dict[str, Any] = msgspec.to_builtins(receipt)
+    fields: JsonObject = msgspec.to_builtins(receipt)
     return {name: fields[name] for name in ("schema", "harvest_rows", "releases", "models", "rows_sha256")}

@@ -52,7 +52,7 @@ class TeachReport(msgspec.Struct, frozen=True, kw_only=True):
     sections: int
     #: Of them answered before, answered now, and left after all tries.
     cached: int
-    asked: int
+    answered: int
     failed: int
     #: Tries that got no answer: what an endpoint bills for those isn't in `cost`.
     failed_tries: int
@@ -83,7 +83,7 @@ class Budget:
         return self._price(self.prompt_tokens, self.completion_tokens)
 
     def reserve(self, messages: Sequence[Message]) -> bool:
-        """True = it can be asked whatever the answer's length; `settle` it afterwards."""
+        """True = it can be asked whatever the answer's length; `record_use` it afterwards."""
         more = _most(messages)
         with self._lock:
             reserved = (self._reserved[0] + more[0], self._reserved[1] + more[1])
@@ -97,7 +97,7 @@ class Budget:
             self._reserved = reserved
             return True
 
-    def settle(self, messages: Sequence[Message], prompt_tokens: int, completion_tokens: int) -> None:
+    def record_use(self, messages: Sequence[Message], prompt_tokens: int, completion_tokens: int) -> None:
         """Count what was really spent in place of what was reserved."""
         most = _most(messages)
         with self._lock:
@@ -151,7 +151,7 @@ class _Run:
         self._budget = Budget(settings.teacher)
         self._closing = threading.Event()
         self._dropped: Counter[str] = Counter()
-        self._sections = self._cached = self._asked = self._failed = self._pairs = self._kept = 0
+        self._sections = self._cached = self._answered = self._failed = self._pairs = self._kept = 0
         self._stopped = ""
 
     def over(
@@ -179,7 +179,9 @@ class _Run:
                         self._stopped = f"the last {in_a_row} sections got no answer"
                     if time.monotonic() - last_report > 2:
                         last_report = time.monotonic()
-                        say(f"{self._asked:,} answered, {self._kept:,} pairs, cost {self._budget.cost:.2f}")
+                        say(
+                            f"{self._answered:,} answered, {self._kept:,} pairs, cost {self._budget.cost:.2f}"
+                        )
             finally:
                 self._closing.set()
         return self._report(round(time.monotonic() - began, 1))
@@ -243,7 +245,7 @@ class _Run:
                     used = _tokens(answer, messages)
                     text = answer.text
                 finally:
-                    self._budget.settle(messages, *used)
+                    self._budget.record_use(messages, *used)
                     spent = (spent[0] + used[0], spent[1] + used[1])
                 if teacher.parse_pairs(text) is not None:
                     break
@@ -290,7 +292,7 @@ class _Run:
         if response is None:
             self._failed += 1
             return False
-        self._asked += 1
+        self._answered += 1
         self._count(response, record)
         return True
 
@@ -316,7 +318,7 @@ class _Run:
             may_enter=_purposes(self._licence),
             sections=self._sections,
             cached=self._cached,
-            asked=self._asked,
+            answered=self._answered,
             failed=self._failed,
             failed_tries=budget.failed_tries,
             pairs=self._pairs,

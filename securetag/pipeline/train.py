@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from securetag.datasets.releases.release import verify_release
+from securetag.records import JsonObject
 from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
 from securetag.serving.registry import ModelEntry, Registry
@@ -28,9 +28,9 @@ class Candidate:
     model_id: str
     gguf: Path
     #: Rows, tokens, steps, losses, tokens_per_s, wall_s, cpu_s, peak_mb, as the run reported them.
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: JsonObject = field(default_factory=dict)
     #: One row a logged step: step, loss, learning rate.
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[JsonObject] = field(default_factory=list)
 
 
 def train(
@@ -38,11 +38,11 @@ def train(
     release: Path,
     settings: Settings,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     run_dir: Path | None = None,
     launcher: str = "local",
     quantisation: Quantisation = "Q8_0",
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    progress: Callable[[JsonObject], None] | None = None,
     timeout_s: float = 6 * 3600,
 ) -> Candidate:
     """Fine-tune where `launcher` runs, merge, convert, quantise, register; return the candidate.

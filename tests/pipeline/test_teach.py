@@ -72,7 +72,7 @@ def kept() -> list[Path]:
 def test_good_answers_become_lessons_and_rows() -> None:
     fake = FakeTeacher()
     report = run(fake, settings_with())
-    assert (report.sections, report.asked, report.cached, report.failed) == (12, 12, 0, 0)
+    assert (report.sections, report.answered, report.cached, report.failed) == (12, 12, 0, 0)
     assert (report.pairs, report.kept) == (48, 48), report.dropped
     assert (report.model_id, report.may_enter) == ("openai:fake-teacher", ["internal", "public"])
     assert (report.prompt_tokens, report.completion_tokens, report.cost) == (6000, 1200, 0)
@@ -89,7 +89,7 @@ def test_what_was_answered_isnt_asked_again() -> None:
     before = {path: path.read_bytes() for path in kept()}
     again = FakeTeacher()
     report = run(again, settings_with())
-    assert (report.cached, report.asked, len(again.requests)) == (5, 7, 7)
+    assert (report.cached, report.answered, len(again.requests)) == (5, 7, 7)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -102,14 +102,14 @@ def test_an_endpoint_that_wants_no_schema_gets_none() -> None:
 def test_too_many_requests_are_waited_out() -> None:
     fake = FakeTeacher(faults=[refused(429)] * 6)
     report = run(fake, settings_with(concurrency=2))
-    assert (report.asked, report.failed, report.failed_tries) == (12, 0, 6)
+    assert (report.answered, report.failed, report.failed_tries) == (12, 0, 6)
 
 
 def test_an_endpoint_that_stays_away_ends_the_run_and_keeps_what_there_is() -> None:
     run(FakeTeacher(), settings_with(), limit=3)
     report = run(FakeTeacher(faults=[refused(503)] * 1000), settings_with(attempts=2, concurrency=1))
     assert report.stopped == "the last 5 sections got no answer"
-    assert (report.cached, report.asked, report.failed, report.failed_tries) == (3, 0, 5, 10)
+    assert (report.cached, report.answered, report.failed, report.failed_tries) == (3, 0, 5, 10)
     assert len(kept()) == 3
 
 
@@ -119,7 +119,7 @@ def test_an_endpoint_that_stays_away_ends_the_run_and_keeps_what_there_is() -> N
 def test_nonsense_is_asked_about_once_more_then_kept_as_nonsense(nonsense: str) -> None:
     fake = FakeTeacher(lambda _: nonsense)
     report = run(fake, settings_with(), limit=2)
-    assert (len(fake.requests), report.asked, report.kept) == (4, 2, 0)
+    assert (len(fake.requests), report.answered, report.kept) == (4, 2, 0)
     assert report.dropped == {"teacher_no_json": 2}
     assert report.completion_tokens == 400  # both tries are paid for
     assert run(FakeTeacher(), settings_with(), limit=2).cached == 2
@@ -135,7 +135,7 @@ def test_a_second_answer_that_makes_sense_counts() -> None:
 
 def test_slow_answers_are_given_up() -> None:
     report = run(FakeTeacher(seconds=30), settings_with(timeout_s=0.2, attempts=1, concurrency=8))
-    assert (report.asked, report.wall_s < 20) == (0, True)
+    assert (report.answered, report.wall_s < 20) == (0, True)
     assert report.failed >= module.FAILURES_IN_A_ROW
 
 
@@ -151,13 +151,13 @@ def test_no_more_than_asked_for_are_under_way() -> None:
 def test_a_budget_is_never_passed_and_the_next_run_goes_on(limits: dict[str, Any]) -> None:
     report = run(FakeTeacher(), settings_with(**limits))
     assert report.stopped == "the budget is used up"
-    assert 0 < report.asked < 12
+    assert 0 < report.answered < 12
     assert report.cost == pytest.approx(
         (report.prompt_tokens * 1.0 + report.completion_tokens * 10.0) / 1e6 if "budget" in limits else 0
     )
     assert report.cost <= limits.get("budget", 0)
     assert report.prompt_tokens + report.completion_tokens <= limits.get("budget_tokens", 10**9)
-    assert run(FakeTeacher(), settings_with()).cached == report.asked
+    assert run(FakeTeacher(), settings_with()).cached == report.answered
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was() -> None:
@@ -175,14 +175,14 @@ def test_a_run_that_is_killed_goes_on_where_it_was() -> None:
     for path in kept():
         teacher.read_response(path)  # whole
     report = run(FakeTeacher(), settings_with())
-    assert (report.cached, report.asked) == (done, 12 - done)
+    assert (report.cached, report.answered) == (done, 12 - done)
 
 
 def test_a_lesson_that_was_damaged_is_asked_anew() -> None:
     run(FakeTeacher(), settings_with())
     kept()[0].write_bytes(kept()[0].read_bytes()[:-20])
     report = run(FakeTeacher(), settings_with())
-    assert (report.cached, report.asked) == (11, 1)
+    assert (report.cached, report.answered) == (11, 1)
 
 
 def test_terms_can_be_corrected_without_a_question() -> None:
@@ -227,7 +227,7 @@ def test_the_command_says_what_is_missing_and_reports_json(monkeypatch: pytest.M
     monkeypatch.setattr(module, "_connect", fake.client)
     done = CliRunner().invoke(app, ["dataset", "teach", "--json", "--limit", "2"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["asked"] == 2
+    assert json.loads(done.stdout)["answered"] == 2
 
 
 @pytest.mark.long
@@ -247,7 +247,7 @@ def test_the_embedded_model_is_held_to_its_sections(tmp_path: Path, monkeypatch:
             report = module.teach(settings_with(concurrency=1, attempts=1), client=client, limit=2)
         finally:
             client.close()
-    assert (report.asked, report.failed, report.model_id) == (2, 0, "ab" * 32)
+    assert (report.answered, report.failed, report.model_id) == (2, 0, "ab" * 32)
     assert report.prompt_tokens > 400
     assert 0 < report.completion_tokens <= 300
     assert report.kept <= report.pairs / 2

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -79,7 +78,7 @@ def parts(text: str, *, question: bool = False) -> Iterator[Passage]:
         yield Passage(prose, question=question)
 
 
-def leaves(value: Any) -> Iterator[str]:
+def leaves(value: object) -> Iterator[str]:
     """Every text in a JSON value, in order."""
     if isinstance(value, str):
         yield value

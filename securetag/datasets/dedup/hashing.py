@@ -13,7 +13,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -127,12 +126,12 @@ def salted(values: Hashes, owners: Offsets) -> Hashes:
     return mix(values + mix(owners.astype(np.uint64) + np.uint64(_BASE)))
 
 
-def spans(offsets: Offsets, chosen: npt.NDArray[Any]) -> tuple[Offsets, Offsets]:
+def spans(offsets: Offsets, chosen: Offsets) -> tuple[Offsets, Offsets]:
     """(places, owners): every place that the chosen texts own, and which of the choices owns it."""
     return ranges(offsets[chosen], offsets[chosen + 1])
 
 
-def ranges(starts: npt.NDArray[Any], ends: npt.NDArray[Any]) -> tuple[Offsets, Offsets]:
+def ranges(starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
     """(places, owners): every whole number in each of the half-open ranges, and the range that it is in."""
     counts = ends - starts
     owners = np.repeat(np.arange(len(counts)), counts)

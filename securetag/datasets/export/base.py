@@ -8,14 +8,13 @@ most formats have no room for that in the row itself) and `export.json`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from securetag.datasets.releases.release import NAME_LENGTH, Manifest
-from securetag.records import Example
+from securetag.records import Example, JsonObject
 
-Row = dict[str, Any]
+Row = JsonObject
 
 
 class Unfit(Exception):

@@ -80,8 +80,8 @@ def make_knowledge_rows(
         source.urls.add(record.url)
         result.keys[record.id] = group_keys_of(record)
         rows = make_questions(record, profile, titles)
-        taught, unfit = responses.make_rows(record, profile, MAX_PER_RECORD - len(rows))
-        rows += taught
+        from_teacher, unfit = responses.make_rows(record, profile, MAX_PER_RECORD - len(rows))
+        rows += from_teacher
         dropped.update({(record.source, why, ""): n for why, n in unfit.items()})
         result.rows += set_group(rows, result.keys[record.id])
         if not rows:

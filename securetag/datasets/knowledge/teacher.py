@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -23,7 +23,7 @@ from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
 from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, shorten
 from securetag.errors import InputError, LicenceError
-from securetag.records import Example, Lang, Message, Origin, Record, Task, Teacher, content_id
+from securetag.records import Example, JsonObject, Lang, Message, Origin, Record, Task, Teacher, content_id
 from securetag.triage import Profile
 
 #: Rises with every change of a byte of the prompt; a golden test holds it.
@@ -36,7 +36,7 @@ SECTION_CHARS = (240, 8_000)
 #: Tokens of an answer: four pairs of what the prompt allows, in Spanish, and their JSON.
 MAX_TOKENS = 1_200
 #: What JSON says, said to the endpoint as well where it can hold the model to it.
-SCHEMA: dict[str, Any] = {
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "pairs": {

@@ -39,7 +39,7 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     lookups: dict[str, Score]
     #: Accuracy of word counts, by axis.
     word_counts: dict[str, Score]
-    harvested: int
+    verdicts: int
     scripted: int
     saw_model: int
     reviewers: int
@@ -50,20 +50,20 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     anchoring: list[Anchoring]
 
 
-def measure_facts(examples: Sequence[Example], harvested: Sequence[HarvestedVerdict]) -> CardFacts:
+def measure_facts(examples: Sequence[Example], verdicts: Sequence[HarvestedVerdict]) -> CardFacts:
     """Figures of the rows and of the harvest."""
     return CardFacts(
         majority={name: majority(rows) for name, rows in by_axis(examples).items()},
         lookups=lookups(examples),
         word_counts=word_counts(examples),
-        harvested=len(harvested),
-        scripted=sum(verdict.scripted for verdict in harvested),
-        saw_model=sum(verdict.saw_model for verdict in harvested),
-        reviewers=len({verdict.reviewer for verdict in harvested}),
-        tenants=len({tenant_id_of(verdict) for verdict in harvested}),
-        contradicting=len(find_contradicting(harvested)),
-        agreement=measure_agreement(harvested),
-        anchoring=measure_anchoring(harvested),
+        verdicts=len(verdicts),
+        scripted=sum(verdict.scripted for verdict in verdicts),
+        saw_model=sum(verdict.saw_model for verdict in verdicts),
+        reviewers=len({verdict.reviewer for verdict in verdicts}),
+        tenants=len({tenant_id_of(verdict) for verdict in verdicts}),
+        contradicting=len(find_contradicting(verdicts)),
+        agreement=measure_agreement(verdicts),
+        anchoring=measure_anchoring(verdicts),
     )
 
 
@@ -130,7 +130,7 @@ def _analysts(facts: CardFacts) -> list[str]:
         else f"No cap limits a tenant's or reviewer's share of a label: it begins with {MIN_TENANTS} tenants."
     )
     return [
-        f"{facts.harvested:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
+        f"{facts.verdicts:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
         f"in, {facts.saw_model:,} of them after the reviewer saw the model's answer. {facts.scripted:,} were "
         "scripted from a ground truth and are no person's. "
         f"Tenants whose verdicts contradict the others' and train nothing: {facts.contradicting:,}. {cap}",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from securetag.datasets.releases.release import SPLITS, Manifest, verify_release
+from securetag.records import JsonObject
+
+Value = TypeVar("Value")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -42,8 +46,8 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     first: str
     second: str
     #: Parameter or input → [before, after], where they differ.
-    params: dict[str, list[Any]]
-    inputs: dict[str, list[Any]]
+    params: dict[str, list[object]]
+    inputs: dict[str, list[object]]
     rows: dict[str, list[int]]
     by_source: dict[str, Count]
     by_label: dict[str, Count]
@@ -73,8 +77,8 @@ def diff_releases(first: Path, second: Path) -> Diff:
     return Diff(
         first=first.name,
         second=second.name,
-        params=_changed(manifests[0].params, manifests[1].params),
-        inputs=_changed(manifests[0].inputs, manifests[1].inputs),
+        params=_changed(manifests[0].params, manifests[1].params, None),
+        inputs=_changed(manifests[0].inputs, manifests[1].inputs, None),
         rows={split: [_number(manifest, split) for manifest in manifests] for split in SPLITS},
         by_source=_by([row.source for row in gained], [row.source for row in lost]),
         by_label=_by([row.label or "none" for row in gained], [row.label or "none" for row in lost]),
@@ -112,7 +116,9 @@ def _number(manifest: Manifest, split: str) -> int:
     return manifest.files[f"{split}.jsonl"].rows
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any], absent: Any = None) -> dict[str, list[Any]]:
+def _changed(
+    before: Mapping[str, Value], after: Mapping[str, Value], absent: Value
+) -> dict[str, list[Value]]:
     pairs = {name: [before.get(name, absent), after.get(name, absent)] for name in sorted({*before, *after})}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -122,7 +128,7 @@ def _by(added: list[str], removed: list[str]) -> dict[str, Count]:
     return {name: Count(added=plus[name], removed=minus[name]) for name in sorted({*plus, *minus})}
 
 
-def _changes(names: list[str], before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+def _changes(names: list[str], before: JsonObject, after: JsonObject) -> list[Change]:
     return [
         Change(id=name, before=before[name], after=after[name])
         for name in names

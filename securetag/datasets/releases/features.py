@@ -6,12 +6,10 @@ null throughout train and a string in test can't be loaded.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import inspect
 
-from securetag.records import Example, Origin
+from securetag.records import Example, JsonObject, Origin
 
 #: The fields of `Origin` that rows show (`release.published`); the others would be columns of nulls.
 SHOWN_OF_ORIGIN = ("record_id",)
@@ -25,7 +23,7 @@ _DTYPES: dict[type[inspect.Type], str] = {
 }
 
 
-def list_features() -> list[dict[str, Any]]:
+def list_features() -> list[JsonObject]:
     """Return `dataset_info.features` of the card: one entry a field of `Example`, in its order.
 
     Form: https://huggingface.co/docs/datasets/about_dataset_features, as YAML in a card's header.
@@ -33,7 +31,7 @@ def list_features() -> list[dict[str, Any]]:
     return _columns(Example)
 
 
-def _columns(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
+def _columns(struct: type[msgspec.Struct]) -> list[JsonObject]:
     described = inspect.type_info(struct)
     assert isinstance(described, inspect.StructType)
     return [
@@ -43,7 +41,7 @@ def _columns(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
     ]
 
 
-def _feature(kind: inspect.Type) -> dict[str, Any]:
+def _feature(kind: inspect.Type) -> JsonObject:
     if isinstance(kind, inspect.Metadata):
         return _feature(kind.type)
     if isinstance(kind, inspect.UnionType):

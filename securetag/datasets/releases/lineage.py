@@ -232,7 +232,7 @@ def _begins(connection: sqlite3.Connection, select: str, prefix: str, limit: int
     ranges: list[tuple[str | bytes, str | bytes]] = [(prefix, prefix + "\U0010ffff")]
     if len(prefix) <= 64 and set(prefix) <= _HEX:
         ranges.append((bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))))
-    entries: list[tuple[Any, Any]] = []
+    entries: list[tuple[str, str]] = []
     for low, high in ranges:
         entries += connection.execute(f"{select} WHERE id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
     return entries[:limit]

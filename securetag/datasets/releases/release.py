@@ -17,9 +17,8 @@ nothing that was written is changed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import rfc8785
@@ -27,7 +26,7 @@ import rfc8785
 from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage
 from securetag.errors import NotFoundError, ReleaseError
-from securetag.records import Example, Origin, content_id
+from securetag.records import Example, JsonObject, Origin, content_id
 from securetag.system.files import Draft, draft_folder
 from securetag.system.hashing import hash_file
 
@@ -64,9 +63,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     schema: int
     digest: str
-    params: dict[str, Any]
+    params: JsonObject
     #: What went in: digest of the Record ids of each source, of the harvest, of the rules; versions.
-    inputs: dict[str, Any]
+    inputs: JsonObject
     files: dict[str, FileEntry]
     counts: dict[str, dict[str, int]]
     sources: list[SourceEntry]
@@ -87,7 +86,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     test: list[Example]
 
 
-def digest_of(params: Mapping[str, Any], inputs: Mapping[str, Any], files: Mapping[str, FileEntry]) -> str:
+def digest_of(
+    params: Mapping[str, object], inputs: Mapping[str, object], files: Mapping[str, FileEntry]
+) -> str:
     """64 hex digits: sha256(canon({schema, params, inputs, sha256 of the three files}))."""
     shas = {name: files[name].sha256 for name in sorted(files)}
     return content_id({"schema": SCHEMA, "params": dict(params), "inputs": dict(inputs), "files": shas})
@@ -109,11 +110,11 @@ def write_release(
     examples: Sequence[Example],
     drops: Sequence[Drop],
     *,
-    params: Mapping[str, Any],
-    inputs: Mapping[str, Any],
+    params: Mapping[str, object],
+    inputs: Mapping[str, object],
     counts: dict[str, dict[str, int]],
     sources: list[SourceEntry],
-    card: Any,
+    card: Callable[[Manifest], str],
     pictures: Mapping[str, bytes] | None = None,
     releases_dir: Path,
     code_version: str,

@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -21,7 +20,7 @@ from securetag.datasets.export.base import chat
 from securetag.datasets.releases.release import NAME_LENGTH, Release
 from securetag.datasets.reviews.review import Answer, Review
 from securetag.errors import InputError
-from securetag.records import Example
+from securetag.records import Example, JsonObject
 
 QUESTION, COMMENT = "answer", "comment"
 _GUIDELINES = (
@@ -32,7 +31,7 @@ _METADATA = ("task", "source", "label", "split", "licence", "release")
 
 
 class _Response(msgspec.Struct, frozen=True):
-    value: Any
+    value: object
     user_id: str
     status: str | None = None
 
@@ -40,7 +39,7 @@ class _Response(msgspec.Struct, frozen=True):
 class _Record(msgspec.Struct, frozen=True):
     id: str
     responses: dict[str, list[_Response]] = {}
-    metadata: dict[str, Any] = {}
+    metadata: JsonObject = {}
 
 
 def sample_rows(release: Release, number: int, seed: int) -> list[Example]:
@@ -119,7 +118,7 @@ def make_bundle(examples: Sequence[Example], release: str, *, overlap: int) -> d
     }
 
 
-def _record(example: Example, release: str) -> dict[str, Any]:
+def _record(example: Example, release: str) -> JsonObject:
     metadata = {
         "task": example.task.value,
         "source": example.source,
@@ -174,7 +173,7 @@ def _reviews(record: _Record, at: str) -> list[Review]:
     return reviews
 
 
-def _answer(value: Any, record: str) -> Answer:
+def _answer(value: object, record: str) -> Answer:
     if value == "accept":
         return "accept"
     if value == "reject":

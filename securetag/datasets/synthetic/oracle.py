@@ -163,7 +163,7 @@ class _Run:
                 stream.close()
                 if batch.process.stdout.closed and batch.process.stderr.closed:  # type: ignore[union-attr]
                     self._running.remove(batch)
-                    self._settle(batch)
+                    self._finish(batch)
             elif stream is batch.process.stderr:
                 batch.stderr = (batch.stderr + data)[-_STDERR_BYTES:]
             else:
@@ -178,7 +178,7 @@ class _Run:
         if len(self._outcomes) // PROGRESS_STEP > before:
             self._progress(f"{len(self._outcomes):,} of {len(self._trials):,} synthetic functions executed")
 
-    def _settle(self, batch: _Batch) -> None:
+    def _finish(self, batch: _Batch) -> None:
         """Deal with a process that has ended: what it left unanswered runs again."""
         why = batch.why_ended()
         if not batch.is_ready and not batch.hung:

@@ -71,11 +71,25 @@ _SYSTEM: dict[Profile, dict[str, str]] = {
 }
 
 _WORDS: dict[str, dict[str, str]] = {
-    "en": {"line": "line", "lines": "lines", "rule": "Rule", "severity": "Severity",
-           "message": "Message", "language": "Language", "flagged": "Flagged"},
-    "es": {"line": "línea", "lines": "líneas", "rule": "Regla", "severity": "Severidad",
-           "message": "Mensaje", "language": "Lenguaje", "flagged": "Señalado"},
-}  # fmt: skip
+    "en": {
+        "line": "line",
+        "lines": "lines",
+        "rule": "Rule",
+        "severity": "Severity",
+        "message": "Message",
+        "language": "Language",
+        "flagged": "Flagged",
+    },
+    "es": {
+        "line": "línea",
+        "lines": "líneas",
+        "rule": "Regla",
+        "severity": "Severidad",
+        "message": "Mensaje",
+        "language": "Lenguaje",
+        "flagged": "Señalado",
+    },
+}
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,12 +65,12 @@ def normalise_text(text: str) -> str:
     return unicodedata.normalize("NFC", lf)
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """RFC 8785 JSON of builtins or structs. Raises `rfc8785.CanonicalizationError` on NaN or big ints."""
     return rfc8785.dumps(msgspec.to_builtins(value))
 
 
-def content_id(value: Any) -> str:
+def content_id(value: object) -> str:
     """64 hex digits: sha256 over `canonical_json(value)`."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 

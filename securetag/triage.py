@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from securetag.errors import TriageError
-from securetag.records import Decision, Finding, Lang, Message, Verdict, content_id
+from securetag.records import Decision, Finding, JsonObject, Lang, Message, Verdict, content_id
 
 Profile = Literal["full", "compact"]
 
@@ -71,11 +71,25 @@ _SYSTEM: dict[Profile, dict[str, str]] = {
 }
 
 _WORDS: dict[str, dict[str, str]] = {
-    "en": {"line": "line", "lines": "lines", "rule": "Rule", "severity": "Severity",
-           "message": "Message", "language": "Language", "flagged": "Flagged"},
-    "es": {"line": "línea", "lines": "líneas", "rule": "Regla", "severity": "Severidad",
-           "message": "Mensaje", "language": "Lenguaje", "flagged": "Señalado"},
-}  # fmt: skip
+    "en": {
+        "line": "line",
+        "lines": "lines",
+        "rule": "Rule",
+        "severity": "Severity",
+        "message": "Message",
+        "language": "Language",
+        "flagged": "Flagged",
+    },
+    "es": {
+        "line": "línea",
+        "lines": "líneas",
+        "rule": "Regla",
+        "severity": "Severidad",
+        "message": "Mensaje",
+        "language": "Lenguaje",
+        "flagged": "Señalado",
+    },
+}
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +119,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
 
 #: (messages, JSON schema or None for free generation, most completion tokens) → what the model wrote.
 #: Raises ModelUnavailableError when no answer comes.
-Predictor = Callable[[Sequence[Message], dict[str, Any] | None, int], Completion]
+Predictor = Callable[[Sequence[Message], JsonObject | None, int], Completion]
 
 
 class CompactAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,12 +239,12 @@ def answer(
     return msgspec.json.encode(FullAnswer(spans, reasoning, verdict, recommendation)).decode()
 
 
-def schema(prompt: Prompt) -> dict[str, Any]:
+def schema(prompt: Prompt) -> JsonObject:
     """Return the JSON schema of the answer to `prompt`; line numbers are bounded by its snippet."""
     line = {"type": "integer", "minimum": 1, "maximum": prompt.lines}
     verdict = {"type": "string", "enum": _DECISIONS}
     if prompt.profile == "compact":
-        properties: dict[str, Any] = {
+        properties: JsonObject = {
             "evidence": {"type": "array", "items": line, "minItems": 1, "maxItems": MAX_EVIDENCE},
             "verdict": verdict,
         }

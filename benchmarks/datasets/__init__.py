@@ -48,17 +48,24 @@ def measure() -> Iterator[Figure]:
         theirs = run(dedup, found)
         ratio = theirs.cpu_s / ours.cpu_s
         yield Figure(
-            figure="docs a CPU-second", value=round(ratio, 2), unit="x",
-            peer=f"{name}: {COUNT / theirs.cpu_s:,.0f}", bar=f"≥ {bar:g}" if bar else "", ok=ratio >= bar,
-        )  # fmt: skip
+            figure="docs a CPU-second",
+            value=round(ratio, 2),
+            unit="x",
+            peer=f"{name}: {COUNT / theirs.cpu_s:,.0f}",
+            bar=f"≥ {bar:g}" if bar else "",
+            ok=ratio >= bar,
+        )
         yield from _quality(name, theirs, judged=False)
     del found
     large = advisories(LARGE, SEED)
     growth = run(_ours, large).cpu_s / ours.cpu_s / (LARGE / COUNT)
     yield Figure(
-        figure=f"CPU of {LARGE:,} rows, by linear growth", value=round(growth, 3), unit="x", bar="≤ 1.3",
+        figure=f"CPU of {LARGE:,} rows, by linear growth",
+        value=round(growth, 3),
+        unit="x",
+        bar="≤ 1.3",
         ok=growth <= 1.3,
-    )  # fmt: skip
+    )
 
 
 def run(dedup: Dedup, found: Sequence[Advisory]) -> Outcome:
@@ -90,9 +97,12 @@ def _quality(name: str, outcome: Outcome, *, judged: bool = True) -> Iterator[Fi
         ("siblings lost", outcome.sibling_loss, "0", outcome.sibling_loss == 0),
     ):
         yield Figure(
-            figure=f"{name}: {figure}", value=round(value, 4), unit="", bar=bar if judged else "",
+            figure=f"{name}: {figure}",
+            value=round(value, 4),
+            unit="",
+            bar=bar if judged else "",
             ok=ok or not judged,
-        )  # fmt: skip
+        )
 
 
 def _ours(texts: Sequence[str]) -> Sequence[int]:

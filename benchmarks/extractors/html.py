@@ -48,12 +48,14 @@ def _section(rng: random.Random, number: int) -> tuple[str, str]:
             "<ul>",
             *(f"<li><strong>{text.replace(' ', '</strong> ', 1)}</li>" for text in paragraphs[4:]),
             "</ul>",
-            f'<div class="highlight"><pre>{spans}</pre></div>', "<table><thead><tr>",
-            *(f"<th>{cell}</th>" for cell in rows[0]), "</tr></thead><tbody>",
+            f'<div class="highlight"><pre>{spans}</pre></div>',
+            "<table><thead><tr>",
+            *(f"<th>{cell}</th>" for cell in rows[0]),
+            "</tr></thead><tbody>",
             *(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:]),
             "</tbody></table></section>",
         ]
-    )  # fmt: skip
+    )
     return html, "\n".join([title, *paragraphs, code, *(" ".join(row) for row in rows)])
 
 
@@ -95,8 +97,10 @@ def beautiful_soup(data: bytes) -> str:
         if element.name == "pre":
             items.append((0, f"```\n{element.get_text()}\n```\n", 1))
         elif element.name == "table":
-            rows = [[" ".join(cell.get_text().split()) for cell in row.find_all(["td", "th"])]
-                    for row in element.find_all("tr")]  # fmt: skip
+            rows = [
+                [" ".join(cell.get_text().split()) for cell in row.find_all(["td", "th"])]
+                for row in element.find_all("tr")
+            ]
             lines = [f"| {' | '.join(row)} |" for row in rows]
             items.append((0, "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:], ""]), 1))
         else:
@@ -138,9 +142,13 @@ def measure() -> Iterator[Figure]:
     quick, slow = _seconds(pages)
     yield Figure(figure="HTML: throughput", value=round(megabytes / quick, 1), unit="MB/CPU-s")
     yield Figure(
-        figure="HTML: bytes to sections, well-formed", value=round(slow / quick, 1), unit="x",
-        peer=f"BeautifulSoup + lxml ({megabytes / slow:.1f} MB/CPU-s)", bar="≥ 10", ok=slow / quick >= 10,
-    )  # fmt: skip
+        figure="HTML: bytes to sections, well-formed",
+        value=round(slow / quick, 1),
+        unit="x",
+        peer=f"BeautifulSoup + lxml ({megabytes / slow:.1f} MB/CPU-s)",
+        bar="≥ 10",
+        ok=slow / quick >= 10,
+    )
     for name, read, peer in (
         ("HTML", ours, ""),
         ("HTML: the peer's", beautiful_soup, "BeautifulSoup + lxml"),
@@ -149,13 +157,21 @@ def measure() -> Iterator[Figure]:
         precision, recall = (sum(score[side] for score in scores) / PAGES for side in (0, 1))
         bar = "" if peer else "≥ 0.99"
         yield Figure(
-            figure=f"{name} precision of words", value=round(precision, 4), unit="", peer=peer, bar=bar,
+            figure=f"{name} precision of words",
+            value=round(precision, 4),
+            unit="",
+            peer=peer,
+            bar=bar,
             ok=bool(peer) or precision >= 0.99,
-        )  # fmt: skip
+        )
         yield Figure(
-            figure=f"{name} recall of words", value=round(recall, 4), unit="", peer=peer, bar=bar,
+            figure=f"{name} recall of words",
+            value=round(recall, 4),
+            unit="",
+            peer=peer,
+            bar=bar,
             ok=bool(peer) or recall >= 0.99,
-        )  # fmt: skip
+        )
     yield from _hard_pages()
 
 
@@ -168,6 +184,9 @@ def _hard_pages() -> Iterator[Figure]:
     for side, name in enumerate(("precision", "recall")):
         mean = sum(score[side] for score in scores) / len(scores)
         yield Figure(
-            figure=f"HTML: main content of {len(scores)} hard pages, {name} of words", value=round(mean, 4),
-            unit="", bar="≥ 0.95", ok=mean >= 0.95,
-        )  # fmt: skip
+            figure=f"HTML: main content of {len(scores)} hard pages, {name} of words",
+            value=round(mean, 4),
+            unit="",
+            bar="≥ 0.95",
+            ok=mean >= 0.95,
+        )

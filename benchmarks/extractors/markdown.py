@@ -36,13 +36,19 @@ def measure() -> Iterator[Figure]:
     ours = min(_cpu_s(lambda: _read(work)) for _ in range(ROUNDS))
     peer = min(_cpu_s(lambda: _render(paths)) for _ in range(ROUNDS))
     yield Figure(
-        figure="Markdown: bytes to Records", value=round(megabytes / ours, 2), unit="MB/CPU-s",
+        figure="Markdown: bytes to Records",
+        value=round(megabytes / ours, 2),
+        unit="MB/CPU-s",
         peer=f"markdown-it-py {megabytes / peer:.2f}",
-    )  # fmt: skip
+    )
     yield Figure(
-        figure="Markdown beside parsing and rendering", value=round(peer / ours, 2), unit="x",
-        peer="markdown-it-py", bar=f"≥ {BAR}", ok=peer / ours >= BAR,
-    )  # fmt: skip
+        figure="Markdown beside parsing and rendering",
+        value=round(peer / ours, 2),
+        unit="x",
+        peer="markdown-it-py",
+        bar=f"≥ {BAR}",
+        ok=peer / ours >= BAR,
+    )
 
 
 def _work(settings: Settings) -> Iterator[tuple[catalog.Source, list[FetchedFile]]]:

@@ -68,9 +68,11 @@ def measure() -> Iterator[Figure]:
         records = sum(isinstance(item, Record) for item in create_reader(source).read([file]))
         spent = time.process_time() - started
         yield Figure(
-            figure="NVD: Records, end to end", value=round(records / spent), unit="Records/CPU-s",
+            figure="NVD: Records, end to end",
+            value=round(records / spent),
+            unit="Records/CPU-s",
             peer=f"{records:,} Records: Markdown, versions, languages, ids",
-        )  # fmt: skip
+        )
 
 
 def _items(files: list[FetchedFile]) -> Iterator[str]:
@@ -100,15 +102,23 @@ def _decoding(data: bytes) -> Iterator[Figure]:
 
     ours, peer = least_cpu_s(typed, runs=RUNS), least_cpu_s(lambda: json.loads(data), runs=RUNS)
     yield Figure(
-        figure=f"NVD: decoding a feed of {len(data) / 1e6:.0f} MB", value=round(peer / ours, 2), unit="x",
-        peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}", bar="≥ 2", ok=peer / ours >= 2,
-    )  # fmt: skip
+        figure=f"NVD: decoding a feed of {len(data) / 1e6:.0f} MB",
+        value=round(peer / ours, 2),
+        unit="x",
+        peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}",
+        bar="≥ 2",
+        ok=peer / ours >= 2,
+    )
 
 
 def _memory(path: Path) -> Iterator[Figure]:
     size = path.stat().st_size / 2**20
     ours, peer = (peak_mb(MEMORY, path, who) / size for who in ("ours", "json"))
     yield Figure(
-        figure="NVD: peak memory of decoding", value=round(ours, 2), unit="x file size",
-        peer=f"json.loads: {peer:.2f}", bar="≤ 2", ok=ours <= 2,
-    )  # fmt: skip
+        figure="NVD: peak memory of decoding",
+        value=round(ours, 2),
+        unit="x file size",
+        peer=f"json.loads: {peer:.2f}",
+        bar="≤ 2",
+        ok=ours <= 2,
+    )

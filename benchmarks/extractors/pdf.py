@@ -66,9 +66,18 @@ def blocks(paths: list[str]) -> int:
 def records(paths: list[str]) -> int:
     """The number of Records."""
     row = Source(
-        name="pdf", tier="extended", publisher="x", dataset="x", title="x", edition="1", url="https://example.org",
-        licence="CC0-1.0", reader="pdf", options={"tables": False}, folder=FolderMethod("/"),
-    )  # fmt: skip
+        name="pdf",
+        tier="extended",
+        publisher="x",
+        dataset="x",
+        title="x",
+        edition="1",
+        url="https://example.org",
+        licence="CC0-1.0",
+        reader="pdf",
+        options={"tables": False},
+        folder=FolderMethod("/"),
+    )
     files = [FetchedFile(Path(path), "https://example.org/a.pdf", "", "1", "CC0-1.0") for path in paths]
     count = sum(isinstance(item, Record) for item in PdfReader(row).read(files))
     pdf_pages.stop()
@@ -97,19 +106,29 @@ def measure() -> Iterator[Figure]:
     bare_s, text_s, ours_s, records_s = (min(one[side][0] for one in rounds) for side in range(len(sides)))
     pages, found, peak = rounds[0][0][2], rounds[0][3][2], max(one[3][1] for one in rounds)
     yield Figure(
-        figure="PDF: pages a CPU-second to headings and paragraphs", value=round(pages / ours_s, 1),
-        unit="pages/CPU-s", peer=f'get_text("dict"): {pages / bare_s:.1f}', bar="≥ 0.9x",
+        figure="PDF: pages a CPU-second to headings and paragraphs",
+        value=round(pages / ours_s, 1),
+        unit="pages/CPU-s",
+        peer=f'get_text("dict"): {pages / bare_s:.1f}',
+        bar="≥ 0.9x",
         ok=bare_s / ours_s >= 0.9,
-    )  # fmt: skip
+    )
     yield Figure(
-        figure="PDF: the same beside get_text without images", value=round(text_s / ours_s, 2), unit="ratio",
+        figure="PDF: the same beside get_text without images",
+        value=round(text_s / ours_s, 2),
+        unit="ratio",
         peer=f"{pages / text_s:.1f} pages/CPU-s",
-    )  # fmt: skip
+    )
     yield Figure(
-        figure="PDF: pages a CPU-second to Records", value=round(pages / records_s, 1), unit="pages/CPU-s",
+        figure="PDF: pages a CPU-second to Records",
+        value=round(pages / records_s, 1),
+        unit="pages/CPU-s",
         peer=f"{found} Records",
-    )  # fmt: skip
+    )
     yield Figure(
-        figure="PDF: largest process without tables", value=round(peak, 1), unit="MiB",
-        bar="≤ 768 (half of 1.5 GiB)", ok=2 * peak * 2**20 <= MOST_MEMORY,
-    )  # fmt: skip
+        figure="PDF: largest process without tables",
+        value=round(peak, 1),
+        unit="MiB",
+        bar="≤ 768 (half of 1.5 GiB)",
+        ok=2 * peak * 2**20 <= MOST_MEMORY,
+    )

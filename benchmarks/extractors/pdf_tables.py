@@ -77,13 +77,19 @@ def measure() -> Iterator[Figure]:
         right = sum(matches(page, label.tables, shape=shape) for label, page in pairs)
         for figure, of in (("recall", there), ("precision", said)):
             yield Figure(
-                figure=f"PDF tables {name}: {figure}", value=round(right / max(1, of), 3), unit="",
+                figure=f"PDF tables {name}: {figure}",
+                value=round(right / max(1, of), 3),
+                unit="",
                 peer=f"{right} of {of}, {len(pairs)} pages labelled by hand",
-            )  # fmt: skip
+            )
     yield Figure(
-        figure="all PDFs of the mirror with tables", value=round(cpu_s, 1), unit="CPU-s",
-        peer=f"{sum(map(len, found.values()))} pages", bar=f"≤ {MOST_CPU_S:g}", ok=cpu_s <= MOST_CPU_S,
-    )  # fmt: skip
+        figure="all PDFs of the mirror with tables",
+        value=round(cpu_s, 1),
+        unit="CPU-s",
+        peer=f"{sum(map(len, found.values()))} pages",
+        bar=f"≤ {MOST_CPU_S:g}",
+        ok=cpu_s <= MOST_CPU_S,
+    )
 
 
 def _cpu_s() -> float:

@@ -49,24 +49,34 @@ def measure() -> Iterator[Figure]:
         records = sum(isinstance(item, Record) for item in reader.read([file]))
         spent = time.process_time() - started
         yield Figure(
-            figure=f"STIX: {records:,} Records, end to end", value=round(spent, 2), unit="CPU-s",
+            figure=f"STIX: {records:,} Records, end to end",
+            value=round(spent, 2),
+            unit="CPU-s",
             peer="joins, Markdown, language, ids",
-        )  # fmt: skip
+        )
 
 
 def _decoding(data: bytes) -> Iterator[Figure]:
     ours = least_cpu_s(lambda: AttackReader.kinds.decode(data, ""), runs=RUNS)
     peer = least_cpu_s(lambda: json.loads(data), runs=RUNS)
     yield Figure(
-        figure=f"STIX: decoding {len(data) / 1e6:.1f} MB", value=round(peer / ours, 2), unit="x",
-        peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}", bar="≥ 2.5", ok=peer / ours >= 2.5,
-    )  # fmt: skip
+        figure=f"STIX: decoding {len(data) / 1e6:.1f} MB",
+        value=round(peer / ours, 2),
+        unit="x",
+        peer=f"json.loads: {peer:.3f} CPU-s, ours {ours:.3f}",
+        bar="≥ 2.5",
+        ok=peer / ours >= 2.5,
+    )
 
 
 def _memory(file: FetchedFile) -> Iterator[Figure]:
     size = file.path.stat().st_size / 2**20
     ours, peer = (peak_mb(MEMORY, file.path, who) / size for who in ("ours", "json"))
     yield Figure(
-        figure="STIX: peak memory of decoding", value=round(ours, 2), unit="x file size",
-        peer=f"json.loads: {peer:.2f}", bar="≤ 2", ok=ours <= 2,
-    )  # fmt: skip
+        figure="STIX: peak memory of decoding",
+        value=round(ours, 2),
+        unit="x file size",
+        peer=f"json.loads: {peer:.2f}",
+        bar="≤ 2",
+        ok=ours <= 2,
+    )

@@ -24,10 +24,13 @@ def measure() -> Iterator[Figure]:
     """CPU-seconds of `securetag --help` (median of five), MiB resident of api and worker."""
     help_s = sorted(_help() for _ in range(HELP_RUNS))[HELP_RUNS // 2]
     yield Figure(
-        figure="securetag --help", value=round(help_s, 3), unit="CPU-s",
+        figure="securetag --help",
+        value=round(help_s, 3),
+        unit="CPU-s",
         peer=f"python -c pass: {_bare():.3f}",
-        bar="< 0.3", ok=help_s < 0.3,
-    )  # fmt: skip
+        bar="< 0.3",
+        ok=help_s < 0.3,
+    )
     yield from _services()
 
 
@@ -68,9 +71,12 @@ def _services() -> Iterator[Figure]:
                 if service.name in {"api", "worker"}:
                     resident = _resident(service.process.pid)
                     yield Figure(
-                        figure=f"{service.name} at rest", value=round(resident, 1), unit="MiB", bar="< 200",
+                        figure=f"{service.name} at rest",
+                        value=round(resident, 1),
+                        unit="MiB",
+                        bar="< 200",
                         ok=resident < 200,
-                    )  # fmt: skip
+                    )
         Cluster(settings.home).destroy()
 
 

@@ -51,10 +51,13 @@ def measure() -> Iterator[Figure]:
         for kind, names in wanted.items():
             times = sorted(_timed(name, settings) for name in names)
             yield Figure(
-                figure=f"trace a {kind}: slowest of {len(names)}", value=round(times[-1], 4), unit="s",
-                peer=f"median {times[len(times) // 2]:.4f}, Parquet scan {scan:.2f}", bar=f"< {BAR_S:g}",
+                figure=f"trace a {kind}: slowest of {len(names)}",
+                value=round(times[-1], 4),
+                unit="s",
+                peer=f"median {times[len(times) // 2]:.4f}, Parquet scan {scan:.2f}",
+                bar=f"< {BAR_S:g}",
                 ok=times[-1] < BAR_S,
-            )  # fmt: skip
+            )
 
 
 def _timed(name: str, settings: Settings) -> float:
@@ -86,9 +89,16 @@ def _release(settings: Settings) -> Path:
     import pyarrow.parquet as pq
 
     path, manifest = release.write_release(
-        [], [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="",
+        [],
+        [],
+        params={},
+        inputs={},
+        counts={},
+        sources=[],
+        card=lambda _: "",
+        code_version="",
         releases_dir=settings.releases_dir,
-    )  # fmt: skip
+    )
     order = sorted(range(ROWS), key=lambda number: _id("example", number))
     judged = [number % PER_FINDING == 0 for number in order]
     columns: dict[str, list[Any]] = {
@@ -114,8 +124,12 @@ def _release(settings: Settings) -> Path:
     registry.models_dir.mkdir(parents=True)
     (registry.models_dir / "m.gguf").touch()
     entry = ModelEntry(
-        model_id="a" * 64, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
+        model_id="a" * 64,
+        path="m.gguf",
+        file_sha256="0" * 64,
+        base="b",
+        quantisation="Q8_0",
         licence="Apache-2.0",
-    )  # fmt: skip
+    )
     registry.add(msgspec.structs.replace(entry, release=manifest.digest))
     return path

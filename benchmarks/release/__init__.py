@@ -98,10 +98,21 @@ def _build(home: Path, environment: dict[str, str], *, day: str | None = None) -
         taken = harvest(settings)
         assert taken.rows == allowed, f"{taken.rows} verdicts of {allowed} that may be harvested"
         return _securetag(
-            home, {**environment, "DATABASE_URL": url},
-            "dataset", "build", "--knowledge", str(KNOWLEDGE), "--synthetic", str(SYNTHETIC),
-            "--profile", "full", "--suite", str(SUITE), *_sources(settings), day=day,
-        )  # fmt: skip
+            home,
+            {**environment, "DATABASE_URL": url},
+            "dataset",
+            "build",
+            "--knowledge",
+            str(KNOWLEDGE),
+            "--synthetic",
+            str(SYNTHETIC),
+            "--profile",
+            "full",
+            "--suite",
+            str(SUITE),
+            *_sources(settings),
+            day=day,
+        )
     finally:
         cluster.destroy()
 
@@ -123,9 +134,13 @@ def _costs(first: Spent, again: Spent) -> Iterator[Figure]:
     yield _most("… peak memory of the process tree", peak, "MiB", 4_096)
     digests = {first.printed["digest"], again.printed["digest"]}
     yield Figure(
-        figure="digests of two folders, days, zones, hash seeds and databases", value=len(digests), unit="",
-        peer=first.printed["release"], bar="= 1", ok=len(digests) == 1,
-    )  # fmt: skip
+        figure="digests of two folders, days, zones, hash seeds and databases",
+        value=len(digests),
+        unit="",
+        peer=first.printed["release"],
+        bar="= 1",
+        ok=len(digests) == 1,
+    )
 
 
 def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
@@ -153,15 +168,21 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
         )
     for axis, score in baselines.word_counts(rows).items():
         yield Figure(
-            figure=f"TF-IDF, {axis}", value=score.accuracy, unit="accuracy",
+            figure=f"TF-IDF, {axis}",
+            value=score.accuracy,
+            unit="accuracy",
             peer=f"majority {score.majority:.3f} of {score.n:,}",
-        )  # fmt: skip
+        )
     for name, score in baselines.lookups(rows).items():
         gain = round(score.accuracy - score.majority, 3)
         yield Figure(
-            figure=f"look-up by {name}", value=score.accuracy, unit="accuracy",
-            peer=f"majority {score.majority:.3f}", bar="within .05", ok=gain <= 0.05,
-        )  # fmt: skip
+            figure=f"look-up by {name}",
+            value=score.accuracy,
+            unit="accuracy",
+            peer=f"majority {score.majority:.3f}",
+            bar="within .05",
+            ok=gain <= 0.05,
+        )
 
 
 def _mode(row: Example) -> str:
@@ -185,12 +206,15 @@ def _securetag(home: Path, environment: dict[str, str], *arguments: str, day: st
     command = [*when, *arguments, "--json"]
     with (home / "stdout").open("wb+") as out:
         running = subprocess.Popen(
-            command, stdout=out,
+            command,
+            stdout=out,
             env={
-                **os.environ, "SECURETAG_HOME": str(home / "home"), "SECURETAG_DATA": str(home / "data"),
+                **os.environ,
+                "SECURETAG_HOME": str(home / "home"),
+                "SECURETAG_DATA": str(home / "data"),
                 **environment,
             },
-        )  # fmt: skip
+        )
         while running.poll() is None:
             peak = max(peak, tree_memory_mb(process_tree(psutil.Process(running.pid))))
             time.sleep(0.5)

@@ -40,24 +40,56 @@ _GUARDS = (
     "if {v} not in {{'{c}', '{t}'}}: return None",
 )
 _STEPS = (
-    "log.info('{t} asked for %s', {v})", "counter['{c}'] += {n}", "{w} = cache.get('{t}/{n}', '')",
-    "metrics.observe('{c}_{t}', {n})", "{w} = {v}.strip().lower()[:{n}]", "audit.append(('{c}', {v}))",
-)  # fmt: skip
+    "log.info('{t} asked for %s', {v})",
+    "counter['{c}'] += {n}",
+    "{w} = cache.get('{t}/{n}', '')",
+    "metrics.observe('{c}_{t}', {n})",
+    "{w} = {v}.strip().lower()[:{n}]",
+    "audit.append(('{c}', {v}))",
+)
 _WORDS = [
-    "order", "parcel", "invoice", "tariff", "voyage", "ledger", "orchard", "signal", "harbour", "quarry",
-    "lantern", "meadow", "copper", "anchor", "barley", "saddle", "timber", "walnut", "falcon", "garnet",
-    "hammer", "island", "jacket", "kettle", "lizard", "marble", "needle", "oyster",
-]  # fmt: skip
+    "order",
+    "parcel",
+    "invoice",
+    "tariff",
+    "voyage",
+    "ledger",
+    "orchard",
+    "signal",
+    "harbour",
+    "quarry",
+    "lantern",
+    "meadow",
+    "copper",
+    "anchor",
+    "barley",
+    "saddle",
+    "timber",
+    "walnut",
+    "falcon",
+    "garnet",
+    "hammer",
+    "island",
+    "jacket",
+    "kettle",
+    "lizard",
+    "marble",
+    "needle",
+    "oyster",
+]
 
 
 def _function(drawn: random.Random, number: int) -> tuple[str, str, str, bool, int]:
     """(code, scope, CWE, is it guarded, the flagged line counted from 1)."""
     cwe, sink = drawn.choice(list(_SINKS.values()))
     names = {
-        "v": f"{drawn.choice(_WORDS)}_{drawn.randrange(90)}", "w": f"{drawn.choice(_WORDS)}_id",
-        "d": drawn.choice(("db", "cursor", "session", "conn")), "n": str(drawn.randrange(2, 400)),
-        "t": "_".join(drawn.sample(_WORDS, 2)), "c": drawn.choice(_WORDS),
-    }  # fmt: skip
+        "v": f"{drawn.choice(_WORDS)}_{drawn.randrange(90)}",
+        "w": f"{drawn.choice(_WORDS)}_id",
+        "d": drawn.choice(("db", "cursor", "session", "conn")),
+        "n": str(drawn.randrange(2, 400)),
+        "t": "_".join(drawn.sample(_WORDS, 2)),
+        "c": drawn.choice(_WORDS),
+    }
     guarded = drawn.random() < 0.5
     body = drawn.sample(_STEPS, drawn.randrange(2, 5))
     body += [drawn.choice(_GUARDS)] if guarded else []
@@ -70,11 +102,22 @@ def _function(drawn: random.Random, number: int) -> tuple[str, str, str, bool, i
 def _finding(drawn: random.Random, number: int) -> tuple[wire.TriagedFinding, bool]:
     code, scope, cwe, guarded, line = _function(drawn, number)
     finding = Finding(
-        tool="semgrep", rule_id=f"securetag.python.{cwe.lower()}", cwe=cwe, title="Untrusted text",
-        message="Text from a request reaches an interpreter.", severity="high", confidence="high",
-        language="python", path=f"app/{scope}.py", start_line=line, end_line=line, snippet=code,
-        snippet_line=1, scope=scope, fingerprint="v1:" + hashlib.sha256(code.encode()).hexdigest(),
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id=f"securetag.python.{cwe.lower()}",
+        cwe=cwe,
+        title="Untrusted text",
+        message="Text from a request reaches an interpreter.",
+        severity="high",
+        confidence="high",
+        language="python",
+        path=f"app/{scope}.py",
+        start_line=line,
+        end_line=line,
+        snippet=code,
+        snippet_line=1,
+        scope=scope,
+        fingerprint="v1:" + hashlib.sha256(code.encode()).hexdigest(),
+    )
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(line, line)], model_id="m", alias="base")
     return wire.TriagedFinding(finding=finding, verdict=verdict), guarded
 
@@ -117,15 +160,22 @@ async def _project(engine: AsyncEngine, drawn: random.Random, tenant: UUID, name
     assert claim is not None
     made = [_finding(drawn, number) for number in range(FINDINGS)]
     result = wire.ResultRequest(
-        task_id=task, outcome="completed", findings=[finding for finding, _ in made],
+        task_id=task,
+        outcome="completed",
+        findings=[finding for finding, _ in made],
         tool_executions=[
             wire.ToolExecution(
-                tool="semgrep", version="1.182.0", arguments=["semgrep", "scan"], exit_code=0, duration_s=1.0,
-                started_at=datetime(2026, 11, 1, tzinfo=UTC), stdout="semgrep.stdout",
+                tool="semgrep",
+                version="1.182.0",
+                arguments=["semgrep", "scan"],
+                exit_code=0,
+                duration_s=1.0,
+                started_at=datetime(2026, 11, 1, tzinfo=UTC),
+                stdout="semgrep.stdout",
                 metrics=wire.ToolMetrics(findings=FINDINGS),
             )
         ],
-    )  # fmt: skip
+    )
     async with tenant_transaction(engine, tenant) as session:
         await queue.record_result(session, claim.lease, result)
     guarded = {finding.finding.fingerprint: safe for finding, safe in made}
@@ -137,9 +187,12 @@ async def _project(engine: AsyncEngine, drawn: random.Random, tenant: UUID, name
             for reviewer, says_safe in (("ana", safe), ("ben", safe ^ (drawn.random() < DISSENT))):
                 session.add(
                     Feedback(
-                        tenant_id=tenant, finding_id=finding.id, reviewer=reviewer, source="person",
+                        tenant_id=tenant,
+                        finding_id=finding.id,
+                        reviewer=reviewer,
+                        source="person",
                         saw_model=reviewer == "ben",
                         verdict="false_positive" if says_safe else "true_positive",
                     )
-                )  # fmt: skip
+                )
     return 2 * FINDINGS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
@@ -42,7 +42,7 @@ async def _known(services: ApiServices, key: str) -> Principal:
     return await authenticate(services.engine, key, services.pepper)
 
 
-async def _promptly(looking: Coroutine[Any, Any, Principal], seconds: float) -> Principal:
+async def _promptly(looking: Coroutine[object, None, Principal], seconds: float) -> Principal:
     """The result within so many seconds, else DatabaseUnavailableError.
 
     A cancelled query waits for a frozen server to confirm it (10 s were measured), so it is left to

@@ -11,11 +11,11 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -178,7 +178,7 @@ def _http(request: Request, error: Exception) -> Response:
     )
 
 
-def invalid(errors: Sequence[Any]) -> list[dict[str, str]]:
+def invalid(errors: Sequence[ErrorDetails]) -> list[dict[str, str]]:
     """Pydantic's errors as `{where, what}`, without the values that the client sent.
 
     At most 20: a hostile body may be wrong in a million places.

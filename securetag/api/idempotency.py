@@ -7,7 +7,7 @@ connection broke, or that met a 503, repeats the call and gets the one answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header
@@ -39,7 +39,7 @@ async def once(
     *,
     operation: str,
     key: str | None,
-    request: Any,
+    request: object,
     status: int,
     work: Work,
     location: Callable[[JsonObject], str] | None = None,

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
@@ -59,7 +59,7 @@ def show_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(table, crop=False, overflow="ignore", no_wrap=True)
 
 
-def emit(value: Any) -> None:
+def emit(value: object) -> None:
     """Print JSON to standard output, indented, in UTF-8."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 

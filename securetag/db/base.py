@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -46,14 +45,14 @@ class Base(DeclarativeBase):
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         },
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
+    type_annotation_map = {
         str: Text(),
         int: BigInteger(),
         bytes: LargeBinary(),
         UUID: Uuid(),
         datetime: DateTime(timezone=True),
         JsonObject: JSONB(none_as_null=True),
-        list[Any]: JSONB(none_as_null=True),
+        list[list[int]]: JSONB(none_as_null=True),
         list[str]: ARRAY(Text()),
     }
 

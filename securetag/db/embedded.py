@@ -46,6 +46,7 @@ import sqlalchemy
 from securetag.db import binaries, roles
 from securetag.db.engine import API, HARVEST, OWNER
 from securetag.errors import ConflictError, DatabaseUnavailableError, SecuretagError, SettingsError
+from securetag.records import JsonObject
 from securetag.system.files import PRIVATE, make_private_folder, write_atomic
 from securetag.system.launch import die_with_parent
 from securetag.system.locks import FileLock, try_lock
@@ -177,7 +178,7 @@ class Cluster:
         socket = quote(self._about["socket"], safe="")
         return f"postgresql://{role}:{self._password(role)}@/{quote(database)}?host={socket}"
 
-    def connection_info(self) -> dict[str, Any]:
+    def connection_info(self) -> JsonObject:
         """What `run/postgres.json` holds: pid, socket folder, database, and a DSN a role."""
         return {
             "pid": self.pid,
@@ -285,11 +286,25 @@ class Cluster:
         write_atomic(password, self._password(SUPERUSER), mode=PRIVATE)
         os.chown(password, self._account.uid, self._account.gid)
         arguments = [
-            self._program("initdb"), "--pgdata", str(self.data), "--username", SUPERUSER,
-            "--pwfile", str(password), "--auth", "scram-sha-256", "--encoding", "UTF8",
-            "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8",
+            self._program("initdb"),
+            "--pgdata",
+            str(self.data),
+            "--username",
+            SUPERUSER,
+            "--pwfile",
+            str(password),
+            "--auth",
+            "scram-sha-256",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
+            "--locale-provider",
+            "builtin",
+            "--builtin-locale",
+            "C.UTF-8",
             *([] if self._durable else ["--no-sync"]),
-        ]  # fmt: skip
+        ]
         try:
             # Not a `ChildProcess`: the server's account may not be able to read our interpreter.
             done = subprocess.run(

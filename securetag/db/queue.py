@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text, update
@@ -83,7 +82,7 @@ async def enqueue(
     tenant_id: UUID,
     project_id: UUID,
     kind: str,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     time_limit_s: int = 1800,
     max_attempts: int = 3,
 ) -> UUID:

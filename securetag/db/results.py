@@ -175,7 +175,7 @@ def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> JsonOb
     return {name: storable(msgspec.to_builtins(getattr(item, name))) for name in names}
 
 
-def _unnested(table: type[Base], row: Mapping[str, Any]) -> tuple[list[str], Select[Any]]:
+def _unnested(table: type[Base], row: JsonObject) -> tuple[list[str], Select[*tuple[object, ...]]]:
     """Columns, and a select of one array for each: any number of rows in one statement of fixed text."""
     types = {name: _table(table).c[name].type for name in row}
     # One dimension: a JSON value that is a list is an element, not a row of a matrix.
@@ -190,7 +190,7 @@ def _table(model: type[Base]) -> Table:
     return table
 
 
-def _columns(rows: Sequence[JsonObject]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[JsonObject]) -> dict[str, list[object]]:
     return {f"rows_{name}": [row[name] for row in rows] for name in rows[0]}
 
 

@@ -7,7 +7,7 @@ the cases on which they differ bear on the question.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +25,7 @@ from securetag.evaluation.metrics import (
 )
 from securetag.evaluation.significance import Interval, bootstrap, mcnemar
 from securetag.evaluation.suites import Row, SuiteResult
+from securetag.records import JsonObject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     candidate_unanswered: int
     suites: dict[str, SuiteComparison]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
         return {
             name: {metric: msgspec.to_builtins(cell) for metric, cell in suite.metrics.items()}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from securetag.errors import GateError, SettingsError
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
 from securetag.evaluation.metrics import HELD_OUT, NAMES
+from securetag.records import JsonObject
 
 Lang = Literal["en", "es"]
 Rule = Literal[
@@ -104,7 +105,7 @@ class GateDecision(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[Check]
     gate: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return `{passed, reasons}`, and `reasons_es` and the gate's name beside them."""
         checks = [check for check in self.checks if check.passed == self.passed]
         return {
@@ -163,7 +164,7 @@ def decide(comparison: Comparison, spec: GateSpec, *, lang: Lang = "en") -> Gate
     return GateDecision(passed=passed, reasons=reasons, checks=checks, gate=spec.name)
 
 
-def report(comparison: Comparison, decision: GateDecision) -> dict[str, Any]:
+def report(comparison: Comparison, decision: GateDecision) -> JsonObject:
     """Return the shape that scripts read: `{suite: {metric: {…}}, gate: {passed, reasons}}`."""
     return {**comparison.as_json(), "gate": decision.as_json()}
 

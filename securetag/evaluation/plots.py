@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from securetag.evaluation.compare import Comparison
 from securetag.evaluation.metrics import DECISIONS, HELD_OUT, LABELS, NAMES, Confusion
+from securetag.records import JsonObject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +88,7 @@ def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: 
     return _png(figure, caption)
 
 
-def loss_curve(history: Sequence[Mapping[str, Any]], *, caption: str = "") -> bytes:
+def loss_curve(history: Sequence[JsonObject], *, caption: str = "") -> bytes:
     """Draw training and validation loss by step, each task in its color.
 
     `history` is the trainer's log: rows with `step` and `loss`, and perhaps `learnt` (share by task), or
@@ -160,7 +161,7 @@ def _short(model_id: str) -> str:
     return model_id[:12] or "not answered"
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -101,7 +101,7 @@ def bootstrap(
     np.add.at(summed, [place[group] for group in groups], np.asarray(cells, dtype=np.float64))
     estimate = float(statistic(summed.sum(axis=0, keepdims=True))[0])
     blocks = _kept_weights if len(names) <= _KEPT_GROUPS else _weights
-    drawn: list[Any] = [statistic(weights @ summed) for weights in blocks(len(names), seed, resamples)]
+    drawn = [statistic(weights @ summed) for weights in blocks(len(names), seed, resamples)]
     values = np.concatenate(drawn)
     tail = (1 - confidence) / 2
     low, high = (float(bound) for bound in np.quantile(values, [tail, 1 - tail]))

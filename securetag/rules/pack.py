@@ -7,9 +7,9 @@ sources that a family shares and which osemgrep rejects rule by rule.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -28,7 +28,7 @@ _SCANNED_METADATA = ("cwe", "owasp", "severity", "confidence")
 class _UniqueKeys(yaml.SafeLoader):
     """YAML where a repeated key is an error: by default the last one silently wins."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:

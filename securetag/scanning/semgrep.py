@@ -40,10 +40,21 @@ TIMEOUT_THRESHOLD = 3
 #: An upload may bring a `.semgrepignore`, a `.gitignore` or `# nosemgrep`: none of them hides anything.
 #: `--novcs` keeps git, whose configuration may name programs, from being run at all.
 _FLAGS = (
-    "scan", "--experimental", "--json", "--metrics=off", "--disable-version-check", "--novcs",
-    "--no-git-ignore", "--disable-nosem", "--x-ignore-semgrepignore-files", "--no-rewrite-rule-ids",
-    "--max-target-bytes", str(MAX_TARGET_BYTES), "--timeout-threshold", str(TIMEOUT_THRESHOLD),
-)  # fmt: skip
+    "scan",
+    "--experimental",
+    "--json",
+    "--metrics=off",
+    "--disable-version-check",
+    "--novcs",
+    "--no-git-ignore",
+    "--disable-nosem",
+    "--x-ignore-semgrepignore-files",
+    "--no-rewrite-rule-ids",
+    "--max-target-bytes",
+    str(MAX_TARGET_BYTES),
+    "--timeout-threshold",
+    str(TIMEOUT_THRESHOLD),
+)
 #: CPU-seconds below which Semgrep isn't started: loading the rules takes half of one.
 MIN_CPU_S = 1.0
 #: CPU-seconds that a batch may have, or half of the project's where that is less. While more is left, it

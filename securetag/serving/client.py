@@ -15,20 +15,23 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import httpx
 import msgspec
 
 from securetag.errors import ModelUnavailableError
-from securetag.records import Message
+from securetag.records import JsonObject, Message
 from securetag.serving.grammar import gbnf
 from securetag.settings import Settings
 from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
+
+if TYPE_CHECKING:
+    from ollama import ChatResponse
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ class ModelClient(Protocol):
         self,
         messages: Sequence[Message],
         *,
-        schema: dict[str, Any] | None,
+        schema: JsonObject | None,
         max_tokens: int,
         timeout_s: float,
         temperature: float = 0.0,
@@ -108,7 +111,7 @@ class _Deadlines:
         self._thread = threading.Thread(target=self._loop.run_forever, name="model-client", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    def run(self, work: Coroutine[object, None, T], timeout_s: float) -> T:
         """Return the result of `work`; raise TimeoutError after `timeout_s`."""
 
         async def bounded() -> T:
@@ -129,7 +132,7 @@ class _Deadlines:
         finally:
             future.cancel()
 
-    def close(self, last: Coroutine[Any, Any, None]) -> None:
+    def close(self, last: Coroutine[object, None, None]) -> None:
         """Run `last`, end what still runs, and stop. A second call does nothing."""
 
         async def finish() -> None:
@@ -180,7 +183,7 @@ class RuntimeClient:
         self,
         messages: Sequence[Message],
         *,
-        schema: dict[str, Any] | None,
+        schema: JsonObject | None,
         max_tokens: int,
         timeout_s: float,
         temperature: float = 0.0,
@@ -188,7 +191,7 @@ class RuntimeClient:
     ) -> Completion:
         began = time.monotonic()
         served = self._served or self._resolve(min(timeout_s, RESOLVE_TIMEOUT_S))
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "model": served.info.alias,
             "messages": msgspec.to_builtins(list(messages)),
             "max_tokens": max_tokens,
@@ -251,12 +254,13 @@ class RuntimeClient:
             raise _unavailable(url, error, timeout_s) from error
         return self._served
 
-    async def _get(self, url: str) -> Any:
+    async def _get(self, url: str) -> JsonObject:
         async with self._http.stream("GET", url) as response:
             response.raise_for_status()
-            return json.loads(await _read(response))
+            listed: JsonObject = json.loads(await _read(response))
+        return listed
 
-    async def _stream(self, url: str, body: dict[str, Any]) -> _Reply:
+    async def _stream(self, url: str, body: JsonObject) -> _Reply:
         async with self._http.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
             if response.is_error:
                 raise ValueError(f"HTTP {response.status_code}: {_reason(await _read(response))}")
@@ -276,7 +280,7 @@ class OllamaClient:
 
         self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
         self._deadlines = _Deadlines()
-        self._ollama: Any = ollama.AsyncClient(host=self._host, follow_redirects=False)
+        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False)
         self._info: ModelInfo | None = None
 
     def resolve(self) -> ModelInfo:
@@ -287,7 +291,7 @@ class OllamaClient:
         self,
         messages: Sequence[Message],
         *,
-        schema: dict[str, Any] | None,
+        schema: JsonObject | None,
         max_tokens: int,
         timeout_s: float,
         temperature: float = 0.0,
@@ -296,7 +300,7 @@ class OllamaClient:
         began = time.monotonic()
         options = {"temperature": temperature, "seed": seed, "num_predict": max_tokens}
 
-        async def ask() -> tuple[ModelInfo, str, Any]:
+        async def ask() -> tuple[ModelInfo, str, ChatResponse]:
             info = self._info = self._info or await self._resolve()
             parts: list[str] = []
             async for part in await self._ollama.chat(
@@ -324,9 +328,10 @@ class OllamaClient:
         )
 
     def close(self) -> None:
-        self._deadlines.close(self._ollama.close())
+        close: Callable[[], Coroutine[object, None, None]] = self._ollama.close
+        self._deadlines.close(close())
 
-    def _run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    def _run(self, work: Coroutine[object, None, T], timeout_s: float) -> T:
         import ollama
 
         failures = (*_FAILURES, ollama.ResponseError, ollama.RequestError)
@@ -354,7 +359,7 @@ class _Served(msgspec.Struct, frozen=True):
     takes_grammar: bool
 
 
-def _constraint(schema: dict[str, Any], *, grammar: bool) -> dict[str, Any]:
+def _constraint(schema: JsonObject, *, grammar: bool) -> JsonObject:
     """Return the request fields that constrain an answer to `schema`, without whitespace where possible."""
     if grammar:
         with contextlib.suppress(ValueError):
@@ -373,7 +378,7 @@ class _Reply:
         self.prompt_tokens = 0
         self.completion_tokens = 0
 
-    def add(self, event: dict[str, Any]) -> None:
+    def add(self, event: JsonObject) -> None:
         """Take in one event. Raises ValueError, TypeError or KeyError for one that makes no sense."""
         if "error" in event:
             raise ValueError(f"the server reports {event['error']}")
@@ -389,7 +394,7 @@ class _Reply:
             self.completion_tokens = int(usage["completion_tokens"])
 
 
-def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
+def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Served:
     """Return the first wanted alias in a reply of `/v1/models`. Raises ValueError, TypeError or KeyError."""
     for alias in aliases:
         for model in listed["data"]:
@@ -401,7 +406,7 @@ def _first_served(url: str, listed: Any, aliases: Sequence[str]) -> _Served:
     raise ValueError(f"it serves none of {', '.join(aliases)}")
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+async def _events(response: httpx.Response) -> AsyncIterator[JsonObject]:
     """Yield the JSON of each server-sent event, up to `[DONE]`."""
     size, rest = 0, b""
     # Not `aiter_lines`: a line without an end would grow there unseen.
@@ -451,7 +456,7 @@ def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavail
 def predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
     """Return the client as a predictor; each completion may take `timeout_s` seconds."""
 
-    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, max_tokens: int) -> Completion:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, max_tokens: int) -> Completion:
         return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=timeout_s)
 
     return predict

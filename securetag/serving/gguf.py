@@ -18,12 +18,18 @@ import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from securetag.errors import InputError, TrainingError
 from securetag.records import content_id
 from securetag.system.files import replace_file
 from securetag.system.processes import run_to_end
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
+    from gguf.gguf_reader import ReaderTensor
+    from numpy.typing import NDArray
 
 Quantisation = Literal["Q8_0", "Q4_K_M", "F16"]
 
@@ -126,7 +132,7 @@ def quantise(
     return dst
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, object]:
     """Read scalar and text metadata of a GGUF file; skip arrays such as the vocabulary.
 
     Only the header is read, and no vocabulary is built, which costs gguf's own reader seconds.
@@ -137,9 +143,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
             magic, _, _, count = struct.unpack_from("<4sIQQ", data)
             if magic != b"GGUF":
                 raise ValueError("the first bytes are others")
-            metadata, at = {}, 24
+            metadata: dict[str, object] = {}
+            at = 24
             for _ in range(count):
-                key, at = _value(data, at, _STRING)
+                key, at = _string(data, at)
                 (kind,) = struct.unpack_from("<I", data, at)
                 value, at = _value(data, at + 4, kind)
                 if kind != _ARRAY:
@@ -149,13 +156,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
+def _value(data: mmap.mmap, at: int, kind: int) -> tuple[object, int]:
     """Return the value of this kind at an offset (None for an array), and the offset after it."""
     if kind == _STRING:
-        (length,) = struct.unpack_from("<Q", data, at)
-        if at + 8 + length > len(data):
-            raise ValueError("a text is longer than the file")
-        return data[at + 8 : at + 8 + length].decode(), at + 8 + length
+        return _string(data, at)
     if kind != _ARRAY:
         return struct.unpack_from(_SCALARS[kind], data, at)[0], at + struct.calcsize(_SCALARS[kind])
     item, count = struct.unpack_from("<IQ", data, at)
@@ -167,6 +171,13 @@ def _value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
     for _ in range(count):
         at += 8 + struct.unpack_from("<Q", data, at)[0]
     return None, at
+
+
+def _string(data: mmap.mmap, at: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<Q", data, at)
+    if at + 8 + length > len(data):
+        raise ValueError("a text is longer than the file")
+    return data[at + 8 : at + 8 + length].decode(), at + 8 + length
 
 
 def chat_template(path: Path) -> str:
@@ -187,20 +198,22 @@ def _script() -> Path:
     )
 
 
-def _text(reader: Any, key: str) -> str:
+def _text(reader: GGUFReader, key: str) -> str:
     return str(reader.fields[key].contents())
 
 
-def _layers(reader: Any) -> int:
+def _layers(reader: GGUFReader) -> int:
     field = reader.fields.get(f"{_text(reader, 'general.architecture')}.block_count")
     return int(field.contents()) if field else 0
 
 
-def _copy_metadata(reader: Any, writer: Any, kind: Quantisation, extra: Mapping[str, str]) -> None:
+def _copy_metadata(
+    reader: GGUFReader, writer: GGUFWriter, kind: Quantisation, extra: Mapping[str, str]
+) -> None:
     import gguf
 
     text, uint32 = gguf.GGUFValueType.STRING, gguf.GGUFValueType.UINT32
-    ours: dict[str, tuple[Any, Any]] = {
+    ours: dict[str, tuple[int | str, GGUFValueType]] = {
         "general.file_type": (_FILE_TYPES[kind], uint32),
         "general.quantization_version": (gguf.GGML_QUANT_VERSION, uint32),
     }
@@ -217,7 +230,7 @@ def _copy_metadata(reader: Any, writer: Any, kind: Quantisation, extra: Mapping[
         writer.add_key_value(key, value, kind_of_value)
 
 
-def _type(tensor: Any, kind: Quantisation, layers: int) -> Any:
+def _type(tensor: ReaderTensor, kind: Quantisation, layers: int) -> GGMLQuantizationType:
     """Return the type in which one tensor is stored."""
     import gguf
 
@@ -241,7 +254,9 @@ def _more_bits(name: str, layers: int) -> bool:
     return layer < eighth or layer >= 7 * eighth or (layer - eighth) % 3 == 2
 
 
-def _layout(tensor: Any, kind: Any) -> tuple[tuple[int, ...], Any, int]:
+def _layout(
+    tensor: ReaderTensor, kind: GGMLQuantizationType
+) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:
     """Return shape (in bytes where blocks are), element type and size of a tensor as it will be written."""
     import gguf
     import numpy as np
@@ -255,7 +270,7 @@ def _layout(tensor: Any, kind: Any) -> tuple[tuple[int, ...], Any, int]:
     return stored, np.dtype(np.uint8), int(np.prod(stored))
 
 
-def _encode(tensor: Any, kind: Any) -> Any:
+def _encode(tensor: ReaderTensor, kind: GGMLQuantizationType) -> NDArray[np.generic]:
     """Encode the tensor's values in `kind`. Raises TrainingError for a source that isn't float."""
     import gguf
     import libgguf
@@ -272,4 +287,5 @@ def _encode(tensor: Any, kind: Any) -> Any:
         return values.astype(np.float32)
     if kind == types.F16:
         return values.astype(np.float16)
-    return libgguf.quantize_rows(values, kind)
+    rows: NDArray[np.uint8] = libgguf.quantize_rows(values, kind)
+    return rows

@@ -11,8 +11,9 @@ Format: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+
+from securetag.records import JsonObject
 
 #: Numbers in one range; a wider one would make a grammar that is slow to sample from.
 _MOST_NUMBERS = 20_000
@@ -27,7 +28,7 @@ _KEYS = {
 }
 
 
-def gbnf(schema: dict[str, Any]) -> str:
+def gbnf(schema: JsonObject) -> str:
     """Return the grammar of `schema`: objects with all keys in the order of `properties`, no whitespace.
 
     Raises ValueError for what it can't say exactly (optional properties, `$ref`, patterns, …): a
@@ -36,7 +37,7 @@ def gbnf(schema: dict[str, Any]) -> str:
     return f"root ::= {_rule(schema)}\n"
 
 
-def _rule(schema: dict[str, Any]) -> str:
+def _rule(schema: JsonObject) -> str:
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in _KEYS:
         raise ValueError(f"no grammar for a schema of type {kind!r}")
@@ -56,15 +57,15 @@ def _rule(schema: dict[str, Any]) -> str:
     return '"null"'
 
 
-def _object(schema: dict[str, Any]) -> str:
-    properties: dict[str, Any] = schema.get("properties", {})
+def _object(schema: JsonObject) -> str:
+    properties: JsonObject = schema.get("properties", {})
     if set(schema.get("required", ())) != set(properties) or schema.get("additionalProperties") is not False:
         raise ValueError("no grammar for an object with optional or further properties")
     pieces = [f"{_literal(_json(key) + ':')} {_rule(value)}" for key, value in properties.items()]
     return " ".join(['"{"', ' "," '.join(pieces), '"}"']) if pieces else '"{}"'
 
 
-def _array(schema: dict[str, Any]) -> str:
+def _array(schema: JsonObject) -> str:
     least, most = int(schema.get("minItems", 0)), schema.get("maxItems")
     item = _rule(schema["items"])
     if most is None or not 0 <= least <= int(most) or int(most) == 0:
@@ -73,7 +74,7 @@ def _array(schema: dict[str, Any]) -> str:
     return f'"[" {further} "]"' if least else f'"[" ({further})? "]"'
 
 
-def _integer(schema: dict[str, Any]) -> str:
+def _integer(schema: JsonObject) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is None or high is None or not 0 <= low <= high or high - low >= _MOST_NUMBERS:
         raise ValueError("no grammar for an integer without bounds")
@@ -100,7 +101,7 @@ def _numbers(words: frozenset[str]) -> str:
     return " | ".join(alternatives)
 
 
-def _string(schema: dict[str, Any]) -> str:
+def _string(schema: JsonObject) -> str:
     if "enum" in schema:
         if not schema["enum"]:
             raise ValueError("no grammar for an empty enumeration")
@@ -111,9 +112,9 @@ def _string(schema: dict[str, Any]) -> str:
     return f'"\\"" {_STRING_CHARACTER}{{{least},{"" if most is None else int(most)}}} "\\""'
 
 
-def _words(values: Iterable[Any]) -> list[str]:
-    words = list(values)
-    if not all(isinstance(word, str) for word in words):
+def _words(values: Sequence[object]) -> list[str]:
+    words = [word for word in values if isinstance(word, str)]
+    if len(words) != len(values):
         raise ValueError("no grammar for an enumeration of anything but text")
     return words
 

@@ -8,7 +8,6 @@ Format: https://github.com/ollama/ollama/blob/main/docs/modelfile.mdx
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
@@ -38,7 +37,7 @@ class Packaging(msgspec.Struct, frozen=True, kw_only=True):
 
     template: str
     system: str
-    parameters: dict[str, Any]
+    parameters: dict[str, int | list[str]]
     #: One text each.
     licences: list[str]
 

@@ -7,7 +7,7 @@ API: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -16,6 +16,9 @@ from securetag.serving import gguf, modelfile
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import CONTEXT
 from securetag.settings import Settings
+
+if TYPE_CHECKING:
+    from ollama import Client
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
 #: Seconds without a byte; storing a large blob and checking its digest takes a while.
@@ -63,11 +66,11 @@ def publish(entry: ModelEntry, alias: str, settings: Settings, *, public: bool =
     return alias
 
 
-def served_id(client: Any, alias: str) -> str:
+def served_id(client: Client, alias: str) -> str:
     """Return the model_id in the GGUF that an alias means there; empty for a model that isn't ours."""
     return str((client.show(alias).modelinfo or {}).get(gguf.MODEL_ID_KEY, ""))
 
 
-def _has_blob(client: Any, digest: str) -> bool:
+def _has_blob(client: Client, digest: str) -> bool:
     # The official client has no call for HEAD; its connection knows the address and the headers.
     return bool(client._client.head(f"/api/blobs/{digest}").status_code == httpx.codes.OK)

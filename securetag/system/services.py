@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from securetag.records import JsonObject
 from securetag.system.files import write_atomic
 from securetag.system.locks import FileLock
 
 FILE = "services.json"
 
 
-def read_services(run_dir: Path) -> dict[str, dict[str, Any]]:
+def read_services(run_dir: Path) -> dict[str, JsonObject]:
     """Return all entries; empty when there is no file, or none that can be read."""
     try:
         entries = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
@@ -28,7 +28,7 @@ def read_services(run_dir: Path) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
 
 
-def announce_service(run_dir: Path, name: str, entry: dict[str, Any]) -> None:
+def announce_service(run_dir: Path, name: str, entry: JsonObject) -> None:
     """Write or replace the entry of one service. Raises OSError."""
     with FileLock(_lock_path(run_dir)):
         _write(run_dir, read_services(run_dir) | {name: entry})
@@ -43,7 +43,7 @@ def withdraw_service(run_dir: Path, name: str, *, pid: int) -> None:
             _write(run_dir, entries)
 
 
-def _write(run_dir: Path, entries: dict[str, dict[str, Any]]) -> None:
+def _write(run_dir: Path, entries: dict[str, JsonObject]) -> None:
     write_atomic(run_dir / FILE, json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from securetag.records import JsonObject
 from securetag.training.base import find_hub_id
 from securetag.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 #: SPDX expression → what Hugging Face's cards call it; all else is `other` with a name.
 _HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "LicenseRef-Llama-3.1-Community": "llama3.1"}
 
 
-def save(
-    model: Any, recipe: Recipe, state: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path
-) -> None:
+def save(model: PeftModel, recipe: Recipe, state: JsonObject, metrics: JsonObject, folder: Path) -> None:
     """Write a trained PEFT model to `folder`, so that PEFT can load it on any machine.
 
     `state` is the run's (run.json), `metrics` what it measured.
@@ -29,11 +31,11 @@ def save(
     for config in model.peft_config.values():
         config.base_model_name_or_path, config.revision = hub_id, revision
     # "auto" would ask the hub for the base's vocabulary; no token is ever added to it.
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").write_text(write_card(recipe, state, metrics), encoding="utf-8")
 
 
-def write_card(recipe: Recipe, state: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def write_card(recipe: Recipe, state: JsonObject, metrics: JsonObject) -> str:
     """Return the model card of an adapter (https://huggingface.co/docs/hub/model-cards)."""
     hub_id, revision = find_hub_id(recipe)
     lines = [
@@ -95,8 +97,8 @@ def _training(
     recipe: Recipe,
     hub_id: str,
     revision: str | None,
-    state: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    state: JsonObject,
+    metrics: JsonObject,
 ) -> dict[str, object]:
     lora = recipe.lora
     return {
@@ -118,7 +120,7 @@ def _training(
     }
 
 
-def _figures(metrics: Mapping[str, Any]) -> dict[str, object]:
+def _figures(metrics: JsonObject) -> dict[str, object]:
     verdicts = metrics.get("validation_verdicts_right")
     return {
         "loss in training": _number(metrics["train_loss"]),

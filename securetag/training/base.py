@@ -6,8 +6,9 @@ import importlib.util
 import mmap
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +16,9 @@ from securetag.errors import TrainingError
 from securetag.system.files import draft_folder
 from securetag.system.hashing import hash_file
 from securetag.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: `owner/name` as the hub allows it.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -51,7 +55,7 @@ def find_hub_id(recipe: Recipe) -> tuple[str, str | None]:
     return recipe.base_name, None
 
 
-def load_tokenizer(recipe: Recipe) -> Any:
+def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     """Load the tokenizer, equal to the runtime's: see `restore_digits`."""
     from transformers import AutoTokenizer
 
@@ -112,7 +116,7 @@ def unpack_base(recipe: Recipe, run_dir: Path) -> Recipe:
     return msgspec.structs.replace(recipe, base=str(folder), base_sha256=None)
 
 
-def load_model(recipe: Recipe) -> Any:
+def load_model(recipe: Recipe) -> PreTrainedModel:
     """Load the frozen base in the recipe's type, on its device. Raises TrainingError."""
     import torch
     import transformers
@@ -123,7 +127,7 @@ def load_model(recipe: Recipe) -> Any:
         # Without dequantising, the merged model couldn't be saved.
         options |= {"gguf_file": gguf_file, "quantization_config": transformers.GgufConfig(dequantize=True)}
     elif recipe.base_bits == 4:
-        config: Any = transformers.BitsAndBytesConfig
+        config: Callable[..., object] = transformers.BitsAndBytesConfig  # its own signature has no types
         options["quantization_config"] = config(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -136,4 +140,5 @@ def load_model(recipe: Recipe) -> Any:
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError) as error:
         raise TrainingError(f"the base model {recipe.base} can't be loaded: {error}") from error
-    return model.to(recipe.device) if recipe.base_bits == 16 else model
+    placed: PreTrainedModel = model.to(recipe.device) if recipe.base_bits == 16 else model
+    return placed

@@ -15,10 +15,15 @@ Both are exact: a test compares loss and gradient with TRL's. Knows no release a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from securetag.training.rows import IGNORED, Row
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import DynamicCache
+    from trl.trainer.sft_trainer import SFTTrainer
 
 #: Rows that agree in so many tokens are taken to begin with the same system message.
 MIN_PREFIX_TOKENS = 16
@@ -49,7 +54,9 @@ def compute_length_key(row: Row, prefix: Sequence[int]) -> int:
     return len(row.input_ids) + (0 if row.input_ids[: len(prefix)] == list(prefix) else UNSHARED_OFFSET)
 
 
-def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], items: Any = None) -> Any:
+def completion_loss(
+    model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int], items: Tensor | int | None = None
+) -> Tensor:
     """Return the summed cross-entropy over labelled tokens, divided by `items` (default: their number).
 
     `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
@@ -58,7 +65,7 @@ def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], i
     import torch
     from torch.nn import functional
 
-    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    whole: Any = getattr(model, "get_base_model", lambda: model)()
     ids, labels, mask = inputs["input_ids"], inputs["labels"], inputs["attention_mask"]
     past = None
     if prefix:
@@ -76,7 +83,7 @@ def completion_loss(model: Any, inputs: dict[str, Any], prefix: Sequence[int], i
     return loss / (labelled.sum().clamp(min=1) if items is None else items)
 
 
-def _read_once(backbone: Any, head: Any, count: int) -> Any:
+def _read_once(backbone: nn.Module, head: Tensor, count: int) -> DynamicCache:
     """Return the cache of `head` (1, tokens), shared by `count` rows with all their gradients."""
     from transformers import DynamicCache
 
@@ -88,19 +95,21 @@ def _read_once(backbone: Any, head: Any, count: int) -> Any:
     return shared
 
 
-def build_trainer_class(prefix: Sequence[int]) -> Any:
+def build_trainer_class(prefix: Sequence[int]) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `completion_loss` in place of its own loss."""
-    import trl
+    from trl.trainer.sft_trainer import SFTTrainer
 
-    sft: Any = trl  # lazily exported, which mypy can't see
-    base: Any = sft.SFTTrainer
-
-    class ComputeSavingTrainer(base):  # type: ignore[misc]
+    class ComputeSavingTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
+            self,
+            model: nn.Module,
+            inputs: dict[str, Tensor],
+            return_outputs: bool = False,
+            num_items_in_batch: Tensor | int | None = None,
+        ) -> Tensor | tuple[Tensor, object]:
             if return_outputs:
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+                compute: Callable[..., tuple[Tensor, object]] = super().compute_loss
+                return compute(model, inputs, return_outputs, num_items_in_batch)
             return completion_loss(self.accelerator.unwrap_model(model), inputs, prefix, num_items_in_batch)
 
     return ComputeSavingTrainer

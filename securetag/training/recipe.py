@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -205,7 +205,7 @@ def find_recipe(name: str) -> Path:
     )
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load(path: Path, overrides: Mapping[str, object] | None = None) -> Recipe:
     """Load a recipe from YAML, with some of its top-level fields replaced. Raises SettingsError."""
     try:
         fields = msgspec.yaml.decode(path.read_bytes())

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +20,9 @@ from securetag.errors import ReleaseError, TriageError
 from securetag.records import Decision, Example, Message, Task
 from securetag.training.recipe import Recipe
 from securetag.triage import MAX_COMPLETION_TOKENS, read_prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 #: Label of a token that carries no loss (torch's `ignore_index`).
 IGNORED = -100
@@ -72,7 +75,9 @@ def select(examples: Iterable[Example], recipe: Recipe) -> list[Example]:
     return chosen
 
 
-def encode(examples: Iterable[Example], tokenizer: Any, recipe: Recipe) -> tuple[list[Row], Counter[str]]:
+def encode(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
+) -> tuple[list[Row], Counter[str]]:
     """Encode examples as rows; count those that were left out, by reason."""
     rows: list[Row] = []
     dropped: Counter[str] = Counter()
@@ -133,7 +138,7 @@ def compute_task_share(rows: Sequence[Row], batch: int, first: int, last: int) -
     return {task: count / tokens.total() for task, count in tokens.most_common()}
 
 
-def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
+def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> Row | str:
     """Return the row of one example, or the reason why it can't train."""
     *prompt, last = example.messages
     if last.role != "assistant" or not last.content:
@@ -168,7 +173,9 @@ def _encode(example: Example, tokenizer: Any, recipe: Recipe) -> Row | str:
     )
 
 
-def _find_verdict_token(example: Example, ids: Sequence[int], tokenizer: Any) -> int | None:
+def _find_verdict_token(
+    example: Example, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase
+) -> int | None:
     *prompt, last = example.messages
     written = f'"verdict":"{example.label}"'
     if example.task is not Task.TRIAGE or last.content.count(written) != 1:
@@ -179,7 +186,9 @@ def _find_verdict_token(example: Example, ids: Sequence[int], tokenizer: Any) ->
     return next((place for place, (first, second) in enumerate(pairs) if first != second), None)
 
 
-def _tokens(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> list[int]:
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, add_generation_prompt: bool
+) -> list[int]:
     text = tokenizer.apply_chat_template(
         msgspec.to_builtins(messages), tokenize=False, add_generation_prompt=add_generation_prompt
     )

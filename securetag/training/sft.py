@@ -26,17 +26,32 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from securetag.errors import SecuretagError, TrainingError
+from securetag.records import JsonObject
 from securetag.settings import cores
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
 from securetag.training import adapter, base, compute_savings, rows, verdicts
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import LoraConfig, PeftModel
+    from transformers import (
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        TrainerCallback,
+        TrainerControl,
+        TrainerState,
+        TrainingArguments,
+    )
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
 #: Written into a checkpoint after everything else: a kill -9 may leave any half of one.
 WHOLE = "whole"
@@ -46,7 +61,7 @@ SPIN_COUNT = "1000"
 _VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
-def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
+def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
     """Train, write the run's folder, return the metrics.
 
     Raises TrainingError (no usable row, a loss that isn't finite, a folder of another run) and
@@ -96,7 +111,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
         "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    adapter.save(trainer.model, portable, state, metrics, run_dir / "adapter")
+    adapter.save(cast("PeftModel", trainer.model), portable, state, metrics, run_dir / "adapter")
     write_json(run_dir / "log_history.json", trainer.state.log_history)
     write_json(run_dir / "metrics.json", metrics)
     write_json(run_dir / "run.json", state | {"state": "done"})
@@ -115,10 +130,10 @@ def last_checkpoint(run_dir: Path) -> Path | None:
     return by_step[max(by_step)] if by_step else None
 
 
-def _begin(recipe: Recipe, release: Path, run_dir: Path) -> dict[str, Any]:
+def _begin(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
     """Read or create the run's state. Raises TrainingError where the folder holds another run."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    state: dict[str, Any] = {
+    state: JsonObject = {
         "schema": 1,
         "state": "running",
         "recipe": msgspec.to_builtins(recipe),
@@ -149,16 +164,15 @@ def _digest(release: Path) -> str:
 def _trainer(
     recipe: Recipe,
     run_dir: Path,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     training: Sequence[Row],
     validation: Sequence[Row],
     prefix: Sequence[int],
-) -> Any:
-    import trl
+) -> SFTTrainer:
+    from trl.trainer.sft_trainer import SFTTrainer
 
-    sft: Any = trl  # lazily exported, which mypy can't see
     model = base.load_model(recipe)
-    kind = compute_savings.build_trainer_class(prefix) if recipe.compute_savings else sft.SFTTrainer
+    kind = compute_savings.build_trainer_class(prefix) if recipe.compute_savings else SFTTrainer
     return kind(
         model=model,
         args=_arguments(recipe, run_dir, len(training)),
@@ -171,7 +185,7 @@ def _trainer(
     )
 
 
-def _adapter(lora: Lora, model: Any) -> Any:
+def _adapter(lora: Lora, model: PreTrainedModel) -> LoraConfig:
     """Build PEFT's configuration. Raises TrainingError for more layers than the model has."""
     from peft import LoraConfig
     from torch import nn
@@ -195,19 +209,18 @@ def _adapter(lora: Lora, model: Any) -> Any:
     )
 
 
-def _dataset(data: Sequence[Row]) -> Any:
+def _dataset(data: Sequence[Row]) -> Dataset:
     from datasets import Dataset
 
     return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in data])
 
 
-def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
-    import trl
+def _arguments(recipe: Recipe, run_dir: Path, count: int) -> SFTConfig:
+    from trl.trainer.sft_config import SFTConfig
 
-    sft: Any = trl
     on_cpu = recipe.device == "cpu"
     steps = math.ceil(count / recipe.batch) * recipe.epochs
-    return sft.SFTConfig(
+    return SFTConfig(
         output_dir=str(run_dir / "checkpoints"),
         per_device_train_batch_size=recipe.rows_at_once,
         gradient_accumulation_steps=recipe.batch // recipe.rows_at_once,
@@ -239,7 +252,7 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> Any:
     )
 
 
-def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
+def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> TrainerCallback:
     """Build the callback that writes progress, marks whole checkpoints and stops a diverged run."""
     from transformers import TrainerCallback
 
@@ -250,16 +263,22 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
         began = 0.0
         first = 0
 
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        def on_train_begin(
+            self,
+            args: TrainingArguments,  # noqa: ARG002
+            state: TrainerState,
+            control: TrainerControl,  # noqa: ARG002
+            **kwargs: object,  # noqa: ARG002
+        ) -> None:
             self.began, self.first = time.monotonic(), state.global_step
 
         def on_log(
             self,
-            args: Any,
-            state: Any,
-            control: Any,  # noqa: ARG002
-            logs: Mapping[str, Any] | None = None,
-            **kwargs: Any,  # noqa: ARG002
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,  # noqa: ARG002
+            logs: JsonObject | None = None,
+            **kwargs: object,  # noqa: ARG002
         ) -> None:
             if not logs or "loss" not in logs:
                 return
@@ -267,7 +286,7 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
             done = max(1, state.global_step - self.first)
             a_step = (time.monotonic() - self.began) / done
             batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
-            line: dict[str, Any] = {
+            line: JsonObject = {
                 "step": state.global_step,
                 "steps": state.max_steps,
                 "loss": loss,
@@ -276,7 +295,7 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
                 "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
             }
             if in_order:
-                before = next((row["step"] for row in state.log_history[-2::-1] if "loss" in row), 0)
+                before = next((int(row["step"]) for row in state.log_history[-2::-1] if "loss" in row), 0)
                 line["learnt"] = rows.compute_task_share(
                     training, recipe.batch, before + 1, state.global_step
                 )
@@ -288,17 +307,23 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Any:
                     f"the loss at step {state.global_step} is {loss}", hint="Lower the learning rate."
                 )
 
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+        def on_save(
+            self,
+            args: TrainingArguments,  # noqa: ARG002
+            state: TrainerState,
+            control: TrainerControl,  # noqa: ARG002
+            **kwargs: object,  # noqa: ARG002
+        ) -> None:
+            (run_dir / "checkpoints" / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
     return Reporter()
 
 
 def _metrics(
-    trainer: Any, state: Mapping[str, Any], validation: Sequence[Row], scores: Mapping[str, float]
-) -> dict[str, Any]:
+    trainer: SFTTrainer, state: JsonObject, validation: Sequence[Row], scores: Mapping[str, float]
+) -> JsonObject:
     history = trainer.state.log_history
-    total: dict[str, Any] = next((row for row in reversed(history) if "train_runtime" in row), {})
+    total: JsonObject = next((row for row in reversed(history) if "train_runtime" in row), {})
     seconds = float(total.get("train_runtime", 0.0))
     fresh = seconds > 0 and not state["resumed_from"]  # else the seconds are of a part of the run
     return {

@@ -33,7 +33,7 @@ class Wire(BaseModel):
 Time = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
-def _no_nul(value: Any) -> Any:
+def _no_nul(value: object) -> object:
     # PostgreSQL's text can't hold U+0000; a name or comment has no use for it either.
     if isinstance(value, str) and "\x00" in value:
         raise ValueError("the text holds a NUL character")
@@ -72,7 +72,9 @@ class Page(BaseModel, Generic[T]):
 class _AsJson:
     """Has pydantic read and write a msgspec struct of `securetag.records`, so that it is defined once."""
 
-    def __get_pydantic_core_schema__(self, source: Any, _: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: type[msgspec.Struct], _: GetCoreSchemaHandler
+    ) -> CoreSchema:
         def convert(value: object) -> object:
             if isinstance(value, Mapping) and (unknown := value.keys() - set(source.__struct_fields__)):
                 raise ValueError(f"unknown fields: {', '.join(sorted(map(str, unknown)))}")
@@ -93,7 +95,7 @@ class _AsJson:
         return described
 
 
-def _inline(node: Any, definitions: Mapping[str, Any]) -> Any:
+def _inline(node: object, definitions: Mapping[str, JsonSchemaValue]) -> Any:
     """Return a JSON schema with each `$ref` replaced by what it refers to; none refers to itself."""
     if isinstance(node, list):
         return [_inline(item, definitions) for item in node]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Discriminator, Field, Tag
@@ -176,7 +176,7 @@ class UnpackMetrics(Wire):
     skipped: int = 0
 
 
-def _kind_of_metrics(value: Any) -> str:
+def _kind_of_metrics(value: object) -> str:
     tool = value.get("tool") if isinstance(value, dict) else getattr(value, "tool", None)
     return tool if tool in {"triage", "unpack"} else "scanner"
 

@@ -24,9 +24,20 @@ runner = CliRunner()
 def test_help_names_every_command() -> None:
     said = runner.invoke(app, ["--help"]).output
     for command in (
-        "up", "demo", "doctor", "scan", "source", "dataset", "train", "evaluate", "publish", "model",
-        "tenant", "key", "db",
-    ):  # fmt: skip
+        "up",
+        "demo",
+        "doctor",
+        "scan",
+        "source",
+        "dataset",
+        "train",
+        "evaluate",
+        "publish",
+        "model",
+        "tenant",
+        "key",
+        "db",
+    ):
         assert f" {command} " in said
 
 
@@ -37,8 +48,16 @@ def test_source_list_has_the_agreed_shape() -> None:
     assert len(rows) >= 4
     for row in rows:
         assert set(row) == {
-            "name", "tier", "publisher", "dataset", "edition", "licence", "url", "cadence", "reach",
-        }  # fmt: skip
+            "name",
+            "tier",
+            "publisher",
+            "dataset",
+            "edition",
+            "licence",
+            "url",
+            "cadence",
+            "reach",
+        }
 
 
 @pytest.mark.parametrize("width", [120, 80])
@@ -61,8 +80,9 @@ def test_source_list_filters(mirror_of_one: Path, monkeypatch: pytest.MonkeyPatc
     get_settings.cache_clear()
     every = listed()
     assert {row["publisher"] for row in listed("--publisher", "owasp", "--publisher", "NIST")} == {
-        "OWASP", "NIST",
-    }  # fmt: skip
+        "OWASP",
+        "NIST",
+    }
     assert {row["tier"] for row in listed("--tier", "hf")} == {"hf"}
     assert {row["reach"] for row in listed("--local")} == {"package"}
     assert len(listed("--local")) < len(listed("--in-reach")) < len(every)

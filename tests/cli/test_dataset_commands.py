@@ -25,17 +25,24 @@ GONE = content_id("gone")
 
 def example(number: int, origin: Origin, source: str) -> Example:
     found = Example.of(
-        task=Task.QA, messages=[Message("user", f"q{number}"), Message("assistant", "an answer")], lang="en",
-        licence="MIT", group=f"g{number}", origin="template", origins=[origin], source=source,
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("user", f"q{number}"), Message("assistant", "an answer")],
+        lang="en",
+        licence="MIT",
+        group=f"g{number}",
+        origin="template",
+        origins=[origin],
+        source=source,
+    )
     return msgspec.structs.replace(found, split="train")
 
 
 KNOWLEDGE = example(1, Origin(record_id=RECORD), "mitre-cwe")
 REVIEWED = example(
-    2, Origin(record_id=content_id("r2"), finding_id=FINDING, tenant_id="tenant-7", consent_id="consent-7"),
+    2,
+    Origin(record_id=content_id("r2"), finding_id=FINDING, tenant_id="tenant-7", consent_id="consent-7"),
     "securetag-harvest",
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -45,21 +52,35 @@ def installation() -> dict[str, Path]:
     made = {}
     for name, rows in (("first", [KNOWLEDGE, REVIEWED]), ("second", [KNOWLEDGE])):
         made[name], _ = release.write_release(
-            rows, [Drop(reason="too long", source="s", id=GONE)], params={"name": name}, inputs={},
-            counts={"splits": {"train": len(rows)}, "by_task": {"qa": len(rows)}, "by_licence": {"MIT": 1},
-                    "dropped": {"too long": 1}},
-            sources=[], card=lambda _: "---\n---\n# Card\n", releases_dir=settings.releases_dir,
+            rows,
+            [Drop(reason="too long", source="s", id=GONE)],
+            params={"name": name},
+            inputs={},
+            counts={
+                "splits": {"train": len(rows)},
+                "by_task": {"qa": len(rows)},
+                "by_licence": {"MIT": 1},
+                "dropped": {"too long": 1},
+            },
+            sources=[],
+            card=lambda _: "---\n---\n# Card\n",
+            releases_dir=settings.releases_dir,
             code_version="1",
-        )  # fmt: skip
+        )
     registry = Registry(settings.models_dir)
     registry.models_dir.mkdir(parents=True)
     (registry.models_dir / "m.gguf").touch()
     registry.add(
         ModelEntry(
-            model_id=MODEL, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0",
-            licence="Apache-2.0", release=release.verify_release(made["first"]).digest,
+            model_id=MODEL,
+            path="m.gguf",
+            file_sha256="0" * 64,
+            base="b",
+            quantisation="Q8_0",
+            licence="Apache-2.0",
+            release=release.verify_release(made["first"]).digest,
         )
-    )  # fmt: skip
+    )
     registry.publish("securetag-v1", MODEL)
     return made
 
@@ -73,10 +94,16 @@ def run(*arguments: str, code: int = 0) -> Any:
 def test_from_each_thing_to_all_the_others(installation: dict[str, Path]) -> None:
     first, second = installation["first"].name, installation["second"].name
     for wanted, kind in (
-        (RECORD[:9], "record"), (KNOWLEDGE.id, "example"), (FINDING[:12], "finding"), (MODEL[:8], "model"),
-        ("securetag-v1", "model"), (first, "release"), (REVIEWED.id[:10].upper(), "example"),
-        ("tenant-7", "tenant"), ("consent-7", "consent"),
-    ):  # fmt: skip
+        (RECORD[:9], "record"),
+        (KNOWLEDGE.id, "example"),
+        (FINDING[:12], "finding"),
+        (MODEL[:8], "model"),
+        ("securetag-v1", "model"),
+        (first, "release"),
+        (REVIEWED.id[:10].upper(), "example"),
+        ("tenant-7", "tenant"),
+        ("consent-7", "consent"),
+    ):
         found = run("trace", wanted)
         assert found["thing"]["kind"] == kind
         places = {place["release"]: place for place in found["places"]}
@@ -122,8 +149,11 @@ def test_a_source_is_withdrawn(installation: dict[str, Path]) -> None:
     (model,) = run("model", "list")
     assert model["erasures"] == [receipt["id"]]
     assert run("trace", MODEL)["places"][0]["models"][0]["erasures"] == [receipt["id"]]
-    for bad, hint in ((["--source", "no-such"], "source list"), (["--source", "securetag-composition"], "0"),
-                      (["--finding", FINDING], "--tenant")):  # fmt: skip
+    for bad, hint in (
+        (["--source", "no-such"], "source list"),
+        (["--source", "securetag-composition"], "0"),
+        (["--finding", FINDING], "--tenant"),
+    ):
         result = runner.invoke(app, ["dataset", "erase", *bad])
         assert (result.exit_code, hint in result.stderr) == (1, True)
 

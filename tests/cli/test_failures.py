@@ -168,11 +168,20 @@ def test_permissions_bind_and_the_setting_is_named(tmp_path: Path) -> None:
     if bound and not shutil.which("setpriv"):
         pytest.skip("root without setpriv can't give its privileges away")
     done = subprocess.run(
-        [*bound, sys.executable, "-c", "from securetag.cli import app; app()",
-         "source", "extract", "mitre-cwe-4.14"],
+        [
+            *bound,
+            sys.executable,
+            "-c",
+            "from securetag.cli import app; app()",
+            "source",
+            "extract",
+            "mitre-cwe-4.14",
+        ],
         env=os.environ | {"SECURETAG_DATA": str(folder / "data")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"error: {folder / 'data'}: permission denied",
@@ -221,9 +230,14 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     rows = dict(line.split(" => ", 1) for line in done.stdout.splitlines() if " => " in line)
     assert set(rows) == set(lines)
     for command, extra in {
-        "up": "db", "demo": "worker", "tenant": "db", "db upgrade": "db", "dataset build": "datasets",
-        "model serve": "serving", "source extract": "extractors",
-    }.items():  # fmt: skip
+        "up": "db",
+        "demo": "worker",
+        "tenant": "db",
+        "db upgrade": "db",
+        "dataset build": "datasets",
+        "model serve": "serving",
+        "source extract": "extractors",
+    }.items():
         (row,) = (row for line, row in rows.items() if line.startswith(command + " ") or line == command)
         assert re.fullmatch(
             rf"1 => error: .* \| +next: pip install 'securetag\[{extra}(,pdf)?\]' \| ", row

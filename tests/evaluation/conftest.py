@@ -23,18 +23,36 @@ def make_example(number: int, label: Label, axis: str | None, *, group: str | No
         f"def view_{number}(request):\n    value = {guard}(request.args['q'])\n    cursor.execute(value)\n"
     )
     finding = Finding(
-        tool="semgrep", rule_id="securetag.python.sql-injection", cwe="CWE-89", title="SQL injection",
-        message="m", severity="high", confidence="high", language="python", path="app.py",
-        start_line=3, end_line=3, snippet=snippet, snippet_line=1, scope=f"view_{number}",
+        tool="semgrep",
+        rule_id="securetag.python.sql-injection",
+        cwe="CWE-89",
+        title="SQL injection",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="app.py",
+        start_line=3,
+        end_line=3,
+        snippet=snippet,
+        snippet_line=1,
+        scope=f"view_{number}",
         fingerprint="v1:" + "0" * 64,
-    )  # fmt: skip
+    )
     prompt = triage.render(finding, profile="compact")
     answer = triage.answer(profile="compact", evidence=[(3, 3)], verdict=Decision(label))
     example = Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", answer)], lang="en",
-        licence="Apache-2.0", group=group or f"group-{number}", origin="composition",
-        origins=[Origin(record_id="0" * 64)], source="synthetic", label=label, label_source="execution",
-    )  # fmt: skip
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", answer)],
+        lang="en",
+        licence="Apache-2.0",
+        group=group or f"group-{number}",
+        origin="composition",
+        origins=[Origin(record_id="0" * 64)],
+        source="synthetic",
+        label=label,
+        label_source="execution",
+    )
     return Example(**{**{f: getattr(example, f) for f in example.__struct_fields__}, "axis": axis})
 
 
@@ -94,8 +112,9 @@ def noisy() -> Predictor:
     """Right three times in four, well-formed nine times in ten."""
     return predictor(
         lambda prompt, dice: truth(prompt) if dice.random() < 0.75 else other(truth(prompt)),
-        model_id="noisy", formatted=0.9,
-    )  # fmt: skip
+        model_id="noisy",
+        formatted=0.9,
+    )
 
 
 @pytest.fixture

@@ -143,8 +143,11 @@ def test_production_asks_for_evidence_on_every_axis(
     decision = gate.decide(against(constant, perfect, examples), production)
     assert not decision.passed
     assert {check.suite for check in decision.checks} == {
-        "held_out", "unseen_sink", "unseen_framework", "unseen_guard",
-    }  # fmt: skip
+        "held_out",
+        "unseen_sink",
+        "unseen_framework",
+        "unseen_guard",
+    }
     assert all("too few to decide" in reason for reason in decision.reasons)
 
 
@@ -159,8 +162,9 @@ def test_production_passes_perfection_alone(
     # Of 120 perfect answers the interval's lower end is .969, below the floor of .98: still too few.
     strict = gate.decide(against(noisy, perfect, examples), eased)
     assert [check.metric for check in strict.checks if not check.passed] == [
-        "json_validity", "true_positives_kept",
-    ]  # fmt: skip
+        "json_validity",
+        "true_positives_kept",
+    ]
     easier = msgspec.structs.replace(
         eased,
         require=[
@@ -183,9 +187,14 @@ def test_production_passes_perfection_alone(
     ids=["above base", "above majority", "not worse", "better"],
 )
 def test_every_relative_rule_in_every_direction(
-    examples: list[Example], perfect: Predictor, constant: Predictor,
-    rule: gate.Rule, better: bool, same: bool, worse: bool,
-) -> None:  # fmt: skip
+    examples: list[Example],
+    perfect: Predictor,
+    constant: Predictor,
+    rule: gate.Rule,
+    better: bool,
+    same: bool,
+    worse: bool,
+) -> None:
     asked = gate.Requirement(metric="accuracy", rule=rule)
     spec = gate.GateSpec(name="t", min_examples=1, min_per_label=1, require=[asked])
     assert gate.decide(against(constant, perfect, examples), spec).passed is better

@@ -16,9 +16,15 @@ from securetag.triage import Predictor
 
 def row(number: int, label: Label, decision: str, **fields: Any) -> Row:
     given = {
-        "id": f"{number:03}", "axis": "in_distribution", "group": f"g{number}", "label": label, "lang": "en",
-        "prompt_version": "compact-1", "decision": Decision(decision), "valid": decision != "needs_review",
-    }  # fmt: skip
+        "id": f"{number:03}",
+        "axis": "in_distribution",
+        "group": f"g{number}",
+        "label": label,
+        "lang": "en",
+        "prompt_version": "compact-1",
+        "decision": Decision(decision),
+        "valid": decision != "needs_review",
+    }
     return Row(**{**given, **fields})
 
 
@@ -67,11 +73,16 @@ def test_the_majority_figure_is_what_a_constant_model_reaches(labels: list[str])
 
 
 def test_abstaining_is_neither_found_nor_dismissed() -> None:
-    rows = rows_of([
-        ("true_positive", "true_positive"), ("true_positive", "needs_review"),
-        ("true_positive", "false_positive"), ("true_positive", "true_positive"),
-        ("false_positive", "false_positive"), ("false_positive", "needs_review"),
-    ])  # fmt: skip
+    rows = rows_of(
+        [
+            ("true_positive", "true_positive"),
+            ("true_positive", "needs_review"),
+            ("true_positive", "false_positive"),
+            ("true_positive", "true_positive"),
+            ("false_positive", "false_positive"),
+            ("false_positive", "needs_review"),
+        ]
+    )
     found = {name: estimate.value for name, estimate in metrics.measure(rows).estimates.items()}
     assert found["true_positive_recall"] == 0.5
     assert found["true_positives_kept"] == 0.75
@@ -91,8 +102,12 @@ def test_what_no_row_bears_on_is_absent() -> None:
 def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Predictor) -> None:
     found = metrics.suites(suites.run(perfect, examples).rows)
     assert {name: len(rows) for name, rows in found.items()} == {
-        "held_out": 120, "in_distribution": 30, "unseen_framework": 30, "unseen_guard": 30, "unseen_sink": 30,
-    }  # fmt: skip
+        "held_out": 120,
+        "in_distribution": 30,
+        "unseen_framework": 30,
+        "unseen_guard": 30,
+        "unseen_sink": 30,
+    }
     assert next(iter(found)) == "held_out"
     assert metrics.suites([]) == {"held_out": []}
 

@@ -161,9 +161,15 @@ def test_rows_survive_jsonl(examples: list[Example], noisy: Predictor, tmp_path:
 
 def _other_task() -> Example:
     return Example.of(
-        task=Task.QA, messages=[Message("user", "What is CWE-89?"), Message("assistant", "…")], lang="en",
-        licence="CC0-1.0", group="g", origin="template", origins=[Origin(record_id="0")], source="s",
-    )  # fmt: skip
+        task=Task.QA,
+        messages=[Message("user", "What is CWE-89?"), Message("assistant", "…")],
+        lang="en",
+        licence="CC0-1.0",
+        group="g",
+        origin="template",
+        origins=[Origin(record_id="0")],
+        source="s",
+    )
 
 
 def test_other_tasks_are_skipped_and_counted(examples: list[Example], perfect: Predictor) -> None:

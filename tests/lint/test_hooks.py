@@ -26,8 +26,11 @@ def test_hooks_are_the_lines_of_make_lint() -> None:
 def test_the_configuration_is_one_that_pre_commit_takes() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "pre_commit", "validate-config", ".pre-commit-config.yaml"],
-        capture_output=True, text=True, check=False, cwd=CHECKOUT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CHECKOUT,
+    )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "warning" not in (found.stdout + found.stderr).lower()
 
@@ -38,5 +41,8 @@ def test_ci_runs_what_a_person_runs() -> None:
     assert "bash .ci/run" in [step.get("run") for step in steps]
     script = (CHECKOUT / ".ci" / "run").read_text()
     assert re.findall(r"^\s*(make [^\n|&]*?)\s*(?:2>.*)?$", script, re.MULTILINE) == [
-        "make test", "make lint", "make demo SIZE=smoke", "make notebook",
-    ]  # fmt: skip
+        "make test",
+        "make lint",
+        "make demo SIZE=smoke",
+        "make notebook",
+    ]

@@ -49,10 +49,15 @@ def test_a_file_and_the_environment_are_read_as_the_page_says(tmp_path: Path) ->
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, check=True, cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
         env={
-            "SECURETAG_API__HOST": "::1", "SECURETAG_TRIAGE__ALIASES": '["b","c"]',
-            "DATABASE_URL": "postgresql://x/y", "PATH": "/usr/bin:/bin",
+            "SECURETAG_API__HOST": "::1",
+            "SECURETAG_TRIAGE__ALIASES": '["b","c"]',
+            "DATABASE_URL": "postgresql://x/y",
+            "PATH": "/usr/bin:/bin",
         },
-    )  # fmt: skip
+    )
     assert found.stdout.strip() == "9000 ::1 ['b', 'c'] postgresql://x/y"

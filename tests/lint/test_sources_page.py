@@ -27,10 +27,16 @@ def tool() -> ModuleType:
 
 def report(**changes: object) -> Report:
     row: dict[str, object] = {
-        "source": "s", "edition": "1", "licences": ["MIT"], "files": 1200, "records": 3,
-        "by_status": {"active": 2, "revoked": 1}, "dropped": {"no text": 4},
-        "failures": [Failure("f", "", "cut short")], "cpu_s": 1.26,
-    }  # fmt: skip
+        "source": "s",
+        "edition": "1",
+        "licences": ["MIT"],
+        "files": 1200,
+        "records": 3,
+        "by_status": {"active": 2, "revoked": 1},
+        "dropped": {"no text": 4},
+        "failures": [Failure("f", "", "cut short")],
+        "cpu_s": 1.26,
+    }
     return Report(**(row | changes))  # type: ignore[arg-type]
 
 

@@ -21,10 +21,14 @@ def figures(reports: list[pytest.TestReport]) -> list[dict[str, object]]:
             name = report.nodeid.rsplit("::", 1)[-1].removeprefix("test_").replace("_", " ")
             found.append(
                 {
-                    "figure": name, "value": value, "unit": unit, "peer": f"{report.duration:.0f} s",
-                    "bar": "every promise holds", "ok": report.passed,
+                    "figure": name,
+                    "value": value,
+                    "unit": unit,
+                    "peer": f"{report.duration:.0f} s",
+                    "bar": "every promise holds",
+                    "ok": report.passed,
                 }
-            )  # fmt: skip
+            )
     return found
 
 

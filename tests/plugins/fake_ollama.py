@@ -70,10 +70,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/api/tags":
             return self._reply(404, {"error": "not found"})
         models = [
-            {"name": name, "model": name, "digest": made["digest"], "size": 1,
-             "modified_at": "2026-11-01T00:00:00Z", "details": {"format": "gguf", "family": "llama"}}
+            {
+                "name": name,
+                "model": name,
+                "digest": made["digest"],
+                "size": 1,
+                "modified_at": "2026-11-01T00:00:00Z",
+                "details": {"format": "gguf", "family": "llama"},
+            }
             for name, made in self.ollama.models.items()
-        ]  # fmt: skip
+        ]
         return self._reply(200, {"models": models})
 
     def do_POST(self) -> None:
@@ -122,9 +128,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(404, {"error": "model not found"})
         return self._reply(
             200,
-            {"template": made["template"], "license": "\n".join(made["license"]), "model_info": made["info"],
-             "details": {"format": "gguf"}, "capabilities": ["completion"]},
-        )  # fmt: skip
+            {
+                "template": made["template"],
+                "license": "\n".join(made["license"]),
+                "model_info": made["info"],
+                "details": {"format": "gguf"},
+                "capabilities": ["completion"],
+            },
+        )
 
     def _chat(self, asked: dict[str, Any]) -> None:
         if unknown := set(asked) - _CHAT:
@@ -132,15 +143,27 @@ class _Handler(BaseHTTPRequestHandler):
         if self._named(asked) is None:
             return self._reply(404, {"error": f"model '{asked['model']}' not found"})
         lines = [
-            {"model": asked["model"], "created_at": "2026-11-01T00:00:00Z", "done": False,
-             "message": {"role": "assistant", "content": piece}}
+            {
+                "model": asked["model"],
+                "created_at": "2026-11-01T00:00:00Z",
+                "done": False,
+                "message": {"role": "assistant", "content": piece},
+            }
             for piece in re.findall(r".{1,7}", self.ollama.answer)
-        ]  # fmt: skip
+        ]
         lines.append(
-            {"model": asked["model"], "created_at": "2026-11-01T00:00:00Z", "done": True,
-             "done_reason": "stop", "message": {"role": "assistant", "content": ""},
-             "prompt_eval_count": 70, "eval_count": 18, "total_duration": 5, "eval_duration": 3}
-        )  # fmt: skip
+            {
+                "model": asked["model"],
+                "created_at": "2026-11-01T00:00:00Z",
+                "done": True,
+                "done_reason": "stop",
+                "message": {"role": "assistant", "content": ""},
+                "prompt_eval_count": 70,
+                "eval_count": 18,
+                "total_duration": 5,
+                "eval_duration": 3,
+            }
+        )
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Connection", "close")

@@ -53,9 +53,12 @@ class FakeTeacher:
 
     def client(self, settings: Settings) -> RuntimeClient:
         return RuntimeClient(
-            "https://teacher.test/v1", run_dir=settings.run_dir, aliases=[MODEL], api_key="a-key",
+            "https://teacher.test/v1",
+            run_dir=settings.run_dir,
+            aliases=[MODEL],
+            api_key="a-key",
             transport=httpx.MockTransport(self._handle),
-        )  # fmt: skip
+        )
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.headers.append(request.headers)

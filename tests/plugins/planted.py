@@ -53,10 +53,13 @@ def word(rng: Random) -> str:
 
 def _password(rng: Random) -> str:
     return rng.choice(
-        [word(rng) + str(rng.randint(10, 9999)),
-         word(rng).title() + rng.choice("!#*?") + str(rng.randint(1, 99)),
-         word(rng) + "-" + word(rng) + "-" + word(rng), _of(ALNUM, 12, 16, 20)(rng)]
-    )  # fmt: skip
+        [
+            word(rng) + str(rng.randint(10, 9999)),
+            word(rng).title() + rng.choice("!#*?") + str(rng.randint(1, 99)),
+            word(rng) + "-" + word(rng) + "-" + word(rng),
+            _of(ALNUM, 12, 16, 20)(rng),
+        ]
+    )
 
 
 def _encoded(content: bytes) -> str:

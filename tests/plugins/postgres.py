@@ -114,12 +114,15 @@ def _spawn(home: Path, watched: int) -> None:
     arguments += ["--throwaway", "--watch", str(watched)]
     # Not a Popen: the worker that starts it may end before the others are done with it.
     os.posix_spawn(
-        sys.executable, arguments, os.environ, setsid=True,
+        sys.executable,
+        arguments,
+        os.environ,
+        setsid=True,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + START_S
     while not (home / "run" / "postgres.json").exists():
         if time.monotonic() > deadline:

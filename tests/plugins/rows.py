@@ -47,12 +47,22 @@ async def make_task(db: AsyncEngine, place: Place, **options: Any) -> UUID:
 def make_finding(name: str = "a", **changes: Any) -> Finding:
     """A finding whose fingerprint comes from its name."""
     fields: dict[str, Any] = {
-        "tool": "semgrep", "rule_id": "python.sql-injection", "cwe": "CWE-89", "title": "SQL injection",
-        "message": "a query is built from input", "severity": "high", "confidence": "high",
-        "language": "python", "path": "app/db.py", "start_line": 12, "end_line": 12,
-        "snippet": "def f(x):\n    run('select ' + x)\n", "snippet_line": 11, "scope": "f",
+        "tool": "semgrep",
+        "rule_id": "python.sql-injection",
+        "cwe": "CWE-89",
+        "title": "SQL injection",
+        "message": "a query is built from input",
+        "severity": "high",
+        "confidence": "high",
+        "language": "python",
+        "path": "app/db.py",
+        "start_line": 12,
+        "end_line": 12,
+        "snippet": "def f(x):\n    run('select ' + x)\n",
+        "snippet_line": 11,
+        "scope": "f",
         "fingerprint": "v1:" + hashlib.sha256(name.encode()).hexdigest(),
-    }  # fmt: skip
+    }
     return Finding(**{**fields, **changes})
 
 
@@ -60,14 +70,20 @@ def result(task_id: UUID, *names: str, outcome: str = "completed", **changes: An
     """A result with a finding for each name, each judged a true positive, and one tool execution."""
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, evidence=[(12, 12)], model_id="m", alias="base")
     fields: dict[str, Any] = {
-        "task_id": task_id, "outcome": outcome,
+        "task_id": task_id,
+        "outcome": outcome,
         "findings": [wire.TriagedFinding(finding=make_finding(name), verdict=verdict) for name in names],
         "tool_executions": [
             wire.ToolExecution(
-                tool="semgrep", version="1.182.0", arguments=["semgrep", "scan"], exit_code=0, duration_s=1.5,
-                started_at=datetime(2026, 11, 1, tzinfo=UTC), stdout="semgrep.stdout",
+                tool="semgrep",
+                version="1.182.0",
+                arguments=["semgrep", "scan"],
+                exit_code=0,
+                duration_s=1.5,
+                started_at=datetime(2026, 11, 1, tzinfo=UTC),
+                stdout="semgrep.stdout",
                 metrics=wire.ToolMetrics(findings=len(names)),
             )
         ],
-    }  # fmt: skip
+    }
     return wire.ResultRequest(**{**fields, **changes})

@@ -38,8 +38,12 @@ def alone(code: str, *arguments: str, timeout_s: float = 120.0) -> str:
     """What `code` prints in an interpreter of its own, whose children are then its own, too."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        capture_output=True, text=True, timeout=timeout_s, env={**os.environ}, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**os.environ},
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

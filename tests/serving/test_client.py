@@ -25,10 +25,14 @@ ASK = [Message("system", "Answer."), Message("user", "Well?")]
 MODEL_ID = "ab" * 32
 MODELS = {
     "data": [
-        {"id": f"#{MODEL_ID}", "aliases": [f"#{MODEL_ID}", "securetag-base"],
-         "tags": [f"securetag.model_id={MODEL_ID}"], "owned_by": "llamacpp"}
+        {
+            "id": f"#{MODEL_ID}",
+            "aliases": [f"#{MODEL_ID}", "securetag-base"],
+            "tags": [f"securetag.model_id={MODEL_ID}"],
+            "owned_by": "llamacpp",
+        }
     ]
-}  # fmt: skip
+}
 #: Beyond the deadline itself, what a loaded machine may need to notice it.
 SLACK_S = 1.5
 

@@ -44,9 +44,12 @@ def test_numbers_are_exactly_those_of_the_range(low: int, width: int, other: int
 
 @settings(max_examples=60)
 @given(
-    least=st.integers(0, 3), more=st.integers(0, 3), lines=st.integers(1, 40),
-    evidence=st.lists(st.integers(0, 50), max_size=7), verdict=st.sampled_from(["a b", 'q"', "\\", "é"]),
-)  # fmt: skip
+    least=st.integers(0, 3),
+    more=st.integers(0, 3),
+    lines=st.integers(1, 40),
+    evidence=st.lists(st.integers(0, 50), max_size=7),
+    verdict=st.sampled_from(["a b", 'q"', "\\", "é"]),
+)
 def test_what_is_accepted_is_what_the_schema_accepts(
     least: int, more: int, lines: int, evidence: list[int], verdict: str
 ) -> None:

@@ -35,9 +35,14 @@ def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHAT
     writer.write_kv_data_to_file()
     writer.close()
     return ModelEntry(
-        model_id=MODEL_ID, path=str(path), file_sha256=hash_file(path), base="SmolLM2-135M-Instruct",
-        quantisation="Q8_0", licence="Apache-2.0", adapter="ad" * 32,
-    )  # fmt: skip
+        model_id=MODEL_ID,
+        path=str(path),
+        file_sha256=hash_file(path),
+        base="SmolLM2-135M-Instruct",
+        quantisation="Q8_0",
+        licence="Apache-2.0",
+        adapter="ad" * 32,
+    )
 
 
 def settings(host: str) -> Settings:
@@ -128,9 +133,13 @@ def test_an_absent_ollama_fails_within_the_deadline(tmp_path: Path) -> None:
 
 
 LLAMA = ModelEntry(
-    model_id=MODEL_ID, path="x", file_sha256="0" * 64, base="Llama-3.1-8B-Instruct", quantisation="Q4_K_M",
+    model_id=MODEL_ID,
+    path="x",
+    file_sha256="0" * 64,
+    base="Llama-3.1-8B-Instruct",
+    quantisation="Q4_K_M",
     licence="LicenseRef-Llama-3.1-Community",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

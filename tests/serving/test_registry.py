@@ -21,9 +21,13 @@ ALIASES = ["securetag-v1", "securetag-base"]
 def entry(model_id: str, folder: Path, *, sha256: str = "0" * 64) -> ModelEntry:
     (folder / f"{model_id[:4]}.gguf").touch()
     return ModelEntry(
-        model_id=model_id, path=f"{model_id[:4]}.gguf", file_sha256=sha256, base="b", quantisation="Q8_0",
+        model_id=model_id,
+        path=f"{model_id[:4]}.gguf",
+        file_sha256=sha256,
+        base="b",
+        quantisation="Q8_0",
         licence="Apache-2.0",
-    )  # fmt: skip
+    )
 
 
 class Changes(RuleBasedStateMachine):

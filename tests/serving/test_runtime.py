@@ -27,11 +27,22 @@ from securetag.system.services import announce_service, read_services
 pytestmark = pytest.mark.sockets
 
 FINDING = Finding(
-    tool="semgrep", rule_id="sql", cwe="CWE-89", title="SQL injection", message="m", severity="high",
-    confidence="high", language="python", path="a.py", start_line=3, end_line=3, snippet_line=1, scope="f",
+    tool="semgrep",
+    rule_id="sql",
+    cwe="CWE-89",
+    title="SQL injection",
+    message="m",
+    severity="high",
+    confidence="high",
+    language="python",
+    path="a.py",
+    start_line=3,
+    end_line=3,
+    snippet_line=1,
+    scope="f",
     snippet="def f(request):\n    name = request.args['n']\n    return db.execute('SELECT ' + name)",
     fingerprint="v1:0",
-)  # fmt: skip
+)
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 60) -> Any:
@@ -105,9 +116,13 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
         # A published model is served under its name; the one before is stopped.
         shutil.copy(base.locate(), tmp_path / "models" / "tuned.gguf")
         tuned = ModelEntry(
-            model_id="cd" * 32, path="tuned.gguf", file_sha256=base.SHA256, base="b", quantisation="Q4_1",
+            model_id="cd" * 32,
+            path="tuned.gguf",
+            file_sha256=base.SHA256,
+            base="b",
+            quantisation="Q4_1",
             licence="Apache-2.0",
-        )  # fmt: skip
+        )
         registry.publish("securetag-v1", registry.add(tuned).model_id)
         eventually(lambda: client.resolve() == ModelInfo("securetag-v1", "cd" * 32))
         eventually(lambda: not running(first["server_pid"]))
@@ -115,9 +130,13 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
         # One that can't be loaded leaves the old one in place.
         (tmp_path / "models" / "bad.gguf").write_bytes(b"nonsense")
         broken = ModelEntry(
-            model_id="ef" * 32, path="bad.gguf", file_sha256="0" * 64, base="b", quantisation="q",
+            model_id="ef" * 32,
+            path="bad.gguf",
+            file_sha256="0" * 64,
+            base="b",
+            quantisation="q",
             licence="Apache-2.0",
-        )  # fmt: skip
+        )
         registry.publish("securetag-v1", registry.add(broken).model_id)
         log = tmp_path / "logs" / "model-runtime.log"
         eventually(lambda: "bad.gguf" in log.read_text(errors="replace"))

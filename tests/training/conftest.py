@@ -29,18 +29,38 @@ def example(number: int, *, padding: int = 0) -> Example:
     lines += ["    if not item.isalnum(): raise ValueError"] if safe else []
     lines += ["    pad = 0"] * padding + ['    return db.execute("SELECT " + item)']
     finding = Finding(
-        tool="semgrep", rule_id="sql", cwe="CWE-89", title="SQL injection", message="m", severity="high",
-        confidence="high", language="python", path="a.py", start_line=len(lines), end_line=len(lines),
-        snippet="\n".join(lines), snippet_line=1, scope="show", fingerprint="v1:0",
-    )  # fmt: skip
+        tool="semgrep",
+        rule_id="sql",
+        cwe="CWE-89",
+        title="SQL injection",
+        message="m",
+        severity="high",
+        confidence="high",
+        language="python",
+        path="a.py",
+        start_line=len(lines),
+        end_line=len(lines),
+        snippet="\n".join(lines),
+        snippet_line=1,
+        scope="show",
+        fingerprint="v1:0",
+    )
     prompt = triage.render(finding, profile="compact")
     label: Label = "false_positive" if safe else "true_positive"
     said = triage.answer(profile="compact", evidence=[(2, 2), (3, 3)], verdict=Decision(label))
     return Example.of(
-        task=Task.TRIAGE, messages=[*prompt.messages, Message("assistant", said)], lang="en",
-        licence="Apache-2.0", group=f"g{number // 2}", origin="composition", origins=[], source="synthetic",
-        label=label, label_source="execution", pair_id=f"p{number // 2}",
-    )  # fmt: skip
+        task=Task.TRIAGE,
+        messages=[*prompt.messages, Message("assistant", said)],
+        lang="en",
+        licence="Apache-2.0",
+        group=f"g{number // 2}",
+        origin="composition",
+        origins=[],
+        source="synthetic",
+        label=label,
+        label_source="execution",
+        pair_id=f"p{number // 2}",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +77,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     words.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=700, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+        vocab_size=700,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
         special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-    )  # fmt: skip
+    )
     words.train_from_iterator((m.content for n in range(8) for m in example(n).messages), trainer)
     tokenizer: Any = PreTrainedTokenizerFast(
         tokenizer_object=words, eos_token="<|im_end|>", pad_token="<|endoftext|>"
@@ -68,11 +90,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
         initializer_range=0.2,  # the frozen head must tell tokens apart for an adapter to learn much
-    )  # fmt: skip
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 

@@ -27,9 +27,16 @@ def source(tmp_path_factory: pytest.TempPathFactory, make_example: Callable[...,
         said = Decision.TRUE_POSITIVE if n < 24 else Decision.NEEDS_REVIEW
         rows[n] = msgspec.structs.replace(rows[n], label_source="analyst", model_decision=said)
     path, _ = release.write_release(
-        rows, [], params={}, inputs={}, counts={}, sources=[], card=lambda _: "", code_version="1",
+        rows,
+        [],
+        params={},
+        inputs={},
+        counts={},
+        sources=[],
+        card=lambda _: "",
+        code_version="1",
         releases_dir=tmp_path_factory.mktemp("releases"),
-    )  # fmt: skip
+    )
     return path
 
 
@@ -63,12 +70,22 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
         args=SFTConfig(
-            output_dir=str(tmp_path / "run"), max_steps=1, per_device_train_batch_size=2, report_to=[],
-            use_cpu=True, bf16=False, gradient_checkpointing=False, dataloader_pin_memory=False,
-            max_length=None, save_strategy="no", disable_tqdm=True,
+            output_dir=str(tmp_path / "run"),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            report_to=[],
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            dataloader_pin_memory=False,
+            max_length=None,
+            save_strategy="no",
+            disable_tqdm=True,
         ),
-        train_dataset=found["train"], eval_dataset=found["validation"], processing_class=tokenizer,
-    )  # fmt: skip
+        train_dataset=found["train"],
+        eval_dataset=found["validation"],
+        processing_class=tokenizer,
+    )
     assert len(trainer.train_dataset) == done.rows["train"]
     row = trainer.train_dataset[0]
     answer = json.loads((tmp_path / "out" / "train.jsonl").read_text().splitlines()[0])
@@ -91,11 +108,19 @@ def test_trls_kto_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path) 
     trainer = KTOTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
         args=KTOConfig(
-            output_dir=str(tmp_path / "run"), max_steps=1, per_device_train_batch_size=4, report_to=[],
-            use_cpu=True, bf16=False, gradient_checkpointing=False, dataloader_pin_memory=False,
-            save_strategy="no", disable_tqdm=True,
+            output_dir=str(tmp_path / "run"),
+            max_steps=1,
+            per_device_train_batch_size=4,
+            report_to=[],
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            dataloader_pin_memory=False,
+            save_strategy="no",
+            disable_tqdm=True,
         ),
-        train_dataset=rows, processing_class=AutoTokenizer.from_pretrained(tiny),
-    )  # fmt: skip
+        train_dataset=rows,
+        processing_class=AutoTokenizer.from_pretrained(tiny),
+    )
     assert len(trainer.train_dataset) == 8
     assert {bool(label) for label in trainer.train_dataset["label"]} == {True, False}

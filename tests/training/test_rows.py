@@ -175,6 +175,7 @@ def test_a_log_line_knows_what_its_steps_learn() -> None:
     # From the first epoch's last step into the second's first: 5 tokens of 13, then 6.
     assert rows.compute_task_share(found, 2, 3, 4) == {Task.QA: 11 / 13, Task.TRIAGE: 2 / 13}
     assert rows.group_by_task(found) == {
-        Task.TRIAGE: [found[0], found[2], found[3]], Task.QA: [found[1], found[4]],
-    }  # fmt: skip
+        Task.TRIAGE: [found[0], found[2], found[3]],
+        Task.QA: [found[1], found[4]],
+    }
     assert rows.group_by_task([]) == {}

@@ -7,7 +7,6 @@ somebody decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select, select, true
@@ -24,7 +23,10 @@ FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
 
 
 def _joined(
-    occurrence: Any, severity: str | None = None, decision: str | None = None, rule_id: str | None = None
+    occurrence: type[FindingOccurrence],
+    severity: str | None = None,
+    decision: str | None = None,
+    rule_id: str | None = None,
 ) -> Select[Finding, FindingOccurrence, TriageVerdict, Feedback]:
     """Finding × one occurrence × newest verdict on that occurrence × the feedback that stands."""
     verdict = aliased(
@@ -59,7 +61,7 @@ def _joined(
     return query
 
 
-def _newest() -> Any:
+def _newest() -> type[FindingOccurrence]:
     """The newest occurrence of the outer query's finding."""
     newest = (
         select(FindingOccurrence)

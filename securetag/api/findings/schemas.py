@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 
+from securetag.api.findings.repository import FindingRow
 from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
 from securetag.records import JsonObject, Severity
 from securetag.wire.api import (
@@ -24,7 +25,7 @@ RuleFilter = Annotated[
 ]
 
 
-def _answers(row: Any) -> JsonObject:
+def _answers(row: FindingRow) -> JsonObject:
     finding_row: Finding
     occurrence: FindingOccurrence
     verdict: TriageVerdict | None
@@ -40,12 +41,12 @@ def _answers(row: Any) -> JsonObject:
     }
 
 
-def finding(row: Any) -> FindingAnswer:
+def finding(row: FindingRow) -> FindingAnswer:
     """From (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)."""
     return FindingAnswer(**_answers(row))
 
 
-def finding_detail(row: Any, history: list[Feedback]) -> FindingDetail:
+def finding_detail(row: FindingRow, history: list[Feedback]) -> FindingDetail:
     return FindingDetail(
         **_answers(row), feedback_history=[FeedbackAnswer.model_validate(feedback) for feedback in history]
     )

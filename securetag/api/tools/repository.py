@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +14,7 @@ from securetag.db.models import Task, ToolExecution, WorkerHeartbeat
 WINDOW = timedelta(days=7)
 
 
-async def runs(session: AsyncSession) -> Sequence[Row[Any]]:
+async def runs(session: AsyncSession) -> Sequence[Row[str, str, int, int, int, datetime, float]]:
     """(tool, version, runs, failed, timed_out, last_run_at, mean_s) over the last `WINDOW`."""
     failed = and_(ToolExecution.exit_code.is_not(None), ToolExecution.exit_code != 0)
     query = (

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder
@@ -17,6 +17,7 @@ from securetag.datasets.releases.release import Manifest, read_manifest
 from securetag.errors import SecuretagError
 from securetag.pipeline.evaluate import Evaluation, latest_evaluation
 from securetag.pipeline.harvest import read_harvest
+from securetag.records import JsonObject
 from securetag.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def run_loop(recorder: Recorder, settings: Settings, size: Size, *, other_tenant
     return LoopResult(release, manifest, evaluation, published)
 
 
-def _harvest(size: Size, other_tenant: str) -> dict[str, Any]:
+def _harvest(size: Size, other_tenant: str) -> JsonObject:
     """Harvest, and return its facts. Raises SecuretagError for a row of `other_tenant`."""
     path = Path(_materialise(["harvest"], size)["path"])
     rows = read_harvest(path)
@@ -139,7 +140,7 @@ def _wait_for(model_id: str, settings: Settings) -> None:
         client.close()
 
 
-def _materialise(key: list[str], size: Size) -> dict[str, Any]:
+def _materialise(key: list[str], size: Size) -> JsonObject:
     """Materialise one asset and return its metadata. Raises SecuretagError when it fails."""
     result = _execute([key], size)
     if not result.success:
@@ -172,9 +173,9 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
         )
 
 
-def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, JsonObject]:
     """Return the metadata of every asset that the run materialised, by asset."""
-    metadata: dict[str, dict[str, Any]] = {}
+    metadata: dict[str, JsonObject] = {}
     for event in result.get_asset_materialization_events():
         made = event.step_materialization_data.materialization
         values = {name: value.value for name, value in made.metadata.items()}

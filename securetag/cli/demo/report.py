@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from securetag.cli.demo.meter import Meter
+from securetag.records import JsonObject
 from securetag.system.files import write_json
 
 
@@ -22,7 +22,7 @@ class Stage(msgspec.Struct):
     wall_s: float = 0.0
     #: User and system seconds over the process tree.
     cpu_s: float = 0.0
-    facts: dict[str, Any] = {}
+    facts: JsonObject = {}
 
 
 class Report(msgspec.Struct):
@@ -52,7 +52,7 @@ class Recorder:
         self._began = meter.read()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+    def stage(self, name: str) -> Iterator[JsonObject]:
         """Run one stage; put what it found into the yielded facts."""
         stage = Stage(name)
         self.report.stages.append(stage)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
+
+from securetag.records import JsonObject
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     #: Seconds after which training is given up.
     training_timeout_s: int
 
-    def overrides(self) -> dict[str, Any]:
+    def overrides(self) -> JsonObject:
         """Return the fields of the recipe that this size changes."""
         return {
             "max_rows": self.train_rows,

@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from securetag.errors import ConflictError, UnavailableError
+from securetag.records import JsonObject
 from securetag.system.files import make_private_folder
 from securetag.system.locks import FileLock, try_lock
 from securetag.system.processes import ChildProcess, Limits, log_tail
@@ -183,7 +183,7 @@ def is_republished(home: Path, name: str) -> Callable[[], bool]:
     return lambda: version() not in (None, before)
 
 
-def published(home: Path, name: str) -> dict[str, Any]:
+def published(home: Path, name: str) -> JsonObject:
     """Return what a service wrote of itself into `<home>/run/<name>.json`; empty while it hasn't."""
     try:
         entry = json.loads((home / "run" / f"{name}.json").read_text())

@@ -5,8 +5,6 @@ From Alembic's own command line (`alembic revision`, `alembic check`) it connect
 
 from __future__ import annotations
 
-from typing import Any
-
 from alembic import context
 from sqlalchemy import Connection
 
@@ -16,7 +14,7 @@ from securetag.db.engine import OWNER, create_sync_engine
 from securetag.settings import get_settings
 
 
-def include_name(name: str | None, kind: str, _parents: Any) -> bool:
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
     """True for our schema and everything inside it: other schemas of the database aren't ours."""
     return name == SCHEMA if kind == "schema" else True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -107,7 +106,7 @@ class TriageVerdict(Base):
     #: Why the machinery abstained; empty when the model's answer was valid.
     reason: Mapped[str] = empty_text()
     #: [[first, last], …] in the file.
-    evidence: Mapped[list[Any]] = mapped_column(server_default="[]")
+    evidence: Mapped[list[list[int]]] = mapped_column(server_default="[]")
     reasoning: Mapped[str] = empty_text()
     recommendation: Mapped[str] = empty_text()
     model_id: Mapped[str] = empty_text()

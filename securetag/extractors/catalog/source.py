@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from securetag.records import TextLang
+from securetag.records import JsonObject, TextLang
 
 #: How the files of a source are fetched; `records` means that they are the Records of other sources.
 FetchMethod = Literal["package", "mirror", "network", "folder", "records", "web"]
@@ -82,7 +82,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cadence: Literal["daily", "weekly", "monthly", "quarterly", "yearly", "irregular", "never"] = "irregular"
     #: Name of the reader, see `securetag.extractors.readers.registry`.
     reader: str
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
     lang: TextLang = "en"
     package: PackageMethod | None = None
     #: Globs over the URLs in the manifest of a mirror.

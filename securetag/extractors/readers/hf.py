@@ -12,11 +12,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.tabular import Row, TabularReader, read_header, read_rows
 from securetag.settings import get_settings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class HfReader(TabularReader):
@@ -51,7 +54,7 @@ def _is_parquet(path: Path) -> bool:
         return stream.read(4) == b"PAR1"
 
 
-def load_dataset(path: Path, cache: Path) -> Any:
+def load_dataset(path: Path, cache: Path) -> Dataset:
     """Return a `datasets.Dataset` of one local file, with its cache in `cache`. Raises what the library
     raises.
     """

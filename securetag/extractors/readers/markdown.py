@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_text
 from securetag.extractors.text import language, markdown_blocks, prose
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, build_tree, split_section
-from securetag.records import Facts, Status, TextLang, normalise_text
+from securetag.records import Facts, JsonObject, Status, TextLang, normalise_text
 
 #: Headings of sections that hold only links.
 LINK_SECTIONS = {
@@ -64,7 +63,7 @@ class Page:
     key: str
     #: Language in its URL, else the source's.
     lang: TextLang
-    front: dict[str, Any]
+    front: JsonObject
     root: Section
 
     @property

@@ -21,14 +21,14 @@ from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json
 from securetag.extractors.text import prose
-from securetag.records import Facts
+from securetag.records import Facts, JsonObject
 
 #: Maximum bytes of one JSON document, which is decoded as a whole, or of one line.
 MAX_JSON_BYTES = 256 << 20
 #: Maximum characters of one cell; the longest function so far has 60,000.
 csv.field_size_limit(1 << 20)
 
-Row = dict[str, Any]
+Row = dict[str, object]
 
 _COLUMN = re.compile(r"\{([^{}]+)\}")
 _CWE = re.compile(r"\bcwe[-_ ]?0*(\d{1,5})(?!\d)", re.I)
@@ -144,8 +144,8 @@ def _get_value(row: Row, wanted: str) -> str:
     return _to_text(_get_column(row, wanted))
 
 
-def _get_column(row: Row, path: str) -> Any:
-    value: Any = row
+def _get_column(row: Row, path: str) -> object:
+    value: object = row
     if path in row:
         return row[path]
     for step in path.split("."):
@@ -156,7 +156,7 @@ def _get_column(row: Row, path: str) -> Any:
     return value
 
 
-def _to_text(value: Any) -> str:
+def _to_text(value: object) -> str:
     if value is None or (isinstance(value, list | dict) and not value):
         return ""
     if isinstance(value, str):
@@ -246,7 +246,7 @@ def _read_json(path: Path) -> Iterator[tuple[str, Row | Failure]]:
         yield locator, row if isinstance(row, dict) else {"text": row}
 
 
-def _list_objects(decoded: Any) -> Iterable[tuple[str, Any]]:
+def _list_objects(decoded: object) -> Iterable[tuple[str, object]]:
     """Return the rows of a document: of its list, of the only list in an object, or the object itself."""
     if isinstance(decoded, list):
         return ((f"/{number}", row) for number, row in enumerate(decoded))
@@ -265,7 +265,7 @@ def _list_objects(decoded: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _read_json_lines(path: Path) -> Iterator[tuple[str, Row | Failure]]:
-    decoder = msgspec.json.Decoder(dict[str, Any])
+    decoder = msgspec.json.Decoder(JsonObject)
     with path.open("rb") as lines:
         for number, line in enumerate(iter(lambda: lines.readline(MAX_JSON_BYTES), b""), 1):
             bare = line.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else line.strip()

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from lxml import etree, html
 
 from securetag.errors import SourceError
 from securetag.extractors.text import prose, xhtml
 from securetag.extractors.text.yaml_doc import decode_yaml
+from securetag.records import JsonObject
 
 _ATX_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _SETEXT_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -38,14 +38,14 @@ _MAY_NEED_REWRITE = re.compile(
 )
 
 
-def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
+def split_front_matter(text: str) -> tuple[JsonObject, str]:
     """Return (front matter, text without it). Malformed YAML gives its title only."""
     match = _FRONT_MATTER.match(text)
     if match is None:
         return {}, text
     body = text[match.end() :]
     try:
-        return decode_yaml(match[1], dict[str, Any]), body
+        return decode_yaml(match[1], JsonObject), body
     except SourceError:
         title = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[1], re.M)
         return ({"title": title[1].strip("\"'")} if title else {}), body

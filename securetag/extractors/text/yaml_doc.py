@@ -12,7 +12,7 @@ YAML 1.1: https://yaml.org/spec/1.1/; merge keys (`<<`): https://yaml.org/type/m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import yaml
@@ -61,7 +61,7 @@ def decode_documents(text: str, kind: type[T]) -> Iterator[T]:
             raise SourceError("nested too deeply") from error
 
 
-def _build_documents(text: str) -> Iterator[Any]:
+def _build_documents(text: str) -> Iterator[object]:
     try:
         tree = _DocumentBuilder()
         for event in yaml.parse(text, Loader=_LOADER):
@@ -79,7 +79,7 @@ class _OpenCollection:
 
     __slots__ = ("anchor", "before", "key", "keyed", "merges", "value")
 
-    def __init__(self, value: list[Any] | dict[str, Any], anchor: str | None, before: int) -> None:
+    def __init__(self, value: list[object] | dict[str, object], anchor: str | None, before: int) -> None:
         self.value = value
         self.anchor = anchor
         #: Number of nodes of the document when this collection began.
@@ -87,18 +87,18 @@ class _OpenCollection:
         #: Whether a mapping's key was read and its value is next.
         self.keyed = False
         self.key: str | None = None
-        self.merges: list[dict[str, Any]] = []
+        self.merges: list[dict[str, object]] = []
 
 
 class _DocumentBuilder:
     """Builds one document event by event."""
 
     def __init__(self) -> None:
-        self.root: Any = None
+        self.root: object = None
         self.nodes = 0
         self.open: list[_OpenCollection] = []
         #: Anchor → (value, nodes in it); an open collection has no entry, so that none can contain itself.
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[object, int]] = {}
 
     def take(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
@@ -116,8 +116,8 @@ class _DocumentBuilder:
             self._count(event, 1)
             if len(self.open) >= MAX_DEPTH:
                 raise SourceError(f"line {_get_line(event)}: nested more than {MAX_DEPTH} deep")
-            value = {} if isinstance(event, yaml.MappingStartEvent) else []
-            self.open.append(_OpenCollection(value, event.anchor, self.nodes - 1))
+            empty: list[object] | dict[str, object] = {} if isinstance(event, yaml.MappingStartEvent) else []
+            self.open.append(_OpenCollection(empty, event.anchor, self.nodes - 1))
         elif isinstance(event, yaml.CollectionEndEvent):
             self._close(event)
 
@@ -144,7 +144,7 @@ class _DocumentBuilder:
             self.anchors[closed.anchor] = (closed.value, self.nodes - closed.before)
         self._put(closed.value, event)
 
-    def _put(self, value: Any, event: yaml.Event, *, merge: bool = False) -> None:
+    def _put(self, value: object, event: yaml.Event, *, merge: bool = False) -> None:
         if not self.open:
             self.root = value
             return
@@ -175,9 +175,10 @@ class _DocumentBuilder:
             raise SourceError(f"line {_get_line(event)}: the tag {event.tag} isn't read: it would need code")
 
 
-def _list_mappings(value: Any, event: yaml.Event) -> list[dict[str, Any]]:
-    mappings = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, dict) for item in mappings):
+def _list_mappings(value: object, event: yaml.Event) -> list[dict[str, object]]:
+    values = value if isinstance(value, list) else [value]
+    mappings = [item for item in values if isinstance(item, dict)]
+    if len(mappings) != len(values):
         raise SourceError(f"line {_get_line(event)}: only mappings can be merged")
     return mappings
 

@@ -14,9 +14,9 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from securetag.errors import TrainingError
+from securetag.records import JsonObject
 from securetag.settings import cores
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.training.launchers.protocol import Progress, TrainingJob
@@ -93,7 +93,7 @@ class ProgressTail:
         self._path = path
         self._position = path.stat().st_size if path.exists() else 0
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[JsonObject]:
         """Return the whole lines that are new, decoded."""
         if not self._path.exists():
             return []

@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from securetag.errors import TrainingError
+from securetag.records import JsonObject
 
 #: Gets each line of the run's `progress.jsonl` as an object, as it appears.
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[JsonObject], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrainingJob:
     #: Folder of the run; that of a run that was interrupted resumes it.
     run_dir: Path
     #: Fields of the recipe to replace.
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class TrainingRun:
     run_dir: Path
     adapter: Path
     #: See `metrics.json`: rows, tokens, steps, losses, tokens_per_s, wall_s, cpu_s, peak_mb.
-    metrics: dict[str, Any]
+    metrics: JsonObject
     #: The trainer's log: rows with step and loss (and, where the order of rows is fixed, `learnt`: the share
     #: of each task in what the steps since the last row learn from), or eval_<task>_loss.
-    history: list[dict[str, Any]]
+    history: list[JsonObject]
 
 
 HandleT = TypeVar("HandleT")

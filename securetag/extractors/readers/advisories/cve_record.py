@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser
@@ -34,7 +33,7 @@ from securetag.extractors.readers.advisories.nvd import format_ssvc
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
-from securetag.records import Severity, Status
+from securetag.records import JsonObject, Severity, Status
 
 _COMMIT_HASH = re.compile(r"[0-9a-f]{12,64}")
 #: Maximum tags of a description in HTML, since each may be a level of nesting.
@@ -83,7 +82,7 @@ class _Cvss(_Camel, frozen=True):
 
 class _Other(_Camel, frozen=True):
     type: str = ""
-    content: dict[str, Any] = {}
+    content: JsonObject = {}
 
 
 class _Metric(_Camel, frozen=True):

@@ -167,11 +167,11 @@ def make_advisory(osv: Osv) -> Advisory:
     )
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _parse_severity(value: Any) -> Severity | None:
+def _parse_severity(value: object) -> Severity | None:
     return parse_severity(value) if isinstance(value, str) else None
 
 

@@ -28,7 +28,7 @@ from securetag.extractors.readers.advisories.cvss_score import compute_score
 from securetag.extractors.readers.advisories.osv import get_page_url
 from securetag.extractors.readers.base import Item, Reader, read_text
 from securetag.extractors.text import prose
-from securetag.records import Status, normalise_text
+from securetag.records import JsonObject, Status, normalise_text
 
 _TOML_BLOCK = re.compile(
     r"\A\s*(?P<fence>`{3,}|~{3,})[ \t]*toml[ \t]*\n(?P<toml>.*?\n)(?P=fence)[ \t]*(?:\n|\Z)", re.S
@@ -60,7 +60,7 @@ class _Versions(msgspec.Struct, frozen=True):
 
 class _Affected(msgspec.Struct, frozen=True):
     os: list[str] = []
-    functions: dict[str, Any] = {}
+    functions: JsonObject = {}
 
 
 class _Front(msgspec.Struct, frozen=True):

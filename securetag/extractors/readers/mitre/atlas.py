@@ -143,7 +143,7 @@ class AtlasReader(Reader):
         )
 
 
-def _list_raw_objects(document: _Document) -> Iterator[tuple[str, str, Any]]:
+def _list_raw_objects(document: _Document) -> Iterator[tuple[str, str, object]]:
     """Yield (JSON pointer, kind, object as decoded)."""
     kinds = (("tactics", "tactic"), ("techniques", "technique"), ("mitigations", "mitigation"))
     for place, matrix in [("", document), *((f"/matrices/{n}", m) for n, m in enumerate(document.matrices))]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -229,7 +229,7 @@ def repair_detection(text: str) -> str:
     """Convert labels that upstream put into fences, and the tabbed lines below them, to lists."""
     if "```" not in text and "\t" not in text:
         return text
-    lines: list[Any] = []
+    lines: list[str] = []
     for line in text.split("\n"):
         words = line.strip()
         if words == "```":

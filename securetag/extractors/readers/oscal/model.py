@@ -220,7 +220,7 @@ def get_first_character(data: bytes) -> bytes:
     return data.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1]
 
 
-def convert_builtins(value: Any, kind: type[T]) -> T:
+def convert_builtins(value: object, kind: type[T]) -> T:
     """Return builtins as a value of the type `kind`. Raises SourceError that says where they don't fit."""
     try:
         return msgspec.convert(value, kind)

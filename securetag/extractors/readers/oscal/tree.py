@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
@@ -103,7 +102,7 @@ def index_catalog(file: FetchedFile, catalog: Catalog) -> Document:
     xml = get_first_character(read_bytes(file)) == b"<"
 
     def controls(
-        raws: list[Any], groups: tuple[Group, ...], above: tuple[Control, ...], pointer: str
+        raws: list[object], groups: tuple[Group, ...], above: tuple[Control, ...], pointer: str
     ) -> None:
         for number, raw in enumerate(raws):
             place = f"{pointer}/controls/{number}"

@@ -6,12 +6,11 @@ arrays and writes the prose as Markdown. https://pages.nist.gov/OSCAL-Reference/
 
 from __future__ import annotations
 
-from typing import Any
-
 from securetag.errors import SourceError
 from securetag.extractors.text import prose
 from securetag.extractors.text.xhtml import to_markdown
 from securetag.extractors.text.xml_doc import Element, get_name, parse_xml
+from securetag.records import JsonObject
 
 #: Child element → array of JSON. Elements that aren't named here or below are ignored.
 _LISTS = {
@@ -35,7 +34,7 @@ _PROSE = {"p", "ul", "ol", "table", "pre", "blockquote", "h1", "h2", "h3", "h4",
 _ROOTS = {"catalog", "profile"}
 
 
-def decode_xml(data: bytes) -> dict[str, Any]:
+def decode_xml(data: bytes) -> JsonObject:
     """Return `{"catalog": …}` or `{"profile": …}`. Raises SourceError."""
     root = parse_xml(data)
     if get_name(root) not in _ROOTS:
@@ -43,8 +42,8 @@ def decode_xml(data: bytes) -> dict[str, Any]:
     return {get_name(root): _convert_object(root)}
 
 
-def _convert_object(element: Element) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(element.attrib)
+def _convert_object(element: Element) -> JsonObject:
+    fields: JsonObject = dict(element.attrib)
     paragraphs: list[str] = []
     for child in list(element):  # a list, since what is prose moves out
         name = get_name(child)

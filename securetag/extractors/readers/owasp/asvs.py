@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import msgspec
 
@@ -33,7 +32,7 @@ from securetag.extractors.readers.owasp.asvs_formats import (
 from securetag.extractors.text import language, prose
 from securetag.extractors.text.sections import Piece, Section
 from securetag.extractors.text.yaml_doc import decode_documents
-from securetag.records import Facts, Status, TextLang
+from securetag.records import Facts, JsonObject, Status, TextLang
 
 _VERSION = re.compile(r"(?<![\d.])(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.]*\d)")
 #: `V1.2 Injection Prevention`, `V2: Requerimientos …`.
@@ -132,10 +131,10 @@ class AsvsReader(MarkdownReader):
         raise SourceError("YAML that maps no versions")
 
     @staticmethod
-    def _mapped(file: FetchedFile, kind: str) -> dict[str, Any]:
+    def _mapped(file: FetchedFile, kind: str) -> JsonObject:
         if kind == "json":
-            return decode_json(read_bytes(file), dict[str, Any])
-        return next(decode_documents(read_text(file), dict[str, Any]), {})
+            return decode_json(read_bytes(file), JsonObject)
+        return next(decode_documents(read_text(file), JsonObject), {})
 
     def _version(self, standard: Standard, file: FetchedFile) -> str:
         """Return `5.0`, from the file's content, its name, or the source's edition."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.readers.base import decode_json
 from securetag.extractors.text import xml_doc
+from securetag.records import JsonObject
 
 #: Marks in a level's column for a requirement of that level; `o` (recommended) isn't one.
 _LEVEL_MARKS = {"✓", "✔", "✅", "x", "yes", "true", "y"}
@@ -169,7 +169,7 @@ def read_xml(data: bytes) -> Standard:
     )
 
 
-def _convert_element(element: xml_doc.Element) -> Any:
+def _convert_element(element: xml_doc.Element) -> object:
     """Return an element as the JSON of the same standard has it: `item`s are a list, others a field."""
     if not len(element):
         return [] if element.tag in {"Requirements", "Items", "CWE", "NIST"} else element.text or ""
@@ -301,7 +301,7 @@ def _split_list(cell: str) -> list[str]:
     return [part.strip() for part in re.split(r"[/,;]", cell) if part.strip()]
 
 
-def read_mappings(document: Mapping[str, Any]) -> dict[str, str]:
+def read_mappings(document: JsonObject) -> dict[str, str]:
     """Return `v5.0.0-1.2.3` → its description in a file of mappings between versions; {} for other files."""
     if not document or not all(re.fullmatch(r"v[\w.]+-\d+(?:\.\d+)+", key) for key in document):
         return {}

@@ -15,12 +15,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from securetag.extractors.readers.pdf import spans as pdf_spans
 from securetag.extractors.readers.pdf.pages import Answer, Page, PdfDocument, Request
+
+if TYPE_CHECKING:
+    from pymupdf import Document
 
 #: Maximum address space of a document's process, bytes; the largest publication so far needs 0.5 GiB.
 MAX_MEMORY_BYTES = 1 << 30
@@ -34,7 +38,7 @@ MAX_BROKEN_PAGES = 50
 _MAX_REASON_CHARS = 300
 
 
-def read_document(request: Request, pymupdf: Any) -> PdfDocument:
+def read_document(request: Request, pymupdf: ModuleType) -> PdfDocument:
     """Return the document. Raises ValueError, and what MuPDF's bindings raise."""
     _allow_cpu_seconds(request.step_s)
     document = pymupdf.open(request.path, filetype="pdf")
@@ -45,7 +49,7 @@ def read_document(request: Request, pymupdf: Any) -> PdfDocument:
     return PdfDocument((document.metadata or {}).get("title") or "", _read_outline(document), pages)
 
 
-def _read_outline(document: Any) -> list[tuple[int, str, int]]:
+def _read_outline(document: Document) -> list[tuple[int, str, int]]:
     """Return the outline; empty when it is broken or too deep, so that headings come from the type."""
     try:
         return [(level, title, page) for level, title, page in document.get_toc()]
@@ -53,14 +57,14 @@ def _read_outline(document: Any) -> list[tuple[int, str, int]]:
         return []
 
 
-def _read_pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]:
+def _read_pages(document: Document, request: Request, pymupdf: ModuleType) -> Iterator[Page]:
     from securetag.extractors.readers.pdf import grids as pdf_grids
 
     allowed, broken = BASE_CPU_S, 0
     for number in range(document.page_count):
         _allow_cpu_seconds(request.step_s)
         try:
-            page = document[number]
+            page: Any = document[number]  # most of its methods have no types
             read = pdf_spans.make_page(_read_page_text(page, pymupdf))
             if not read.lines:
                 read.images = len(page.get_images())
@@ -78,7 +82,7 @@ def _read_pages(document: Any, request: Request, pymupdf: Any) -> Iterator[Page]
         yield read
 
 
-def _read_page_text(page: Any, pymupdf: Any) -> pdf_spans.PageText:
+def _read_page_text(page: Any, pymupdf: ModuleType) -> pdf_spans.PageText:
     """Return the text of a page as spans, turned upright where most of it is rotated."""
     text = pdf_spans.decode_page_text(_print_stext(page, pymupdf), page.rect.width, page.rect.height)
     turn = pdf_spans.find_rotation(text)
@@ -88,7 +92,7 @@ def _read_page_text(page: Any, pymupdf: Any) -> pdf_spans.PageText:
     return text
 
 
-def _print_stext(page: Any, pymupdf: Any) -> bytes:
+def _print_stext(page: Any, pymupdf: ModuleType) -> bytes:
     """Return MuPDF's JSON of the page as displayed (with its rotation), lengths in tenths of a point."""
     mupdf = pymupdf.mupdf
     options = mupdf.FzStextOptions()
@@ -120,7 +124,7 @@ def _allow_cpu_seconds(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _answer_in_fork(request: Request, pymupdf: Any, answer: int) -> int:
+def _answer_in_fork(request: Request, pymupdf: ModuleType, answer: int) -> int:
     """Write the document, or the reason why there is none, to the pipe; the exit status."""
     try:
         _limit_resources()
@@ -135,7 +139,7 @@ def _answer_in_fork(request: Request, pymupdf: Any, answer: int) -> int:
     return status
 
 
-def _answer(request: Request, pymupdf: Any) -> Answer:
+def _answer(request: Request, pymupdf: ModuleType) -> Answer:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -162,7 +166,7 @@ def main() -> int:
     sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]
     import pymupdf as untyped
 
-    pymupdf: Any = untyped  # its stubs lack half of what its documentation names
+    pymupdf: ModuleType = untyped  # its stubs lack half of what its documentation names
     pymupdf.no_recommend_layout()  # it would advertise on standard output
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)

@@ -60,24 +60,18 @@ def load_evaluation(folder: str | Path | None = None, *, home: str | Path | None
 
 
 def findings_frame(task_id: str, *, api: str, key: str) -> pd.DataFrame:
-    """One row a finding of a scan, the model's verdict in columns `verdict.…`.
+    """Return a scan's findings, one row a finding, the model's verdict in columns `verdict.…`.
 
-    Raises httpx.HTTPError when the api refuses or is away.
+    Raises the api's errors, such as NotFoundError, and UnavailableError where it doesn't answer.
     """
-    import httpx
     import pandas as pd
 
-    items: list[dict[str, object]] = []
-    cursor: str | None = None
-    with httpx.Client(base_url=api, headers={"X-API-Key": key}, timeout=30) as client:
-        while True:
-            answer = client.get(f"/scans/{task_id}/findings", params={"cursor": cursor} if cursor else None)
-            answer.raise_for_status()
-            page = answer.json()
-            items += page["items"]
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return pd.json_normalize(items)
+    from securetag.client.api import ApiClient
+
+    with ApiClient(api, key) as client:
+        return pd.json_normalize(
+            [finding.model_dump(mode="json") for finding in client.scan_findings(task_id)]
+        )
 
 
 def _find_newest(folder: Path, file: str, kind: str) -> Path:

@@ -91,6 +91,10 @@ class ChildProcess:
         return self._process.stdout
 
     @property
+    def stderr(self) -> IO[bytes] | None:
+        return self._process.stderr
+
+    @property
     def exit_code(self) -> int | None:
         """As the parent sees it, negative for a signal; None until the child was reaped by `end`."""
         return self._process.returncode

@@ -26,6 +26,7 @@ from securetag.datasets.synthetic.child import OUT_OF_TIME, READY, Outcome, Tria
 from securetag.errors import ToolError
 from securetag.records import Label
 from securetag.settings import cores
+from securetag.system.processes import ChildProcess, last_lines
 
 #: Stands in every synthetic row, in the lineage of its function and in the release's digest. Raise it
 #: with every change of a label: `tools/label_table.py` says when one changed, and a test asks it.
@@ -80,14 +81,14 @@ class _Batch:
         #: Is this the second try of a function at which a process ended?
         self.alone = alone
         self.answered, self.is_ready, self.hung = 0, False, False
-        self.stderr = b""
+        self.errors = b""
         self._rest = b""
         self.last_sign = time.monotonic()
         # A file, since a pipe would block until the process has read it.
         with tempfile.TemporaryFile(dir=folder) as given:
             given.writelines(msgspec.json.encode(trials[number]) + b"\n" for number in numbers)
             given.seek(0)
-            self.process = subprocess.Popen(
+            self._child = ChildProcess(
                 [sys.executable, "-I", "-B", "-m", "securetag.datasets.synthetic.child"],
                 stdin=given,
                 stdout=subprocess.PIPE,
@@ -95,6 +96,11 @@ class _Batch:
                 cwd=folder,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             )
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
+        self.stdout, self.stderr = self._child.stdout, self._child.stderr
+        #: Streams that aren't at their end.
+        self.open_streams = {self.stdout, self.stderr}
 
     def read(self, data: bytes) -> list[bytes]:
         """Take what the process wrote; return the outcomes that are whole, in order."""
@@ -104,15 +110,9 @@ class _Batch:
             self.is_ready = lines.pop(0) == READY
         return lines
 
-    def kill(self) -> None:
-        """End the process and wait for it; its streams are closed."""
-        self.process.kill()
-        with self.process:
-            pass
-
-    def why_ended(self) -> str:
-        """Why the process ended before its last outcome."""
-        code = self.process.wait()
+    def end(self) -> str:
+        """End the process and return why it ended before its last outcome."""
+        code = self._child.end(0)
         if self.hung:
             return "no answer"
         return OUT_OF_TIME if code == -signal.SIGXCPU else f"ended its process with {code}"
@@ -141,16 +141,16 @@ class _Run:
                 self._take()
                 self._end_hung()
         finally:
-            for batch in self._running:
-                batch.kill()
             self._selector.close()
+            for batch in self._running:
+                batch.end()
         return [self._outcomes[number] for number in range(len(self._trials))]
 
     def _start(self, numbers: Sequence[int], alone: bool) -> None:
         batch = _Batch(numbers, self._trials, self._folder, alone=alone)
         self._running.add(batch)
-        for stream in (batch.process.stdout, batch.process.stderr):
-            self._selector.register(stream, selectors.EVENT_READ, batch)  # type: ignore[arg-type]
+        for stream in batch.open_streams:
+            self._selector.register(stream, selectors.EVENT_READ, batch)
 
     def _take(self) -> None:
         """Wait for a process to write or end, and take what it wrote."""
@@ -160,12 +160,11 @@ class _Run:
             stream: IO[bytes] = key.fileobj  # type: ignore[assignment]
             if not data:
                 self._selector.unregister(stream)
-                stream.close()
-                if batch.process.stdout.closed and batch.process.stderr.closed:  # type: ignore[union-attr]
-                    self._running.remove(batch)
+                batch.open_streams.remove(stream)
+                if not batch.open_streams:
                     self._finish(batch)
-            elif stream is batch.process.stderr:
-                batch.stderr = (batch.stderr + data)[-_STDERR_BYTES:]
+            elif stream is batch.stderr:
+                batch.errors = (batch.errors + data)[-_STDERR_BYTES:]
             else:
                 self._add(batch, batch.read(data))
 
@@ -179,11 +178,11 @@ class _Run:
             self._progress(f"{len(self._outcomes):,} of {len(self._trials):,} synthetic functions executed")
 
     def _finish(self, batch: _Batch) -> None:
-        """Deal with a process that has ended: what it left unanswered runs again."""
-        why = batch.why_ended()
+        """Deal with a process that has ended or hangs: what it left unanswered runs again."""
+        self._running.remove(batch)
+        why = batch.end()
         if not batch.is_ready and not batch.hung:
-            last = batch.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise ToolError(f"the execution oracle can't start: {why}: {' '.join(last)}")
+            raise ToolError(f"the execution oracle can't start: {why}: {last_lines(batch.errors, 1)}")
         left = batch.numbers[batch.answered :]
         if not left:
             return
@@ -197,7 +196,8 @@ class _Run:
 
     def _end_hung(self) -> None:
         now = time.monotonic()
-        for batch in self._running:
-            if now - batch.last_sign > self._hang_s:
-                batch.hung = True
-                batch.process.kill()
+        for batch in [batch for batch in self._running if now - batch.last_sign > self._hang_s]:
+            batch.hung = True
+            for stream in batch.open_streams:
+                self._selector.unregister(stream)
+            self._finish(batch)

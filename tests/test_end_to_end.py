@@ -21,6 +21,7 @@ import pytest
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
+import securetag
 from securetag.cli import app
 from securetag.cli.services.platform import (
     USER_SCOPES,
@@ -60,6 +61,7 @@ class Stack:
     """A running installation, a tenant that will consent, and one that won't."""
 
     settings: Settings
+    url: str
     tenant: Tenant
     acme: ApiClient
     other: ApiClient
@@ -84,7 +86,7 @@ def stack() -> Iterator[Stack]:
             platform.worker(operator.key)
             url = platform.api_url
             with ApiClient(url, acme.key) as first, ApiClient(url, other.key) as second:
-                yield Stack(settings, acme, first, second)
+                yield Stack(settings, url, acme, first, second)
     finally:
         os.umask(umask)
         Cluster(settings.home).destroy()
@@ -132,6 +134,11 @@ def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
     assert (finding.cwe, at.path, at.start_line, at.scope) == ("CWE-78", "app.py", 9, "ping")
     assert finding.verdict is not None
     assert finding.verdict.decision in {"true_positive", "false_positive", "needs_review"}
+
+    frame = securetag.findings_frame(str(task_id), api=stack.url, key=stack.tenant.key)
+    assert frame[["cwe", "occurrence.path", "verdict.decision"]].to_numpy().tolist() == [
+        ["CWE-78", "app.py", finding.verdict.decision]
+    ]
 
     feedback = FeedbackBody(
         occurrence_id=at.id, verdict="true_positive", comment="reachable", saw_model=True, source="person"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import securetag
 from securetag.cli.demo.shop import SHOP, TRUTH
-from securetag.datasets import mix
+from securetag.datasets.knowledge import mix
 from securetag.db.migrations.script import FOLDER
 from securetag.evaluation import gate
 from securetag.extractors.catalog import load as load_catalog
@@ -37,7 +37,7 @@ print(json.dumps({
     "sql": sorted(path.name for path in FOLDER.iterdir()),
     "rules": len(read_rules(RULES)),
     "sources": len(load_catalog()),
-    "mix": bool(mix.usual()),
+    "mix": bool(mix.default_mix()),
 }))
 """
 

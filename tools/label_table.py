@@ -23,7 +23,7 @@ from securetag.datasets.synthetic import oracle
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS
 from securetag.datasets.synthetic.guards import GUARDS, Guard
 from securetag.datasets.synthetic.sample import trial_of
-from securetag.datasets.synthetic.shapes import MODES, SHAPES, Plan, modes, write
+from securetag.datasets.synthetic.shapes import MODES, SHAPES, Plan, list_modes, write_function
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS
 
 TABLE = Path(__file__).resolve().parent.parent / "tests" / "datasets" / "synthetic" / "labels.json"
@@ -62,14 +62,14 @@ def plans(guard: Guard) -> Iterator[tuple[Plan, str]]:
                 weak=number // 343,
                 second=SECOND,
             )
-            if mode in {"sound", "combined", *modes(plan)}:
+            if mode in {"sound", "combined", *list_modes(plan)}:
                 yield plan, mode
 
 
 def measure() -> Table:
     """Run the sample and return its table."""
     cases = [(guard.name, plan, mode) for guard in GUARDS for plan, mode in plans(guard)]
-    outcomes = oracle.run_trials([trial_of(plan, write(plan, mode)) for _, plan, mode in cases])
+    outcomes = oracle.run_trials([trial_of(plan, write_function(plan, mode)) for _, plan, mode in cases])
     texts: dict[str, list[str]] = {}
     counts: dict[str, Counter[str | None]] = {}
     for (guard, plan, mode), outcome in zip(cases, outcomes, strict=True):

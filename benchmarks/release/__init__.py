@@ -166,14 +166,14 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
         yield Figure(
             figure=f"check {found.name}", value=len(found.offending), unit="offend", bar="0", ok=found.passed
         )
-    for axis, score in baselines.word_counts(rows).items():
+    for axis, score in baselines.score_word_counts(rows).items():
         yield Figure(
             figure=f"TF-IDF, {axis}",
             value=score.accuracy,
             unit="accuracy",
             peer=f"majority {score.majority:.3f} of {score.n:,}",
         )
-    for name, score in baselines.lookups(rows).items():
+    for name, score in baselines.score_lookups(rows).items():
         gain = round(score.accuracy - score.majority, 3)
         yield Figure(
             figure=f"look-up by {name}",

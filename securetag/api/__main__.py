@@ -17,7 +17,7 @@ from pathlib import Path
 import uvicorn
 
 from securetag.api.app import create_app
-from securetag.api.connection import limited_protocol
+from securetag.api.connection import make_protocol
 from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
@@ -55,7 +55,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     config = uvicorn.Config(
         app,
         # httptools has no limit on line and headers, and uvicorn joins the pieces of a URL quadratically.
-        http=limited_protocol(settings.api),
+        http=make_protocol(settings.api),
         h11_max_incomplete_event_size=settings.api.max_head,
         ws="none",
         log_level="info",

@@ -23,7 +23,7 @@ from securetag.api.services import ApiServices
 from securetag.db.engine import create_engine
 from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
-from securetag.db.upgrade import head
+from securetag.db.upgrade import head_revision
 from securetag.errors import DatabaseUnavailableError
 from securetag.records import JsonObject
 from securetag.settings import ApiSettings, Settings
@@ -50,14 +50,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan(settings, metrics),
         middleware=[
             Middleware(Observe, metrics=metrics),
-            Middleware(BodyLimit, limit=body_limit(settings.api)),
+            Middleware(BodyLimit, limit=limit_body(settings.api)),
         ],
         # Prometheus is served at /metrics; nothing leaves the machine by itself.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         redoc_url=None,
         static_url="/docs/assets",
     )
-    errors.install(app)
+    errors.add_error_handlers(app)
     app.include_router(health.router)
     for noun in NOUNS.names():
         app.include_router(NOUNS.get(noun))
@@ -75,7 +75,7 @@ def _openapi(app: FastAPI) -> JsonObject:
     return FastAPI.openapi(app)
 
 
-def body_limit(api: ApiSettings) -> Callable[[str, str], int]:
+def limit_body(api: ApiSettings) -> Callable[[str, str], int]:
     """(method, path) → bytes that a body may have."""
 
     def limit(method: str, path: str) -> int:
@@ -107,7 +107,7 @@ def _lifespan(
         if left := sweep(services.incoming_dir):
             log.info("removed %d half-received bodies of a process that was killed", left)
         # Reads the migrations once, here rather than under the first call.
-        await asyncio.to_thread(head)
+        await asyncio.to_thread(head_revision)
         tasks = [
             asyncio.create_task(_reap_for_ever(services), name="reaper"),
             asyncio.create_task(listen(engine, services.notifier), name="listener"),

@@ -14,7 +14,7 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
 
 from securetag.api.services import ApiServices, Services
-from securetag.db.repositories.keys import Principal, authenticate, touch
+from securetag.db.repositories.keys import Principal, authenticate, record_use
 from securetag.errors import AuthenticationError, DatabaseUnavailableError, PermissionDeniedError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ HEADER = "X-API-Key"
 _header = APIKeyHeader(name=HEADER, auto_error=False, description="`stk_…`, from `securetag key create`.")
 
 
-async def principal(services: Services, key: Annotated[str | None, Security(_header)]) -> Principal:
+async def read_principal(services: Services, key: Annotated[str | None, Security(_header)]) -> Principal:
     """Raises AuthenticationError and DatabaseUnavailableError."""
     if not key:
         raise AuthenticationError(
@@ -33,7 +33,7 @@ async def principal(services: Services, key: Annotated[str | None, Security(_hea
     caller = await _promptly(_known(services, key), services.settings.api.connect_timeout_s)
     if services.use_is_news(caller.key_id):
         async with services.tenant(caller.tenant_id) as session:
-            await touch(session, caller.key_id)
+            await record_use(session, caller.key_id)
     return caller
 
 
@@ -70,10 +70,10 @@ def _forget(task: asyncio.Task[Principal]) -> None:
         log.info("a look-up that was given up ended with: %s", error)
 
 
-def require(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
+def require_scope(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets only keys with this scope through. Raises PermissionDeniedError."""
 
-    async def allowed(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+    async def allowed(caller: Annotated[Principal, Depends(read_principal)]) -> Principal:
         if not caller.may(scope):
             raise PermissionDeniedError(
                 f"this key has no scope `{scope}`",
@@ -84,7 +84,7 @@ def require(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
     return allowed
 
 
-async def _operator(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+async def _operator(caller: Annotated[Principal, Depends(read_principal)]) -> Principal:
     if not caller.operator:
         raise PermissionDeniedError(
             "only an operator's key may do this", hint="An operator's key has both `admin` and `worker`."
@@ -92,8 +92,8 @@ async def _operator(caller: Annotated[Principal, Depends(principal)]) -> Princip
     return caller
 
 
-Reader = Annotated[Principal, Depends(require("read"))]
-Scanner = Annotated[Principal, Depends(require("scan"))]
-Reviewer = Annotated[Principal, Depends(require("feedback"))]
-Admin = Annotated[Principal, Depends(require("admin"))]
+Reader = Annotated[Principal, Depends(require_scope("read"))]
+Scanner = Annotated[Principal, Depends(require_scope("scan"))]
+Reviewer = Annotated[Principal, Depends(require_scope("feedback"))]
+Admin = Annotated[Principal, Depends(require_scope("admin"))]
 Operator = Annotated[Principal, Depends(_operator)]

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from securetag.api.errors import problem
+from securetag.api.errors import problem_response
 from securetag.settings import ApiSettings
 
 log = logging.getLogger(__name__)
@@ -223,16 +223,16 @@ class LimitedProtocol(H11Protocol):
             self.transport.close()
 
 
-def limited_protocol(settings: ApiSettings) -> type[LimitedProtocol]:
+def make_protocol(settings: ApiSettings) -> type[LimitedProtocol]:
     """The protocol with the limits of `settings`, as `uvicorn.Config(http=…)` takes it."""
     return type(
         "LimitedProtocol",
         (LimitedProtocol,),
-        {"limits": settings, "max_connections": allowed_connections(settings)},
+        {"limits": settings, "max_connections": count_allowed_connections(settings)},
     )
 
 
-def allowed_connections(settings: ApiSettings) -> int:
+def count_allowed_connections(settings: ApiSettings) -> int:
     """`max_connections`, or as many as the process's limit on file descriptors allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
@@ -244,7 +244,7 @@ def _answer(status: HTTPStatus) -> bytes:
     """A whole HTTP/1.1 answer, past h11, which may be in any state."""
     slug, detail = _PROBLEMS[status]
     hint = "Try again in a moment." if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
-    answer = problem(status, slug, detail, hint=hint, headers={"Connection": "close"})
+    answer = problem_response(status, slug, detail, hint=hint, headers={"Connection": "close"})
     lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
     lines += [name + b": " + value for name, value in answer.raw_headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(answer.body)

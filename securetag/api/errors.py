@@ -81,7 +81,7 @@ RESPONSES: dict[int | str, JsonObject] = {
 }
 
 
-def problem(
+def problem_response(
     status: int,
     slug: str,
     detail: str,
@@ -114,7 +114,7 @@ def problem(
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=extra)
 
 
-def request_id(request: Request) -> str:
+def request_id_of(request: Request) -> str:
     return str(request.scope.get("securetag.request_id", ""))
 
 
@@ -123,33 +123,33 @@ def _business(request: Request, error: Exception) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         level = logging.WARNING if isinstance(error, UnavailableError) else logging.ERROR
         log.log(level, "%s %s: %s", request.method, request.url.path, error)
-    return problem(
+    return problem_response(
         error.status,
         error.slug,
         str(error),
         hint=_CLIENT_HINTS.get(error.hint, error.hint),
         instance=request.url.path,
-        request_id=request_id(request),
+        request_id=request_id_of(request),
     )
 
 
 def _unstorable(request: Request, error: Exception) -> Response:
     """A value that passed every check and fits no column: a number of 70 bits, say."""
     log.info("%s %s: %s", request.method, request.url.path, type(error).__name__)
-    return problem(
+    return problem_response(
         422,
         "invalid-request",
         "a value can't be stored",
         hint="Numbers are 64-bit; text holds no NUL.",
         instance=request.url.path,
-        request_id=request_id(request),
+        request_id=request_id_of(request),
     )
 
 
 def _hung_up(request: Request, _: Exception) -> Response:
     """The client went away in the middle of its body; nobody reads this."""
     log.info("%s %s: the client hung up", request.method, request.url.path)
-    return problem(422, "invalid-request", "the body is cut off", instance=request.url.path)
+    return problem_response(422, "invalid-request", "the body is cut off", instance=request.url.path)
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -167,18 +167,18 @@ def _http(request: Request, error: Exception) -> Response:
         slug = LimitError.slug
     elif unreadable:
         slug, detail = "invalid-request", "the body can't be read"
-    return problem(
+    return problem_response(
         status,
         slug,
         detail,
         hint=_HINTS.get(status, ""),
         instance=request.url.path,
-        request_id=request_id(request),
+        request_id=request_id_of(request),
         headers=error.headers,
     )
 
 
-def invalid(errors: Sequence[ErrorDetails]) -> list[dict[str, str]]:
+def handle_invalid_request(errors: Sequence[ErrorDetails]) -> list[dict[str, str]]:
     """Pydantic's errors as `{where, what}`, without the values that the client sent.
 
     At most 20: a hostile body may be wrong in a million places.
@@ -192,24 +192,24 @@ def invalid(errors: Sequence[ErrorDetails]) -> list[dict[str, str]]:
 
 def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = invalid(error.errors())
+    errors = handle_invalid_request(error.errors())
     first = errors[0] if errors else {"where": "body", "what": "malformed"}
-    return problem(
+    return problem_response(
         422,
         "invalid-request",
         f"{first['where']}: {first['what']}",
         hint=_HINTS[422],
         instance=request.url.path,
-        request_id=request_id(request),
+        request_id=request_id_of(request),
         errors=errors,
     )
 
 
-def unforeseen(scope: Scope, error: Exception) -> Response:
+def handle_unexpected_error(scope: Scope, error: Exception) -> Response:
     """The answer to an error that nobody meant: its words stay in the log."""
     identity = str(scope.get("securetag.request_id", ""))
     log.error("%s %s failed (%s)", scope["method"], scope["path"], identity, exc_info=error)
-    return problem(
+    return problem_response(
         500,
         "internal",
         "the api failed on this call",
@@ -219,7 +219,7 @@ def unforeseen(scope: Scope, error: Exception) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     """Register the handlers; `middleware.Observe` answers what none of them knows."""
     app.add_exception_handler(SecuretagError, _business)
     app.add_exception_handler(ClientDisconnect, _hung_up)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from securetag.api.errors import RESPONSES
 from securetag.api.metrics import MEDIA_TYPE
-from securetag.api.paging import answer
+from securetag.api.paging import json_answer
 from securetag.api.services import Services
 
 router = APIRouter(tags=["health"])
@@ -25,7 +25,7 @@ class Health(BaseModel):
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Response:
     """The process answers. Says nothing of the database, so that its outage restarts no process."""
-    return answer(Health())
+    return json_answer(Health())
 
 
 @router.get("/healthz/db", response_model=Health, responses={503: RESPONSES[503]})
@@ -33,7 +33,7 @@ async def healthz_db(services: Services) -> Response:
     """PostgreSQL answers and its schema is the one that this api needs; else 503."""
     services.forget_revision()
     await services.check_revision()
-    return answer(Health())
+    return json_answer(Health())
 
 
 @router.get("/metrics", response_class=Response)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
 
-from securetag.api.paging import answer
+from securetag.api.paging import json_answer
 from securetag.db.repositories import idempotency
 from securetag.records import JsonObject, content_id
 
@@ -57,7 +57,7 @@ async def once(
 
     if key is None:
         done = await work()
-        return answer(done, status, headers(done.model_dump(mode="json")))
+        return json_answer(done, status, headers(done.model_dump(mode="json")))
     stored = await idempotency.begin(
         session, tenant_id, operation=operation, key=key, request_sha256=content_id(request)
     )
@@ -68,4 +68,4 @@ async def once(
     body = done.model_dump(mode="json")
     kept = body if secret is None else {**body, secret: None}
     await idempotency.finish(session, operation=operation, key=key, status=status, response=kept)
-    return answer(done, status, headers(body))
+    return json_answer(done, status, headers(body))

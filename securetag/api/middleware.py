@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from securetag.api.errors import problem, unforeseen
+from securetag.api.errors import handle_unexpected_error, problem_response
 from securetag.api.metrics import Metrics
 
 #: A caller's own id is kept where it can't break a log line.
@@ -54,7 +54,7 @@ class Observe:
             if status:
                 # Half an answer is out: the server must cut the connection.
                 raise
-            await unforeseen(scope, error)(scope, receive, answer)
+            await handle_unexpected_error(scope, error)(scope, receive, answer)
         finally:
             # The route's template, not the path: ids would give every call its own time series.
             route = getattr(scope.get("route"), "path", "unmatched")
@@ -77,7 +77,7 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "")
         detail = f"the body has more than the {limit:,} bytes that this path takes"
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-            answer = problem(
+            answer = problem_response(
                 413,
                 "too-large",
                 detail,

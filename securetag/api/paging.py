@@ -19,12 +19,12 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Rows of one page.")
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 
 
-def page(items: Sequence[T], limit: int, ids: Sequence[UUID]) -> Page[T]:
-    """A page of at most `limit` items out of `limit + 1` rows that were asked for."""
+def make_page(items: Sequence[T], limit: int, ids: Sequence[UUID]) -> Page[T]:
+    """Return a page of at most `limit` items out of `limit + 1` rows of a query."""
     more = len(items) > limit
     return Page(items=items[:limit], next_cursor=ids[limit - 1] if more else None)
 
 
-def answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON straight from the model: FastAPI's own second validation pass halves the throughput."""
+def json_answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a model as JSON, without the second validation of FastAPI that halves the throughput."""
     return Response(body.model_dump_json(), status, media_type="application/json", headers=headers)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from securetag.api.metrics import Metrics
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories.notifications import Notifier
-from securetag.db.upgrade import at_head
+from securetag.db.upgrade import is_at_head
 from securetag.errors import DatabaseUnavailableError
 from securetag.scanning.unpack import Limits
 from securetag.settings import Settings
@@ -79,7 +79,7 @@ class ApiServices:
         """Raises DatabaseUnavailableError where the schema isn't the one that this code was written for."""
         if time.monotonic() < self._revision_good_until:
             return
-        if not await at_head(self.engine):
+        if not await is_at_head(self.engine):
             raise DatabaseUnavailableError(
                 "the database's schema is at another revision than this api needs",
                 hint="Run `securetag db upgrade` with the api's own version.",
@@ -87,9 +87,9 @@ class ApiServices:
         self._revision_good_until = time.monotonic() + REVISION_HOLDS_S
 
 
-def of_request(request: Request) -> ApiServices:
+def services_of(request: Request) -> ApiServices:
     services: ApiServices = request.app.state.services
     return services
 
 
-Services = Annotated[ApiServices, Depends(of_request)]
+Services = Annotated[ApiServices, Depends(services_of)]

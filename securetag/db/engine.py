@@ -120,7 +120,7 @@ def create_sync_engine(source: Settings | str, role: str) -> Engine:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Errors of a database that is away, too slow or not migrated become DatabaseUnavailableError."""
     try:
         yield
@@ -173,7 +173,7 @@ async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> Asy
     # one; at the second it closes the connection.
     limit, last = asyncio.timeout(seconds), asyncio.timeout(seconds + CANCEL_S)
     try:
-        with translated():
+        with translate_errors():
             async with (
                 last,
                 limit,

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Engine, Row, text
 
-from securetag.db.engine import HARVEST, create_sync_engine, translated
+from securetag.db.engine import HARVEST, create_sync_engine, translate_errors
 from securetag.records import Decision, Finding, Label
 from securetag.settings import Settings
 
@@ -111,7 +111,7 @@ def harvest(source: Settings | str) -> list[HarvestRow]:
         return [_row(row) for row in connection.execute(_QUERY)]
 
 
-def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
+def list_oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
     """The oldest finding of each project of a consenting tenant: what names the project by content.
 
     It stays the oldest while the project grows. Raises DatabaseUnavailableError, SettingsError.
@@ -123,7 +123,7 @@ def oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
         }
 
 
-def consents_in_force(source: Settings | str) -> frozenset[str]:
+def list_active_consents(source: Settings | str) -> frozenset[str]:
     """Ids of the consents that stand now. Raises DatabaseUnavailableError, SettingsError."""
     with _connected(source) as connection:
         return frozenset(
@@ -131,7 +131,9 @@ def consents_in_force(source: Settings | str) -> frozenset[str]:
         )
 
 
-def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) -> tuple[int, UUID | None]:
+def list_new_tool_executions(
+    source: Engine | Settings | str, after_id: UUID | None
+) -> tuple[int, UUID | None]:
     """How many tool executions of consenting tenants came after `after_id`, and the last one's id.
 
     For a sensor's cursor: ids are UUIDv7, so they rise with time. Rows that two services write in
@@ -141,14 +143,14 @@ def new_tool_executions(source: Engine | Settings | str, after_id: UUID | None) 
     if not isinstance(source, Engine):
         engine = create_sync_engine(source, HARVEST)
         try:
-            return new_tool_executions(engine, after_id)
+            return list_new_tool_executions(engine, after_id)
         finally:
             engine.dispose()
     query = text(
         "SELECT count(*) AS number, (array_agg(id ORDER BY id DESC))[1] AS last"
         " FROM securetag.tool_execution WHERE CAST(:after AS uuid) IS NULL OR id > :after"
     )
-    with translated(), source.connect() as connection:
+    with translate_errors(), source.connect() as connection:
         newest = connection.execute(query, {"after": after_id}).one()
     return newest.number, newest.last or after_id
 
@@ -158,7 +160,7 @@ def _connected(source: Settings | str) -> Iterator[Connection]:
     """One connection as the harvest's role."""
     engine = create_sync_engine(source, HARVEST)
     try:
-        with translated(), engine.connect() as connection:
+        with translate_errors(), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()

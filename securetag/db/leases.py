@@ -33,7 +33,7 @@ class Lease:
     fence: int
 
 
-async def hold(session: AsyncSession, lease: Lease) -> Task:
+async def lock_lease(session: AsyncSession, lease: Lease) -> Task:
     """The leased task, its row locked until the transaction ends.
 
     `session` is a `tenant_transaction` of `lease.tenant_id`. Raises FencedError when the task has
@@ -52,7 +52,9 @@ async def hold(session: AsyncSession, lease: Lease) -> Task:
     return task
 
 
-async def move(session: AsyncSession, task: Task, to: State, *, reason: str = "", wait_s: float = 0) -> None:
+async def change_state(
+    session: AsyncSession, task: Task, to: State, *, reason: str = "", wait_s: float = 0
+) -> None:
     """Change the state of a locked task; the database appends the change to its history.
 
     Raises ConflictError when the state machine has no such step.

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction
-from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
+from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import Task, WorkerHeartbeat
 from securetag.db.results import record_result
 from securetag.db.states import TERMINAL, State
@@ -42,7 +42,7 @@ __all__ = [
     "enqueue",
     "finish",
     "heartbeat",
-    "hold",
+    "lock_lease",
     "reap",
     "record_result",
 ]
@@ -182,10 +182,10 @@ async def finish(
     session: AsyncSession, lease: Lease, outcome: str, *, reason: str = "", backoff_s: float = BACKOFF_S
 ) -> State:
     """End an attempt without findings: `completed`, `retry`, `failed` or `timeout`. Raises FencedError."""
-    task = await hold(session, lease)
+    task = await lock_lease(session, lease)
     state = after(outcome, task)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
-    await move(session, task, state, reason=reason, wait_s=wait)
+    await change_state(session, task, state, reason=reason, wait_s=wait)
     return state
 
 
@@ -201,7 +201,7 @@ async def cancel(session: AsyncSession, task_id: UUID, *, reason: str = "cancell
         raise NotFoundError("there is no such task")
     if State(task.state) in TERMINAL:
         raise ConflictError(f"this task is {task.state} already")
-    await move(session, task, State.CANCELLED, reason=reason)
+    await change_state(session, task, State.CANCELLED, reason=reason)
 
 
 async def reap(engine: AsyncEngine, *, backoff_s: float = BACKOFF_S, overrun_s: float = OVERRUN_S) -> int:

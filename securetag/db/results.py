@@ -24,7 +24,7 @@ from uuid_utils.compat import uuid7
 from securetag import records
 from securetag.db.base import Base
 from securetag.db.identity import Place, identify
-from securetag.db.leases import BACKOFF_S, Lease, after, backoff, hold, move
+from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
 from securetag.errors import InputError
@@ -55,7 +55,7 @@ async def record_result(
     Raises FencedError when the lease is lost or the result was written before (nothing is written
     then), InputError for numbers that no column holds.
     """
-    task = await hold(session, lease)
+    task = await lock_lease(session, lease)
     state = after(request.outcome, task)
     with _too_big():
         await _add_executions(session, task, request)
@@ -63,7 +63,7 @@ async def record_result(
         if state is State.COMPLETED:
             stored = await _add_findings(session, task, request.findings if findings is None else findings)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
-    await move(session, task, state, reason=storable(request.error), wait_s=wait)
+    await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
     return ResultAnswer(task_id=task.id, state=state.value, findings=stored)
 
 

@@ -17,7 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import roles
 from securetag.db.base import SCHEMA
-from securetag.db.engine import OWNER, create_sync_engine, cross_tenant_transaction, parse_url, translated
+from securetag.db.engine import (
+    OWNER,
+    create_sync_engine,
+    cross_tenant_transaction,
+    parse_url,
+    translate_errors,
+)
 from securetag.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -36,7 +42,7 @@ def upgrade(owner_dsn: str, revision: str = "head") -> str:
     member of the roles, so that the same DSN serves the api (`securetag.db.engine`). Idempotent.
     Raises DatabaseUnavailableError.
     """
-    with translated(), _provisioned(owner_dsn) as connection:
+    with translate_errors(), _provisioned(owner_dsn) as connection:
         config = _config(connection)
         from alembic import command
 
@@ -46,7 +52,7 @@ def upgrade(owner_dsn: str, revision: str = "head") -> str:
 
 def downgrade(owner_dsn: str, revision: str) -> str:
     """Take revisions back, data of their tables included; `base` empties the schema."""
-    with translated(), _provisioned(owner_dsn) as connection:
+    with translate_errors(), _provisioned(owner_dsn) as connection:
         config = _config(connection)
         from alembic import command
 
@@ -58,14 +64,14 @@ def current_revision(dsn: str, role: str = OWNER) -> str | None:
     """The revision that a database stands at; None when it was never migrated."""
     engine = create_sync_engine(dsn, role)
     try:
-        with translated(), engine.connect() as connection:
+        with translate_errors(), engine.connect() as connection:
             return _stands_at(connection)
     finally:
         engine.dispose()
 
 
 @lru_cache(maxsize=1)
-def head() -> str:
+def head_revision() -> str:
     """The revision that this version of the code needs."""
     from alembic.script import ScriptDirectory
 
@@ -74,7 +80,7 @@ def head() -> str:
     return revision
 
 
-async def at_head(engine: AsyncEngine) -> bool:
+async def is_at_head(engine: AsyncEngine) -> bool:
     """Does the database stand at the revision that this code needs?
 
     An engine of the api's role suffices. Raises DatabaseUnavailableError when nothing answers.
@@ -90,7 +96,7 @@ async def at_head(engine: AsyncEngine) -> bool:
     except exc.ProgrammingError:
         # Not granted yet: a database between creation and the first migration.
         return False
-    return str(revision) == head()
+    return str(revision) == head_revision()
 
 
 @contextmanager

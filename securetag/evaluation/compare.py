@@ -21,7 +21,7 @@ from securetag.evaluation.metrics import (
     cells,
     macro_f1,
     measure,
-    suites,
+    split_into_suites,
 )
 from securetag.evaluation.significance import Interval, bootstrap, mcnemar
 from securetag.evaluation.suites import Row, SuiteResult
@@ -101,7 +101,7 @@ def compare(base: SuiteResult, candidate: SuiteResult, *, seed: int = 0) -> Comp
             hint="Label, axis, prompt version and the kinds of completion asked for must be equal.",
         )
     compared = {}
-    for name, rows in suites(base.rows).items():
+    for name, rows in split_into_suites(base.rows).items():
         pairs = [(row, ours[row.id]) for row in rows]
         compared[name] = _suite(pairs, seed)
     return Comparison(

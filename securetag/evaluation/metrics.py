@@ -111,7 +111,7 @@ class SuiteMetrics(msgspec.Struct, frozen=True, kw_only=True):
     confusion: Confusion
 
 
-def suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
+def split_into_suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Return `held_out` with every row, then each axis by name. Without rows: `held_out`, empty."""
     by_suite: dict[str, list[Row]] = {HELD_OUT: []}
     for row in sorted(rows, key=lambda row: (row.axis, row.id)):
@@ -120,7 +120,7 @@ def suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return by_suite
 
 
-def confusion(rows: Iterable[Row]) -> Confusion:
+def count_confusion(rows: Iterable[Row]) -> Confusion:
     """Count rows by label and decision, with every cell present."""
     table: Confusion = {label: dict.fromkeys(DECISIONS, 0) for label in LABELS}
     for row in rows:
@@ -152,7 +152,7 @@ def macro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return score
 
 
-def majority(rows: Sequence[Row]) -> tuple[float, float]:
+def majority_share(rows: Sequence[Row]) -> tuple[float, float]:
     """Return (accuracy, macro-F1) of always naming the label that most rows carry; (0, 0) without rows."""
     if not rows:
         return 0.0, 0.0
@@ -164,7 +164,7 @@ def majority(rows: Sequence[Row]) -> tuple[float, float]:
 def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
     """Compute every figure of one model on one suite."""
     estimates: dict[str, Estimate] = {}
-    accuracy, f1 = majority(rows)
+    accuracy, f1 = majority_share(rows)
     for name, share in PROPORTIONS.items():
         over = [row for row in rows if share.over(row)]
         if not over:
@@ -189,5 +189,5 @@ def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
         n=len(rows),
         labels={label: sum(row.label == label for row in rows) for label in LABELS},
         estimates={name: estimates[name] for name in NAMES if name in estimates},
-        confusion=confusion(rows),
+        confusion=count_confusion(rows),
     )

@@ -117,12 +117,12 @@ class _Asked(msgspec.Struct, frozen=True):
     completion: triage.Completion
 
 
-def scorable(example: Example) -> bool:
+def select_scorable(example: Example) -> bool:
     """Return whether an example is a labelled triage row; other tasks have no verdict to score."""
     return example.task is Task.TRIAGE and example.label is not None
 
 
-def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list[Example]:
+def sample_rows(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list[Example]:
     """Choose at most `per_axis` scorable examples of each axis, half of each label where possible.
 
     Chosen by a hash of seed, group and id, so the choice doesn't depend on the order of the input
@@ -134,7 +134,7 @@ def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list
         return group + hashlib.sha256(f"{seed}:{example.id}".encode()).hexdigest()
 
     axes: dict[str, dict[str, list[Example]]] = {}
-    for example in sorted(filter(scorable, examples), key=rank):
+    for example in sorted(filter(select_scorable, examples), key=rank):
         labels = axes.setdefault(example.axis or NO_AXIS, {})
         labels.setdefault(example.label or "", []).append(example)
     chosen: list[Example] = []
@@ -148,7 +148,7 @@ def sample(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list
     return sorted(chosen, key=lambda example: example.id)
 
 
-def run(
+def run_suite(
     predictor: triage.Predictor,
     examples: Sequence[Example],
     *,
@@ -168,7 +168,7 @@ def run(
     """
     if not (free or constrained):
         raise InputError("an evaluation needs free completions, constrained ones, or both")
-    prepared = [(example, _prompt(example)) for example in examples if scorable(example)]
+    prepared = [(example, _prompt(example)) for example in examples if select_scorable(example)]
 
     def score(ask: triage.Predictor, item: _Item) -> Row:
         return _score(ask, item[0], item[1], free, constrained)

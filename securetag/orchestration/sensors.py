@@ -13,7 +13,7 @@ from securetag.settings import get_settings
 @dg.sensor(job_name="refresh", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
 def new_tool_executions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Starts a harvest and a release when consenting tenants' scans have run since the last time."""
-    from securetag.db.harvest import new_tool_executions as look
+    from securetag.db.harvest import list_new_tool_executions as look
 
     try:
         executions, last = look(get_settings(), UUID(context.cursor) if context.cursor else None)

@@ -15,7 +15,7 @@ from securetag.datasets import erasure
 from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ErasureRequest
 from securetag.db.repositories import erasure as requests
-from securetag.db.repositories.tenants import list_all, own
+from securetag.db.repositories.tenants import get_current_tenant, list_tenants
 from securetag.pipeline.withdrawals import OPERATOR, Receipt, Subject, find_rows, record_withdrawal
 from securetag.records import JsonObject
 from securetag.settings import Settings
@@ -40,8 +40,8 @@ async def request_erasure(
     engine = create_engine(settings)
     try:
         async with tenant_transaction(engine, tenant_id) as session:
-            await own(session)
-            request = await requests.request(
+            await get_current_tenant(session)
+            request = await requests.add_request(
                 session, tenant_id, by, project_id=project_id, finding_id=finding_id
             )
             return request.id
@@ -67,20 +67,20 @@ async def erase_pending(settings: Settings, *, by: str = OPERATOR) -> list[Recei
 async def _tenants(engine: AsyncEngine) -> list[UUID]:
     tenants: list[UUID] = []
     async with cross_tenant_transaction(engine) as session:
-        while page := await list_all(session, after=tenants[-1] if tenants else None, limit=_PAGE):
+        while page := await list_tenants(session, after=tenants[-1] if tenants else None, limit=_PAGE):
             tenants += [row.id for row in page]
     return tenants
 
 
 async def _count_open(engine: AsyncEngine, tenant_id: UUID) -> int:
     async with tenant_transaction(engine, tenant_id) as session:
-        return len(await requests.pending(session))
+        return len(await requests.list_pending(session))
 
 
 async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: str) -> Receipt:
     """Work off the tenant's oldest open request."""
     async with tenant_transaction(engine, tenant_id) as session:
-        request = (await requests.pending(session))[0]
+        request = (await requests.list_pending(session))[0]
         consents, findings = await _scope(session, request)
     receipt = record_withdrawal(
         settings,
@@ -96,15 +96,15 @@ async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: s
     )
     # Not in the transaction above: reading releases may take longer than one may last.
     async with tenant_transaction(engine, tenant_id) as session:
-        await requests.complete(session, request, by, _tenant_view(receipt))
+        await requests.complete_request(session, request, by, _tenant_view(receipt))
     return receipt
 
 
 async def _scope(session: AsyncSession, request: ErasureRequest) -> tuple[list[str], list[str] | None]:
     """(consents that ended, findings that are named; None for all of the tenant's)."""
     if request.project_id is None and request.finding_id is None:
-        return [str(consent) for consent in await requests.consents(session, request)], None
-    return [], [str(finding) for finding in await requests.findings(session, request)]
+        return [str(consent) for consent in await requests.list_consents(session, request)], None
+    return [], [str(finding) for finding in await requests.list_findings(session, request)]
 
 
 def _subject(request: ErasureRequest) -> Subject:

@@ -14,9 +14,9 @@ from securetag.errors import NotFoundError
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Comparison, compare
 from securetag.evaluation.gate import GateDecision, GateSpec
-from securetag.evaluation.suites import SuiteResult, run, sample
+from securetag.evaluation.suites import SuiteResult, run_suite, sample_rows
 from securetag.records import Example
-from securetag.serving.client import RuntimeClient, predictor
+from securetag.serving.client import RuntimeClient, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import Runtime
 from securetag.settings import Settings, cores
@@ -56,7 +56,7 @@ def evaluate(
     registry doesn't know, ReleaseError for a broken release.
     """
     registry = Registry(settings.models_dir)
-    examples = sample(read_release(release).test, per_axis)
+    examples = sample_rows(read_release(release).test, per_axis)
     models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
     done = dict.fromkeys(models, 0)
 
@@ -65,7 +65,7 @@ def evaluate(
 
     with ThreadPoolExecutor(len(models), thread_name_prefix="evaluate") as pool:
         futures = {
-            name: pool.submit(ask, entry, examples, name, settings, count(name))
+            name: pool.submit(ask_model, entry, examples, name, settings, count(name))
             for name, entry in models.items()
         }
         # Progress is told from this thread: who listens (Dagster) may not be safe in others.
@@ -90,7 +90,7 @@ def evaluate(
     return evaluation
 
 
-def ask(
+def ask_model(
     entry: ModelEntry,
     examples: Sequence[Example],
     name: str,
@@ -105,8 +105,8 @@ def ask(
         )
         client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
         try:
-            asks = predictor(client, timeout_s=ANSWER_S)
-            return run(asks, examples, workers=SLOTS, progress=progress)
+            asks = make_predictor(client, timeout_s=ANSWER_S)
+            return run_suite(asks, examples, workers=SLOTS, progress=progress)
         finally:
             client.close()
 

@@ -36,13 +36,13 @@ def harvest(settings: Settings) -> HarvestSummary:
     written before it is scrubbed. Raises DatabaseUnavailableError, SettingsError.
     """
     from securetag.db.harvest import harvest as consented_verdicts
-    from securetag.db.harvest import oldest_findings
+    from securetag.db.harvest import list_oldest_findings
 
     verdicts = consented_verdicts(settings)
     judged = {row.project_id for row in verdicts}
     projects = {
         project: scrub_finding(finding).fingerprint
-        for project, finding in oldest_findings(settings).items()
+        for project, finding in list_oldest_findings(settings).items()
         if project in judged
     }
     rows = [
@@ -72,7 +72,7 @@ def harvest(settings: Settings) -> HarvestSummary:
     )
 
 
-def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) -> frozenset[str]:
+def list_ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) -> frozenset[str]:
     """The consents of a harvest that don't stand any more, as the database says now.
 
     A build asks, since a tenant may have withdrawn after the harvest. Where nothing was harvested
@@ -82,10 +82,10 @@ def ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) ->
     if not named:
         return frozenset()
     # A build without a harvest needs no database, nor its libraries.
-    from securetag.db.harvest import consents_in_force
+    from securetag.db.harvest import list_active_consents
 
     try:
-        return frozenset(named - consents_in_force(settings))
+        return frozenset(named - list_active_consents(settings))
     except (DatabaseUnavailableError, SettingsError) as error:
         raise type(error)(
             f"whether {len(named)} harvested consents still stand can't be asked: {error}",

@@ -15,7 +15,7 @@ from securetag.errors import InputError, NotFoundError
 from securetag.extractors import catalog
 from securetag.extractors.record_files import read_records
 from securetag.pipeline import review
-from securetag.pipeline.harvest import FILE, ended_consents, read_harvest
+from securetag.pipeline.harvest import FILE, list_ended_consents, read_harvest
 from securetag.pipeline.withdrawals import active_withdrawals
 from securetag.records import Record
 from securetag.settings import Settings
@@ -44,9 +44,9 @@ def build_release(
         records=list(read_sources(settings, sources)),
         verdicts=verdicts,
         withdrawn=msgspec.structs.replace(
-            active_withdrawals(settings), ended=ended_consents(verdicts, settings)
+            active_withdrawals(settings), ended=list_ended_consents(verdicts, settings)
         ),
-        reviews=review.decisions(settings),
+        reviews=review.read_decisions(settings),
         suites=read_suites(settings, suites),
         tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
         responses=read_responses(settings.teacher_dir),

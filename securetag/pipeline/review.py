@@ -39,7 +39,7 @@ def read_reviews(settings: Settings) -> list[Review]:
     return reviews
 
 
-def record(reviews: Iterable[Review], settings: Settings) -> Sequence[Review]:
+def record_reviews(reviews: Iterable[Review], settings: Settings) -> Sequence[Review]:
     """Add reviews; returns those that are new. What a reviewer's last word says already adds nothing."""
     settings.data.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.data / f".{FILE}.lock"):
@@ -59,12 +59,12 @@ def record(reviews: Iterable[Review], settings: Settings) -> Sequence[Review]:
         return new
 
 
-def decisions(settings: Settings) -> Decisions:
+def read_decisions(settings: Settings) -> Decisions:
     """What the recorded reviews amount to."""
     return decide(read_reviews(settings))
 
 
-def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> int:
+def export_for_review(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> int:
     """Write a choice of rows for Argilla; returns how many. Raises ConflictError, ReleaseError."""
     source = read_release(release)
     examples = argilla.sample_rows(source, rows, seed)
@@ -79,4 +79,4 @@ def export(release: Path, out: Path, *, rows: int, overlap: int, seed: int) -> i
 
 def import_argilla(path: Path, settings: Settings) -> Sequence[Review]:
     """Record the answers of an exported dataset; returns the new ones. Raises InputError."""
-    return record(argilla.read_answers(path, at=utc_timestamp()), settings)
+    return record_reviews(argilla.read_answers(path, at=utc_timestamp()), settings)

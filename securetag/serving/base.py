@@ -26,7 +26,7 @@ MODEL_ID = "4a15a08c53afac4273e6b91a07801f3b30c65c981b17d9cf9a4bb3ec5dd29905"
 
 
 @lru_cache(maxsize=1)
-def locate() -> Path:
+def locate_base() -> Path:
     """Return the GGUF file, its bytes checked. Raises ModelUnavailableError."""
     spec = importlib.util.find_spec(PACKAGE)
     path = Path(spec.origin).parent / FILE if spec and spec.origin else None
@@ -48,7 +48,7 @@ def entry() -> ModelEntry:
     """Return the base's registry entry; the file stays where the package put it."""
     return ModelEntry(
         model_id=MODEL_ID,
-        path=str(locate()),
+        path=str(locate_base()),
         file_sha256=SHA256,
         base=NAME,
         quantisation=QUANTISATION,

@@ -453,7 +453,7 @@ def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavail
     )
 
 
-def predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
+def make_predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
     """Return the client as a predictor; each completion may take `timeout_s` seconds."""
 
     def predict(messages: Sequence[Message], schema: JsonObject | None, max_tokens: int) -> Completion:

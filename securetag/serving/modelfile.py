@@ -42,7 +42,7 @@ class Packaging(msgspec.Struct, frozen=True, kw_only=True):
     licences: list[str]
 
 
-def packaging(entry: ModelEntry, chat_template: str, *, ctx: int) -> Packaging:
+def choose_packaging(entry: ModelEntry, chat_template: str, *, ctx: int) -> Packaging:
     """Return the packaging for a GGUF with this Jinja template. Raises InputError for an unknown family."""
     for token, (template, stops) in _FAMILIES.items():
         if token in chat_template:

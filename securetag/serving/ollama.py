@@ -36,7 +36,7 @@ def publish(entry: ModelEntry, alias: str, settings: Settings, *, public: bool =
 
     modelfile.check_name(alias, entry, public=public)
     path = Registry(settings.models_dir).path(entry)
-    pack = modelfile.packaging(entry, gguf.chat_template(path), ctx=CONTEXT[settings.triage.profile])
+    pack = modelfile.choose_packaging(entry, gguf.chat_template(path), ctx=CONTEXT[settings.triage.profile])
     host = settings.ollama_host or DEFAULT_HOST
     client: Any = ollama.Client(host=host, timeout=TIMEOUT_S, follow_redirects=False)
     try:

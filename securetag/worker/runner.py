@@ -155,7 +155,7 @@ class Runner:
     def _report(self, attempt: Attempt, result: ResultRequest) -> None:
         if result_size(result) > MAX_RESULT:
             # An api that refuses a body may hang up before the worker reads why.
-            result = shortened(result)
+            result = shorten(result)
         retrying = Retrying(
             retry=retry_if_exception_type(UnavailableError),
             wait=wait_exponential(BACKOFF_S[0], max=BACKOFF_S[1]),
@@ -184,7 +184,7 @@ class Runner:
             )
         ]
         if isinstance(error, LimitError) and result.findings:
-            tries.insert(0, shortened(result))
+            tries.insert(0, shorten(result))
         for less in tries:
             try:
                 self._client.result(attempt.lease, less)
@@ -199,7 +199,7 @@ def _warn(what: str, state: RetryCallState) -> None:
     log.warning("%s: %s", what, state.outcome.exception())
 
 
-def shortened(result: ResultRequest) -> ResultRequest:
+def shorten(result: ResultRequest) -> ResultRequest:
     """The result with each finding's code cut to the lines next to the flagged ones."""
 
     def cut(triaged: TriagedFinding) -> TriagedFinding:

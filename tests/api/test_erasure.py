@@ -60,7 +60,7 @@ def code(name: str) -> str:
 async def judged(api: Api, tenant: Tenant, *names: str, project: str = "shop") -> dict[str, UUID]:
     """A scan with these findings, each called a true positive; name → finding."""
     async with tenant_transaction(api.engine, tenant.id) as session:
-        place = Place(tenant.id, await projects.ensure(session, tenant.id, project))
+        place = Place(tenant.id, await projects.ensure_project(session, tenant.id, project))
     task_id = await make_task(api.engine, place)
     claim = await queue.claim(api.engine, "w", ["codeaudit"])
     assert claim is not None

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def scanned(api: Api, tenant: Tenant, count: int, project: str = "shop") -> str:
     """A completed scan with so many findings; every second one has a verdict."""
     async with tenant_transaction(api.engine, tenant.id) as session:
-        project_id = await projects.ensure(session, tenant.id, project)
+        project_id = await projects.ensure_project(session, tenant.id, project)
         task_id = await queue.enqueue(session, tenant_id=tenant.id, project_id=project_id, kind="codeaudit")
     while (claim := await queue.claim(api.engine, "w", ["codeaudit"])) is not None:
         if claim.lease.task_id == task_id:

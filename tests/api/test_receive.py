@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from securetag.api.lease import sign, verify
 from securetag.api.receive import STALE_S, incoming, receive_form, shown_name, sweep
 from securetag.db.leases import Lease
-from securetag.db.repositories.keys import digest, generate
+from securetag.db.repositories.keys import generate_key, hash_key
 from securetag.errors import InputError, LimitError, PermissionDeniedError, SecuretagError
 
 HEADERS = {"content-type": "multipart/form-data; boundary=frontier"}
@@ -126,8 +126,8 @@ def test_no_text_is_a_token(text: str) -> None:
 
 
 def test_keys_have_their_shape_and_their_pepper() -> None:
-    prefix, key = generate()
+    prefix, key = generate_key()
     assert key.startswith(f"stk_{prefix}_")
     assert (len(prefix), len(key)) == (12, 4 + 12 + 1 + 43)
-    assert digest(key, "one") != digest(key, "two")
-    assert len(digest(key, "one")) == 32
+    assert hash_key(key, "one") != hash_key(key, "two")
+    assert len(hash_key(key, "one")) == 32

@@ -18,7 +18,7 @@ from synthetic_release import synthetic_release
 from securetag import triage
 from securetag.datasets.releases.release import read_release
 from securetag.errors import GateError
-from securetag.evaluation.suites import SuiteResult, run
+from securetag.evaluation.suites import SuiteResult, run_suite
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import evaluate as evaluation
 from securetag.pipeline.publish import publish
@@ -88,9 +88,9 @@ def evaluate_and_publish(
     monkeypatch: pytest.MonkeyPatch, release: Path, models: dict[str, triage.Predictor]
 ) -> dg.ExecuteInProcessResult:
     def ask(entry: ModelEntry, examples: Sequence[Example], *_: object) -> SuiteResult:
-        return run(models[entry.model_id], examples)
+        return run_suite(models[entry.model_id], examples)
 
-    monkeypatch.setattr(evaluation, "ask", ask)
+    monkeypatch.setattr(evaluation, "ask_model", ask)
     with dg.DagsterInstance.ephemeral() as instance:
         for asset, metadata in (("release", {"path": str(release)}), ("adapter", {"model_id": CANDIDATE})):
             instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=metadata))

@@ -88,11 +88,11 @@ def test_labels_are_balanced_on_every_axis(rows: Release) -> None:
     for example in synthetic(every(rows)):
         parts.setdefault(example.axis or str(example.split), []).append(example)
     for examples in parts.values():
-        assert baselines.majority(examples) == 0.5
+        assert baselines.majority_share(examples) == 0.5
 
 
 def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
-    figures = baselines.lookups(every(rows))
+    figures = baselines.score_lookups(every(rows))
     # Pairs share everything but their length, and lengths are balanced; few rows, wide margin here.
     assert {
         name: score

@@ -14,7 +14,7 @@ import yaml
 from securetag import triage
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.export import FORMATS, export
-from securetag.datasets.export.base import Unfit, turns
+from securetag.datasets.export.base import Unfit, split_turns
 from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
 from securetag.datasets.triage_rows import PromptStyle
@@ -257,4 +257,4 @@ def test_several_turns_keep_their_history(tmp_path: Path) -> None:
 )
 def test_turns_that_dont_alternate_are_unfit(roles: tuple[str, ...]) -> None:
     with pytest.raises(Unfit):
-        turns(row_with(*roles))
+        split_turns(row_with(*roles))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
-from securetag.db.harvest import harvest, new_tool_executions, oldest_findings
+from securetag.db.harvest import harvest, list_new_tool_executions, list_oldest_findings
 from securetag.db.models import Consent, Feedback, Finding, TriageVerdict
 from securetag.records import Decision, Verdict
 from securetag.wire import queue as wire
@@ -80,12 +80,12 @@ async def test_a_project_keeps_its_oldest_finding_while_it_grows(
     db: AsyncEngine, place: Place, pg_database: Database
 ) -> None:
     await scan(db, place, "first", "second")
-    assert place.project_id not in oldest_findings(pg_database.dsn_harvest)
+    assert place.project_id not in list_oldest_findings(pg_database.dsn_harvest)
     await consent(db, place)
-    before = oldest_findings(pg_database.dsn_harvest)[place.project_id]
+    before = list_oldest_findings(pg_database.dsn_harvest)[place.project_id]
     assert before.fingerprint in {make_finding(name).fingerprint for name in ("first", "second")}
     await scan(db, place, "first", "third")
-    assert oldest_findings(pg_database.dsn_harvest)[place.project_id] == before
+    assert list_oldest_findings(pg_database.dsn_harvest)[place.project_id] == before
 
 
 async def test_a_withdrawn_consent_hides_everything_again(
@@ -163,12 +163,12 @@ async def test_the_harvest_role_only_reads(pg_database: Database) -> None:
 async def test_a_sensor_hears_of_new_executions_once(
     db: AsyncEngine, place: Place, pg_database: Database
 ) -> None:
-    _, cursor = new_tool_executions(pg_database.dsn_harvest, None)
+    _, cursor = list_new_tool_executions(pg_database.dsn_harvest, None)
     await consent(db, place)
     await scan(db, place, "a")
     silent = await make_place(db)
     await scan(db, silent, "a")
-    number, later = new_tool_executions(pg_database.dsn_harvest, cursor)
+    number, later = list_new_tool_executions(pg_database.dsn_harvest, cursor)
     assert number == 1
     assert later is not None
-    assert new_tool_executions(pg_database.dsn_harvest, later) == (0, later)
+    assert list_new_tool_executions(pg_database.dsn_harvest, later) == (0, later)

@@ -105,7 +105,7 @@ async def scan(db: AsyncEngine, project: Project, *paths: str) -> None:
 async def ids(db: AsyncEngine, project: Project) -> dict[str, UUID]:
     """Path of the newest occurrence → finding."""
     async with tenant_transaction(db, project.tenant_id) as session:
-        rows = await findings.listed(session, after=None, limit=100)
+        rows = await findings.list_findings(session, after=None, limit=100)
         return {row[1].path: row[0].id for row in rows}
 
 
@@ -139,7 +139,7 @@ async def test_a_copy_in_an_earlier_path_does_not_take_over_the_verdict(
         assert len(now) == 3
         assert now["reviewed.py"] == reviewed
         async with tenant_transaction(db, project.tenant_id) as session:
-            rows = await findings.listed(session, after=None, limit=100)
+            rows = await findings.list_findings(session, after=None, limit=100)
             assert {row[1].path: row[3] is not None for row in rows} == {
                 "an/earlier/copy.py": False,
                 "reviewed.py": True,

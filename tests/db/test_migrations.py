@@ -60,7 +60,7 @@ def test_up_down_up_equals_the_models(pg_cluster: Cluster, empty: str) -> None:
 
     dsn = pg_cluster.dsn(empty, OWNER)
     assert upgrade.current_revision(dsn) is None
-    assert upgrade.upgrade(dsn) == upgrade.head()
+    assert upgrade.upgrade(dsn) == upgrade.head_revision()
     with connected(dsn) as connection:
         first = constraints(connection)
     assert upgrade.downgrade(dsn, "base") == "base"
@@ -72,7 +72,7 @@ def test_up_down_up_equals_the_models(pg_cluster: Cluster, empty: str) -> None:
             )
         )
         assert {name for name in left if not name.startswith("alembic")} == set()
-    assert upgrade.upgrade(dsn) == upgrade.upgrade(dsn) == upgrade.head()
+    assert upgrade.upgrade(dsn) == upgrade.upgrade(dsn) == upgrade.head_revision()
     with connected(dsn) as connection:
         context = MigrationContext.configure(
             connection,
@@ -119,7 +119,7 @@ def test_a_server_without_a_superuser(pg_cluster: Cluster) -> None:
     url = make_url(pg_cluster.dsn(name)).set(username=user, password=password)
     dsn = url.render_as_string(hide_password=False)
     try:
-        assert upgrade.upgrade(dsn) == upgrade.head()
+        assert upgrade.upgrade(dsn) == upgrade.head_revision()
         for role in (OWNER, API, HARVEST):
             engine = create_sync_engine(dsn, role)
             with engine.connect() as connection:
@@ -137,14 +137,14 @@ def test_a_server_without_a_superuser(pg_cluster: Cluster) -> None:
 async def test_the_api_knows_the_revision_it_needs(pg_cluster: Cluster, empty: str) -> None:
     engine = create_engine(pg_cluster.dsn(empty, API))
     dsn = pg_cluster.dsn(empty, OWNER)
-    assert not await upgrade.at_head(engine)
+    assert not await upgrade.is_at_head(engine)
     with pytest.raises(DatabaseUnavailableError, match="schema"):
         async with cross_tenant_transaction(engine) as session:
             await session.execute(text("SELECT * FROM securetag.authenticate('x')"))
     upgrade.upgrade(dsn, "0001_tables")
-    assert not await upgrade.at_head(engine)
+    assert not await upgrade.is_at_head(engine)
     upgrade.upgrade(dsn)
-    assert await upgrade.at_head(engine)
+    assert await upgrade.is_at_head(engine)
     await engine.dispose()
 
 
@@ -174,4 +174,4 @@ def test_every_tenants_table_is_forced_and_no_role_bypasses(pg_database: Databas
 
 
 def test_the_template_is_at_head(pg_cluster: Cluster) -> None:
-    assert upgrade.current_revision(pg_cluster.dsn(TEMPLATE, OWNER)) == upgrade.head()
+    assert upgrade.current_revision(pg_cluster.dsn(TEMPLATE, OWNER)) == upgrade.head_revision()

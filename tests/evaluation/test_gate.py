@@ -29,7 +29,7 @@ def production() -> gate.GateSpec:
 
 
 def against(base: Predictor, candidate: Predictor, examples: list[Example], **kind: bool) -> Comparison:
-    return compare(suites.run(base, examples, **kind), suites.run(candidate, examples, **kind))
+    return compare(suites.run_suite(base, examples, **kind), suites.run_suite(candidate, examples, **kind))
 
 
 def test_a_model_that_learnt_passes_the_demo_gate(

@@ -65,7 +65,7 @@ def test_every_interval_contains_its_figure(pairs: list[tuple[str, str]]) -> Non
 def test_the_majority_figure_is_what_a_constant_model_reaches(labels: list[str]) -> None:
     common = max(metrics.LABELS, key=labels.count)
     rows = rows_of([(label, common) for label in labels])
-    accuracy, f1 = metrics.majority(rows)
+    accuracy, f1 = metrics.majority_share(rows)
     found = metrics.measure(rows).estimates
     assert found["accuracy"].value == pytest.approx(accuracy)
     assert found["macro_f1"].value == pytest.approx(f1)
@@ -94,13 +94,13 @@ def test_abstaining_is_neither_found_nor_dismissed() -> None:
 
 def test_what_no_row_bears_on_is_absent() -> None:
     assert metrics.measure([]).estimates == {}
-    assert metrics.majority([]) == (0.0, 0.0)
+    assert metrics.majority_share([]) == (0.0, 0.0)
     only = metrics.measure(rows_of([("true_positive", "true_positive")])).estimates
     assert "false_positive_reduction" not in only
 
 
 def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Predictor) -> None:
-    found = metrics.suites(suites.run(perfect, examples).rows)
+    found = metrics.split_into_suites(suites.run_suite(perfect, examples).rows)
     assert {name: len(rows) for name, rows in found.items()} == {
         "held_out": 120,
         "in_distribution": 30,
@@ -109,13 +109,13 @@ def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Pre
         "unseen_sink": 30,
     }
     assert next(iter(found)) == "held_out"
-    assert metrics.suites([]) == {"held_out": []}
+    assert metrics.split_into_suites([]) == {"held_out": []}
 
 
 def test_comparison_has_the_shape_that_scripts_read(
     examples: list[Example], constant: Predictor, perfect: Predictor
 ) -> None:
-    base, candidate = suites.run(constant, examples), suites.run(perfect, examples)
+    base, candidate = suites.run_suite(constant, examples), suites.run_suite(perfect, examples)
     found = compare.compare(base, candidate).as_json()
     assert set(found) == {"held_out", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
     for suite in found.values():
@@ -132,7 +132,7 @@ def test_comparison_has_the_shape_that_scripts_read(
 
 
 def test_comparison_of_a_model_with_itself_finds_nothing(examples: list[Example], noisy: Predictor) -> None:
-    result = suites.run(noisy, examples)
+    result = suites.run_suite(noisy, examples)
     for suite in compare.compare(result, result).suites.values():
         for cell in suite.metrics.values():
             assert (cell.difference, cell.p) == (0, 1.0)
@@ -142,7 +142,7 @@ def test_comparison_of_a_model_with_itself_finds_nothing(examples: list[Example]
 def test_swapping_the_models_mirrors_the_difference(
     examples: list[Example], noisy: Predictor, dismissive: Predictor
 ) -> None:
-    one, two = suites.run(noisy, examples), suites.run(dismissive, examples)
+    one, two = suites.run_suite(noisy, examples), suites.run_suite(dismissive, examples)
     there, back = compare.compare(one, two), compare.compare(two, one)
     for name, suite in there.suites.items():
         for metric, cell in suite.metrics.items():
@@ -153,17 +153,17 @@ def test_swapping_the_models_mirrors_the_difference(
 
 
 def test_the_order_of_rows_changes_nothing(examples: list[Example], noisy: Predictor) -> None:
-    result = suites.run(noisy, examples)
+    result = suites.run_suite(noisy, examples)
     shuffled = SuiteResult(rows=result.rows[::-1])
     assert compare.compare(result, result) == compare.compare(shuffled, shuffled)
 
 
 def test_results_over_other_examples_are_not_compared(examples: list[Example], perfect: Predictor) -> None:
-    result = suites.run(perfect, examples)
+    result = suites.run_suite(perfect, examples)
     less, doubled = SuiteResult(rows=result.rows[1:]), SuiteResult(rows=[*result.rows, result.rows[0]])
     for other in (less, doubled):
         with pytest.raises(InputError, match="the same examples"):
             compare.compare(result, other)
-    bound = suites.run(perfect, examples, free=False)
+    bound = suites.run_suite(perfect, examples, free=False)
     with pytest.raises(InputError, match="put otherwise"):
         compare.compare(result, bound)

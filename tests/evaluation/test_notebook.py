@@ -60,7 +60,7 @@ def home(
 ) -> Path:
     """An installation's home with one evaluation."""
     folder = tmp_path_factory.mktemp("home with a blank")
-    comparison = compare(suites.run(constant, examples), suites.run(perfect, examples))
+    comparison = compare(suites.run_suite(constant, examples), suites.run_suite(perfect, examples))
     decision = gate.decide(comparison, gate.load(gate.find_gate("demo")))
     evaluation = Evaluation(
         folder=str(folder / "evaluations" / "1"),

@@ -20,7 +20,7 @@ def size(png: bytes) -> tuple[int, int]:
 
 @pytest.fixture
 def comparison(examples: list[Example], constant: Predictor, noisy: Predictor) -> Comparison:
-    return compare(suites.run(constant, examples), suites.run(noisy, examples))
+    return compare(suites.run_suite(constant, examples), suites.run_suite(noisy, examples))
 
 
 def test_pictures_are_png_and_the_same_bytes_each_time(comparison: Comparison) -> None:
@@ -39,7 +39,7 @@ def test_an_unknown_suite_has_no_picture(comparison: Comparison) -> None:
 
 
 def test_nothing_scored_still_draws(perfect: Predictor) -> None:
-    nothing = compare(suites.run(perfect, []), suites.run(perfect, []))
+    nothing = compare(suites.run_suite(perfect, []), suites.run_suite(perfect, []))
     size(plots.confusion_matrices(nothing))
     size(plots.axis_accuracy(nothing))
 

@@ -18,7 +18,7 @@ def test_perfect_predictor_is_valid_and_right_in_input_order(
     examples: list[Example], perfect: Predictor
 ) -> None:
     seen: list[tuple[int, int]] = []
-    result = suites.run(perfect, examples, workers=4, progress=lambda *state: seen.append(state))
+    result = suites.run_suite(perfect, examples, workers=4, progress=lambda *state: seen.append(state))
 
     assert [row.id for row in result.rows] == [example.id for example in examples]
     assert all(row.valid and row.free_valid and row.answered for row in result.rows)
@@ -41,18 +41,18 @@ def test_schema_is_given_for_the_constrained_completion_alone(
             assert schema["properties"]["evidence"]["items"]["maximum"] == 3
         return perfect(messages, schema, limit)
 
-    suites.run(spy, examples[:1], workers=1)
+    suites.run_suite(spy, examples[:1], workers=1)
     assert asked == [(False, 24), (True, 24)]
     asked.clear()
-    free = suites.run(spy, examples[:1], constrained=False)
+    free = suites.run_suite(spy, examples[:1], constrained=False)
     assert asked == [(False, 24)]
     assert free.rows[0].decision == free.rows[0].free_decision
     asked.clear()
-    bound = suites.run(spy, examples[:1], free=False)
+    bound = suites.run_suite(spy, examples[:1], free=False)
     assert asked == [(True, 24)]
     assert bound.rows[0].free_valid is None
     with pytest.raises(InputError, match="needs free completions"):
-        suites.run(spy, examples[:1], free=False, constrained=False)
+        suites.run_suite(spy, examples[:1], free=False, constrained=False)
 
 
 def test_broken_predictor_never_aborts_and_is_soon_left_alone(
@@ -65,7 +65,7 @@ def test_broken_predictor_never_aborts_and_is_soon_left_alone(
         calls += 1
         return broken(messages, schema, limit)
 
-    result = suites.run(counted, examples, workers=1)
+    result = suites.run_suite(counted, examples, workers=1)
 
     assert len(result.rows) == result.unanswered == 120
     assert {row.decision for row in result.rows} == {Decision.NEEDS_REVIEW}
@@ -87,7 +87,7 @@ def test_a_model_that_comes_back_is_asked_again(examples: list[Example], perfect
             raise ModelUnavailableError("the runtime restarts")
         return perfect(messages, schema, limit)
 
-    result = suites.run(shaky, examples, workers=1)
+    result = suites.run_suite(shaky, examples, workers=1)
     assert result.unanswered == 0
     assert all(row.valid for row in result.rows)
     assert [row.id for row in result.rows] == [example.id for example in examples]
@@ -106,7 +106,7 @@ def test_what_stays_silent_is_asked_once_more_and_no_oftener(
             raise ModelUnavailableError("no answer within 30 s")
         return perfect(messages, schema, limit)
 
-    result = suites.run(partly, examples[:10])
+    result = suites.run_suite(partly, examples[:10])
     assert (result.unanswered, calls) == (1, 2)
     assert not result.rows[3].answered
 
@@ -141,7 +141,7 @@ def test_what_stays_silent_is_asked_once_more_and_no_oftener(
     ],
 )
 def test_nonsense_is_invalid_needs_review_but_answered(examples: list[Example], text: str) -> None:
-    result = suites.run(lambda *_: Completion(text=text), examples[:2])
+    result = suites.run_suite(lambda *_: Completion(text=text), examples[:2])
     for row in result.rows:
         assert not row.valid
         assert row.decision is Decision.NEEDS_REVIEW
@@ -150,7 +150,7 @@ def test_nonsense_is_invalid_needs_review_but_answered(examples: list[Example], 
 
 
 def test_rows_survive_jsonl(examples: list[Example], noisy: Predictor, tmp_path: Path) -> None:
-    result = suites.run(noisy, examples)
+    result = suites.run_suite(noisy, examples)
     path = result.write(tmp_path / "deep" / "rows.jsonl")
     assert len(path.read_bytes().splitlines()) == 120
     assert suites.SuiteResult.read(path).rows == result.rows
@@ -173,7 +173,7 @@ def _other_task() -> Example:
 
 
 def test_other_tasks_are_skipped_and_counted(examples: list[Example], perfect: Predictor) -> None:
-    result = suites.run(perfect, [*examples[:3], _other_task()])
+    result = suites.run_suite(perfect, [*examples[:3], _other_task()])
     assert (len(result.rows), result.skipped) == (3, 1)
 
 
@@ -183,7 +183,7 @@ def test_a_prompt_of_another_version_is_refused(examples: list[Example], perfect
         **{**fields, "messages": [Message("system", "An older wording."), *examples[0].messages[1:]]}
     )
     with pytest.raises(InputError, match="no triage prompt of this version"):
-        suites.run(perfect, [old])
+        suites.run_suite(perfect, [old])
 
 
 def test_interrupt_stops_the_run(examples: list[Example], perfect: Predictor) -> None:
@@ -197,19 +197,19 @@ def test_interrupt_stops_the_run(examples: list[Example], perfect: Predictor) ->
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        suites.run(spy, examples, workers=2, progress=stop)
+        suites.run_suite(spy, examples, workers=2, progress=stop)
     assert len(calls) < 20
 
 
 def test_sample_is_balanced_seeded_and_order_free(examples: list[Example]) -> None:
-    chosen = suites.sample([*examples, _other_task()], 10, seed=1)
-    assert chosen == suites.sample(examples[::-1], 10, seed=1)
-    assert chosen != suites.sample(examples, 10, seed=2)
+    chosen = suites.sample_rows([*examples, _other_task()], 10, seed=1)
+    assert chosen == suites.sample_rows(examples[::-1], 10, seed=1)
+    assert chosen != suites.sample_rows(examples, 10, seed=2)
     assert len(chosen) == 40
     for axis in {example.axis for example in examples}:
         labels = [example.label for example in chosen if example.axis == axis]
         assert sorted(labels) == ["false_positive"] * 5 + ["true_positive"] * 5
-    assert len(suites.sample(examples, 1_000)) == 120
+    assert len(suites.sample_rows(examples, 1_000)) == 120
 
 
 def test_sample_fills_up_where_one_label_is_scarce(examples: list[Example]) -> None:
@@ -218,7 +218,7 @@ def test_sample_fills_up_where_one_label_is_scarce(examples: list[Example]) -> N
     scarce = [
         Example(**{**{n: getattr(e, n) for n in Example.__struct_fields__}, "axis": None}) for e in scarce
     ]
-    chosen = suites.sample(scarce, 10)
+    chosen = suites.sample_rows(scarce, 10)
     assert len(chosen) == 10
     assert sum(example.label == "false_positive" for example in chosen) == 1
 
@@ -231,5 +231,5 @@ def test_the_prompt_is_the_contracts_own(examples: list[Example]) -> None:
         asked.append(triage.read_prompt(messages).sha256)
         return Completion(text="")
 
-    suites.run(spy, examples[:1], free=False)
+    suites.run_suite(spy, examples[:1], free=False)
     assert asked == [triage.read_prompt(examples[0].messages).sha256]

@@ -42,7 +42,7 @@ async def scan(dsn: str, tenant: UUID) -> None:
     """Store a scan of this tenant with two findings in Python."""
     engine = create_engine(dsn)
     async with tenant_transaction(engine, tenant) as session:
-        project_id = await projects.ensure(session, tenant, "shop")
+        project_id = await projects.ensure_project(session, tenant, "shop")
     task_id = await make_task(engine, Place(tenant, project_id))
     claim = await queue.claim(engine, "w", ["codeaudit"])
     assert claim is not None

@@ -241,7 +241,7 @@ def test_the_embedded_model_is_held_to_its_sections(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(teacher, "MAX_TOKENS", 150)
     monkeypatch.setattr(module, "ASKS", 1)
     with Runtime(log_dir=tmp_path) as runtime:
-        url = runtime.serve(base.locate(), alias="small", model_id="ab" * 32, slots=1, ctx=4096)
+        url = runtime.serve(base.locate_base(), alias="small", model_id="ab" * 32, slots=1, ctx=4096)
         client = RuntimeClient(url, run_dir=tmp_path, aliases=["small"])
         try:
             report = module.teach(settings_with(concurrency=1, attempts=1), client=client, limit=2)

@@ -15,7 +15,7 @@ import pytest
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
-from securetag.serving.client import ModelInfo, RuntimeClient, connect, predictor
+from securetag.serving.client import ModelInfo, RuntimeClient, connect, make_predictor
 from securetag.settings import Settings
 from securetag.system.services import announce_service
 
@@ -129,7 +129,7 @@ def ask(made: RuntimeClient, timeout_s: float = 5.0) -> str:
 def test_a_good_server_is_understood(tmp_path: Path) -> None:
     with server(lambda c, _: reply(c, GOOD, kind="text/event-stream")) as url, client(url, tmp_path) as made:
         assert made.resolve() == ModelInfo("securetag-base", MODEL_ID)
-        got = predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
+        got = make_predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
     assert (got.text, got.model_id, got.alias) == ("{}", MODEL_ID, "securetag-base")
     assert (got.prompt_tokens, got.completion_tokens) == (9, 2)
 

@@ -103,8 +103,8 @@ def test_a_folder_that_is_no_model_is_said_by_the_converter(tmp_path: Path) -> N
 
 def test_the_embedded_base_is_the_file_that_was_tested() -> None:
     found = base.entry()
-    assert found.file_sha256 == hash_file(base.locate())
-    template = gguf.chat_template(base.locate())
+    assert found.file_sha256 == hash_file(base.locate_base())
+    template = gguf.chat_template(base.locate_base())
     assert "<|im_start|>" in template
     assert found.model_id == gguf.model_id(
         base=base.SHA256, adapter=None, converter=None, quantisation="Q4_1", template=template
@@ -114,13 +114,13 @@ def test_the_embedded_base_is_the_file_that_was_tested() -> None:
 def test_the_header_says_what_the_library_reads() -> None:
     from gguf import GGUFReader, GGUFValueType
 
-    fields = GGUFReader(base.locate()).fields
+    fields = GGUFReader(base.locate_base()).fields
     wanted = {
         name: field.contents()
         for name, field in fields.items()
         if field.types[0] != GGUFValueType.ARRAY and not name.startswith("GGUF.")
     }
-    assert gguf.read_metadata(base.locate()) == wanted
+    assert gguf.read_metadata(base.locate_base()) == wanted
 
 
 @settings(max_examples=60)

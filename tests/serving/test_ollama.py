@@ -162,9 +162,9 @@ def test_a_distributed_llama_is_called_llama(name: str, public: bool, allowed: b
 
 def test_the_smollm_base_is_no_llama_and_a_llama_says_what_it_is_built_with(tmp_path: Path) -> None:
     modelfile.check_name("acme/anything", weights(tmp_path / "m.gguf"), public=True)
-    text = modelfile.render(modelfile.packaging(LLAMA, "<|start_header_id|>", ctx=4608), "./m.gguf")
+    text = modelfile.render(modelfile.choose_packaging(LLAMA, "<|start_header_id|>", ctx=4608), "./m.gguf")
     assert "Built with Llama" in text
     assert 'PARAMETER stop "<|eot_id|>"' in text
     assert text.startswith("FROM ./m.gguf\nTEMPLATE ")
     with pytest.raises(InputError, match="no Ollama template"):
-        modelfile.packaging(LLAMA, "[INST]", ctx=1)
+        modelfile.choose_packaging(LLAMA, "[INST]", ctx=1)

@@ -67,7 +67,7 @@ def running(pid: int) -> bool:
 def test_constrained_answers_fit_and_carry_the_model(tmp_path: Path) -> None:
     prompt = triage.render(FINDING, profile="compact")
     with Runtime(log_dir=tmp_path) as runtime:
-        url = runtime.serve(base.locate(), alias="candidate", model_id="ab" * 32, slots=1)
+        url = runtime.serve(base.locate_base(), alias="candidate", model_id="ab" * 32, slots=1)
         client = RuntimeClient(url, run_dir=tmp_path, aliases=["candidate"])
         try:
             assert client.resolve() == ModelInfo("candidate", "ab" * 32)
@@ -114,7 +114,7 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
         first = served()
 
         # A published model is served under its name; the one before is stopped.
-        shutil.copy(base.locate(), tmp_path / "models" / "tuned.gguf")
+        shutil.copy(base.locate_base(), tmp_path / "models" / "tuned.gguf")
         tuned = ModelEntry(
             model_id="cd" * 32,
             path="tuned.gguf",

@@ -12,11 +12,11 @@ from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.receive import incoming, receive_form
 from securetag.api.scans import repository as scans
-from securetag.api.scans.service import detail, summary
+from securetag.api.scans.service import describe_scan, summarize_scan
 from securetag.api.services import Services
 from securetag.errors import NotFoundError
 from securetag.wire.api import ScanAnswer, ScanDetail, UploadAccepted
@@ -68,24 +68,26 @@ async def index(
 ) -> Response:
     """The tenant's code audits, newest first."""
     async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.by_name(session, project) if project is not None else None
-        rows = await scans.listed(session, kind="codeaudit", after=cursor, limit=limit, project_id=project_id)
-    return answer(page([summary(row) for row in rows], limit, [row[0].id for row in rows]))
+        project_id = await projects.find_project(session, project) if project is not None else None
+        rows = await scans.list_scans(
+            session, kind="codeaudit", after=cursor, limit=limit, project_id=project_id
+        )
+    return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
 
 
 @router.get("/latest", response_model=ScanDetail)
 async def latest(services: Services, caller: Reader, project: ProjectFilter = None) -> Response:
     """The newest code audit, of one project or of all."""
     async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.by_name(session, project) if project is not None else None
-        rows = await scans.listed(session, kind="codeaudit", after=None, limit=1, project_id=project_id)
+        project_id = await projects.find_project(session, project) if project is not None else None
+        rows = await scans.list_scans(session, kind="codeaudit", after=None, limit=1, project_id=project_id)
         if not rows:
             raise NotFoundError("nothing was uploaded yet", hint="POST /codeaudit/upload begins a scan.")
-        return answer(await detail(session, rows[0][0].id))
+        return json_answer(await describe_scan(session, rows[0][0].id))
 
 
 @router.get("/{task_id}", response_model=ScanDetail)
 async def get_codeaudit(task_id: UUID, services: Services, caller: Reader) -> Response:
     """One code audit."""
     async with services.tenant(caller.tenant_id) as session:
-        return answer(await detail(session, task_id, kind="codeaudit"))
+        return json_answer(await describe_scan(session, task_id, kind="codeaudit"))

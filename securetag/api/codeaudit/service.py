@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from securetag.api.codeaudit.schemas import UploadForm
-from securetag.api.errors import invalid
+from securetag.api.errors import handle_invalid_request
 from securetag.api.idempotency import once
 from securetag.api.projects import repository as projects
 from securetag.api.receive import Incoming
@@ -47,7 +47,7 @@ def read_form(texts: dict[str, str]) -> UploadForm:
             {**{k: v for k, v in texts.items() if k != "params"}, "params": params}
         )
     except ValidationError as error:
-        first = invalid(error.errors())[0]
+        first = handle_invalid_request(error.errors())[0]
         accepted_fields = ", ".join(ScanParams.model_fields)
         raise InputError(
             f"{first['where']}: {first['what']}",
@@ -98,7 +98,7 @@ async def _enqueue(
     params: dict[str, str],
     summary: ArchiveSummary,
 ) -> UploadAccepted:
-    project_id = await projects.ensure(session, caller.tenant_id, project)
+    project_id = await projects.ensure_project(session, caller.tenant_id, project)
     task_id = await queue.enqueue(
         session, tenant_id=caller.tenant_id, project_id=project_id, kind="codeaudit", params=params
     )

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from securetag.api.auth import Admin, Reader
 from securetag.api.errors import RESPONSES
-from securetag.api.paging import answer
+from securetag.api.paging import json_answer
 from securetag.api.services import Services
 from securetag.db.models import Consent
 from securetag.db.repositories import consent
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/consent", tags=["consent"], responses=RESPONSES)
 
 def _answer(row: Consent | None) -> Response:
     if row is None:
-        return answer(ConsentAnswer(granted=False))
-    return answer(
+        return json_answer(ConsentAnswer(granted=False))
+    return json_answer(
         ConsentAnswer(
             granted=row.withdrawn_at is None,
             consent_id=row.id,
@@ -35,13 +35,13 @@ def _answer(row: Consent | None) -> Response:
 async def get_consent(services: Services, caller: Reader) -> Response:
     """The consent in force, or the one withdrawn last."""
     async with services.tenant(caller.tenant_id) as session:
-        return _answer(await consent.latest(session))
+        return _answer(await consent.get_latest_consent(session))
 
 
 @router.put("", response_model=ConsentAnswer)
 async def put_consent(body: ConsentBody, services: Services, caller: Admin) -> Response:
     """Grant consent, or withdraw it. Saying again what holds already changes nothing."""
     async with services.tenant(caller.tenant_id) as session:
-        change = consent.grant if body.granted else consent.withdraw
+        change = consent.grant_consent if body.granted else consent.withdraw_consent
         await change(session, caller.tenant_id, caller.name)
-        return _answer(await consent.latest(session))
+        return _answer(await consent.get_latest_consent(session))

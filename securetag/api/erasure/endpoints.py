@@ -10,7 +10,7 @@ from starlette.responses import Response
 from securetag.api.auth import Admin, Reader
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.services import Services
 from securetag.db.repositories import erasure
 from securetag.wire.api import ErasureAnswer, ErasureBody
@@ -30,7 +30,7 @@ async def post_erasure(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> ErasureAnswer:
-            made = await erasure.request(
+            made = await erasure.add_request(
                 session, caller.tenant_id, caller.name, project_id=body.project_id, finding_id=body.finding_id
             )
             return ErasureAnswer.model_validate(made)
@@ -53,12 +53,14 @@ async def list_erasures(
 ) -> Response:
     """This tenant's demands, oldest first."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await erasure.pages(session, after=cursor, limit=limit)
-    return answer(page([ErasureAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+        rows = await erasure.list_requests(session, after=cursor, limit=limit)
+    return json_answer(
+        make_page([ErasureAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
+    )
 
 
 @router.get("/{request_id}", response_model=ErasureAnswer)
 async def get_erasure(request_id: UUID, services: Services, caller: Reader) -> Response:
     """One demand, with its receipt when it was worked off."""
     async with services.tenant(caller.tenant_id) as session:
-        return answer(ErasureAnswer.model_validate(await erasure.get(session, request_id)))
+        return json_answer(ErasureAnswer.model_validate(await erasure.get_request(session, request_id)))

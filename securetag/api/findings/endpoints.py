@@ -11,9 +11,15 @@ from starlette.responses import Response
 from securetag.api.auth import Reader, Reviewer
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
-from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, finding, finding_detail
+from securetag.api.findings.schemas import (
+    RuleFilter,
+    SeverityFilter,
+    VerdictFilter,
+    to_finding_answer,
+    to_finding_detail,
+)
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.services import Services
 from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
 from securetag.wire.base import Page
@@ -34,7 +40,7 @@ async def list_findings(
 ) -> Response:
     """Every finding once, with its newest occurrence, the verdict on that and the feedback that stands."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await findings.listed(
+        rows = await findings.list_findings(
             session,
             after=cursor,
             limit=limit,
@@ -43,16 +49,18 @@ async def list_findings(
             decision=verdict,
             rule_id=rule_id,
         )
-    return answer(page([finding(row) for row in rows], limit, [row[0].id for row in rows]))
+    return json_answer(
+        make_page([to_finding_answer(row) for row in rows], limit, [row[0].id for row in rows])
+    )
 
 
 @router.get("/{finding_id}", response_model=FindingDetail)
 async def get_finding(finding_id: UUID, services: Services, caller: Reader) -> Response:
     """One finding with all its feedback."""
     async with services.tenant(caller.tenant_id) as session:
-        row = await findings.one(session, finding_id)
-        history = await findings.feedback_on(session, finding_id)
-    return answer(finding_detail(row, list(history)))
+        row = await findings.get_finding(session, finding_id)
+        history = await findings.list_feedback(session, finding_id)
+    return json_answer(to_finding_detail(row, list(history)))
 
 
 @router.post("/{finding_id}/feedback", response_model=FeedbackAnswer, status_code=201)

@@ -73,7 +73,7 @@ def _newest() -> type[FindingOccurrence]:
     return aliased(FindingOccurrence, newest)
 
 
-async def of_scan(
+async def list_scan_findings(
     session: AsyncSession,
     task_id: UUID,
     *,
@@ -91,7 +91,7 @@ async def of_scan(
     return (await session.execute(query.order_by(FindingOccurrence.id).limit(limit + 1))).all()
 
 
-async def listed(
+async def list_findings(
     session: AsyncSession,
     *,
     after: UUID | None,
@@ -110,7 +110,7 @@ async def listed(
     return (await session.execute(query.order_by(Finding.id).limit(limit + 1))).all()
 
 
-async def one(session: AsyncSession, finding_id: UUID) -> FindingRow:
+async def get_finding(session: AsyncSession, finding_id: UUID) -> FindingRow:
     """Raises NotFoundError."""
     row = (await session.execute(_joined(_newest()).where(Finding.id == finding_id))).one_or_none()
     if row is None:
@@ -118,7 +118,7 @@ async def one(session: AsyncSession, finding_id: UUID) -> FindingRow:
     return row
 
 
-async def feedback_on(session: AsyncSession, finding_id: UUID, limit: int = 50) -> Sequence[Feedback]:
+async def list_feedback(session: AsyncSession, finding_id: UUID, limit: int = 50) -> Sequence[Feedback]:
     """The newest feedback first."""
     query = select(Feedback).where(Feedback.finding_id == finding_id).order_by(Feedback.id.desc())
     return (await session.scalars(query.limit(limit))).all()
@@ -142,7 +142,7 @@ async def add_feedback(
 
     Raises NotFoundError, and ConflictError where a scan has stored a newer occurrence meanwhile.
     """
-    _, occurrence, model, _ = await one(session, finding_id)
+    _, occurrence, model, _ = await get_finding(session, finding_id)
     if occurrence.id != occurrence_id:
         shown = await session.scalar(
             select(FindingOccurrence.id).where(

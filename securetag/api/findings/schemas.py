@@ -41,12 +41,12 @@ def _answers(row: FindingRow) -> JsonObject:
     }
 
 
-def finding(row: FindingRow) -> FindingAnswer:
+def to_finding_answer(row: FindingRow) -> FindingAnswer:
     """From (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)."""
     return FindingAnswer(**_answers(row))
 
 
-def finding_detail(row: FindingRow, history: list[Feedback]) -> FindingDetail:
+def to_finding_detail(row: FindingRow, history: list[Feedback]) -> FindingDetail:
     return FindingDetail(
         **_answers(row), feedback_history=[FeedbackAnswer.model_validate(feedback) for feedback in history]
     )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.services import Services
 from securetag.db.repositories import keys
 from securetag.db.repositories.tenants import exists, switch_tenant
@@ -25,8 +25,10 @@ router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
 async def list_keys(services: Services, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """The tenant's keys, oldest first, revoked ones too. Never their secrets."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await keys.listed(session, after=cursor, limit=limit)
-    return answer(page([KeyAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+        rows = await keys.list_keys(session, after=cursor, limit=limit)
+    return json_answer(
+        make_page([KeyAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
+    )
 
 
 @router.post("", response_model=KeyCreated, status_code=201)
@@ -51,7 +53,7 @@ async def create_key(
             await switch_tenant(session, tenant_id)
             if not await exists(session):
                 raise NotFoundError("there is no such tenant", hint="POST /tenants makes one.")
-            row, plain = await keys.add(
+            row, plain = await keys.add_key(
                 session,
                 tenant_id,
                 body.name,
@@ -79,5 +81,5 @@ async def create_key(
 async def revoke_key(key_id: UUID, services: Services, caller: Admin) -> Response:
     """The key opens nothing from the next call on."""
     async with services.tenant(caller.tenant_id) as session:
-        await keys.revoke(session, caller.tenant_id, key_id, actor=caller.name)
+        await keys.revoke_key(session, caller.tenant_id, key_id, actor=caller.name)
     return Response(status_code=204)

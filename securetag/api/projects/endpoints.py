@@ -8,7 +8,7 @@ from starlette.responses import Response
 from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
 from securetag.wire.api import ProjectAnswer, ProjectBody
@@ -23,8 +23,10 @@ async def list_projects(
 ) -> Response:
     """The tenant's projects, oldest first."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await projects.listed(session, after=cursor, limit=limit)
-    return answer(page([ProjectAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+        rows = await projects.list_projects(session, after=cursor, limit=limit)
+    return json_answer(
+        make_page([ProjectAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
+    )
 
 
 @router.post("", response_model=ProjectAnswer, status_code=201)
@@ -35,7 +37,9 @@ async def create_project(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> ProjectAnswer:
-            return ProjectAnswer.model_validate(await projects.create(session, caller.tenant_id, body.name))
+            return ProjectAnswer.model_validate(
+                await projects.create_project(session, caller.tenant_id, body.name)
+            )
 
         return await once(
             session,

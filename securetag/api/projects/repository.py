@@ -14,7 +14,7 @@ from securetag.db.models import Project
 from securetag.errors import ConflictError, NotFoundError
 
 
-async def create(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
+async def create_project(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
     """Raises ConflictError where the tenant has one of this name."""
     project: Project | None = await session.scalar(
         insert(Project)
@@ -27,7 +27,7 @@ async def create(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
     return project
 
 
-async def ensure(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
+async def ensure_project(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
     """The id of the tenant's project of this name, made where there is none."""
     await session.execute(
         insert(Project)
@@ -37,7 +37,7 @@ async def ensure(session: AsyncSession, tenant_id: UUID, name: str) -> UUID:
     return (await session.execute(select(Project.id).where(Project.name == name))).scalar_one()
 
 
-async def by_name(session: AsyncSession, name: str) -> UUID:
+async def find_project(session: AsyncSession, name: str) -> UUID:
     """Raises NotFoundError."""
     project_id = await session.scalar(select(Project.id).where(Project.name == name))
     if project_id is None:
@@ -45,7 +45,7 @@ async def by_name(session: AsyncSession, name: str) -> UUID:
     return project_id
 
 
-async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:
+async def list_projects(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:
     """Up to `limit + 1` projects, oldest first."""
     query = select(Project).order_by(Project.id).limit(limit + 1)
     if after is not None:

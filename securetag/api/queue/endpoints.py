@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
-from securetag.api.auth import require
+from securetag.api.auth import require_scope
 from securetag.api.errors import RESPONSES
 from securetag.api.lease import verify
-from securetag.api.paging import answer
+from securetag.api.paging import json_answer
 from securetag.api.queue import service
 from securetag.api.queue.results import ReceivedResult
 from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
@@ -30,7 +30,7 @@ from securetag.wire.queue import (
 )
 
 router = APIRouter(
-    prefix="/queue", tags=["queue"], responses=RESPONSES, dependencies=[Depends(require("worker"))]
+    prefix="/queue", tags=["queue"], responses=RESPONSES, dependencies=[Depends(require_scope("worker"))]
 )
 
 _BYTES = {
@@ -51,7 +51,7 @@ _RESULT = {
 async def next_task(body: NextRequest, request: Request, services: Services) -> Response:
     """Lease one task, waiting for it if wished."""
     lease = await service.next_lease(services, body, request.is_disconnected)
-    return answer(lease) if lease is not None else Response(status_code=204)
+    return json_answer(lease) if lease is not None else Response(status_code=204)
 
 
 @router.post("/heartbeat", response_model=HeartbeatAnswer)
@@ -66,7 +66,7 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
             process_group=body.process_group,
             lease_s=services.settings.api.lease_s,
         )
-    return answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
+    return json_answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
 
 
 @router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
@@ -84,7 +84,7 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
         async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
             ended = await queue.record_result(session, lease, received.request, findings=received)
     await service.drop_orphans(services, lease)
-    return answer(ended)
+    return json_answer(ended)
 
 
 @router.get("/tasks/{task_id}/upload", response_class=Response)
@@ -110,9 +110,9 @@ async def put_artifact(
 ) -> Response:
     """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
     lease = verify(token, task_id, services.pepper)
-    stored = await service.stored_already(services, lease, name, sha256)
+    stored = await service.is_stored(services, lease, name, sha256)
     if stored is not None:
-        return answer(stored)
+        return json_answer(stored)
     with incoming(services.incoming_dir, services.settings.api.max_artifact) as body:
         await receive_raw(request.stream(), body)
-        return answer(await service.keep_artifact(services, lease, name, sha256, body))
+        return json_answer(await service.store_artifact(services, lease, name, sha256, body))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from securetag.api.errors import invalid
+from securetag.api.errors import handle_invalid_request
 from securetag.errors import InputError, LimitError
 from securetag.wire.base import Wire
 from securetag.wire.queue import ResultRequest, TriagedFinding
@@ -54,7 +54,7 @@ def _read(kind: type[Part], line: bytes, number: int) -> Part:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = invalid(error.errors(include_input=False, include_url=False))[0]
+        first = handle_invalid_request(error.errors(include_input=False, include_url=False))[0]
         raise InputError(
             f"line {number}: {first['where']}: {first['what']}",
             hint="Are worker and api of the same version?",

@@ -74,20 +74,18 @@ async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
 async def upload_key_of(services: ApiServices, lease: Lease) -> tuple[str, str, int]:
     """(storage key, sha256, bytes) of the task's archive. Raises FencedError, NotFoundError."""
     async with services.tenant(lease.tenant_id) as session:
-        await queue.hold(session, lease)
+        await queue.lock_lease(session, lease)
         upload = await artifacts.upload_of(session, lease.task_id)
     if upload is None:
         raise NotFoundError("this task came without an archive")
     return upload.storage_key, upload.sha256, upload.size
 
 
-async def stored_already(
-    services: ApiServices, lease: Lease, name: str, sha256: str
-) -> ArtifactAnswer | None:
+async def is_stored(services: ApiServices, lease: Lease, name: str, sha256: str) -> ArtifactAnswer | None:
     """The artifact, where this lease has stored these bytes before. Raises FencedError."""
     async with services.tenant(lease.tenant_id) as session:
-        await queue.hold(session, lease)
-        artifact = await artifacts.stored(session, lease.task_id, name)
+        await queue.lock_lease(session, lease)
+        artifact = await artifacts.find_artifact(session, lease.task_id, name)
     key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
     if artifact is None or (artifact.sha256, artifact.storage_key) != (sha256, key):
         return None
@@ -103,7 +101,7 @@ async def drop_orphans(services: ApiServices, lease: Lease) -> None:
     folder = artifacts.artifact_folder(lease.tenant_id, lease.task_id)
     try:
         async with services.tenant(lease.tenant_id) as session:
-            named = await artifacts.keys_of(session, lease.task_id)
+            named = await artifacts.list_keys(session, lease.task_id)
         lying = await asyncio.to_thread(services.storage.keys, folder)
         for key in set(lying) - named:
             await asyncio.to_thread(services.storage.delete, key)
@@ -111,7 +109,7 @@ async def drop_orphans(services: ApiServices, lease: Lease) -> None:
         log.warning("leftovers of task %s stay: %s", lease.task_id, error)
 
 
-async def keep_artifact(
+async def store_artifact(
     services: ApiServices, lease: Lease, name: str, sha256: str, body: Incoming
 ) -> ArtifactAnswer:
     """Store the bytes in place of an earlier attempt's. Raises InputError, FencedError."""
@@ -122,11 +120,11 @@ async def keep_artifact(
     key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
     async with services.tenant(lease.tenant_id) as session:
         # The row lock keeps the reaper, and so a successor, away until the bytes are in place.
-        task = await queue.hold(session, lease)
-        before = await artifacts.stored(session, lease.task_id, name)
+        task = await queue.lock_lease(session, lease)
+        before = await artifacts.find_artifact(session, lease.task_id, name)
         old_key = before.storage_key if before is not None else None
         await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
-        await artifacts.replace(
+        await artifacts.replace_artifact(
             session,
             lease.tenant_id,
             task_id=lease.task_id,

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
-from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, finding
+from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, to_finding_answer
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.scans import repository as scans
-from securetag.api.scans.service import detail, summary
+from securetag.api.scans.service import describe_scan, summarize_scan
 from securetag.api.services import Services
 from securetag.db import queue
 from securetag.wire.api import FindingAnswer, ScanAnswer, ScanDetail
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/scans", tags=["scans"], responses=RESPONSES)
 async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
     """A scan: its state, what ran, what it found by severity and verdict."""
     async with services.tenant(caller.tenant_id) as session:
-        return answer(await detail(session, task_id))
+        return json_answer(await describe_scan(session, task_id))
 
 
 @router.get("/{task_id}/findings", response_model=Page[FindingAnswer])
@@ -43,11 +43,13 @@ async def get_scan_findings(
 ) -> Response:
     """What this scan found, each with the model's verdict in this scan and the feedback that stands."""
     async with services.tenant(caller.tenant_id) as session:
-        await scans.one(session, task_id)
-        rows = await findings.of_scan(
+        await scans.get_scan(session, task_id)
+        rows = await findings.list_scan_findings(
             session, task_id, after=cursor, limit=limit, severity=severity, decision=verdict, rule_id=rule_id
         )
-    return answer(page([finding(row) for row in rows], limit, [row[1].id for row in rows]))
+    return json_answer(
+        make_page([to_finding_answer(row) for row in rows], limit, [row[1].id for row in rows])
+    )
 
 
 @router.post("/{task_id}/cancel", response_model=ScanAnswer)
@@ -58,10 +60,10 @@ async def cancel_scan(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> ScanAnswer:
-            await scans.one(session, task_id)
+            await scans.get_scan(session, task_id)
             await queue.cancel(session, task_id)
             session.expire_all()
-            return summary(await scans.one(session, task_id))
+            return summarize_scan(await scans.get_scan(session, task_id))
 
         return await once(
             session,

@@ -24,7 +24,7 @@ def _scans() -> Select[Task, str, ScanResult, CodeauditUpload]:
     )
 
 
-async def one(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanRow:
+async def get_scan(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanRow:
     """Raises NotFoundError."""
     query = _scans().where(Task.id == task_id)
     if kind is not None:
@@ -35,7 +35,7 @@ async def one(session: AsyncSession, task_id: UUID, *, kind: str | None = None) 
     return row
 
 
-async def listed(
+async def list_scans(
     session: AsyncSession, *, kind: str, after: UUID | None, limit: int, project_id: UUID | None = None
 ) -> Sequence[ScanRow]:
     """Up to `limit + 1` scans, newest first; `after` is the last id of the page before."""
@@ -47,13 +47,13 @@ async def listed(
     return (await session.execute(query)).all()
 
 
-async def executions(session: AsyncSession, task_id: UUID) -> Sequence[ToolExecution]:
+async def list_tool_executions(session: AsyncSession, task_id: UUID) -> Sequence[ToolExecution]:
     """Every run of a tool, over all attempts, in order."""
     query = select(ToolExecution).where(ToolExecution.task_id == task_id).order_by(ToolExecution.id)
     return (await session.scalars(query)).all()
 
 
-async def history(session: AsyncSession, task_id: UUID) -> Sequence[TaskEvent]:
+async def list_events(session: AsyncSession, task_id: UUID) -> Sequence[TaskEvent]:
     """The task's state changes, in order."""
     query = select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
     return (await session.scalars(query)).all()

@@ -14,15 +14,15 @@ from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDet
 from securetag.wire.queue import Coverage
 
 
-async def detail(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanDetail:
+async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanDetail:
     """Raises NotFoundError."""
-    row = await scans.one(session, task_id, kind=kind)
-    executions = await scans.executions(session, task_id)
+    row = await scans.get_scan(session, task_id, kind=kind)
+    executions = await scans.list_tool_executions(session, task_id)
     return ScanDetail(
         **_fields(*row),
         coverage=coverage_of(executions, row[0].attempt),
         tool_executions=[ExecutionAnswer.model_validate(run) for run in executions],
-        history=[EventAnswer.model_validate(event) for event in await scans.history(session, task_id)],
+        history=[EventAnswer.model_validate(event) for event in await scans.list_events(session, task_id)],
     )
 
 
@@ -34,7 +34,7 @@ def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage |
     return None
 
 
-def summary(row: scans.ScanRow) -> ScanAnswer:
+def summarize_scan(row: scans.ScanRow) -> ScanAnswer:
     return ScanAnswer(**_fields(*row))
 
 

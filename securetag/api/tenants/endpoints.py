@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from securetag.api.auth import Admin, Operator
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer, page
+from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.services import Services
 from securetag.db.repositories import tenants
 from securetag.wire.api import TenantAnswer, TenantBody
@@ -25,9 +25,13 @@ async def list_tenants(
     """All tenants, oldest first, for an operator; for anybody else the own one."""
     async with services.tenant(caller.tenant_id) as session:
         if not caller.operator:
-            return answer(Page(items=[TenantAnswer.model_validate(await tenants.own(session))]))
-        rows = await tenants.list_all(session, after=cursor, limit=limit)
-    return answer(page([TenantAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows]))
+            return json_answer(
+                Page(items=[TenantAnswer.model_validate(await tenants.get_current_tenant(session))])
+            )
+        rows = await tenants.list_tenants(session, after=cursor, limit=limit)
+    return json_answer(
+        make_page([TenantAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
+    )
 
 
 @router.post("", response_model=TenantAnswer, status_code=201)
@@ -40,8 +44,8 @@ async def create_tenant(
         async def work() -> TenantAnswer:
             tenant_id = uuid7()
             await tenants.switch_tenant(session, tenant_id)
-            await tenants.add(session, tenant_id, body.name, actor=caller.name)
-            made = TenantAnswer.model_validate(await tenants.own(session))
+            await tenants.add_tenant(session, tenant_id, body.name, actor=caller.name)
+            made = TenantAnswer.model_validate(await tenants.get_current_tenant(session))
             await tenants.switch_tenant(session, caller.tenant_id)
             return made
 

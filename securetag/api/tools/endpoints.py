@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from securetag.api.auth import Reader
 from securetag.api.errors import RESPONSES
-from securetag.api.paging import answer
+from securetag.api.paging import json_answer
 from securetag.api.services import Services
 from securetag.api.tools import repository as tools
 from securetag.wire.api import ToolAnswer, ToolsStatus
@@ -20,11 +20,11 @@ router = APIRouter(prefix="/tools", tags=["tools"], responses=RESPONSES)
 async def get_status(services: Services, caller: Reader) -> Response:
     """How the tools have been doing, what waits, and whether a worker is alive."""
     async with services.tenant(caller.tenant_id) as session:
-        runs = await tools.runs(session)
-        states = await tools.states(session)
+        runs = await tools.count_runs(session)
+        states = await tools.count_states(session)
         # An idle worker is heard of when it asks for work; two leases cover its longest wait.
-        alive, seen_at = await tools.workers(session, 2 * LEASE_S)
-    return answer(
+        alive, seen_at = await tools.list_workers(session, 2 * LEASE_S)
+    return json_answer(
         ToolsStatus(
             tools=[ToolAnswer.model_validate(run) for run in runs],
             tasks=states,

@@ -14,7 +14,7 @@ from securetag.db.models import Task, ToolExecution, WorkerHeartbeat
 WINDOW = timedelta(days=7)
 
 
-async def runs(session: AsyncSession) -> Sequence[Row[str, str, int, int, int, datetime, float]]:
+async def count_runs(session: AsyncSession) -> Sequence[Row[str, str, int, int, int, datetime, float]]:
     """(tool, version, runs, failed, timed_out, last_run_at, mean_s) over the last `WINDOW`."""
     failed = and_(ToolExecution.exit_code.is_not(None), ToolExecution.exit_code != 0)
     query = (
@@ -34,13 +34,13 @@ async def runs(session: AsyncSession) -> Sequence[Row[str, str, int, int, int, d
     return (await session.execute(query)).all()
 
 
-async def states(session: AsyncSession) -> dict[str, int]:
+async def count_states(session: AsyncSession) -> dict[str, int]:
     """State → number of the tenant's tasks."""
     rows = await session.execute(select(Task.state, func.count()).group_by(Task.state))
     return {row[0]: row[1] for row in rows}
 
 
-async def workers(session: AsyncSession, within_s: int) -> tuple[int, datetime | None]:
+async def list_workers(session: AsyncSession, within_s: int) -> tuple[int, datetime | None]:
     """(workers heard of within so many seconds, when the last one was)."""
     recent = WorkerHeartbeat.seen_at > func.now() - timedelta(seconds=within_s)
     row = (

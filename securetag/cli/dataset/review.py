@@ -26,10 +26,12 @@ def export_rows(
 
     There: `argilla.Dataset.from_disk(FOLDER)`.
     """
-    from securetag.pipeline.review import export
+    from securetag.pipeline.review import export_for_review
     from securetag.settings import get_settings
 
-    number = export(release_folder(name, get_settings()), out, rows=rows, overlap=overlap, seed=seed)
+    number = export_for_review(
+        release_folder(name, get_settings()), out, rows=rows, overlap=overlap, seed=seed
+    )
     typer.echo(f"{number} rows for {overlap} reviewers each: {out}")
 
 

@@ -75,9 +75,9 @@ def _scanner(settings: Settings, name: str) -> str:
 
 
 def _base_model() -> str:
-    from securetag.serving.base import locate
+    from securetag.serving.base import locate_base
 
-    return str(locate())
+    return str(locate_base())
 
 
 def _rules() -> str:

@@ -170,7 +170,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
     """Make a key for the tenant of this name, and the tenant where it is missing."""
     from securetag.db.engine import create_engine, cross_tenant_transaction
     from securetag.db.repositories.keys import create_key
-    from securetag.db.repositories.tenants import create_tenant, named
+    from securetag.db.repositories.tenants import create_tenant, find_tenant
 
     async def make() -> Tenant:
         engine = create_engine(settings)
@@ -179,7 +179,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
                 tenant_id = await create_tenant(engine, name)
             except ConflictError:
                 async with cross_tenant_transaction(engine) as session:
-                    tenant_id = await named(session, name)
+                    tenant_id = await find_tenant(session, name)
             pepper = settings.pepper.get_secret_value()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
         finally:

@@ -28,18 +28,18 @@ import numpy as np
 import numpy.typing as npt
 
 from securetag.datasets.decontamination.suites import Suite
-from securetag.datasets.dedup.forms import Passage, passages, renamed
+from securetag.datasets.dedup.forms import Passage, rename_variables, split_into_passages
 from securetag.datasets.dedup.hashing import (
     Hashes,
     Offsets,
     Tokens,
-    joined,
-    ngrams,
-    ranges,
-    salted,
-    spans,
-    whole,
-    words,
+    expand_ranges,
+    expand_spans,
+    hash_ngrams,
+    hash_texts,
+    hash_words,
+    join_tokens,
+    salt_hashes,
 )
 from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example
@@ -122,7 +122,7 @@ def drop_overlapping(examples: Sequence[Example]) -> StepResult:
 
 def _parts(examples: Iterable[Example]) -> list[_Part]:
     ordered = sorted(examples, key=lambda example: example.id)
-    return [_Part(example.id, passage) for example in ordered for passage in passages(example)]
+    return [_Part(example.id, passage) for example in ordered for passage in split_into_passages(example)]
 
 
 class _Passages(msgspec.Struct, frozen=True):
@@ -138,12 +138,12 @@ class _Passages(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, parts: Sequence[_Part], code: bool) -> _Passages:
         chosen = [part for part in parts if part.passage.code is code]
-        texts = [renamed(part.passage.text) if code else part.passage.text for part in chosen]
-        tokens = words(texts, punctuation=code)
+        texts = [rename_variables(part.passage.text) if code else part.passage.text for part in chosen]
+        tokens = hash_words(texts, punctuation=code)
         n = CODE_NGRAM if code else NGRAM
         questions = np.array([part.passage.question for part in chosen], bool)
-        runs = ngrams(tokens, n)
-        return cls(chosen, whole(tokens), questions | (tokens.counts >= MIN_WORDS), runs)
+        runs = hash_ngrams(tokens, n)
+        return cls(chosen, hash_texts(tokens), questions | (tokens.counts >= MIN_WORDS), runs)
 
     @classmethod
     def both(cls, first: _Passages, second: _Passages) -> _Passages:
@@ -151,7 +151,7 @@ class _Passages(msgspec.Struct, frozen=True):
             [*first.parts, *second.parts],
             np.concatenate([first.wholes, second.wholes]),
             np.concatenate([first.telling, second.telling]),
-            joined([first.runs, second.runs]),
+            join_tokens([first.runs, second.runs]),
         )
 
     def long(self) -> npt.NDArray[np.bool_]:
@@ -228,7 +228,7 @@ def _find_containing(mine: _Passages, theirs: _Passages) -> list[Match]:
     values, owners = _distinct(mine.runs, np.arange(len(mine.parts)))
     starts, ends = np.searchsorted(runs, values), np.searchsorted(runs, values, side="right")
     # Each of our runs beside every wanted passage that holds it.
-    beside, which = ranges(starts, ends)
+    beside, which = expand_ranges(starts, ends)
     codes, counts = np.unique(owners[which] * len(wanted) + of[beside], return_counts=True)
     holders, contained = np.divmod(codes, len(wanted))
     shares = counts / np.bincount(of, minlength=len(wanted))[contained]
@@ -245,8 +245,8 @@ def _find_containing(mine: _Passages, theirs: _Passages) -> list[Match]:
 
 def _distinct(tokens: Tokens, chosen: Offsets) -> tuple[Hashes, Offsets]:
     """(runs, indices into `chosen`), each run of a passage once."""
-    places, owners = spans(tokens.offsets, chosen)
-    _, first = np.unique(salted(tokens.hashes[places], owners), return_index=True)
+    places, owners = expand_spans(tokens.offsets, chosen)
+    _, first = np.unique(salt_hashes(tokens.hashes[places], owners), return_index=True)
     return tokens.hashes[places[first]], owners[first]
 
 

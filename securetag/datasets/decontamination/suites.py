@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.dedup.forms import Passage, leaves, parts, passages
+from securetag.datasets.dedup.forms import Passage, iter_texts, split_into_passages, split_text
 from securetag.errors import InputError
 from securetag.records import Example, content_id
 
@@ -45,7 +45,9 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
 
 def suite_of(name: str, examples: Iterable[Example]) -> Suite:
     """Examples as a suite: another release's test split, for one."""
-    rows = sorted((SuiteRow(example.id, passages(example)) for example in examples), key=lambda row: row.id)
+    rows = sorted(
+        (SuiteRow(example.id, split_into_passages(example)) for example in examples), key=lambda row: row.id
+    )
     return Suite(name=name, rows=rows)
 
 
@@ -84,10 +86,10 @@ def _row(number: int, line: bytes, name: str) -> SuiteRow:
         except msgspec.ValidationError:
             pass  # another project's chat rows have the same two fields
         else:
-            return SuiteRow(example.id, passages(example))
+            return SuiteRow(example.id, split_into_passages(example))
     identity = value.get("id") if isinstance(value, dict) else None
-    texts = [text for text in leaves(value) if len(text.split()) >= _MIN_WORDS]
-    all_passages = [part for text in texts for part in parts(text, question=True)]
+    texts = [text for text in iter_texts(value) if len(text.split()) >= _MIN_WORDS]
+    all_passages = [part for text in texts for part in split_text(text, question=True)]
     return SuiteRow(str(identity) if isinstance(identity, str | int) else f"line {number}", all_passages)
 
 

@@ -30,7 +30,7 @@ def drop_duplicates(examples: Iterable[Example]) -> StepResult:
 
     The result doesn't depend on the order of the rows.
     """
-    ordered = sorted(examples, key=precedence)
+    ordered = sorted(examples, key=precedence_of)
     labels: dict[str, set[str]] = {}
     for example in ordered:
         if example.label is not None:
@@ -51,7 +51,7 @@ def drop_duplicates(examples: Iterable[Example]) -> StepResult:
     return StepResult(sorted(kept.values(), key=lambda row: (row.id, row.label or "")), drops)
 
 
-def precedence(example: Example) -> tuple[int, str, str]:
+def precedence_of(example: Example) -> tuple[int, str, str]:
     """Orders rows so that of two duplicates the first stays; total, and not that of the input."""
     # Held-out rows first: a duplicate of a test row must not stay in train.
     side = {"test": 0, "validation": 1, "train": 2}.get(example.split or "", 3)

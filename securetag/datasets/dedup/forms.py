@@ -51,7 +51,7 @@ def prose_of(example: Example) -> str:
     return "\n".join(message.content for message in example.messages if message.role != "system")
 
 
-def passages(example: Example) -> list[Passage]:
+def split_into_passages(example: Example) -> list[Passage]:
     """What of a row could give away another one: question, answer, every block of code."""
     if example.task is Task.TRIAGE:
         return [Passage(code_of(example), code=True, question=True)]
@@ -59,12 +59,12 @@ def passages(example: Example) -> list[Passage]:
         part
         for message in example.messages
         if message.role != "system"
-        for part in parts(message.content, question=message.role == "user")
+        for part in split_text(message.content, question=message.role == "user")
     ]
     return all_parts
 
 
-def parts(text: str, *, question: bool = False) -> Iterator[Passage]:
+def split_text(text: str, *, question: bool = False) -> Iterator[Passage]:
     """A text's code blocks, and its prose; a text that is code as a whole is one block."""
     if "```" not in text:
         if text.strip():
@@ -78,23 +78,23 @@ def parts(text: str, *, question: bool = False) -> Iterator[Passage]:
         yield Passage(prose, question=question)
 
 
-def leaves(value: object) -> Iterator[str]:
+def iter_texts(value: object) -> Iterator[str]:
     """Every text in a JSON value, in order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from leaves(inner)
+            yield from iter_texts(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from leaves(inner)
+            yield from iter_texts(inner)
 
 
 def _looks_like_code(text: str) -> bool:
     return "\n" in text.strip() and sum(map(text.count, "(){}[];=")) > _CODE_SHARE * len(text)
 
 
-def renamed(code: str) -> str:
+def rename_variables(code: str) -> str:
     """Code with comments gone and the names that it binds itself numbered, as tokens between spaces.
 
     Functions, parameters, variables and loop variables become `v0`, `v1`, … in order of appearance;

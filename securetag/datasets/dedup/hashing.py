@@ -52,23 +52,23 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
         return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
 
 
-def mix(values: Hashes) -> Hashes:
+def mix_bits(values: Hashes) -> Hashes:
     """Spread every bit of the input over the whole output; a bijection."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
-def words(texts: Sequence[str], *, punctuation: bool = False) -> Tokens:
+def hash_words(texts: Sequence[str], *, punctuation: bool = False) -> Tokens:
     """Words of each text, case folded; with `punctuation` each mark is a token as well, as code needs.
 
     A word is a run of letters, digits and underscores; compatible forms (ligatures, full-width
     letters, typographic spaces) count as what they stand for.
     """
-    return joined([_hashed(chunk, punctuation) for chunk in _chunks(texts)])
+    return join_tokens([_hashed(chunk, punctuation) for chunk in _chunks(texts)])
 
 
-def ngrams(tokens: Tokens, n: int) -> Tokens:
+def hash_ngrams(tokens: Tokens, n: int) -> Tokens:
     """Runs of `n` tokens of each text; a text of fewer has none."""
     size = max(len(tokens.hashes) - n + 1, 0)
     runs = np.zeros(size, np.uint64)
@@ -79,10 +79,10 @@ def ngrams(tokens: Tokens, n: int) -> Tokens:
     offsets = np.zeros(len(tokens.offsets), np.int64)
     np.cumsum(np.maximum(tokens.counts - n + 1, 0), out=offsets[1:])
     none = np.zeros(0, bool)
-    return Tokens(hashes=mix(runs[inside]), offsets=offsets, marked=none, hanging=none)
+    return Tokens(hashes=mix_bits(runs[inside]), offsets=offsets, marked=none, hanging=none)
 
 
-def joined(parts: Sequence[Tokens]) -> Tokens:
+def join_tokens(parts: Sequence[Tokens]) -> Tokens:
     """The texts of all parts, one after the other."""
     offsets = np.zeros(sum(len(part.counts) for part in parts) + 1, np.int64)
     np.cumsum(np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)]), out=offsets[1:])
@@ -94,16 +94,16 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
     )
 
 
-def whole(tokens: Tokens) -> Hashes:
+def hash_texts(tokens: Tokens) -> Hashes:
     """One hash a text, over its words in order: shape (texts,). Texts of the same words have the same."""
     places = np.arange(len(tokens.hashes)) - np.repeat(tokens.offsets[:-1], tokens.counts)
     weights = _powers(int(_STEP), int(tokens.counts.max(initial=0)) + 1)
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(tokens.hashes * weights[places])])
     lengths = tokens.counts.astype(np.uint64)
-    return mix(sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]] + lengths * np.uint64(_BASE))
+    return mix_bits(sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]] + lengths * np.uint64(_BASE))
 
 
-def marks(tokens: Tokens) -> Hashes:
+def hash_marked(tokens: Tokens) -> Hashes:
     """One hash a text, over the set of its marked words and of what they are joined to.
 
     `AC-2` and `SI-2` hold the same number, `1.2.3` and `3.2.1` the same words: their joints differ.
@@ -111,27 +111,27 @@ def marks(tokens: Tokens) -> Hashes:
     owners = tokens.owners
     beside = tokens.hanging[1:] & (tokens.marked[:-1] | tokens.marked[1:])
     values = np.concatenate(
-        [tokens.hashes[tokens.marked], mix(tokens.hashes[:-1] * _STEP + tokens.hashes[1:])[beside]]
+        [tokens.hashes[tokens.marked], mix_bits(tokens.hashes[:-1] * _STEP + tokens.hashes[1:])[beside]]
     )
     of = np.concatenate([owners[tokens.marked], owners[:-1][beside]])
-    _, first = np.unique(salted(values, of), return_index=True)
+    _, first = np.unique(salt_hashes(values, of), return_index=True)
     sums = np.zeros(len(tokens.offsets) - 1, np.uint64)
-    np.add.at(sums, of[first], mix(values[first]))
+    np.add.at(sums, of[first], mix_bits(values[first]))
     return sums
 
 
-def salted(values: Hashes, owners: Offsets) -> Hashes:
+def salt_hashes(values: Hashes, owners: Offsets) -> Hashes:
     """Values that are equal only where value and owner are."""
     # Far from the numbers that words begin as: a word of one letter is a small number, mixed.
-    return mix(values + mix(owners.astype(np.uint64) + np.uint64(_BASE)))
+    return mix_bits(values + mix_bits(owners.astype(np.uint64) + np.uint64(_BASE)))
 
 
-def spans(offsets: Offsets, chosen: Offsets) -> tuple[Offsets, Offsets]:
+def expand_spans(offsets: Offsets, chosen: Offsets) -> tuple[Offsets, Offsets]:
     """(places, owners): every place that the chosen texts own, and which of the choices owns it."""
-    return ranges(offsets[chosen], offsets[chosen + 1])
+    return expand_ranges(offsets[chosen], offsets[chosen + 1])
 
 
-def ranges(starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+def expand_ranges(starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
     """(places, owners): every whole number in each of the half-open ranges, and the range that it is in."""
     counts = ends - starts
     owners = np.repeat(np.arange(len(counts)), counts)
@@ -188,7 +188,7 @@ def _hashed(texts: list[bytes], punctuation: bool) -> Tokens:
     offsets = np.zeros(len(texts) + 1, np.int64)
     offsets[1:] = np.searchsorted(starts, np.cumsum(lengths))
     return Tokens(
-        hashes=mix((sums[ends] - sums[starts]) * inverse[starts]),
+        hashes=mix_bits((sums[ends] - sums[starts]) * inverse[starts]),
         offsets=offsets,
         marked=telling[ends] > telling[starts],
         hanging=_hanging(raw, starts, ends),

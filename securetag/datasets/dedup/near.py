@@ -20,19 +20,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from securetag.datasets.dedup.exact import merge_origins, precedence
-from securetag.datasets.dedup.forms import code_of, prose_of, renamed
+from securetag.datasets.dedup.exact import merge_origins, precedence_of
+from securetag.datasets.dedup.forms import code_of, prose_of, rename_variables
 from securetag.datasets.dedup.hashing import (
     Hashes,
     Offsets,
     Tokens,
-    joined,
-    marks,
-    mix,
-    ngrams,
-    spans,
-    whole,
-    words,
+    expand_spans,
+    hash_marked,
+    hash_ngrams,
+    hash_texts,
+    hash_words,
+    join_tokens,
+    mix_bits,
 )
 from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.records import Example, Task
@@ -69,15 +69,15 @@ def find_representatives(
     shingles: list[Tokens] = []
     for start in range(0, len(documents), _BATCH):
         batch = documents[start : start + _BATCH]
-        tokens = words([document.text for document in batch], punctuation=punctuation)
-        about = whole(words([document.veto for document in batch], punctuation=True))
-        shingles.append(salt_with_veto(ngrams(tokens, SHINGLE), about + marks(tokens)))
-    return choose_representatives(find_near_pairs(joined(shingles), jaccard), len(documents))
+        tokens = hash_words([document.text for document in batch], punctuation=punctuation)
+        about = hash_texts(hash_words([document.veto for document in batch], punctuation=True))
+        shingles.append(salt_with_veto(hash_ngrams(tokens, SHINGLE), about + hash_marked(tokens)))
+    return choose_representatives(find_near_pairs(join_tokens(shingles), jaccard), len(documents))
 
 
 def salt_with_veto(shingles: Tokens, vetoes: Hashes) -> Tokens:
     """Shingles that only texts of one veto have in common."""
-    hashes = shingles.hashes ^ np.repeat(mix(vetoes), shingles.counts)
+    hashes = shingles.hashes ^ np.repeat(mix_bits(vetoes), shingles.counts)
     return msgspec.structs.replace(shingles, hashes=hashes)
 
 
@@ -115,14 +115,14 @@ def _bands(shingles: Tokens) -> tuple[Hashes, Offsets]:
     flags = index.query_duplicate_flags_matrix_one_shot(signatures(shingles.hashes, shingles.counts))
     chosen = np.flatnonzero(np.array(flags, bool) & (shingles.counts >= MIN_SHINGLES))
     keys = np.zeros((len(chosen), BANDS), np.uint64)
-    weights = mix(np.arange(1, SLOTS + 1, dtype=np.uint64)).reshape(BANDS, -1)
+    weights = mix_bits(np.arange(1, SLOTS + 1, dtype=np.uint64)).reshape(BANDS, -1)
     for start in range(0, len(chosen), _BATCH):
         batch = chosen[start : start + _BATCH]
-        places, _ = spans(shingles.offsets, batch)
+        places, _ = expand_spans(shingles.offsets, batch)
         matrix = signatures(shingles.hashes[places], shingles.counts[batch])
         slots = np.array(matrix.to_rows(), np.uint64).reshape(len(batch), BANDS, -1)
         keys[start : start + len(batch)] = (slots * weights).sum(axis=2)
-    return mix(keys) + mix(np.arange(BANDS, dtype=np.uint64)), chosen
+    return mix_bits(keys) + mix_bits(np.arange(BANDS, dtype=np.uint64)), chosen
 
 
 def _candidates(keys: Hashes, chosen: Offsets) -> Offsets:
@@ -143,7 +143,7 @@ def _jaccard(shingles: Tokens, pairs: Offsets) -> npt.NDArray[np.float64]:
     rest = np.uint64(44)
     sides: list[Hashes] = []
     for side in (0, 1):
-        places, owners = spans(shingles.offsets, pairs[:, side])
+        places, owners = expand_spans(shingles.offsets, pairs[:, side])
         # The pair's number in the upper bits, 44 bits of the shingle below: one plain sort does it all.
         keys = (owners.astype(np.uint64) << rest) | (shingles.hashes[places] >> (np.uint64(64) - rest))
         keys.sort()
@@ -160,7 +160,7 @@ def drop_near_duplicates(examples: Iterable[Example], *, jaccard: float = JACCAR
     Synthetic rows pass: what tells two of them apart is a guard, and both were executed. The result
     doesn't depend on the order of the rows.
     """
-    ordered = sorted(examples, key=precedence)
+    ordered = sorted(examples, key=precedence_of)
     kept: dict[int, Example] = dict(enumerate(ordered))
     drops: list[Drop] = []
     for triage in (False, True):
@@ -184,5 +184,5 @@ def _document(example: Example) -> Document:
     about = example.group if example.group.startswith("id/") else ""
     veto = "\n".join([example.task, example.lang, example.label or "", about])
     if example.task is Task.TRIAGE:
-        return Document(renamed(code_of(example)), veto)
+        return Document(rename_variables(code_of(example)), veto)
     return Document(prose_of(example), veto)

@@ -89,8 +89,8 @@ def export(release: Path, name: str, out: Path) -> Exported:
         (folder / "provenance.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(provenance))
         beside = {
             **form.beside(source.manifest, list(rows)),
-            "NOTICE": notice.notice(source.manifest, (release / "README.md").read_text("utf-8")),
-            "README.md": notice.readme(source.manifest, form, rows, exported.left_out),
+            "NOTICE": notice.render_notice(source.manifest, (release / "README.md").read_text("utf-8")),
+            "README.md": notice.render_readme(source.manifest, form, rows, exported.left_out),
             "export.json": json.dumps(msgspec.to_builtins(exported), indent=2) + "\n",
         }
         for file, text in beside.items():

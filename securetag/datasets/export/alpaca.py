@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from securetag.datasets.export.base import Format, Row, Unfit, turns
+from securetag.datasets.export.base import Format, Row, Unfit, split_turns
 from securetag.records import Example
 
 
 def _rows(example: Example) -> list[Row]:
-    system, pairs = turns(example)
+    system, pairs = split_turns(example)
     if len(pairs) > 1:
         raise Unfit("several turns")
     ((question, answer),) = pairs

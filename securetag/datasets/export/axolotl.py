@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from securetag.datasets.export.base import Format, Row, chat
+from securetag.datasets.export.base import Format, Row, to_chat
 from securetag.datasets.releases.release import Manifest
 from securetag.records import Example
 
 
 def _rows(example: Example) -> list[Row]:
-    return [{"messages": chat(example)}]
+    return [{"messages": to_chat(example)}]
 
 
 def _beside(_manifest: Manifest, splits: Sequence[str]) -> Mapping[str, str]:

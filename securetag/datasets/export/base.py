@@ -41,12 +41,12 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
         return f"{split}.json" if self.array else f"{split}.jsonl"
 
 
-def chat(example: Example) -> list[dict[str, str]]:
+def to_chat(example: Example) -> list[dict[str, str]]:
     """Messages as OpenAI and the chat templates of transformers spell them."""
     return [{"role": message.role, "content": message.content} for message in example.messages]
 
 
-def turns(example: Example) -> tuple[str, list[tuple[str, str]]]:
+def split_turns(example: Example) -> tuple[str, list[tuple[str, str]]]:
     """(system text or empty, pairs of question and answer). Raises Unfit for another order."""
     messages = list(example.messages)
     system = messages.pop(0).content if messages and messages[0].role == "system" else ""

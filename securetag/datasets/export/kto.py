@@ -8,7 +8,7 @@ that abstained gave no answer to judge, so such a row has the person's alone.
 from __future__ import annotations
 
 from securetag import triage
-from securetag.datasets.export.base import Format, Row, Unfit, chat
+from securetag.datasets.export.base import Format, Row, Unfit, to_chat
 from securetag.errors import TriageError
 from securetag.records import Decision, Example
 
@@ -16,7 +16,7 @@ from securetag.records import Decision, Example
 def _rows(example: Example) -> list[Row]:
     if example.label_source != "analyst" or example.label is None:
         raise Unfit("no person's feedback")
-    *prompt, answer = chat(example)
+    *prompt, answer = to_chat(example)
     desired = {"prompt": prompt, "completion": [answer], "label": True}
     if example.model_decision in (None, Decision.NEEDS_REVIEW, Decision(example.label)):
         return [desired]

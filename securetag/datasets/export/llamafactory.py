@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from securetag.datasets.export.base import Format, Row, dataset_name, turns
+from securetag.datasets.export.base import Format, Row, dataset_name, split_turns
 from securetag.datasets.releases.release import Manifest
 from securetag.records import Example
 
@@ -13,14 +13,14 @@ _DOCS = "https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md"
 
 
 def _alpaca(example: Example) -> list[Row]:
-    system, pairs = turns(example)
+    system, pairs = split_turns(example)
     question, answer = pairs[-1]
     history = [list(pair) for pair in pairs[:-1]]
     return [{"instruction": question, "input": "", "output": answer, "system": system, "history": history}]
 
 
 def _sharegpt(example: Example) -> list[Row]:
-    system, pairs = turns(example)
+    system, pairs = split_turns(example)
     conversation = [
         {"from": speaker, "value": text}
         for pair in pairs

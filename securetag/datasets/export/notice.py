@@ -11,7 +11,7 @@ from securetag.datasets.releases.release import NAME_LENGTH, Manifest
 _TERMS = re.compile(r"^## Terms\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
-def notice(manifest: Manifest, card: str) -> str:
+def render_notice(manifest: Manifest, card: str) -> str:
     """Licences with their rows, every source, and the obligations that the release's card names."""
     lines = [f"Securetag release {manifest.digest}", "", "Licences of the release's rows (SPDX):", ""]
     licences = manifest.counts.get("by_licence", {})
@@ -34,7 +34,9 @@ def notice(manifest: Manifest, card: str) -> str:
     return "\n".join(lines)
 
 
-def readme(manifest: Manifest, form: Format, rows: Mapping[str, int], left_out: Mapping[str, int]) -> str:
+def render_readme(
+    manifest: Manifest, form: Format, rows: Mapping[str, int], left_out: Mapping[str, int]
+) -> str:
     """What this folder is."""
     lines = [
         f"# Securetag {manifest.digest[:NAME_LENGTH]} as {form.name}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from securetag.datasets.export.base import Format, Row, Unfit, chat
+from securetag.datasets.export.base import Format, Row, Unfit, to_chat
 from securetag.records import Example
 
 
 def _rows(example: Example) -> list[Row]:
-    messages = chat(example)
+    messages = to_chat(example)
     if messages[-1]["role"] != "assistant" or not any(m["role"] == "user" for m in messages):
         raise Unfit("no question before the answer")
     return [{"messages": messages}]

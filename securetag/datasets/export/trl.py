@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from securetag.datasets.export.base import Format, Row, Unfit, chat
+from securetag.datasets.export.base import Format, Row, Unfit, to_chat
 from securetag.records import Example
 
 _DOCS = "https://huggingface.co/docs/trl/dataset_formats"
 
 
 def _messages(example: Example) -> list[Row]:
-    return [{"messages": chat(example)}]
+    return [{"messages": to_chat(example)}]
 
 
 def _prompt_completion(example: Example) -> list[Row]:
-    *prompt, completion = chat(example)
+    *prompt, completion = to_chat(example)
     if not prompt or completion["role"] != "assistant":
         raise Unfit("no question before the answer")
     return [{"prompt": prompt, "completion": [completion]}]

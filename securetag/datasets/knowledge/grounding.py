@@ -95,7 +95,7 @@ class _Span(msgspec.Struct, frozen=True):
     denies: bool
 
 
-def section(text: str, lang: str) -> Section:
+def read_section(text: str, lang: str) -> Section:
     """Raises KeyError for a language that isn't `en` or `es`."""
     return Section(
         lang=lang,
@@ -107,12 +107,12 @@ def section(text: str, lang: str) -> Section:
     )
 
 
-def ungrounded(answer: str, source: Section, *, threshold: float = THRESHOLD) -> DropReason | None:
+def check_grounding(answer: str, source: Section, *, threshold: float = THRESHOLD) -> DropReason | None:
     """Why the section doesn't carry the answer, of `REASONS`; None = grounded."""
-    return invented(answer, source) or _unsupported(answer, source, threshold)
+    return check_terms(answer, source) or _unsupported(answer, source, threshold)
 
 
-def invented(text: str, source: Section) -> DropReason | None:
+def check_terms(text: str, source: Section) -> DropReason | None:
     """The first kind of term in a text that its section doesn't hold, of `REASONS`."""
     if any(token not in source.numbered for token in _numbered(text)):
         return DropReason.INVENTED_NUMBER
@@ -128,18 +128,18 @@ def invented(text: str, source: Section) -> DropReason | None:
     return None
 
 
-def support(text: str, source: Section) -> float:
+def measure_support(text: str, source: Section) -> float:
     """Share of content words that stand in one place of the section: that of the worst sentence."""
     prose = _CODE.sub(_as_words, text)
     return min((_share(sentence, source) for sentence in _spans(prose, source.lang, _SENTENCE)), default=0.0)
 
 
-def content(text: str, lang: str) -> frozenset[str]:
+def content_stems(text: str, lang: str) -> frozenset[str]:
     """Stems of the words that carry content."""
     return frozenset(_stems(text, lang))
 
 
-def speaks(text: str, lang: str) -> bool:
+def is_in_language(text: str, lang: str) -> bool:
     """True = the text's small words are those of `lang` rather than those of another language."""
     words = [_folded(word) for word in _WORD.findall(text)]
     shares = {
@@ -149,7 +149,7 @@ def speaks(text: str, lang: str) -> bool:
 
 
 def _unsupported(answer: str, source: Section, threshold: float) -> DropReason | None:
-    if support(answer, source) < threshold:
+    if measure_support(answer, source) < threshold:
         return DropReason.UNSUPPORTED
     return DropReason.CONTRADICTED if _contradicted(answer, source) else None
 

@@ -205,14 +205,16 @@ def judge_pairs(
     pairs = parse_pairs(response.text)
     if pairs is None:
         return [(Pair("", response.text), DropReason.TEACHER_NO_JSON)]
-    source = grounding.section(f"{_name(record)}\n\n{_section(record)}", record.lang)
-    named = grounding.section(f"{record.publisher}\n\n{_name(record)}\n\n{_section(record)}", record.lang)
+    source = grounding.read_section(f"{_name(record)}\n\n{_section(record)}", record.lang)
+    named = grounding.read_section(
+        f"{record.publisher}\n\n{_name(record)}\n\n{_section(record)}", record.lang
+    )
     return [
         (
             pair,
             _check_pair(pair, record, profile)
             or _check_question(pair, named)
-            or grounding.ungrounded(pair.answer, source),
+            or grounding.check_grounding(pair.answer, source),
         )
         for pair in pairs
     ]
@@ -227,19 +229,24 @@ def _check_pair(pair: Pair, record: Record, profile: Profile) -> DropReason | No
         return DropReason.TEACHER_REFERS
     if _NO_ANSWER.search(pair.answer):
         return DropReason.TEACHER_NO_ANSWER
-    if not (grounding.speaks(pair.question, record.lang) and grounding.speaks(pair.answer, record.lang)):
+    if not (
+        grounding.is_in_language(pair.question, record.lang)
+        and grounding.is_in_language(pair.answer, record.lang)
+    ):
         return DropReason.TEACHER_LANGUAGE
-    if grounding.content(pair.answer, record.lang) <= grounding.content(pair.question, record.lang):
+    if grounding.content_stems(pair.answer, record.lang) <= grounding.content_stems(
+        pair.question, record.lang
+    ):
         return DropReason.TEACHER_NO_ANSWER
     return None
 
 
 def _check_question(pair: Pair, source: grounding.Section) -> DropReason | None:
     """Why the question can't be understood, or not be answered, from its section alone."""
-    question_stems = grounding.content(pair.question, source.lang)
+    question_stems = grounding.content_stems(pair.question, source.lang)
     section_stems = frozenset[str]().union(*(span.stems for span in source.sentences))
     # Questions use words of their own (`recommend`, `purpose`), but what they are about is the section's.
-    if len(question_stems & section_stems) < max(2, len(question_stems) / 2) or grounding.invented(
+    if len(question_stems & section_stems) < max(2, len(question_stems) / 2) or grounding.check_terms(
         pair.question, source
     ):
         return DropReason.TEACHER_VAGUE

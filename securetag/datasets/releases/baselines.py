@@ -30,13 +30,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     majority: float
 
 
-def majority(rows: Sequence[Example]) -> float:
+def majority_share(rows: Sequence[Example]) -> float:
     """Share of the more frequent label, 0.5 to 1.0; 0.0 without rows."""
     true = sum(row.label == "true_positive" for row in rows)
     return round(max(true, len(rows) - true) / len(rows), 4) if rows else 0.0
 
 
-def by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
+def group_by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
     """Labelled rows by axis; of those that have none, train and validation by their split."""
     axes: dict[str, list[Example]] = {}
     for row in rows:
@@ -46,7 +46,7 @@ def by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
     return dict(sorted(axes.items()))
 
 
-def lookups(rows: Sequence[Example]) -> dict[str, Score]:
+def score_lookups(rows: Sequence[Example]) -> dict[str, Score]:
     """What a table learnt on synthetic train rows scores on synthetic test rows, by one property alone.
 
     A key that train doesn't know answers with the label that train has more often.
@@ -65,7 +65,7 @@ def _table(train: Sequence[Example], test: Sequence[Example], key: Callable[[Exa
         more_true[key(row)] += 1 if row.label == "true_positive" else -1
     usual = 1 if sum(more_true.values()) >= 0 else -1
     correct = sum(((more_true[key(row)] or usual) > 0) == (row.label == "true_positive") for row in test)
-    return Score(n=len(test), accuracy=round(correct / len(test), 4), majority=majority(test))
+    return Score(n=len(test), accuracy=round(correct / len(test), 4), majority=majority_share(test))
 
 
 def _prompt(row: Example) -> str:
@@ -95,7 +95,7 @@ def code(row: Example) -> str:
     return re.sub(r"(?m)^\d+ ", "", f"1 {numbered}")
 
 
-def word_counts(rows: Sequence[Example]) -> dict[str, Score]:
+def score_word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     """Axis → what TF-IDF over one to three tokens of the code and logistic regression reach.
 
     Learnt on the labelled triage rows of train. Empty where train has too few of either label.
@@ -103,7 +103,7 @@ def word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    parts = by_axis(rows)
+    parts = group_by_axis(rows)
     train = parts.pop("train", [])
     labels = [row.label == "true_positive" for row in train]
     if min(sum(labels), len(labels) - sum(labels)) < _ENOUGH:
@@ -118,6 +118,6 @@ def word_counts(rows: Sequence[Example]) -> dict[str, Score]:
             labels = [row.label == "true_positive" for row in held_out]
             correct = sum(bool(a) == b for a, b in zip(predictions, labels, strict=True))
             scores[name] = Score(
-                n=len(held_out), accuracy=round(correct / len(held_out), 4), majority=majority(held_out)
+                n=len(held_out), accuracy=round(correct / len(held_out), 4), majority=majority_share(held_out)
             )
     return scores

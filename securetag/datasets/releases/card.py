@@ -23,7 +23,13 @@ from securetag.datasets.feedback.agreement import (
     tenant_id_of,
 )
 from securetag.datasets.licences import list_obligations, needs_attribution
-from securetag.datasets.releases.baselines import Score, by_axis, lookups, majority, word_counts
+from securetag.datasets.releases.baselines import (
+    Score,
+    group_by_axis,
+    majority_share,
+    score_lookups,
+    score_word_counts,
+)
 from securetag.datasets.releases.features import list_features
 from securetag.datasets.releases.plots import ALT, count_after_steps, count_before_rows
 from securetag.datasets.releases.release import NAME_LENGTH, SPLITS, Manifest, SourceEntry
@@ -53,9 +59,9 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
 def measure_facts(examples: Sequence[Example], verdicts: Sequence[HarvestedVerdict]) -> CardFacts:
     """Figures of the rows and of the harvest."""
     return CardFacts(
-        majority={name: majority(rows) for name, rows in by_axis(examples).items()},
-        lookups=lookups(examples),
-        word_counts=word_counts(examples),
+        majority={name: majority_share(rows) for name, rows in group_by_axis(examples).items()},
+        lookups=score_lookups(examples),
+        word_counts=score_word_counts(examples),
         verdicts=len(verdicts),
         scripted=sum(verdict.scripted for verdict in verdicts),
         saw_model=sum(verdict.saw_model for verdict in verdicts),

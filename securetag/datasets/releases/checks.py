@@ -102,16 +102,16 @@ def _find_unbalanced(rows: Sequence[Example]) -> list[str]:
     synthetic = [row for row in rows if row.construction is not None]
     return [
         axis
-        for axis, axis_rows in baselines.by_axis(synthetic).items()
-        if baselines.majority(axis_rows) > BALANCE
-        and _beyond_chance(baselines.majority(axis_rows) - 0.5, len(axis_rows))
+        for axis, axis_rows in baselines.group_by_axis(synthetic).items()
+        if baselines.majority_share(axis_rows) > BALANCE
+        and _beyond_chance(baselines.majority_share(axis_rows) - 0.5, len(axis_rows))
     ]
 
 
 def _find_shortcuts(rows: Sequence[Example]) -> list[str]:
     return [
         name
-        for name, score in baselines.lookups(rows).items()
+        for name, score in baselines.score_lookups(rows).items()
         if score.accuracy - score.majority > LOOKUP
         and _beyond_chance(score.accuracy - score.majority, score.n)
     ]

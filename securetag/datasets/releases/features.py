@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from securetag.records import Example, JsonObject, Origin
 
-#: The fields of `Origin` that rows show (`release.published`); the others would be columns of nulls.
+#: The fields of `Origin` that rows show (`release.as_published`); the others would be columns of nulls.
 SHOWN_OF_ORIGIN = ("record_id",)
 _DTYPES: dict[type[inspect.Type], str] = {
     inspect.StrType: "string",

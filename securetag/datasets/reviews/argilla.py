@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.export.base import chat
+from securetag.datasets.export.base import to_chat
 from securetag.datasets.releases.release import NAME_LENGTH, Release
 from securetag.datasets.reviews.review import Answer, Review
 from securetag.errors import InputError
@@ -129,7 +129,7 @@ def _record(example: Example, release: str) -> JsonObject:
     }
     return {
         "id": example.id,
-        "fields": {"conversation": chat(example)},
+        "fields": {"conversation": to_chat(example)},
         "metadata": {name: value for name, value in metadata.items() if value},
         "suggestions": {},
         "responses": {},

@@ -25,7 +25,7 @@ import msgspec
 
 from securetag.datasets.synthetic import meaning, stage
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
-from securetag.datasets.synthetic.payloads import OPENERS, combinations, payloads
+from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
 from securetag.datasets.synthetic.sinks import Sink, sink_named
 
 #: CPU seconds that one function may take over all its inputs. One takes 1 to 100 milliseconds.
@@ -210,20 +210,20 @@ def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meani
     # A guard may reshape what honest values mean (a number for a name); that is no injection.
     permitted = baselines[trial.plain].union(*map(frozenset, honest)) - {OUTSIDE}
     tried = 0
-    for payload, other in attacks(sink, uses_others=uses_others, is_reached=reached > 0):
+    for payload, other in list_attacks(sink, uses_others=uses_others, is_reached=reached > 0):
         tried += 1
         if not permitted.issuperset(handler(payload, other)):
             return Outcome(honest=reached, tried=tried, witness=payload, witness_other=other)
     return Outcome(honest=reached, tried=tried)
 
 
-def attacks(sink: Sink, *, uses_others: bool, is_reached: bool) -> Iterator[tuple[str, str]]:
+def list_attacks(sink: Sink, *, uses_others: bool, is_reached: bool) -> Iterator[tuple[str, str]]:
     """Requests of an attacker: the guarded parameter, and every other one.
 
     Where honest requests don't reach the sink (`is_reached`), a function without a witness shows
     nothing anyway: the long list of combinations is spared.
     """
-    texts = payloads(sink) + (combinations(sink) if is_reached else ())
+    texts = list_payloads(sink) + (list_combinations(sink) if is_reached else ())
     if not uses_others:
         yield from ((text, sink.benign[0]) for text in texts)
         return

@@ -182,7 +182,7 @@ _EDGES = ("7", "a")
 
 
 @cache
-def payloads(sink: Sink) -> tuple[str, ...]:
+def list_payloads(sink: Sink) -> tuple[str, ...]:
     """Return the class's payloads, then each joined to the sink's first honest value."""
     base, honest = _BASE[sink.cwe], sink.benign[0]
     texts = list(base)
@@ -194,7 +194,7 @@ def payloads(sink: Sink) -> tuple[str, ...]:
 
 
 @cache
-def combinations(sink: Sink) -> tuple[str, ...]:
+def list_combinations(sink: Sink) -> tuple[str, ...]:
     """Return each payload combined with every honest value on both sides; `payloads` left out."""
     texts: list[str] = []
     for text in _BASE[sink.cwe]:
@@ -203,5 +203,5 @@ def combinations(sink: Sink) -> tuple[str, ...]:
             texts += [f"{honest}{text}", f"{text}{honest}", f"{honest}\n{text}", f"{text}\n{honest}"]
         texts += [each for edge in _EDGES for each in (f"{edge}{text}", f"{text}{edge}")]
         texts.append(shlex.quote(text))
-    listed = set(payloads(sink))
+    listed = set(list_payloads(sink))
     return tuple(text for text in dict.fromkeys(texts) if text not in listed)

@@ -29,8 +29,8 @@ from securetag.datasets.synthetic.holdout import (
     is_unseen_cell,
     quotas,
 )
-from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, modes, write
-from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, literal, spelling
+from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, list_modes, write_function
+from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, choose_spelling, make_literal
 from securetag.records import Label, content_id
 
 #: A prompt longer than this costs too much of a compact model's 512 tokens.
@@ -176,7 +176,7 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
         other=rng.choice(_OTHERS),
         has_other=rng.random() < 0.4,
         refusal=rng.choice(framework.refusals),
-        spelling=spelling(rng),
+        spelling=choose_spelling(rng),
         weak=rng.randrange(4),
         second=second,
     )
@@ -184,9 +184,9 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
 
 def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
     """The plan as meant, combined, and with three of its mistakes, as far as they stay short."""
-    mistakes = modes(plan)
+    mistakes = list_modes(plan)
     chosen = rng.sample(mistakes, min(_MISTAKES, len(mistakes)))
-    written = [write(plan, mode) for mode in ("sound", "combined", *chosen)]
+    written = [write_function(plan, mode) for mode in ("sound", "combined", *chosen)]
     return bucket, plan, [function for function in written if len(function.code) <= MAX_CHARS]
 
 
@@ -196,7 +196,7 @@ def trial_of(plan: Plan, function: Function) -> Trial:
     carrier = plan.sink.carrier or answers[plan.sink.cwe]
     plain = (
         f'def plain():\n    v = request.args.get("{plan.variable}")\n'
-        f"    return {carrier.format(v=literal(plan.sink.text, 'v', 'concat'))}\n"
+        f"    return {carrier.format(v=make_literal(plan.sink.text, 'v', 'concat'))}\n"
     )
     return Trial(code=function.code, variable=plan.variable, plain=plain, sink=plan.sink.name)
 

@@ -22,7 +22,7 @@ import msgspec
 
 from securetag.datasets.synthetic.frameworks import Framework
 from securetag.datasets.synthetic.guards import Guard
-from securetag.datasets.synthetic.sinks import Sink, literal
+from securetag.datasets.synthetic.sinks import Sink, make_literal
 from securetag.records import EvidenceSpan
 
 Role = Literal["source", "guard", "sink"]
@@ -74,7 +74,7 @@ _TURNED: dict[type[ast.cmpop], str] = {ast.In: "not in", ast.NotIn: "in", ast.Eq
 
 
 @lru_cache(maxsize=65_536)
-def negated(check: str) -> str:
+def negate(check: str) -> str:
     """The negation as a person writes it: `x not in …`, `not …`, or the operand of a `not`.
 
     The text is edited, not unparsed: else its quotes would tell a negation from the check itself.
@@ -101,7 +101,7 @@ def _spell(guard: Guard, variable: str, sink: Sink, *, weak: int | None = None) 
     return text.format(x=variable, a=a, b=b)
 
 
-def modes(plan: Plan) -> list[str]:
+def list_modes(plan: Plan) -> list[str]:
     """The modes, beside `sound`, that this plan can be written in."""
     fitting = [mode for mode in MODES[plan.guard.kind] if mode != "weak" or plan.guard.weak]
     if not plan.has_other:
@@ -113,14 +113,14 @@ def modes(plan: Plan) -> list[str]:
 
 def _sink_line(plan: Plan, variable: str) -> str:
     """The statement that hands `variable` to the sink and ends the handler."""
-    value = literal(plan.sink.text, variable, plan.spelling)
+    value = make_literal(plan.sink.text, variable, plan.spelling)
     if plan.sink.carrier:
         return "return " + plan.sink.carrier.format(v=value)
     form = plan.framework.page if plan.sink.cwe == "CWE-79" else plan.framework.redirect
     return form.format(v=value)
 
 
-def write(plan: Plan, mode: str) -> Function:
+def write_function(plan: Plan, mode: str) -> Function:
     """The function of `plan` in `mode`. Lines are counted from the `def`."""
     source = plan.framework.sources[plan.source]
     body: list[Line] = [(0, plan.framework.header.format(f=plan.function), None)]
@@ -149,7 +149,7 @@ def _condition(plan: Plan, mode: str, variable: str) -> tuple[str, str]:
     if plan.shape == "helper":
         passes, fails = f"check({subject})", f"not check({subject})"
     else:
-        passes, fails = check, negated(check)
+        passes, fails = check, negate(check)
     if mode == "inverted":
         return fails, passes
     if mode == "partial":
@@ -166,7 +166,7 @@ def _second(plan: Plan, variable: str, depth: int) -> list[Line]:
     text = _spell(plan.second, variable, plan.sink)
     if plan.second.kind == "transform":
         return [(depth, f"{variable} = {text}", "guard")]
-    return [(depth, f"if {negated(text)}:", "guard"), (depth + 1, plan.refusal, None)]
+    return [(depth, f"if {negate(text)}:", "guard"), (depth + 1, plan.refusal, None)]
 
 
 def _helper(plan: Plan, mode: str) -> list[Line]:

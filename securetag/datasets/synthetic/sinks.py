@@ -106,7 +106,7 @@ def sink_named(name: str) -> Sink:
         raise ValueError(f"no sink is called {name}") from None
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A Python string literal of `text`, double-quoted where that needs no escape."""
     mark = "'" if '"' in text else '"'
     if mark in text:
@@ -118,24 +118,24 @@ def quoted(text: str) -> str:
 SPELLINGS = ("concat", "fstring", "percent", "format")
 
 
-def literal(text: str, variable: str, spelling: str) -> str:
+def make_literal(text: str, variable: str, spelling: str) -> str:
     """The expression that puts `variable` at the `§` of `text`."""
     before, _, after = text.partition("§")
     if not before and not after:
         return variable
     if spelling == "fstring":
-        return "f" + quoted(f"{before}{{{variable}}}{after}")
+        return "f" + quote(f"{before}{{{variable}}}{after}")
     if spelling == "percent" and "%" not in text:
-        return f"{quoted(before + '%s' + after)} % {variable}"
+        return f"{quote(before + '%s' + after)} % {variable}"
     if spelling == "format":
-        return f"{quoted(before + '{}' + after)}.format({variable})"
-    parts = [quoted(before)] if before else []
+        return f"{quote(before + '{}' + after)}.format({variable})"
+    parts = [quote(before)] if before else []
     parts.append(variable)
     if after:
-        parts.append(quoted(after))
+        parts.append(quote(after))
     return " + ".join(parts)
 
 
-def spelling(rng: Random) -> str:
+def choose_spelling(rng: Random) -> str:
     """One of SPELLINGS; f-strings and concatenation are what people write most."""
     return rng.choices(SPELLINGS, weights=(3, 4, 1, 1))[0]

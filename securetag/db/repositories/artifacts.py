@@ -62,7 +62,7 @@ async def upload_of(session: AsyncSession, task_id: UUID) -> CodeauditUpload | N
     return upload
 
 
-async def stored(session: AsyncSession, task_id: UUID, name: str) -> Artifact | None:
+async def find_artifact(session: AsyncSession, task_id: UUID, name: str) -> Artifact | None:
     """The artifact of this name, of whichever attempt."""
     artifact: Artifact | None = await session.scalar(
         select(Artifact)
@@ -72,20 +72,20 @@ async def stored(session: AsyncSession, task_id: UUID, name: str) -> Artifact | 
     return artifact
 
 
-async def keys_of(session: AsyncSession, task_id: UUID) -> set[str]:
+async def list_keys(session: AsyncSession, task_id: UUID) -> set[str]:
     """Storage keys of the task's artifacts."""
     return set((await session.scalars(select(Artifact.storage_key).where(Artifact.task_id == task_id))).all())
 
 
-async def one(session: AsyncSession, task_id: UUID, name: str) -> Artifact:
+async def get_artifact(session: AsyncSession, task_id: UUID, name: str) -> Artifact:
     """Raises NotFoundError."""
-    artifact = await stored(session, task_id, name)
+    artifact = await find_artifact(session, task_id, name)
     if artifact is None:
         raise NotFoundError("this scan has no such artifact")
     return artifact
 
 
-async def replace(
+async def replace_artifact(
     session: AsyncSession,
     tenant_id: UUID,
     *,

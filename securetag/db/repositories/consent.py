@@ -13,7 +13,7 @@ from securetag.db.models import Consent
 from securetag.db.repositories.audit import record
 
 
-async def latest(session: AsyncSession) -> Consent | None:
+async def get_latest_consent(session: AsyncSession) -> Consent | None:
     """The consent in force, else the one withdrawn last, else None."""
     consent: Consent | None = await session.scalar(
         select(Consent).order_by(Consent.withdrawn_at.is_(None).desc(), Consent.id.desc()).limit(1)
@@ -21,7 +21,7 @@ async def latest(session: AsyncSession) -> Consent | None:
     return consent
 
 
-async def grant(session: AsyncSession, tenant_id: UUID, by: str) -> None:
+async def grant_consent(session: AsyncSession, tenant_id: UUID, by: str) -> None:
     """Granting what is granted changes nothing: the consent keeps its id."""
     made = await session.scalar(
         insert(Consent)
@@ -33,7 +33,7 @@ async def grant(session: AsyncSession, tenant_id: UUID, by: str) -> None:
         await record(session, tenant_id, actor=by, action="consent.grant", subject=str(made))
 
 
-async def withdraw(session: AsyncSession, tenant_id: UUID, by: str) -> None:
+async def withdraw_consent(session: AsyncSession, tenant_id: UUID, by: str) -> None:
     """Withdrawing what isn't granted changes nothing."""
     ended = await session.scalar(
         update(Consent)

@@ -20,7 +20,7 @@ from securetag.errors import NotFoundError
 from securetag.records import JsonObject
 
 
-async def request(
+async def add_request(
     session: AsyncSession,
     tenant_id: UUID,
     by: str,
@@ -37,7 +37,7 @@ async def request(
     if finding_id is not None and await session.get(Finding, finding_id) is None:
         raise NotFoundError("there is no such finding", hint="See that it is a finding of this tenant.")
     if project_id is None and finding_id is None:
-        await consent.withdraw(session, tenant_id, by)
+        await consent.withdraw_consent(session, tenant_id, by)
     made = ErasureRequest(
         id=uuid7(), tenant_id=tenant_id, project_id=project_id, finding_id=finding_id, requested_by=by
     )
@@ -55,7 +55,7 @@ async def request(
     return made
 
 
-async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
+async def get_request(session: AsyncSession, request_id: UUID) -> ErasureRequest:
     """Raises NotFoundError."""
     request = await session.get(ErasureRequest, request_id)
     if request is None:
@@ -63,7 +63,7 @@ async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
     return request
 
 
-async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:
+async def list_requests(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:
     """Up to `limit + 1` demands, oldest first."""
     query = select(ErasureRequest).order_by(ErasureRequest.id).limit(limit + 1)
     if after is not None:
@@ -71,19 +71,19 @@ async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Seq
     return (await session.scalars(query)).all()
 
 
-async def pending(session: AsyncSession) -> Sequence[ErasureRequest]:
+async def list_pending(session: AsyncSession) -> Sequence[ErasureRequest]:
     """Demands that weren't worked off yet, oldest first."""
     query = select(ErasureRequest).where(ErasureRequest.completed_at.is_(None))
     return (await session.scalars(query.order_by(ErasureRequest.id))).all()
 
 
-async def consents(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
+async def list_consents(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
     """The consents that a demand for the whole tenant ended: those granted before it."""
     query = select(Consent.id).where(Consent.granted_at <= request.requested_at)
     return list(await session.scalars(query.order_by(Consent.id)))
 
 
-async def findings(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
+async def list_findings(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
     """The findings that a demand for a project or a finding names."""
     query = select(Finding.id).order_by(Finding.id)
     if request.project_id is not None:
@@ -91,7 +91,9 @@ async def findings(session: AsyncSession, request: ErasureRequest) -> list[UUID]
     return [request.finding_id] if request.finding_id is not None else []
 
 
-async def complete(session: AsyncSession, request: ErasureRequest, by: str, detail: JsonObject) -> None:
+async def complete_request(
+    session: AsyncSession, request: ErasureRequest, by: str, detail: JsonObject
+) -> None:
     """Note that a demand was worked off, with its receipt. Doing so again changes nothing."""
     done = await session.scalar(
         update(ErasureRequest)

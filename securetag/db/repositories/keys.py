@@ -59,19 +59,19 @@ class Principal:
         return {"admin", "worker"} <= self.scopes
 
 
-def generate() -> tuple[str, str]:
+def generate_key() -> tuple[str, str]:
     """(prefix, whole key)."""
     # 9 bytes are 12 characters of base64url, 32 are 43.
     prefix = secrets.token_urlsafe(9)
     return prefix, f"stk_{prefix}_{secrets.token_urlsafe(32)}"
 
 
-def digest(key: str, pepper: str) -> bytes:
+def hash_key(key: str, pepper: str) -> bytes:
     """32 bytes: what is stored of a key."""
     return hmac.new(pepper.encode(), key.encode(), hashlib.sha256).digest()
 
 
-def checked_scopes(scopes: Iterable[str]) -> list[str]:
+def check_scopes(scopes: Iterable[str]) -> list[str]:
     """The scopes in their order, each once. Raises InputError."""
     wanted = set(scopes)
     if not wanted or not wanted <= set(SCOPES):
@@ -88,10 +88,10 @@ async def create_key(
     and DatabaseUnavailableError.
     """
     async with tenant_transaction(engine, tenant_id) as session:
-        return (await add(session, tenant_id, name, scopes, pepper, actor="operator"))[1]
+        return (await add_key(session, tenant_id, name, scopes, pepper, actor="operator"))[1]
 
 
-async def add(
+async def add_key(
     session: AsyncSession,
     tenant_id: UUID,
     name: str,
@@ -102,14 +102,14 @@ async def add(
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """The row and the plain key, in a session of the tenant that it belongs to."""
-    prefix, key = generate()
+    prefix, key = generate_key()
     row = ApiKey(
         id=uuid7(),
         tenant_id=tenant_id,
         name=name,
         prefix=prefix,
-        digest=digest(key, pepper),
-        scopes=checked_scopes(scopes),
+        digest=hash_key(key, pepper),
+        scopes=check_scopes(scopes),
         expires_at=expires_at,
     )
     session.add(row)
@@ -137,7 +137,7 @@ async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
             )
             row = result.mappings().one_or_none()
     stored_digest = bytes(row["digest"]) if row is not None else _NO_DIGEST
-    if not hmac.compare_digest(stored_digest, digest(key, pepper)) or row is None:
+    if not hmac.compare_digest(stored_digest, hash_key(key, pepper)) or row is None:
         raise AuthenticationError(
             "this API key isn't known",
             hint="Send a key of yours in X-API-Key; `securetag key create` makes one.",
@@ -147,14 +147,14 @@ async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
     )
 
 
-async def touch(session: AsyncSession, key_id: UUID) -> None:
+async def record_use(session: AsyncSession, key_id: UUID) -> None:
     """Note that the key was used now."""
     await session.execute(
         update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.clock_timestamp())
     )
 
 
-async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
+async def list_keys(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
     """Up to `limit + 1` keys, oldest first, revoked ones too."""
     query = select(ApiKey).order_by(ApiKey.id).limit(limit + 1)
     if after is not None:
@@ -162,7 +162,7 @@ async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Se
     return (await session.scalars(query)).all()
 
 
-async def revoke(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:
+async def revoke_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:
     """The key opens nothing from now on. Raises NotFoundError; a second time is no error."""
     revoked_id = await session.scalar(
         update(ApiKey)

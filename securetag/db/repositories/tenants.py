@@ -21,11 +21,11 @@ async def create_tenant(engine: AsyncEngine, name: str) -> UUID:
     """A new tenant. Raises ConflictError where the name is taken, DatabaseUnavailableError."""
     tenant_id = uuid7()
     async with tenant_transaction(engine, tenant_id) as session:
-        await add(session, tenant_id, name, actor="operator")
+        await add_tenant(session, tenant_id, name, actor="operator")
     return tenant_id
 
 
-async def add(session: AsyncSession, tenant_id: UUID, name: str, *, actor: str) -> None:
+async def add_tenant(session: AsyncSession, tenant_id: UUID, name: str, *, actor: str) -> None:
     """The row, in a session that is already the new tenant's. Raises ConflictError."""
     made = await session.scalar(
         insert(Tenant)
@@ -45,7 +45,7 @@ async def switch_tenant(session: AsyncSession, tenant_id: UUID) -> None:
     )
 
 
-async def own(session: AsyncSession) -> Tenant:
+async def get_current_tenant(session: AsyncSession) -> Tenant:
     """The session's tenant. Raises NotFoundError."""
     tenant: Tenant | None = await session.scalar(select(Tenant))
     if tenant is None:
@@ -53,7 +53,7 @@ async def own(session: AsyncSession) -> Tenant:
     return tenant
 
 
-async def named(session: AsyncSession, name: str) -> UUID:
+async def find_tenant(session: AsyncSession, name: str) -> UUID:
     """The tenant of this name. For operators. Raises NotFoundError."""
     # A page of NULL is every tenant.
     query = text("SELECT id FROM securetag.tenants(NULL, NULL) WHERE name = :name")
@@ -63,7 +63,7 @@ async def named(session: AsyncSession, name: str) -> UUID:
     return tenant_id
 
 
-async def list_all(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
+async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
     """Return up to `limit + 1` tenants (id, name, created_at), oldest first. For operators."""
     query = text("SELECT id, name, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)")
     return (await session.execute(query, {"after": after, "page": limit + 1})).all()

@@ -19,7 +19,7 @@ from securetag.datasets.decontamination.decontaminate import (
     find_suite_overlaps,
 )
 from securetag.datasets.decontamination.suites import Suite, read_suite, suite_of
-from securetag.datasets.dedup.forms import code_of, parts, passages, renamed
+from securetag.datasets.dedup.forms import code_of, rename_variables, split_into_passages, split_text
 from securetag.datasets.releases.release import read_release
 from securetag.datasets.splitting.assign import moved_rows
 from securetag.errors import InputError
@@ -192,7 +192,7 @@ def test_an_example_in_a_suite_is_read_as_one(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_bytes(msgspec.json.encode(judged(CODE)) + b"\n")
     found = read_suite(path)
-    assert found.rows[0].passages == passages(judged(CODE))
+    assert found.rows[0].passages == split_into_passages(judged(CODE))
     # The system prompt, the class and the verdict stand in every row, and make none of them known.
     other = judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
     assert decontaminate([other], [found])[0] == [other]
@@ -235,11 +235,11 @@ def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) ->
 
 
 def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
-    assert renamed(CODE) == renamed(OTHER_NAMES)
-    assert renamed(CODE) != renamed(CODE.replace("send_file", "open"))
-    assert renamed(CODE) != renamed(CODE.replace("not os", "os"))
+    assert rename_variables(CODE) == rename_variables(OTHER_NAMES)
+    assert rename_variables(CODE) != rename_variables(CODE.replace("send_file", "open"))
+    assert rename_variables(CODE) != rename_variables(CODE.replace("not os", "os"))
     script = "const a = req.query.b; // why\nfoo(`x ${a}`)"
-    assert renamed(script) == renamed(
+    assert rename_variables(script) == rename_variables(
         script.replace("const a", "const zz").replace("{a}", "{zz}").replace(" // why", "")
     )
 
@@ -272,11 +272,11 @@ def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
 
 
 def test_parts_of_a_message() -> None:
-    found = list(parts("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
+    found = list(split_text("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
     assert [(p.code, p.question) for p in found] == [(True, False), (False, True)]
-    assert [p.text.split() for p in parts("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
-    assert [p.code for p in parts("a = f(x);\nb = g(a);\n")] == [True]
-    assert list(parts("  \n")) == []
+    assert [p.text.split() for p in split_text("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
+    assert [p.code for p in split_text("a = f(x);\nb = g(a);\n")] == [True]
+    assert list(split_text("  \n")) == []
 
 
 def advisory(number: int, text: str = "") -> Record:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from securetag import triage
 from securetag.datasets.decontamination.decontaminate import find_split_overlaps
-from securetag.datasets.dedup.hashing import Tokens, marks, ngrams, whole, words
+from securetag.datasets.dedup.hashing import Tokens, hash_marked, hash_ngrams, hash_texts, hash_words
 from securetag.datasets.dedup.near import (
     JACCARD,
     Document,
@@ -105,7 +105,9 @@ def test_who_goes_is_near_to_who_stays_not_to_a_chain() -> None:
     documents = [Document(" ".join(text)) for text in chain]
     found = find_representatives(documents)
     for index, into in enumerate(found.tolist()):
-        one, other = (set(ngrams(words([documents[n].text]), 3).hashes.tolist()) for n in (index, into))
+        one, other = (
+            set(hash_ngrams(hash_words([documents[n].text]), 3).hashes.tolist()) for n in (index, into)
+        )
         assert len(one & other) / len(one | other) >= JACCARD
 
 
@@ -162,43 +164,45 @@ def test_the_order_of_the_rows_decides_nothing(texts: list[str], rng: random.Ran
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=60), max_size=8))
 def test_words_of_a_text_do_not_depend_on_its_neighbours(texts: list[str]) -> None:
-    together = words(texts)
-    alone = [words([text]) for text in texts]
+    together = hash_words(texts)
+    alone = [hash_words([text]) for text in texts]
     assert together.counts.tolist() == [len(one.hashes) for one in alone]
     assert together.hashes.tolist() == [value for one in alone for value in one.hashes.tolist()]
-    assert whole(together).tolist() == [int(whole(one)[0]) for one in alone]
-    assert marks(together).tolist() == [int(marks(one)[0]) for one in alone]
+    assert hash_texts(together).tolist() == [int(hash_texts(one)[0]) for one in alone]
+    assert hash_marked(together).tolist() == [int(hash_marked(one)[0]) for one in alone]
     for n in (1, 3, 13):
         expected = [max(len(one.hashes) - n + 1, 0) for one in alone]
-        assert ngrams(together, n).counts.tolist() == expected
+        assert hash_ngrams(together, n).counts.tolist() == expected
 
 
 @given(st.lists(st.text("ab 1_-.", max_size=12), max_size=8))
 def test_equal_words_and_nothing_else_have_equal_hashes(texts: list[str]) -> None:
     plain = [tuple(text.replace("-", " ").replace(".", " ").split()) for text in texts]
-    found = whole(words(texts)).tolist()
+    found = hash_texts(hash_words(texts)).tolist()
     assert len({(p, f) for p, f in zip(plain, found, strict=True)}) == len(set(plain)) == len(set(found))
 
 
 def test_hashes_are_the_same_everywhere() -> None:
     # Written down: keys and clusters must not depend on the machine or the process.
-    assert whole(words(["Hello, world"])).tolist() == whole(words(["hello WORLD."])).tolist()
-    assert int(whole(words(["Hello, world"]))[0]) == 15429750140385552596
+    assert (
+        hash_texts(hash_words(["Hello, world"])).tolist() == hash_texts(hash_words(["hello WORLD."])).tolist()
+    )
+    assert int(hash_texts(hash_words(["Hello, world"]))[0]) == 15429750140385552596
 
 
 def test_a_lone_surrogate_and_a_nul_stop_nothing() -> None:
-    assert words(["\ud800 a\x00b", ""]).counts.tolist() == [2, 0]
+    assert hash_words(["\ud800 a\x00b", ""]).counts.tolist() == [2, 0]
 
 
 def test_numbers_of_a_text_count_whatever_its_place_among_others() -> None:
     # Words of one digit begin as small numbers, and so do places: a salt that is as small lets them meet.
-    assert len(set(marks(words(["Version 4.2.1 of it."] * 3_000)).tolist())) == 1
+    assert len(set(hash_marked(hash_words(["Version 4.2.1 of it."] * 3_000)).tolist())) == 1
 
 
 def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
     found = find_representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
     assert set(found.tolist()) == {0}
-    grams = ngrams(words([told()] * 2_000), 3)
+    grams = hash_ngrams(hash_words([told()] * 2_000), 3)
     assert len(find_near_pairs(grams, 0.8)) < 2 * 2_000
 
 
@@ -281,6 +285,11 @@ def test_contrastive_pairs_survive(synthetic: list[Example]) -> None:
 def test_empty() -> None:
     assert find_representatives([]).tolist() == []
     assert drop_near_duplicates([]) == ([], [])
-    nothing = words([])
+    nothing = hash_words([])
     assert isinstance(nothing, Tokens)
-    assert ngrams(nothing, 3).counts.tolist() == whole(nothing).tolist() == marks(nothing).tolist() == []
+    assert (
+        hash_ngrams(nothing, 3).counts.tolist()
+        == hash_texts(nothing).tolist()
+        == hash_marked(nothing).tolist()
+        == []
+    )

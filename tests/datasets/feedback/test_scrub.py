@@ -15,7 +15,7 @@ from planted import IDENTITIES, SECRETS, planted, survivors
 from securetag.datasets.feedback.scrub import EMAIL, HOST, SECRET, scrub
 from securetag.datasets.synthetic.guards import GUARDS
 from securetag.datasets.synthetic.sample import _plans
-from securetag.datasets.synthetic.shapes import write
+from securetag.datasets.synthetic.shapes import write_function
 
 #: Share of planted names and addresses that may be missed. Measured: 1 of 960.
 MISSED_ALLOWED = 0.02
@@ -49,7 +49,7 @@ def test_lines_keep_their_numbers() -> None:
 
 def test_clean_code_is_left_alone() -> None:
     stream = _plans("train", 5)
-    clean = [write(next(stream), "sound").code for _ in range(300)]
+    clean = [write_function(next(stream), "sound").code for _ in range(300)]
     altered = [code for code in clean if scrub(code).text != code]
     assert len(altered) <= 0.02 * len(clean), altered[0]
     assert GUARDS

@@ -17,7 +17,7 @@ from securetag.datasets.knowledge import grounding
 LABELLED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     Path(__file__).with_name("grounding.yaml").read_text("utf-8")
 )
-SECTION = grounding.section(
+SECTION = grounding.read_section(
     "## Keys\nRotate keys of 2,048 bits every 90 days, says CWE-321. Call `rotate_keys()` first. "
     "The old key is never deleted before its data is read.",
     "en",
@@ -28,9 +28,9 @@ def figures(part: str) -> tuple[float, float]:
     """(precision, recall) of keeping good answers."""
     kept: dict[str, list[bool]] = {"good": [], "bad": []}
     for entry in LABELLED[part]:
-        source = grounding.section(entry["text"], entry["lang"])
+        source = grounding.read_section(entry["text"], entry["lang"])
         for kind, answers in kept.items():
-            answers += [grounding.ungrounded(answer, source) is None for answer in entry[kind]]
+            answers += [grounding.check_grounding(answer, source) is None for answer in entry[kind]]
     right = sum(kept["good"])
     return right / (right + sum(kept["bad"])), right / len(kept["good"])
 
@@ -61,17 +61,17 @@ def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
     ],
 )
 def test_each_reason(answer: str, reason: str | None) -> None:
-    assert grounding.ungrounded(answer, SECTION) == reason
+    assert grounding.check_grounding(answer, SECTION) == reason
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.sampled_from(["en", "es"]))
 def test_any_text_is_judged(text: str, answer: str, lang: str) -> None:
-    assert grounding.ungrounded(answer, grounding.section(text, lang)) in (None, *grounding.REASONS)
+    assert grounding.check_grounding(answer, grounding.read_section(text, lang)) in (None, *grounding.REASONS)
 
 
 @pytest.mark.parametrize("piece", ["a", "(", "a.", "1-", "`", "A-"])
 def test_the_cost_of_a_hostile_section_is_linear(piece: str) -> None:
     def judge(text: str) -> object:
-        return grounding.ungrounded(text[:1000], grounding.section(text, "en"))
+        return grounding.check_grounding(text[:1000], grounding.read_section(text, "en"))
 
     assert_grows_linearly(judge, lambda times: piece * times, 40_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from securetag.datasets.releases.baselines import code, lookups, majority, word_counts
+from securetag.datasets.releases.baselines import code, majority_share, score_lookups, score_word_counts
 from securetag.records import Construction, Example, Message, Origin, Task
 
 
@@ -59,14 +59,16 @@ def rows(make: Callable[[str, random.Random], dict[str, Any]], n: int = 200) -> 
 
 
 def test_a_part_that_tells_the_label_is_found() -> None:
-    told = lookups(rows(lambda label, _: {"guard": label}))
+    told = score_lookups(rows(lambda label, _: {"guard": label}))
     assert told["guard"].accuracy == 1.0
     assert abs(told["sink"].accuracy - 0.5) < 0.01
     assert told["guard"].majority == 0.5
 
 
 def test_a_length_that_tells_the_label_is_found() -> None:
-    told = lookups(rows(lambda label, _: {"line": "run(x)" + " " * (60 if label == "true_positive" else 0)}))
+    told = score_lookups(
+        rows(lambda label, _: {"line": "run(x)" + " " * (60 if label == "true_positive" else 0)})
+    )
     assert told["length"].accuracy == 1.0
     assert told["lines"].accuracy == 0.5
 
@@ -85,20 +87,20 @@ def test_words_that_tell_the_label_are_found_on_the_axis_where_they_do() -> None
         for one in known
         if one.split == "test"
     ]
-    found = word_counts([*known, *turned])
+    found = score_word_counts([*known, *turned])
     assert found["in_distribution"].accuracy == 1.0
     assert found["unseen_guard"].accuracy == 0.0
 
 
 def test_random_labels_are_worth_nothing() -> None:
-    found = lookups(rows(lambda _, rng: {"guard": rng.choice("abc")}, n=2000))
+    found = score_lookups(rows(lambda _, rng: {"guard": rng.choice("abc")}, n=2000))
     assert abs(found["guard"].accuracy - 0.5) < 0.08
 
 
 def test_too_few_rows_say_nothing() -> None:
-    assert word_counts(rows(lambda label, _: {}, n=20)) == {}
-    assert lookups([]) == {}
-    assert majority([]) == 0.0
+    assert score_word_counts(rows(lambda label, _: {}, n=20)) == {}
+    assert score_lookups([]) == {}
+    assert majority_share([]) == 0.0
 
 
 def test_the_code_is_read_without_its_line_numbers() -> None:

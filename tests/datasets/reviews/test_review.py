@@ -95,9 +95,9 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
     built: ReleaseSummary, record: Callable[..., Record], tmp_path: Path
 ) -> None:
     out = tmp_path / "review"
-    assert pipeline.export(Path(built.path), out, rows=30, overlap=2, seed=1) == 30
+    assert pipeline.export_for_review(Path(built.path), out, rows=30, overlap=2, seed=1) == 30
     with pytest.raises(ConflictError):
-        pipeline.export(Path(built.path), out, rows=30, overlap=2, seed=1)
+        pipeline.export_for_review(Path(built.path), out, rows=30, overlap=2, seed=1)
     records = json.loads((out / "records.json").read_text())
     assert {one["metadata"]["source"] for one in records} == set(built.by_source)
     knowledge = [n for n, one in enumerate(records) if one["metadata"]["source"] == "test-weaknesses"]
@@ -117,12 +117,12 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
         params = BuildParams(seed=7, synthetic=0, knowledge=500)
         return build_small(tmp_path, records, params, reviews=decisions)
 
-    before, after = again(review.NO_DECISIONS), again(pipeline.decisions(settings))
+    before, after = again(review.NO_DECISIONS), again(pipeline.read_decisions(settings))
     ids = {row.id for row in rows(after)}
     assert {row.id for row in rows(before)} - ids == {records[bad]["id"], records[split_on]["id"]}
     assert records[good]["id"] in ids
     assert (after.dropped["review_rejected"], after.dropped["review_disputed"]) == (1, 1)
-    assert again(pipeline.decisions(settings)).digest == after.digest != before.digest
+    assert again(pipeline.read_decisions(settings)).digest == after.digest != before.digest
 
 
 def rows(built: ReleaseSummary) -> list[Any]:
@@ -137,7 +137,7 @@ def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, 
         rg = pytest.importorskip("argilla")
         monkeypatch.setattr(rg.Argilla, "_get_default", classmethod(lambda _: MagicMock()))
         out = tmp_path / "review"
-        pipeline.export(Path(built.path), out, rows=12, overlap=3, seed=0)
+        pipeline.export_for_review(Path(built.path), out, rows=12, overlap=3, seed=0)
         settings = rg.Settings.from_json(out / ".argilla" / "settings.json")
         settings.validate()
         assert settings.distribution.min_submitted == 3
@@ -184,8 +184,8 @@ def test_drafts_and_discarded_answers_are_none(tmp_path: Path) -> None:
 
 def test_a_broken_line_of_reviews_stops_the_build() -> None:
     settings = get_settings()
-    pipeline.record([said("a", "x", "accept")], settings)
+    pipeline.record_reviews([said("a", "x", "accept")], settings)
     with (settings.data / pipeline.FILE).open("a") as out:
         out.write('{"example_id": "b", "ans')
     with pytest.raises(InputError, match="line 2"):
-        pipeline.decisions(settings)
+        pipeline.read_decisions(settings)

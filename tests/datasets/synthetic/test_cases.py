@@ -20,8 +20,16 @@ from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
 from securetag.datasets.synthetic.holdout import BUCKETS, bucket_of, group_of, is_unseen_cell, quotas
 from securetag.datasets.synthetic.sample import Pair
-from securetag.datasets.synthetic.shapes import MODES, SHAPES, Function, Plan, modes, negated, write
-from securetag.datasets.synthetic.sinks import SINKS, literal, quoted
+from securetag.datasets.synthetic.shapes import (
+    MODES,
+    SHAPES,
+    Function,
+    Plan,
+    list_modes,
+    negate,
+    write_function,
+)
+from securetag.datasets.synthetic.sinks import SINKS, make_literal, quote
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.settings import SemgrepSettings
 
@@ -44,7 +52,7 @@ def test_a_negation_is_the_opposite(text: str) -> None:
     simple = "import" not in text and not any(
         word in text for word in ("os.", "Path", "url", "safe_join", "iri")
     )
-    turned = negated(text)
+    turned = negate(text)
     compile(turned, "<test>", "eval")
     assert turned != text
     if simple:
@@ -64,12 +72,12 @@ def test_every_spelling_of_a_literal_gives_the_same_text(around: str, spelling: 
     text = f"a{around}§{around}z"
     if "'" in around and '"' in around:
         return
-    assert eval(literal(text, "v", spelling), {"v": "VALUE"}) == text.replace("§", "VALUE", 1)
+    assert eval(make_literal(text, "v", spelling), {"v": "VALUE"}) == text.replace("§", "VALUE", 1)
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\\\n\r", exclude_categories=("C",))))
 def test_a_quoted_text_reads_back(text: str) -> None:
-    assert ast.literal_eval(quoted(text)) == text
+    assert ast.literal_eval(quote(text)) == text
 
 
 @st.composite
@@ -98,8 +106,8 @@ def plans(draw: st.DrawFn) -> Plan:
 @given(plans())
 def test_every_plan_is_a_function_whose_evidence_lies_on_its_lines(plan: Plan) -> None:
     texts = {}
-    for mode in ("sound", "combined", *modes(plan)):
-        found = write(plan, mode)
+    for mode in ("sound", "combined", *list_modes(plan)):
+        found = write_function(plan, mode)
         compile(found.code, "<test>", "exec")
         lines = found.code.splitlines()
         assert len(lines) <= 14
@@ -129,8 +137,8 @@ def test_a_pair_is_one_plan_with_both_labels(pairs: list[Pair]) -> None:
     assert len(pairs) >= 120
     for pair in pairs:
         assert pair.true.mode != pair.false.mode
-        assert write(pair.plan, pair.true.mode).code == pair.true.code
-        assert write(pair.plan, pair.false.mode).code == pair.false.code
+        assert write_function(pair.plan, pair.true.mode).code == pair.true.code
+        assert write_function(pair.plan, pair.false.mode).code == pair.false.code
         assert max(len(pair.true.code), len(pair.false.code)) <= sample.MAX_CHARS
 
 

@@ -15,8 +15,8 @@ import pytest
 from securetag.datasets.synthetic import oracle
 from securetag.datasets.synthetic.child import OUT_OF_TIME, Trial
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, guards_of
-from securetag.datasets.synthetic.payloads import combinations, payloads
-from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, literal, sink_named
+from securetag.datasets.synthetic.payloads import list_combinations, list_payloads
+from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, make_literal, sink_named
 from securetag.errors import ToolError
 from securetag.records import Label
 
@@ -27,7 +27,7 @@ def trial(sink_name: str, body: str, *, value: str = "y") -> Trial:
     carrier = sink.carrier or {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}[sink.cwe]
 
     def call(name: str) -> str:
-        return "return " + carrier.format(v=literal(sink.text, name, "fstring"))
+        return "return " + carrier.format(v=make_literal(sink.text, name, "fstring"))
 
     lines = [*body.split("\n"), call(value)] if body else [call("x")]
     head = 'def view():\n    x = request.args.get("x", "")\n'
@@ -182,7 +182,7 @@ def test_the_sound_guards_that_they_look_like_stay_safe() -> None:
 
 def test_a_witness_names_every_parameter() -> None:
     (outcome,) = oracle.run_trials([trial("sql-quoted", PATTERNS[0].unsafe)])
-    assert outcome.witness == payloads(sink_named("sql-quoted"))[0]
+    assert outcome.witness == list_payloads(sink_named("sql-quoted"))[0]
     assert outcome.witness_other.isdigit()
 
 
@@ -194,8 +194,8 @@ def test_an_empty_value_is_no_attack() -> None:
 
 @pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.name)
 def test_every_payload_is_combined_with_every_honest_value_on_both_sides(sink: Sink) -> None:
-    texts = {*payloads(sink), *combinations(sink)}
-    for text in payloads(sink)[:3]:
+    texts = {*list_payloads(sink), *list_combinations(sink)}
+    for text in list_payloads(sink)[:3]:
         for before in sink.benign:
             assert {before + text, text + before} <= texts
             assert {before + text + after for after in sink.benign} <= texts
@@ -349,7 +349,7 @@ def test_the_tables_are_as_broad_as_promised() -> None:
         assert sum(not sink.unseen for sink in sinks) >= 3, cwe
         assert any(sink.unseen for sink in sinks), cwe
         assert len(guards_of(cwe)) >= 12, cwe
-        assert all(len(payloads(sink)) >= 8 for sink in sinks), cwe
+        assert all(len(list_payloads(sink)) >= 8 for sink in sinks), cwe
     names = Counter(guard.name for guard in GUARDS)
     assert len(names) >= 80
     assert max(names.values()) == 1

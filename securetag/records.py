@@ -32,7 +32,7 @@ JsonObject = dict[str, Any]
 
 
 class Status(StrEnum):
-    """Where an upstream item stands in its publication. Only `active` trains by default."""
+    """The state of an upstream item in its publication. Only `active` trains by default."""
 
     ACTIVE = "active"
     SUPERSEDED = "superseded"
@@ -105,7 +105,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Day on which upstream first published the item, `YYYY-MM-DD`: splits by time lean on it.
     published: str | None = None
     cvss_vector: str | None = None
-    #: True = known to be exploited (CISA KEV).
+    #: Whether known to be exploited (CISA KEV).
     exploited: bool = False
     #: Affected packages or products as upstream names them: `PyPI/django`, `crates.io/time`.
     packages: list[str] = []
@@ -246,7 +246,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[Message]
     lang: TextLang
     licence: str
-    #: Examples of one group never stand on two sides of a split.
+    #: Examples of one group are in one split.
     group: str
     label: Label | None
     #: What gave the label; never a model.

@@ -3,7 +3,7 @@
 Environment names begin with `SECURETAG_` (`SECURETAG_API__PORT=8080` for `api.port`), except the
 few that everyone spells alike: `DATABASE_URL`, `OLLAMA_HOST`, `RUNPOD_API_KEY`, `HF_TOKEN`.
 
-Everything that a process writes lies under `home` or `data`; both are absolute.
+Everything that a process writes is under `home` or `data`; both are absolute.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ApiSettings(Section):
     max_connections: int = Field(default=512, ge=1)
     #: Seconds in which a request's line and headers must arrive.
     head_timeout_s: float = Field(default=10.0, gt=0)
-    #: Seconds that a body, or the reading of an answer, may stand still.
+    #: Seconds that a body, or the reading of an answer, may pause.
     body_timeout_s: float = Field(default=20.0, gt=0)
     #: Bytes a second that a body must bring on average after `body_timeout_s`.
     min_body_rate: int = Field(default=1_000, ge=1)

@@ -1,7 +1,7 @@
 """Bytes by key: a local folder by default, `s3://…` by setting, through fsspec.
 
 Keys are relative, `/`-separated, and can't leave the root. This module knows no tenant and no
-database: whoever calls it has checked both. What lies here is customers' code, so a local file is
+database: whoever calls it has checked both. What is stored here is customers' code, so a local file is
 readable by its owner alone (0600 in folders of 0700), whatever the umask.
 """
 
@@ -94,7 +94,7 @@ class Storage:
         return sorted(f"{folder}{str(path)[len(root) :]}" for path in self._fs.find(root))
 
     def delete(self, key: str) -> None:
-        """Deleting what isn't there is no error."""
+        """Delete a file; one that isn't there is not an error."""
         path = self._path(key)
         if self._fs.exists(path):
             self._fs.rm(path)

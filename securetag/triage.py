@@ -214,7 +214,7 @@ def _window(finding: Finding, limit: int) -> tuple[list[str], int]:
     while True:
         before = len(lines[first - 1]) + 4 if first > 0 else None
         after = len(lines[last + 1]) + 4 if last + 1 < len(lines) else None
-        # Sources and guards stand before the sink, so context grows upwards first.
+        # Sources and guards come before the sink, so context grows upwards first.
         if before is not None and used + before <= limit:
             first, used = first - 1, used + before
         elif after is not None and used + after <= limit:
@@ -283,7 +283,7 @@ def parse(completion: str, prompt: Prompt) -> FullAnswer:
         raise TriageError(f"the model named {len(parsed.evidence)} evidence spans")
     for first, last in parsed.evidence:
         if not 1 <= first <= last <= prompt.lines:
-            raise TriageError(f"evidence {first}-{last} lies outside the {prompt.lines} lines shown")
+            raise TriageError(f"evidence {first}-{last} is outside the {prompt.lines} lines shown")
     return parsed
 
 

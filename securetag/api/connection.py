@@ -88,7 +88,7 @@ class LimitedProtocol(H11Protocol):
             self._parse()
 
     def pause_writing(self) -> None:
-        """The client doesn't read: it gets as long as a body may stand still."""
+        """The client doesn't read: it gets as long as a body may pause."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(self.limits.body_timeout_s, self.transport.abort)
 

@@ -31,7 +31,7 @@ def sign(lease: Lease, pepper: str) -> str:
 
 
 def verify(token: str | None, task_id: UUID, pepper: str) -> Lease:
-    """The lease that a token for this task stands for. Raises PermissionDeniedError."""
+    """Return the lease that a token for this task means. Raises PermissionDeniedError."""
     if not token or len(token) > _MAX_TOKEN or not token.isascii():
         raise PermissionDeniedError("the call carries no lease token", hint=_HINT)
     payload, _, mac = token.partition(".")

@@ -154,7 +154,7 @@ def _steps(progress: Progress) -> Callable[[JsonObject], None]:
     """The training run's rows as progress."""
 
     def said(row: JsonObject) -> None:
-        tasks = f" ({', '.join(row['learnt'])})" if "learnt" in row else ""
+        tasks = f" ({', '.join(row['task_share'])})" if "task_share" in row else ""
         ending = f", loss {row['loss']:.3f}{tasks}, {row['eta_s']:.0f} s to go"
         progress("training step", row["step"], row["steps"], ending)
 

@@ -155,7 +155,7 @@ class HttpClient:
         return error
 
     def error_class(self, status: int, slug: str) -> type[SecuretagError]:
-        """Return the class of error that a problem stands for."""
+        """Return the class of error that a problem means."""
         other = UnavailableError if status >= 500 else SecuretagError
         return _BY_SLUG.get(slug) or _BY_STATUS.get(status, other)
 

@@ -1,4 +1,4 @@
-"""Which licences may enter a release, by purpose, and what they ask of whoever passes rows on.
+"""Which licences may enter a release, by purpose, and what they require when rows are passed on.
 
 `internal` is a release that stays in the house; `public` one that is given away. What stops a release
 whatever its purpose, since a row can't be taken back out of a trained model: a licence that forbids
@@ -100,7 +100,7 @@ _PUBLIC = (_FREE | _ATTRIBUTION | frozenset(_MITRE)) - _INTERNAL
 
 @lru_cache(maxsize=1024)
 def is_allowed(expression: str, purpose: Purpose) -> bool:
-    """True = rows under this licence may enter. Of an `OR` one side is enough, of an `AND` all are needed.
+    """Whether rows under this licence may enter. Of an `OR` one side is enough, of an `AND` all are needed.
 
     Raises LicenceError for what stops a release: non-commercial, distilled, unknown, no SPDX expression.
     """
@@ -108,7 +108,7 @@ def is_allowed(expression: str, purpose: Purpose) -> bool:
 
 
 def find_refused(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]:
-    """Those of the expressions that may not stand in a release for `purpose`, each with the reason."""
+    """Return the expressions that may not be in a release for `purpose`, each with the reason."""
     refusals: dict[str, str] = {}
     for expression in sorted(set(expressions)):
         try:
@@ -120,7 +120,7 @@ def find_refused(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]
 
 
 def needs_attribution(expression: str) -> bool:
-    """True = whoever passes the rows on must name author and licence."""
+    """Whether author and licence must be named when the rows are passed on."""
     return not _ATTRIBUTION.isdisjoint(_keys(expression))
 
 

@@ -5,10 +5,10 @@
     with Cluster(home) as cluster:
         engine = create_engine(cluster.dsn())
 
-What lies where: `<home>/pg/cluster.json` (0600: secret, socket folder, id), `<home>/pg/lock`,
+Files: `<home>/pg/cluster.json` (0600: secret, socket folder, id), `<home>/pg/lock`,
 `<home>/logs/postgres.log`; the data in `<home>/pg/data`, or for root in
 `/var/lib/securetag/<hash of home>`, since PostgreSQL then runs as an account that can't enter a
-private home. The socket lies in a short folder of its own, because a socket's path may be no longer
+private home. The socket is in a short folder of its own, because a socket's path may be no longer
 than 107 bytes; its place is kept over restarts, so a pool finds the database again.
 
 Passwords are HMAC-SHA256(secret, role): who knows one role's can't tell another's.

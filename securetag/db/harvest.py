@@ -1,4 +1,4 @@
-"""What may be learnt from: findings with people's verdicts, of tenants whose consent is in force.
+"""What may be trained on: findings with people's verdicts, of tenants whose consent is in force.
 
 Runs as `securetag_harvest`, whose row-level policies hide every other tenant; nothing here repeats
 that condition, so nothing here can forget it. Text comes out as it was stored: the caller scrubs it
@@ -45,7 +45,7 @@ class HarvestRow(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str
 
 
-#: Each reviewer's newest feedback on a finding; of an abstention nothing is learnt. The code is that
+#: Each reviewer's newest feedback on a finding; of an abstention nothing is trained on. The code is that
 #: of the occurrence that the reviewer saw: the named one, else the newest before the feedback.
 _QUERY = text("""
 WITH word AS (
@@ -124,7 +124,7 @@ def list_oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
 
 
 def list_active_consents(source: Settings | str) -> frozenset[str]:
-    """Ids of the consents that stand now. Raises DatabaseUnavailableError, SettingsError."""
+    """Return the ids of the consents that are given now. Raises DatabaseUnavailableError, SettingsError."""
     with _connected(source) as connection:
         return frozenset(
             str(consent_id) for consent_id in connection.scalars(text("SELECT id FROM securetag.consent"))

@@ -1,4 +1,4 @@
-"""Migrate a database, and tell whether it stands where this version needs it.
+"""Migrate a database, and tell whether it is at the revision that this version needs.
 
 `securetag db upgrade` is the only way that a schema changes; the api at another revision answers 503.
 """
@@ -61,7 +61,7 @@ def downgrade(owner_dsn: str, revision: str) -> str:
 
 
 def current_revision(dsn: str, role: str = OWNER) -> str | None:
-    """The revision that a database stands at; None when it was never migrated."""
+    """Return the revision of a database; None when it was never migrated."""
     engine = create_sync_engine(dsn, role)
     try:
         with translate_errors(), engine.connect() as connection:
@@ -81,7 +81,7 @@ def head_revision() -> str:
 
 
 async def is_at_head(engine: AsyncEngine) -> bool:
-    """Does the database stand at the revision that this code needs?
+    """Is the database at the revision that this code needs?
 
     An engine of the api's role suffices. Raises DatabaseUnavailableError when nothing answers.
     """

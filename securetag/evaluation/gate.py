@@ -41,7 +41,7 @@ _HAVE_MAJORITY = {"accuracy", "macro_f1"}
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of a gate.
 
-    - `lower_bound_above_base`: the lower end of the candidate's interval lies above the base's figure.
+    - `lower_bound_above_base`: the lower end of the candidate's interval is above the base's figure.
     - `lower_bound_above_majority`: … above what always naming the majority label reaches.
     - `lower_bound_at_least`: … at or above `value`.
     - `not_significantly_worse`: not (below the base and p < alpha).

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: What stands under the embedded model's pictures.
+#: Caption of the embedded model's plots.
 EMBEDDED_CAPTION = "135M embedded model: proves the machinery, not security skill"
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
@@ -91,9 +91,9 @@ def axis_accuracy(comparison: Comparison, *, metric: str = "accuracy", caption: 
 def loss_curve(history: Sequence[JsonObject], *, caption: str = "") -> bytes:
     """Draw training and validation loss by step, each task in its color.
 
-    `history` is the trainer's log: rows with `step` and `loss`, and perhaps `learnt` (share by task), or
+    `history` is the trainer's log: rows with `step` and `loss`, and perhaps `task_share` (share by task), or
     with `eval_loss` or `eval_<task>_loss`; other rows, and losses that aren't finite, are left out. A step
-    that learns from several tasks stands apart. What has most steps is a line, the others are points, since
+    that learns from several tasks is drawn apart. What has most steps is a line, the others are points, since
     few of their steps follow each other. Without any usable row the picture says so.
     """
     trained: dict[str, list[tuple[int, float]]] = {}
@@ -103,7 +103,7 @@ def loss_curve(history: Sequence[JsonObject], *, caption: str = "") -> bytes:
             if "step" not in row or not _finite(value):
                 continue
             if key == "loss":
-                tasks = list(row.get("learnt") or [""])
+                tasks = list(row.get("task_share") or [""])
                 task = tasks[0] if len(tasks) == 1 else _SEVERAL
                 trained.setdefault(task, []).append((row["step"], value))
             elif match := _EVAL_LOSS.fullmatch(key):

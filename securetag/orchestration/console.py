@@ -21,7 +21,7 @@ class Sentence(logging.Formatter):
 
 
 class Wanted(logging.Filter):
-    """True = shown. Dagster's own events are for the UI; a failure is raised, with its reason, by whoever
+    """Whether shown. Dagster's own events are for the UI; a failure is raised, with its reason, by whoever
     started the run.
     """
 

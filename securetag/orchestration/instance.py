@@ -15,7 +15,7 @@ DEFINITIONS = "securetag.orchestration.definitions"
 def prepare(settings: Settings) -> Path:
     """Write `dagster.yaml` and return DAGSTER_HOME.
 
-    With DATABASE_URL Dagster's storage lies in the same PostgreSQL (through psycopg2: its event log
+    With DATABASE_URL Dagster's storage is in the same PostgreSQL (through psycopg2: its event log
     can't use psycopg 3), otherwise in SQLite below the home.
     """
     folder = settings.home / "dagster"

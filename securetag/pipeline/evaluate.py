@@ -30,7 +30,7 @@ REPORT_S = 2.0
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """One evaluation; everything in it also lies in `folder`."""
+    """One evaluation; everything in it is also in `folder`."""
 
     folder: str
     model_id: str

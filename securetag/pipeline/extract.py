@@ -13,7 +13,7 @@ def extract(
 ) -> tuple[Report, bool]:
     """Bring `<data>/records/<name>.{jsonl,parquet,report.json}` up to date.
 
-    Returns the report, and True = nothing had changed since the last time, so nothing was read.
+    Returns the report, and whether nothing had changed since the last time, so nothing was read.
     `force` reads again anyway. Raises NotFoundError for a source that the catalog doesn't know,
     UnavailableError when its files can't be had, SourceError when a pinned checksum changed. A broken
     file or record is a row of the report, not an error.

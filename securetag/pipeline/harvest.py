@@ -73,7 +73,7 @@ def harvest(settings: Settings) -> HarvestSummary:
 
 
 def list_ended_consents(harvested: Sequence[HarvestedVerdict], settings: Settings) -> frozenset[str]:
-    """The consents of a harvest that don't stand any more, as the database says now.
+    """Return the consents of a harvest that have ended, by the database.
 
     A build asks, since a tenant may have withdrawn after the harvest. Where nothing was harvested
     nobody is asked. Raises DatabaseUnavailableError, SettingsError.
@@ -88,7 +88,7 @@ def list_ended_consents(harvested: Sequence[HarvestedVerdict], settings: Setting
         return frozenset(named - list_active_consents(settings))
     except (DatabaseUnavailableError, SettingsError) as error:
         raise type(error)(
-            f"whether {len(named)} harvested consents still stand can't be asked: {error}",
+            f"whether {len(named)} harvested consents are still given can't be asked: {error}",
             hint="Start `securetag up` or set DATABASE_URL; `--no-harvest` builds without the harvest.",
         ) from error
 

@@ -12,14 +12,14 @@ def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
     """Point `alias` at the evaluated model, in Ollama or in the embedded runtime by setting.
 
     Raises GateError unless the evaluation's gate let the model through (there is no other way in), and
-    for a model that learnt from rows which were withdrawn since.
+    for a model that was trained on rows which were withdrawn since.
     """
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
     entry = registry.get(evaluation.model_id)
     if entry.erasures:
         raise GateError(
-            f"model {entry.model_id[:12]} learnt from rows that were withdrawn since "
+            f"model {entry.model_id[:12]} was trained on rows that were withdrawn since "
             f"({len(entry.erasures)} erasures, first {entry.erasures[0]})",
             hint="Build a release, which leaves them out, and train on that.",
         )
@@ -30,7 +30,7 @@ def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
 def rollback(alias: str, settings: Settings) -> ModelEntry:
     """Point `alias` at the model that it meant before, where it is served too; returns that model.
 
-    Models that learnt from rows withdrawn since are passed over. Raises NotFoundError for an unknown
+    Models trained on rows withdrawn since are passed over. Raises NotFoundError for an unknown
     alias, ConflictError when no model is left to go back to, and what the server raises.
     """
     registry = Registry(settings.models_dir)

@@ -56,7 +56,7 @@ class TeachReport(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     #: Tries that got no answer: what an endpoint bills for those isn't in `cost`.
     failed_tries: int
-    #: Pairs of all answered sections, those of them that may teach, and why the others mayn't.
+    #: Pairs of all answered sections, those of them that may be trained on, and why the others may not.
     pairs: int
     kept: int
     dropped: dict[str, int]
@@ -83,7 +83,7 @@ class Budget:
         return self._price(self.prompt_tokens, self.completion_tokens)
 
     def reserve(self, messages: Sequence[Message]) -> bool:
-        """True = it can be asked whatever the answer's length; `record_use` it afterwards."""
+        """Whether it can be asked whatever the answer's length; `record_use` it afterwards."""
         more = _most(messages)
         with self._lock:
             reserved = (self._reserved[0] + more[0], self._reserved[1] + more[1])
@@ -287,7 +287,7 @@ class _Run:
         self._closing.wait(seconds)
 
     def _take(self, future: Future[TeacherResponse | None], record: Record) -> bool:
-        """Count what came of a section; True = an answer."""
+        """Count what a section gave; return whether it was answered."""
         response = future.result()
         if response is None:
             self._failed += 1

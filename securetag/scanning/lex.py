@@ -41,7 +41,7 @@ _C = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-#: A JavaScript regular expression, tried where a value may stand and a division may not.
+#: A JavaScript regular expression, tried where a value may be and a division may not.
 _REGEX = re.compile(r"/(?![*/])(?:\\[^\n]|\[(?:\\[^\n]|[^\]\\\n])*\]|[^/\\\[\n])+/[a-z]*")
 _BEFORE_VALUE = frozenset("(,=:[!&|?{};+-*%<>~^") | {"=>", "return", "typeof", "case", "in", "of", "throw"}
 

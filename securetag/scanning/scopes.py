@@ -74,7 +74,7 @@ def _indented(stream: Sequence[Token]) -> list[Scope]:
     for place, token in enumerate(stream):
         keyword = _definition(stream, place) if token.leads else None
         if keyword:
-            depth = 0  # no definition stands inside brackets: an earlier one is unbalanced
+            depth = 0  # no definition is inside brackets: an earlier one is unbalanced
         if token.leads and depth == 0:
             while open_ and token.indent <= open_[-1][1]:
                 done.append(replace(open_.pop()[0], last=last))
@@ -231,7 +231,7 @@ def _bound_to(stream: Sequence[Token], before: int, stack: Sequence[_Frame]) -> 
 
 
 def _call_name(stream: Sequence[Token], bracket: int) -> tuple[str, int]:
-    """`app.get("/users")` for the call whose `(` stands at `bracket`."""
+    """`app.get("/users")` for the call whose `(` is at `bracket`."""
     first = bracket
     while first > 0 and (stream[first - 1].text == "." or stream[first - 1].kind == "word"):
         if stream[first - 1].kind == "word" and first < bracket and stream[first].kind == "word":

@@ -10,7 +10,7 @@ from securetag.scanning.scopes import Scope, enclosing, scopes
 
 #: Lines of a function that are shown whole.
 MAX_LINES = 80
-#: Lines of a window: sources and guards stand before the flagged line, so more of it does too.
+#: Lines of a window: sources and guards come before the flagged line, so more of it does too.
 BEFORE, AFTER = 40, 20
 #: The same at module level, where there is no function to stay inside.
 MODULE_BEFORE, MODULE_AFTER = 8, 4

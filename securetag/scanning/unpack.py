@@ -213,7 +213,7 @@ def _content(bundle: zipfile.ZipFile, entry: _Entry) -> Iterator[bytes]:
 
 
 def _safe_name(info: zipfile.ZipInfo, limits: Limits) -> str:
-    # `filename` is cut at a NUL; `orig_filename` is what stands in the archive.
+    # `filename` is cut at a NUL; `orig_filename` is the name in the archive.
     raw = info.orig_filename
     if _CONTROL.search(raw):
         raise ArchiveError(f"the name {_shown(raw)} holds a control character", hint=_AGAIN)
@@ -286,6 +286,6 @@ def _parents(name: str) -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """A name as it may stand in a message: quoted, escaped, short."""
+    """Return a name as a message may show it: quoted, escaped, short."""
     text = ascii(name)
     return text if len(text) <= 120 else text[:117] + "…'"

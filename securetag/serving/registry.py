@@ -37,7 +37,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     #: 64 hex digits, see `securetag.serving.gguf.model_id`.
     model_id: str
-    #: Relative to the models folder, or absolute where the file lies elsewhere.
+    #: Relative to the models folder, or absolute where the file is elsewhere.
     path: str
     file_sha256: str
     #: Name of the base model.
@@ -54,7 +54,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str | None = None
     #: RFC 3339 in UTC; set by `Registry.add`.
     created_at: str = ""
-    #: Ids of the erasures that took rows out of later releases which this model had learnt from.
+    #: Ids of the erasures that took rows out of later releases which this model was trained on.
     erasures: list[str] = []
 
 
@@ -120,7 +120,7 @@ class Registry:
         return self._change(change)
 
     def mark(self, model_id: str, erasure: str) -> ModelEntry:
-        """Note that an erasure concerns rows that a model learnt from. Raises NotFoundError."""
+        """Note that an erasure concerns rows that a model was trained on. Raises NotFoundError."""
 
         def change(state: _State) -> ModelEntry:
             registered = state.models.get(model_id)
@@ -232,7 +232,7 @@ def _stack_before(state: _State, alias: str) -> list[str]:
         stack = stack[:-1]
     if not stack:
         raise ConflictError(
-            f"every model that {alias} meant before learnt from rows that were withdrawn since",
+            f"every model that {alias} meant before was trained on rows that were withdrawn since",
             hint="Build a release, which leaves them out, train on that and publish.",
         )
     return stack

@@ -86,7 +86,7 @@ class Draft:
         self.path = path
 
     def commit(self, target: Path, *, read_only: bool = False) -> bool:
-        """Flush the folder to disk and rename it to `target`; return whether it stands there now.
+        """Flush the folder to disk and rename it to `target`; return whether it is there now.
 
         False means that the folder `target` existed before; it is left as it is. `target` must be on the
         same file system. `read_only` takes the write permission from the files. Raises OSError, for

@@ -296,10 +296,10 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Trainer
             }
             if in_order:
                 before = next((int(row["step"]) for row in state.log_history[-2::-1] if "loss" in row), 0)
-                line["learnt"] = rows.compute_task_share(
+                line["task_share"] = rows.compute_task_share(
                     training, recipe.batch, before + 1, state.global_step
                 )
-                state.log_history[-1]["learnt"] = line["learnt"]
+                state.log_history[-1]["task_share"] = line["task_share"]
             with (run_dir / "progress.jsonl").open("a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
             if not math.isfinite(loss):

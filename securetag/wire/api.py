@@ -232,7 +232,7 @@ class ConsentBody(Body):
 
 
 class ConsentAnswer(Answer):
-    """Off unless granted. `consent_id` goes into the lineage of everything that is learnt under it."""
+    """Off unless granted. `consent_id` goes into the lineage of everything that is trained on under it."""
 
     granted: bool
     consent_id: UUID | None = None

@@ -86,7 +86,7 @@ class Attempt:
             )
 
     def check_lease(self) -> None:
-        """Raise FencedError, CancelledError or ReleasedError when the result is no longer ours to give."""
+        """Raise FencedError, CancelledError or ReleasedError when the lease is lost."""
         if self._ended is not None:
             raise self._ended
 

@@ -134,7 +134,7 @@ class Runner:
                 self._current = None
 
     def _done(self, attempt: Attempt) -> ResultRequest | None:
-        """The attempt's result; None when it is no longer ours to give."""
+        """Return the attempt's result; None when the lease is lost."""
         task = attempt.lease.task_id
         try:
             return self._tasks[attempt.lease.kind](attempt)

@@ -97,7 +97,7 @@ class Triager:
         return TriageRun(verdicts, metrics, self._transcript)
 
     def asks(self, finding: Finding) -> bool:
-        """True = the finding is severe enough for the model."""
+        """Whether the finding is severe enough for the model."""
         return SEVERITIES.index(finding.severity) >= SEVERITIES.index(self._settings.min_severity)
 
     def _find_model(self) -> None:

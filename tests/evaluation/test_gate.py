@@ -32,7 +32,7 @@ def against(base: Predictor, candidate: Predictor, examples: list[Example], **ki
     return compare(suites.run_suite(base, examples, **kind), suites.run_suite(candidate, examples, **kind))
 
 
-def test_a_model_that_learnt_passes_the_demo_gate(
+def test_a_model_that_learned_passes_the_demo_gate(
     demo: gate.GateSpec, examples: list[Example], constant: Predictor, perfect: Predictor
 ) -> None:
     comparison = against(constant, perfect, examples)
@@ -49,7 +49,7 @@ def test_a_model_that_learnt_passes_the_demo_gate(
     assert report["held_out"]["accuracy"]["candidate"] == 1.0
 
 
-def test_a_model_that_learnt_nothing_is_rejected(
+def test_a_model_that_learned_nothing_is_rejected(
     demo: gate.GateSpec, examples: list[Example], constant: Predictor
 ) -> None:
     decision = gate.decide(against(constant, constant, examples), demo)

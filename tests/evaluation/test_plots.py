@@ -68,11 +68,11 @@ def test_each_tasks_loss_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Axes, "plot", seen)
     plots.loss_curve(
         [
-            {"step": 1, "loss": 1.2, "learnt": {"triage": 1.0}},
-            {"step": 2, "loss": 3.0, "learnt": {"qa": 1.0}},
-            {"step": 3, "loss": float("inf"), "learnt": {"triage": 1.0}},
-            {"step": 4, "loss": 0.2, "learnt": {"triage": 1.0}},
-            {"step": 5, "loss": 0.7, "learnt": {"triage": 0.9, "qa": 0.1}},
+            {"step": 1, "loss": 1.2, "task_share": {"triage": 1.0}},
+            {"step": 2, "loss": 3.0, "task_share": {"qa": 1.0}},
+            {"step": 3, "loss": float("inf"), "task_share": {"triage": 1.0}},
+            {"step": 4, "loss": 0.2, "task_share": {"triage": 1.0}},
+            {"step": 5, "loss": 0.7, "task_share": {"triage": 0.9, "qa": 0.1}},
             {"step": 4, "eval_triage_loss": 0.3, "eval_triage_runtime": 2.0},
             {"step": 4, "eval_mapping_loss": 0.9},
         ]

@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
     return found
 
 
-def test_a_rollback_passes_over_what_learnt_from_withdrawn_rows(settings: Settings) -> None:
+def test_a_rollback_passes_over_models_trained_on_withdrawn_rows(settings: Settings) -> None:
     registry = Registry(settings.models_dir)
     registry.mark(OLD, "e1")
     assert room.rollback(ALIAS, settings).model_id == OLDEST

@@ -74,8 +74,8 @@ def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
     assert list(run.metrics["validation_loss"]) == ["triage"]
     assert run.metrics["validation_loss"]["triage"] < 0.5 * losses[0]
     # Also of the steps before the kill, and of those after it.
-    assert [row["learnt"] for row in run.history if "loss" in row] == [{"triage": 1.0}] * 60
-    assert seen[-1]["learnt"] == {"triage": 1.0}
+    assert [row["task_share"] for row in run.history if "loss" in row] == [{"triage": 1.0}] * 60
+    assert seen[-1]["task_share"] == {"triage": 1.0}
     assert json.loads((run_dir / "run.json").read_bytes())["state"] == "done"
     assert not (run_dir / "checkpoints").exists()
 

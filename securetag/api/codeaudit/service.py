@@ -124,6 +124,6 @@ async def _enqueue(
 
 
 def _keep(services: ApiServices, storage_key: str, incoming: Incoming) -> None:
-    # Written whole or not at all, so what lies under its digest is complete.
+    # Written whole or not at all, so what is stored under its digest is complete.
     if not services.storage.exists(storage_key):
         services.storage.put(storage_key, incoming.chunks(), limit=incoming.limit)

@@ -67,7 +67,7 @@ async def get_finding(finding_id: UUID, services: Services, caller: Reader) -> R
 async def add_feedback(
     finding_id: UUID, body: FeedbackBody, services: Services, caller: Reviewer, key: IdempotencyKey = None
 ) -> Response:
-    """Say whether the finding is true, as the occurrence shows it. The key's name stands as the reviewer.
+    """Say whether the finding is true, as the occurrence shows it. The key's name is the reviewer's.
 
     409 where a newer scan has seen the finding: look at the newest occurrence first.
     """

@@ -1,6 +1,6 @@
 """Findings with their newest occurrence, the model's verdict on it and the newest feedback.
 
-Feedback of a person stands before that of a script, however new: what a program says never hides what
+Feedback of a person comes before that of a script, however new: what a program says never hides what
 somebody decided.
 """
 

@@ -1,1 +1,1 @@
-"""Scans: how a task stands and what it found."""
+"""Scans: the state of a task and what it found."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @reported
 def erase(
-    source: Annotated[str | None, typer.Option(help="Name of a source that may not be learnt from.")] = None,
+    source: Annotated[str | None, typer.Option(help="Name of a source that may not be trained on.")] = None,
     tenant: Annotated[UUID | None, typer.Option(help="Id of a tenant that wants to be forgotten.")] = None,
     project: Annotated[UUID | None, typer.Option(help="With --tenant: only this project of it.")] = None,
     finding: Annotated[UUID | None, typer.Option(help="With --tenant: only this finding of it.")] = None,
@@ -23,7 +23,7 @@ def erase(
 ) -> None:
     """Work off a withdrawal: next build, models, receipt.
 
-    What is withdrawn stays out of the next build, the models that learnt from it are marked.
+    What is withdrawn stays out of the next build, the models that were trained on it are marked.
 
     Without options it works off what tenants sent to POST /erasure. Releases that exist aren't changed.
     """

@@ -48,7 +48,7 @@ SCAN_S = 900.0
 def run_demo(size_name: str) -> DemoResult:
     """Run the demo of one size (`SIZES`) and return its results.
 
-    Its state lies below `<home>/demo` and replaces that of the last demo.
+    Its state is below `<home>/demo` and replaces that of the last demo.
     """
     if not TRUTH.is_file():
         raise NotFoundError(

@@ -15,7 +15,7 @@ class Decided(NamedTuple):
 
 
 def decide(finding: FindingAnswer) -> Decided:
-    """Return a person's newest verdict on the finding, else the model's. A script's stands for neither."""
+    """Return a person's newest verdict on the finding, else the model's. A script's counts for neither."""
     if (feedback := _feedback_of_person(finding)) is not None:
         return Decided(feedback.verdict, "person")
     if finding.verdict is not None:

@@ -3,14 +3,14 @@
 - *exact*: the same question, answer or block of code;
 - *normalised*: the same words in the same order, whatever their case, marks, spaces and typography; for
   code the same tokens once comments are gone and its own names are numbered (`textform.renamed`);
-- *n-gram*: at least half of a passage's runs of 13 words stand on the other side. 13 is GPT-3's length
+- *n-gram*: at least half of a passage's runs of 13 words are in the other rows. 13 is GPT-3's length
   (Brown et al. 2020, appendix C, https://arxiv.org/abs/2005.14165), half is stricter than PaLM's 70 % of
   8-grams (https://arxiv.org/abs/2204.02311). Code is shorter, so 10 tokens make a run of it: with 8, a
   single common statement already made 14 of 4,000 synthetic functions known to Bodega's suite, with 10
   none. A passage of less than twice its n is compared as a whole alone.
 
 Two questions are asked with them. Which training rows know a row of an evaluation suite? They go.
-Which held-out rows of the release itself does its training split give away? Those go, since a training
+Which held-out rows overlap with the training split? Those go, since a training
 family of a hundred siblings outweighs the one that is held out; so nothing moves between splits.
 
 Synthetic rows are compared with one another as wholes only: a synthetic test row is made of fragments
@@ -104,7 +104,7 @@ def decontaminate(examples: Sequence[Example], suites: Sequence[Suite]) -> StepR
 
 
 def find_split_overlaps(examples: Iterable[Example]) -> list[Match]:
-    """Held-out rows that another split gives away: test by train, validation by train and test."""
+    """Return the held-out rows that overlap with another split: test with train, validation with both."""
     sides: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for example in examples:
         sides[example.split or "train"].append(example)
@@ -179,7 +179,7 @@ class _Split(msgspec.Struct, frozen=True):
 
 
 def _find_matches(mine: _Passages, theirs: _Passages, *, runs: bool = True) -> list[Match]:
-    """Passages of `mine` that stand in `theirs`, as wholes or for the most part."""
+    """Return the passages of `mine` that are in `theirs`, as wholes or for the most part."""
     if not mine.parts or not theirs.parts:
         return []
     matches: list[Match] = []
@@ -196,7 +196,7 @@ def _find_matches(mine: _Passages, theirs: _Passages, *, runs: bool = True) -> l
 
 
 def _find_overlapping(mine: _Passages, theirs: _Passages) -> list[Match]:
-    """Passages of `mine` whose runs stand anywhere in `theirs`, and the passage that holds most of them."""
+    """Return passages of `mine` whose runs are in `theirs`, with the passage that has most of them."""
     values, first = np.unique(theirs.runs.hashes, return_index=True)
     if not len(values):
         return []

@@ -41,7 +41,7 @@ def drop_duplicates(examples: Iterable[Example]) -> StepResult:
         if len(labels.get(question_id(example), ())) > 1:
             drops.append(Drop.of(example, DropReason.DUPLICATE_CONTRADICTION))
             continue
-        # A labelled question stands once even where the evidence differs; others by question and answer.
+        # A labelled question is kept once even where the evidence differs; others by question and answer.
         key = question_id(example) if example.label is not None else answered_id(example)
         if key in kept:
             kept[key] = merge_origins(kept[key], example)

@@ -52,7 +52,7 @@ def prose_of(example: Example) -> str:
 
 
 def split_into_passages(example: Example) -> list[Passage]:
-    """What of a row could give away another one: question, answer, every block of code."""
+    """Return the parts of a row that are compared with others: question, answer, every block of code."""
     if example.task is Task.TRIAGE:
         return [Passage(code_of(example), code=True, question=True)]
     all_parts = [

@@ -48,7 +48,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def owners(self) -> Offsets:
-        """Index of the text that each token stands in."""
+        """Index of the text of each token."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
 
 

@@ -63,7 +63,7 @@ def find_representatives(
 ) -> Offsets:
     """For each document its own index where it is kept, else that of the kept one that it repeats.
 
-    `documents` stand in order of precedence: the first of a cluster is kept, and a document goes only
+    `documents` are in order of precedence: the first of a cluster is kept, and a document goes only
     if it is itself near to a kept one (not by a chain of others).
     """
     shingles: list[Tokens] = []

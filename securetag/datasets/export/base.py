@@ -29,7 +29,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     documented: str
     #: Example → its rows, mostly one. Raises Unfit.
     rows: Callable[[Example], Sequence[Row]]
-    #: True = one JSON array a file, False = one JSON object a line.
+    #: Whether one JSON array a file, False = one JSON object a line.
     array: bool = False
     #: (release, names of the written splits) → further files by name.
     beside: Callable[[Manifest, Sequence[str]], Mapping[str, str]] = lambda _manifest, _splits: {}

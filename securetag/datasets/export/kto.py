@@ -37,6 +37,6 @@ KTO = Format(
     name="kto",
     documented="https://huggingface.co/docs/trl/dataset_formats#unpaired-preference",
     rows=_rows,
-    note="`label` says whether a person stands behind the answer. A model's answer is rendered again from "
+    note="`label` says whether a person gave the answer. A model's answer is rendered again from "
     "its decision.",
 )

@@ -54,7 +54,7 @@ def render_readme(
         lines += [f"- {reason}: {n:,}" for reason, n in left_out.items()] + [""]
     if "test" in rows:
         lines += [
-            f"`{form.file('test')}` is for scoring: a model that trained on it can't be measured.",
+            f"`{form.file('test')}` is for scoring: a model that was trained on it can't be measured.",
             "",
         ]
     lines += [

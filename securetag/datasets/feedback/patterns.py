@@ -1,7 +1,7 @@
 """What `scrub` looks for: shapes of secrets, addresses and names.
 
 Each pattern replaces its group `value`, or all of its match where it has none, and keeps `before`.
-Issued tokens that detect-secrets knows as well stand here too where it needs quotes around them.
+Issued tokens that detect-secrets knows as well are here too where it needs quotes around them.
 Runs before a fixed part are bounded or begin at a boundary, so that time grows with the text alone.
 """
 

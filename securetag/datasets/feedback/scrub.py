@@ -142,7 +142,7 @@ def _replaced(
 
 
 def _no_secret(value: str) -> bool:
-    """True of what stands beside a telling name but is plainly no secret: a name in braces, a sentence."""
+    """Whether a value beside a telling name is plainly not a secret: a name in braces, a sentence."""
     return (
         SECRET in value
         or bool(re.fullmatch(r"\$?\{[^}]*\}|\$\w+|%\(\w+\)s|%s|<[^>]*>|\.\.\.|--?[a-z][a-z-]*", value))
@@ -230,7 +230,7 @@ def _random(value: str) -> bool:
 
 
 def _worded(value: str) -> bool:
-    """True = at least half of it is words. Of random letters and digits a fifth is, by chance."""
+    """Whether at least half of it is words. Of random letters and digits a fifth is, by chance."""
     spoken = [word for word in patterns.WORDS.findall(value) if not _VOWELS.isdisjoint(word)]
     return "+" not in value and 2 * sum(map(len, spoken)) >= len(value)
 
@@ -258,7 +258,7 @@ def _detectors() -> tuple[Any, ...]:
 
 
 def _issued(text: str, counts: Counter[str]) -> str:
-    """Tokens that a detector knows, replaced wherever they stand as words of their own."""
+    """Tokens that a detector knows, replaced wherever they are words of their own."""
     secrets: set[str] = set()
     for line in text.split("\n"):
         for start in range(0, max(1, len(line) - OVERLAP), WINDOW - OVERLAP):

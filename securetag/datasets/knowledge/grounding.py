@@ -28,7 +28,7 @@ import yaml
 
 from securetag.datasets.drops import DropReason
 
-#: Share of a sentence's content words that must stand in one place of the section.
+#: Share of a sentence's content words that must be in one place of the section.
 THRESHOLD = 0.8
 #: Sentences of the section that make one place.
 PLACE = 3
@@ -67,7 +67,7 @@ class _Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function: frozenset[str]
     #: Words that deny.
     negation: frozenset[str]
-    #: Pairs of which one can't stand for the other.
+    #: Pairs of words with opposite meanings.
     opposites: list[tuple[str, str]]
     #: What turns a word into its opposite when it is put before it.
     reversing: frozenset[str]
@@ -129,7 +129,7 @@ def check_terms(text: str, source: Section) -> DropReason | None:
 
 
 def measure_support(text: str, source: Section) -> float:
-    """Share of content words that stand in one place of the section: that of the worst sentence."""
+    """Return the share of content words that are in one place of the section: that of the worst sentence."""
     prose = _CODE.sub(_as_words, text)
     return min((_share(sentence, source) for sentence in _spans(prose, source.lang, _SENTENCE)), default=0.0)
 
@@ -140,7 +140,7 @@ def content_stems(text: str, lang: str) -> frozenset[str]:
 
 
 def is_in_language(text: str, lang: str) -> bool:
-    """True = the text's small words are those of `lang` rather than those of another language."""
+    """Whether the text's small words are those of `lang` rather than those of another language."""
     words = [_folded(word) for word in _WORD.findall(text)]
     shares = {
         name: sum(word in language.function for word in words) for name, language in _languages().items()
@@ -168,7 +168,7 @@ def _share(sentence: _Span, source: Section) -> float:
 
 
 def _contradicted(text: str, source: Section) -> bool:
-    """True = something said is the opposite of what stands nearest to it in the section."""
+    """Whether something said is the opposite of the nearest sentence of the section."""
     prose, lang = _CODE.sub(_as_words, text), source.lang
     return any(
         all(opposed(part, near, lang) for near in nearest)
@@ -191,12 +191,12 @@ def _nearest(claim: _Span, spans: list[_Span]) -> list[_Span]:
 
 
 def _denied(claim: _Span, nearest: _Span, _lang: str) -> bool:
-    """True = the one denies, the other doesn't."""
+    """Whether the one denies, the other doesn't."""
     return claim.denies != nearest.denies
 
 
 def _reversed(claim: _Span, nearest: _Span, lang: str) -> bool:
-    """True = the one has the opposite of a word that only the other has."""
+    """Whether the one has the opposite of a word that only the other has."""
     only_claim, only_nearest = claim.words - nearest.words, nearest.words - claim.words
     language = _languages()[lang]
     if any(

@@ -27,7 +27,7 @@ Weight = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The weights of `mix.yaml`; what each means stands there."""
+    """The weights of `mix.yaml`; that file says what each means."""
 
     tiers: dict[str, Share]
     tasks: dict[Task, Share]
@@ -36,7 +36,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def load_mix(path: Path) -> Mix:
-    """Raises SettingsError for a file that is no mix."""
+    """Read a mix. Raises SettingsError for a file that isn't one."""
     try:
         return msgspec.yaml.decode(path.read_bytes(), type=Mix)
     except OSError as error:
@@ -52,7 +52,7 @@ def load_mix(path: Path) -> Mix:
 
 @lru_cache(maxsize=1)
 def default_mix() -> Mix:
-    """The mix that stands beside this module."""
+    """Return the mix beside this module."""
     return load_mix(Path(__file__).with_name("mix.yaml"))
 
 

@@ -196,7 +196,7 @@ def _name(record: Record) -> str:
 
 
 def _listed(entries: Sequence[str], limit: int) -> str:
-    """Entries as a list, whole ones only, within `limit` characters; one entry alone stands as prose."""
+    """Entries as a list, whole ones only, within `limit` characters; one entry alone is prose."""
     if not entries:
         return ""
     if len(entries) == 1:

@@ -175,7 +175,7 @@ def response_key(model_id: str, record: Record) -> str:
 
 
 def is_teachable(record: Record) -> bool:
-    """True = there is a section to ask several questions about, in a language that prompts exist in."""
+    """Whether there is a section to ask several questions about, in a language that prompts exist in."""
     code = record.facts.instruction or record.facts.vulnerable or record.facts.kind == "prompt"
     return record.lang in _SYSTEM and not code and len(_section(record)) >= SECTION_CHARS[0]
 

@@ -1,6 +1,6 @@
-"""What a row gives away to those who don't weigh its guard: lookups by one property, and word counts.
+"""Baselines that don't weigh the guard: lookups by one property, and word counts.
 
-A model that triages must beat these on the same rows. Each axis of the test split stands by itself:
+A model that triages must beat these on the same rows. Each axis of the test split is scored by itself:
 an average would hide the one that is hard.
 """
 
@@ -47,7 +47,7 @@ def group_by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def score_lookups(rows: Sequence[Example]) -> dict[str, Score]:
-    """What a table learnt on synthetic train rows scores on synthetic test rows, by one property alone.
+    """What a table learned on synthetic train rows scores on synthetic test rows, by one property alone.
 
     A key that train doesn't know answers with the label that train has more often.
     """

@@ -96,10 +96,10 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         *_table("Left out", "reason", {describe_reason(name): n for name, n in counts["dropped"].items()}),
         "## What can be had without weighing the guard",
         "",
-        "Accuracy on the test split's synthetic rows of a table learnt on train, by one property alone:",
+        "Accuracy on the test split's synthetic rows of a table learned on train, by one property alone:",
         "",
         *_scores("by", facts.lookups),
-        "Accuracy of TF-IDF (one to three tokens of the code) with logistic regression, learnt on train. A "
+        "Accuracy of TF-IDF (one to three tokens of the code) with logistic regression, learned on train. A "
         "model that triages must beat it, axis by axis:",
         "",
         *_scores("axis", facts.word_counts),

@@ -1,4 +1,4 @@
-"""What a written release is held against, whoever built it: each check names what offends.
+"""Checks of a written release, whatever built it: each names what offends.
 
 They repeat nothing that `build` remembers: they read rows alone, so a release made by other code, or by
 hand, is judged the same.
@@ -33,12 +33,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     offending: list[str]
     #: What the offending ones do, in a sentence.
     says: str
-    #: True = a release that fails it isn't trained on.
+    #: Whether a release that fails it isn't trained on.
     blocking: bool
 
     @property
     def passed(self) -> bool:
-        """True = nothing offends."""
+        """Whether nothing offends."""
         return not self.offending
 
 

@@ -2,7 +2,7 @@
 
 `lineage.parquet` has one row for each origin of each example, and one with empty origins for an
 example without any. It is the truth, and it is written with the release. Beside the releases, in
-``.lineage/<release>.sqlite``, lies an index over it that can be made again at any time: a look-up in
+``.lineage/<release>.sqlite``, is an index over it that can be made again at any time: a look-up in
 the Parquet file reads whole columns, one in the index a few pages, in either direction.
 """
 

@@ -1,7 +1,7 @@
 """Pictures beside a release's card: funnel of rows, lengths by task, sources and labels. PNG bytes.
 
 matplotlib is used through its object interface with the Agg canvas: no display and no global state. The
-same counts and rows give the same bytes, as long as matplotlib is the same; they stand outside the digest.
+same counts and rows give the same bytes, as long as matplotlib is the same; they are outside the digest.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
 
 
 def _labels(axes: Axes, examples: Sequence[Example]) -> None:
-    """Stacked bars: a split each, a part a label with whoever gave it; rows without one are knowledge."""
+    """Draw a stacked bar for each split, a part for each label and its origin."""
     table: dict[str, Counter[str]] = {"train": Counter(), "validation": Counter(), "test": Counter()}
     for row in examples:
         name = f"{row.label.replace('_', ' ')} ({row.label_source})" if row.label else "knowledge, no label"

@@ -5,7 +5,7 @@ manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parq
 
 The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
 depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
-which tenant under which consent a row goes back to stands in lineage.parquet alone, outside the
+which tenant under which consent a row goes back to is in lineage.parquet alone, outside the
 digest, so that no database id is trained on or published.
 
 What the digest doesn't cover, the manifest's seal does: the sha256 of every other file, and the
@@ -95,7 +95,7 @@ def digest_of(
 
 
 def as_published(example: Example) -> Example:
-    """The row as it stands in JSONL: of its origins only the Records."""
+    """Return the row as JSONL has it: of its origins only the Records."""
     records = sorted({origin.record_id for origin in example.origins if origin.record_id})
     return msgspec.structs.replace(example, origins=[Origin(record_id=name) for name in records])
 
@@ -184,7 +184,7 @@ def _write_dropped(path: Path, drops: Sequence[Drop]) -> None:
 
 
 def _commit(draft: Draft, final: Path) -> Path:
-    """Move a finished draft to its place; what stands there already must be the same release."""
+    """Move a finished draft to its place; what is there already must be the same release."""
     try:
         if draft.commit(final, read_only=True):
             return final
@@ -225,7 +225,7 @@ class _Schema(msgspec.Struct):
 def verify_release(path: Path) -> Manifest:
     """Check every file of a release. Raises ReleaseError saying what differs, NotFoundError.
 
-    The rows are held against the digest that names the folder; what lies beside them against the
+    The rows are compared with the digest that names the folder, the other files with the
     manifest's seal.
     """
     manifest = read_manifest(path)

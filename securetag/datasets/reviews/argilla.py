@@ -4,7 +4,7 @@ The bundle is what `argilla.Dataset.to_disk` writes and `from_disk` reads: `.arg
 `.argilla/settings.json` and `records.json`
 (https://docs.argilla.io/latest/how_to_guides/import_export/). With an overlap of n, Argilla asks for n
 people's answers before it calls a record complete. Our code writes and reads JSON alone; the client,
-which wants a server and a key, is whoever's loads the bundle.
+which needs a server and a key, belongs to the person who loads the bundle.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class Handler:
         return world.recorder.meanings
 
     def uses_others(self) -> bool:
-        """True = some call read a parameter, beside the guarded one, that its result may depend on."""
+        """Whether some call read a parameter, beside the guarded one, that its result may depend on."""
         read = self._world.values.read - {self._variable}
         return bool(read and read - _unused_keys(self._text))
 
@@ -170,7 +170,7 @@ def _unused_keys(text: str) -> set[str]:
     """Return the keys of the parameters that a function stores under a name and never looks at.
 
     Works on lines rather than on a syntax tree, which would take an eighth of all CPU time here. A
-    name that stands anywhere else, in a string too, counts as looked at.
+    name that is anywhere else, in a string too, counts as looked at.
     """
     keys: set[str] = set()
     for statement in _STORES.finditer(text):
@@ -256,7 +256,7 @@ def _judged(
 
 
 def main() -> None:
-    """Judge everything that stands on standard input."""
+    """Judge every trial on standard input."""
     world = stage.Stage()
     signal.signal(signal.SIGVTALRM, _time_up)
     # Only outcomes go to the parent's pipe: what a function prints goes where errors go.

@@ -1,4 +1,4 @@
-"""What stands between a source and a sink: about a hundred guards in families.
+"""The guards between a source and a sink: about a hundred guards in families.
 
 A *check* is an expression that is true of text that may pass; a *transform* is an expression whose
 value is used instead. `{x}` is the variable, `{a}` and `{b}` the sink's first two honest values.

@@ -42,7 +42,7 @@ def group_of(plan: Plan) -> str:
 
 
 def is_unseen_cell(guard: Guard, *, shape: str, sink: str) -> bool:
-    """True = the guard in this shape, or before this sink, is in the test split only."""
+    """Whether the guard in this shape, or before this sink, is in the test split only."""
     return _is_held_out(f"guard-shape/{guard.name}/{shape}") or _is_held_out(
         f"guard-sink/{guard.name}/{sink}"
     )

@@ -4,8 +4,8 @@ Rows come in contrastive pairs: one plan, two modes, one true and one false posi
 two functions of a pair share (guard, sink, framework, source, shape, names) says nothing about the
 label, and a lookup by any of it stays at one half.
 
-Pairs are also chosen so that long and short functions are as often true as false. What stands on
-which side of the split is `holdout`'s business.
+Pairs are also chosen so that long and short functions are as often true as false. `holdout` decides
+which split a pair is in.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def sample_pairs(
             has_room = len(pairs[pair.bucket]) < wanted[pair.bucket] and all(
                 cells[cell] < most for cell in within
             )
-            # A function text stands once: two plans may write the same one.
+            # A function text is taken once: two plans may write the same one.
             if has_room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
                 seen |= {pair.true.code, pair.false.code}
                 cells.update(within)
@@ -124,7 +124,7 @@ class _Lengths:
         self.more_true: Counter[int] = Counter()
 
     def take(self, pair: Pair) -> bool:
-        """True = taken: the pair tips no step further than `_TIP`."""
+        """Take the pair unless it would tip a step further than `_TIP`; return whether it was taken."""
         true, false = len(pair.true.code) // _STEP, len(pair.false.code) // _STEP
         if true != false and (self.more_true[true] >= _TIP or self.more_true[false] <= -_TIP):
             return False

@@ -14,12 +14,12 @@ from securetag.errors import NotFoundError
 
 
 def upload_key(tenant_id: UUID, sha256: str) -> str:
-    """Content-addressed within the tenant: the same archive twice lies there once."""
+    """Content-addressed within the tenant: the same archive is stored once."""
     return f"uploads/{tenant_id}/{sha256}"
 
 
 def artifact_folder(tenant_id: UUID, task_id: UUID) -> str:
-    """Everything that workers stored for a task lies below."""
+    """Return the folder of everything that workers stored for a task."""
     return f"artifacts/{tenant_id}/{task_id}"
 
 

@@ -9,7 +9,7 @@ Scopes:
 - `read`      see scans, findings, projects, consent;
 - `scan`      upload, make projects, cancel;
 - `feedback`  give verdicts;
-- `admin`     all of the above within the tenant, its keys and its consent besides;
+- `admin`     all of the above within the tenant, its keys and its consent;
 - `worker`    lease tasks of every tenant. Only an operator gives it out.
 
 A key that has both `admin` and `worker` is an operator's: it makes tenants, and keys for them.

@@ -13,7 +13,7 @@ def read_entry(folder: Path, entry: MirrorEntry) -> bytes:
     """Return the bytes of an entry. Raises SourceError for a wrong checksum or a path outside `folder`."""
     path = (folder / entry.path).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise SourceError(f"{entry.path}: lies outside the mirror")
+        raise SourceError(f"{entry.path}: is outside the mirror")
     try:
         data = path.read_bytes()
     except OSError as error:

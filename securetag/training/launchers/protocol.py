@@ -41,8 +41,8 @@ class TrainingRun:
     adapter: Path
     #: See `metrics.json`: rows, tokens, steps, losses, tokens_per_s, wall_s, cpu_s, peak_mb.
     metrics: JsonObject
-    #: The trainer's log: rows with step and loss (and, where the order of rows is fixed, `learnt`: the share
-    #: of each task in what the steps since the last row learn from), or eval_<task>_loss.
+    #: The trainer's log: rows with step and loss, or eval_<task>_loss. Where the order of rows is fixed,
+    #: `task_share` is the share of each task in the steps since the last row.
     history: list[JsonObject]
 
 

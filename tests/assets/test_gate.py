@@ -134,7 +134,7 @@ def test_a_candidate_that_passes_is_published(
     alone = publish_alone(evaluation.latest_evaluation(CANDIDATE, settings).folder)
     assert (alone.success, materialised(alone)) == (True, {"published_model"})
 
-    # What it was trained on is withdrawn: it stays where it is until an operator decides, and goes nowhere else.
+    # Rows that it was trained on are withdrawn: it stays published until an operator decides.
     registry.mark(CANDIDATE, "an-erasure")
     with pytest.raises(GateError, match="withdrawn since"):
         publish(evaluation.latest_evaluation(CANDIDATE, settings), "securetag-v2", settings)

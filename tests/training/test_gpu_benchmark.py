@@ -72,7 +72,7 @@ def test_without_a_gpu_it_says_where_to_run_it(
     assert "--device cpu" in printed.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_speed_and_three_epochs_on_a_cpu(tiny: Path, tiny_release: Path, tmp_path: Path) -> None:
     part_2 = ["--base", str(tiny), "--release", str(tiny_release), "--learning-rate=0.02", "--batch=8"]
     done = run(tmp_path, *TINY, *part_2)

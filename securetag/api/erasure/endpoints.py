@@ -10,8 +10,10 @@ from starlette.responses import Response
 from securetag.api.auth import Admin, Reader
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
+from securetag.db.models import ErasureRequest
+from securetag.db.paging import list_rows
 from securetag.db.repositories import erasure
 from securetag.wire.api import ErasureAnswer, ErasureBody
 from securetag.wire.base import Page
@@ -53,10 +55,8 @@ async def list_erasures(
 ) -> Response:
     """This tenant's demands, oldest first."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await erasure.list_requests(session, after=cursor, limit=limit)
-    return json_answer(
-        make_page([ErasureAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
-    )
+        rows = await list_rows(session, ErasureRequest, after=cursor, limit=limit)
+    return answer_page(ErasureAnswer, rows, limit)
 
 
 @router.get("/{request_id}", response_model=ErasureAnswer)

@@ -10,8 +10,10 @@ from starlette.responses import Response
 from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.paging import Cursor, Limit, answer_page
 from securetag.api.services import Services
+from securetag.db.models import ApiKey
+from securetag.db.paging import list_rows
 from securetag.db.repositories import keys
 from securetag.db.repositories.tenants import exists, switch_tenant
 from securetag.errors import NotFoundError, PermissionDeniedError
@@ -25,10 +27,8 @@ router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
 async def list_keys(services: Services, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """The tenant's keys, oldest first, revoked ones too. Never their secrets."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await keys.list_keys(session, after=cursor, limit=limit)
-    return json_answer(
-        make_page([KeyAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
-    )
+        rows = await list_rows(session, ApiKey, after=cursor, limit=limit)
+    return answer_page(KeyAnswer, rows, limit)
 
 
 @router.post("", response_model=KeyCreated, status_code=201)

@@ -8,9 +8,11 @@ from starlette.responses import Response
 from securetag.api.auth import Reader, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.paging import Cursor, Limit, answer_page
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
+from securetag.db.models import Project
+from securetag.db.paging import list_rows
 from securetag.wire.api import ProjectAnswer, ProjectBody
 from securetag.wire.base import Page
 
@@ -23,10 +25,8 @@ async def list_projects(
 ) -> Response:
     """The tenant's projects, oldest first."""
     async with services.tenant(caller.tenant_id) as session:
-        rows = await projects.list_projects(session, after=cursor, limit=limit)
-    return json_answer(
-        make_page([ProjectAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
-    )
+        rows = await list_rows(session, Project, after=cursor, limit=limit)
+    return answer_page(ProjectAnswer, rows, limit)
 
 
 @router.post("", response_model=ProjectAnswer, status_code=201)

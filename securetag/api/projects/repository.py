@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -43,11 +42,3 @@ async def find_project(session: AsyncSession, name: str) -> UUID:
     if project_id is None:
         raise NotFoundError("there is no project of this name", hint="GET /projects lists yours.")
     return project_id
-
-
-async def list_projects(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:
-    """Up to `limit + 1` projects, oldest first."""
-    query = select(Project).order_by(Project.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(Project.id > after)
-    return (await session.scalars(query)).all()

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from securetag.api.auth import Admin, Operator
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
 from securetag.db.repositories import tenants
 from securetag.wire.api import TenantAnswer, TenantBody
@@ -29,9 +29,7 @@ async def list_tenants(
                 Page(items=[TenantAnswer.model_validate(await tenants.get_current_tenant(session))])
             )
         rows = await tenants.list_tenants(session, after=cursor, limit=limit)
-    return json_answer(
-        make_page([TenantAnswer.model_validate(row) for row in rows], limit, [row.id for row in rows])
-    )
+    return answer_page(TenantAnswer, rows, limit)
 
 
 @router.post("", response_model=TenantAnswer, status_code=201)

@@ -63,14 +63,6 @@ async def get_request(session: AsyncSession, request_id: UUID) -> ErasureRequest
     return request
 
 
-async def list_requests(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:
-    """Up to `limit + 1` demands, oldest first."""
-    query = select(ErasureRequest).order_by(ErasureRequest.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(ErasureRequest.id > after)
-    return (await session.scalars(query)).all()
-
-
 async def list_pending(session: AsyncSession) -> Sequence[ErasureRequest]:
     """Demands that weren't worked off yet, oldest first."""
     query = select(ErasureRequest).where(ErasureRequest.completed_at.is_(None))

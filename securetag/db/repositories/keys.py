@@ -21,12 +21,12 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -152,14 +152,6 @@ async def record_use(session: AsyncSession, key_id: UUID) -> None:
     await session.execute(
         update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.clock_timestamp())
     )
-
-
-async def list_keys(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
-    """Up to `limit + 1` keys, oldest first, revoked ones too."""
-    query = select(ApiKey).order_by(ApiKey.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(ApiKey.id > after)
-    return (await session.scalars(query)).all()
 
 
 async def revoke_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:

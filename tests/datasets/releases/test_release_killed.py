@@ -36,7 +36,7 @@ def finished(folder: Path) -> list[Path]:
     return seen
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_every_single_step(tmp_path: Path) -> None:
     code, said = finish(start(tmp_path / "whole"))
     name, steps = said.split()

@@ -12,10 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lxml import etree, html
-
 from securetag.errors import SourceError
-from securetag.extractors.text import prose, xhtml
+from securetag.extractors.text import prose
+from securetag.extractors.text.html_page import convert_fragment
 from securetag.extractors.text.yaml_doc import decode_yaml
 
 _ATX_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -32,6 +31,8 @@ _ADMONITION = re.compile(
     r"(?P<indent>[ \t]*)(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?P<kind>[\w -]*?)[ \t]*"
     r"(?:\"(?P<title>[^\"\n]*)\")?[ \t]*$"
 )
+#: Stands for a backtick in an HTML table, where it marks code, while the converter escapes those of a page.
+_TICK = "\ue004"
 #: Matches a document with a block to rewrite: indented code after a blank line or heading, or an admonition.
 _MAY_NEED_REWRITE = re.compile(
     r"(?:\A|\n[ \t]*\n|(?:\A|\n) {0,3}#[^\n]*\n)(?: {4}|\t)|^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M
@@ -132,8 +133,8 @@ def _tables(piece: str) -> str:
 
 def _table(markup: str) -> str:
     try:
-        return xhtml.to_markdown(html.fragment_fromstring(markup, create_parent="div")) or ""
-    except (etree.ParserError, etree.XMLSyntaxError, ValueError):
+        return convert_fragment(markup.replace("`", _TICK)).replace(_TICK, "`")
+    except SourceError:
         return markup
 
 

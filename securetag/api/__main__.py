@@ -14,14 +14,17 @@ import socket
 import sys
 from pathlib import Path
 
-import uvicorn
-
-from securetag.api.app import create_app
-from securetag.api.connection import make_protocol
-from securetag.db.engine import dsn_for
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
+from securetag.system.extras import describe_failure, exit_if_missing
 from securetag.system.files import PRIVATE, make_private_folder, write_json
+
+with exit_if_missing():
+    import uvicorn
+
+    from securetag.api.app import create_app
+    from securetag.api.connection import make_protocol
+    from securetag.db.engine import dsn_for
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
@@ -114,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         port = given.port if given.port is not None else settings.api.port
         serve(settings, host, port)
     except SecuretagError as error:
-        sys.stderr.write(f"securetag.api: {error}\n{error.hint}\n")
+        print(*describe_failure(str(error), error.hint), sep="\n", file=sys.stderr)
         return 1
     return 0
 

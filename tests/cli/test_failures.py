@@ -24,10 +24,11 @@ from typer.testing import CliRunner
 from securetag.cli import app
 from securetag.cli.dataset.build import Lang, Profile, Purpose
 from securetag.cli.dataset.export import FORMAT_NAMES
-from securetag.cli.failures import EXTRAS, explain
+from securetag.cli.failures import explain
 from securetag.cli.key import Scope
 from securetag.cli.source.list import Tier
 from securetag.settings import get_settings
+from securetag.system.extras import EXTRAS
 
 CHECKOUT = Path(__file__).parents[2]
 TENANT = "01920000-aaaa-7000-8000-000000000001"
@@ -204,7 +205,7 @@ def test_a_malformed_file_of_settings_gives_two_lines(
 #: In a process of its own: what the rest of this one has imported can't be taken away.
 WITHOUT_EXTRAS = """
 import sys
-from securetag.cli.failures import EXTRAS
+from securetag.system.extras import EXTRAS
 for module in EXTRAS:
     sys.modules[module] = None
 from typer.testing import CliRunner

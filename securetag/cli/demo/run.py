@@ -21,7 +21,6 @@ from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.result import DemoResult
 from securetag.cli.demo.shop import SHOP, TRUTH
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.failures import require_packages
 from securetag.cli.scan.packing import pack
 from securetag.cli.services.platform import (
     USER_SCOPES,
@@ -37,6 +36,7 @@ from securetag.cli.services.supervise import Services
 from securetag.client.api import ApiClient
 from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
+from securetag.system.extras import require_packages
 from securetag.wire.api import FeedbackBody
 
 #: Packages of the offline half, one of each extra.

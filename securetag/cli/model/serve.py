@@ -12,8 +12,8 @@ from securetag.cli.output import reported
 @reported
 def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks one.")] = 0) -> None:
     """Serve the preferred alias, OpenAI-compatible, until Ctrl-C."""
-    from securetag.cli.failures import require_packages
     from securetag.serving.runtime import main as run
+    from securetag.system.extras import require_packages
 
     require_packages(["xllamacpp"])  # in a process of its own its lack would only be in a log
     run(["--port", str(port)])

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from securetag.cli.failures import EXTRAS
 from securetag.errors import SecuretagError
 from securetag.settings import Settings
+from securetag.system.extras import EXTRAS
 
 
 @dataclass(frozen=True)

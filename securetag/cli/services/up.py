@@ -38,7 +38,6 @@ def up(
     import signal
     import time
 
-    from securetag.cli.failures import require_packages
     from securetag.cli.services.platform import (
         USER_SCOPES,
         WORKER_SCOPES,
@@ -50,6 +49,7 @@ def up(
     )
     from securetag.cli.services.supervise import Services
     from securetag.settings import get_settings
+    from securetag.system.extras import require_packages
     from securetag.system.processes import log_tail
 
     # A shell that starts us in the background has SIGINT ignored.

@@ -196,7 +196,7 @@ def _inline(node: Node, name: str, line: list[str]) -> None:
     elif name == "math":
         line.append(literal(node.attributes.get("alttext") or node.text(deep=True, separator=" ")))
     elif name == "q":
-        line.append(f"“{_line(node).strip()}”")
+        line.append(f'"{_line(node).strip()}"')
     else:
         _children(node, line)
 
@@ -353,7 +353,9 @@ def _table(table: Node) -> list[Block]:
 
 def _lays_out(table: Node, rows: list[list[Node]], inside: set[str]) -> bool:
     """Whether a table arranges parts of the page instead of holding data."""
-    if table.attributes.get("role") in {"presentation", "none"} or max(map(len, rows), default=0) < 2:
+    if table.attributes.get("role") in {"presentation", "none"}:
+        return True
+    if len(rows) < 2 or max(map(len, rows)) < 2:
         return True
     if inside & {"table", "h1", "h2", "h3", "form"}:
         return True

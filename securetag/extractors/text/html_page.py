@@ -16,12 +16,13 @@ from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors.text.html_content import find_main_content
-from securetag.extractors.text.html_markdown import Block, extract_blocks
+from securetag.extractors.text.html_markdown import Block, extract_blocks, join_blocks
 
 #: Bytes of one page; the largest single-page specifications take 10 MB.
 MAX_PAGE_CHARS = 32 << 20
 #: Maximum depth of elements, including unclosed ones. Parsing is quadratic in the depth.
 MAX_DEPTH = 2_000
+_DEPTH_HINT = "No page that people wrote nests its elements so."
 #: Labels of encodings → the encodings that browsers use for them (https://encoding.spec.whatwg.org/#names-and-labels).
 _BROWSER_ENCODINGS = {
     "ascii": "cp1252",
@@ -88,6 +89,15 @@ def parse_page(text: str) -> Page:
     return page
 
 
+def convert_fragment(html: str) -> str:
+    """Return a piece of HTML as Markdown. Raises SourceError for one that is nested too deeply."""
+    _refuse_deep_nesting(html)
+    try:
+        return join_blocks(extract_blocks(LexborHTMLParser(html).body))
+    except RecursionError as error:
+        raise SourceError("nested too deeply", hint=_DEPTH_HINT) from error
+
+
 def _extract_page(parsed: LexborHTMLParser) -> Page:
     content = find_main_content(parsed)
     if content is None:
@@ -117,7 +127,7 @@ def _refuse_deep_nesting(text: str) -> None:
         return
     height = list(accumulate(-1 if closing else 1 for closing in _NESTING_TAG.findall(text)))
     if max(map(sub, height, accumulate(height, min)), default=0) > MAX_DEPTH:
-        raise SourceError("nested too deeply", hint="No page that people wrote nests its elements so.")
+        raise SourceError("nested too deeply", hint=_DEPTH_HINT)
 
 
 def _bound_depth(text: str) -> int:

@@ -11,18 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lxml import etree, html
-
 from securetag.errors import SourceError
-from securetag.extractors.text import prose, xhtml
+from securetag.extractors.text import prose
+from securetag.extractors.text.html_page import convert_fragment
+from securetag.extractors.text.markdown_scan import scan, scan_indented_code
 from securetag.extractors.text.yaml_doc import decode_yaml
 from securetag.records import JsonObject
 
-_ATX_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_SETEXT_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-_FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})([^\n]*)$")
-_LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
-_LIST_OR_QUOTE = re.compile(r"\s*(?:[-*+>|]|\d+[.)])")
+#: A fence that is indented so far that CommonMark takes it for code; publishers mean it as a fence.
+_FENCE = re.compile(r"[ \t>]*(?:`{3}|~{3})")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _ATTRIBUTES = re.compile(r"[ \t]*\{:[^{}\n]*\}")
 _ANCHOR = re.compile(r"[ \t]*\{#[^{}\n]*\}")
@@ -32,10 +29,11 @@ _ADMONITION = re.compile(
     r"(?P<indent>[ \t]*)(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?P<kind>[\w -]*?)[ \t]*"
     r"(?:\"(?P<title>[^\"\n]*)\")?[ \t]*$"
 )
-#: Matches a document with a block to rewrite: indented code after a blank line or heading, or an admonition.
-_MAY_NEED_REWRITE = re.compile(
-    r"(?:\A|\n[ \t]*\n|(?:\A|\n) {0,3}#[^\n]*\n)(?: {4}|\t)|^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M
-)
+#: Stands for a backtick in an HTML table, where it marks code, while the converter escapes those of a page.
+_TICK = "\ue004"
+_MAY_HAVE_ADMONITION = re.compile(r"^[ \t]*(?:!!!|\?\?\?\+?|===\+?) ", re.M)
+#: Matches where indented code may begin: after a blank line or a heading.
+_MAY_HAVE_INDENTED_CODE = re.compile(r"(?:\A|\n[ \t]*\n|(?:\A|\n) {0,3}#[^\n]*\n)(?: {4}|\t)")
 
 
 def split_front_matter(text: str) -> tuple[JsonObject, str]:
@@ -53,41 +51,15 @@ def split_front_matter(text: str) -> tuple[JsonObject, str]:
 
 def iter_headings(text: str) -> Iterator[tuple[int, str, int]]:
     """Yield (level, text, line number) for every line: level 0 is text, 1 to 6 a heading."""
-    fence, candidate = "", None  # `candidate`: a line that a setext underline may make a heading
-    for number, line in enumerate(text.split("\n"), 1):
-        start = line.lstrip(" \t>")[:3]
-        match = _FENCE.match(line) if start in ("```", "~~~") else None
-        if fence or match:
-            if candidate is not None:
-                yield 0, candidate, number - 1
-                candidate = None
-            fence = _next_fence(fence, match)
-            yield 0, line, number
+    lines = text.split("\n")
+    done = 0
+    for block in scan(text):
+        if block.level == 0 or lines[block.start].startswith(("    ", "\t")):
             continue
-        if candidate is not None:
-            underline = _SETEXT_UNDERLINE.match(line) if start[:1] in "=-" and start else None
-            if underline:
-                yield (1 if underline[1][0] == "=" else 2), heading(candidate), number - 1
-                candidate = None
-                continue
-            yield 0, candidate, number - 1
-            candidate = None
-        if start[:1] == "#" and (atx := _ATX_HEADING.match(line)):
-            yield len(atx[1]), heading(atx[2] or ""), number
-        elif start and not line.startswith(("    ", "\t")) and not _LIST_OR_QUOTE.match(line):
-            candidate = line
-        else:
-            yield 0, line, number
-    if candidate is not None:
-        yield 0, candidate, number
-
-
-def _next_fence(fence: str, match: re.Match[str] | None) -> str:
-    """Return the fence that is open after a line ("" = none), from the one before it and the line's match."""
-    if not fence:
-        return match[1] if match and not (match[1][0] == "`" and "`" in match[2]) else ""
-    closes = match and match[1][0] == fence[0] and len(match[1]) >= len(fence) and not match[2].strip()
-    return "" if closes else fence
+        yield from ((0, lines[number], number + 1) for number in range(done, block.start))
+        yield block.level, heading(block.content), block.start + 1
+        done = block.end
+    yield from ((0, lines[number], number + 1) for number in range(done, len(lines)))
 
 
 def heading(text: str) -> str:
@@ -115,8 +87,10 @@ def to_plain_markdown(text: str) -> str:
         text = prose.map_blocks(text, _tables)
     if "{%" in text:
         text = prose.map_prose(text, lambda piece: _LIQUID.sub("", piece))
-    if _MAY_NEED_REWRITE.search(text):
-        text = "\n".join(_lines(text.split("\n")))
+    if _MAY_HAVE_ADMONITION.search(text):
+        text = "\n".join(_resolve_admonitions(text.split("\n")))
+    if _MAY_HAVE_INDENTED_CODE.search(text):
+        text = _fence_indented_code(text)
     return prose.resolve_references(text)
 
 
@@ -132,43 +106,38 @@ def _tables(piece: str) -> str:
 
 def _table(markup: str) -> str:
     try:
-        return xhtml.to_markdown(html.fragment_fromstring(markup, create_parent="div")) or ""
-    except (etree.ParserError, etree.XMLSyntaxError, ValueError):
+        return convert_fragment(markup.replace("`", _TICK)).replace(_TICK, "`")
+    except SourceError:
         return markup
 
 
-def _lines(lines: list[str]) -> Iterator[str]:
-    """Yield the lines with fences around indented code, and admonitions as a bold title and their text."""
-    fence, blank, in_list, index = "", True, False, 0
+def _resolve_admonitions(lines: list[str]) -> Iterator[str]:
+    """Yield the lines with admonitions and tabs as a bold title and their text."""
+    code = {n for block in scan("\n".join(lines)) if not block.level for n in range(block.start, block.end)}
+    index = 0
     while index < len(lines):
         line = lines[index]
+        opener = None if index in code else _ADMONITION.match(line)
         index += 1
-        match = _FENCE.match(line)
-        if fence or match:
-            in_list = in_list and (bool(fence) or line[:1].isspace())
-            fence = _next_fence(fence, match)
+        if opener is None or not (opener["kind"] or opener["title"]):
             yield line
-            blank = False
-        elif not line.strip():
-            yield line
-            blank = True
-        elif line.startswith(("    ", "\t")) and blank and not in_list:
-            end = _end_of_indented(lines, index, 4)
-            yield from _fenced([_dedent(code, 4) for code in lines[index - 1 : end]])
-            index, blank = end, False
-        elif (opener := _ADMONITION.match(line)) and (opener["kind"] or opener["title"]):
-            indent = len(opener["indent"].expandtabs(4))
-            end = _end_of_indented(lines, index, indent + 4)
-            yield f"{opener['indent']}**{opener['title'] or opener['kind'].strip().capitalize()}**"
-            if index < end and lines[index].strip():
-                yield ""
-            yield from _lines([_dedent(inner, 4) for inner in lines[index:end]])
-            index = end
-        else:
-            title = line.lstrip()[0] == "#"
-            goes_on = in_list and not title and (line[0].isspace() or not blank)
-            in_list, blank = bool(_LIST_ITEM.match(line)) or goes_on, title
-            yield line
+            continue
+        end = _end_of_indented(lines, index, len(opener["indent"].expandtabs(4)) + 4)
+        yield f"{opener['indent']}**{opener['title'] or opener['kind'].strip().capitalize()}**"
+        if index < end and lines[index].strip():
+            yield ""
+        yield from _resolve_admonitions([_dedent(inner, 4) for inner in lines[index:end]])
+        index = end
+
+
+def _fence_indented_code(text: str) -> str:
+    """Return the text with fences around code that only its indentation marks, outside lists."""
+    lines, done, parts = text.split("\n"), 0, []
+    for block in scan_indented_code(text):
+        if not _FENCE.match(lines[block.start]):
+            parts += [*lines[done : block.start], prose.make_code_block(block.content)]
+            done = block.end
+    return "\n".join([*parts, *lines[done:]])
 
 
 def _end_of_indented(lines: list[str], index: int, indent: int) -> int:
@@ -186,7 +155,3 @@ def _end_of_indented(lines: list[str], index: int, indent: int) -> int:
 
 def _dedent(line: str, columns: int) -> str:
     return line[1:] if line.startswith("\t") else line[min(columns, len(line) - len(line.lstrip(" "))) :]
-
-
-def _fenced(code: list[str]) -> Iterator[str]:
-    yield from prose.make_code_block("\n".join(code)).split("\n")

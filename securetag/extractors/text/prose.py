@@ -13,10 +13,11 @@ import html
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from io import StringIO
 
+from securetag.extractors.text.markdown_scan import scan
 from securetag.records import normalise_text
 
-_FENCE = re.compile(r"[ \t>]*(?P<run>`{3,}|~{3,})(?P<info>[^\n]*)")
 _TICKS = re.compile(r"`+")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 #: A candidate for a character entity of HTML; an unknown name such as `&foo;` is text.
@@ -69,27 +70,17 @@ def _iter_blocks(text: str) -> Iterator[tuple[bool, str]]:
         if text:
             yield False, text
         return
-    prose: list[str] = []
-    code: list[str] = []
-    fence = ""
-    for line in text.splitlines(keepends=True):
-        match = _FENCE.match(line) if "```" in line or "~~~" in line else None
-        run = match["run"] if match else ""
-        if fence:
-            code.append(line)
-            if match and run[0] == fence[0] and len(run) >= len(fence) and not match["info"].strip():
-                yield True, "".join(code)
-                fence, code = "", []
-        elif match and not (run[0] == "`" and "`" in match["info"]):
-            if prose:
-                yield False, "".join(prose)
-            prose, fence, code = [], run, [line]
-        else:
-            prose.append(line)
-    if prose:
-        yield False, "".join(prose)
-    if code:
-        yield True, "".join(code)
+    lines = list(StringIO(text, newline="\n"))
+    done = 0
+    for block in scan(text):
+        if block.level:
+            continue
+        if block.start > done:
+            yield False, "".join(lines[done : block.start])
+        yield True, "".join(lines[block.start : block.end])
+        done = block.end
+    if done < len(lines):
+        yield False, "".join(lines[done:])
 
 
 def _iter_spans(text: str) -> Iterator[tuple[bool, str]]:

@@ -96,8 +96,8 @@ def test_fenced_code_is_kept_exactly(lines: list[str], fence: str) -> None:
         pytest.param("a {% raw %}`{{ 7*7 }}`{% endraw %} b", "a `{{ 7*7 }}` b", id="raw in Liquid"),
         pytest.param("```\n{% if x %}<table>\n```", "```\n{% if x %}<table>\n```", id="Liquid in code"),
         pytest.param(
-            "<table><tr><th>A</th></tr><tr><td>x | `y`</td></tr></table>",
-            "| A |\n| --- |\n| x \\| `y` |",
+            "<table><tr><th>A</th><th>B</th></tr><tr><td>x | `y`</td><td>1<br>2</td></tr></table>",
+            "| A | B |\n| --- | --- |\n| x \\| `y` | 1 2 |",
             id="HTML table",
         ),
         pytest.param("<table><tr><td>never closed", "<table><tr><td>never closed", id="open table"),

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import msgspec
-from selectolax.lexbor import LexborHTMLParser
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import FetchedFile
@@ -32,7 +31,7 @@ from securetag.extractors.readers.advisories.cvss_score import Score, choose_bes
 from securetag.extractors.readers.advisories.nvd import format_ssvc
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
 from securetag.extractors.text import prose
-from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
+from securetag.extractors.text.html_page import convert_fragment
 from securetag.records import JsonObject, Severity, Status
 
 _COMMIT_HASH = re.compile(r"[0-9a-f]{12,64}")
@@ -216,19 +215,13 @@ def _choose_markdown(text: _Text) -> str:
     plain = prose.clean(text.value)
     for media in text.supporting_media:
         if media.type == "text/html" and not media.base64 and media.value.count("<") < _MAX_TAGS:
-            converted = _convert_html(media.value)
+            try:
+                converted = prose.tidy_whitespace(convert_fragment(media.value))
+            except SourceError:
+                continue
             if len(converted) >= _MIN_HTML_SHARE * len(_URL.sub("", plain)):
                 return converted
     return plain
-
-
-def _convert_html(html: str) -> str:
-    """Return the Markdown of a description in HTML; empty where it is nested too deeply."""
-    body = LexborHTMLParser(html).body
-    try:
-        return prose.tidy_whitespace(join_blocks(extract_blocks(body))) if body else ""
-    except RecursionError:
-        return ""
 
 
 def _list_scores(cna: Container, adp: list[Container]) -> Iterator[Score]:

@@ -7,7 +7,6 @@ arrays and writes the prose as Markdown. https://pages.nist.gov/OSCAL-Reference/
 from __future__ import annotations
 
 from securetag.errors import SourceError
-from securetag.extractors.text import prose
 from securetag.extractors.text.xhtml import to_markdown
 from securetag.extractors.text.xml_doc import Element, get_name, parse_xml
 from securetag.records import JsonObject
@@ -64,16 +63,10 @@ def _convert_object(element: Element) -> JsonObject:
 
 def _convert_markup(element: Element) -> str:
     """Return markup as JSON has it: inserts in double braces, links by their text, code in backticks."""
-    if get_name(element) == "pre":
-        return prose.make_code_block("".join(element.itertext()))
-    for inner in element.iter():
-        name = get_name(inner)
-        if name == "insert":
-            inner.text = f"{{{{ insert: {inner.get('type', 'param')}, {inner.get('id-ref', '')} }}}}"
-        elif name == "code":
-            code = "".join(inner.itertext())
-            del inner[:]
-            inner.text = prose.make_code_span(code)
-    wrapper = element.makeelement("div")
-    wrapper.append(element)
-    return to_markdown(wrapper)
+    for insert in element.iter("{*}insert"):
+        insert.text = f"{{{{ insert: {insert.get('type', 'param')}, {insert.get('id-ref', '')} }}}}"
+    if get_name(element) not in _PROSE:
+        return to_markdown(element)
+    parent = element.makeelement("div")
+    parent.append(element)
+    return to_markdown(parent)

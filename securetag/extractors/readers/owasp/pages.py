@@ -145,13 +145,10 @@ class OwaspReader(MarkdownReader):
         )
 
     def status(self, page: Page, whole: str) -> Status:
-        """Return `withdrawn` where the page says that another took its content, or has none left."""
-        text = markdown.clean_section(page.root.whole())
-        return (
-            Status.WITHDRAWN
-            if _MERGED.search(whole) or len(text) < markdown.MIN_SECTION_CHARS
-            else Status.ACTIVE
-        )
+        """Return `withdrawn` where the page says that another took its content, or has no text left."""
+        texts = (page.root.own_text, *(child.whole() for child in page.root.children))
+        has_text = any(len(markdown.clean_section(text)) >= markdown.MIN_SECTION_CHARS for text in texts)
+        return Status.ACTIVE if has_text and not _MERGED.search(whole) else Status.WITHDRAWN
 
     def _identified(self, page: Page, identity: Identity) -> Iterator[Item]:
         whole = page.root.whole()

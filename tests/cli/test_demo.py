@@ -15,7 +15,7 @@ from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import compare_scan
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.summary import format_counts
+from securetag.cli.output import format_counts
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.settings import get_settings
@@ -92,6 +92,8 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
 
 def test_counts_become_a_line() -> None:
     assert format_counts({"train": 3, "test": 4}) == "train 3, test 4"
+    ranked = format_counts({"a": 1, "b": 2_000, "c": 3, "d": 4}, lines=2).splitlines()
+    assert ranked == ["    2,000  b", "        4  d", "        4  2 others"]
     assert format_counts({}) == "none"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from securetag.cli.output import Json, emit, reported, show
+from securetag.cli.output import Json, emit, format_counts, reported, show
 
 # As in the modules that use them, which would be slow to import for `--help`; a test compares them.
 Profile = Literal["compact", "full"]
@@ -85,22 +85,22 @@ def build(
         harvest=harvest,
         progress=None if as_json else typer.echo,
     )
-    names = [
-        "release",
-        "digest",
-        "rows",
-        "splits",
-        "by_source",
-        "by_task",
-        "by_licence",
-        "dropped",
-        "cpu_s",
-        "peak_mb",
-    ]
-    summary = {name: getattr(release, name) for name in names}
     if as_json:
-        emit(summary)
-    else:
-        dropped = {describe_reason(reason): n for reason, n in release.dropped.items()}
-        show(["", ""], (summary | {"dropped": dropped}).items())
-        typer.echo(f"Card: {release.path}/README.md")
+        emit({name: value for name, value in msgspec.structs.asdict(release).items() if name != "path"})
+        return
+    dropped = {describe_reason(reason): n for reason, n in release.dropped.items()}
+    show(
+        ["", ""],
+        [
+            ["release", release.release],
+            ["digest", release.digest],
+            ["rows", f"{release.rows:,}: {format_counts(release.splits)}"],
+            ["by task", format_counts(release.by_task)],
+            ["by source", format_counts(release.by_source, lines=12)],
+            ["by license", format_counts(release.by_licence, lines=12)],
+            ["left out", format_counts(dropped, lines=20)],
+            ["CPU-s", release.cpu_s],
+            ["peak MiB", release.peak_mb],
+        ],
+    )
+    typer.echo(f"Card: {release.path}/README.md")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
-from securetag.cli.output import show
+from securetag.cli.output import format_counts, show
 
 if TYPE_CHECKING:
     from securetag.cli.demo.outcome import ScanOutcome
@@ -123,11 +122,6 @@ def _print_decision(loop: LoopResult) -> None:
         )
     for reason in loop.evaluation.decision.reasons:
         typer.echo(f"  {reason}")
-
-
-def format_counts(counts: Mapping[str, int]) -> str:
-    """Return `a 3, b 4`, or `none`."""
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
 
 
 def _alias(scan: ScanOutcome) -> str:

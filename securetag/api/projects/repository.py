@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Project
+from securetag.db.repositories.paging import list_page
 from securetag.errors import ConflictError, NotFoundError
 
 
@@ -47,7 +48,4 @@ async def by_name(session: AsyncSession, name: str) -> UUID:
 
 async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Project]:
     """Up to `limit + 1` projects, oldest first."""
-    query = select(Project).order_by(Project.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(Project.id > after)
-    return (await session.scalars(query)).all()
+    return await list_page(session, Project, after=after, limit=limit)

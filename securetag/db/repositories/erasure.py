@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Consent, ErasureRequest, Finding, Project
-from securetag.db.repositories import consent
-from securetag.db.repositories.audit import record
+from securetag.db.repositories import audit, consent
+from securetag.db.repositories.paging import list_page
 from securetag.errors import NotFoundError
 from securetag.records import JsonObject
 
@@ -41,17 +41,8 @@ async def request(
     made = ErasureRequest(
         id=uuid7(), tenant_id=tenant_id, project_id=project_id, finding_id=finding_id, requested_by=by
     )
-    session.add(made)
-    await session.flush()
-    await session.refresh(made)
-    await record(
-        session,
-        tenant_id,
-        actor=by,
-        action="erasure.request",
-        subject=str(made.id),
-        detail={"project_id": _text(project_id), "finding_id": _text(finding_id)},
-    )
+    detail: JsonObject = {"project_id": _text(project_id), "finding_id": _text(finding_id)}
+    await audit.add(session, made, actor=by, action="erasure.request", detail=detail)
     return made
 
 
@@ -65,10 +56,7 @@ async def get(session: AsyncSession, request_id: UUID) -> ErasureRequest:
 
 async def pages(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ErasureRequest]:
     """Up to `limit + 1` demands, oldest first."""
-    query = select(ErasureRequest).order_by(ErasureRequest.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(ErasureRequest.id > after)
-    return (await session.scalars(query)).all()
+    return await list_page(session, ErasureRequest, after=after, limit=limit)
 
 
 async def pending(session: AsyncSession) -> Sequence[ErasureRequest]:
@@ -100,7 +88,8 @@ async def complete(session: AsyncSession, request: ErasureRequest, by: str, deta
         .returning(ErasureRequest.id)
     )
     if done is not None:
-        await record(session, request.tenant_id, actor=by, action="erasure.complete", subject=str(request.id))
+        subject = str(request.id)
+        await audit.record(session, request.tenant_id, actor=by, action="erasure.complete", subject=subject)
 
 
 def _text(value: UUID | None) -> str | None:

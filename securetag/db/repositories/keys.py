@@ -26,14 +26,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
-from securetag.db.repositories.audit import record
+from securetag.db.repositories import audit
+from securetag.db.repositories.paging import list_page
 from securetag.errors import AuthenticationError, InputError, NotFoundError
+from securetag.records import JsonObject
 
 _KEY = re.compile(r"stk_([A-Za-z0-9_-]{12})_([A-Za-z0-9_-]{43})")
 #: Compared with where the prefix is unknown, so that both cases take the same path.
@@ -112,17 +114,8 @@ async def add(
         scopes=checked_scopes(scopes),
         expires_at=expires_at,
     )
-    session.add(row)
-    await session.flush()
-    await session.refresh(row)
-    await record(
-        session,
-        tenant_id,
-        actor=actor,
-        action="key.create",
-        subject=str(row.id),
-        detail={"name": name, "scopes": row.scopes},
-    )
+    detail: JsonObject = {"name": name, "scopes": row.scopes}
+    await audit.add(session, row, actor=actor, action="key.create", detail=detail)
     return row, key
 
 
@@ -156,10 +149,7 @@ async def touch(session: AsyncSession, key_id: UUID) -> None:
 
 async def listed(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
     """Up to `limit + 1` keys, oldest first, revoked ones too."""
-    query = select(ApiKey).order_by(ApiKey.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(ApiKey.id > after)
-    return (await session.scalars(query)).all()
+    return await list_page(session, ApiKey, after=after, limit=limit)
 
 
 async def revoke(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:
@@ -172,4 +162,4 @@ async def revoke(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor:
     )
     if revoked_id is None:
         raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
-    await record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))
+    await audit.record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))

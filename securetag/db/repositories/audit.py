@@ -1,7 +1,8 @@
-"""The log of who did what. Rows are added, never changed."""
+"""The log of who did what. Its rows are added, never changed."""
 
 from __future__ import annotations
 
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -9,6 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from securetag.db.models import AuditLog
 from securetag.records import JsonObject
+
+
+class TenantRow(Protocol):
+    """A row of a table that holds the rows of every tenant."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def tenant_id(self) -> UUID: ...
 
 
 async def record(
@@ -25,4 +35,25 @@ async def record(
         insert(AuditLog).values(
             tenant_id=tenant_id, actor=actor, action=action, subject=subject, detail=detail or {}
         )
+    )
+
+
+async def add(
+    session: AsyncSession,
+    row: TenantRow,
+    *,
+    actor: str,
+    action: str,
+    detail: JsonObject,
+    subject: UUID | None = None,
+) -> None:
+    """Add a row, read back what the database fills in, and log who did so.
+
+    The log's subject is the row, or what `subject` names instead.
+    """
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+    await record(
+        session, row.tenant_id, actor=actor, action=action, subject=str(subject or row.id), detail=detail
     )

@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Consent, ErasureRequest, Finding, Project
-from securetag.db.repositories import consent
-from securetag.db.repositories.audit import record
+from securetag.db.repositories import audit, consent
 from securetag.errors import NotFoundError
 from securetag.records import JsonObject
 
@@ -41,17 +40,8 @@ async def add_request(
     made = ErasureRequest(
         id=uuid7(), tenant_id=tenant_id, project_id=project_id, finding_id=finding_id, requested_by=by
     )
-    session.add(made)
-    await session.flush()
-    await session.refresh(made)
-    await record(
-        session,
-        tenant_id,
-        actor=by,
-        action="erasure.request",
-        subject=str(made.id),
-        detail={"project_id": _text(project_id), "finding_id": _text(finding_id)},
-    )
+    detail: JsonObject = {"project_id": _text(project_id), "finding_id": _text(finding_id)}
+    await audit.add(session, made, actor=by, action="erasure.request", detail=detail)
     return made
 
 
@@ -94,7 +84,8 @@ async def complete_request(
         .returning(ErasureRequest.id)
     )
     if done is not None:
-        await record(session, request.tenant_id, actor=by, action="erasure.complete", subject=str(request.id))
+        subject = str(request.id)
+        await audit.record(session, request.tenant_id, actor=by, action="erasure.complete", subject=subject)
 
 
 def _text(value: UUID | None) -> str | None:

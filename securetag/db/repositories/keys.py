@@ -32,8 +32,9 @@ from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
-from securetag.db.repositories.audit import record
+from securetag.db.repositories import audit
 from securetag.errors import AuthenticationError, InputError, NotFoundError
+from securetag.records import JsonObject
 
 _KEY = re.compile(r"stk_([A-Za-z0-9_-]{12})_([A-Za-z0-9_-]{43})")
 #: Compared with where the prefix is unknown, so that both cases take the same path.
@@ -112,17 +113,8 @@ async def add_key(
         scopes=check_scopes(scopes),
         expires_at=expires_at,
     )
-    session.add(row)
-    await session.flush()
-    await session.refresh(row)
-    await record(
-        session,
-        tenant_id,
-        actor=actor,
-        action="key.create",
-        subject=str(row.id),
-        detail={"name": name, "scopes": row.scopes},
-    )
+    detail: JsonObject = {"name": name, "scopes": row.scopes}
+    await audit.add(session, row, actor=actor, action="key.create", detail=detail)
     return row, key
 
 
@@ -164,4 +156,4 @@ async def revoke_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, ac
     )
     if revoked_id is None:
         raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
-    await record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))
+    await audit.record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ from securetag.extractors.catalog.loading import load
 from securetag.extractors.catalog.mirror_manifest import MirrorManifest
 from securetag.extractors.catalog.source import FetchMethod, PackageMethod, Source
 from securetag.settings import Settings
+from securetag.system import extras
 
 
 class Availability(msgspec.Struct, frozen=True):
@@ -74,11 +74,4 @@ def get_parts(source: Source, settings: Settings) -> list[Source]:
 
 def find_package_file(method: PackageMethod) -> Path | None:
     """Return the path of the package's data without importing it; None where it isn't installed."""
-    try:
-        spec = find_spec(method.name)
-    except (ImportError, ValueError):
-        return None
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(folder) / method.file).is_file():
-            return path
-    return None
+    return extras.find_package_file(method.name, method.file)

@@ -6,7 +6,9 @@ fetches, and never decides what trains.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -20,6 +22,10 @@ from securetag.extractors.text.language import detect_language
 from securetag.records import Facts, Record, Status, TextLang
 
 T = TypeVar("T")
+
+
+#: Minimum characters of a section; a shorter one is a stub such as "this content has moved".
+MIN_SECTION_CHARS = 80
 
 
 class Drop(msgspec.Struct, frozen=True):
@@ -103,6 +109,49 @@ class Reader(ABC):
             facts=facts,
             status=status,
         )
+
+    def section_record(
+        self,
+        file: FetchedFile,
+        stem: str,
+        path: Sequence[str],
+        text: str,
+        seen: Counter[str],
+        *,
+        locator: str,
+        url: str = "",
+        lang: TextLang | None = None,
+        is_lang_certain: bool = False,
+    ) -> Item:
+        """Return a section of a document as a Record, or a Drop where it is too short.
+
+        `path` holds the headings from the document's title down; `seen` counts the keys of the document.
+        """
+        if len(text) < MIN_SECTION_CHARS:
+            return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
+        key = make_section_key(stem, path)
+        seen[key] += 1
+        return self.record(
+            file,
+            key=key if seen[key] == 1 else f"{key}-{seen[key]}",
+            title=": ".join(dict.fromkeys([path[0], path[-1]])),
+            text=text,
+            locator=locator,
+            url=url,
+            facts=Facts(kind="section", section=list(path)),
+            lang=lang,
+            is_lang_certain=is_lang_certain,
+        )
+
+
+def make_section_key(stem: str, path: Sequence[str]) -> str:
+    """Return the key of a section of the document `stem`; `path` holds the headings from its title down."""
+    return f"{stem}#{'/'.join(make_slug(title) for title in path[1:])}" if len(path) > 1 else stem
+
+
+def make_slug(heading: str) -> str:
+    """Return a heading in lower case words with hyphens, close to GitHub's anchors. Keys depend on it."""
+    return "-".join(re.findall(r"\w+", heading.lower())) or "section"
 
 
 def describe_error(error: BaseException) -> str:

@@ -13,11 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader, read_bytes
-from securetag.extractors.readers.markdown import LINK_SECTIONS, MIN_SECTION_CHARS, make_slug
+from securetag.extractors.readers.markdown import LINK_SECTIONS
 from securetag.extractors.text import prose
 from securetag.extractors.text.html_page import Page, decode_page, is_soft_404, parse_page
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, build_tree, split_section
-from securetag.records import Facts
 
 
 class HtmlReader(Reader):
@@ -42,21 +41,7 @@ class HtmlReader(Reader):
         if last in LINK_SECTIONS or last in self.source.options.get("skip", []):
             return Drop("a list of links", locator)
         text = piece.text if not prose.find_residue(piece.text) else prose.clean(piece.text)
-        if len(text) < MIN_SECTION_CHARS:
-            return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
-        key = stem if len(path) == 1 else f"{stem}#{'/'.join(make_slug(title) for title in path[1:])}"
-        seen[key] += 1
-        if seen[key] > 1:
-            key = f"{key}-{seen[key]}"
-        return self.record(
-            file,
-            key=key,
-            title=": ".join(dict.fromkeys([path[0], path[-1]])),
-            text=text,
-            locator=locator,
-            facts=Facts(kind="section", section=path),
-            lang=lang or None,
-        )
+        return self.section_record(file, stem, path, text, seen, locator=locator, lang=lang or None)
 
 
 def build_sections(page: Page, title: str) -> Section:

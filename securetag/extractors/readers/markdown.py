@@ -18,7 +18,14 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, Reader, read_text
+from securetag.extractors.readers.base import (
+    MIN_SECTION_CHARS,
+    Drop,
+    Item,
+    Reader,
+    make_section_key,
+    read_text,
+)
 from securetag.extractors.text import language, markdown_blocks, prose
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, Section, build_tree, split_section
 from securetag.records import Facts, JsonObject, Status, TextLang, normalise_text
@@ -41,8 +48,6 @@ LINK_SECTIONS = {
     "acknowledgements",
     "agradecimientos",
 }
-#: Minimum characters of a section; a shorter one is a stub such as "this content has moved".
-MIN_SECTION_CHARS = 80
 #: Stems that don't identify a page; its folder does.
 _GENERIC_STEMS = {"readme", "index", "_index", "default"}
 _ANY_LINK = re.compile(
@@ -121,10 +126,9 @@ class MarkdownReader(Reader):
             return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
         if not _SENTENCE_END.search(text):
             return Drop("a cover or a label: no sentence in it", locator)
-        key = page.key if len(path) == 1 else f"{page.key}#{'/'.join(make_slug(title) for title in path[1:])}"
         return self.record(
             page.file,
-            key=self.unique(key, page.lang),
+            key=self.unique(make_section_key(page.key, path), page.lang),
             title=": ".join(dict.fromkeys([path[0], path[-1]])),
             text=text,
             locator=locator,
@@ -171,11 +175,6 @@ def has_only_links(text: str) -> bool:
         (bare := _ANY_LINK.sub("", line)) != line and sum(map(str.isalpha, bare)) < _MAX_LETTERS_BESIDE_LINK
         for line in lines
     )
-
-
-def make_slug(heading: str) -> str:
-    """Return a heading in lower case words with hyphens, close to GitHub's anchors. Keys depend on it."""
-    return "-".join(re.findall(r"\w+", heading.lower())) or "section"
 
 
 def get_upstream_path(file: FetchedFile) -> PurePosixPath:

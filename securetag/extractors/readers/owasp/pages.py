@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers import markdown
-from securetag.extractors.readers.base import Drop, Item
+from securetag.extractors.readers.base import MIN_SECTION_CHARS, Drop, Item
 from securetag.extractors.readers.markdown import MarkdownReader, Page
 from securetag.extractors.text import prose
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Section, split_section, take_beginning
@@ -147,7 +147,7 @@ class OwaspReader(MarkdownReader):
     def status(self, page: Page, whole: str) -> Status:
         """Return `withdrawn` where the page says that another took its content, or has no text left."""
         texts = (page.root.own_text, *(child.whole() for child in page.root.children))
-        has_text = any(len(markdown.clean_section(text)) >= markdown.MIN_SECTION_CHARS for text in texts)
+        has_text = any(len(markdown.clean_section(text)) >= MIN_SECTION_CHARS for text in texts)
         return Status.ACTIVE if has_text and not _MERGED.search(whole) else Status.WITHDRAWN
 
     def _identified(self, page: Page, identity: Identity) -> Iterator[Item]:

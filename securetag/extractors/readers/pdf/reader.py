@@ -17,8 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop, Item, Reader
-from securetag.extractors.readers.markdown import MIN_SECTION_CHARS, make_slug
+from securetag.extractors.readers.base import MIN_SECTION_CHARS, Drop, Item, Reader
 from securetag.extractors.readers.pdf.headings import find_headings
 from securetag.extractors.readers.pdf.layout import (
     find_running_lines,
@@ -34,7 +33,7 @@ from securetag.extractors.readers.pdf.tables import group_rows, join_tables
 from securetag.extractors.text import prose
 from securetag.extractors.text.language import detect_language
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, build_tree, split_section
-from securetag.records import Facts, TextLang
+from securetag.records import TextLang
 
 #: Headings of front and back matter.
 _SKIPPED_HEADINGS = {
@@ -100,22 +99,10 @@ class PdfReader(Reader):
         if plain & (_SKIPPED_HEADINGS | set(self.source.options.get("skip", []))):
             return Drop("front or back matter", locator)
         text = prose.clean(piece.text)
-        if len(text) < MIN_SECTION_CHARS:
-            return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
-        key = f"{prefix}#{'/'.join(make_slug(title) for title in path[1:])}" if path[1:] else prefix
-        seen[key] += 1
-        if seen[key] > 1:
-            key = f"{key}-{seen[key]}"
-        return self.record(
-            file,
-            key=key,
-            title=": ".join(dict.fromkeys([path[0], path[-1]])),
-            text=text,
-            locator=locator,
-            url=f"{quote(file.url, safe=_SAFE_URL_CHARS)}#page={piece.start}",
-            facts=Facts(kind="section", section=path),
-            lang=lang,
-            is_lang_certain=lang is not None,
+        url = f"{quote(file.url, safe=_SAFE_URL_CHARS)}#page={piece.start}"
+        certain = lang is not None
+        return self.section_record(
+            file, prefix, path, text, seen, locator=locator, url=url, lang=lang, is_lang_certain=certain
         )
 
 

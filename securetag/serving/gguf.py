@@ -151,7 +151,7 @@ def read_metadata(path: Path) -> dict[str, object]:
                 value, at = _value(data, at + 4, kind)
                 if kind != _ARRAY:
                     metadata[key] = value
-        except (struct.error, ValueError, KeyError) as error:
+        except (struct.error, ValueError, KeyError, OverflowError) as error:
             raise InputError(f"{path} is no GGUF file: {error}") from error
     return metadata
 

@@ -207,7 +207,7 @@ async def test_a_consent_that_ended_after_the_harvest_is_asked_for_anew_by_every
     assert later.dropped["verdict_consent_ended"] == 1
 
     away = as_harvest.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")})
-    with pytest.raises(DatabaseUnavailableError, match="consents still stand") as refused:
+    with pytest.raises(DatabaseUnavailableError, match="consents are still given") as refused:
         build_release(PARAMS, away)
     assert "--no-harvest" in refused.value.hint
     with pytest.raises(ReleaseError, match="nothing is left"):

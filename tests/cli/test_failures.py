@@ -26,6 +26,7 @@ from securetag.cli.dataset.build import Lang, Profile, Purpose
 from securetag.cli.dataset.export import FORMAT_NAMES
 from securetag.cli.failures import explain
 from securetag.cli.key import Scope
+from securetag.cli.scan.command import Lang as ScanLang
 from securetag.cli.source.list import Tier
 from securetag.settings import get_settings
 from securetag.system.extras import EXTRAS
@@ -301,7 +302,7 @@ def test_choices_are_those_of_the_modules_that_use_them() -> None:
     assert sorted(FORMAT_NAMES) == FORMATS.names()
     assert set(get_args(Purpose)) == set(get_args(LicencePurpose))
     assert set(get_args(Profile)) == set(get_args(TriageProfile))
-    assert set(get_args(Lang)) == set(get_args(RecordLang))
+    assert set(get_args(Lang)) == set(get_args(ScanLang)) == set(get_args(RecordLang))
     assert {scope.value for scope in Scope} == set(SCOPES)
     assert {tier.value for tier in Tier} == set(get_args(get_type_hints(Source)["tier"]))
 
@@ -312,16 +313,17 @@ def test_choices_are_those_of_the_modules_that_use_them() -> None:
         ("dataset build", "--profile", get_args(Profile)),
         ("dataset build", "--purpose", get_args(Purpose)),
         ("dataset build", "--lang", get_args(Lang)),
+        ("scan", "--lang", get_args(Lang)),
         ("dataset export 0123456789ab --out x", "--format", FORMAT_NAMES),
         (f"key create --tenant {TENANT} --name ci", "--scope", [scope.value for scope in Scope]),
         ("source list", "--tier", [tier.value for tier in Tier]),
         ("demo", "--size", ["smoke", "quick", "full"]),
     ],
-    ids=["profile", "purpose", "lang", "format", "scope", "tier", "size"],
+    ids=["profile", "purpose", "lang of rows", "lang of a scan", "format", "scope", "tier", "size"],
 )
 def test_a_choice_lists_its_values(command: str, option: str, values: list[str]) -> None:
     words = command.split()
-    shown = CliRunner().invoke(app, [*words[:2], "--help"]).output
+    shown = CliRunner().invoke(app, [*words[: 1 if words[0] == "scan" else 2], "--help"]).output
     refused = CliRunner().invoke(app, [*words, option, "no-such-value"])
     assert refused.exit_code == 2
     for value in values:

@@ -81,7 +81,8 @@ def task_of(text: str) -> str:
 @pytest.mark.slow
 def test_people_decide_and_the_model_does_not(platform: Deployment, tmp_path: Path) -> None:
     with working(platform):
-        first = scan(platform, project(tmp_path / "shop", {"app.py": INJECTION}), "--fail-on", "high")
+        shop = project(tmp_path / "shop", {"app.py": INJECTION})
+        first = scan(platform, shop, "--fail-on", "high", "--lang", "es")
     assert first.exit_code == 1, first.output
     assert "scanned 1 file (python 1)" in first.stdout
     task = task_of(first.stdout)
@@ -96,6 +97,7 @@ def test_people_decide_and_the_model_does_not(platform: Deployment, tmp_path: Pa
     assert re.search(r"app\.py:5 +false_positive +model ", talked_in.stdout), talked_in.stdout
 
     (finding,) = json.loads(again("--json").stdout)["findings"]
+    assert "el sistema operativo" in finding["message"], finding["message"]
     assert (finding["decided"], finding["dismissed"]) == ({"verdict": "false_positive", "by": "model"}, False)
 
     def feedback(verdict: str, source: str) -> None:

@@ -28,6 +28,8 @@ FAILED = 2
 CANCEL_S = 10.0
 
 Level = Literal["info", "low", "medium", "high", "critical"]
+# As in `records`, which `--help` doesn't wait for; a test compares them.
+Lang = Literal["en", "es"]
 FailOn = Annotated[
     Level | None,
     typer.Option(
@@ -46,6 +48,9 @@ def scan(
     ] = None,
     fail_on: FailOn = None,
     project: Annotated[str | None, typer.Option(help="Name of the project; the folder's by default.")] = None,
+    lang: Annotated[
+        Lang | None, typer.Option(help="Language of the findings' texts; the worker's own by default.")
+    ] = None,
     api: Annotated[str | None, typer.Option(envvar="SECURETAG_API_URL", help="Address of the api.")] = None,
     key: Annotated[str | None, typer.Option(envvar="SECURETAG_API_KEY", help="API key.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
@@ -65,7 +70,7 @@ def scan(
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
     url, secret = _where(api, key)
     with _unexpected_errors(), connect(url, secret) as client:
-        run = _Run(client, as_json, task_id=str(resume) if resume is not None else None)
+        run = _Run(client, as_json, lang, task_id=str(resume) if resume is not None else None)
         ended, findings = run.follow(path.resolve() if path is not None else None, project, timeout)
         (print_json if as_json else print_table)(ended, findings, run.packed)
         _check(ended, findings, fail_on)
@@ -77,6 +82,7 @@ class _Run:
 
     client: ApiClient
     quiet: bool
+    lang: Lang | None
     #: None until the api has confirmed the upload.
     task_id: str | None
     #: What of the folder was sent; None for a scan that was started before.
@@ -115,11 +121,14 @@ class _Run:
         import tempfile
 
         from securetag.cli.scan.packing import pack
+        from securetag.wire.api import ScanParams
 
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{folder.name}.zip"
             self.packed = pack(folder, archive)
-            self.task_id = str(self.client.upload(archive, project=project or folder.name).task_id)
+            params = ScanParams(lang=self.lang)
+            accepted = self.client.upload(archive, project=project or folder.name, params=params)
+            self.task_id = str(accepted.task_id)
         if not self.quiet:
             typer.echo(f"scan {self.task_id}")
 

@@ -37,12 +37,4 @@ async def create_project(
         async def work() -> ProjectAnswer:
             return ProjectAnswer.model_validate(await projects.create(session, caller.tenant_id, body.name))
 
-        return await once(
-            session,
-            caller.tenant_id,
-            operation="POST /projects",
-            key=key,
-            request=body.model_dump(mode="json"),
-            status=201,
-            work=work,
-        )
+        return await once(session, caller.tenant_id, "POST /projects", key, body, work)

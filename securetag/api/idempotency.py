@@ -36,18 +36,18 @@ Work = Callable[[], Awaitable[BaseModel]]
 async def once(
     session: AsyncSession,
     tenant_id: UUID,
-    *,
     operation: str,
     key: str | None,
-    request: object,
-    status: int,
+    request: BaseModel | JsonObject | None,
     work: Work,
+    *,
+    status: int = 201,
     location: Callable[[JsonObject], str] | None = None,
     secret: str | None = None,
 ) -> Response:
     """Do `work` and answer with `status`, unless the key did it before: then answer the same again.
 
-    `request` is what the call means, as plain JSON values. Raises InputError where the key meant
+    `request` is what the call means. Raises InputError where the key meant
     something else, and whatever `work` raises: then the key stays free. The field `secret` of the
     answer is never stored: a repetition finds null in it.
     """
@@ -58,8 +58,9 @@ async def once(
     if key is None:
         done = await work()
         return json_answer(done, status, headers(done.model_dump(mode="json")))
+    meaning = request.model_dump(mode="json") if isinstance(request, BaseModel) else request
     stored = await idempotency.begin(
-        session, tenant_id, operation=operation, key=key, request_sha256=content_id(request)
+        session, tenant_id, operation=operation, key=key, request_sha256=content_id(meaning)
     )
     if stored is not None:
         again = {**headers(stored.response), REPLAYED_HEADER: "true"}

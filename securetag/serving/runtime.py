@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import IO
 
 import httpx
@@ -32,6 +32,7 @@ from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import Registry
 from securetag.settings import Settings, cores, get_settings
+from securetag.system.extras import require_packages
 from securetag.system.files import make_private_folder
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.system.services import announce_service, withdraw_service
@@ -167,9 +168,7 @@ class Runtime:
     def __enter__(self) -> Runtime:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def serve(
@@ -184,8 +183,9 @@ class Runtime:
     ) -> str:
         """Serve one file; returns the server's base URL. `ctx` counts tokens a slot.
 
-        Raises ModelUnavailableError when it doesn't start.
+        Raises ModelUnavailableError when it doesn't start, ModuleNotFoundError without the extra `serving`.
         """
+        require_packages(["xllamacpp"])  # the child's log alone would name it
         spec = spec_for(gguf, aliases=[alias], model_id=model_id, slots=slots, ctx=ctx, threads=threads)
         server = start(spec, log=self._log_dir / f"{alias}.log")
         self._servers.append(server)

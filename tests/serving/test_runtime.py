@@ -22,6 +22,7 @@ from securetag.serving import base
 from securetag.serving.client import ModelInfo, RuntimeClient
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import Runtime
+from securetag.system.extras import explain_package
 from securetag.system.services import announce_service, read_services
 
 pytestmark = pytest.mark.sockets
@@ -78,6 +79,16 @@ def test_constrained_answers_fit_and_carry_the_model(tmp_path: Path) -> None:
     assert " " not in got.text
     assert got.model_id == "ab" * 32
     assert 0 < got.completion_tokens <= 24
+
+
+def test_without_the_extra_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with Runtime(log_dir=tmp_path) as runtime, pytest.raises(ModuleNotFoundError) as missing:
+        runtime.serve(tmp_path / "model.gguf", alias="a", model_id="0" * 64)
+    assert explain_package(missing.value) == (
+        "the package xllamacpp is not installed",
+        "pip install 'securetag[serving]'",
+    )
 
 
 def test_a_file_that_is_no_model_is_said_with_the_log(tmp_path: Path) -> None:

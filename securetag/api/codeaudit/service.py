@@ -73,15 +73,15 @@ async def accept(
                 services, session, caller, incoming, filename, form.project, params, summary
             )
 
+        # The file's name is the client's business: the same bytes from another folder are the same.
         accepted = await once(
             session,
             caller.tenant_id,
-            operation=OPERATION,
-            key=key,
-            # The file's name is the client's business: the same bytes from another folder are the same.
-            request={"project": form.project, "params": params, "sha256": incoming.sha256},
+            OPERATION,
+            key,
+            {"project": form.project, "params": params, "sha256": incoming.sha256},
+            work,
             status=202,
-            work=work,
             location=lambda body: f"/scans/{body['task_id']}",
         )
     services.metrics.uploads.inc(incoming.size)

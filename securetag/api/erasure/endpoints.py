@@ -40,11 +40,11 @@ async def post_erasure(
         return await once(
             session,
             caller.tenant_id,
-            operation="POST /erasure",
-            key=key,
-            request=body.model_dump(mode="json"),
+            "POST /erasure",
+            key,
+            body,
+            work,
             status=202,
-            work=work,
             location=lambda made: f"/erasure/{made['id']}",
         )
 

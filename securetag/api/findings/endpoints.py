@@ -84,12 +84,4 @@ async def add_feedback(
             )
             return FeedbackAnswer.model_validate(row)
 
-        return await once(
-            session,
-            caller.tenant_id,
-            operation=f"POST /findings/{finding_id}/feedback",
-            key=key,
-            request=body.model_dump(mode="json"),
-            status=201,
-            work=work,
-        )
+        return await once(session, caller.tenant_id, f"POST /findings/{finding_id}/feedback", key, body, work)

@@ -65,16 +65,7 @@ async def create_key(
             await switch_tenant(session, caller.tenant_id)
             return KeyCreated(**KeyAnswer.model_validate(row).model_dump(), key=plain)
 
-        return await once(
-            session,
-            caller.tenant_id,
-            operation="POST /keys",
-            key=key,
-            request=body.model_dump(mode="json"),
-            status=201,
-            work=work,
-            secret="key",
-        )
+        return await once(session, caller.tenant_id, "POST /keys", key, body, work, secret="key")
 
 
 @router.delete("/{key_id}", status_code=204)

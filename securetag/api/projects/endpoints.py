@@ -41,12 +41,4 @@ async def create_project(
                 await projects.create_project(session, caller.tenant_id, body.name)
             )
 
-        return await once(
-            session,
-            caller.tenant_id,
-            operation="POST /projects",
-            key=key,
-            request=body.model_dump(mode="json"),
-            status=201,
-            work=work,
-        )
+        return await once(session, caller.tenant_id, "POST /projects", key, body, work)

@@ -66,11 +66,5 @@ async def cancel_scan(
             return summarize_scan(await scans.get_scan(session, task_id))
 
         return await once(
-            session,
-            caller.tenant_id,
-            operation=f"POST /scans/{task_id}/cancel",
-            key=key,
-            request=None,
-            status=200,
-            work=work,
+            session, caller.tenant_id, f"POST /scans/{task_id}/cancel", key, None, work, status=200
         )

@@ -47,12 +47,4 @@ async def create_tenant(
             await tenants.switch_tenant(session, caller.tenant_id)
             return made
 
-        return await once(
-            session,
-            caller.tenant_id,
-            operation="POST /tenants",
-            key=key,
-            request=body.model_dump(mode="json"),
-            status=201,
-            work=work,
-        )
+        return await once(session, caller.tenant_id, "POST /tenants", key, body, work)

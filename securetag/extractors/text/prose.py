@@ -2,7 +2,8 @@
 
 What comes out holds, outside code, no `(Citation:`, no `{{ insert:`, no `xhtml:`, no character
 entity and no U+FFFD: `residue` names what would break that promise, and `clean` ends only when
-nothing does. Tags that aren't formatting (`<script>`, `<username>`) are content here and survive.
+nothing does. Tags that aren't formatting (`<script>`, `<username>`) are content here and survive. Formatting
+tags are replaced in place: the converter of HTML would join the lines of paragraphs and lists.
 
 This module knows no source and no file.
 """

@@ -60,7 +60,13 @@ async def prepared(dsn: str) -> tuple[Any, str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("count", [5_000, pytest.param(50_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(5_000, id="5,000 findings"),
+        pytest.param(50_000, marks=pytest.mark.long, id="50,000 findings"),
+    ],
+)
 def test_all_findings_arrive_and_the_next_caller_is_served(
     count: int, clean_database: Database, pg_cluster: Cluster, tmp_path: Path
 ) -> None:

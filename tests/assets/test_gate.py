@@ -142,7 +142,12 @@ def test_a_candidate_that_passes_is_published(
 
 
 @pytest.mark.parametrize(
-    ("decide", "formatted"), [(wrongly, True), (always("false_positive"), True), (rightly, False)]
+    ("decide", "formatted"),
+    [
+        pytest.param(wrongly, True, id="every verdict wrong"),
+        pytest.param(always("false_positive"), True, id="always false positive"),
+        pytest.param(rightly, False, id="free answers not JSON"),
+    ],
 )
 def test_a_candidate_that_fails_is_not_published(
     monkeypatch: pytest.MonkeyPatch, release: Path, settings: Settings, decide: Decide, formatted: bool

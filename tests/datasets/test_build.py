@@ -185,7 +185,15 @@ def test_a_torn_group_stops_a_release(
         small(tmp_path, [record(n) for n in range(5)], BuildParams(synthetic=0))
 
 
-@pytest.mark.parametrize("bad", [{"synthetic": -1}, {"profile": "tiny"}, {"purpose": "fun"}, {"sed": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"synthetic": -1}, id="negative count"),
+        pytest.param({"profile": "tiny"}, id="unknown profile"),
+        pytest.param({"purpose": "fun"}, id="unknown purpose"),
+        pytest.param({"sed": 1}, id="unknown parameter"),
+    ],
+)
 def test_parameters_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(bad, BuildParams)

@@ -253,7 +253,14 @@ def test_several_turns_keep_their_history(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "roles", [("assistant",), ("user",), ("user", "user", "assistant"), ("user", "assistant", "system"), ()]
+    "roles",
+    [
+        pytest.param(("assistant",), id="only an assistant"),
+        pytest.param(("user",), id="only a user"),
+        pytest.param(("user", "user", "assistant"), id="two user turns"),
+        pytest.param(("user", "assistant", "system"), id="system at the end"),
+        pytest.param((), id="no turns"),
+    ],
 )
 def test_turns_that_dont_alternate_are_unfit(roles: tuple[str, ...]) -> None:
     with pytest.raises(Unfit):

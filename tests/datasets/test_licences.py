@@ -76,10 +76,10 @@ def test_obligations_name_the_licences_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("expression", "named"),
     [
-        ("CC-BY-4.0", True),
-        ("MIT AND CC0-1.0", True),
-        ("CC0-1.0", False),
-        ("LicenseRef-US-Gov-Public-Domain", False),
+        pytest.param("CC-BY-4.0", True, id="attribution"),
+        pytest.param("MIT AND CC0-1.0", True, id="attribution in a conjunction"),
+        pytest.param("CC0-1.0", False, id="public domain dedication"),
+        pytest.param("LicenseRef-US-Gov-Public-Domain", False, id="government work"),
     ],
 )
 def test_who_must_be_named(expression: str, named: bool) -> None:

@@ -148,14 +148,14 @@ def test_a_duplicate_of_a_test_row_leaves_train() -> None:
 @pytest.mark.parametrize(
     ("expression", "internal", "public"),
     [
-        ("MIT", True, True),
-        ("CC-BY-SA-4.0 AND MIT", True, True),
-        ("GPL-3.0-only", True, False),
-        ("LicenseRef-Securetag-Tenant-Consent", True, False),
-        ("MIT OR GPL-3.0-only", True, True),
-        ("MIT AND GPL-3.0-only", True, False),
-        ("Apache-2.0 OR CC-BY-NC-4.0", True, True),
-        ("LicenseRef-MITRE-CWE-Terms-of-Use", True, True),
+        pytest.param("MIT", True, True, id="permissive"),
+        pytest.param("CC-BY-SA-4.0 AND MIT", True, True, id="share-alike and permissive"),
+        pytest.param("GPL-3.0-only", True, False, id="copyleft"),
+        pytest.param("LicenseRef-Securetag-Tenant-Consent", True, False, id="tenant consent"),
+        pytest.param("MIT OR GPL-3.0-only", True, True, id="permissive or copyleft"),
+        pytest.param("MIT AND GPL-3.0-only", True, False, id="permissive and copyleft"),
+        pytest.param("Apache-2.0 OR CC-BY-NC-4.0", True, True, id="permissive or non-commercial"),
+        pytest.param("LicenseRef-MITRE-CWE-Terms-of-Use", True, True, id="terms of use"),
     ],
 )
 def test_a_licence_is_weighed_by_purpose(expression: str, internal: bool, public: bool) -> None:
@@ -184,11 +184,11 @@ def test_what_stops_a_release(expression: str) -> None:
 @pytest.mark.parametrize(
     ("record_kind", "reason"),
     [
-        ({"status": Status.DEPRECATED}, "record_deprecated"),
-        ({"status": Status.SUPERSEDED}, "record_superseded"),
-        ({"licence": "GPL-3.0-only"}, "record_licence"),
-        ({"text": "x", "facts": Facts(kind="section")}, "record_too_short"),
-        ({}, None),
+        pytest.param({"status": Status.DEPRECATED}, "record_deprecated", id="deprecated"),
+        pytest.param({"status": Status.SUPERSEDED}, "record_superseded", id="superseded"),
+        pytest.param({"licence": "GPL-3.0-only"}, "record_licence", id="copyleft"),
+        pytest.param({"text": "x", "facts": Facts(kind="section")}, "record_too_short", id="short section"),
+        pytest.param({}, None, id="kept"),
     ],
 )
 def test_records_are_left_out_for_a_reason(

@@ -114,7 +114,13 @@ def test_an_endpoint_that_stays_away_ends_the_run_and_keeps_what_there_is() -> N
 
 
 @pytest.mark.parametrize(
-    "nonsense", ["Here you are!", '{"pairs": [{"question": 1}]}', '{"pairs": [', "[" * 9999]
+    "nonsense",
+    [
+        pytest.param("Here you are!", id="prose"),
+        pytest.param('{"pairs": [{"question": 1}]}', id="wrong type"),
+        pytest.param('{"pairs": [', id="truncated JSON"),
+        pytest.param("[" * 9999, id="deep nesting"),
+    ],
 )
 def test_nonsense_is_asked_about_once_more_then_kept_as_nonsense(nonsense: str) -> None:
     fake = FakeTeacher(lambda _: nonsense)
@@ -146,7 +152,11 @@ def test_no_more_than_asked_for_are_under_way() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"price_prompt": 1.0, "price_completion": 10.0, "budget": 0.02}, {"budget_tokens": 6_000}]
+    "limits",
+    [
+        pytest.param({"price_prompt": 1.0, "price_completion": 10.0, "budget": 0.02}, id="money"),
+        pytest.param({"budget_tokens": 6_000}, id="tokens"),
+    ],
 )
 def test_a_budget_is_never_passed_and_the_next_run_goes_on(limits: dict[str, Any]) -> None:
     report = run(FakeTeacher(), settings_with(**limits))

@@ -117,16 +117,51 @@ def suite(tmp_path: Path) -> Suite:
 @pytest.mark.parametrize(
     ("known", "against", "measure"),
     [
-        (row(ASKED, "Nosniff, in the header for content type options."), "quiz/q1", "exact"),
-        (row(ASKED.upper().replace(" ", "\n"), "Nosniff."), "quiz/q1", "normalised"),
-        (row("What is a safe cookie?", TOLD), "quiz/2", "exact"),
-        (row("What is a safe cookie?", TOLD.replace("cookie", "token", 1)), "quiz/2", "n-gram"),
-        (row("And a cookie?", TOLD + " " + " ".join(f"word{n}" for n in range(300))), "quiz/2", "n-gram"),
-        (row("And a cookie?", " ".join(TOLD.split()[:30])), "quiz/2", "n-gram"),
-        (judged(CODE), "quiz/line 3", "exact"),
-        (judged(OTHER_NAMES), "quiz/line 3", "normalised"),
-        (judged(CODE.replace("abort(404)", "raise Gone()")), "quiz/line 3", "n-gram"),
-        (row("Fix this.", f"```python\n{OTHER_NAMES}```\nDone."), "quiz/line 3", "normalised"),
+        pytest.param(
+            row(ASKED, "Nosniff, in the header for content type options."),
+            "quiz/q1",
+            "exact",
+            id="same question",
+        ),
+        pytest.param(
+            row(ASKED.upper().replace(" ", "\n"), "Nosniff."),
+            "quiz/q1",
+            "normalised",
+            id="question in other case and spacing",
+        ),
+        pytest.param(row("What is a safe cookie?", TOLD), "quiz/2", "exact", id="same answer"),
+        pytest.param(
+            row("What is a safe cookie?", TOLD.replace("cookie", "token", 1)),
+            "quiz/2",
+            "n-gram",
+            id="one word of the answer changed",
+        ),
+        pytest.param(
+            row("And a cookie?", TOLD + " " + " ".join(f"word{n}" for n in range(300))),
+            "quiz/2",
+            "n-gram",
+            id="answer inside a long text",
+        ),
+        pytest.param(
+            row("And a cookie?", " ".join(TOLD.split()[:30])),
+            "quiz/2",
+            "n-gram",
+            id="first 30 words of the answer",
+        ),
+        pytest.param(judged(CODE), "quiz/line 3", "exact", id="same code"),
+        pytest.param(judged(OTHER_NAMES), "quiz/line 3", "normalised", id="code with renamed variables"),
+        pytest.param(
+            judged(CODE.replace("abort(404)", "raise Gone()")),
+            "quiz/line 3",
+            "n-gram",
+            id="one statement of the code changed",
+        ),
+        pytest.param(
+            row("Fix this.", f"```python\n{OTHER_NAMES}```\nDone."),
+            "quiz/line 3",
+            "normalised",
+            id="renamed code in a Markdown fence",
+        ),
     ],
 )
 def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str, measure: str) -> None:
@@ -140,9 +175,17 @@ def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str,
 @pytest.mark.parametrize(
     "innocent",
     [
-        row("Which header keeps a browser from framing a page?", "All of them are right here"),
-        row("What is a safe cookie?", "A cookie that carries a session is set with three attributes."),
-        judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"),
+        pytest.param(
+            row("Which header keeps a browser from framing a page?", "All of them are right here"),
+            id="another question with an answer choice",
+        ),
+        pytest.param(
+            row("What is a safe cookie?", "A cookie that carries a session is set with three attributes."),
+            id="another answer",
+        ),
+        pytest.param(
+            judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"), id="other code"
+        ),
     ],
 )
 def test_what_only_resembles_stays(suite: Suite, innocent: Example) -> None:
@@ -209,11 +252,11 @@ def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "empty"),
-        (b"\n\n", "empty"),
-        (b'{"a": 1}\n{', "line 2"),
-        (b"\xff\xfe", "line 1"),
-        (b"[" * 9000, "line 1"),
+        pytest.param(b"", "empty", id="empty file"),
+        pytest.param(b"\n\n", "empty", id="blank lines"),
+        pytest.param(b'{"a": 1}\n{', "line 2", id="truncated JSON"),
+        pytest.param(b"\xff\xfe", "line 1", id="not UTF-8"),
+        pytest.param(b"[" * 9000, "line 1", id="deep nesting"),
     ],
 )
 def test_a_suite_that_cant_be_read_says_where(tmp_path: Path, content: bytes, what: str) -> None:

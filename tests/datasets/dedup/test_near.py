@@ -61,12 +61,12 @@ def kept_of(*texts: str) -> int:
 @pytest.mark.parametrize(
     "again",
     [
-        told().upper(),
-        told().replace(" ", "\n", 5),
-        told().replace(",", " –").replace("uploaded", "“uploaded”"),
-        told().replace("attacker", "adversary"),
-        told() + " A fixed release is available.",
-        told().replace("file", "ﬁle"),
+        pytest.param(told().upper(), id="upper case"),
+        pytest.param(told().replace(" ", "\n", 5), id="line breaks"),
+        pytest.param(told().replace(",", " –").replace("uploaded", "“uploaded”"), id="other punctuation"),
+        pytest.param(told().replace("attacker", "adversary"), id="one word replaced"),
+        pytest.param(told() + " A fixed release is available.", id="one sentence added"),
+        pytest.param(told().replace("file", "ﬁle"), id="ligature"),
     ],
 )
 def test_the_same_in_other_print_is_a_near_duplicate(again: str) -> None:
@@ -77,15 +77,15 @@ def test_the_same_in_other_print_is_a_near_duplicate(again: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (told() + " (CVE-2024-1234)", told() + " (CVE-2024-1235)"),
-        (told() + " This is CWE-22.", told() + " This is CWE-23."),
-        (told() + " See T1059.001.", told() + " See T1059.003."),
-        (told(version="1.2.3"), told(version="3.2.1")),
-        (told() + " AC-2(1) applies.", told() + " AC-2(2) applies."),
-        (told() + " AC-2 applies.", told() + " IA-2 applies."),
-        (told() + " GHSA-aaaa-bb1b-cccc", told() + " GHSA-aaaa-bb1b-dddd"),
-        (told() + " It is in read_file.", told() + " It is in read_files."),
-        (told() + " (CVE-2024-1234)", told()),
+        pytest.param(told() + " (CVE-2024-1234)", told() + " (CVE-2024-1235)", id="CVE"),
+        pytest.param(told() + " This is CWE-22.", told() + " This is CWE-23.", id="CWE"),
+        pytest.param(told() + " See T1059.001.", told() + " See T1059.003.", id="ATT&CK technique"),
+        pytest.param(told(version="1.2.3"), told(version="3.2.1"), id="version"),
+        pytest.param(told() + " AC-2(1) applies.", told() + " AC-2(2) applies.", id="control enhancement"),
+        pytest.param(told() + " AC-2 applies.", told() + " IA-2 applies.", id="control family"),
+        pytest.param(told() + " GHSA-aaaa-bb1b-cccc", told() + " GHSA-aaaa-bb1b-dddd", id="GHSA"),
+        pytest.param(told() + " It is in read_file.", told() + " It is in read_files.", id="function name"),
+        pytest.param(told() + " (CVE-2024-1234)", told(), id="identifier only in the first"),
     ],
 )
 def test_siblings_are_not(one: str, other: str) -> None:

@@ -47,17 +47,23 @@ def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ("Rotate keys every 90 days.", None),
-        ("Rotate keys of 2048 bits every 90 days (CWE-321).", None),
-        ("Rotate keys every 30 days.", DropReason.INVENTED_NUMBER),
-        ("Rotate keys, says CWE-322.", DropReason.INVENTED_NUMBER),
-        ("Rotate keys with Vault every 90 days.", DropReason.INVENTED_NAME),
-        ("Call `delete_keys()` first.", DropReason.INVENTED_CODE),
-        ("Call deleteKeys first.", DropReason.INVENTED_CODE),
-        ("Rotate keys, which are “burnt” first.", DropReason.INVENTED_QUOTE),
-        ("Hardware modules protect keys against theft.", DropReason.UNSUPPORTED),
-        ("The old key is deleted before its data is read.", DropReason.CONTRADICTED),
-        ("", DropReason.UNSUPPORTED),
+        pytest.param("Rotate keys every 90 days.", None, id="same number"),
+        pytest.param(
+            "Rotate keys of 2048 bits every 90 days (CWE-321).", None, id="number without separator"
+        ),
+        pytest.param("Rotate keys every 30 days.", DropReason.INVENTED_NUMBER, id="other number"),
+        pytest.param("Rotate keys, says CWE-322.", DropReason.INVENTED_NUMBER, id="other identifier"),
+        pytest.param("Rotate keys with Vault every 90 days.", DropReason.INVENTED_NAME, id="unknown name"),
+        pytest.param("Call `delete_keys()` first.", DropReason.INVENTED_CODE, id="unknown call"),
+        pytest.param("Call deleteKeys first.", DropReason.INVENTED_CODE, id="unknown camel-case name"),
+        pytest.param("Rotate keys, which are “burnt” first.", DropReason.INVENTED_QUOTE, id="unknown quote"),
+        pytest.param(
+            "Hardware modules protect keys against theft.", DropReason.UNSUPPORTED, id="unsupported claim"
+        ),
+        pytest.param(
+            "The old key is deleted before its data is read.", DropReason.CONTRADICTED, id="negation dropped"
+        ),
+        pytest.param("", DropReason.UNSUPPORTED, id="empty answer"),
     ],
 )
 def test_each_reason(answer: str, reason: str | None) -> None:

@@ -64,23 +64,47 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
 @pytest.mark.parametrize(
     ("pair", "reason"),
     [
-        (("What does this section say of a refusal in the ledger?", GOOD[1]), DropReason.TEACHER_REFERS),
-        (
+        pytest.param(
+            ("What does this section say of a refusal in the ledger?", GOOD[1]),
+            DropReason.TEACHER_REFERS,
+            id="question refers to the section",
+        ),
+        pytest.param(
             (GOOD[0], "According to the text, the guard writes each refusal into a ledger."),
             DropReason.TEACHER_REFERS,
+            id="answer refers to the text",
         ),
-        ((GOOD[0], "The ledger's colour is not mentioned."), DropReason.TEACHER_NO_ANSWER),
-        ((GOOD[0], "The guard does write each refusal."), DropReason.TEACHER_NO_ANSWER),
-        (("What should he do?", GOOD[1]), DropReason.TEACHER_VAGUE),
-        (("How does ISO 27001 treat the ledger of refusals?", GOOD[1]), DropReason.TEACHER_VAGUE),
-        ((GOOD[0], "El guardia anota cada rechazo en un libro."), DropReason.TEACHER_LANGUAGE),
-        ((GOOD[0], GOOD[1] * 20), DropReason.TEACHER_TOO_LONG),
-        (
+        pytest.param(
+            (GOOD[0], "The ledger's colour is not mentioned."),
+            DropReason.TEACHER_NO_ANSWER,
+            id="answer says not mentioned",
+        ),
+        pytest.param(
+            (GOOD[0], "The guard does write each refusal."),
+            DropReason.TEACHER_NO_ANSWER,
+            id="answer without content",
+        ),
+        pytest.param(
+            ("What should he do?", GOOD[1]), DropReason.TEACHER_VAGUE, id="question without subject"
+        ),
+        pytest.param(
+            ("How does ISO 27001 treat the ledger of refusals?", GOOD[1]),
+            DropReason.TEACHER_VAGUE,
+            id="question names another standard",
+        ),
+        pytest.param(
+            (GOOD[0], "El guardia anota cada rechazo en un libro."),
+            DropReason.TEACHER_LANGUAGE,
+            id="answer in Spanish",
+        ),
+        pytest.param((GOOD[0], GOOD[1] * 20), DropReason.TEACHER_TOO_LONG, id="answer too long"),
+        pytest.param(
             (
                 "How long does a sealed ledger stay in the archive?",
                 "A ledger stays in the archive for 5 years.",
             ),
             DropReason.INVENTED_NUMBER,
+            id="number not in the section",
         ),
     ],
 )

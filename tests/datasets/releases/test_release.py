@@ -125,15 +125,17 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (b'"seed": 1', b'"seed": 2', "manifest was changed"),
-        (b'"schema": 2', b'"schema": 9', "schema 9"),
-        (b'"splits"', b'"spills"', "manifest was changed"),
-        (b'"code_version": "1"', b'"code_version": "2"', "manifest was changed"),
-        (b"README.md", b"../README", "manifest was changed"),
-        (b'"digest"', b'"dogest"', "can't be read"),
-        (b'"seal"', b'"sail"', "can't be read"),
-        (b"{", b"", "can't be read"),
-        (b"validation.jsonl", b"../../etc/passwd", "three files"),
+        pytest.param(b'"seed": 1', b'"seed": 2', "manifest was changed", id="other seed"),
+        pytest.param(b'"schema": 2', b'"schema": 9', "schema 9", id="other schema"),
+        pytest.param(b'"splits"', b'"spills"', "manifest was changed", id="misspelled key"),
+        pytest.param(
+            b'"code_version": "1"', b'"code_version": "2"', "manifest was changed", id="other code version"
+        ),
+        pytest.param(b"README.md", b"../README", "manifest was changed", id="path outside the folder"),
+        pytest.param(b'"digest"', b'"dogest"', "can't be read", id="misspelled digest"),
+        pytest.param(b'"seal"', b'"sail"', "can't be read", id="misspelled seal"),
+        pytest.param(b"{", b"", "can't be read", id="not JSON"),
+        pytest.param(b"validation.jsonl", b"../../etc/passwd", "three files", id="path in place of a split"),
     ],
 )
 def test_a_broken_manifest_is_refused(tmp_path: Path, old: bytes, new: bytes, why: str) -> None:
@@ -242,14 +244,14 @@ def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"[]",
-        b"null",
-        b'{"schema": 2}',
-        b'{"schema": "2"}',
-        b'{"schema":2,"params":' + b"[" * 100_000,
-        b'{"schema": 2, "params": {"n": 1e999}}',
-        b"\xff\xfe",
+        pytest.param(b"", id="empty file"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"schema": 2}', id="only the schema"),
+        pytest.param(b'{"schema": "2"}', id="schema as text"),
+        pytest.param(b'{"schema":2,"params":' + b"[" * 100_000, id="deep nesting"),
+        pytest.param(b'{"schema": 2, "params": {"n": 1e999}}', id="infinite number"),
+        pytest.param(b"\xff\xfe", id="not UTF-8"),
     ],
 )
 def test_a_hostile_manifest_is_refused(tmp_path: Path, content: bytes) -> None:

@@ -161,12 +161,15 @@ def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, 
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"{}",
-        b"[1]",
-        b"\xff",
-        b"[" * 99_999,
-        b'[{"id": "x", "responses": {"answer": [{"value": "maybe", "user_id": "u"}]}}]',
+        pytest.param(b"", id="empty file"),
+        pytest.param(b"{}", id="object"),
+        pytest.param(b"[1]", id="list of numbers"),
+        pytest.param(b"\xff", id="not UTF-8"),
+        pytest.param(b"[" * 99_999, id="deep nesting"),
+        pytest.param(
+            b'[{"id": "x", "responses": {"answer": [{"value": "maybe", "user_id": "u"}]}}]',
+            id="unknown answer",
+        ),
     ],
 )
 def test_what_isnt_argillas_is_refused(tmp_path: Path, content: bytes) -> None:

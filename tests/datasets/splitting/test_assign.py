@@ -63,21 +63,33 @@ def row(text: str, origin: str = "r", group: str = "g") -> Example:
 @pytest.mark.parametrize(
     ("given_record", "group"),
     [
-        (record("CVE-2024-7777"), "id/CVE-2024-7777"),
-        (record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999", "CVE-2023-10000"]), "id/CVE-2023-10000"),
-        (record("GHSA-aaaa-bbbb-cccc"), "id/GHSA-AAAA-BBBB-CCCC"),
-        (record("PYSEC-2024-1", aliases=["GHSA-aaaa-bbbb-cccc"]), "id/PYSEC-2024-1"),
-        (record("CWE-79"), "id/CWE-79"),
-        (record("T1059.001"), "id/T1059.001"),
-        (record("AC-2(1)"), "record/P/AC-2(1)"),
-        (record("Introduction", source="doc-2.0"), "record/P/Introduction"),
-        (
+        pytest.param(record("CVE-2024-7777"), "id/CVE-2024-7777", id="CVE"),
+        pytest.param(
+            record("GHSA-aaaa-bbbb-cccc", aliases=["CVE-2024-9999", "CVE-2023-10000"]),
+            "id/CVE-2023-10000",
+            id="oldest CVE alias",
+        ),
+        pytest.param(record("GHSA-aaaa-bbbb-cccc"), "id/GHSA-AAAA-BBBB-CCCC", id="GHSA without alias"),
+        pytest.param(
+            record("PYSEC-2024-1", aliases=["GHSA-aaaa-bbbb-cccc"]),
+            "id/PYSEC-2024-1",
+            id="PYSEC without CVE alias",
+        ),
+        pytest.param(record("CWE-79"), "id/CWE-79", id="CWE"),
+        pytest.param(record("T1059.001"), "id/T1059.001", id="ATT&CK technique"),
+        pytest.param(record("AC-2(1)"), "record/P/AC-2(1)", id="control enhancement"),
+        pytest.param(
+            record("Introduction", source="doc-2.0"), "record/P/Introduction", id="document section"
+        ),
+        pytest.param(
             record("CVE-2024-7777", vulnerable="x", references=["https://GitHub.com/Org/Repo.git/commit/1"]),
             "repository/github.com/org/repo",
+            id="repository of a reference",
         ),
-        (
+        pytest.param(
             record("fix-1", fixed="x", url="https://github.com/org/repo.git"),
             "repository/github.com/org/repo",
+            id="repository of a fix",
         ),
     ],
 )

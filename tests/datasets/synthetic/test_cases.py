@@ -36,18 +36,26 @@ from securetag.settings import SemgrepSettings
 NAMES = ["alice", "''", "x y", "<b>"]
 
 
-def spelt(guard: Guard) -> list[str]:
+def spellings(guard: Guard) -> list[str]:
     return [text.format(x="name", a="alice", b="bob") for text in (guard.sound, *guard.weak)]
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_every_spelling_of_a_guard_is_an_expression_on_the_variable(guard: Guard) -> None:
-    for text in spelt(guard):
+    for text in spellings(guard):
         names = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
         assert "name" in names or text.startswith("hashlib.sha256(b'')"), text
 
 
-@pytest.mark.parametrize("text", [text for guard in GUARDS if guard.kind == "check" for text in spelt(guard)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=f"{guard.name} {number}")
+        for guard in GUARDS
+        if guard.kind == "check"
+        for number, text in enumerate(spellings(guard))
+    ],
+)
 def test_a_negation_is_the_opposite(text: str) -> None:
     simple = "import" not in text and not any(
         word in text for word in ("os.", "Path", "url", "safe_join", "iri")

@@ -448,22 +448,37 @@ def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "0"),
-        ('{"catalog": {"groups": [', "JSON"),
-        ('{"component-definition": {}}', "holds a catalog or a profile"),
-        ('{"catalog": {"controls": [' + "{}," * 800_000 + "{}]}}", "may hold 1,6"),
-        ('{"catalog": {"controls": [' + '{"id":0},' * 20_001 + "{}]}}", "more than 20,000 controls"),
-        ("<system-security-plan/>", "the root is system-security-plan"),
-        ("<catalog><metadata>", "not well-formed XML"),
-        ('<!DOCTYPE c [<!ENTITY x SYSTEM "file:///etc/passwd">]><catalog>&x;</catalog>', "DTD"),
-        ("a: &a [*a]", "names nothing before it"),
-        ('{"catalog": ' + '{"groups": [' * 50_000, "nested too deeply"),
-        ('{"catalog": {"controls": [' + '{"id": "a", "controls": [' * 20_000, "nested too deeply"),
-        ('{"catalog": {"metadata": {"version": ' + "9" * 100_000 + "}}}", "expected"),
-        (b"\xff\xfe{\x00", "JSON"),
-        (b"PK\x03\x04\x00\x00", "YAML|expected"),
+        pytest.param("", "0", id="empty"),
+        pytest.param('{"catalog": {"groups": [', "JSON", id="truncated JSON"),
+        pytest.param('{"component-definition": {}}', "holds a catalog or a profile", id="other OSCAL model"),
+        pytest.param(
+            '{"catalog": {"controls": [' + "{}," * 800_000 + "{}]}}", "may hold 1,6", id="too many values"
+        ),
+        pytest.param(
+            '{"catalog": {"controls": [' + '{"id":0},' * 20_001 + "{}]}}",
+            "more than 20,000 controls",
+            id="too many controls",
+        ),
+        pytest.param("<system-security-plan/>", "the root is system-security-plan", id="other root element"),
+        pytest.param("<catalog><metadata>", "not well-formed XML", id="truncated XML"),
+        pytest.param(
+            '<!DOCTYPE c [<!ENTITY x SYSTEM "file:///etc/passwd">]><catalog>&x;</catalog>',
+            "DTD",
+            id="external entity",
+        ),
+        pytest.param("a: &a [*a]", "names nothing before it", id="alias of itself"),
+        pytest.param('{"catalog": ' + '{"groups": [' * 50_000, "nested too deeply", id="deep groups"),
+        pytest.param(
+            '{"catalog": {"controls": [' + '{"id": "a", "controls": [' * 20_000,
+            "nested too deeply",
+            id="deep controls",
+        ),
+        pytest.param(
+            '{"catalog": {"metadata": {"version": ' + "9" * 100_000 + "}}}", "expected", id="long number"
+        ),
+        pytest.param(b"\xff\xfe{\x00", "JSON", id="UTF-16"),
+        pytest.param(b"PK\x03\x04\x00\x00", "YAML|expected", id="zip header"),
     ],
-    ids=lambda value: str(value)[:24],
 )
 def test_hostile_files(make_source: Make, make_file: Make, content: Any, reason: str) -> None:
     records, _, failures = read(make_source(), make_file("f", content))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from made_once import make_once, run_folder
+from source_fixtures import MakeFile, MakeSource
 from within import within
 
 from securetag.extractors.catalog import FolderMethod, Source
@@ -18,8 +19,6 @@ from securetag.extractors.extract import extract
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.record_files import Extraction
 from securetag.settings import Settings, get_settings
-
-MakeFile = Callable[..., FetchedFile]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def make_source(tmp_path: Path) -> Callable[..., Source]:
+def make_source(tmp_path: Path) -> MakeSource:
     def make(**changes: Any) -> Source:
         row: dict[str, Any] = {
             "name": "test-source",

@@ -1,4 +1,4 @@
-"""What knows an evaluation goes, by each measure; what only resembles it stays."""
+"""Rows that overlap with an evaluation suite are dropped, by each measure; similar rows are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from securetag import triage
-from securetag.datasets.build import BuildParams
+from securetag.datasets.build import BuildParams, ReleaseSummary
 from securetag.datasets.decontamination.decontaminate import (
     decontaminate,
     drop_overlapping,
@@ -28,8 +28,8 @@ from tests.plugins.small_build import build_small
 
 BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
 
-ASKED = "Which header keeps a browser from guessing the type of a page that was sent to it?"
-TOLD = (
+QUESTION = "Which header keeps a browser from guessing the type of a page that was sent to it?"
+PASSAGE = (
     "A cookie that carries a session is set with the attribute that keeps scripts away from it, with the one "
     "that keeps it off plain connections, and with the strictest setting for requests that begin on another "
     "site, unless signing in through somebody else's page would break."
@@ -52,7 +52,7 @@ OTHER_NAMES = (
 
 def row(question: str, answer: str, **more: Any) -> Example:
     split = more.pop("split", None)
-    found = Example.of(
+    example = Example.of(
         task=Task.QA,
         messages=[Message("system", "Be brief."), Message("user", question), Message("assistant", answer)],
         lang="en",
@@ -63,10 +63,10 @@ def row(question: str, answer: str, **more: Any) -> Example:
         source="s",
         **more,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
-def judged(code: str, **more: Any) -> Example:
+def triage_row(code: str, **more: Any) -> Example:
     split = more.pop("split", None)
     finding = Finding(
         tool="semgrep",
@@ -86,7 +86,7 @@ def judged(code: str, **more: Any) -> Example:
         fingerprint="v1:0",
     )
     prompt = triage.render(finding, profile="compact")
-    found = Example.of(
+    example = Example.of(
         task=Task.TRIAGE,
         messages=[*prompt.messages, Message("assistant", '{"v": 1}')],
         lang="en",
@@ -99,15 +99,15 @@ def judged(code: str, **more: Any) -> Example:
         label_source="analyst",
         **more,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     path = tmp_path / "quiz.jsonl"
     lines: list[Any] = [
-        {"id": "q1", "question": ASKED, "choices": ["None of them", "All of them are right here"]},
-        {"id": 2, "passage": TOLD},
+        {"id": "q1", "question": QUESTION, "choices": ["None of them", "All of them are right here"]},
+        {"id": 2, "passage": PASSAGE},
         {"prompt": CODE, "label": 1},
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
@@ -115,43 +115,43 @@ def suite(tmp_path: Path) -> Suite:
 
 
 @pytest.mark.parametrize(
-    ("known", "against", "measure"),
+    ("overlapping", "against", "measure"),
     [
         pytest.param(
-            row(ASKED, "Nosniff, in the header for content type options."),
+            row(QUESTION, "Nosniff, in the header for content type options."),
             "quiz/q1",
             "exact",
             id="same question",
         ),
         pytest.param(
-            row(ASKED.upper().replace(" ", "\n"), "Nosniff."),
+            row(QUESTION.upper().replace(" ", "\n"), "Nosniff."),
             "quiz/q1",
             "normalised",
             id="question in other case and spacing",
         ),
-        pytest.param(row("What is a safe cookie?", TOLD), "quiz/2", "exact", id="same answer"),
+        pytest.param(row("What is a safe cookie?", PASSAGE), "quiz/2", "exact", id="same answer"),
         pytest.param(
-            row("What is a safe cookie?", TOLD.replace("cookie", "token", 1)),
+            row("What is a safe cookie?", PASSAGE.replace("cookie", "token", 1)),
             "quiz/2",
             "n-gram",
             id="one word of the answer changed",
         ),
         pytest.param(
-            row("And a cookie?", TOLD + " " + " ".join(f"word{n}" for n in range(300))),
+            row("And a cookie?", PASSAGE + " " + " ".join(f"word{n}" for n in range(300))),
             "quiz/2",
             "n-gram",
             id="answer inside a long text",
         ),
         pytest.param(
-            row("And a cookie?", " ".join(TOLD.split()[:30])),
+            row("And a cookie?", " ".join(PASSAGE.split()[:30])),
             "quiz/2",
             "n-gram",
             id="first 30 words of the answer",
         ),
-        pytest.param(judged(CODE), "quiz/line 3", "exact", id="same code"),
-        pytest.param(judged(OTHER_NAMES), "quiz/line 3", "normalised", id="code with renamed variables"),
+        pytest.param(triage_row(CODE), "quiz/line 3", "exact", id="same code"),
+        pytest.param(triage_row(OTHER_NAMES), "quiz/line 3", "normalised", id="code with renamed variables"),
         pytest.param(
-            judged(CODE.replace("abort(404)", "raise Gone()")),
+            triage_row(CODE.replace("abort(404)", "raise Gone()")),
             "quiz/line 3",
             "n-gram",
             id="one statement of the code changed",
@@ -164,9 +164,9 @@ def suite(tmp_path: Path) -> Suite:
         ),
     ],
 )
-def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str, measure: str) -> None:
+def test_each_measure_finds_its_rows(suite: Suite, overlapping: Example, against: str, measure: str) -> None:
     innocent = row("What is a session?", "Something that a server remembers of a browser between requests.")
-    kept, drops = decontaminate([innocent, known], [suite])
+    kept, drops = decontaminate([innocent, overlapping], [suite])
     assert kept == [innocent]
     assert [(d.against, d.reason) for d in drops] == [(against, f"suite_{measure.replace('-', '')}")]
     assert find_suite_overlaps(kept, [suite]) == []
@@ -184,60 +184,60 @@ def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str,
             id="another answer",
         ),
         pytest.param(
-            judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"), id="other code"
+            triage_row("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"), id="other code"
         ),
     ],
 )
-def test_what_only_resembles_stays(suite: Suite, innocent: Example) -> None:
+def test_similar_rows_are_kept(suite: Suite, innocent: Example) -> None:
     assert decontaminate([innocent], [suite])[0] == [innocent]
 
 
-def test_both_halves_of_a_pair_go(suite: Suite) -> None:
-    pair = [judged(CODE, pair_id="p"), judged("def g(a):\n    return eval(a)\n", pair_id="p")]
+def test_both_rows_of_a_pair_are_dropped(suite: Suite) -> None:
+    pair = [triage_row(CODE, pair_id="p"), triage_row("def g(a):\n    return eval(a)\n", pair_id="p")]
     assert decontaminate(pair, [suite])[0] == []
 
 
-def test_held_out_rows_that_training_knows_go() -> None:
+def test_held_out_rows_that_overlap_with_train_are_dropped() -> None:
     rows = [
-        row("What is a safe cookie?", TOLD, split="train"),
-        row("Describe a safe cookie.", TOLD.replace("cookie", "token", 1), split="test"),
+        row("What is a safe cookie?", PASSAGE, split="train"),
+        row("Describe a safe cookie.", PASSAGE.replace("cookie", "token", 1), split="test"),
         row("what is a safe COOKIE", "One with attributes.", split="validation"),
         row("What is a nonce?", "A number that is used once.", split="test"),
         row("What is a salt?", "A value that makes equal passwords differ.", split="validation"),
     ]
-    found = find_split_overlaps(rows)
-    assert {(m.measure, m.against) for m in found} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
+    overlaps = find_split_overlaps(rows)
+    assert {(m.measure, m.against) for m in overlaps} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
     kept, drops = drop_overlapping(rows)
     assert kept == [rows[0], rows[3], rows[4]]
     assert {d.against for d in drops} == {rows[0].id}
     assert find_split_overlaps(kept) == []
 
 
-def test_synthetic_rows_are_compared_with_one_another_as_wholes() -> None:
+def test_synthetic_rows_are_compared_by_their_whole_code() -> None:
     made = Construction(
         source="s", guard="g", guard_family="f", sink="k", framework="w", shape="h", oracle="o"
     )
     near = CODE.replace("abort(404)", "raise Gone()")
-    train = judged(CODE, split="train", origin="composition", construction=made)
-    test = judged(near, split="test", origin="composition", construction=made)
+    train = triage_row(CODE, split="train", origin="composition", construction=made)
+    test = triage_row(near, split="test", origin="composition", construction=made)
     assert find_split_overlaps([train, test]) == []
-    assert [m.measure for m in find_split_overlaps([train, judged(near, split="test")])] == ["n-gram"]
-    twin = judged(OTHER_NAMES, split="test", origin="composition", construction=made)
+    assert [m.measure for m in find_split_overlaps([train, triage_row(near, split="test")])] == ["n-gram"]
+    twin = triage_row(OTHER_NAMES, split="test", origin="composition", construction=made)
     assert [m.measure for m in find_split_overlaps([train, twin])] == ["normalised"]
 
 
-def test_a_release_may_be_held_against_an_older_ones_test_split() -> None:
-    old = row(ASKED, "Nosniff.", split="test")
-    assert decontaminate([row(ASKED, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
+def test_the_test_split_of_an_older_release_can_be_a_suite() -> None:
+    old = row(QUESTION, "Nosniff.", split="test")
+    assert decontaminate([row(QUESTION, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
 
 
 def test_an_example_in_a_suite_is_read_as_one(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
-    path.write_bytes(msgspec.json.encode(judged(CODE)) + b"\n")
+    path.write_bytes(msgspec.json.encode(triage_row(CODE)) + b"\n")
     found = read_suite(path)
-    assert found.rows[0].passages == split_into_passages(judged(CODE))
+    assert found.rows[0].passages == split_into_passages(triage_row(CODE))
     # The system prompt, the class and the verdict stand in every row, and make none of them known.
-    other = judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
+    other = triage_row("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
     assert decontaminate([other], [found])[0] == [other]
 
 
@@ -246,11 +246,14 @@ def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
     assert found.name == "bodega"
     assert len(found.rows) > 50
     first = next(p.text for r in found.rows for p in r.passages if p.text.startswith("def "))
-    assert [m.measure for m in find_suite_overlaps([judged(first)], [found])] in (["exact"], ["normalised"])
+    assert [m.measure for m in find_suite_overlaps([triage_row(first)], [found])] in (
+        ["exact"],
+        ["normalised"],
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "message"),
     [
         pytest.param(b"", "empty", id="empty file"),
         pytest.param(b"\n\n", "empty", id="blank lines"),
@@ -259,10 +262,10 @@ def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
         pytest.param(b"[" * 9000, "line 1", id="deep nesting"),
     ],
 )
-def test_a_suite_that_cant_be_read_says_where(tmp_path: Path, content: bytes, what: str) -> None:
+def test_an_unreadable_suite_names_the_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=what):
+    with pytest.raises(InputError, match=message):
         read_suite(path)
 
 
@@ -277,7 +280,7 @@ def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) ->
         read_suite(tmp_path)
 
 
-def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
+def test_renaming_changes_variables_and_keeps_calls() -> None:
     assert rename_variables(CODE) == rename_variables(OTHER_NAMES)
     assert rename_variables(CODE) != rename_variables(CODE.replace("send_file", "open"))
     assert rename_variables(CODE) != rename_variables(CODE.replace("not os", "os"))
@@ -287,7 +290,7 @@ def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
     )
 
 
-def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
+def test_the_code_of_a_prompt_is_the_code_of_its_finding() -> None:
     for profile in ("compact", "full"):
         finding = Finding(
             tool="t",
@@ -309,14 +312,14 @@ def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
         prompt = triage.render(finding, profile=profile)  # type: ignore[arg-type]
         assert code_of(row("", "")) == ""
         example = msgspec.structs.replace(
-            judged(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
+            triage_row(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
         )
         assert code_of(example).rstrip() == CODE.rstrip()
 
 
 def test_parts_of_a_message() -> None:
-    found = list(split_text("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
-    assert [(p.code, p.question) for p in found] == [(True, False), (False, True)]
+    parts = list(split_text("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
+    assert [(p.code, p.question) for p in parts] == [(True, False), (False, True)]
     assert [p.text.split() for p in split_text("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
     assert [p.code for p in split_text("a = f(x);\nb = g(a);\n")] == [True]
     assert list(split_text("  \n")) == []
@@ -340,16 +343,16 @@ def advisory(number: int, text: str = "") -> Record:
     )
 
 
-def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -> None:
+def test_a_build_drops_rows_of_suites_and_names_the_suite(tmp_path: Path) -> None:
     folder = tmp_path / "suite.jsonl"
-    folder.write_text(json.dumps({"id": "q", "text": TOLD}))
+    folder.write_text(json.dumps({"id": "q", "text": PASSAGE}))
 
-    def built(records: list[Record]) -> Any:
+    def build_with_suite(records: list[Record]) -> ReleaseSummary:
         params = BuildParams(synthetic=0, knowledge=1_000)
         return build_small(tmp_path, records, params, suites=[read_suite(folder)])
 
-    small = built([advisory(n) for n in range(120)])
-    large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])
+    small = build_with_suite([advisory(n) for n in range(120)])
+    large = build_with_suite([*(advisory(n) for n in range(300)), advisory(900, PASSAGE)])
     assert large.dropped["suite_exact"] == 1
     left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
     assert {row["against"] for row in left if row["reason"].startswith("suite_")} == {"suite/q"}

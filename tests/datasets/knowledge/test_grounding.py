@@ -1,4 +1,4 @@
-"""What the check of a teacher's answers lets through, measured on answers labelled by hand."""
+"""Precision and recall of the grounding check on answers labelled by hand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def figures(part: str) -> tuple[float, float]:
     return right / (right + sum(kept["bad"])), right / len(kept["good"])
 
 
-def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
+def test_precision_and_recall_on_answers_that_did_not_set_the_threshold() -> None:
     # Measured .833 and .862 on 29 good and 39 bad answers; a random half of these would give .43 precision.
     precision, recall = figures("hold")
     assert precision >= 0.83
@@ -66,12 +66,12 @@ def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
         pytest.param("", DropReason.UNSUPPORTED, id="empty answer"),
     ],
 )
-def test_each_reason(answer: str, reason: str | None) -> None:
+def test_each_ungrounded_answer_has_its_reason(answer: str, reason: str | None) -> None:
     assert grounding.check_grounding(answer, SECTION) == reason
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.sampled_from(["en", "es"]))
-def test_any_text_is_judged(text: str, answer: str, lang: str) -> None:
+def test_any_text_is_checked(text: str, answer: str, lang: str) -> None:
     assert grounding.check_grounding(answer, grounding.read_section(text, lang)) in (None, *grounding.REASONS)
 
 

@@ -2,7 +2,7 @@
 
 The STOP-th time that Python opens, renames, removes or changes the mode of a file inside FOLDER, the
 kernel kills the process, so that no `finally` runs; 0 lets it finish and print name and steps. A
-negative STOP tries every step up to it, each in a fork of its own with a folder of its own.
+negative STOP tries every step up to it, each in a separate fork and folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEPS = frozenset({"open", "os.rename", "os.chmod", "os.mkdir", "os.remove", "os
 
 
 def example(number: int, consent: str) -> Example:
-    found = Example.of(
+    example = Example.of(
         task=Task.QA,
         messages=[Message("user", f"q{number}"), Message("assistant", "a" * 200)],
         lang="en",
@@ -33,7 +33,7 @@ def example(number: int, consent: str) -> Example:
         source="s",
         origins=[Origin(record_id=f"r{number}", consent_id=consent)],
     )
-    return msgspec.structs.replace(found, split=("train", "validation", "test")[number % 3])
+    return msgspec.structs.replace(example, split=("train", "validation", "test")[number % 3])
 
 
 def write(folder: Path, examples: list[Example], stop: int) -> None:

@@ -1,4 +1,4 @@
-"""Reviews: majority, agreement, the way to Argilla and back, and what the next build leaves out."""
+"""Reviews: majority, agreement, export to and import from Argilla, and rows dropped by the next build."""
 
 from __future__ import annotations
 
@@ -26,53 +26,55 @@ from tests.plugins.small_build import build_small
 USERS = ["6f0d4f8a-0d1e-4a9b-8f86-2f4f5f1f6f1a", "7c9e6679-7425-40de-944b-e07fc1f90ae7"]
 
 
-def said(example: str, reviewer: str, answer: Any, at: str = "2026-01-01T00:00:00Z") -> Review:
+def review_of(example: str, reviewer: str, answer: Any, at: str = "2026-01-01T00:00:00Z") -> Review:
     return Review(example_id=example, reviewer=reviewer, answer=answer, at=at)
 
 
-def test_the_majority_of_last_words_decides() -> None:
-    words = [
-        said("a", "x", "accept"),
-        said("a", "y", "accept"),
-        said("a", "z", "reject"),
-        said("b", "x", "accept"),
-        said("b", "y", "reject"),
-        said("c", "x", "accept"),
-        said("c", "x", "reject", "2026-01-02T00:00:00Z"),
+def test_the_majority_of_latest_reviews_decides() -> None:
+    reviews = [
+        review_of("a", "x", "accept"),
+        review_of("a", "y", "accept"),
+        review_of("a", "z", "reject"),
+        review_of("b", "x", "accept"),
+        review_of("b", "y", "reject"),
+        review_of("c", "x", "accept"),
+        review_of("c", "x", "reject", "2026-01-02T00:00:00Z"),
     ]
-    assert decide(words) == {"a": "accepted", "b": "disputed", "c": "rejected"}
-    assert decide(reversed(words)) == decide(words)
+    assert decide(reviews) == {"a": "accepted", "b": "disputed", "c": "rejected"}
+    assert decide(reversed(reviews)) == decide(reviews)
 
 
-def test_alpha_is_krippendorffs() -> None:
+def test_alpha_equals_krippendorffs_example() -> None:
     """His own example of nominal data for two observers and ten units: alpha 0.095, six of ten agree.
 
     Computing Krippendorff's Alpha-Reliability, section B (https://repository.upenn.edu/asc_papers/43).
     """
     first, second = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
-    words = [
-        said(str(unit), name, "accept" if values[unit] else "reject")
+    reviews = [
+        review_of(str(unit), name, "accept" if values[unit] else "reject")
         for name, values in (("a", first), ("b", second))
         for unit in range(10)
     ]
-    found = measure_agreement(words)
-    assert (found.examples, found.reviews, found.observed) == (10, 20, 0.6)
-    assert found.alpha == pytest.approx(0.095, abs=0.001)
+    agreement = measure_agreement(reviews)
+    assert (agreement.examples, agreement.reviews, agreement.observed) == (10, 20, 0.6)
+    assert agreement.alpha == pytest.approx(0.095, abs=0.001)
 
 
 @given(
     st.lists(
-        st.builds(said, st.sampled_from("abc"), st.sampled_from("xyz"), st.sampled_from(["accept", "reject"]))
+        st.builds(
+            review_of, st.sampled_from("abc"), st.sampled_from("xyz"), st.sampled_from(["accept", "reject"])
+        )
     )
 )
-def test_agreement_is_bounded_and_full_where_all_agree(words: list[Review]) -> None:
-    found = measure_agreement(words)
-    assert found.observed is None or 0 <= found.observed <= 1
-    assert found.alpha is None or -1 <= found.alpha <= 1
-    decisions = decide(words)
-    if found.observed == 1:
-        assert found.alpha in (1, None)
-        shared = {w.example_id for w in words}
+def test_agreement_is_bounded_and_full_where_all_agree(reviews: list[Review]) -> None:
+    agreement = measure_agreement(reviews)
+    assert agreement.observed is None or 0 <= agreement.observed <= 1
+    assert agreement.alpha is None or -1 <= agreement.alpha <= 1
+    decisions = decide(reviews)
+    if agreement.observed == 1:
+        assert agreement.alpha in (1, None)
+        shared = {w.example_id for w in reviews}
         assert all(decisions[name] in ("accepted", "rejected") for name in shared)
 
 
@@ -99,7 +101,7 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
     with pytest.raises(ConflictError):
         pipeline.export_for_review(Path(built.path), out, rows=30, overlap=2, seed=1)
     records = json.loads((out / "records.json").read_text())
-    assert {one["metadata"]["source"] for one in records} == set(built.by_source)
+    assert {record["metadata"]["source"] for record in records} == set(built.by_source)
     knowledge = [n for n, one in enumerate(records) if one["metadata"]["source"] == "test-weaknesses"]
     bad, split_on, good = knowledge[:3]
     settings = get_settings()
@@ -107,7 +109,7 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
         out, {bad: ["reject", "reject"], split_on: ["accept", "reject"], good: ["accept", "accept"]}
     )
     assert len(pipeline.import_argilla(path, settings)) == 6
-    assert pipeline.import_argilla(path, settings) == []  # nothing new was said
+    assert pipeline.import_argilla(path, settings) == []  # no new answers
     first = pipeline.read_reviews(settings)[0]
     assert (first.reviewer, first.comment, first.release) == (f"argilla/{USERS[0]}", "because", built.release)
     assert first.at.endswith("Z")
@@ -187,7 +189,7 @@ def test_drafts_and_discarded_answers_are_none(tmp_path: Path) -> None:
 
 def test_a_broken_line_of_reviews_stops_the_build() -> None:
     settings = get_settings()
-    pipeline.record_reviews([said("a", "x", "accept")], settings)
+    pipeline.record_reviews([review_of("a", "x", "accept")], settings)
     with (settings.data / pipeline.FILE).open("a") as out:
         out.write('{"example_id": "b", "ans')
     with pytest.raises(InputError, match="line 2"):

@@ -1,4 +1,4 @@
-"""Each reader against texts whose meaning is known."""
+"""Each reader, on texts with a documented meaning."""
 
 from __future__ import annotations
 

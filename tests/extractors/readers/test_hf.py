@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.datasets.licences import is_allowed
 from securetag.errors import LicenceError, SettingsError
@@ -16,9 +17,6 @@ from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record
 from securetag.settings import Settings, get_settings
-
-MakeSource = Callable[..., Source]
-MakeFile = Callable[..., FetchedFile]
 
 FIX = {
     "func": "f",
@@ -48,7 +46,7 @@ def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Any]]:
     ]
 
 
-def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_a_fix_becomes_a_pair(make_source: MakeSource, make_file: MakeFile) -> None:
     same = FIX | {"after": FIX["before"]}
     file = make_file("fixes.jsonl", "\n".join(map(json.dumps, [FIX, FIX, same])))
     (first, two), (drop,) = read(make_source(options={"mapping": MAPPING}), file)
@@ -67,7 +65,7 @@ def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callab
     assert drop.reason == "a fix that changes nothing"
 
 
-def test_each_of_a_list_is_a_record(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_each_of_a_list_is_a_record(make_source: MakeSource, make_file: MakeFile) -> None:
     rows = [
         {
             "instruction": "Ask <lang>",

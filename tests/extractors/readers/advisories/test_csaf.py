@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.csaf import CsafReader
@@ -82,7 +83,7 @@ def csaf(*vulnerabilities: Any, **document: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     def reading(content: Any) -> list[Item]:
         text = content if isinstance(content, str) else json.dumps(content)
         return list(CsafReader(make_source()).read([make_file("a.json", text)]))

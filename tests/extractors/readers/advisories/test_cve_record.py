@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.cve_record import CveRecordReader
@@ -42,7 +43,7 @@ def record(cna: dict[str, Any], *adp: dict[str, Any], version: str = "5.1", **me
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     def reading(content: str | bytes) -> list[Item]:
         return list(CveRecordReader(make_source()).read([make_file("a.json", content)]))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.kev import KevReader
@@ -25,7 +26,7 @@ Read = Callable[[str], list[Item]]
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     return lambda content: list(KevReader(make_source()).read([make_file("kev", content)]))
 
 

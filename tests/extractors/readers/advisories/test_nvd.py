@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.nvd import Cve, NvdReader, decode_cves, make_advisory
@@ -50,7 +51,7 @@ def page(*cves: Any) -> str:
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     def reading(*contents: str | bytes) -> list[Item]:
         files = [make_file(f"{number}.json", content) for number, content in enumerate(contents)]
         return list(NvdReader(make_source()).read(files))

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
@@ -18,8 +18,6 @@ from securetag.extractors.readers.oscal.prose import Parameters
 from securetag.extractors.readers.oscal.reader import OscalReader
 from securetag.extractors.text import prose
 from securetag.records import Record, Status
-
-Make = Callable[..., Any]
 
 
 def label(value: str, **more: str) -> dict[str, str]:
@@ -206,7 +204,7 @@ def read(source: Any, *files: Any) -> tuple[list[Record], list[Drop], list[Failu
     )
 
 
-def test_a_control_with_its_parameters(make_source: Make, make_file: Make) -> None:
+def test_a_control_with_its_parameters(make_source: MakeSource, make_file: MakeFile) -> None:
     source = make_source(options={"page": "https://e.org/{key}/{padded}"})
     records, drops, failures = read(source, make_file("c.json", json.dumps(catalog())))
     assert failures == []
@@ -235,7 +233,7 @@ def test_a_control_with_its_parameters(make_source: Make, make_file: Make) -> No
     assert [drop.reason for drop in drops].count("how a control is assessed, not what it asks for") == 2
 
 
-def test_withdrawn_controls_say_what_replaced_them(make_source: Make, make_file: Make) -> None:
+def test_withdrawn_controls_say_what_replaced_them(make_source: MakeSource, make_file: MakeFile) -> None:
     records, _, _ = read(make_source(), make_file("c.json", json.dumps(catalog())))
     by_key = {record.key: record for record in records}
     assert by_key["DW-1(2)"].status is by_key["DW-2"].status is Status.WITHDRAWN
@@ -244,7 +242,7 @@ def test_withdrawn_controls_say_what_replaced_them(make_source: Make, make_file:
     assert by_key["DW-2"].facts.related == ["DW-1", "DW-3"]
 
 
-def test_three_formats_give_the_same_records(make_source: Make, make_file: Make) -> None:
+def test_three_formats_give_the_same_records(make_source: MakeSource, make_file: MakeFile) -> None:
     text = json.dumps(catalog())
     formats = {"a.json": "\ufeff" + text, "a.yaml": yaml.safe_dump(catalog()), "a.xml": XML, "a": text}
     items_by_format = {
@@ -255,7 +253,7 @@ def test_three_formats_give_the_same_records(make_source: Make, make_file: Make)
     assert items_by_format["a.xml"][0].locator == "//control[@id='dw-1']"
 
 
-def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: Make) -> None:
+def test_of_each_key_the_newest_edition_is_active(make_source: MakeSource, make_file: MakeFile) -> None:
     changed = {**KEYS, "parts": [part("statement", "Count the keys twice.")]}
     old = make_file("old.json", json.dumps(catalog("5.1.1+u4")))
     new = make_file("new.yaml", yaml.safe_dump(catalog("5.10.0", DOOR, changed)))
@@ -275,7 +273,7 @@ def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: 
     assert sorted(active) == ["DW-1", "DW-1(1)", "DW-3"]
 
 
-def test_baselines_become_levels(make_source: Make, make_file: Make) -> None:
+def test_baselines_become_levels(make_source: MakeSource, make_file: MakeFile) -> None:
     def profile(title: str, version: str, **imported: Any) -> str:
         return json.dumps(
             {"profile": {"metadata": {"title": title, "version": version}, "imports": [imported]}}
@@ -369,7 +367,9 @@ FRAMEWORK: dict[str, Any] = {
 }
 
 
-def test_frameworks_with_functions_categories_and_examples(make_source: Make, make_file: Make) -> None:
+def test_frameworks_with_functions_categories_and_examples(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
     source = make_source(options={"withdrawn_without": "example"})
     records, _, _ = read(source, make_file("f.yaml", yaml.safe_dump(FRAMEWORK)))
     by_key = {record.key: record for record in records}
@@ -390,7 +390,7 @@ def test_frameworks_with_functions_categories_and_examples(make_source: Make, ma
     assert by_key["GD.WA"].status is Status.ACTIVE
 
 
-def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
+def test_labels_that_repeat_the_key(make_source: MakeSource, make_file: MakeFile) -> None:
     control = {
         "id": "SP_03.01.01",
         "class": "requirement",
@@ -423,7 +423,7 @@ def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
 
 
 @pytest.mark.hostile
-def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -> None:
+def test_one_broken_control_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     broken = {"id": "dw-4", "title": ["a", "list"]}
     bomb = {
         "id": "dw-5",
@@ -480,7 +480,7 @@ def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -
         pytest.param(b"PK\x03\x04\x00\x00", "YAML|expected", id="zip header"),
     ],
 )
-def test_hostile_files(make_source: Make, make_file: Make, content: Any, reason: str) -> None:
+def test_hostile_files(make_source: MakeSource, make_file: MakeFile, content: Any, reason: str) -> None:
     records, _, failures = read(make_source(), make_file("f", content))
     assert records == []
     (failure,) = failures

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -49,7 +48,7 @@ def large_result(task_id: UUID, count: int) -> wire.ResultRequest:
     return result(task_id, findings=triaged)
 
 
-async def prepared(dsn: str) -> tuple[Any, str]:
+async def prepared(dsn: str) -> tuple[UUID, str]:
     """(id of a queued task, a worker's key)."""
     engine = create_engine(dsn)
     task_id = await make_task(engine, await make_place(engine))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,7 +21,7 @@ from securetag.evaluation.suites import SuiteResult, run_suite
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import evaluate as evaluation
 from securetag.pipeline.publish import publish
-from securetag.records import Decision, Example, Message
+from securetag.records import Decision, Example, JsonObject, Message
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, get_settings
 from securetag.triage import Completion
@@ -62,7 +61,7 @@ def make_predictor(release: Path, decide: Decide, *, formatted: bool) -> triage.
     """Return a model that answers by `decide`; free answers are JSON only if `formatted`."""
     examples = {example.messages[1].content: example for example in read_release(release).test}
 
-    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, _: int) -> Completion:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, _: int) -> Completion:
         if schema is None and not formatted:
             return Completion(text="This looks dangerous.")
         verdict = Decision(decide(examples[messages[1].content]))

@@ -16,13 +16,14 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.decontamination.suites import read_suite
 from securetag.datasets.feedback.harvest import LICENCE, SOURCE
 from securetag.datasets.releases import checks, plots, release
+from securetag.datasets.splitting.groups import Split
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import release as pipeline
-from securetag.records import Construction, Example, Message, Origin, Task
+from securetag.records import Construction, Example, Label, Message, Origin, Task
 from securetag.settings import get_settings
 
 
-def row(question: str, answer: str, *, group: str, split: Any, **changes: Any) -> Example:
+def row(question: str, answer: str, *, group: str, split: Split, **changes: Any) -> Example:
     example = Example.of(
         task=Task.QA,
         messages=[Message("user", question), Message("assistant", answer)],
@@ -36,7 +37,7 @@ def row(question: str, answer: str, *, group: str, split: Any, **changes: Any) -
     return msgspec.structs.replace(example, split=split, **changes)
 
 
-def synthetic(number: int, label: Any, split: Any, guard: str) -> Example:
+def synthetic(number: int, label: Label, split: Split, guard: str) -> Example:
     made = Construction(
         source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
     )

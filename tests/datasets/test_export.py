@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -20,7 +19,7 @@ from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ConflictError, InputError, ReleaseError
-from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
+from securetag.records import Decision, Example, HarvestedVerdict, JsonObject, Message, Task
 
 TEXT = {"type": "string"}
 NON_EMPTY = {"type": "string", "minLength": 1}
@@ -32,7 +31,7 @@ MESSAGE = {
 }
 
 
-def fields(**properties: Any) -> dict[str, Any]:
+def fields(**properties: JsonObject) -> JsonObject:
     return {
         "type": "object",
         "required": sorted(properties),
@@ -41,12 +40,12 @@ def fields(**properties: Any) -> dict[str, Any]:
     }
 
 
-def messages(last: str) -> dict[str, Any]:
+def messages(last: str) -> JsonObject:
     return {"type": "array", "items": MESSAGE, "minItems": 1, "x-last": last}
 
 
 #: Of one row, written down from the page that each format names as `documented`.
-SCHEMAS: dict[str, dict[str, Any]] = {
+SCHEMAS: dict[str, JsonObject] = {
     "trl-messages": fields(messages=messages("assistant")),
     "trl-prompt-completion": fields(prompt=messages("user"), completion=messages("assistant")),
     "axolotl": fields(messages=messages("assistant")),
@@ -74,7 +73,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
+def rows_of(folder: Path, name: str, split: str) -> list[JsonObject]:
     file = folder / FORMATS.get(name).file(split)
     if not file.exists():
         return []
@@ -82,7 +81,7 @@ def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
     return json.loads(text) if FORMATS.get(name).array else [json.loads(line) for line in text.splitlines()]
 
 
-def texts_of(row: dict[str, Any]) -> list[str]:
+def texts_of(row: JsonObject) -> list[str]:
     """Return every text of a row in the order of its turns."""
     texts: list[str] = []
     for value in (

@@ -18,6 +18,7 @@ from securetag.extractors.catalog import FolderMethod, Source
 from securetag.extractors.extract import extract
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.record_files import Extraction
+from securetag.records import JsonObject
 from securetag.settings import Settings, get_settings
 
 
@@ -76,7 +77,7 @@ def make_file(tmp_path: Path) -> MakeFile:
 def make_mirror(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
     """A mirror folder from url → bytes."""
 
-    def make(files: dict[str, bytes], **extra: dict[str, Any]) -> Path:
+    def make(files: dict[str, bytes], **extra: JsonObject) -> Path:
         folder = tmp_path / "mirror"
         folder.mkdir(exist_ok=True)
         rows = []

@@ -23,7 +23,7 @@ from securetag.datasets.dedup.forms import code_of, rename_variables, split_into
 from securetag.datasets.releases.release import read_release
 from securetag.datasets.splitting.assign import moved_rows
 from securetag.errors import InputError
-from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
+from securetag.records import Construction, Example, Facts, Finding, JsonObject, Message, Origin, Record, Task
 from tests.plugins.small_build import build_small
 
 BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
@@ -105,7 +105,7 @@ def triage_row(code: str, **more: Any) -> Example:
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     path = tmp_path / "quiz.jsonl"
-    lines: list[Any] = [
+    lines: list[JsonObject] = [
         {"id": "q1", "question": QUESTION, "choices": ["None of them", "All of them are right here"]},
         {"id": 2, "passage": PASSAGE},
         {"prompt": CODE, "label": 1},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 
 from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
+from securetag.records import JsonObject
 
-LABELLED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+LABELLED: dict[str, list[JsonObject]] = yaml.safe_load(
     Path(__file__).with_name("grounding.yaml").read_text("utf-8")
 )
 SECTION = grounding.read_section(

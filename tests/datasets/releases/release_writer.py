@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow.parquet  # noqa: F401 (paid before the steps are counted)
@@ -39,7 +38,7 @@ def example(number: int, consent: str) -> Example:
 def write(folder: Path, examples: list[Example], stop: int) -> None:
     seen = 0
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
+    def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal seen
         if event in STEPS and any(str(folder) in str(part) for part in arguments):
             seen += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import release
 from securetag.datasets.releases.diff import Change, Count, diff_releases
+from securetag.datasets.splitting.groups import Split
 from securetag.errors import ReleaseError
-from securetag.records import Example, Message, Task
+from securetag.records import Example, Label, Message, Task
 
 
-def row(number: int, split: Any = "train", label: Any = None, source: str = "s") -> Example:
+def row(number: int, split: Split = "train", label: Label | None = None, source: str = "s") -> Example:
     example = Example.of(
         task=Task.TRIAGE,
         messages=[Message("user", f"q{number}"), Message("assistant", "a")],
@@ -30,7 +30,7 @@ def row(number: int, split: Any = "train", label: Any = None, source: str = "s")
     return msgspec.structs.replace(example, split=split)
 
 
-def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Path:
+def write(folder: Path, rows: list[Example], *drops: Drop, **params: int) -> Path:
     dropped = {drop.reason: drop.n for drop in drops}
     path, _ = release.write_release(
         rows,

@@ -15,7 +15,7 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import release
 from securetag.datasets.releases.card import measure_facts, render_card
 from securetag.datasets.releases.features import list_features
-from securetag.records import Decision, Example, Message, Origin, Task, Teacher
+from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, Teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 Load = Callable[..., Any]
@@ -35,7 +35,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     return lambda *args, **options: datasets.load_dataset(*args, cache_dir=cache, **options)
 
 
-def as_written(folder: Path, split: str) -> list[dict[str, Any]]:
+def as_written(folder: Path, split: str) -> list[JsonObject]:
     return [json.loads(line) for line in (folder / f"{split}.jsonl").read_bytes().splitlines()]
 
 

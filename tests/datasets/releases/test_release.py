@@ -17,6 +17,7 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import lineage, release
 from securetag.datasets.releases.release import Manifest
+from securetag.datasets.splitting.groups import Split
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Message, Origin, Task
 from securetag.system.files import draft_folder
@@ -25,7 +26,7 @@ from securetag.system.hashing import hash_bytes
 COUNTS: dict[str, dict[str, int]] = {"splits": {}}
 
 
-def example(number: int = 1, split: Any = "train") -> Example:
+def example(number: int = 1, split: Split = "train") -> Example:
     made = Example.of(
         task=Task.QA,
         messages=[Message("user", f"q{number}"), Message("assistant", "a")],

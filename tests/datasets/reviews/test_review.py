@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -19,14 +18,14 @@ from securetag.datasets.reviews import argilla, review
 from securetag.datasets.reviews.review import Review, decide, measure_agreement
 from securetag.errors import ConflictError, InputError
 from securetag.pipeline import review as pipeline
-from securetag.records import Record
+from securetag.records import Example, Record
 from securetag.settings import get_settings
 from tests.plugins.small_build import build_small
 
 USERS = ["6f0d4f8a-0d1e-4a9b-8f86-2f4f5f1f6f1a", "7c9e6679-7425-40de-944b-e07fc1f90ae7"]
 
 
-def review_of(example: str, reviewer: str, answer: Any, at: str = "2026-01-01T00:00:00Z") -> Review:
+def review_of(example: str, reviewer: str, answer: review.Answer, at: str = "2026-01-01T00:00:00Z") -> Review:
     return Review(example_id=example, reviewer=reviewer, answer=answer, at=at)
 
 
@@ -127,12 +126,14 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
     assert again(pipeline.read_decisions(settings)).digest == after.digest != before.digest
 
 
-def rows(built: ReleaseSummary) -> list[Any]:
-    found = release.read_release(Path(built.path))
-    return [*found.train, *found.validation, *found.test]
+def rows(built: ReleaseSummary) -> list[Example]:
+    splits = release.read_release(Path(built.path))
+    return [*splits.train, *splits.validation, *splits.test]
 
 
-def test_argilla_itself_reads_the_bundle(built: ReleaseSummary, tmp_path: Path, monkeypatch: Any) -> None:
+def test_argilla_itself_reads_the_bundle(
+    built: ReleaseSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client's own classes, without a server: settings and every record, with overlap."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it was written for an older pydantic

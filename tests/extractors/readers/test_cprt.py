@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.cprt import CprtReader
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 
-def element(name: str, kind: str, text: str | None = None, title: str = "") -> dict[str, Any]:
+def element(name: str, kind: str, text: str | None = None, title: str = "") -> JsonObject:
     fields = {
         "doc_identifier": "DOOR_1_0_0",
         "element_identifier": name,
@@ -22,7 +22,7 @@ def element(name: str, kind: str, text: str | None = None, title: str = "") -> d
     return fields if text is None else {**fields, "text": text}
 
 
-def export(elements: list[Any], *relations: tuple[str, str]) -> str:
+def export(elements: list[JsonObject], *relations: tuple[str, str]) -> str:
     rows = [
         {
             "source_element_identifier": a,
@@ -58,7 +58,7 @@ RELATIONS = [
 ]  # fmt: skip
 
 
-def read(source: Any, *files: Any) -> tuple[dict[str, Record], list[Drop], list[Failure]]:
+def read(source: Source, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop], list[Failure]]:
     items = list(CprtReader(source).read(files))
     return (
         {item.key: item for item in items if isinstance(item, Record)},

@@ -13,7 +13,7 @@ from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record
 from securetag.settings import Settings, get_settings
@@ -39,7 +39,7 @@ MAPPING = {
 }
 
 
-def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Any]]:
+def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Item]]:
     items = list(HfReader(source).read(files))
     return [item for item in items if isinstance(item, Record)], [
         i for i in items if not isinstance(i, Record)

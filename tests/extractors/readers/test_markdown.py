@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.markdown import MarkdownReader
 from securetag.extractors.text.markdown_blocks import iter_headings, split_front_matter
@@ -51,7 +50,7 @@ Moved.
 """
 
 
-def read(reader: MarkdownReader, *files: Any) -> tuple[list[Record], list[Drop]]:
+def read(reader: MarkdownReader, *files: FetchedFile) -> tuple[list[Record], list[Drop]]:
     items = list(reader.read(files))
     drops = [item for item in items if isinstance(item, Drop)]
     return [item for item in items if isinstance(item, Record)], drops

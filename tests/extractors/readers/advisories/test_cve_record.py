@@ -10,7 +10,7 @@ from source_fixtures import MakeFile, MakeSource
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.cve_record import CveRecordReader
 from securetag.extractors.readers.base import Drop, Item
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 Read = Callable[..., list[Item]]
 GERMAN = (
@@ -20,12 +20,12 @@ GERMAN = (
 )
 
 
-def text(value: str, lang: str = "en", html: str = "") -> dict[str, Any]:
+def text(value: str, lang: str = "en", html: str = "") -> JsonObject:
     media = {"supportingMedia": [{"type": "text/html", "base64": False, "value": html}]} if html else {}
     return {"lang": lang, "value": value} | media
 
 
-def record(cna: dict[str, Any], *adp: dict[str, Any], version: str = "5.1", **metadata: Any) -> str:
+def record(cna: JsonObject, *adp: JsonObject, version: str = "5.1", **metadata: Any) -> str:
     """An invented CVE record."""
     return json.dumps(
         {

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +12,7 @@ from source_fixtures import MakeFile, MakeSource
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.kev import KevReader
 from securetag.extractors.readers.base import Drop, Item
-from securetag.records import Record
+from securetag.records import JsonObject, Record
 
 ENTRY = {
     "cveID": "CVE-2031-0001", "vendorProject": "Maker", "product": "Teapot",
@@ -30,7 +29,7 @@ def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     return lambda content: list(KevReader(make_source()).read([make_file("kev", content)]))
 
 
-def as_csv(*entries: dict[str, Any]) -> str:
+def as_csv(*entries: JsonObject) -> str:
     out = io.StringIO(newline="")
     rows = [entry | {"cwes": ", ".join(entry["cwes"])} for entry in entries]
     writer = csv.DictWriter(out, list(ENTRY))

@@ -18,13 +18,13 @@ from securetag.extractors.readers.advisories.merge import (
     merge_texts,
     split_blocks,
 )
-from securetag.records import Facts, Record, Status
+from securetag.records import Facts, JsonObject, Record, Status
 
 PARTS = ["cve-list", "nvd", "ghsa", "kev"]
 
 
 def record(source: str, key: str, text: str = "The lid comes off.", **changes: Any) -> Record:
-    row: dict[str, Any] = {
+    row: JsonObject = {
         "publisher": source.upper(),
         "title": f"{key}: {source}'s name",
         "lang": "en",

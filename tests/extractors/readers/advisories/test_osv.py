@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
@@ -13,9 +12,9 @@ from source_fixtures import MakeFile, MakeSource
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.osv import OsvReader, format_ranges
 from securetag.extractors.readers.base import Item
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
-OSV: dict[str, Any] = {
+OSV: JsonObject = {
     "schema_version": "1.6.0",
     "id": "GHSA-aaaa-bbbb-cccc",
     "published": "2031-02-03T00:00:00Z",
@@ -64,7 +63,7 @@ def get_only_record(items: list[Item]) -> Record:
         pytest.param(yaml.safe_dump, id="YAML"),
     ],
 )
-def test_json_a_list_and_yaml(read: Read, form: Callable[[Any], str]) -> None:
+def test_json_a_list_and_yaml(read: Read, form: Callable[[object], str]) -> None:
     record = get_only_record(read(form(OSV)))
     assert record.title == "GHSA-aaaa-bbbb-cccc: Lid comes off"
     assert record.text == (

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Item
 from securetag.extractors.readers.mitre.atlas import AtlasReader
 from securetag.records import Record
 
@@ -57,7 +58,7 @@ case-studies:
 """
 
 
-def read(make_source: MakeSource, file: Any) -> list[Any]:
+def read(make_source: MakeSource, file: FetchedFile) -> list[Item]:
     return list(AtlasReader(make_source()).read([file]))
 
 

@@ -9,10 +9,10 @@ from source_fixtures import MakeFile, MakeSource
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.attack import AttackReader
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 
-def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any]:
+def thing(kind: str, number: int, key: str = "", **fields: Any) -> JsonObject:
     stix_object = {
         "type": kind,
         "id": f"{kind}--{number}",
@@ -28,7 +28,7 @@ def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any
     return stix_object | fields
 
 
-def relation(kind: str, source: str, target: str, **fields: Any) -> dict[str, Any]:
+def relation(kind: str, source: str, target: str, **fields: Any) -> JsonObject:
     return {
         "type": "relationship",
         "id": f"relationship--{kind}{source}{target}",
@@ -74,7 +74,7 @@ OBJECTS = [
 ]
 
 
-def bundle(objects: list[Any]) -> str:
+def bundle(objects: list[JsonObject]) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "spec_version": "2.0", "objects": objects})
 
 

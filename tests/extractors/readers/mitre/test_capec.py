@@ -13,7 +13,7 @@ from securetag.extractors.readers.mitre.capec import format_step
 from securetag.extractors.readers.mitre.capec_stix import CapecStixReader, parse_steps
 from securetag.extractors.readers.mitre.capec_xml import CapecXmlReader
 from securetag.extractors.text import prose
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 FLOW = (
     "<h2> Execution Flow </h2><div><h3>Explore</h3><ol>"
@@ -25,7 +25,7 @@ FLOW = (
 )
 
 
-def pattern(number: int, **fields: Any) -> dict[str, Any]:
+def pattern(number: int, **fields: Any) -> JsonObject:
     return {
         "type": "attack-pattern",
         "id": f"attack-pattern--{number}",
@@ -160,7 +160,7 @@ By day.
    Sit down."""
 
 
-def stix(objects: list[Any]) -> str:
+def stix(objects: list[JsonObject]) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects})
 
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.mitre.cwe_csv import CweCsvReader, split_cell
 from securetag.records import Record, Status
 
@@ -32,7 +31,7 @@ ROW = (
 )
 
 
-def read(make_source: MakeSource, *files: Any) -> list[Any]:
+def read(make_source: MakeSource, *files: FetchedFile) -> list[Item]:
     return list(CweCsvReader(make_source()).read(files))
 
 

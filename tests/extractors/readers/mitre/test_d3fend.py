@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pyoxigraph as ox
 import pytest
 from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.mitre.d3fend import D3fendReader
 from securetag.records import Record, Status
 
@@ -48,7 +47,7 @@ A [lock](/dao/artifact/d3f:Lock) &amp; its key are seen.(Citation: Key)
 '''
 
 
-def read(make_source: MakeSource, file: Any) -> list[Any]:
+def read(make_source: MakeSource, file: FetchedFile) -> list[Item]:
     return list(D3fendReader(make_source()).read([file]))
 
 

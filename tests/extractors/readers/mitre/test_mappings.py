@@ -13,10 +13,10 @@ from securetag.extractors.readers.mitre.mappings import (
     format_framework,
     normalize_key,
 )
-from securetag.records import Record
+from securetag.records import JsonObject, Record
 
 
-def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]:
+def row(capability: str | None, technique: str, **fields: Any) -> JsonObject:
     return {
         "capability_id": capability,
         "capability_description": f"Control {capability}",
@@ -29,7 +29,7 @@ def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]
     } | fields
 
 
-def document(rows: list[Any], **metadata: Any) -> str:
+def document(rows: list[JsonObject], **metadata: object) -> str:
     head = {"mapping_framework": "nist_800_53", "mapping_framework_version": "rev9", "attack_version": "99.1"}
     return json.dumps({"metadata": head | metadata, "mapping_objects": rows})
 

@@ -11,24 +11,25 @@ from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.oscal.model import Param, Prop, Select
 from securetag.extractors.readers.oscal.prose import Parameters
 from securetag.extractors.readers.oscal.reader import OscalReader
 from securetag.extractors.text import prose
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 
 def label(value: str, **more: str) -> dict[str, str]:
     return {"name": "label", "value": value, **more}
 
 
-def part(name: str, text: str = "", **more: Any) -> dict[str, Any]:
+def part(name: str, text: str = "", **more: Any) -> JsonObject:
     return {"name": name, **({"prose": text} if text else {}), **more}
 
 
-DOOR: dict[str, Any] = {
+DOOR: JsonObject = {
     "id": "dw-1",
     "class": "SP800-53",
     "title": "Doors",
@@ -105,7 +106,7 @@ DOOR: dict[str, Any] = {
         },
     ],
 }
-GATE: dict[str, Any] = {
+GATE: JsonObject = {
     "id": "dw-2",
     "class": "SP800-53",
     "title": "Gates",
@@ -115,7 +116,7 @@ GATE: dict[str, Any] = {
         {"href": "dw-3", "rel": "incorporated_into"},
     ],
 }
-KEYS: dict[str, Any] = {
+KEYS: JsonObject = {
     "id": "dw-3",
     "title": "Keys",
     "props": [label("DW-3")],
@@ -123,7 +124,7 @@ KEYS: dict[str, Any] = {
 }
 
 
-def catalog(version: str = "1.0", *controls: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def catalog(version: str = "1.0", *controls: JsonObject, **metadata: Any) -> JsonObject:
     return {
         "catalog": {
             "uuid": "1",
@@ -195,7 +196,7 @@ XML = """<?xml version="1.0"?>
 </catalog>"""
 
 
-def read(source: Any, *files: Any) -> tuple[list[Record], list[Drop], list[Failure]]:
+def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Drop], list[Failure]]:
     items = list(OscalReader(source).read(files))
     return (
         [item for item in items if isinstance(item, Record)],
@@ -320,7 +321,7 @@ def test_baselines_become_levels(make_source: MakeSource, make_file: MakeFile) -
     assert reasons.count("a text that another file of the same edition holds") == 1
 
 
-FRAMEWORK: dict[str, Any] = {
+FRAMEWORK: JsonObject = {
     "catalog": {
         "metadata": {"title": "Framework", "version": "1"},
         "groups": [
@@ -480,7 +481,9 @@ def test_one_broken_control_costs_no_other(make_source: MakeSource, make_file: M
         pytest.param(b"PK\x03\x04\x00\x00", "YAML|expected", id="zip header"),
     ],
 )
-def test_hostile_files(make_source: MakeSource, make_file: MakeFile, content: Any, reason: str) -> None:
+def test_hostile_files(
+    make_source: MakeSource, make_file: MakeFile, content: str | bytes, reason: str
+) -> None:
     records, _, failures = read(make_source(), make_file("f", content))
     assert records == []
     (failure,) = failures

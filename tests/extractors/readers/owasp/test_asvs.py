@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.asvs import AsvsReader
 from securetag.extractors.readers.owasp.asvs_formats import read_csv, read_json, read_xml
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 WINDOW = "Verify that every window is shut before a door is opened to anybody at all."
 TEXTS = {
@@ -47,8 +47,8 @@ def rows() -> list[dict[str, str]]:
     ]
 
 
-def nested() -> dict[str, Any]:
-    def level(mark: str) -> dict[str, Any]:
+def nested() -> JsonObject:
+    def level(mark: str) -> JsonObject:
         return {"Required": bool(mark), "Requirement": mark}
 
     items = [
@@ -112,7 +112,7 @@ FORMATS = {
 }
 
 
-def read(reader: AsvsReader, *files: Any) -> tuple[dict[str, Record], list[Drop | Failure]]:
+def read(reader: AsvsReader, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop | Failure]]:
     items = list(reader.read(files))
     records = [item for item in items if isinstance(item, Record)]
     assert len({(record.key, record.lang) for record in records}) == len(records)

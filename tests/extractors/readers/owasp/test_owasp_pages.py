@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.mastg import MastgReader
 from securetag.extractors.readers.owasp.pages import OwaspReader, split_entries
@@ -48,7 +47,7 @@ lock --all
 """
 
 
-def read(reader: OwaspReader, *files: Any) -> tuple[dict[str, Record], list[Drop]]:
+def read(reader: OwaspReader, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop]]:
     items = list(reader.read(sorted(files, key=lambda file: file.url)))
     assert all(isinstance(item, Record | Drop) for item in items), items
     records = [item for item in items if isinstance(item, Record)]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from source_fixtures import MakeFile, MakeSource
@@ -26,7 +25,7 @@ BODY = [
 ]
 
 
-def document(*, outline: bool, pages: int = 4) -> Any:
+def document(*, outline: bool, pages: int = 4) -> pymupdf.Document:
     """Pages with a running head, a foot with the page's number, margin text, and a heading each."""
     made = pymupdf.open()
     for number in range(1, pages + 1):

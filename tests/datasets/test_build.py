@@ -148,10 +148,10 @@ def test_a_public_release_drops_tenant_and_copyleft_rows(
 ) -> None:
     records = [record(1), record(2, licence="GPL-3.0-only")]
     params = BuildParams(synthetic=0, purpose="public")
-    found = build_small(tmp_path, records, params, verdicts=[verdict()])
-    assert set(found.by_licence) == {"CC-BY-SA-4.0"}
-    assert found.dropped["record_licence"] == 1
-    assert found.dropped["row_licence"] == 1
+    summary = build_small(tmp_path, records, params, verdicts=[verdict()])
+    assert set(summary.by_licence) == {"CC-BY-SA-4.0"}
+    assert summary.dropped["record_licence"] == 1
+    assert summary.dropped["row_licence"] == 1
 
 
 def test_a_build_without_rows_fails(tmp_path: Path) -> None:
@@ -161,13 +161,13 @@ def test_a_build_without_rows_fails(tmp_path: Path) -> None:
 
 def test_the_row_limit_keeps_rows_of_every_source(tmp_path: Path, record: MakeRecord) -> None:
     records = [record(n) for n in range(50)] + [record(n, source="test-small") for n in range(3)]
-    # A Record of another source with the same text asks the same: it merges and isn't counted twice.
+    # A Record of another source with the same text gives the same question: the rows merge and count once.
     records = [
         r if r.source != "test-small" else record(900 + n, source="test-small") for n, r in enumerate(records)
     ]
-    found = small(tmp_path, records, BuildParams(synthetic=0, knowledge=12))
-    assert sum(found.by_source.values()) == 12
-    assert min(found.by_source.values()) >= 4  # in turn, but for what the cap on a task passes over
+    summary = small(tmp_path, records, BuildParams(synthetic=0, knowledge=12))
+    assert sum(summary.by_source.values()) == 12
+    assert min(summary.by_source.values()) >= 4  # sources alternate, except for rows over the limit of a task
 
 
 def test_a_group_in_two_splits_stops_a_release(
@@ -233,18 +233,18 @@ reviewed = [
 if tenant == "b":
     records.reverse()
 here = Path.cwd()
-found = build(
+summary = build(
     BuildInputs(records=records, verdicts=reviewed),
     BuildParams(seed=5, synthetic=40, knowledge=30),
     BuildTools(releases_dir=here / "releases", work=here / "work", semgrep=SemgrepSettings()),
 )
-print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir())]))
+print(json.dumps([summary.digest, sorted(p.name for p in Path(summary.path).iterdir())]))
 """
 
 
 @pytest.mark.slow
 def test_the_digest_does_not_depend_on_folder_date_zone_hash_seed_or_database(tmp_path: Path) -> None:
-    found = []
+    outputs = []
     for tenant, day, zone, hash_seed in (
         ("a", "2027-01-31T23:59:50+00:00", "Asia/Tokyo", "1"),
         ("b", "2028-02-29T12:00:00+00:00", "America/Lima", "77"),
@@ -261,8 +261,8 @@ def test_the_digest_does_not_depend_on_folder_date_zone_hash_seed_or_database(tm
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout))
-    assert found[0] == found[1]
+        outputs.append(json.loads(done.stdout))
+    assert outputs[0] == outputs[1]
 
 
 BEFORE = """from flask import request
@@ -280,13 +280,13 @@ AFTER = BEFORE.replace("""= '" + name + "'")""", """= ?", (name,))""")
 def test_code_of_a_fix_is_in_test_only(tmp_path: Path, record: MakeRecord) -> None:
     pair = Facts(kind="fix", vulnerable=BEFORE, fixed=AFTER, language="python", cwe=["CWE-89"])
     unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-1"])
-    found = small(
+    summary = small(
         tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(synthetic=0, profile="full")
     )
-    assert found.dropped["record_in_test"] == 1
-    rows = all_rows(release.read_release(Path(found.path)))
-    (asked,) = [row for row in rows if row.axis == fixes.AXIS]
-    assert (asked.split, asked.label, asked.label_source) == ("test", "true_positive", "fix")
-    taught = [row for row in rows if row is not asked]
-    assert Task.REMEDIATION in {row.task for row in taught}
-    assert not any("sqlite3" in message.content for row in taught for message in row.messages)
+    assert summary.dropped["record_in_test"] == 1
+    rows = all_rows(release.read_release(Path(summary.path)))
+    (triage_row,) = [row for row in rows if row.axis == fixes.AXIS]
+    assert (triage_row.split, triage_row.label, triage_row.label_source) == ("test", "true_positive", "fix")
+    other_rows = [row for row in rows if row is not triage_row]
+    assert Task.REMEDIATION in {row.task for row in other_rows}
+    assert not any("sqlite3" in message.content for row in other_rows for message in row.messages)

@@ -164,16 +164,18 @@ def suite(tmp_path: Path) -> Suite:
         ),
     ],
 )
-def test_each_measure_finds_its_rows(suite: Suite, overlapping: Example, against: str, measure: str) -> None:
-    innocent = row("What is a session?", "Something that a server remembers of a browser between requests.")
-    kept, drops = decontaminate([innocent, overlapping], [suite])
-    assert kept == [innocent]
+def test_each_measure_drops_its_overlapping_rows(
+    suite: Suite, overlapping: Example, against: str, measure: str
+) -> None:
+    unrelated = row("What is a session?", "Something that a server remembers of a browser between requests.")
+    kept, drops = decontaminate([unrelated, overlapping], [suite])
+    assert kept == [unrelated]
     assert [(d.against, d.reason) for d in drops] == [(against, f"suite_{measure.replace('-', '')}")]
     assert find_suite_overlaps(kept, [suite]) == []
 
 
 @pytest.mark.parametrize(
-    "innocent",
+    "unrelated",
     [
         pytest.param(
             row("Which header keeps a browser from framing a page?", "All of them are right here"),
@@ -188,8 +190,8 @@ def test_each_measure_finds_its_rows(suite: Suite, overlapping: Example, against
         ),
     ],
 )
-def test_similar_rows_are_kept(suite: Suite, innocent: Example) -> None:
-    assert decontaminate([innocent], [suite])[0] == [innocent]
+def test_similar_rows_are_kept(suite: Suite, unrelated: Example) -> None:
+    assert decontaminate([unrelated], [suite])[0] == [unrelated]
 
 
 def test_both_rows_of_a_pair_are_dropped(suite: Suite) -> None:
@@ -222,8 +224,8 @@ def test_synthetic_rows_are_compared_by_their_whole_code() -> None:
     test = triage_row(near, split="test", origin="composition", construction=made)
     assert find_split_overlaps([train, test]) == []
     assert [m.measure for m in find_split_overlaps([train, triage_row(near, split="test")])] == ["n-gram"]
-    twin = triage_row(OTHER_NAMES, split="test", origin="composition", construction=made)
-    assert [m.measure for m in find_split_overlaps([train, twin])] == ["normalised"]
+    renamed = triage_row(OTHER_NAMES, split="test", origin="composition", construction=made)
+    assert [m.measure for m in find_split_overlaps([train, renamed])] == ["normalised"]
 
 
 def test_the_test_split_of_an_older_release_can_be_a_suite() -> None:
@@ -231,22 +233,22 @@ def test_the_test_split_of_an_older_release_can_be_a_suite() -> None:
     assert decontaminate([row(QUESTION, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
 
 
-def test_an_example_in_a_suite_is_read_as_one(tmp_path: Path) -> None:
-    path = tmp_path / "own.jsonl"
+def test_a_suite_may_contain_triage_examples(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
     path.write_bytes(msgspec.json.encode(triage_row(CODE)) + b"\n")
-    found = read_suite(path)
-    assert found.rows[0].passages == split_into_passages(triage_row(CODE))
-    # The system prompt, the class and the verdict stand in every row, and make none of them known.
+    examples = read_suite(path)
+    assert examples.rows[0].passages == split_into_passages(triage_row(CODE))
+    # The system prompt, the class and the verdict are in every row and are not an overlap.
     other = triage_row("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
-    assert decontaminate([other], [found])[0] == [other]
+    assert decontaminate([other], [examples])[0] == [other]
 
 
-def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
-    found = read_suite(BODEGA)
-    assert found.name == "bodega"
-    assert len(found.rows) > 50
-    first = next(p.text for r in found.rows for p in r.passages if p.text.startswith("def "))
-    assert [m.measure for m in find_suite_overlaps([triage_row(first)], [found])] in (
+def test_an_application_with_ground_truth_is_a_suite() -> None:
+    bodega = read_suite(BODEGA)
+    assert bodega.name == "bodega"
+    assert len(bodega.rows) > 50
+    first = next(p.text for r in bodega.rows for p in r.passages if p.text.startswith("def "))
+    assert [m.measure for m in find_suite_overlaps([triage_row(first)], [bodega])] in (
         ["exact"],
         ["normalised"],
     )
@@ -269,7 +271,7 @@ def test_an_unreadable_suite_names_the_line(tmp_path: Path, content: bytes, mess
         read_suite(path)
 
 
-def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) -> None:
+def test_a_missing_suite_and_one_with_files_outside_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         read_suite(tmp_path / "none.jsonl")
     (tmp_path / "ground_truth.csv").write_text("id,path,scope\n1,../../etc/passwd,\n")

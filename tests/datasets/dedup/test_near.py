@@ -275,12 +275,12 @@ def reviewed(code: str, label: Label, record: str) -> Example:
     )
 
 
-def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -> None:
-    other = CODE.replace("term", "word").replace("show", "find").replace("rows", "found")
+def test_renamed_code_is_a_near_duplicate_unless_its_label_differs() -> None:
+    other = CODE.replace("term", "word").replace("show", "find").replace("rows", "results")
     same = [reviewed(CODE, "true_positive", "a"), reviewed(other, "true_positive", "b")]
     assert len(drop_near_duplicates(same)[0]) == 1
-    twins = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
-    assert len(drop_near_duplicates(twins)[0]) == 2
+    contradictory = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
+    assert len(drop_near_duplicates(contradictory)[0]) == 2
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from securetag.datasets.synthetic.shapes import write_function
 
 #: Share of planted names and addresses that may be missed. Measured: 1 of 960.
 MISSED_ALLOWED = 0.02
-#: Share of rows of real code that may be altered though they name nobody. Measured: 0.0047.
+#: Allowed share of altered rows of real code without a name. Measured: 0.0047.
 ALTERED_ALLOWED = 0.02
 
 

@@ -47,7 +47,7 @@ def test_tiers_have_their_shares_and_sources_are_balanced() -> None:
     assert {drop.reason for drop in drops} == {DropReason.MIX_SHARE}
 
 
-def test_what_a_tier_cannot_fill_goes_to_the_others() -> None:
+def test_the_unfilled_share_of_a_tier_goes_to_the_others() -> None:
     kept, _ = choose_rows(rows(a=500, c=10, d=500), EVEN, max_rows=200, tiers=TIERS, seed=0)
     assert len(kept) == 200
     counts = by_source(kept)
@@ -55,7 +55,7 @@ def test_what_a_tier_cannot_fill_goes_to_the_others() -> None:
     assert counts["a"] / counts["d"] == pytest.approx(0.5 / 0.2, rel=0.15)
 
 
-def test_a_weight_counts_within_a_tier_and_zero_leaves_out() -> None:
+def test_a_weight_applies_within_a_tier_and_zero_drops_the_source() -> None:
     heavy = Mix(tiers={"core": 1.0}, tasks={}, sources={"a": 3, "d": 0}, languages={"en": 1})
     kept, drops = choose_rows(rows(a=500, b=500, d=5), heavy, max_rows=100, tiers=TIERS, seed=0)
     assert by_source(kept) == {"a": 75, "b": 25}

@@ -1,4 +1,4 @@
-"""Responses of a teacher → rows: what may be trained on, on which terms, and how it enters a release."""
+"""Rows from teacher responses: their checks, licences and place in a release."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_vendors_terms_stop_the_release(tmp_path: Path, gate: Record) -> None:
         )
 
 
-def test_lessons_are_read_whole_or_refused(tmp_path: Path, gate: Record) -> None:
+def test_broken_responses_are_refused(tmp_path: Path, gate: Record) -> None:
     current = response(gate, GOOD)
     (tmp_path / f"{current.key}.json").write_bytes(msgspec.json.encode(current))
     assert len(teacher.read_responses(tmp_path)) == 1

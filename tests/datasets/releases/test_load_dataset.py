@@ -1,4 +1,4 @@
-"""A release is loaded with what its readers load it with: Hugging Face's `datasets`."""
+"""A release is loaded with Hugging Face's `datasets`, as its users do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def folder(built: ReleaseSummary) -> Path:
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """`datasets.load_dataset` with a cache of its own."""
+    """`datasets.load_dataset` with a separate cache."""
     import datasets
 
     cache = str(tmp_path_factory.mktemp("cache"))
@@ -40,7 +40,7 @@ def as_written(folder: Path, split: str) -> list[JsonObject]:
 
 
 def test_the_release_has_columns_that_only_one_split_fills(folder: Path) -> None:
-    """Without which the other tests would prove nothing."""
+    """The precondition of the other tests."""
     assert {row["axis"] for row in as_written(folder, "train")} == {None}
     assert None not in {row["axis"] for row in as_written(folder, "test") if row["construction"]}
 

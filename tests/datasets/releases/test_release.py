@@ -56,7 +56,7 @@ def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tu
     )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_release_is_read_back(tmp_path: Path) -> None:
     path, manifest = write(tmp_path)
     rows = release.read_release(path)
     assert path.name == manifest.digest[:12]

@@ -66,7 +66,7 @@ def test_alpha_equals_krippendorffs_example() -> None:
         )
     )
 )
-def test_agreement_is_bounded_and_full_where_all_agree(reviews: list[Review]) -> None:
+def test_agreement_is_bounded_and_alpha_is_one_if_all_agree(reviews: list[Review]) -> None:
     agreement = measure_agreement(reviews)
     assert agreement.observed is None or 0 <= agreement.observed <= 1
     assert agreement.alpha is None or -1 <= agreement.alpha <= 1
@@ -92,7 +92,7 @@ def answered(folder: Path, answers: dict[int, list[str]]) -> Path:
     return path
 
 
-def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
+def test_rejected_and_disputed_rows_are_dropped_from_the_next_build(
     built: ReleaseSummary, record: Callable[..., Record], tmp_path: Path
 ) -> None:
     out = tmp_path / "review"
@@ -101,7 +101,7 @@ def test_rejected_and_disputed_rows_stay_out_of_the_next_build(
         pipeline.export_for_review(Path(built.path), out, rows=30, overlap=2, seed=1)
     records = json.loads((out / "records.json").read_text())
     assert {record["metadata"]["source"] for record in records} == set(built.by_source)
-    knowledge = [n for n, one in enumerate(records) if one["metadata"]["source"] == "test-weaknesses"]
+    knowledge = [n for n, record in enumerate(records) if record["metadata"]["source"] == "test-weaknesses"]
     bad, split_on, good = knowledge[:3]
     settings = get_settings()
     path = answered(
@@ -147,18 +147,18 @@ def test_argilla_itself_reads_the_bundle(
         assert [question.name for question in settings.questions] == ["answer", "comment"]
         dataset = rg.Dataset._load_dataset_model(out / ".argilla" / "dataset.json")
         assert dataset.name == f"securetag-{built.release}-review"
-        records = [rg.Record.from_dict(one) for one in json.loads((out / "records.json").read_text())]
-        for one in records:
-            assert set(one.metadata) <= {prop.name for prop in settings.metadata}
-            assert one.fields["conversation"][-1]["role"] == "assistant"
-            one.responses.add(rg.Response("answer", "reject", user_id=USERS[0], status="submitted"))
+        records = [rg.Record.from_dict(entry) for entry in json.loads((out / "records.json").read_text())]
+        for record in records:
+            assert set(record.metadata) <= {prop.name for prop in settings.metadata}
+            assert record.fields["conversation"][-1]["role"] == "assistant"
+            record.responses.add(rg.Response("answer", "reject", user_id=USERS[0], status="submitted"))
         # What the client writes, we read.
         from argilla.records._io import JsonIO
 
         JsonIO.to_json(records, tmp_path / "back.json")
     back = argilla.read_answers(tmp_path / "back.json", at="2026-01-01T00:00:00Z")
-    assert {(one.answer, one.reviewer) for one in back} == {("reject", f"argilla/{USERS[0]}")}
-    assert {one.example_id for one in back} == {one.id for one in records}
+    assert {(answer.answer, answer.reviewer) for answer in back} == {("reject", f"argilla/{USERS[0]}")}
+    assert {answer.example_id for answer in back} == {record.id for record in records}
 
 
 @pytest.mark.parametrize(
@@ -175,17 +175,17 @@ def test_argilla_itself_reads_the_bundle(
         ),
     ],
 )
-def test_what_isnt_argillas_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_argilla_did_not_write_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "records.json").write_bytes(content)
     with pytest.raises(InputError):
         argilla.read_answers(tmp_path, at="")
 
 
-def test_drafts_and_discarded_answers_are_none(tmp_path: Path) -> None:
+def test_drafts_and_discarded_answers_are_ignored(tmp_path: Path) -> None:
     states = ["draft", "discarded", "submitted"]
     answers = [{"value": "accept", "user_id": state, "status": state} for state in states]
     (tmp_path / "records.json").write_text(json.dumps([{"id": "x", "responses": {"answer": answers}}]))
-    assert [one.reviewer for one in argilla.read_answers(tmp_path, at="")] == ["argilla/submitted"]
+    assert [answer.reviewer for answer in argilla.read_answers(tmp_path, at="")] == ["argilla/submitted"]
 
 
 def test_a_broken_line_of_reviews_stops_the_build() -> None:

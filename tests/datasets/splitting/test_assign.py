@@ -175,7 +175,7 @@ def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str |
 
 @settings(deadline=None, max_examples=60)
 @given(UNIVERSE, st.randoms(), st.sampled_from([None, "2024-06-01"]))
-def test_no_row_moves_from_test_to_train_in_whatever_order_rows_arrive(
+def test_no_row_moves_from_test_to_train_in_any_order_of_rows(
     universe: list[Any], rng: random.Random, since: str | None
 ) -> None:
     items = list(enumerate(universe))

@@ -32,7 +32,7 @@ def test_numbers_are_data(value: str) -> None:
     assert meaning.sql(f"SELECT 1 FROM t WHERE id = {value}") == meaning.sql("SELECT 1 FROM t WHERE id = 7")
 
 
-def test_a_column_name_is_no_number() -> None:
+def test_a_column_name_is_not_a_number() -> None:
     # `WHERE id = id` is true of every row.
     assert meaning.sql("SELECT 1 FROM t WHERE id = id") != meaning.sql("SELECT 1 FROM t WHERE id = 7")
 
@@ -90,7 +90,7 @@ def test_a_request_goes_to_its_host(address: str, where: meaning.Meaning) -> Non
 
 
 @pytest.mark.parametrize("address", ["cdn.example.com/a", "file:///etc/passwd", "https:///x", "//evil.net"])
-def test_a_client_refuses_what_has_no_scheme_or_host(address: str) -> None:
+def test_a_client_refuses_an_address_without_scheme_or_host(address: str) -> None:
     with pytest.raises(ValueError, match=r"address|host"):
         meaning.fetch(address)
 

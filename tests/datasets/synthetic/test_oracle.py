@@ -105,8 +105,8 @@ class Pattern(NamedTuple):
 #: A second parameter, as the functions read one.
 PAGE = 'page = request.args.get("page", "")\n'
 
-#: Labelled safe while a payload was only glued to the first honest value of the sink and every other
-#: parameter was honest.
+#: Labelled safe while a payload was only glued to the first benign value of the sink and every other
+#: parameter was benign.
 PATTERNS = [
     Pattern(
         "a check on another parameter",
@@ -157,7 +157,7 @@ PATTERNS = [
         'y = x if re.fullmatch(re.escape("42"), x) else "7"',
     ),
     Pattern(
-        "honest text on both sides",
+        "benign text before and after",
         "sql-quoted",
         'y = x if x.startswith("alice") and x.endswith("bob") else "alice"',
         'y = x if x in ("alice", "bob") else "alice"',
@@ -209,21 +209,22 @@ def test_a_response_that_is_not_sent_is_safe() -> None:
         plain='def plain():\n    return make_response("<p>a</p>")\n',
         sink="html-text",
     )
-    executed = msgspec_replace(
+    executed = move_guard_after(
         trial("sql-quoted", "y = x\nrows = None"), before="return cur", after="rows = cur"
     )
     labels = [oracle.label_of(outcome) for outcome in oracle.run_trials([unsent, executed])]
     assert labels == [FALSE, TRUE]
 
 
-def msgspec_replace(found: Trial, *, before: str, after: str) -> Trial:
-    """The same trial with the guard after the sink."""
+def move_guard_after(original: Trial, *, before: str, after: str) -> Trial:
+    """Return the trial with its guard after the sink."""
     import msgspec
 
     code = (
-        found.code.replace(before, after) + "    if not x.isalnum():\n        abort(400)\n    return rows\n"
+        original.code.replace(before, after)
+        + "    if not x.isalnum():\n        abort(400)\n    return rows\n"
     )
-    return msgspec.structs.replace(found, code=code)
+    return msgspec.structs.replace(original, code=code)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_functions_of_a_stopped_process_are_run_again(hang_s: float) -> None:
     assert Counter(map(oracle.label_of, outcomes)) == {FALSE: 400}
 
 
-def test_no_process_outlives_an_interrupted_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -193,7 +192,7 @@ def test_licences_that_stop_a_release(expression: str) -> None:
     ],
 )
 def test_records_are_dropped_with_a_reason(
-    record: MakeRecord, changes: dict[str, Any], reason: str | None
+    record: MakeRecord, changes: dict[str, object], reason: str | None
 ) -> None:
     assert filters.check_record(record(**changes), "public") == reason
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import fake_teacher
 import httpx
@@ -158,7 +157,7 @@ def test_concurrent_requests_are_limited() -> None:
         pytest.param({"budget_tokens": 6_000}, id="tokens"),
     ],
 )
-def test_a_budget_is_never_exceeded_and_the_next_run_resumes(limits: dict[str, Any]) -> None:
+def test_a_budget_is_never_exceeded_and_the_next_run_resumes(limits: dict[str, float]) -> None:
     report = run(FakeTeacher(), settings_with(**limits))
     assert report.stopped == "the budget is used up"
     assert 0 < report.answered < 12

@@ -47,7 +47,7 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
     return msgspec.structs.replace(example, split=split, axis=axis)
 
 
-def rows(make: Callable[[str, random.Random], dict[str, Any]], n: int = 200) -> list[Example]:
+def rows(make: Callable[[str, random.Random], dict[str, str]], n: int = 200) -> list[Example]:
     rng = random.Random(0)
     examples = []
     for number in range(n):
@@ -74,7 +74,7 @@ def test_a_length_that_predicts_the_label_scores_high() -> None:
 
 
 def test_words_that_predict_the_label_score_high_on_their_axis() -> None:
-    def make(label: str, _: random.Random) -> dict[str, Any]:
+    def make(label: str, _: random.Random) -> dict[str, str]:
         return {"line": "run(escape(x))" if label == "false_positive" else "run(x)"}
 
     examples = rows(make)

@@ -146,6 +146,8 @@ def test_rows_that_moved_into_train_are_listed() -> None:
     assert moved_rows([msgspec.structs.replace(train, split="test")], [train.id]) == []
 
 
+#: Group, other keys, date and text of a row.
+RowSpec = tuple[str, list[str], str | None, str]
 LONG = [" ".join(f"{stem}{n}" for n in range(34)) for stem in ("alpha", "beta", "gamma")]
 UNIVERSE = st.lists(
     st.tuples(
@@ -158,7 +160,7 @@ UNIVERSE = st.lists(
 )
 
 
-def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str | None]:
+def released(items: list[tuple[int, RowSpec]], since: str | None) -> dict[str, str | None]:
     """Return the split of each row that the steps of a build keep, by id."""
     keys = {str(n): GroupKeys(group, (group, *others), day) for n, (group, others, day, _) in items}
     rows = [
@@ -176,7 +178,7 @@ def released(items: list[tuple[int, Any]], since: str | None) -> dict[str, str |
 @settings(deadline=None, max_examples=60)
 @given(UNIVERSE, st.randoms(), st.sampled_from([None, "2024-06-01"]))
 def test_no_row_moves_from_test_to_train_in_any_order_of_rows(
-    universe: list[Any], rng: random.Random, since: str | None
+    universe: list[RowSpec], rng: random.Random, since: str | None
 ) -> None:
     items = list(enumerate(universe))
     rng.shuffle(items)
@@ -190,7 +192,7 @@ def test_no_row_moves_from_test_to_train_in_any_order_of_rows(
 
 
 def test_the_first_cutoff_date_moves_no_row_out_of_test() -> None:
-    items: list[tuple[int, Any]] = [
+    items: list[tuple[int, RowSpec]] = [
         (n, (f"id/CVE-2024-{1000 + n}", [], f"202{n % 6}-01-01", "")) for n in range(80)
     ]
     before, after = released(items, None), released(items, "2024-01-01")

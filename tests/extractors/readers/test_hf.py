@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from source_fixtures import MakeFile, MakeSource
@@ -99,7 +98,7 @@ def test_every_form_gives_the_same(
         import pyarrow.parquet as pq
 
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p")
-        content: Any = (tmp_path / "p").read_bytes()
+        content: str | bytes = (tmp_path / "p").read_bytes()
     elif form in ("csv", "tsv"):
         mark = {"csv": ",", "tsv": "\t"}[form]
         content = "\r\n".join(

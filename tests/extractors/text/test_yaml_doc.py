@@ -41,7 +41,7 @@ def test_without_a_type_scalars_stay_text() -> None:
 
 
 def test_several_documents() -> None:
-    documents: list[Any] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
+    documents: list[object] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
     assert documents == [{"a": "b"}, ["c"]]
     with pytest.raises(SourceError, match="there are 2"):
         decode_yaml("--- a\n--- b\n", Any)
@@ -113,7 +113,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_written_is_read(value: Any) -> None:
+def test_what_is_written_is_read(value: object) -> None:
     assert decode_yaml(yaml.safe_dump(value, allow_unicode=True), Any) == value
 
 

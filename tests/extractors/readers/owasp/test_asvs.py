@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,7 +72,7 @@ def nested() -> JsonObject:
     }
 
 
-def as_xml(value: Any, name: str) -> str:
+def as_xml(value: object, name: str) -> str:
     if isinstance(value, list):
         return f"<{name}>{''.join(as_xml(entry, 'item') for entry in value)}</{name}>"
     if isinstance(value, dict):

@@ -71,10 +71,14 @@ def test_a_variable_that_is_no_setting_is_refused_with_what_may_be_meant(
 @pytest.mark.parametrize(
     ("content", "name", "meant"),
     [
-        ("[trige]\nbackend = 'ollama'\n", "trige", "triage"),
-        ("[triage]\nbakend = 'ollama'\n", r"triage\.bakend", "triage.backend"),
-        ("hoem = '/srv'\n", "hoem", "home"),
-        ("databse_url = 'postgresql://x/y'\n", "databse_url", "database_url"),
+        pytest.param("[trige]\nbackend = 'ollama'\n", "trige", "triage", id="table"),
+        pytest.param(
+            "[triage]\nbakend = 'ollama'\n", r"triage\.bakend", "triage.backend", id="key in a table"
+        ),
+        pytest.param("hoem = '/srv'\n", "hoem", "home", id="top-level key"),
+        pytest.param(
+            "databse_url = 'postgresql://x/y'\n", "databse_url", "database_url", id="key with an underscore"
+        ),
     ],
 )
 def test_a_name_in_the_file_that_is_no_setting_is_refused_with_what_may_be_meant(

@@ -73,15 +73,19 @@ def test_the_full_profile_answers_in_the_contracts_order() -> None:
 @pytest.mark.parametrize(
     ("completion", "why"),
     [
-        ("", "not valid"),
-        ("true_positive", "not valid"),
-        ('{"evidence":[1],"verdict":"true_positive"} and so on', "not valid"),
-        ('{"evidence":[1],"verdict":"certainly"}', "not valid"),
-        ('{"evidence":[1],"verdict":"true_positive","note":1}', "not valid"),
-        ('{"evidence":[0],"verdict":"true_positive"}', "outside"),
-        ('{"evidence":[4],"verdict":"true_positive"}', "outside"),
-        ('{"evidence":[1,2,3,1],"verdict":"true_positive"}', "4 evidence spans"),
-        ("[" * 5000, "not valid"),
+        pytest.param("", "not valid", id="empty"),
+        pytest.param("true_positive", "not valid", id="bare verdict"),
+        pytest.param(
+            '{"evidence":[1],"verdict":"true_positive"} and so on', "not valid", id="text after the JSON"
+        ),
+        pytest.param('{"evidence":[1],"verdict":"certainly"}', "not valid", id="unknown verdict"),
+        pytest.param('{"evidence":[1],"verdict":"true_positive","note":1}', "not valid", id="unknown field"),
+        pytest.param('{"evidence":[0],"verdict":"true_positive"}', "outside", id="line zero"),
+        pytest.param('{"evidence":[4],"verdict":"true_positive"}', "outside", id="line after the end"),
+        pytest.param(
+            '{"evidence":[1,2,3,1],"verdict":"true_positive"}', "4 evidence spans", id="four evidence spans"
+        ),
+        pytest.param("[" * 5000, "not valid", id="deep nesting"),
     ],
 )
 def test_nonsense_becomes_needs_review_with_its_reason(completion: str, why: str) -> None:

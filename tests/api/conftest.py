@@ -10,7 +10,6 @@ import io
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from api_in_process import Api
@@ -24,14 +23,18 @@ from securetag.settings import ApiSettings, Settings
 
 
 @pytest.fixture
-def api_settings() -> dict[str, Any]:
+def api_settings() -> dict[str, object]:
     """Override in a module for other limits."""
     return {"reap_s": 3600.0}
 
 
 @pytest.fixture
 async def api(
-    db: AsyncEngine, pg_database: Database, pg_cluster: Cluster, tmp_path: Path, api_settings: dict[str, Any]
+    db: AsyncEngine,
+    pg_database: Database,
+    pg_cluster: Cluster,
+    tmp_path: Path,
+    api_settings: dict[str, object],
 ) -> AsyncIterator[Api]:
     settings = Settings(
         database_url=SecretStr(pg_database.dsn_api),

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -49,7 +48,7 @@ def large_result(task_id: UUID, count: int) -> wire.ResultRequest:
     return result(task_id, findings=triaged)
 
 
-async def prepared(dsn: str) -> tuple[Any, str]:
+async def prepared(dsn: str) -> tuple[UUID, str]:
     """(id of a queued task, a worker's key)."""
     engine = create_engine(dsn)
     task_id = await make_task(engine, await make_place(engine))
@@ -60,7 +59,13 @@ async def prepared(dsn: str) -> tuple[Any, str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("count", [5_000, pytest.param(50_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(5_000, id="5,000 findings"),
+        pytest.param(50_000, marks=pytest.mark.long, id="50,000 findings"),
+    ],
+)
 def test_all_findings_arrive_and_the_next_caller_is_served(
     count: int, clean_database: Database, pg_cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from api_in_process import Api, Tenant
 from uuid_utils.compat import uuid7
@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from securetag.api.projects import repository as projects
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
-from securetag.records import Decision, Finding, Verdict
+from securetag.records import Decision, Finding, JsonObject, Verdict
 from securetag.wire.queue import ResultRequest, TriagedFinding
 
 pytestmark = pytest.mark.anyio
@@ -142,7 +142,7 @@ async def test_feedback_is_on_the_occurrence_that_was_shown(api: Api) -> None:
     first, other = (await tenant.client.get("/findings")).json()["items"]
     path, body = f"/findings/{first['id']}/feedback", {"verdict": "false_positive", "saw_model": False}
 
-    async def give(occurrence: dict[str, Any], **headers: str) -> Any:
+    async def give(occurrence: JsonObject, **headers: str) -> httpx.Response:
         return await tenant.client.post(
             path, json={**body, "occurrence_id": occurrence["id"]}, headers=headers
         )

@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -21,15 +21,16 @@ from securetag.api.app import create_app
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import OWNER
 from securetag.db.upgrade import upgrade
+from securetag.records import JsonObject
 from securetag.settings import ApiSettings, Settings
 
 pytestmark = pytest.mark.anyio
 
 
-def _problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+def _problem(answer: httpx.Response, status: int, slug: str) -> JsonObject:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
+    body: JsonObject = answer.json()
     assert (body["status"], body["type"]) == (status, f"urn:securetag:problem:{slug}")
     assert {"title", "detail", "hint", "instance", "request_id"} <= body.keys()
     assert body["request_id"] == answer.headers["x-request-id"]
@@ -50,7 +51,7 @@ async def test_framework_errors_are_problems(api: Api) -> None:
     _problem(await client.get("/scans/not-a-uuid"), 422, "invalid-request")
     _problem(await client.post("/projects", content=bytes(100_000)), 413, "too-large")
 
-    async def endless() -> Any:
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield bytes(10_000)
 
@@ -115,7 +116,7 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Api) -> 
 async def test_an_unforeseen_error_is_a_problem_without_its_words(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: Any, **__: Any) -> None:
+    async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=hunter2")
 
     tenant = await api.tenant()

@@ -8,13 +8,14 @@ import io
 import stat
 import tempfile
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from api_in_process import Api, Tenant
+from starlette.types import Message
 
 pytestmark = pytest.mark.anyio
 
@@ -224,7 +225,7 @@ async def test_the_cap_holds_in_the_stream(api: Api, own_temp: Path, declared: b
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
     sent = 0
 
-    async def endless() -> Any:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
         yield head
         while sent < 10_000_000:
@@ -265,12 +266,12 @@ async def test_a_client_that_hangs_up_leaves_nothing(api: Api, own_temp: Path) -
     before = (_files(api.settings.home, own_temp), api.rows())
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\nPK\x03\x04'
     messages = iter([{"type": "http.request", "body": head, "more_body": True}, {"type": "http.disconnect"}])
-    sent: list[dict[str, Any]] = []
+    sent: list[Message] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> Message:
         return next(messages)
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
 
     scope = {

@@ -1,14 +1,13 @@
-"""The gate, driven both ways: a good candidate is published, a bad one never is, and neither run fails.
+"""The gate: a good candidate is published, a bad one is not, and neither run fails.
 
 The release is built for real (synthetic, executed, scanned); the two models are constructed, so that
-the outcome is known beforehand. Dagster runs the assets as `make up` does.
+the outcome is fixed. Dagster runs the assets as `make up` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,7 +21,7 @@ from securetag.evaluation.suites import SuiteResult, run_suite
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import evaluate as evaluation
 from securetag.pipeline.publish import publish
-from securetag.records import Decision, Example, Message
+from securetag.records import Decision, Example, JsonObject, Message
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, get_settings
 from securetag.triage import Completion
@@ -38,12 +37,12 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(release: Path) -> Settings:
-    """A home whose registry knows a base and a candidate; neither file is ever opened."""
-    found = get_settings()
-    registry = Registry(found.models_dir)
-    found.models_dir.mkdir(parents=True)
+    """A home whose registry has a base and a candidate model; neither file is opened."""
+    settings = get_settings()
+    registry = Registry(settings.models_dir)
+    settings.models_dir.mkdir(parents=True)
     for model_id in (BASE, CANDIDATE):
-        (found.models_dir / f"{model_id}.gguf").write_bytes(model_id.encode())
+        (settings.models_dir / f"{model_id}.gguf").write_bytes(model_id.encode())
         registry.add(
             ModelEntry(
                 model_id=model_id,
@@ -55,32 +54,32 @@ def settings(release: Path) -> Settings:
             )
         )
     registry.publish("securetag-base", BASE)
-    return found
+    return settings
 
 
-def constructed(release: Path, decide: Decide, *, formatted: bool) -> triage.Predictor:
-    """A model that knows every held-out row; free answers are JSON only when it is `formatted`."""
-    known = {example.messages[1].content: example for example in read_release(release).test}
+def make_predictor(release: Path, decide: Decide, *, formatted: bool) -> triage.Predictor:
+    """Return a model that answers by `decide`; free answers are JSON only if `formatted`."""
+    examples = {example.messages[1].content: example for example in read_release(release).test}
 
-    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, _: int) -> Completion:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, _: int) -> Completion:
         if schema is None and not formatted:
             return Completion(text="This looks dangerous.")
-        verdict = Decision(decide(known[messages[1].content]))
+        verdict = Decision(decide(examples[messages[1].content]))
         return Completion(text=triage.answer(profile="compact", evidence=[(1, 1)], verdict=verdict))
 
     return predict
 
 
-def always(verdict: str) -> Decide:
+def decide_always(verdict: str) -> Decide:
     return lambda _: verdict
 
 
-def rightly(example: Example) -> str:
+def decide_correctly(example: Example) -> str:
     assert example.label is not None
     return example.label
 
 
-def wrongly(example: Example) -> str:
+def decide_wrongly(example: Example) -> str:
     return "false_positive" if example.label == "true_positive" else "true_positive"
 
 
@@ -111,7 +110,7 @@ def publish_alone(folder: str) -> dg.ExecuteInProcessResult:
         )
 
 
-def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
+def materialized_assets(result: dg.ExecuteInProcessResult) -> set[str]:
     return {
         event.asset_key.to_user_string()
         for event in result.get_asset_materialization_events()
@@ -123,16 +122,16 @@ def test_a_candidate_that_passes_is_published(
     monkeypatch: pytest.MonkeyPatch, release: Path, settings: Settings
 ) -> None:
     models = {
-        BASE: constructed(release, always("true_positive"), formatted=False),
-        CANDIDATE: constructed(release, rightly, formatted=True),
+        BASE: make_predictor(release, decide_always("true_positive"), formatted=False),
+        CANDIDATE: make_predictor(release, decide_correctly, formatted=True),
     }
     result = evaluate_and_publish(monkeypatch, release, models)
     assert result.success
-    assert materialised(result) == {"evaluation", "published_model"}
+    assert materialized_assets(result) == {"evaluation", "published_model"}
     registry = Registry(settings.models_dir)
     assert registry.resolve("securetag-v1").model_id == CANDIDATE
     alone = publish_alone(evaluation.latest_evaluation(CANDIDATE, settings).folder)
-    assert (alone.success, materialised(alone)) == (True, {"published_model"})
+    assert (alone.success, materialized_assets(alone)) == (True, {"published_model"})
 
     # Rows that it was trained on are withdrawn: it stays published until an operator decides.
     registry.mark(CANDIDATE, "an-erasure")
@@ -142,18 +141,23 @@ def test_a_candidate_that_passes_is_published(
 
 
 @pytest.mark.parametrize(
-    ("decide", "formatted"), [(wrongly, True), (always("false_positive"), True), (rightly, False)]
+    ("decide", "formatted"),
+    [
+        pytest.param(decide_wrongly, True, id="every verdict wrong"),
+        pytest.param(decide_always("false_positive"), True, id="always false positive"),
+        pytest.param(decide_correctly, False, id="free answers not JSON"),
+    ],
 )
 def test_a_candidate_that_fails_is_not_published(
     monkeypatch: pytest.MonkeyPatch, release: Path, settings: Settings, decide: Decide, formatted: bool
 ) -> None:
     models = {
-        BASE: constructed(release, always("true_positive"), formatted=False),
-        CANDIDATE: constructed(release, decide, formatted=formatted),
+        BASE: make_predictor(release, decide_always("true_positive"), formatted=False),
+        CANDIDATE: make_predictor(release, decide, formatted=formatted),
     }
     result = evaluate_and_publish(monkeypatch, release, models)
     assert result.success
-    assert materialised(result) == {"evaluation"}
+    assert materialized_assets(result) == {"evaluation"}
     steps = {event.step_key: event.event_type_value for event in result.all_node_events}
     assert steps["published_model.publish_model"] == "STEP_SKIPPED"
     assert not [event for event in result.all_events if event.is_failure]
@@ -167,20 +171,20 @@ def test_a_candidate_that_fails_is_not_published(
     assert figures["held_out, macro f1: candidate"] == pytest.approx(cell.candidate, rel=1e-3)
     assert "securetag-v1" not in Registry(settings.models_dir).aliases()
 
-    found = evaluation.latest_evaluation(CANDIDATE, settings)
-    assert found.decision.reasons
+    rejected = evaluation.latest_evaluation(CANDIDATE, settings)
+    assert rejected.decision.reasons
     with pytest.raises(GateError):
-        publish(found, "securetag-v1", settings)
-    alone = publish_alone(found.folder)
-    assert (alone.success, materialised(alone)) == (True, set())
+        publish(rejected, "securetag-v1", settings)
+    alone = publish_alone(rejected.folder)
+    assert (alone.success, materialized_assets(alone)) == (True, set())
     assert "securetag-v1" not in Registry(settings.models_dir).aliases()
 
 
 def test_no_axis_of_the_held_out_rows_shares_a_group_with_training(release: Path) -> None:
-    found = read_release(release)
-    trained = {example.group for example in [*found.train, *found.validation]}
-    assert not trained & {example.group for example in found.test}
-    assert {example.axis for example in found.test} >= {
+    rows = read_release(release)
+    trained = {example.group for example in [*rows.train, *rows.validation]}
+    assert not trained & {example.group for example in rows.test}
+    assert {example.axis for example in rows.test} >= {
         "in_distribution",
         "unseen_sink",
         "unseen_framework",

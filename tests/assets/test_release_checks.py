@@ -1,4 +1,4 @@
-"""The checks of a release in Dagster: a sound one passes, a broken one says which rows and stops the loop."""
+"""The checks of a release in Dagster: a valid one passes, a broken one lists the rows and stops the run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.decontamination.suites import read_suite
 from securetag.datasets.feedback.harvest import LICENCE, SOURCE
 from securetag.datasets.releases import checks, plots, release
+from securetag.datasets.splitting.groups import Split
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import release as pipeline
-from securetag.records import Construction, Example, Message, Origin, Task
+from securetag.records import Construction, Example, Label, Message, Origin, Task
 from securetag.settings import get_settings
 
 
-def row(asked: str, answer: str, *, group: str, split: Any, **changes: Any) -> Example:
-    found = Example.of(
+def row(question: str, answer: str, *, group: str, split: Split, **changes: Any) -> Example:
+    example = Example.of(
         task=Task.QA,
-        messages=[Message("user", asked), Message("assistant", answer)],
+        messages=[Message("user", question), Message("assistant", answer)],
         lang="en",
         licence=changes.pop("licence", "MIT"),
         group=group,
@@ -33,10 +34,10 @@ def row(asked: str, answer: str, *, group: str, split: Any, **changes: Any) -> E
         origins=[Origin(record_id=group)],
         source=changes.pop("source", "s"),
     )
-    return msgspec.structs.replace(found, split=split, **changes)
+    return msgspec.structs.replace(example, split=split, **changes)
 
 
-def synthetic(number: int, label: Any, split: Any, guard: str) -> Example:
+def synthetic(number: int, label: Label, split: Split, guard: str) -> Example:
     made = Construction(
         source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
     )
@@ -52,16 +53,18 @@ def synthetic(number: int, label: Any, split: Any, guard: str) -> Example:
     )
 
 
-KNOWN = "Which header keeps a page from being framed by a page of another site, and since when is it known?"
-TORN = [
+QUESTION = (
+    "Which header keeps a page from being framed by a page of another site, and since when is it known?"
+)
+SPLIT_GROUP = [
     row("What is thing one of the first kind, in short?", "It is one thing.", group="g", split="train"),
     row("What does the other thing of that kind do there?", "It does another.", group="g", split="test"),
 ]
-TWICE = [
+OVERLAP = [
     row("How is the seventh door of the house kept shut?", "With a bolt of iron.", group="h", split="train"),
     row("How is the seventh door of the HOUSE kept shut?", "With another bolt.", group="i", split="test"),
 ]
-JUDGED = row(KNOWN, "Frame options, for some years.", group="j", split="train")
+IN_SUITE = row(QUESTION, "Frame options, for some years.", group="j", split="train")
 SECRET = row(
     "1 def f():\n2     password = 'rosebud-1941'",
     "fine",
@@ -70,7 +73,7 @@ SECRET = row(
     source=SOURCE,
     licence=LICENCE,
 )
-BOUGHT = row(
+NON_COMMERCIAL = row(
     "What did they sell us there, and at what price?",
     "A list.",
     group="l",
@@ -78,20 +81,20 @@ BOUGHT = row(
     licence="CC-BY-NC-4.0",
 )
 #: A guard tells the label, and nine rows of ten are false positives.
-LOPSIDED = [
+UNBALANCED = [
     synthetic(
         n, "true_positive" if n % 10 == 0 else "false_positive", split, "none" if n % 10 == 0 else "cast"
     )
     for n, split in ((n, "train" if n < 400 else "test") for n in range(800))
 ]
-BROKEN = [*TORN, *TWICE, JUDGED, SECRET, BOUGHT, *LOPSIDED]
+BROKEN = [*SPLIT_GROUP, *OVERLAP, IN_SUITE, SECRET, NON_COMMERCIAL, *UNBALANCED]
 #: Check → what it must name.
 EXPECTED = {
-    "group_in_one_split": sorted(example.id for example in TORN),
-    "no_split_overlap": [TWICE[1].id],
-    "no_suite_overlap": [JUDGED.id],
+    "group_in_one_split": sorted(example.id for example in SPLIT_GROUP),
+    "no_split_overlap": [OVERLAP[1].id],
+    "no_suite_overlap": [IN_SUITE.id],
     "no_secret": [SECRET.id],
-    "licences": [BOUGHT.id],
+    "licences": [NON_COMMERCIAL.id],
     "balance": ["other", "train"],
     "lookups": ["guard"],
 }
@@ -101,18 +104,18 @@ EXPECTED = {
 def suite() -> Path:
     folder = get_settings().data / "suites"
     folder.mkdir(parents=True)
-    (folder / "exam.jsonl").write_text(json.dumps({"id": 1, "question": KNOWN}) + "\n")
+    (folder / "exam.jsonl").write_text(json.dumps({"id": 1, "question": QUESTION}) + "\n")
     return folder / "exam.jsonl"
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
+def valid(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
     return synthetic_release(run_folder(tmp_path_factory))
 
 
 @pytest.fixture
-def broken(tmp_path: Path, sound: ReleaseSummary) -> ReleaseSummary:
-    """Written by hand, as nobody's build would."""
+def broken(tmp_path: Path, valid: ReleaseSummary) -> ReleaseSummary:
+    """A release with every fault that a check looks for; a build would drop these rows."""
     path, manifest = release.write_release(
         BROKEN,
         [],
@@ -124,7 +127,7 @@ def broken(tmp_path: Path, sound: ReleaseSummary) -> ReleaseSummary:
         releases_dir=tmp_path / "releases",
         code_version="0",
     )
-    return msgspec.structs.replace(sound, path=str(path), release=path.name, digest=manifest.digest)
+    return msgspec.structs.replace(valid, path=str(path), release=path.name, digest=manifest.digest)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, summary: ReleaseSummary) -> dg.ExecuteInProcessResult:
@@ -142,37 +145,39 @@ def started(result: dg.ExecuteInProcessResult) -> set[str | None]:
     return {event.step_key for event in result.all_events if event.event_type_value == "STEP_START"}
 
 
-def test_every_check_names_what_offends(suite: Path) -> None:
-    found = checks.run_checks(BROKEN, purpose="internal", suites=[read_suite(suite)])
-    assert {one.name: one.offending for one in found} == EXPECTED
-    assert {one.name for one in found if one.blocking} == checks.BLOCKING
+def test_every_check_lists_its_offending_rows(suite: Path) -> None:
+    results = checks.run_checks(BROKEN, purpose="internal", suites=[read_suite(suite)])
+    assert {result.name: result.offending for result in results} == EXPECTED
+    assert {result.name for result in results if result.blocking} == checks.BLOCKING
 
 
-def test_a_public_release_may_hold_no_tenants_rows() -> None:
-    (found,) = (one for one in checks.run_checks([SECRET], purpose="public") if one.name == "licences")
-    assert found.offending == [SECRET.id]
+def test_a_public_release_with_rows_of_a_tenant_fails_its_check() -> None:
+    results = {result.name: result for result in checks.run_checks([SECRET], purpose="public")}
+    assert results["licences"].offending == [SECRET.id]
 
 
-def test_a_broken_release_stops_the_loop_and_its_checks_name_the_rows(
+def test_a_broken_release_stops_the_run_and_its_checks_list_the_rows(
     monkeypatch: pytest.MonkeyPatch, broken: ReleaseSummary, suite: Path
 ) -> None:
     result = run(monkeypatch, broken)
-    found = {one.check_name: one for one in result.get_asset_check_evaluations()}
-    assert set(found) == set(EXPECTED)
+    evaluations = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert set(evaluations) == set(EXPECTED)
     for name, offending in EXPECTED.items():
-        one = found[name]
-        assert not one.passed
-        assert one.blocking == (name in checks.BLOCKING)
-        assert one.metadata["offending"].value == len(offending)
-        assert all(identity in str(one.metadata["ids"].value) for identity in offending)
+        check = evaluations[name]
+        assert not check.passed
+        assert check.blocking == (name in checks.BLOCKING)
+        assert check.metadata["offending"].value == len(offending)
+        assert all(identity in str(check.metadata["ids"].value) for identity in offending)
     assert "adapter" not in started(result)
 
 
-def test_a_sound_release_passes_and_shows_its_pictures(
-    monkeypatch: pytest.MonkeyPatch, sound: ReleaseSummary
+def test_a_valid_release_passes_and_shows_its_plots(
+    monkeypatch: pytest.MonkeyPatch, valid: ReleaseSummary
 ) -> None:
-    result = run(monkeypatch, sound)
-    assert {one.check_name for one in result.get_asset_check_evaluations() if not one.passed} <= {"lookups"}
+    result = run(monkeypatch, valid)
+    assert {check.check_name for check in result.get_asset_check_evaluations() if not check.passed} <= {
+        "lookups"
+    }
     assert "adapter" in started(result)
     (made,) = result.asset_materializations_for_node("release")
     for name in plots.ALT:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 from securetag.cli import app
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import release
-from securetag.records import Example, Message, Origin, Task, content_id
+from securetag.records import Example, JsonObject, Message, Origin, Task, content_id
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import get_settings
 
@@ -85,7 +84,7 @@ def installation() -> dict[str, Path]:
     return made
 
 
-def run(*arguments: str, code: int = 0) -> Any:
+def run(*arguments: str, code: int = 0) -> JsonObject:
     result = runner.invoke(app, [*arguments, "--json"])
     assert result.exit_code == code, result.output
     return json.loads(result.output)

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from securetag.cli import app
@@ -71,7 +72,7 @@ SERVICES = ("up", "demo", "model serve")
 Place = Literal["home", "data"]
 
 
-def names_of(group: Any, prefix: str = "") -> Iterator[str]:
+def names_of(group: TyperGroup, prefix: str = "") -> Iterator[str]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from names_of(command, f"{prefix}{name} ")

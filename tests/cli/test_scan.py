@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from click.testing import Result
@@ -27,7 +27,7 @@ from securetag.cli.scan import Level
 from securetag.cli.scan.report import describe_coverage
 from securetag.cli.scan.verdicts import decide, is_dismissed
 from securetag.db.embedded import SUPERUSER, Cluster
-from securetag.records import SEVERITIES
+from securetag.records import SEVERITIES, JsonObject
 from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
 from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
 
@@ -334,7 +334,7 @@ MODEL = {"decision": "false_positive"}
         "script",
     ],
 )
-def test_whose_verdict_counts(finding: dict[str, Any], verdict: str, by: str, dismissed: bool) -> None:
+def test_whose_verdict_counts(finding: JsonObject, verdict: str, by: str, dismissed: bool) -> None:
     model, feedback = finding.get("verdict"), finding.get("feedback")
     answer = FindingAnswer.model_construct(
         verdict=model and VerdictAnswer.model_construct(**model),

@@ -1,4 +1,4 @@
-"""Records of our own writing, a harvested verdict, and one built release for the whole run."""
+"""Constructed Records, a harvested verdict, and one built release for the whole run."""
 
 from __future__ import annotations
 

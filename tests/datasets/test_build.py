@@ -37,8 +37,8 @@ def rows(built: ReleaseSummary) -> Release:
     return release.read_release(Path(built.path))
 
 
-def every(found: Release) -> list[Example]:
-    return [*found.train, *found.validation, *found.test]
+def all_rows(release: Release) -> list[Example]:
+    return [*release.train, *release.validation, *release.test]
 
 
 def synthetic(examples: list[Example]) -> list[Example]:
@@ -47,7 +47,7 @@ def synthetic(examples: list[Example]) -> list[Example]:
 
 def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
     assert built.release == Path(built.path).name == built.digest[:12]
-    assert built.rows == sum(built.splits.values()) == sum(built.by_source.values()) == len(every(rows))
+    assert built.rows == sum(built.splits.values()) == sum(built.by_source.values()) == len(all_rows(rows))
     assert built.rows == sum(built.by_task.values()) == sum(built.by_licence.values())
     assert built.by_source["securetag-composition"] >= 290
     assert built.by_source["securetag-harvest"] == 4
@@ -57,11 +57,11 @@ def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
     assert built.dropped["mix_share"] > 0
 
 
-def test_no_group_and_no_pair_stands_on_two_sides(rows: Release) -> None:
-    assert assign.leaking_groups(every(rows)) == []
+def test_a_group_or_pair_is_in_one_split(rows: Release) -> None:
+    assert assign.leaking_groups(all_rows(rows)) == []
 
 
-def test_nothing_held_out_is_trained_on(rows: Release) -> None:
+def test_held_out_parts_are_not_in_train(rows: Release) -> None:
     guards = {guard.name for guard in GUARDS if guard.unseen}
     sinks = {sink.name for sink in SINKS if sink.unseen}
     for example in synthetic([*rows.train, *rows.validation]):
@@ -77,22 +77,22 @@ def test_nothing_held_out_is_trained_on(rows: Release) -> None:
 
 
 def test_no_prompt_of_the_test_split_is_in_train(rows: Release) -> None:
-    asked = {msgspec.json.encode(example.messages[:-1]) for example in rows.train}
+    prompts = {msgspec.json.encode(example.messages[:-1]) for example in rows.train}
     assert [
-        e.id for e in [*rows.test, *rows.validation] if msgspec.json.encode(e.messages[:-1]) in asked
+        e.id for e in [*rows.test, *rows.validation] if msgspec.json.encode(e.messages[:-1]) in prompts
     ] == []
 
 
 def test_labels_are_balanced_on_every_axis(rows: Release) -> None:
     parts: dict[str, list[Example]] = {}
-    for example in synthetic(every(rows)):
+    for example in synthetic(all_rows(rows)):
         parts.setdefault(example.axis or str(example.split), []).append(example)
     for examples in parts.values():
         assert baselines.majority_share(examples) == 0.5
 
 
-def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
-    figures = baselines.score_lookups(every(rows))
+def test_lookups_score_near_chance(rows: Release) -> None:
+    figures = baselines.score_lookups(all_rows(rows))
     # Pairs share everything but their length, and lengths are balanced; few rows, wide margin here.
     assert {
         name: score
@@ -102,7 +102,7 @@ def test_no_lookup_beats_a_coin_by_much(rows: Release) -> None:
 
 
 def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
-    for example in synthetic(every(rows)):
+    for example in synthetic(all_rows(rows)):
         prompt = triage.read_prompt(example.messages)
         answer = triage.parse(example.messages[-1].content, prompt)
         assert answer.verdict == example.label
@@ -116,13 +116,13 @@ def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Rele
 
 
 def test_lineage_ends_at_records(rows: Release) -> None:
-    for example in every(rows):
+    for example in all_rows(rows):
         assert example.origins
         assert all(len(origin.record_id or "") == 64 for origin in example.origins)
         assert all(origin.tenant_id is None and origin.finding_id is None for origin in example.origins)
 
 
-def test_the_card_says_what_is_in_it(built: ReleaseSummary, rows: Release) -> None:
+def test_the_card_describes_the_release(built: ReleaseSummary, rows: Release) -> None:
     text = (Path(built.path) / "README.md").read_text("utf-8")
     _, header, body = text.split("---\n", 2)
     assert yaml.safe_load(header)["configs"][0]["data_files"][0] == {"split": "train", "path": "train.jsonl"}
@@ -143,49 +143,57 @@ def test_a_licence_stops_a_release(tmp_path: Path, record: MakeRecord) -> None:
     assert list((tmp_path / "releases").iterdir()) == []
 
 
-def test_a_public_release_keeps_tenants_and_copyleft_out(
+def test_a_public_release_drops_tenant_and_copyleft_rows(
     tmp_path: Path, record: MakeRecord, verdict: MakeRecord
 ) -> None:
     records = [record(1), record(2, licence="GPL-3.0-only")]
     params = BuildParams(synthetic=0, purpose="public")
-    found = build_small(tmp_path, records, params, verdicts=[verdict()])
-    assert set(found.by_licence) == {"CC-BY-SA-4.0"}
-    assert found.dropped["record_licence"] == 1
-    assert found.dropped["row_licence"] == 1
+    summary = build_small(tmp_path, records, params, verdicts=[verdict()])
+    assert set(summary.by_licence) == {"CC-BY-SA-4.0"}
+    assert summary.dropped["record_licence"] == 1
+    assert summary.dropped["row_licence"] == 1
 
 
-def test_nothing_makes_no_release(tmp_path: Path) -> None:
+def test_a_build_without_rows_fails(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="nothing is left"):
         small(tmp_path, [], BuildParams(synthetic=0))
 
 
-def test_the_cap_takes_from_every_source(tmp_path: Path, record: MakeRecord) -> None:
+def test_the_row_limit_keeps_rows_of_every_source(tmp_path: Path, record: MakeRecord) -> None:
     records = [record(n) for n in range(50)] + [record(n, source="test-small") for n in range(3)]
-    # A Record of another source with the same text asks the same: it merges and isn't counted twice.
+    # A Record of another source with the same text gives the same question: the rows merge and count once.
     records = [
         r if r.source != "test-small" else record(900 + n, source="test-small") for n, r in enumerate(records)
     ]
-    found = small(tmp_path, records, BuildParams(synthetic=0, knowledge=12))
-    assert sum(found.by_source.values()) == 12
-    assert min(found.by_source.values()) >= 4  # in turn, but for what the cap on a task passes over
+    summary = small(tmp_path, records, BuildParams(synthetic=0, knowledge=12))
+    assert sum(summary.by_source.values()) == 12
+    assert min(summary.by_source.values()) >= 4  # sources alternate, except for rows over the limit of a task
 
 
-def test_a_torn_group_stops_a_release(
+def test_a_group_in_two_splits_stops_a_release(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: MakeRecord
 ) -> None:
-    def careless(rows: list[Example], **_: object) -> StepResult:
+    def assign_alternately(rows: list[Example], **_: object) -> StepResult:
         splits = ["train", "test"]
         return StepResult(
             [msgspec.structs.replace(row, split=splits[n % 2]) for n, row in enumerate(rows)], []
         )
 
-    monkeypatch.setattr(module, "assign_splits", careless)
+    monkeypatch.setattr(module, "assign_splits", assign_alternately)
     monkeypatch.setattr(module, "drop_cross_split", lambda rows, **_: StepResult(rows, []))
     with pytest.raises(ReleaseError, match="in two splits"):
         small(tmp_path, [record(n) for n in range(5)], BuildParams(synthetic=0))
 
 
-@pytest.mark.parametrize("bad", [{"synthetic": -1}, {"profile": "tiny"}, {"purpose": "fun"}, {"sed": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"synthetic": -1}, id="negative count"),
+        pytest.param({"profile": "tiny"}, id="unknown profile"),
+        pytest.param({"purpose": "fun"}, id="unknown purpose"),
+        pytest.param({"sed": 1}, id="unknown parameter"),
+    ],
+)
 def test_parameters_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(bad, BuildParams)
@@ -225,18 +233,18 @@ reviewed = [
 if tenant == "b":
     records.reverse()
 here = Path.cwd()
-found = build(
+summary = build(
     BuildInputs(records=records, verdicts=reviewed),
     BuildParams(seed=5, synthetic=40, knowledge=30),
     BuildTools(releases_dir=here / "releases", work=here / "work", semgrep=SemgrepSettings()),
 )
-print(json.dumps([found.digest, sorted(p.name for p in Path(found.path).iterdir())]))
+print(json.dumps([summary.digest, sorted(p.name for p in Path(summary.path).iterdir())]))
 """
 
 
 @pytest.mark.slow
-def test_two_folders_days_zones_hash_seeds_and_databases_give_one_digest(tmp_path: Path) -> None:
-    found = []
+def test_the_digest_does_not_depend_on_folder_date_zone_hash_seed_or_database(tmp_path: Path) -> None:
+    outputs = []
     for tenant, day, zone, hash_seed in (
         ("a", "2027-01-31T23:59:50+00:00", "Asia/Tokyo", "1"),
         ("b", "2028-02-29T12:00:00+00:00", "America/Lima", "77"),
@@ -253,8 +261,8 @@ def test_two_folders_days_zones_hash_seeds_and_databases_give_one_digest(tmp_pat
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout))
-    assert found[0] == found[1]
+        outputs.append(json.loads(done.stdout))
+    assert outputs[0] == outputs[1]
 
 
 BEFORE = """from flask import request
@@ -269,18 +277,16 @@ def show():
 AFTER = BEFORE.replace("""= '" + name + "'")""", """= ?", (name,))""")
 
 
-def test_code_that_a_fix_made_safe_is_asked_about_and_never_taught(
-    tmp_path: Path, record: MakeRecord
-) -> None:
+def test_code_of_a_fix_is_in_test_only(tmp_path: Path, record: MakeRecord) -> None:
     pair = Facts(kind="fix", vulnerable=BEFORE, fixed=AFTER, language="python", cwe=["CWE-89"])
     unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-1"])
-    found = small(
+    summary = small(
         tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(synthetic=0, profile="full")
     )
-    assert found.dropped["record_in_test"] == 1
-    rows = every(release.read_release(Path(found.path)))
-    (asked,) = [row for row in rows if row.axis == fixes.AXIS]
-    assert (asked.split, asked.label, asked.label_source) == ("test", "true_positive", "fix")
-    taught = [row for row in rows if row is not asked]
-    assert Task.REMEDIATION in {row.task for row in taught}
-    assert not any("sqlite3" in message.content for row in taught for message in row.messages)
+    assert summary.dropped["record_in_test"] == 1
+    rows = all_rows(release.read_release(Path(summary.path)))
+    (triage_row,) = [row for row in rows if row.axis == fixes.AXIS]
+    assert (triage_row.split, triage_row.label, triage_row.label_source) == ("test", "true_positive", "fix")
+    other_rows = [row for row in rows if row is not triage_row]
+    assert Task.REMEDIATION in {row.task for row in other_rows}
+    assert not any("sqlite3" in message.content for row in other_rows for message in row.messages)

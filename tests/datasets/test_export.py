@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -19,19 +19,19 @@ from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ConflictError, InputError, ReleaseError
-from securetag.records import Decision, Example, HarvestedVerdict, Message, Task
+from securetag.records import Decision, Example, HarvestedVerdict, JsonObject, Message, Task
 
 TEXT = {"type": "string"}
-SAID = {"type": "string", "minLength": 1}
+NON_EMPTY = {"type": "string", "minLength": 1}
 MESSAGE = {
     "type": "object",
     "required": ["role", "content"],
     "additionalProperties": False,
-    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": SAID},
+    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": NON_EMPTY},
 }
 
 
-def fields(**properties: Any) -> dict[str, Any]:
+def fields(**properties: JsonObject) -> JsonObject:
     return {
         "type": "object",
         "required": sorted(properties),
@@ -40,29 +40,32 @@ def fields(**properties: Any) -> dict[str, Any]:
     }
 
 
-def messages(last: str) -> dict[str, Any]:
+def messages(last: str) -> JsonObject:
     return {"type": "array", "items": MESSAGE, "minItems": 1, "x-last": last}
 
 
 #: Of one row, written down from the page that each format names as `documented`.
-SCHEMAS: dict[str, dict[str, Any]] = {
+SCHEMAS: dict[str, JsonObject] = {
     "trl-messages": fields(messages=messages("assistant")),
     "trl-prompt-completion": fields(prompt=messages("user"), completion=messages("assistant")),
     "axolotl": fields(messages=messages("assistant")),
     "openai": fields(messages=messages("assistant")),
-    "alpaca": fields(instruction=SAID, input=TEXT, output=SAID),
+    "alpaca": fields(instruction=NON_EMPTY, input=TEXT, output=NON_EMPTY),
     "llamafactory-alpaca": fields(
-        instruction=SAID,
+        instruction=NON_EMPTY,
         input=TEXT,
-        output=SAID,
+        output=NON_EMPTY,
         system=TEXT,
-        history={"type": "array", "items": {"type": "array", "items": SAID, "minItems": 2, "maxItems": 2}},
+        history={
+            "type": "array",
+            "items": {"type": "array", "items": NON_EMPTY, "minItems": 2, "maxItems": 2},
+        },
     ),
     "llamafactory-sharegpt": fields(
         conversations={
             "type": "array",
             "minItems": 2,
-            "items": fields(**{"from": {"enum": ["human", "gpt"]}, "value": SAID}),
+            "items": fields(**{"from": {"enum": ["human", "gpt"]}, "value": NON_EMPTY}),
         },
         system=TEXT,
     ),
@@ -70,7 +73,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
+def rows_of(folder: Path, name: str, split: str) -> list[JsonObject]:
     file = folder / FORMATS.get(name).file(split)
     if not file.exists():
         return []
@@ -78,9 +81,9 @@ def rows_of(folder: Path, name: str, split: str) -> list[dict[str, Any]]:
     return json.loads(text) if FORMATS.get(name).array else [json.loads(line) for line in text.splitlines()]
 
 
-def said(row: dict[str, Any]) -> list[str]:
-    """Every text of a row, in the order in which it was said."""
-    found: list[str] = []
+def texts_of(row: JsonObject) -> list[str]:
+    """Return every text of a row in the order of its turns."""
+    texts: list[str] = []
     for value in (
         row.get(k)
         for k in (
@@ -95,26 +98,28 @@ def said(row: dict[str, Any]) -> list[str]:
         )
     ):
         if isinstance(value, str):
-            found += [value] if value else []
+            texts += [value] if value else []
         elif isinstance(value, list):
-            found += [part.get("content") or part["value"] for part in value]
-    return found
+            texts += [part.get("content") or part["value"] for part in value]
+    return texts
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
-def test_rows_have_the_documented_form_and_all_the_words(
+def test_rows_have_the_documented_form_and_every_text(
     built: ReleaseSummary, tmp_path: Path, name: str
 ) -> None:
-    found = release.read_release(Path(built.path))
+    rows_by_split = release.read_release(Path(built.path))
     done = export(Path(built.path), name, tmp_path / "out")
-    examples = {e.id: e for e in [*found.train, *found.validation, *found.test]}
-    known = [json.loads(line) for line in (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()]
+    examples = {e.id: e for e in [*rows_by_split.train, *rows_by_split.validation, *rows_by_split.test]}
+    provenance = [
+        json.loads(line) for line in (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()
+    ]
     seen = set()
     for split in release.SPLITS:
         rows = rows_of(tmp_path / "out", name, split)
         assert len(rows) == done.rows.get(split, 0)
-        places = [one for one in known if one["file"] == FORMATS.get(name).file(split)]
-        assert [one["row"] for one in places] == list(range(len(rows)))
+        places = [entry for entry in provenance if entry["file"] == FORMATS.get(name).file(split)]
+        assert [entry["row"] for entry in places] == list(range(len(rows)))
         for row, place in zip(rows, places, strict=True):
             jsonschema.validate(row, SCHEMAS[name])
             for key, schema in SCHEMAS[name]["properties"].items():
@@ -123,7 +128,7 @@ def test_rows_have_the_documented_form_and_all_the_words(
             example = examples[place["example_id"]]
             assert (example.split, example.licence) == (split, place["licence"])
             if row.get("label", True):
-                assert said(row) == [message.content for message in example.messages]
+                assert texts_of(row) == [message.content for message in example.messages]
             seen.add(example.id)
     assert len(seen) + sum(done.left_out.values()) == len(examples)
     if name == "kto":
@@ -133,7 +138,7 @@ def test_rows_have_the_documented_form_and_all_the_words(
         assert done.left_out == {}
 
 
-def test_licences_and_names_travel_along(built: ReleaseSummary, tmp_path: Path) -> None:
+def test_an_export_has_licences_and_attribution(built: ReleaseSummary, tmp_path: Path) -> None:
     export(Path(built.path), "openai", tmp_path / "out")
     notice = (tmp_path / "out" / "NOTICE").read_text()
     assert built.digest in notice
@@ -147,11 +152,11 @@ def test_licences_and_names_travel_along(built: ReleaseSummary, tmp_path: Path) 
 def test_the_same_release_gives_the_same_bytes(built: ReleaseSummary, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         export(Path(built.path), "llamafactory-sharegpt", tmp_path / folder)
-    one, two = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
-    assert one == two
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert first == second
 
 
-def test_axolotl_is_told_which_file_is_which(built: ReleaseSummary, tmp_path: Path) -> None:
+def test_the_axolotl_config_names_train_and_validation_files(built: ReleaseSummary, tmp_path: Path) -> None:
     export(Path(built.path), "axolotl", tmp_path / "out")
     config = yaml.safe_load((tmp_path / "out" / "axolotl.yaml").read_text())
     assert [part["path"] for part in config["datasets"]] == ["train.jsonl"]
@@ -162,7 +167,9 @@ def test_axolotl_is_told_which_file_is_which(built: ReleaseSummary, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["llamafactory-alpaca", "llamafactory-sharegpt"])
-def test_llamafactory_is_told_columns_that_exist(built: ReleaseSummary, tmp_path: Path, name: str) -> None:
+def test_the_llamafactory_info_names_existing_columns(
+    built: ReleaseSummary, tmp_path: Path, name: str
+) -> None:
     export(Path(built.path), name, tmp_path / "out")
     info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
     assert f"securetag_{built.release}_train" in info
@@ -171,7 +178,7 @@ def test_llamafactory_is_told_columns_that_exist(built: ReleaseSummary, tmp_path
         assert set(described["columns"].values()) <= set(rows[0])
 
 
-def test_what_isnt_free_or_known_is_refused(built: ReleaseSummary, tmp_path: Path) -> None:
+def test_an_occupied_folder_and_an_unknown_format_are_refused(built: ReleaseSummary, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").touch()
     with pytest.raises(ConflictError, match="not free"):
@@ -196,9 +203,11 @@ def written(folder: Path, rows: list[Example]) -> Path:
     return path
 
 
-def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_path: Path) -> None:
-    """Model right, model wrong, model silent, two models at odds."""
-    said_by: list[tuple[str, list[Decision | None]]] = [
+def test_a_models_answer_that_a_person_rejected_is_undesired(
+    verdict: Callable[..., HarvestedVerdict], tmp_path: Path
+) -> None:
+    """A right, a wrong, an abstaining and an absent model, and two models that disagree."""
+    cases: list[tuple[str, list[Decision | None]]] = [
         ("right", [Decision.TRUE_POSITIVE]),
         ("wrong", [Decision.FALSE_POSITIVE]),
         ("silent", [Decision.NEEDS_REVIEW]),
@@ -210,7 +219,7 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_p
             verdict(f"def {name}(q):\n    return db.execute(q)\n", reviewer=f"r{n}", finding=name),
             model_decision=decision,
         )
-        for name, decisions in said_by
+        for name, decisions in cases
         for n, decision in enumerate(decisions)
     ]
     for profile in ("compact", "full"):
@@ -218,9 +227,9 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(verdict: Any, tmp_p
         assert drops == []
         out = tmp_path / profile
         done = export(written(tmp_path / "releases", rows), "kto", out)
-        found = rows_of(out, "kto", "train")
-        assert (done.rows, sum(row["label"] for row in found)) == ({"train": 6}, 5)
-        (wrong,) = (row for row in found if not row["label"])
+        exported = rows_of(out, "kto", "train")
+        assert (done.rows, sum(row["label"] for row in exported)) == ({"train": 6}, 5)
+        (wrong,) = (row for row in exported if not row["label"])
         assert "def wrong" in wrong["prompt"][-1]["content"]
         prompt = triage.read_prompt([Message(**part) for part in wrong["prompt"]])
         answer = triage.parse(wrong["completion"][0]["content"], prompt)
@@ -253,8 +262,15 @@ def test_several_turns_keep_their_history(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "roles", [("assistant",), ("user",), ("user", "user", "assistant"), ("user", "assistant", "system"), ()]
+    "roles",
+    [
+        pytest.param(("assistant",), id="only an assistant"),
+        pytest.param(("user",), id="only a user"),
+        pytest.param(("user", "user", "assistant"), id="two user turns"),
+        pytest.param(("user", "assistant", "system"), id="system at the end"),
+        pytest.param((), id="no turns"),
+    ],
 )
-def test_turns_that_dont_alternate_are_unfit(roles: tuple[str, ...]) -> None:
+def test_turns_that_do_not_alternate_are_refused(roles: tuple[str, ...]) -> None:
     with pytest.raises(Unfit):
         split_turns(row_with(*roles))

@@ -1,4 +1,4 @@
-"""The licence gate over the catalog, what stops a release, and what licences ask."""
+"""The licences of the catalog, which ones stop a release, and their obligations."""
 
 from __future__ import annotations
 
@@ -51,22 +51,26 @@ def test_rows_distilled_from_a_vendors_model_stop_a_release(expression: str) -> 
             is_allowed(expression, purpose)
 
 
-def test_what_stops_is_said_for_each_expression() -> None:
-    found = find_refused(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
-    assert found["GPL-3.0-only"] == "not for public use"
-    assert "isn't known to the licence gate" in found["LicenseRef-Who-Knows"]
-    assert "no SPDX expression" in found["MIT AND"]
-    assert "MIT" not in found
+def test_each_refused_expression_has_a_reason() -> None:
+    refused = find_refused(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
+    assert refused["GPL-3.0-only"] == "not for public use"
+    assert "isn't known to the licence gate" in refused["LicenseRef-Who-Knows"]
+    assert "no SPDX expression" in refused["MIT AND"]
+    assert "MIT" not in refused
 
 
-def test_obligations_name_the_licences_that_are_there() -> None:
-    found = list_obligations(
+def test_obligations_name_the_licences_of_the_rows() -> None:
+    obligations = list_obligations(
         ["CC-BY-SA-4.0", "LicenseRef-MITRE-CVE-Terms-of-Use AND CC-BY-4.0", "CC-BY-SA-3.0", "GPL-3.0-only"]
     )
-    assert [line.split(" ", 3)[:2] for line in found] == [["©", "The"], ["Rows", "under"], ["Rows", "under"]]
-    assert "CVE®" in found[0]
-    assert "CC-BY-SA-3.0 and CC-BY-SA-4.0" in found[1]
-    assert "GPL-3.0-only stay in the house" in found[2]
+    assert [line.split(" ", 3)[:2] for line in obligations] == [
+        ["©", "The"],
+        ["Rows", "under"],
+        ["Rows", "under"],
+    ]
+    assert "CVE®" in obligations[0]
+    assert "CC-BY-SA-3.0 and CC-BY-SA-4.0" in obligations[1]
+    assert "GPL-3.0-only stay in the house" in obligations[2]
     assert list_obligations(["MIT", "CC0-1.0"]) == []
     assert list_obligations(["LicenseRef-Securetag-Tenant-Consent"]) == [
         "Rows of tenants' code are used by their consent alone, and go with it."
@@ -74,13 +78,13 @@ def test_obligations_name_the_licences_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "named"),
+    ("expression", "needed"),
     [
-        ("CC-BY-4.0", True),
-        ("MIT AND CC0-1.0", True),
-        ("CC0-1.0", False),
-        ("LicenseRef-US-Gov-Public-Domain", False),
+        pytest.param("CC-BY-4.0", True, id="attribution"),
+        pytest.param("MIT AND CC0-1.0", True, id="attribution in a conjunction"),
+        pytest.param("CC0-1.0", False, id="public domain dedication"),
+        pytest.param("LicenseRef-US-Gov-Public-Domain", False, id="government work"),
     ],
 )
-def test_who_must_be_named(expression: str, named: bool) -> None:
-    assert needs_attribution(expression) is named
+def test_licences_that_need_attribution(expression: str, needed: bool) -> None:
+    assert needs_attribution(expression) is needed

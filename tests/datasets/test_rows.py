@@ -1,10 +1,10 @@
-"""Split, duplicates, licences, filters, synthesis: each on rows of our own."""
+"""Splits, duplicates, licences, filters and questions, on constructed rows."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,9 +16,9 @@ from securetag.datasets.dedup import exact
 from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, MAX_PER_RECORD, make_questions, shorten
 from securetag.datasets.licences import is_allowed
 from securetag.datasets.splitting.assign import assign_splits, leaking_groups
-from securetag.datasets.splitting.groups import TEST_SHARE, VALIDATION_SHARE, split_of
+from securetag.datasets.splitting.groups import TEST_SHARE, VALIDATION_SHARE, Split, split_of
 from securetag.errors import LicenceError
-from securetag.records import Example, Facts, Message, Origin, Record, Status, Task
+from securetag.records import Example, Facts, Label, Message, Origin, Record, Status, Task
 
 MakeRecord = Callable[..., Record]
 
@@ -27,15 +27,15 @@ def row(
     question: str = "q",
     answer: str = "a plain and long enough answer",
     *,
-    label: Any = None,
+    label: Label | None = None,
     record: str = "r",
     group: str = "g",
-    split: Any = None,
+    split: Split | None = None,
     pair: str | None = None,
     licence: str = "MIT",
     task: Task = Task.QA,
 ) -> Example:
-    found = Example.of(
+    example = Example.of(
         task=task,
         messages=[Message("user", question), Message("assistant", answer)],
         lang="en",
@@ -47,33 +47,33 @@ def row(
         label=label,
         pair_id=pair,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
 GROUPS = st.lists(st.text(min_size=1), unique=True, max_size=30)
 
 
 @given(GROUPS, GROUPS)
-def test_growth_moves_no_row_between_sides(before: list[str], later: list[str]) -> None:
+def test_growth_moves_no_row_between_splits(before: list[str], later: list[str]) -> None:
     old = {e.group: e.split for e in assign_splits(row(group=group) for group in before).rows}
     new = {e.group: e.split for e in assign_splits(row(group=group) for group in [*later, *before]).rows}
     assert {group: new[group] for group in old} == old
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1))
-def test_a_group_stands_on_one_side(groups: list[str]) -> None:
+def test_a_group_is_in_one_split(groups: list[str]) -> None:
     assert (
         leaking_groups(assign_splits(row(str(n), group=group) for n, group in enumerate(groups)).rows) == []
     )
 
 
-def test_the_parts_are_as_promised() -> None:
-    found = Counter(split_of(f"group {n}") for n in range(20_000))
-    assert found["test"] / 20_000 == pytest.approx(TEST_SHARE, abs=0.01)
-    assert found["validation"] / 20_000 == pytest.approx(VALIDATION_SHARE, abs=0.01)
+def test_splits_have_their_shares() -> None:
+    counts = Counter(split_of(f"group {n}") for n in range(20_000))
+    assert counts["test"] / 20_000 == pytest.approx(TEST_SHARE, abs=0.01)
+    assert counts["validation"] / 20_000 == pytest.approx(VALIDATION_SHARE, abs=0.01)
 
 
-def test_sides_never_change_between_versions() -> None:
+def test_splits_never_change_between_versions() -> None:
     # Written down: with another hash, test rows of an old release would train in a new one.
     assert [split_of(f"record/mitre-cwe/CWE-{n}") for n in (20, 78, 89, 502)] == [
         "train",
@@ -83,7 +83,7 @@ def test_sides_never_change_between_versions() -> None:
     ]
 
 
-def test_a_torn_group_and_a_torn_pair_are_named() -> None:
+def test_groups_and_pairs_in_two_splits_are_listed() -> None:
     rows = [
         row("1", group="g", split="train"),
         row("2", group="g", split="test"),
@@ -107,7 +107,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.randoms())
-def test_dedup_is_a_set_operation(rows: list[Example], rng: Any) -> None:
+def test_dedup_is_a_set_operation(rows: list[Example], rng: random.Random) -> None:
     kept, drops = exact.drop_duplicates(rows)
     assert len(kept) + len(drops) == len(rows)
     shuffled = list(rows)
@@ -127,7 +127,7 @@ def test_dedup_is_a_set_operation(rows: list[Example], rng: Any) -> None:
     assert surviving == undropped
 
 
-def test_twins_with_other_labels_both_go_and_origins_merge() -> None:
+def test_contradictory_duplicates_are_dropped_and_origins_merge() -> None:
     kept, drops = exact.drop_duplicates(
         [
             row("q", label="true_positive"),
@@ -140,7 +140,7 @@ def test_twins_with_other_labels_both_go_and_origins_merge() -> None:
     assert Counter(drop.reason for drop in drops) == {"duplicate_contradiction": 2, "duplicate": 1}
 
 
-def test_a_duplicate_of_a_test_row_leaves_train() -> None:
+def test_a_duplicate_of_a_test_row_is_dropped_from_train() -> None:
     kept, _ = exact.drop_duplicates([row(split="train", group="a"), row(split="test", group="b")])
     assert [example.split for example in kept] == ["test"]
 
@@ -148,17 +148,17 @@ def test_a_duplicate_of_a_test_row_leaves_train() -> None:
 @pytest.mark.parametrize(
     ("expression", "internal", "public"),
     [
-        ("MIT", True, True),
-        ("CC-BY-SA-4.0 AND MIT", True, True),
-        ("GPL-3.0-only", True, False),
-        ("LicenseRef-Securetag-Tenant-Consent", True, False),
-        ("MIT OR GPL-3.0-only", True, True),
-        ("MIT AND GPL-3.0-only", True, False),
-        ("Apache-2.0 OR CC-BY-NC-4.0", True, True),
-        ("LicenseRef-MITRE-CWE-Terms-of-Use", True, True),
+        pytest.param("MIT", True, True, id="permissive"),
+        pytest.param("CC-BY-SA-4.0 AND MIT", True, True, id="share-alike and permissive"),
+        pytest.param("GPL-3.0-only", True, False, id="copyleft"),
+        pytest.param("LicenseRef-Securetag-Tenant-Consent", True, False, id="tenant consent"),
+        pytest.param("MIT OR GPL-3.0-only", True, True, id="permissive or copyleft"),
+        pytest.param("MIT AND GPL-3.0-only", True, False, id="permissive and copyleft"),
+        pytest.param("Apache-2.0 OR CC-BY-NC-4.0", True, True, id="permissive or non-commercial"),
+        pytest.param("LicenseRef-MITRE-CWE-Terms-of-Use", True, True, id="terms of use"),
     ],
 )
-def test_a_licence_is_weighed_by_purpose(expression: str, internal: bool, public: bool) -> None:
+def test_a_licence_is_allowed_by_purpose(expression: str, internal: bool, public: bool) -> None:
     assert (is_allowed(expression, "internal"), is_allowed(expression, "public")) == (internal, public)
 
 
@@ -175,29 +175,29 @@ def test_a_licence_is_weighed_by_purpose(expression: str, internal: bool, public
         "CC-BY-NC-ND-4.0",
     ],
 )
-def test_what_stops_a_release(expression: str) -> None:
+def test_licences_that_stop_a_release(expression: str) -> None:
     for _ in range(2):  # an answer that is remembered must not turn into a yes
         with pytest.raises(LicenceError):
             is_allowed(expression, "internal")
 
 
 @pytest.mark.parametrize(
-    ("record_kind", "reason"),
+    ("changes", "reason"),
     [
-        ({"status": Status.DEPRECATED}, "record_deprecated"),
-        ({"status": Status.SUPERSEDED}, "record_superseded"),
-        ({"licence": "GPL-3.0-only"}, "record_licence"),
-        ({"text": "x", "facts": Facts(kind="section")}, "record_too_short"),
-        ({}, None),
+        pytest.param({"status": Status.DEPRECATED}, "record_deprecated", id="deprecated"),
+        pytest.param({"status": Status.SUPERSEDED}, "record_superseded", id="superseded"),
+        pytest.param({"licence": "GPL-3.0-only"}, "record_licence", id="copyleft"),
+        pytest.param({"text": "x", "facts": Facts(kind="section")}, "record_too_short", id="short section"),
+        pytest.param({}, None, id="kept"),
     ],
 )
-def test_records_are_left_out_for_a_reason(
-    record: MakeRecord, record_kind: dict[str, Any], reason: str | None
+def test_records_are_dropped_with_a_reason(
+    record: MakeRecord, changes: dict[str, object], reason: str | None
 ) -> None:
-    assert filters.check_record(record(**record_kind), "public") == reason
+    assert filters.check_record(record(**changes), "public") == reason
 
 
-def test_examples_are_left_out_for_a_reason() -> None:
+def test_examples_are_dropped_with_a_reason() -> None:
     assert filters.check_example(row(), "compact") is None
     assert filters.check_example(row(answer=" "), "compact") == "row_empty"
     assert filters.check_example(row(answer="short"), "compact") == "row_short_answer"
@@ -208,7 +208,7 @@ def test_examples_are_left_out_for_a_reason() -> None:
     assert filters.check_example(long, "compact", count=lambda text: 1) is None
 
 
-def test_half_a_pair_is_no_pair() -> None:
+def test_a_row_without_its_pair_is_dropped() -> None:
     kept, drops = filters.drop_unpaired(
         [row("1", pair="p"), row("2", pair="p"), row("3", pair="q"), row("4")]
     )
@@ -216,7 +216,7 @@ def test_half_a_pair_is_no_pair() -> None:
     assert [drop.reason for drop in drops] == ["row_unpaired"]
 
 
-def test_a_record_becomes_at_most_six_questions_that_name_it(record: MakeRecord) -> None:
+def test_a_record_gives_at_most_six_questions_with_its_key(record: MakeRecord) -> None:
     rich = Facts(
         kind="weakness",
         mitigations=["m1", "m2"],
@@ -228,28 +228,28 @@ def test_a_record_becomes_at_most_six_questions_that_name_it(record: MakeRecord)
         severity="high",
         cvss=9.8,
     )
-    found = make_questions(record(facts=rich), "compact")
-    assert len(found) == MAX_PER_RECORD
-    assert all("T-1" in example.messages[0].content for example in found)
-    assert len({example.messages[0].content for example in found}) == MAX_PER_RECORD
-    assert {example.group for example in found} == {"record/test-weaknesses/T-1"}
-    assert all(example.origins == [Origin(record_id=record(facts=rich).id)] for example in found)
+    questions = make_questions(record(facts=rich), "compact")
+    assert len(questions) == MAX_PER_RECORD
+    assert all("T-1" in example.messages[0].content for example in questions)
+    assert len({example.messages[0].content for example in questions}) == MAX_PER_RECORD
+    assert {example.group for example in questions} == {"record/test-weaknesses/T-1"}
+    assert all(example.origins == [Origin(record_id=record(facts=rich).id)] for example in questions)
 
 
-def test_a_spanish_record_is_asked_about_in_spanish(record: MakeRecord) -> None:
+def test_a_spanish_record_gives_spanish_questions(record: MakeRecord) -> None:
     (first, *_) = make_questions(record(3, lang="es"), "compact")
     assert first.lang == "es"
-    asked = first.messages[0].content
-    assert "¿" in asked or asked.split()[0] in {"Explica", "Describe", "Da"}
+    question = first.messages[0].content
+    assert "¿" in question or question.split()[0] in {"Explica", "Describe", "Da"}
     assert make_questions(record(4, lang="de"), "compact") == []
 
 
-def test_no_phrasing_dominates(record: MakeRecord) -> None:
-    asked = Counter(
+def test_phrasings_are_evenly_used(record: MakeRecord) -> None:
+    phrasings = Counter(
         make_questions(record(n), "compact")[0].messages[0].content.split("Weak")[0] for n in range(300)
     )
-    assert len(asked) == 8
-    assert max(asked.values()) < 0.2 * 300
+    assert len(phrasings) == 8
+    assert max(phrasings.values()) < 0.2 * 300
 
 
 @given(st.text(), st.integers(10, 400))
@@ -260,7 +260,7 @@ def test_a_shortened_text_is_a_beginning_within_its_limit(text: str, limit: int)
     assert kept.count("```") % 2 == 0 or kept == text.strip()
 
 
-def test_answers_fit_their_profile(record: MakeRecord) -> None:
+def test_answers_are_within_the_limit_of_their_profile(record: MakeRecord) -> None:
     long = record(text="One sentence that says a thing. " * 400)
     for profile, limit in MAX_ANSWER_CHARS.items():
         assert all(len(e.messages[-1].content) <= limit for e in make_questions(long, profile))

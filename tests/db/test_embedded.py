@@ -26,6 +26,7 @@ from securetag.db.binaries import account
 from securetag.db.embedded import DATABASE, SUPERUSER, Cluster
 from securetag.db.engine import API, GATE, HARVEST, OWNER
 from securetag.errors import ConflictError, SettingsError
+from securetag.records import JsonObject
 
 #: How another interpreter finds us and what we need.
 PACKAGES = {
@@ -77,7 +78,7 @@ def gone(pid: int, within_s: float = 15) -> bool:
 
 def launcher(
     home: Path, *options: str, python: str = sys.executable, **popen: Any
-) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+) -> tuple[subprocess.Popen[bytes], JsonObject]:
     """`python -m securetag.db.embedded` and what it published."""
     arguments = [python, "-m", "securetag.db.embedded", "--home", str(home), *options]
     process = subprocess.Popen(arguments, **popen)

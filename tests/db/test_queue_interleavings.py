@@ -8,9 +8,9 @@ Time is moved by hand: a step that makes a lease run out, or a wait end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hypothesis.strategies import integers, sampled_from
 from postgres import Database
 from rows import Place, make_place, make_task, result
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import queue
@@ -30,6 +30,7 @@ from securetag.errors import ConflictError, FencedError
 #: Tasks that are open at any time: a new one comes for each that ends.
 TASKS, MAX_ATTEMPTS = 3, 3
 
+T = TypeVar("T")
 LEASE_RUNS_OUT = (
     "UPDATE securetag.task SET lease_until = clock_timestamp() WHERE id = :id AND state = 'running'"
 )
@@ -49,8 +50,8 @@ class Interleavings(RuleBasedStateMachine):
         self.newest: dict[UUID, int] = {}
         self.ended: dict[UUID, str] = {}
 
-    def run(self, awaitable: Any) -> Any:
-        return self.loop.run(awaitable)
+    def run(self, coroutine: Coroutine[None, None, T]) -> T:
+        return self.loop.run(coroutine)
 
     @initialize()
     def begin(self) -> None:
@@ -62,7 +63,7 @@ class Interleavings(RuleBasedStateMachine):
 
         self.engine, self.place, self.tasks = self.run(make())
 
-    async def _as_tenant(self, statement: str, **values: Any) -> list[Any]:
+    async def _as_tenant(self, statement: str, **values: object) -> list[Row[tuple[Any, ...]]]:
         async with tenant_transaction(self.engine, self.place.tenant_id) as session:
             answer = await session.execute(text(statement), values)
             return list(answer.all()) if answer.returns_rows else []

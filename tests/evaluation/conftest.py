@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
 from securetag import triage
-from securetag.records import Decision, Example, Finding, Label, Message, Origin, Task
+from securetag.records import Decision, Example, Finding, JsonObject, Label, Message, Origin, Task
 from securetag.triage import Completion, Predictor
 
 AXES = ["in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"]
@@ -78,7 +77,7 @@ def predictor(
     The randomness is of the prompt alone, so that threads don't change the answers.
     """
 
-    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         dice = random.Random(f"{model_id}:{messages[-1].content}")
         text = _compact(decide(messages[-1].content, dice))
         if schema is None and dice.random() >= formatted:
@@ -125,7 +124,7 @@ def dismissive() -> Predictor:
 
 @pytest.fixture
 def broken() -> Predictor:
-    def predict(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         raise RuntimeError("the slot crashed")
 
     return predict

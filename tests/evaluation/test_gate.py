@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from securetag.errors import GateError, ModelUnavailableError, SettingsError
 from securetag.evaluation import gate, suites
 from securetag.evaluation.compare import Comparison, compare
-from securetag.records import Example, Message
+from securetag.records import Example, JsonObject, Message
 from securetag.triage import Completion, Predictor
 
 HEAD = "name: x\nmin_examples: 1\nmin_per_label: 1\n"
@@ -121,7 +120,7 @@ def test_a_rare_hiccup_is_tolerated(
 ) -> None:
     first = examples[0].messages[1].content
 
-    def hiccup(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def hiccup(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         if messages[1].content == first:
             raise ModelUnavailableError("a slot was busy")
         return perfect(messages, schema, limit)

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +18,7 @@ from securetag.errors import NotFoundError
 from securetag.evaluation import gate, suites
 from securetag.evaluation.compare import compare
 from securetag.pipeline.evaluate import Evaluation
-from securetag.records import Example
+from securetag.records import Example, JsonObject
 from securetag.settings import get_settings
 from securetag.triage import Predictor
 
@@ -129,7 +128,7 @@ def test_no_cell_of_the_notebook_sets_an_environment_variable() -> None:
     assert "putenv" not in source
 
 
-def execute(folder: Path, *parameters: str) -> dict[str, Any]:
+def execute(folder: Path, *parameters: str) -> JsonObject:
     """Run the notebook in a process of its own; returns its cells by id."""
     out = folder / "out.ipynb"
     places = {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "run")}
@@ -145,7 +144,7 @@ def execute(folder: Path, *parameters: str) -> dict[str, Any]:
     return {cell["id"]: cell for cell in json.loads(out.read_text("utf-8"))["cells"]}
 
 
-def text_of(cells: dict[str, Any], name: str) -> str:
+def text_of(cells: JsonObject, name: str) -> str:
     """What a cell printed or showed, as text."""
     outputs = cells[name]["outputs"]
     return "".join(

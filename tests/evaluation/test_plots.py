@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from securetag.evaluation import plots, suites
 from securetag.evaluation.compare import Comparison, compare
-from securetag.records import Example
+from securetag.records import Example, JsonObject
 from securetag.triage import Predictor
 
 
@@ -53,19 +54,19 @@ def test_nothing_scored_still_draws(perfect: Predictor) -> None:
     ],
     ids=["empty", "nothing finite", "train and validation"],
 )
-def test_loss_curve_takes_the_trainers_log_as_it_is(history: list[dict[str, Any]]) -> None:
+def test_loss_curve_takes_the_trainers_log_as_it_is(history: list[JsonObject]) -> None:
     size(plots.loss_curve(history, caption="a run"))
 
 
-def test_each_tasks_loss_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_task_has_its_loss_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, tuple[list[float], list[float]]] = {}
     plot = Axes.plot
 
-    def seen(axes: Axes, *data: Any, **style: Any) -> Any:
+    def record_line(axes: Axes, *data: Sequence[float], **style: str) -> list[Line2D]:
         drawn[style["label"]] = (list(data[0]), list(data[1]))
         return plot(axes, *data, **style)
 
-    monkeypatch.setattr(Axes, "plot", seen)
+    monkeypatch.setattr(Axes, "plot", record_line)
     plots.loss_curve(
         [
             {"step": 1, "loss": 1.2, "task_share": {"triage": 1.0}},

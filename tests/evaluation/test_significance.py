@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,7 +64,7 @@ def test_mcnemar_is_symmetric_and_a_probability(gained: int, lost: int) -> None:
     assert p == pytest.approx(mcnemar(lost, gained))
 
 
-def _mean(counts: Any) -> Any:
+def _mean(counts: np.ndarray) -> np.ndarray:
     return counts[:, 1] / counts[:, 0]
 
 

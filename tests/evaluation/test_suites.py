@@ -3,14 +3,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from securetag import triage
 from securetag.errors import InputError, ModelUnavailableError
 from securetag.evaluation import suites
-from securetag.records import Decision, Example, Message, Origin, Task
+from securetag.records import Decision, Example, JsonObject, Message, Origin, Task
 from securetag.triage import Completion, Predictor
 
 
@@ -34,7 +33,7 @@ def test_schema_is_given_for_the_constrained_completion_alone(
 ) -> None:
     asked: list[tuple[bool, int]] = []
 
-    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         asked.append((schema is not None, limit))
         assert [message.role for message in messages] == ["system", "user"]
         if schema is not None:
@@ -60,7 +59,7 @@ def test_broken_predictor_never_aborts_and_is_soon_left_alone(
 ) -> None:
     calls = 0
 
-    def counted(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def counted(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         nonlocal calls
         calls += 1
         return broken(messages, schema, limit)
@@ -78,7 +77,7 @@ def test_broken_predictor_never_aborts_and_is_soon_left_alone(
 def test_a_model_that_comes_back_is_asked_again(examples: list[Example], perfect: Predictor) -> None:
     lock, calls = threading.Lock(), 0
 
-    def shaky(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def shaky(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         nonlocal calls
         with lock:
             calls += 1
@@ -99,7 +98,7 @@ def test_what_stays_silent_is_asked_once_more_and_no_oftener(
 ) -> None:
     silent, calls = examples[3].messages[1].content, 0
 
-    def partly(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def partly(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         nonlocal calls
         if messages[1].content == silent:
             calls += 1
@@ -189,7 +188,7 @@ def test_a_prompt_of_another_version_is_refused(examples: list[Example], perfect
 def test_interrupt_stops_the_run(examples: list[Example], perfect: Predictor) -> None:
     calls: list[int] = []
 
-    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         calls.append(1)
         return perfect(messages, schema, limit)
 
@@ -227,7 +226,7 @@ def test_the_prompt_is_the_contracts_own(examples: list[Example]) -> None:
     """Evaluation must ask exactly what live triage asks."""
     asked: list[str] = []
 
-    def spy(messages: Sequence[Message], schema: dict[str, Any] | None, limit: int) -> Completion:
+    def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         asked.append(triage.read_prompt(messages).sha256)
         return Completion(text="")
 

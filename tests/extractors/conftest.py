@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 from made_once import make_once, run_folder
+from source_fixtures import MakeFile, MakeSource
 from within import within
 
 from securetag.extractors.catalog import FolderMethod, Source
 from securetag.extractors.extract import extract
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.record_files import Extraction
+from securetag.records import JsonObject
 from securetag.settings import Settings, get_settings
-
-MakeFile = Callable[..., FetchedFile]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def make_source(tmp_path: Path) -> Callable[..., Source]:
+def make_source(tmp_path: Path) -> MakeSource:
     def make(**changes: Any) -> Source:
         row: dict[str, Any] = {
             "name": "test-source",
@@ -77,7 +77,7 @@ def make_file(tmp_path: Path) -> MakeFile:
 def make_mirror(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
     """A mirror folder from url → bytes."""
 
-    def make(files: dict[str, bytes], **extra: dict[str, Any]) -> Path:
+    def make(files: dict[str, bytes], **extra: JsonObject) -> Path:
         folder = tmp_path / "mirror"
         folder.mkdir(exist_ok=True)
         rows = []

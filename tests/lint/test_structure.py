@@ -40,23 +40,79 @@ def function(lines: int, name: str = "f") -> str:
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("securetag/a.py", "x = 1\n" * 501, "securetag/a.py:501: 501 lines, at most 500"),
-        ("securetag/utils.py", "", "securetag/utils.py:1: a module called 'utils'"),
-        ("securetag/text_helpers.py", "", "securetag/text_helpers.py:1: a module called 'text_helpers'"),
-        ("securetag/utils/__init__.py", "", "securetag/utils/__init__.py:1: a module called 'utils'"),
-        ("securetag/a.py", "class QueueManager:\n    pass\n", "securetag/a.py:1: class QueueManager"),
-        ("securetag/a.py", "\nclass _HTTPProcessor: ...\n", "securetag/a.py:2: class _HTTPProcessor"),
-        ("securetag/a.py", "import torch\n", "securetag/a.py:1: torch is imported at module level"),
-        ("securetag/a.py", "from trl.x import y\n", "securetag/a.py:1: trl is imported"),
-        (
+        pytest.param(
+            "securetag/a.py",
+            "x = 1\n" * 501,
+            "securetag/a.py:501: 501 lines, at most 500",
+            id="module over 500 lines",
+        ),
+        pytest.param(
+            "securetag/utils.py",
+            "",
+            "securetag/utils.py:1: a module called 'utils'",
+            id="module called utils",
+        ),
+        pytest.param(
+            "securetag/text_helpers.py",
+            "",
+            "securetag/text_helpers.py:1: a module called 'text_helpers'",
+            id="module called helpers",
+        ),
+        pytest.param(
+            "securetag/utils/__init__.py",
+            "",
+            "securetag/utils/__init__.py:1: a module called 'utils'",
+            id="package called utils",
+        ),
+        pytest.param(
+            "securetag/a.py",
+            "class QueueManager:\n    pass\n",
+            "securetag/a.py:1: class QueueManager",
+            id="class called Manager",
+        ),
+        pytest.param(
+            "securetag/a.py",
+            "\nclass _HTTPProcessor: ...\n",
+            "securetag/a.py:2: class _HTTPProcessor",
+            id="class called Processor",
+        ),
+        pytest.param(
+            "securetag/a.py",
+            "import torch\n",
+            "securetag/a.py:1: torch is imported at module level",
+            id="import of torch",
+        ),
+        pytest.param(
+            "securetag/a.py",
+            "from trl.x import y\n",
+            "securetag/a.py:1: trl is imported",
+            id="import from trl",
+        ),
+        pytest.param(
             "securetag/a.py",
             "try:\n    import peft\nexcept ImportError:\n    pass\n",
             "securetag/a.py:2: peft",
+            id="import in a try block",
         ),
-        ("securetag/api/a.py", "import dagster as dg\n", "securetag/api/a.py:1: dagster is imported"),
-        ("securetag/assets.py", "import dagster as dg\n", "securetag/assets.py:1: dagster is imported"),
-        ("tools/a.py", "def f(:\n", "tools/a.py:1: "),
-        ("benchmarks/a.py", function(61), "benchmarks/a.py:1: f (61 lines): longer than 60 lines"),
+        pytest.param(
+            "securetag/api/a.py",
+            "import dagster as dg\n",
+            "securetag/api/a.py:1: dagster is imported",
+            id="import of Dagster in the API",
+        ),
+        pytest.param(
+            "securetag/assets.py",
+            "import dagster as dg\n",
+            "securetag/assets.py:1: dagster is imported",
+            id="import of Dagster in a module called assets",
+        ),
+        pytest.param("tools/a.py", "def f(:\n", "tools/a.py:1: ", id="syntax error"),
+        pytest.param(
+            "benchmarks/a.py",
+            function(61),
+            "benchmarks/a.py:1: f (61 lines): longer than 60 lines",
+            id="function over 60 lines",
+        ),
     ],
 )
 def test_each_fault_is_found_with_its_place(
@@ -70,18 +126,28 @@ def test_each_fault_is_found_with_its_place(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("securetag/a.py", "x = 1\n" * 500),
-        ("securetag/a.py", function(60)),
-        ("securetag/a.py", "def f():\n    import torch\n"),
-        ("securetag/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n"),
-        ("securetag/a.py", "from . import datasets\nimport torchless\n"),
-        ("securetag/a.py", "class Utility: ...\nclass Management: ...\n"),
-        ("securetag/assets/a.py", "import dagster as dg\n"),
-        ("securetag/orchestration/a.py", "from dagster import job\n"),
-        ("securetag/rules/cases/utils.py", "import torch\n" * 501),
-        ("securetag/examples/shop/utils.py", "import torch\n" * 501),
-        ("elsewhere/utils.py", "import torch\n"),
-        ("securetag/empty.py", ""),
+        pytest.param("securetag/a.py", "x = 1\n" * 500, id="module of 500 lines"),
+        pytest.param("securetag/a.py", function(60), id="function of 60 lines"),
+        pytest.param("securetag/a.py", "def f():\n    import torch\n", id="import inside a function"),
+        pytest.param(
+            "securetag/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
+            id="import for type checking",
+        ),
+        pytest.param(
+            "securetag/a.py", "from . import datasets\nimport torchless\n", id="similar module name"
+        ),
+        pytest.param(
+            "securetag/a.py", "class Utility: ...\nclass Management: ...\n", id="similar class names"
+        ),
+        pytest.param("securetag/assets/a.py", "import dagster as dg\n", id="Dagster in assets"),
+        pytest.param(
+            "securetag/orchestration/a.py", "from dagster import job\n", id="Dagster in orchestration"
+        ),
+        pytest.param("securetag/rules/cases/utils.py", "import torch\n" * 501, id="rule case"),
+        pytest.param("securetag/examples/shop/utils.py", "import torch\n" * 501, id="example application"),
+        pytest.param("elsewhere/utils.py", "import torch\n", id="outside the checked folders"),
+        pytest.param("securetag/empty.py", "", id="empty module"),
     ],
 )
 def test_what_is_allowed_is_let_be(lint: ModuleType, tmp_path: Path, name: str, text: str) -> None:

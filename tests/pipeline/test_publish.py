@@ -1,4 +1,4 @@
-"""A model goes out through its gate only, and back to one that nobody's withdrawal concerns."""
+"""A rollback returns to a model that is not affected by a withdrawal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from securetag.errors import ConflictError, NotFoundError
-from securetag.pipeline import publish as room
+from securetag.pipeline import publish
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
 
@@ -17,12 +17,12 @@ OLDEST, OLD, NEW = ("a" * 64, "b" * 64, "c" * 64)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A home whose alias has meant three models."""
-    found = Settings(home=tmp_path)
-    registry = Registry(found.models_dir)
-    found.models_dir.mkdir(parents=True, exist_ok=True)
+    """A home whose alias was published for three models in turn."""
+    settings = Settings(home=tmp_path)
+    registry = Registry(settings.models_dir)
+    settings.models_dir.mkdir(parents=True, exist_ok=True)
     for model_id in (OLDEST, OLD, NEW):
-        (found.models_dir / f"{model_id[0]}.gguf").touch()
+        (settings.models_dir / f"{model_id[0]}.gguf").touch()
         registry.add(
             ModelEntry(
                 model_id=model_id,
@@ -34,13 +34,13 @@ def settings(tmp_path: Path) -> Settings:
             )
         )
         registry.publish(ALIAS, model_id)
-    return found
+    return settings
 
 
-def test_a_rollback_passes_over_models_trained_on_withdrawn_rows(settings: Settings) -> None:
+def test_a_rollback_skips_models_trained_on_withdrawn_rows(settings: Settings) -> None:
     registry = Registry(settings.models_dir)
     registry.mark(OLD, "e1")
-    assert room.rollback(ALIAS, settings).model_id == OLDEST
+    assert publish.rollback(ALIAS, settings).model_id == OLDEST
     assert registry.resolve(ALIAS).model_id == OLDEST
     assert [(change.action, change.model_id) for change in registry.aliases()[ALIAS].log][-1] == (
         "rollback",
@@ -48,18 +48,18 @@ def test_a_rollback_passes_over_models_trained_on_withdrawn_rows(settings: Setti
     )
 
 
-def test_where_every_earlier_model_is_marked_nothing_moves_and_the_way_out_is_named(
+def test_a_rollback_without_an_unmarked_model_fails_and_suggests_training(
     settings: Settings,
 ) -> None:
     registry = Registry(settings.models_dir)
     for model_id in (OLDEST, OLD):
         registry.mark(model_id, "e1")
     with pytest.raises(ConflictError, match="withdrawn") as refused:
-        room.rollback(ALIAS, settings)
+        publish.rollback(ALIAS, settings)
     assert "train" in refused.value.hint
     assert registry.resolve(ALIAS).model_id == NEW
 
 
-def test_an_alias_that_nobody_published_is_said(settings: Settings) -> None:
+def test_a_rollback_of_an_unpublished_alias_is_not_found(settings: Settings) -> None:
     with pytest.raises(NotFoundError):
-        room.rollback("another", settings)
+        publish.rollback("another", settings)

@@ -1,10 +1,9 @@
-"""Which extracted Records a build takes when nobody names any."""
+"""Which extracted Records a build reads by default."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
+import pytest
 
 from securetag.datasets.build import BuildInputs
 from securetag.pipeline import release
@@ -12,7 +11,7 @@ from securetag.records import Record
 from securetag.settings import get_settings
 
 
-def test_instruction_data_of_others_must_be_named(monkeypatch: Any) -> None:
+def test_third_party_instruction_data_is_read_only_if_named(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = get_settings()
     settings.records_dir.mkdir(parents=True)
     for name, licence in (("hf-cti-bench", "CC-BY-NC-SA-4.0"), ("hf-safecoder", "MIT"), ("mine", "MIT")):
@@ -30,10 +29,10 @@ def test_instruction_data_of_others_must_be_named(monkeypatch: Any) -> None:
             locator="",
         )
         (settings.records_dir / f"{name}.jsonl").write_bytes(msgspec.json.encode(record) + b"\n")
-    asked: list[list[str]] = []
+    built_sources: list[list[str]] = []
 
     def build(inputs: BuildInputs, *_: object) -> None:
-        asked.append([record.source for record in inputs.records])
+        built_sources.append([record.source for record in inputs.records])
         raise InterruptedError
 
     monkeypatch.setattr(release, "build", build)
@@ -42,4 +41,4 @@ def test_instruction_data_of_others_must_be_named(monkeypatch: Any) -> None:
             release.build_release(release.BuildParams(), settings, sources=sources)
         except InterruptedError:
             continue
-    assert asked == [["mine"], ["hf-safecoder"]]
+    assert built_sources == [["mine"], ["hf-safecoder"]]

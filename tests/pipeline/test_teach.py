@@ -1,4 +1,4 @@
-"""Teaching: against a fake endpoint (it says that it is one) and against the real embedded model."""
+"""Teacher responses from a fake endpoint and from the real embedded model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import fake_teacher
 import httpx
@@ -53,23 +52,23 @@ def section(number: int, *, lang: str = "en", licence: str = "CC-BY-4.0") -> Rec
 
 @pytest.fixture(autouse=True)
 def _extracted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve sections lie extracted; pauses between tries are short."""
+    """Extract twelve sections and shorten the pauses between tries."""
     monkeypatch.setattr(module, "PAUSE_S", (0.01, 0.02))
-    extracted([section(number) for number in range(1, 13)])
+    write_records([section(number) for number in range(1, 13)])
 
 
-def extracted(records: list[Record]) -> None:
+def write_records(records: list[Record]) -> None:
     folder = get_settings().records_dir
     folder.mkdir(parents=True, exist_ok=True)
     lines = [msgspec.json.encode(record) + b"\n" for record in records]
     (folder / "test-gates.jsonl").write_bytes(b"".join(lines))
 
 
-def kept() -> list[Path]:
+def response_files() -> list[Path]:
     return sorted(get_settings().teacher_dir.glob("*.json"))
 
 
-def test_good_answers_become_lessons_and_rows() -> None:
+def test_valid_answers_become_responses_and_rows() -> None:
     fake = FakeTeacher()
     report = run(fake, settings_with())
     assert (report.sections, report.answered, report.cached, report.failed) == (12, 12, 0, 0)
@@ -77,47 +76,53 @@ def test_good_answers_become_lessons_and_rows() -> None:
     assert (report.model_id, report.may_enter) == ("openai:fake-teacher", ["internal", "public"])
     assert (report.prompt_tokens, report.completion_tokens, report.cost) == (6000, 1200, 0)
     assert fake.headers[-1]["authorization"] == "Bearer a-key"
-    asked = fake.requests[0]
-    assert asked["response_format"]["json_schema"]["schema"] == teacher.SCHEMA
+    request = fake.requests[0]
+    assert request["response_format"]["json_schema"]["schema"] == teacher.SCHEMA
     rows, _ = teacher.read_responses(get_settings().teacher_dir).make_rows(section(1), "full", 6)
     assert {row.origin for row in rows} == {"teacher"}
     assert {row.licence for row in rows} == {"CC-BY-4.0 AND Apache-2.0"}
 
 
-def test_what_was_answered_isnt_asked_again() -> None:
+def test_answered_sections_are_not_requested_again() -> None:
     run(FakeTeacher(), settings_with(), limit=5)
-    before = {path: path.read_bytes() for path in kept()}
+    before = {path: path.read_bytes() for path in response_files()}
     again = FakeTeacher()
     report = run(again, settings_with())
     assert (report.cached, report.answered, len(again.requests)) == (5, 7, 7)
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_an_endpoint_that_wants_no_schema_gets_none() -> None:
+def test_an_endpoint_without_constrained_output_gets_no_schema() -> None:
     fake = FakeTeacher()
     run(fake, settings_with(constrained=False), limit=1)
     assert "response_format" not in fake.requests[0]
 
 
-def test_too_many_requests_are_waited_out() -> None:
+def test_status_429_is_retried() -> None:
     fake = FakeTeacher(faults=[refused(429)] * 6)
     report = run(fake, settings_with(concurrency=2))
     assert (report.answered, report.failed, report.failed_tries) == (12, 0, 6)
 
 
-def test_an_endpoint_that_stays_away_ends_the_run_and_keeps_what_there_is() -> None:
+def test_an_unavailable_endpoint_stops_the_run_and_keeps_earlier_responses() -> None:
     run(FakeTeacher(), settings_with(), limit=3)
     report = run(FakeTeacher(faults=[refused(503)] * 1000), settings_with(attempts=2, concurrency=1))
     assert report.stopped == "the last 5 sections got no answer"
     assert (report.cached, report.answered, report.failed, report.failed_tries) == (3, 0, 5, 10)
-    assert len(kept()) == 3
+    assert len(response_files()) == 3
 
 
 @pytest.mark.parametrize(
-    "nonsense", ["Here you are!", '{"pairs": [{"question": 1}]}', '{"pairs": [', "[" * 9999]
+    "answer",
+    [
+        pytest.param("Here you are!", id="prose"),
+        pytest.param('{"pairs": [{"question": 1}]}', id="wrong type"),
+        pytest.param('{"pairs": [', id="truncated JSON"),
+        pytest.param("[" * 9999, id="deep nesting"),
+    ],
 )
-def test_nonsense_is_asked_about_once_more_then_kept_as_nonsense(nonsense: str) -> None:
-    fake = FakeTeacher(lambda _: nonsense)
+def test_an_invalid_answer_is_retried_once_then_stored_and_dropped(answer: str) -> None:
+    fake = FakeTeacher(lambda _: answer)
     report = run(fake, settings_with(), limit=2)
     assert (len(fake.requests), report.answered, report.kept) == (4, 2, 0)
     assert report.dropped == {"teacher_no_json": 2}
@@ -125,30 +130,34 @@ def test_nonsense_is_asked_about_once_more_then_kept_as_nonsense(nonsense: str) 
     assert run(FakeTeacher(), settings_with(), limit=2).cached == 2
 
 
-def test_a_second_answer_that_makes_sense_counts() -> None:
+def test_a_valid_second_answer_is_kept() -> None:
     answers = iter(["nonsense"])
     report = run(
-        FakeTeacher(lambda asked: next(answers, "") or fake_teacher.good(asked)), settings_with(), limit=1
+        FakeTeacher(lambda prompt: next(answers, "") or fake_teacher.good(prompt)), settings_with(), limit=1
     )
     assert report.kept == 4
 
 
-def test_slow_answers_are_given_up() -> None:
+def test_slow_answers_time_out() -> None:
     report = run(FakeTeacher(seconds=30), settings_with(timeout_s=0.2, attempts=1, concurrency=8))
     assert (report.answered, report.wall_s < 20) == (0, True)
     assert report.failed >= module.FAILURES_IN_A_ROW
 
 
-def test_no_more_than_asked_for_are_under_way() -> None:
+def test_concurrent_requests_are_limited() -> None:
     fake = FakeTeacher(seconds=0.02)
     run(fake, settings_with(concurrency=3))
     assert 1 < fake.most_at_once <= 3
 
 
 @pytest.mark.parametrize(
-    "limits", [{"price_prompt": 1.0, "price_completion": 10.0, "budget": 0.02}, {"budget_tokens": 6_000}]
+    "limits",
+    [
+        pytest.param({"price_prompt": 1.0, "price_completion": 10.0, "budget": 0.02}, id="money"),
+        pytest.param({"budget_tokens": 6_000}, id="tokens"),
+    ],
 )
-def test_a_budget_is_never_passed_and_the_next_run_goes_on(limits: dict[str, Any]) -> None:
+def test_a_budget_is_never_exceeded_and_the_next_run_resumes(limits: dict[str, float]) -> None:
     report = run(FakeTeacher(), settings_with(**limits))
     assert report.stopped == "the budget is used up"
     assert 0 < report.answered < 12
@@ -160,53 +169,53 @@ def test_a_budget_is_never_passed_and_the_next_run_goes_on(limits: dict[str, Any
     assert run(FakeTeacher(), settings_with()).cached == report.answered
 
 
-def test_a_run_that_is_killed_goes_on_where_it_was() -> None:
+def test_a_killed_run_resumes() -> None:
     environment = os.environ | {"PYTHONPATH": str(FAKE.parent)}
     process = subprocess.Popen([sys.executable, str(FAKE), "0.3"], env=environment)
     try:
         deadline = time.monotonic() + 60
-        while len(kept()) < 3 and time.monotonic() < deadline:
+        while len(response_files()) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    done = len(kept())
+    done = len(response_files())
     assert 3 <= done < 12
-    for path in kept():
+    for path in response_files():
         teacher.read_response(path)  # whole
     report = run(FakeTeacher(), settings_with())
     assert (report.cached, report.answered) == (done, 12 - done)
 
 
-def test_a_lesson_that_was_damaged_is_asked_anew() -> None:
+def test_a_damaged_response_is_requested_again() -> None:
     run(FakeTeacher(), settings_with())
-    kept()[0].write_bytes(kept()[0].read_bytes()[:-20])
+    response_files()[0].write_bytes(response_files()[0].read_bytes()[:-20])
     report = run(FakeTeacher(), settings_with())
     assert (report.cached, report.answered) == (11, 1)
 
 
-def test_terms_can_be_corrected_without_a_question() -> None:
+def test_a_licence_can_be_corrected_without_a_request() -> None:
     run(FakeTeacher(), settings_with())
     fake = FakeTeacher()
     report = run(fake, settings_with(licence="LicenseRef-Distilled-Acme"))
     assert (len(fake.requests), report.may_enter) == (0, [])
-    assert {teacher.read_response(path).licence for path in kept()} == {"LicenseRef-Distilled-Acme"}
+    assert {teacher.read_response(path).licence for path in response_files()} == {"LicenseRef-Distilled-Acme"}
 
 
 @pytest.mark.parametrize("licence", [None, "not a licence at all (", ""])
-def test_terms_must_be_stated_before_money_is_spent(licence: str | None) -> None:
+def test_a_licence_is_required_before_the_first_request(licence: str | None) -> None:
     fake = FakeTeacher()
     with pytest.raises(SettingsError):
         run(fake, settings_with(licence=licence))
     assert not fake.headers
 
 
-def test_records_that_no_release_may_hold_arent_asked_about() -> None:
-    extracted([section(1, licence="CC-BY-NC-4.0"), section(2), section(3, lang="fr")])
+def test_records_that_no_release_allows_are_not_requested() -> None:
+    write_records([section(1, licence="CC-BY-NC-4.0"), section(2), section(3, lang="fr")])
     assert run(FakeTeacher(), settings_with()).sections == 1
 
 
-def test_a_model_that_isnt_there_is_said_at_once() -> None:
+def test_a_missing_model_is_reported_before_the_first_request() -> None:
     fake = FakeTeacher()
     with pytest.raises(ModelUnavailableError, match="serves none of"):
         module.RuntimeClient(
@@ -217,12 +226,12 @@ def test_a_model_that_isnt_there_is_said_at_once() -> None:
         ).resolve()
 
 
-def test_the_command_says_what_is_missing_and_reports_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_missing_settings_and_writes_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECURETAG_TEACHER__LICENCE", "Apache-2.0")
     get_settings.cache_clear()
-    said = CliRunner().invoke(app, ["dataset", "teach"])
-    assert said.exit_code == 1
-    assert "SECURETAG_TEACHER__MODEL" in said.output
+    result = CliRunner().invoke(app, ["dataset", "teach"])
+    assert result.exit_code == 1
+    assert "SECURETAG_TEACHER__MODEL" in result.output
     fake = FakeTeacher()
     monkeypatch.setattr(module, "_connect", fake.client)
     done = CliRunner().invoke(app, ["dataset", "teach", "--json", "--limit", "2"])
@@ -232,8 +241,10 @@ def test_the_command_says_what_is_missing_and_reports_json(monkeypatch: pytest.M
 
 @pytest.mark.long
 @pytest.mark.sockets
-def test_the_embedded_model_is_held_to_its_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real 135M model under the real schema, cut short: most of what it writes isn't fit, and goes."""
+def test_answers_of_the_embedded_model_are_checked_against_their_sections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real 135M model under the real schema, with few tokens: most of its answers are dropped."""
     from securetag.serving import base
     from securetag.serving.client import RuntimeClient
     from securetag.serving.runtime import Runtime

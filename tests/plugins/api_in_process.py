@@ -81,7 +81,7 @@ class Api:
                 count[table] = row[0]
         return count
 
-    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """As superuser, past row-level security."""
         with psycopg.connect(self.superuser) as connection:
             return connection.execute(sql, values).fetchall()  # type: ignore[call-overload, no-any-return]

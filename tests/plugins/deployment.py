@@ -54,7 +54,7 @@ class Deployment:
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=20, trust_env=False)
 
-    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """As superuser, past row-level security."""
         with psycopg.connect(self.superuser, autocommit=True) as connection:
             cursor = connection.execute(sql, values)  # type: ignore[call-overload]

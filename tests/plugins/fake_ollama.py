@@ -14,8 +14,8 @@ import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+from securetag.records import JsonObject
 from securetag.serving import gguf
 
 _CREATE = {"model", "from", "files", "adapters", "template", "license", "system", "parameters", "messages",
@@ -30,7 +30,7 @@ class FakeOllama:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
-        self.models: dict[str, dict[str, Any]] = {}
+        self.models: dict[str, JsonObject] = {}
         self.requests: list[tuple[str, str]] = []
         self.answer = '{"evidence":[1],"verdict":"true_positive"}'
         fake = self
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.ollama.blobs[digest] = body
         return self._reply(201, None)
 
-    def _create(self, asked: dict[str, Any]) -> None:
+    def _create(self, asked: JsonObject) -> None:
         unknown = set(asked) - _CREATE | set(asked.get("parameters") or {}) - _PARAMETERS
         if unknown or not asked.get("model"):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.ollama.models[name] = {**asked, "digest": hashlib.sha256(weights).hexdigest(), "info": shown}
         return self._reply(200, {"status": "success"})
 
-    def _show(self, asked: dict[str, Any]) -> None:
+    def _show(self, asked: JsonObject) -> None:
         made = self._named(asked)
         if made is None:
             return self._reply(404, {"error": "model not found"})
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def _chat(self, asked: dict[str, Any]) -> None:
+    def _chat(self, asked: JsonObject) -> None:
         if unknown := set(asked) - _CHAT:
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
         if self._named(asked) is None:
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(line).encode() + b"\n")
         self.close_connection = True
 
-    def _named(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+    def _named(self, asked: JsonObject) -> JsonObject | None:
         name = str(asked.get("model"))
         return self.ollama.models.get(name if ":" in name else f"{name}:latest")
 
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _note(self) -> None:
         self.ollama.requests.append((self.command, self.path))
 
-    def _reply(self, status: int, value: Any) -> None:
+    def _reply(self, status: int, value: object) -> None:
         body = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from securetag.wire.queue import (
     LEASE_HEADER,
@@ -83,7 +84,7 @@ class FakeApi:
         self.queued.append(lease)
         return lease
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         self.calls.append(path)
@@ -91,7 +92,7 @@ class FakeApi:
         start(f"{status} X", [("Content-Type", "application/octet-stream")])
         return [answer]
 
-    def _answer(self, method: str, path: str, body: bytes, environ: dict[str, Any]) -> tuple[int, bytes]:
+    def _answer(self, method: str, path: str, body: bytes, environ: WSGIEnvironment) -> tuple[int, bytes]:
         if environ.get("HTTP_X_API_KEY") != KEY:
             return 401, problem("unknown key")
         if path == "/queue/next":

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from securetag.pipeline.teach import TeachReport, teach
+from securetag.records import JsonObject
 from securetag.serving.client import RuntimeClient
 from securetag.settings import Settings, TeacherSettings
 
@@ -47,7 +48,7 @@ class FakeTeacher:
         self, answer: Answer = good, *, faults: Iterable[httpx.Response] = (), seconds: float = 0
     ) -> None:
         self._answer, self._faults, self._seconds = answer, list(faults), seconds
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[JsonObject] = []
         self.headers: list[httpx.Headers] = []
         self.at_once = self.most_at_once = 0
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from securetag.errors import ToolError
+from securetag.records import JsonObject
 from securetag.rules import catalogue
 from securetag.rules.metadata import MAX_TITLE, Text, read_metadata
 from securetag.rules.pack import read_rules
 
 
-def rule(**changes: Any) -> dict[str, Any]:
+def rule(**changes: Any) -> JsonObject:
     metadata = {
         "cwe": "CWE-89",
         "owasp": "A05:2025",
@@ -23,7 +24,7 @@ def rule(**changes: Any) -> dict[str, Any]:
         "recommendation_en": "c",
         "recommendation_es": "d",
     }
-    base: dict[str, Any] = {
+    base: JsonObject = {
         "id": "securetag.python.sql-injection",
         "languages": ["python"],
         "message": "SQL injection",
@@ -60,7 +61,7 @@ def test_a_whole_rule_is_read() -> None:
         pytest.param({"confidence": 3}, "confidence", id="confidence as number"),
     ],
 )
-def test_a_broken_rule_names_itself_its_file_and_the_field(change: dict[str, Any], what: str) -> None:
+def test_a_broken_rule_names_itself_its_file_and_the_field(change: JsonObject, what: str) -> None:
     with pytest.raises(ToolError, match=r"a\.yaml") as caught:
         read_metadata(rule(**change), where="a.yaml")
     assert what in str(caught.value)

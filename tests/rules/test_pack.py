@@ -72,7 +72,7 @@ def test_no_rule_knows_a_sanitizer() -> None:
     assert [name for name, rule in read_rules().items() if "pattern-sanitizers" in rule] == []
 
 
-@pytest.mark.parametrize("path", rule_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", rule_files(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_rule_files_read_as_plain_yaml(path: Path) -> None:
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["rules"]
 

@@ -131,7 +131,10 @@ def test_what_a_tool_leaves_behind_is_ended(tool: Callable[..., ProcessResult], 
     assert gone(int((tmp_path / "out").read_text()))
 
 
-@pytest.mark.parametrize("ours", [signal.SIG_DFL, signal.SIG_IGN])
+@pytest.mark.parametrize(
+    "ours",
+    [pytest.param(signal.SIG_DFL, id="default handler"), pytest.param(signal.SIG_IGN, id="ignored signal")],
+)
 def test_stop(tool: Callable[..., ProcessResult], tmp_path: Path, ours: signal.Handlers) -> None:
     """Also where we ourselves ignore the signal, which a child inherits."""
     stop, begun = threading.Event(), tmp_path / "begun"

@@ -111,7 +111,10 @@ def test_refused_with_a_reason_and_nothing_left(case: str, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
 
 
-@pytest.mark.parametrize("build", [lying_bomb, far_offset])
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(lying_bomb, id="understated size"), pytest.param(far_offset, id="offset before the file")],
+)
 def test_lies_in_the_headers_are_found_while_writing(build: Callable[[], bytes], tmp_path: Path) -> None:
     archive = tmp_path / "a.zip"
     archive.write_bytes(build())

@@ -178,7 +178,14 @@ def trickling_body(connection: socket.socket, _: str) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("chat", [silent, trickling_headers, trickling_body])
+@pytest.mark.parametrize(
+    "chat",
+    [
+        pytest.param(silent, id="no response"),
+        pytest.param(trickling_headers, id="slow headers"),
+        pytest.param(trickling_body, id="slow body"),
+    ],
+)
 def test_one_deadline_spans_the_whole_call(chat: Serve, tmp_path: Path) -> None:
     with server(chat) as url, client(url, tmp_path) as made:
         made.resolve()
@@ -202,31 +209,33 @@ def endless(connection: socket.socket, _: str) -> None:
         connection.sendall(b"x" * 65536)
 
 
-NONSENSE: list[Serve] = [
-    lambda c, _: reply(c, "<html>hello</html>"),
-    lambda c, _: reply(c, ""),
-    lambda c, _: reply(c, "data: not json\n\n"),
-    lambda c, _: reply(c, "data: [1, 2]\n\n"),
-    lambda c, _: reply(c, 'data: {"choices": "text"}\n\n'),
-    lambda c, _: reply(c, 'data: {"choices": [{"delta": "text"}]}\n\n'),
-    lambda c, _: reply(c, 'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
-    lambda c, _: reply(c, 'data: {"choices": [], "usage": "many"}\n\n'),
-    lambda c, _: reply(c, "data: " + "[" * 100_000 + "\n\n"),
-    lambda c, _: reply(c, event("{") + "data: [DONE]\n\n"),  # ends without a finish reason
-    lambda c, _: reply(c, event("{") + 'error: {"message": "out of memory"}\n\n'),
-    lambda c, _: reply(c, '{"error": {"message": "no slot"}}', status="503 Service Unavailable"),
-    lambda c, _: reply(c, "", status="302 Found"),
-    lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\ndata: {"),  # breaks off
-    lambda c, _: c.sendall(b"SSH-2.0-OpenSSH_9.9\r\n"),
-    lambda c, _: c.close(),
-    endless,
-]
+NONSENSE: dict[str, Serve] = {
+    "HTML": lambda c, _: reply(c, "<html>hello</html>"),
+    "empty body": lambda c, _: reply(c, ""),
+    "event that is not JSON": lambda c, _: reply(c, "data: not json\n\n"),
+    "event that is a list": lambda c, _: reply(c, "data: [1, 2]\n\n"),
+    "choices are a text": lambda c, _: reply(c, 'data: {"choices": "text"}\n\n'),
+    "delta is a text": lambda c, _: reply(c, 'data: {"choices": [{"delta": "text"}]}\n\n'),
+    "content is a number": lambda c, _: reply(c, 'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
+    "usage is a text": lambda c, _: reply(c, 'data: {"choices": [], "usage": "many"}\n\n'),
+    "deep nesting": lambda c, _: reply(c, "data: " + "[" * 100_000 + "\n\n"),
+    "no finish reason": lambda c, _: reply(
+        c, event("{") + "data: [DONE]\n\n"
+    ),  # ends without a finish reason
+    "error in the stream": lambda c, _: reply(c, event("{") + 'error: {"message": "out of memory"}\n\n'),
+    "503": lambda c, _: reply(c, '{"error": {"message": "no slot"}}', status="503 Service Unavailable"),
+    "redirect": lambda c, _: reply(c, "", status="302 Found"),
+    "cut off": lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\ndata: {"),  # breaks off
+    "other protocol": lambda c, _: c.sendall(b"SSH-2.0-OpenSSH_9.9\r\n"),
+    "closed connection": lambda c, _: c.close(),
+    "endless": endless,
+}
 
 
-@pytest.mark.parametrize("number", range(len(NONSENSE)))
-def test_nonsense_is_a_model_that_is_not_available(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NONSENSE)
+def test_an_invalid_answer_makes_the_model_unavailable(name: str, tmp_path: Path) -> None:
     with (
-        server(NONSENSE[number]) as url,
+        server(NONSENSE[name]) as url,
         client(url, tmp_path) as made,
         pytest.raises(ModelUnavailableError),
     ):
@@ -237,7 +246,7 @@ def test_nonsense_is_a_model_that_is_not_available(number: int, tmp_path: Path) 
     "models",
     ["", "[]", "{}", '{"data": 3}', '{"data": ["x"]}', '{"data": [{"id": "other"}]}', '{"data": {"id": 1}}'],
 )
-def test_a_nonsense_list_of_models_too(models: str, tmp_path: Path) -> None:
+def test_an_invalid_list_of_models_makes_the_model_unavailable(models: str, tmp_path: Path) -> None:
     with server(silent, models) as url, client(url, tmp_path) as made, pytest.raises(ModelUnavailableError):
         made.resolve()
 

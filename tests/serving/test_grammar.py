@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securetag.records import JsonObject
 from securetag.serving.grammar import gbnf
 
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -56,7 +56,7 @@ def test_what_is_accepted_is_what_the_schema_accepts(
     import jsonschema
 
     line = {"type": "integer", "minimum": 1, "maximum": lines}
-    schema: dict[str, Any] = {
+    schema: JsonObject = {
         "type": "object",
         "properties": {
             "evidence": {"type": "array", "items": line, "minItems": least, "maxItems": max(1, least + more)},
@@ -106,6 +106,6 @@ def test_what_is_accepted_is_what_the_schema_accepts(
         "further properties",
     ],
 )
-def test_what_it_can_not_say_exactly_is_left_to_the_server(schema: dict[str, Any]) -> None:
+def test_what_it_can_not_say_exactly_is_left_to_the_server(schema: JsonObject) -> None:
     with pytest.raises(ValueError, match="no grammar"):
         gbnf(schema)

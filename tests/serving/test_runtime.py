@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
 from securetag import triage
 from securetag.errors import ModelUnavailableError
-from securetag.records import Finding
+from securetag.records import Finding, JsonObject
 from securetag.serving import base
 from securetag.serving.client import ModelInfo, RuntimeClient
 from securetag.serving.registry import ModelEntry, Registry
@@ -27,6 +27,7 @@ from securetag.system.services import announce_service, read_services
 
 pytestmark = pytest.mark.sockets
 
+T = TypeVar("T")
 FINDING = Finding(
     tool="semgrep",
     rule_id="sql",
@@ -46,7 +47,7 @@ FINDING = Finding(
 )
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(holds: Callable[[], T], seconds: float = 60) -> T:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -117,7 +118,7 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
     client = RuntimeClient(None, run_dir=tmp_path / "run", aliases=["securetag-v1", "securetag-base"])
     registry = Registry(tmp_path / "models")
 
-    def served() -> dict[str, Any]:
+    def served() -> JsonObject:
         return read_services(tmp_path / "run").get("runtime", {})
 
     try:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from securetag import triage
-from securetag.records import Decision, Example, Finding, Label, Message, Task
+from securetag.records import Decision, Example, Finding, JsonObject, Label, Message, Task
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -131,7 +131,7 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_example() -> Any:
+def make_example() -> Callable[..., Example]:
     """The function `example`, for tests that make rows of their own."""
     return example
 
@@ -162,10 +162,10 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="session")
-def load_elsewhere() -> Callable[[Path, Path, str, Path], dict[str, Any]]:
+def load_elsewhere() -> Callable[[Path, Path, str, Path], JsonObject]:
     """Load an adapter in another process whose working folder has the base under its hub id."""
 
-    def load(adapter: Path, base: Path, hub_id: str, folder: Path) -> dict[str, Any]:
+    def load(adapter: Path, base: Path, hub_id: str, folder: Path) -> JsonObject:
         (folder / hub_id).parent.mkdir(parents=True)
         (folder / hub_id).symlink_to(base, target_is_directory=True)
         done = subprocess.run(
@@ -177,7 +177,7 @@ def load_elsewhere() -> Callable[[Path, Path, str, Path], dict[str, Any]]:
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        result: dict[str, Any] = json.loads(done.stdout)
+        result: JsonObject = json.loads(done.stdout)
         return result
 
     return load

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 
+from securetag.records import JsonObject
 from securetag.training.base import find_hub_id
 from securetag.training.launchers import TrainingJob, TrainingRun, launch
 from securetag.training.recipe import RECIPES_DIR, load
 
-LoadElsewhere = Callable[[Path, Path, str, Path], dict[str, Any]]
+LoadElsewhere = Callable[[Path, Path, str, Path], JsonObject]
 HUB_ID, REVISION = "tests/tiny-llama", "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +14,16 @@ from securetag.training import base, compute_savings, rows, sft
 from securetag.training.recipe import load
 from securetag.training.rows import IGNORED, Row
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from trl import SFTTrainer
+
+    Trained = tuple[SFTTrainer, Callable[..., dict[str, Tensor]], list[Row]]
+
 
 @pytest.fixture
-def trained(
-    tiny_recipe: Path, make_example: Callable[..., Example], tmp_path: Path
-) -> tuple[Any, Any, list[Row]]:
+def trained(tiny_recipe: Path, make_example: Callable[..., Example], tmp_path: Path) -> Trained:
     """A trainer whose adapter has left zero, and the rows that it trains on."""
     import torch
 
@@ -37,13 +42,13 @@ def trained(
     return trainer, trainer.data_collator, made
 
 
-def gradients(model: Any, loss: Any) -> dict[str, Any]:
+def gradients(model: Module, loss: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     loss.backward()
     return {name: w.grad.clone() for name, w in model.named_parameters() if w.grad is not None}
 
 
-def test_loss_and_gradient_equal_those_of_trl(trained: tuple[Any, Any, list[Row]]) -> None:
+def test_loss_and_gradient_equal_those_of_trl(trained: Trained) -> None:
     import torch
 
     trainer, collate, made = trained
@@ -64,7 +69,7 @@ def test_loss_and_gradient_equal_those_of_trl(trained: tuple[Any, Any, list[Row]
             torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6, msg=name)
 
 
-def test_a_batch_without_the_prefix_is_read_whole(trained: tuple[Any, Any, list[Row]]) -> None:
+def test_a_batch_without_the_prefix_is_read_whole(trained: Trained) -> None:
     import torch
 
     trainer, collate, made = trained

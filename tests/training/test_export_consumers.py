@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,6 +13,9 @@ import pytest
 from securetag.datasets.export import FORMATS, export
 from securetag.datasets.releases import release
 from securetag.records import Decision, Example
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -40,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, make_example: Callable[...,
     return path
 
 
-def loaded(folder: Path, name: str) -> Any:
+def load_export(folder: Path, name: str) -> DatasetDict:
     from datasets import load_dataset
 
     files = {
@@ -54,7 +57,7 @@ def loaded(folder: Path, name: str) -> Any:
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_datasets_loads_every_export(source: Path, tmp_path: Path, name: str) -> None:
     done = export(source, name, tmp_path / "out")
-    found = loaded(tmp_path / "out", name)
+    found = load_export(tmp_path / "out", name)
     assert {split: len(rows) for split, rows in found.items()} == done.rows
 
 
@@ -65,7 +68,7 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     from trl import SFTConfig, SFTTrainer
 
     done = export(source, name, tmp_path / "out")
-    found = loaded(tmp_path / "out", name)
+    found = load_export(tmp_path / "out", name)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
@@ -102,7 +105,7 @@ def test_trls_kto_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path) 
     from trl import KTOConfig, KTOTrainer
 
     done = export(source, "kto", tmp_path / "out")
-    rows = loaded(tmp_path / "out", "kto")["train"]
+    rows = load_export(tmp_path / "out", "kto")["train"]
     # Six feedbacks; of the four that the model answered, two were wrong: it said true, they were guarded.
     assert (done.rows, sum(rows["label"])) == ({"train": 8}, 6)
     trainer = KTOTrainer(

@@ -10,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+
+from securetag.records import JsonObject
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "lora.py"
 TINY = [
@@ -77,7 +78,7 @@ def test_speed_and_three_epochs_on_a_cpu(tiny: Path, tiny_release: Path, tmp_pat
     part_2 = ["--base", str(tiny), "--release", str(tiny_release), "--learning-rate=0.02", "--batch=8"]
     done = run(tmp_path, *TINY, *part_2)
     assert done.returncode == 0, done.stderr[-2000:]
-    result: dict[str, Any] = json.loads(done.stdout)
+    result: JsonObject = json.loads(done.stdout)
     assert result["stopped"] == []
     speed = result["speed"]
     # Rank 4 on q, k, v, o, gate, up and down of both layers.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 from safetensors import safe_open
 
+from securetag.records import JsonObject
 from securetag.training.launchers import TrainingJob, launch
 from securetag.training.merge import merge
 from securetag.training.recipe import RECIPES_DIR
@@ -20,7 +20,7 @@ RECIPE = RECIPES_DIR / "securetag-embedded.yaml"
 @pytest.mark.long
 @pytest.mark.sockets
 def test_smollm2_trains_merges_converts_and_answers(
-    tiny_release: Path, tmp_path: Path, load_elsewhere: Callable[[Path, Path, str, Path], dict[str, Any]]
+    tiny_release: Path, tmp_path: Path, load_elsewhere: Callable[[Path, Path, str, Path], JsonObject]
 ) -> None:
     # The floors are apart in the package; only here, and in the pipeline, do they meet.
     from securetag import triage

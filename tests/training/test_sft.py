@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from securetag.errors import SettingsError, TrainingError
+from securetag.records import JsonObject
 from securetag.training import sft
 from securetag.training.launchers import TrainingJob, launch
 from securetag.training.merge import adapter_digest, merge, recipe_of
@@ -39,7 +39,7 @@ def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
     tiny_recipe: Path, tiny_release: Path, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "run"
-    seen: list[dict[str, Any]] = []
+    seen: list[JsonObject] = []
     failed: list[BaseException] = []
 
     def first() -> None:

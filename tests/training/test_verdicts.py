@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -61,7 +60,7 @@ def test_a_model_that_always_says_one_verdict_is_right_on_half(
     class Stubborn(torch.nn.Module):
         device = torch.device("cpu")
 
-        def forward(self, input_ids: Any, logits_to_keep: int) -> Any:
+        def forward(self, input_ids: torch.Tensor, logits_to_keep: int) -> object:
             logits = torch.zeros(1, logits_to_keep, len(tokenizer))
             logits[..., said] = 1.0
             return type("Output", (), {"logits": logits})

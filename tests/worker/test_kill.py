@@ -12,7 +12,6 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -46,7 +45,7 @@ def upload(client: httpx.Client, number: int) -> str:
 def check(deployment: Deployment, task: str) -> None:
     """One completion, one set of everything."""
 
-    def value_of(sql: str) -> Any:
+    def value_of(sql: str) -> object:
         ((value,),) = deployment.query(sql, task)
         return value
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rows import make_finding
 
 from securetag.errors import ModelUnavailableError
-from securetag.records import Decision, Finding, Message, Severity
+from securetag.records import Decision, Finding, JsonObject, Message, Severity
 from securetag.serving.client import ModelInfo
 from securetag.settings import TriageSettings
 from securetag.triage import MAX_COMPLETION_TOKENS, Completion
@@ -30,7 +30,7 @@ class Scripted:
         self.answer = answer
         self.now = 0.0
         self.takes = 0.0
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[JsonObject] = []
         self.resolve_error: Exception | None = None
 
     def resolve(self) -> ModelInfo:
@@ -42,7 +42,7 @@ class Scripted:
         self,
         messages: Sequence[Message],
         *,
-        schema: dict[str, Any] | None,
+        schema: JsonObject | None,
         max_tokens: int,
         timeout_s: float,
         temperature: float = 0.0,

@@ -1,4 +1,4 @@
-"""What knows an evaluation goes, by each measure; what only resembles it stays."""
+"""Rows that overlap with an evaluation suite are dropped, by each measure; similar rows are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from securetag import triage
-from securetag.datasets.build import BuildParams
+from securetag.datasets.build import BuildParams, ReleaseSummary
 from securetag.datasets.decontamination.decontaminate import (
     decontaminate,
     drop_overlapping,
@@ -23,13 +23,13 @@ from securetag.datasets.dedup.forms import code_of, rename_variables, split_into
 from securetag.datasets.releases.release import read_release
 from securetag.datasets.splitting.assign import moved_rows
 from securetag.errors import InputError
-from securetag.records import Construction, Example, Facts, Finding, Message, Origin, Record, Task
+from securetag.records import Construction, Example, Facts, Finding, JsonObject, Message, Origin, Record, Task
 from tests.plugins.small_build import build_small
 
 BODEGA = Path(__file__).parents[3] / "securetag" / "examples" / "bodega"
 
-ASKED = "Which header keeps a browser from guessing the type of a page that was sent to it?"
-TOLD = (
+QUESTION = "Which header keeps a browser from guessing the type of a page that was sent to it?"
+PASSAGE = (
     "A cookie that carries a session is set with the attribute that keeps scripts away from it, with the one "
     "that keeps it off plain connections, and with the strictest setting for requests that begin on another "
     "site, unless signing in through somebody else's page would break."
@@ -52,7 +52,7 @@ OTHER_NAMES = (
 
 def row(question: str, answer: str, **more: Any) -> Example:
     split = more.pop("split", None)
-    found = Example.of(
+    example = Example.of(
         task=Task.QA,
         messages=[Message("system", "Be brief."), Message("user", question), Message("assistant", answer)],
         lang="en",
@@ -63,10 +63,10 @@ def row(question: str, answer: str, **more: Any) -> Example:
         source="s",
         **more,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
-def judged(code: str, **more: Any) -> Example:
+def triage_row(code: str, **more: Any) -> Example:
     split = more.pop("split", None)
     finding = Finding(
         tool="semgrep",
@@ -86,7 +86,7 @@ def judged(code: str, **more: Any) -> Example:
         fingerprint="v1:0",
     )
     prompt = triage.render(finding, profile="compact")
-    found = Example.of(
+    example = Example.of(
         task=Task.TRIAGE,
         messages=[*prompt.messages, Message("assistant", '{"v": 1}')],
         lang="en",
@@ -99,15 +99,15 @@ def judged(code: str, **more: Any) -> Example:
         label_source="analyst",
         **more,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     path = tmp_path / "quiz.jsonl"
-    lines: list[Any] = [
-        {"id": "q1", "question": ASKED, "choices": ["None of them", "All of them are right here"]},
-        {"id": 2, "passage": TOLD},
+    lines: list[JsonObject] = [
+        {"id": "q1", "question": QUESTION, "choices": ["None of them", "All of them are right here"]},
+        {"id": 2, "passage": PASSAGE},
         {"prompt": CODE, "label": 1},
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
@@ -115,115 +115,163 @@ def suite(tmp_path: Path) -> Suite:
 
 
 @pytest.mark.parametrize(
-    ("known", "against", "measure"),
+    ("overlapping", "against", "measure"),
     [
-        (row(ASKED, "Nosniff, in the header for content type options."), "quiz/q1", "exact"),
-        (row(ASKED.upper().replace(" ", "\n"), "Nosniff."), "quiz/q1", "normalised"),
-        (row("What is a safe cookie?", TOLD), "quiz/2", "exact"),
-        (row("What is a safe cookie?", TOLD.replace("cookie", "token", 1)), "quiz/2", "n-gram"),
-        (row("And a cookie?", TOLD + " " + " ".join(f"word{n}" for n in range(300))), "quiz/2", "n-gram"),
-        (row("And a cookie?", " ".join(TOLD.split()[:30])), "quiz/2", "n-gram"),
-        (judged(CODE), "quiz/line 3", "exact"),
-        (judged(OTHER_NAMES), "quiz/line 3", "normalised"),
-        (judged(CODE.replace("abort(404)", "raise Gone()")), "quiz/line 3", "n-gram"),
-        (row("Fix this.", f"```python\n{OTHER_NAMES}```\nDone."), "quiz/line 3", "normalised"),
+        pytest.param(
+            row(QUESTION, "Nosniff, in the header for content type options."),
+            "quiz/q1",
+            "exact",
+            id="same question",
+        ),
+        pytest.param(
+            row(QUESTION.upper().replace(" ", "\n"), "Nosniff."),
+            "quiz/q1",
+            "normalised",
+            id="question in other case and spacing",
+        ),
+        pytest.param(row("What is a safe cookie?", PASSAGE), "quiz/2", "exact", id="same answer"),
+        pytest.param(
+            row("What is a safe cookie?", PASSAGE.replace("cookie", "token", 1)),
+            "quiz/2",
+            "n-gram",
+            id="one word of the answer changed",
+        ),
+        pytest.param(
+            row("And a cookie?", PASSAGE + " " + " ".join(f"word{n}" for n in range(300))),
+            "quiz/2",
+            "n-gram",
+            id="answer inside a long text",
+        ),
+        pytest.param(
+            row("And a cookie?", " ".join(PASSAGE.split()[:30])),
+            "quiz/2",
+            "n-gram",
+            id="first 30 words of the answer",
+        ),
+        pytest.param(triage_row(CODE), "quiz/line 3", "exact", id="same code"),
+        pytest.param(triage_row(OTHER_NAMES), "quiz/line 3", "normalised", id="code with renamed variables"),
+        pytest.param(
+            triage_row(CODE.replace("abort(404)", "raise Gone()")),
+            "quiz/line 3",
+            "n-gram",
+            id="one statement of the code changed",
+        ),
+        pytest.param(
+            row("Fix this.", f"```python\n{OTHER_NAMES}```\nDone."),
+            "quiz/line 3",
+            "normalised",
+            id="renamed code in a Markdown fence",
+        ),
     ],
 )
-def test_each_measure_finds_its_rows(suite: Suite, known: Example, against: str, measure: str) -> None:
-    innocent = row("What is a session?", "Something that a server remembers of a browser between requests.")
-    kept, drops = decontaminate([innocent, known], [suite])
-    assert kept == [innocent]
+def test_each_measure_drops_its_overlapping_rows(
+    suite: Suite, overlapping: Example, against: str, measure: str
+) -> None:
+    unrelated = row("What is a session?", "Something that a server remembers of a browser between requests.")
+    kept, drops = decontaminate([unrelated, overlapping], [suite])
+    assert kept == [unrelated]
     assert [(d.against, d.reason) for d in drops] == [(against, f"suite_{measure.replace('-', '')}")]
     assert find_suite_overlaps(kept, [suite]) == []
 
 
 @pytest.mark.parametrize(
-    "innocent",
+    "unrelated",
     [
-        row("Which header keeps a browser from framing a page?", "All of them are right here"),
-        row("What is a safe cookie?", "A cookie that carries a session is set with three attributes."),
-        judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"),
+        pytest.param(
+            row("Which header keeps a browser from framing a page?", "All of them are right here"),
+            id="another question with an answer choice",
+        ),
+        pytest.param(
+            row("What is a safe cookie?", "A cookie that carries a session is set with three attributes."),
+            id="another answer",
+        ),
+        pytest.param(
+            triage_row("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n"), id="other code"
+        ),
     ],
 )
-def test_what_only_resembles_stays(suite: Suite, innocent: Example) -> None:
-    assert decontaminate([innocent], [suite])[0] == [innocent]
+def test_similar_rows_are_kept(suite: Suite, unrelated: Example) -> None:
+    assert decontaminate([unrelated], [suite])[0] == [unrelated]
 
 
-def test_both_halves_of_a_pair_go(suite: Suite) -> None:
-    pair = [judged(CODE, pair_id="p"), judged("def g(a):\n    return eval(a)\n", pair_id="p")]
+def test_both_rows_of_a_pair_are_dropped(suite: Suite) -> None:
+    pair = [triage_row(CODE, pair_id="p"), triage_row("def g(a):\n    return eval(a)\n", pair_id="p")]
     assert decontaminate(pair, [suite])[0] == []
 
 
-def test_held_out_rows_that_training_knows_go() -> None:
+def test_held_out_rows_that_overlap_with_train_are_dropped() -> None:
     rows = [
-        row("What is a safe cookie?", TOLD, split="train"),
-        row("Describe a safe cookie.", TOLD.replace("cookie", "token", 1), split="test"),
+        row("What is a safe cookie?", PASSAGE, split="train"),
+        row("Describe a safe cookie.", PASSAGE.replace("cookie", "token", 1), split="test"),
         row("what is a safe COOKIE", "One with attributes.", split="validation"),
         row("What is a nonce?", "A number that is used once.", split="test"),
         row("What is a salt?", "A value that makes equal passwords differ.", split="validation"),
     ]
-    found = find_split_overlaps(rows)
-    assert {(m.measure, m.against) for m in found} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
+    overlaps = find_split_overlaps(rows)
+    assert {(m.measure, m.against) for m in overlaps} == {("n-gram", rows[0].id), ("normalised", rows[0].id)}
     kept, drops = drop_overlapping(rows)
     assert kept == [rows[0], rows[3], rows[4]]
     assert {d.against for d in drops} == {rows[0].id}
     assert find_split_overlaps(kept) == []
 
 
-def test_synthetic_rows_are_compared_with_one_another_as_wholes() -> None:
+def test_synthetic_rows_are_compared_by_their_whole_code() -> None:
     made = Construction(
         source="s", guard="g", guard_family="f", sink="k", framework="w", shape="h", oracle="o"
     )
     near = CODE.replace("abort(404)", "raise Gone()")
-    train = judged(CODE, split="train", origin="composition", construction=made)
-    test = judged(near, split="test", origin="composition", construction=made)
+    train = triage_row(CODE, split="train", origin="composition", construction=made)
+    test = triage_row(near, split="test", origin="composition", construction=made)
     assert find_split_overlaps([train, test]) == []
-    assert [m.measure for m in find_split_overlaps([train, judged(near, split="test")])] == ["n-gram"]
-    twin = judged(OTHER_NAMES, split="test", origin="composition", construction=made)
-    assert [m.measure for m in find_split_overlaps([train, twin])] == ["normalised"]
+    assert [m.measure for m in find_split_overlaps([train, triage_row(near, split="test")])] == ["n-gram"]
+    renamed = triage_row(OTHER_NAMES, split="test", origin="composition", construction=made)
+    assert [m.measure for m in find_split_overlaps([train, renamed])] == ["normalised"]
 
 
-def test_a_release_may_be_held_against_an_older_ones_test_split() -> None:
-    old = row(ASKED, "Nosniff.", split="test")
-    assert decontaminate([row(ASKED, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
+def test_the_test_split_of_an_older_release_can_be_a_suite() -> None:
+    old = row(QUESTION, "Nosniff.", split="test")
+    assert decontaminate([row(QUESTION, "It is called nosniff.")], [suite_of("old", [old])])[0] == []
 
 
-def test_an_example_in_a_suite_is_read_as_one(tmp_path: Path) -> None:
-    path = tmp_path / "own.jsonl"
-    path.write_bytes(msgspec.json.encode(judged(CODE)) + b"\n")
-    found = read_suite(path)
-    assert found.rows[0].passages == split_into_passages(judged(CODE))
-    # The system prompt, the class and the verdict stand in every row, and make none of them known.
-    other = judged("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
-    assert decontaminate([other], [found])[0] == [other]
+def test_a_suite_may_contain_triage_examples(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_bytes(msgspec.json.encode(triage_row(CODE)) + b"\n")
+    examples = read_suite(path)
+    assert examples.rows[0].passages == split_into_passages(triage_row(CODE))
+    # The system prompt, the class and the verdict are in every row and are not an overlap.
+    other = triage_row("def f(name):\n    return os.remove(os.path.join(FOLDER, name))\n")
+    assert decontaminate([other], [examples])[0] == [other]
 
 
-def test_the_shop_with_its_ground_truth_is_a_suite() -> None:
-    found = read_suite(BODEGA)
-    assert found.name == "bodega"
-    assert len(found.rows) > 50
-    first = next(p.text for r in found.rows for p in r.passages if p.text.startswith("def "))
-    assert [m.measure for m in find_suite_overlaps([judged(first)], [found])] in (["exact"], ["normalised"])
+def test_an_application_with_ground_truth_is_a_suite() -> None:
+    bodega = read_suite(BODEGA)
+    assert bodega.name == "bodega"
+    assert len(bodega.rows) > 50
+    first = next(p.text for r in bodega.rows for p in r.passages if p.text.startswith("def "))
+    assert [m.measure for m in find_suite_overlaps([triage_row(first)], [bodega])] in (
+        ["exact"],
+        ["normalised"],
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "message"),
     [
-        (b"", "empty"),
-        (b"\n\n", "empty"),
-        (b'{"a": 1}\n{', "line 2"),
-        (b"\xff\xfe", "line 1"),
-        (b"[" * 9000, "line 1"),
+        pytest.param(b"", "empty", id="empty file"),
+        pytest.param(b"\n\n", "empty", id="blank lines"),
+        pytest.param(b'{"a": 1}\n{', "line 2", id="truncated JSON"),
+        pytest.param(b"\xff\xfe", "line 1", id="not UTF-8"),
+        pytest.param(b"[" * 9000, "line 1", id="deep nesting"),
     ],
 )
-def test_a_suite_that_cant_be_read_says_where(tmp_path: Path, content: bytes, what: str) -> None:
+def test_an_unreadable_suite_names_the_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=what):
+    with pytest.raises(InputError, match=message):
         read_suite(path)
 
 
-def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) -> None:
+def test_a_missing_suite_and_one_with_files_outside_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         read_suite(tmp_path / "none.jsonl")
     (tmp_path / "ground_truth.csv").write_text("id,path,scope\n1,../../etc/passwd,\n")
@@ -234,7 +282,7 @@ def test_a_suite_that_isnt_there_and_one_that_leads_elsewhere(tmp_path: Path) ->
         read_suite(tmp_path)
 
 
-def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
+def test_renaming_changes_variables_and_keeps_calls() -> None:
     assert rename_variables(CODE) == rename_variables(OTHER_NAMES)
     assert rename_variables(CODE) != rename_variables(CODE.replace("send_file", "open"))
     assert rename_variables(CODE) != rename_variables(CODE.replace("not os", "os"))
@@ -244,7 +292,7 @@ def test_code_loses_its_names_and_keeps_what_it_calls() -> None:
     )
 
 
-def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
+def test_the_code_of_a_prompt_is_the_code_of_its_finding() -> None:
     for profile in ("compact", "full"):
         finding = Finding(
             tool="t",
@@ -266,14 +314,14 @@ def test_the_code_of_a_prompt_is_the_code_that_was_asked_about() -> None:
         prompt = triage.render(finding, profile=profile)  # type: ignore[arg-type]
         assert code_of(row("", "")) == ""
         example = msgspec.structs.replace(
-            judged(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
+            triage_row(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
         )
         assert code_of(example).rstrip() == CODE.rstrip()
 
 
 def test_parts_of_a_message() -> None:
-    found = list(split_text("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
-    assert [(p.code, p.question) for p in found] == [(True, False), (False, True)]
+    parts = list(split_text("Fix it:\n```python\nx = 1\n```\nNow.", question=True))
+    assert [(p.code, p.question) for p in parts] == [(True, False), (False, True)]
     assert [p.text.split() for p in split_text("Fixed:\n```\nx\n```\nSo.")][1] == ["Fixed:", "So."]
     assert [p.code for p in split_text("a = f(x);\nb = g(a);\n")] == [True]
     assert list(split_text("  \n")) == []
@@ -297,16 +345,16 @@ def advisory(number: int, text: str = "") -> Record:
     )
 
 
-def test_a_build_keeps_suites_out_and_says_which_row_was_known(tmp_path: Path) -> None:
+def test_a_build_drops_rows_of_suites_and_names_the_suite(tmp_path: Path) -> None:
     folder = tmp_path / "suite.jsonl"
-    folder.write_text(json.dumps({"id": "q", "text": TOLD}))
+    folder.write_text(json.dumps({"id": "q", "text": PASSAGE}))
 
-    def built(records: list[Record]) -> Any:
+    def build_with_suite(records: list[Record]) -> ReleaseSummary:
         params = BuildParams(synthetic=0, knowledge=1_000)
         return build_small(tmp_path, records, params, suites=[read_suite(folder)])
 
-    small = built([advisory(n) for n in range(120)])
-    large = built([*(advisory(n) for n in range(300)), advisory(900, TOLD)])
+    small = build_with_suite([advisory(n) for n in range(120)])
+    large = build_with_suite([*(advisory(n) for n in range(300)), advisory(900, PASSAGE)])
     assert large.dropped["suite_exact"] == 1
     left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
     assert {row["against"] for row in left if row["reason"].startswith("suite_")} == {"suite/q"}

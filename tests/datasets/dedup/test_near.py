@@ -1,4 +1,4 @@
-"""Near duplicates go, siblings and twins stay: on texts of our own and on synthetic pairs."""
+"""Near duplicates are dropped; texts with other identifiers and contrastive pairs are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from securetag.datasets.dedup.near import (
 from securetag.datasets.drops import DropReason
 from securetag.datasets.synthetic.cases import make_synthetic_rows
 from securetag.datasets.triage_rows import PromptStyle
-from securetag.records import Example, Finding, Message, Origin, Task
+from securetag.records import Example, Finding, Label, Message, Origin, Task
 from securetag.settings import SemgrepSettings
 
 STORY = (
@@ -49,89 +49,110 @@ def row(text: str, *, group: str = "g", record: str = "r", **more: Any) -> Examp
     )
 
 
-def told(name: str = "kort-media", version: str = "4.2.1") -> str:
+def advisory_text(name: str = "kort-media", version: str = "4.2.1") -> str:
     return STORY.format(name=name, version=version)
 
 
-def kept_of(*texts: str) -> int:
-    found = find_representatives([Document(text) for text in texts])
-    return int((found == np.arange(len(texts))).sum())
+def count_kept(*texts: str) -> int:
+    representatives = find_representatives([Document(text) for text in texts])
+    return int((representatives == np.arange(len(texts))).sum())
 
 
 @pytest.mark.parametrize(
-    "again",
+    "variant",
     [
-        told().upper(),
-        told().replace(" ", "\n", 5),
-        told().replace(",", " –").replace("uploaded", "“uploaded”"),
-        told().replace("attacker", "adversary"),
-        told() + " A fixed release is available.",
-        told().replace("file", "ﬁle"),
+        pytest.param(advisory_text().upper(), id="upper case"),
+        pytest.param(advisory_text().replace(" ", "\n", 5), id="line breaks"),
+        pytest.param(
+            advisory_text().replace(",", " –").replace("uploaded", "“uploaded”"), id="other punctuation"
+        ),
+        pytest.param(advisory_text().replace("attacker", "adversary"), id="one word replaced"),
+        pytest.param(advisory_text() + " A fixed release is available.", id="one sentence added"),
+        pytest.param(advisory_text().replace("file", "ﬁle"), id="ligature"),
     ],
 )
-def test_the_same_in_other_print_is_a_near_duplicate(again: str) -> None:
-    assert again != told()
-    assert kept_of(told(), again) == 1
+def test_the_same_text_in_another_form_is_a_near_duplicate(variant: str) -> None:
+    assert variant != advisory_text()
+    assert count_kept(advisory_text(), variant) == 1
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
-        (told() + " (CVE-2024-1234)", told() + " (CVE-2024-1235)"),
-        (told() + " This is CWE-22.", told() + " This is CWE-23."),
-        (told() + " See T1059.001.", told() + " See T1059.003."),
-        (told(version="1.2.3"), told(version="3.2.1")),
-        (told() + " AC-2(1) applies.", told() + " AC-2(2) applies."),
-        (told() + " AC-2 applies.", told() + " IA-2 applies."),
-        (told() + " GHSA-aaaa-bb1b-cccc", told() + " GHSA-aaaa-bb1b-dddd"),
-        (told() + " It is in read_file.", told() + " It is in read_files."),
-        (told() + " (CVE-2024-1234)", told()),
+        pytest.param(advisory_text() + " (CVE-2024-1234)", advisory_text() + " (CVE-2024-1235)", id="CVE"),
+        pytest.param(advisory_text() + " This is CWE-22.", advisory_text() + " This is CWE-23.", id="CWE"),
+        pytest.param(
+            advisory_text() + " See T1059.001.", advisory_text() + " See T1059.003.", id="ATT&CK technique"
+        ),
+        pytest.param(advisory_text(version="1.2.3"), advisory_text(version="3.2.1"), id="version"),
+        pytest.param(
+            advisory_text() + " AC-2(1) applies.",
+            advisory_text() + " AC-2(2) applies.",
+            id="control enhancement",
+        ),
+        pytest.param(
+            advisory_text() + " AC-2 applies.", advisory_text() + " IA-2 applies.", id="control family"
+        ),
+        pytest.param(
+            advisory_text() + " GHSA-aaaa-bb1b-cccc", advisory_text() + " GHSA-aaaa-bb1b-dddd", id="GHSA"
+        ),
+        pytest.param(
+            advisory_text() + " It is in read_file.",
+            advisory_text() + " It is in read_files.",
+            id="function name",
+        ),
+        pytest.param(
+            advisory_text() + " (CVE-2024-1234)", advisory_text(), id="identifier only in the first"
+        ),
     ],
 )
-def test_siblings_are_not(one: str, other: str) -> None:
-    assert kept_of(one, other) == 2
+def test_texts_with_other_identifiers_are_kept(first: str, second: str) -> None:
+    assert count_kept(first, second) == 2
 
 
-def test_another_text_is_not() -> None:
-    assert kept_of(told(), "A cookie is set without the attribute that keeps scripts from it. " * 2) == 2
-    assert kept_of("Too short.", "Too short.") == 2  # an exact comparison sees to it
+def test_other_texts_are_kept() -> None:
+    assert (
+        count_kept(advisory_text(), "A cookie is set without the attribute that keeps scripts from it. " * 2)
+        == 2
+    )
+    assert count_kept("Too short.", "Too short.") == 2  # left to the exact comparison
 
 
-def test_who_goes_is_near_to_who_stays_not_to_a_chain() -> None:
+def test_a_dropped_text_is_near_its_representative() -> None:
     first = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(80)]
     chain = [first]
     for step in range(6):
         chain.append([*chain[-1][: 12 * step], "x" * (step + 2), *chain[-1][12 * step + 1 :]])
     documents = [Document(" ".join(text)) for text in chain]
-    found = find_representatives(documents)
-    for index, into in enumerate(found.tolist()):
-        one, other = (
+    representatives = find_representatives(documents)
+    for index, into in enumerate(representatives.tolist()):
+        first_grams, second_grams = (
             set(hash_ngrams(hash_words([documents[n].text]), 3).hashes.tolist()) for n in (index, into)
         )
-        assert len(one & other) / len(one | other) >= JACCARD
+        assert len(first_grams & second_grams) / len(first_grams | second_grams) >= JACCARD
 
 
-def test_labels_languages_and_tasks_have_a_veto() -> None:
+def test_rows_of_other_languages_tasks_and_groups_are_kept() -> None:
     rows = [
-        row(told()),
-        row(told() + " Beware.", lang="es"),
-        row(told() + " Do so.", task=Task.REMEDIATION),
-        row(told() + " Now.", group="id/CVE-2024-1"),
-        row(told() + " Then.", group="id/CVE-2024-2"),
+        row(advisory_text()),
+        row(advisory_text() + " Beware.", lang="es"),
+        row(advisory_text() + " Do so.", task=Task.REMEDIATION),
+        row(advisory_text() + " Now.", group="id/CVE-2024-1"),
+        row(advisory_text() + " Then.", group="id/CVE-2024-2"),
     ]
     assert len(drop_near_duplicates(rows)[0]) == 5
 
 
-def test_what_goes_is_counted_and_leaves_its_origins() -> None:
-    first, second = row(told(), record="r1"), row(told() + " Beware.", record="r2")
+def test_a_dropped_row_is_counted_and_its_origins_are_merged() -> None:
+    first, second = row(advisory_text(), record="r1"), row(advisory_text() + " Beware.", record="r2")
     kept, drops = drop_near_duplicates([first, second])
     assert [sorted(str(o.record_id) for o in e.origins) for e in kept] == [["r1", "r2"]]
     assert [(d.reason, d.against) for d in drops] == [(DropReason.DUPLICATE_NEAR, kept[0].id)]
 
 
-def test_a_held_out_row_outlives_its_copy_in_train() -> None:
-    test = msgspec.structs.replace(row(told()), split="test")
-    for text in (told() + " Beware.", told() + " Do it.", told() + " Now."):
+def test_a_held_out_row_is_kept_and_its_copy_in_train_is_dropped() -> None:
+    test = msgspec.structs.replace(row(advisory_text()), split="test")
+    for text in (advisory_text() + " Beware.", advisory_text() + " Do it.", advisory_text() + " Now."):
         train = msgspec.structs.replace(row(text), split="train")
         assert [e.split for e in drop_near_duplicates([train, test])[0]] == ["test"]
 
@@ -151,7 +172,7 @@ TEXTS = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(TEXTS, max_size=12), st.randoms())
-def test_the_order_of_the_rows_decides_nothing(texts: list[str], rng: random.Random) -> None:
+def test_the_order_of_the_rows_does_not_matter(texts: list[str], rng: random.Random) -> None:
     rows = [row(text, record=f"r{n}") for n, text in enumerate(dict.fromkeys(texts))]
     kept, drops = drop_near_duplicates(rows)
     rng.shuffle(rows)
@@ -166,20 +187,20 @@ def test_the_order_of_the_rows_decides_nothing(texts: list[str], rng: random.Ran
 def test_words_of_a_text_do_not_depend_on_its_neighbours(texts: list[str]) -> None:
     together = hash_words(texts)
     alone = [hash_words([text]) for text in texts]
-    assert together.counts.tolist() == [len(one.hashes) for one in alone]
-    assert together.hashes.tolist() == [value for one in alone for value in one.hashes.tolist()]
-    assert hash_texts(together).tolist() == [int(hash_texts(one)[0]) for one in alone]
-    assert hash_marked(together).tolist() == [int(hash_marked(one)[0]) for one in alone]
+    assert together.counts.tolist() == [len(words.hashes) for words in alone]
+    assert together.hashes.tolist() == [value for words in alone for value in words.hashes.tolist()]
+    assert hash_texts(together).tolist() == [int(hash_texts(words)[0]) for words in alone]
+    assert hash_marked(together).tolist() == [int(hash_marked(words)[0]) for words in alone]
     for n in (1, 3, 13):
-        expected = [max(len(one.hashes) - n + 1, 0) for one in alone]
+        expected = [max(len(words.hashes) - n + 1, 0) for words in alone]
         assert hash_ngrams(together, n).counts.tolist() == expected
 
 
 @given(st.lists(st.text("ab 1_-.", max_size=12), max_size=8))
 def test_equal_words_and_nothing_else_have_equal_hashes(texts: list[str]) -> None:
     plain = [tuple(text.replace("-", " ").replace(".", " ").split()) for text in texts]
-    found = hash_texts(hash_words(texts)).tolist()
-    assert len({(p, f) for p, f in zip(plain, found, strict=True)}) == len(set(plain)) == len(set(found))
+    hashes = hash_texts(hash_words(texts)).tolist()
+    assert len({(p, f) for p, f in zip(plain, hashes, strict=True)}) == len(set(plain)) == len(set(hashes))
 
 
 def test_hashes_are_the_same_everywhere() -> None:
@@ -190,19 +211,21 @@ def test_hashes_are_the_same_everywhere() -> None:
     assert int(hash_texts(hash_words(["Hello, world"]))[0]) == 15429750140385552596
 
 
-def test_a_lone_surrogate_and_a_nul_stop_nothing() -> None:
+def test_a_lone_surrogate_and_a_nul_are_hashed() -> None:
     assert hash_words(["\ud800 a\x00b", ""]).counts.tolist() == [2, 0]
 
 
 def test_numbers_of_a_text_count_whatever_its_place_among_others() -> None:
-    # Words of one digit begin as small numbers, and so do places: a salt that is as small lets them meet.
+    # Words of one digit begin as small numbers, and so do places: a salt that is as small makes them collide.
     assert len(set(hash_marked(hash_words(["Version 4.2.1 of it."] * 3_000)).tolist())) == 1
 
 
-def test_a_thousand_copies_are_one_and_take_no_square_of_time() -> None:
-    found = find_representatives([Document(told() + " Beware." * (n % 2)) for n in range(2_000)])
-    assert set(found.tolist()) == {0}
-    grams = hash_ngrams(hash_words([told()] * 2_000), 3)
+def test_two_thousand_copies_make_one_row_and_few_pairs() -> None:
+    representatives = find_representatives(
+        [Document(advisory_text() + " Beware." * (n % 2)) for n in range(2_000)]
+    )
+    assert set(representatives.tolist()) == {0}
+    grams = hash_ngrams(hash_words([advisory_text()] * 2_000), 3)
     assert len(find_near_pairs(grams, 0.8)) < 2 * 2_000
 
 
@@ -236,7 +259,7 @@ CODE = """def show(name):
 """
 
 
-def reviewed(code: str, label: Any, record: str) -> Example:
+def reviewed(code: str, label: Label, record: str) -> Example:
     prompt = triage.render(finding(code), profile="full")
     return Example.of(
         task=Task.TRIAGE,
@@ -252,28 +275,28 @@ def reviewed(code: str, label: Any, record: str) -> Example:
     )
 
 
-def test_code_under_other_names_is_a_near_duplicate_unless_its_label_differs() -> None:
-    other = CODE.replace("term", "word").replace("show", "find").replace("rows", "found")
+def test_renamed_code_is_a_near_duplicate_unless_its_label_differs() -> None:
+    other = CODE.replace("term", "word").replace("show", "find").replace("rows", "results")
     same = [reviewed(CODE, "true_positive", "a"), reviewed(other, "true_positive", "b")]
     assert len(drop_near_duplicates(same)[0]) == 1
-    twins = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
-    assert len(drop_near_duplicates(twins)[0]) == 2
+    contradictory = [reviewed(CODE, "true_positive", "a"), reviewed(other, "false_positive", "b")]
+    assert len(drop_near_duplicates(contradictory)[0]) == 2
 
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    found = make_synthetic_rows(
+    batch = make_synthetic_rows(
         400,
         3,
         PromptStyle("compact", "en"),
         work=tmp_path_factory.mktemp("work"),
         semgrep=SemgrepSettings(),
     )
-    return found.rows
+    return batch.rows
 
 
 @pytest.mark.slow
-def test_contrastive_pairs_survive(synthetic: list[Example]) -> None:
+def test_contrastive_pairs_are_kept(synthetic: list[Example]) -> None:
     assert len(synthetic) > 350
     kept, drops = drop_near_duplicates(synthetic)
     assert drops == []

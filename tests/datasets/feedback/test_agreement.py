@@ -1,4 +1,4 @@
-"""Agreement, anchoring, contradiction and the cap, on constructed harvests whose truth is known."""
+"""Agreement, anchoring, contradiction and the tenant limit, on constructed verdicts with true labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS: tuple[Label, Label] = ("true_positive", "false_positive")
 
 @pytest.fixture
 def judged(verdict: MakeVerdict) -> MakeVerdict:
-    """A verdict on finding number `n`: one scrubbed finding, its record told apart by number."""
+    """A verdict on finding number `n`: one scrubbed finding, with a record id by number."""
     pattern = verdict()
 
     def make(
@@ -47,30 +47,30 @@ def test_kappa_is_scikit_learns_weighed_by_overlap(judged: MakeVerdict) -> None:
     ada: list[Label] = [WORDS[0]] * 6 + [WORDS[1]] * 4
     bo: list[Label] = [WORDS[0]] * 5 + [WORDS[1]] * 5
     cy: list[Label] = [WORDS[0], WORDS[1], WORDS[0], WORDS[1]]
-    said = [judged(n, word, reviewer="Ada") for n, word in enumerate(ada)]
-    said += [judged(n, word, reviewer="Bo") for n, word in enumerate(bo)]
-    said += [judged(100 + n, word, reviewer="Bo") for n, word in enumerate(cy)]
-    said += [judged(100 + n, word, reviewer="Cy") for n, word in enumerate(reversed(cy))]
-    said += [judged(n, WORDS[1], reviewer="script", scripted=True) for n in range(10)]
-    found = agreement.measure_agreement(said)
-    assert (found.findings, found.pairs, found.shared, found.observed) == (14, 2, 14, round(9 / 14, 4))
+    verdicts = [judged(n, word, reviewer="Ada") for n, word in enumerate(ada)]
+    verdicts += [judged(n, word, reviewer="Bo") for n, word in enumerate(bo)]
+    verdicts += [judged(100 + n, word, reviewer="Bo") for n, word in enumerate(cy)]
+    verdicts += [judged(100 + n, word, reviewer="Cy") for n, word in enumerate(reversed(cy))]
+    verdicts += [judged(n, WORDS[1], reviewer="script", scripted=True) for n in range(10)]
+    result = agreement.measure_agreement(verdicts)
+    assert (result.findings, result.pairs, result.shared, result.observed) == (14, 2, 14, round(9 / 14, 4))
     expected = (10 * cohen_kappa_score(ada, bo) + 4 * -1.0) / 14
-    assert found.kappa == pytest.approx(expected, abs=1e-4)
+    assert result.kappa == pytest.approx(expected, abs=1e-4)
 
 
 def test_kappa_is_not_measurable_without_overlap_or_with_one_label(judged: MakeVerdict) -> None:
-    apart = [judged(n, WORDS[n % 2], reviewer="AdaBo"[n % 2 :]) for n in range(4)]
-    assert agreement.measure_agreement(apart) == agreement.Agreement(
+    without_overlap = [judged(n, WORDS[n % 2], reviewer="AdaBo"[n % 2 :]) for n in range(4)]
+    assert agreement.measure_agreement(without_overlap) == agreement.Agreement(
         findings=0, pairs=0, shared=0, observed=None, kappa=None
     )
     same = [judged(n, WORDS[0], reviewer=name) for n in range(3) for name in ("Ada", "Bo")]
-    found = agreement.measure_agreement(same)
-    assert (found.observed, found.kappa, found.findings) == (1.0, None, 3)
+    result = agreement.measure_agreement(same)
+    assert (result.observed, result.kappa, result.findings) == (1.0, None, 3)
 
 
-def test_anchoring_is_told_by_label(judged: MakeVerdict) -> None:
+def test_anchoring_is_measured_by_label(judged: MakeVerdict) -> None:
     tp, fp = Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE
-    said = [
+    verdicts = [
         judged(1, WORDS[0], saw_model=True, model_decision=tp),
         judged(2, WORDS[0], saw_model=True, model_decision=tp),
         judged(3, WORDS[0], saw_model=False, model_decision=fp),
@@ -80,9 +80,9 @@ def test_anchoring_is_told_by_label(judged: MakeVerdict) -> None:
         judged(7, WORDS[1], saw_model=True, model_decision=None),
         judged(8, WORDS[1], saw_model=True, model_decision=fp, scripted=True),
     ]
-    one, other = agreement.measure_anchoring(said)
-    assert (one.saw, one.saw_agree, one.unseen, one.unseen_agree) == (2, 2, 1, 0)
-    assert (other.saw, other.saw_agree, other.unseen, other.unseen_agree) == (1, 0, 1, 1)
+    positives, negatives = agreement.measure_anchoring(verdicts)
+    assert (positives.saw, positives.saw_agree, positives.unseen, positives.unseen_agree) == (2, 2, 1, 0)
+    assert (negatives.saw, negatives.saw_agree, negatives.unseen, negatives.unseen_agree) == (1, 0, 1, 1)
 
 
 def truth(n: int) -> Label:
@@ -94,26 +94,26 @@ def flipped(label: Label) -> Label:
 
 
 def harvest(
-    judged: MakeVerdict, *, common: int, liar_own: int, tenants: int = 24, lie: float = 0.2
+    judged: MakeVerdict, *, common: int, first_findings: int, tenants: int = 24, error: float = 0.2
 ) -> list[HarvestedVerdict]:
-    """Tenants with 30 findings of their own and `common` that all of them have.
+    """Return verdicts of tenants on 30 findings each and on `common` shared findings.
 
-    One flips `lie` of its labels; the honest ones err on 3 %.
+    The first tenant flips a share `error` of its labels; the others err on 3 %.
     """
     rng = Random(7)
-    said = []
+    verdicts = []
     for tenant in range(tenants):
-        wrong = lie if tenant == 0 else 0.03
-        own = [1_000 * (tenant + 1) + n for n in range(liar_own if tenant == 0 else 30)]
-        for n in [*range(common), *own]:
+        wrong = error if tenant == 0 else 0.03
+        unshared = [1_000 * (tenant + 1) + n for n in range(first_findings if tenant == 0 else 30)]
+        for n in [*range(common), *unshared]:
             label = flipped(truth(n)) if rng.random() < wrong else truth(n)
-            said.append(judged(n, label, tenant=f"t{tenant}"))
-    return said
+            verdicts.append(judged(n, label, tenant=f"t{tenant}"))
+    return verdicts
 
 
-def entered(said: list[HarvestedVerdict]) -> list[Example]:
-    rows, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
-    kept, _ = agreement.cap_tenants(rows, tenants=len({agreement.tenant_id_of(v) for v in said}))
+def included_rows(verdicts: list[HarvestedVerdict]) -> list[Example]:
+    rows, _ = reviewed_rows.make_reviewed_rows(verdicts, PromptStyle("compact", "en"))
+    kept, _ = agreement.cap_tenants(rows, tenants=len({agreement.tenant_id_of(v) for v in verdicts}))
     return kept
 
 
@@ -126,24 +126,24 @@ def wrong_of(rows: Iterable[Example], tenant: str) -> int:
     )
 
 
-def test_a_tenant_that_flips_a_fifth_is_caught_where_code_is_shared(
+def test_a_tenant_that_flips_a_fifth_is_excluded_if_findings_are_shared(
     judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = harvest(judged, common=40, liar_own=300)
-    assert agreement.find_contradicting(said) == {"t0"}
-    left = wrong_of(entered(said), "t0")
+    verdicts = harvest(judged, common=40, first_findings=300)
+    assert agreement.find_contradicting(verdicts) == {"t0"}
+    left = wrong_of(included_rows(verdicts), "t0")
     with capsys.disabled():
         print(f"\nflipped fifth, 40 shared findings: {left} wrong rows of the tenant enter")
     assert left == 0
 
 
-def test_a_tenant_that_flips_a_fifth_is_bounded_where_nothing_is_shared(
+def test_a_tenant_that_flips_a_fifth_is_limited_if_nothing_is_shared(
     judged: MakeVerdict, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = harvest(judged, common=0, liar_own=2_000)
-    assert agreement.find_contradicting(said) == frozenset()
-    without, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
-    rows = entered(said)
+    verdicts = harvest(judged, common=0, first_findings=2_000)
+    assert agreement.find_contradicting(verdicts) == frozenset()
+    without, _ = reviewed_rows.make_reviewed_rows(verdicts, PromptStyle("compact", "en"))
+    rows = included_rows(verdicts)
     before, after = wrong_of(without, "t0"), wrong_of(rows, "t0")
     with capsys.disabled():
         print(
@@ -152,19 +152,21 @@ def test_a_tenant_that_flips_a_fifth_is_bounded_where_nothing_is_shared(
         )
     for label in WORDS:
         of_label = [row for row in rows if row.label == label]
-        held = sum(row.origins[0].tenant_id == "t0" for row in of_label)
-        assert 0 < held <= agreement.MAX_SHARE * len(of_label)
+        tenant_rows = sum(row.origins[0].tenant_id == "t0" for row in of_label)
+        assert 0 < tenant_rows <= agreement.MAX_SHARE * len(of_label)
     assert after < 0.04 * len(rows) < before
 
 
-@pytest.mark.parametrize("lie", [0.0, 0.03, 0.05])
-def test_an_honest_tenant_isnt_taken_for_a_liar(judged: MakeVerdict, lie: float) -> None:
-    assert agreement.find_contradicting(harvest(judged, common=40, liar_own=0, lie=lie)) == frozenset()
+@pytest.mark.parametrize("error", [0.0, 0.03, 0.05])
+def test_a_tenant_with_few_errors_is_not_excluded(judged: MakeVerdict, error: float) -> None:
+    assert (
+        agreement.find_contradicting(harvest(judged, common=40, first_findings=0, error=error)) == frozenset()
+    )
 
 
-def test_below_twenty_tenants_the_cap_is_off(judged: MakeVerdict) -> None:
-    said = [judged(n, truth(n), tenant=f"t{n % 3}") for n in range(30)]
-    rows, _ = reviewed_rows.make_reviewed_rows(said, PromptStyle("compact", "en"))
+def test_below_twenty_tenants_there_is_no_limit(judged: MakeVerdict) -> None:
+    verdicts = [judged(n, truth(n), tenant=f"t{n % 3}") for n in range(30)]
+    rows, _ = reviewed_rows.make_reviewed_rows(verdicts, PromptStyle("compact", "en"))
     assert agreement.cap_tenants(rows, tenants=19) == (rows, [])
 
 
@@ -172,15 +174,15 @@ counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 
 
 @given(sizes=counts, seed=st.integers(0, 99))
-def test_no_tenant_holds_more_than_its_share_whatever_the_sizes(sizes: list[int], seed: int) -> None:
+def test_no_tenant_exceeds_its_share(sizes: list[int], seed: int) -> None:
     rows = [reviewed(f"{t:03d}{n:03d}", [f"t{t}"]) for t, size in enumerate(sizes) for n in range(size)]
     rows += [reviewed(f"999{n:03d}", [f"t{n}", f"t{n + 1}"]) for n in range(min(5, len(sizes)))]
     kept, drops = agreement.cap_tenants(rows, tenants=agreement.MIN_TENANTS)
     assert len(kept) + len(drops) == len(rows)
     assert {drop.reason for drop in drops} <= {DropReason.TENANT_SHARE}
     for t in range(len(sizes) + 6):
-        held = sum(f"t{t}" in {o.tenant_id for o in row.origins} for row in kept)
-        assert held <= agreement.MAX_SHARE * len(kept)
+        tenant_rows = sum(f"t{t}" in {o.tenant_id for o in row.origins} for row in kept)
+        assert tenant_rows <= agreement.MAX_SHARE * len(kept)
     shuffled = list(rows)
     Random(seed).shuffle(shuffled)
     again, _ = agreement.cap_tenants(shuffled, tenants=agreement.MIN_TENANTS)

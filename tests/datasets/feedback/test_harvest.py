@@ -1,4 +1,4 @@
-"""What leaves a tenant, and what becomes of it."""
+"""Verdicts of a tenant: scrubbed, then made into reviewed rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET_CODE = """def pay(request):
 """
 
 
-def test_nothing_of_a_finding_leaves_unscrubbed(finding: MakeFinding) -> None:
+def test_every_text_of_a_finding_is_scrubbed(finding: MakeFinding) -> None:
     dirty = msgspec.structs.replace(
         finding(SECRET_CODE, line=4, path="home/maria@tienda-lopez.es/app.py"),
         message="Ask maria.lopez@tienda-lopez.es",
@@ -35,7 +35,7 @@ def test_nothing_of_a_finding_leaves_unscrubbed(finding: MakeFinding) -> None:
         title="See db3.tienda.internal",
         recommendation="Mail maria.lopez@tienda-lopez.es",
     )
-    found = to_verdict(
+    harvested = to_verdict(
         finding=dirty,
         label="true_positive",
         saw_model=True,
@@ -44,19 +44,19 @@ def test_nothing_of_a_finding_leaves_unscrubbed(finding: MakeFinding) -> None:
         reviewer="Maria Lopez",
         origin=Origin(finding_id="f", tenant_id="t", consent_id="c"),
     )
-    text = msgspec.json.encode(found).decode()
+    text = msgspec.json.encode(harvested).decode()
     for leak in ("sk_live", "4eC39", "maria", "Maria", "tienda", dirty.fingerprint):
         assert leak not in text
-    assert found.finding.snippet.count("\n") == dirty.snippet.count("\n")
-    assert found.record.source == SOURCE
-    assert found.record.licence == LICENCE
+    assert harvested.finding.snippet.count("\n") == dirty.snippet.count("\n")
+    assert harvested.record.source == SOURCE
+    assert harvested.record.licence == LICENCE
 
 
-def test_the_record_knows_no_database(verdict: MakeVerdict) -> None:
-    one, other = verdict(finding="f-1", tenant="t-1"), verdict(finding="f-2", tenant="t-2")
-    assert one.record == other.record
-    assert one.reviewer != other.reviewer
-    assert make_pseudonym("Ada", "t-1") == one.reviewer
+def test_a_record_has_no_database_id(verdict: MakeVerdict) -> None:
+    first, second = verdict(finding="f-1", tenant="t-1"), verdict(finding="f-2", tenant="t-2")
+    assert first.record == second.record
+    assert first.reviewer != second.reviewer
+    assert make_pseudonym("Ada", "t-1") == first.reviewer
 
 
 def test_moving_the_code_changes_nothing(finding: MakeFinding) -> None:
@@ -120,12 +120,12 @@ def test_findings_in_the_same_code_are_one_group(verdict: MakeVerdict, finding: 
     assert verdict(code).record.id != other.record.id
 
 
-def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_away(
+def test_rows_of_a_project_are_in_one_split_and_shared_code_does_not_leak(
     verdict: MakeVerdict,
 ) -> None:
     def judged(project: int, code: str) -> HarvestedVerdict:
-        found = verdict(code, finding=f"f-{project}-{hash(code)}")
-        return msgspec.structs.replace(found, project=f"v1:{project:032x}" + "0" * 32)
+        made = verdict(code, finding=f"f-{project}-{hash(code)}")
+        return msgspec.structs.replace(made, project=f"v1:{project:032x}" + "0" * 32)
 
     shared = "def shared(q):\n    return db.execute(q)\n"
     harvested = [
@@ -135,14 +135,14 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
     ]
     rows, _ = reviewed_rows.make_reviewed_rows(harvested, PromptStyle("compact", "en"))
     placed = assign.assign_splits(rows, reviewed_rows.group_keys(harvested)).rows
-    sides = {row.group: row.split for row in placed}
-    assert len(sides) == 60
-    assert all(row.split == sides[row.group] for row in placed)
-    assert set(sides.values()) == {"train", "validation", "test"}
+    splits = {row.group: row.split for row in placed}
+    assert len(splits) == 60
+    assert all(row.split == splits[row.group] for row in placed)
+    assert set(splits.values()) == {"train", "validation", "test"}
 
     # The same finding in a project of train and in one of test: held out, since held out beats training.
     trained, tested = (
-        next(number for number in range(60) if sides[f"project/{number:032x}"] == wanted)
+        next(number for number in range(60) if splits[f"project/{number:032x}"] == wanted)
         for wanted in ("train", "test")
     )
     twice = [*harvested, judged(trained, shared), judged(tested, shared)]
@@ -151,7 +151,7 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
     (both,) = [row for row in placed if "shared" in row.messages[-2].content]
     assert both.split == "test"
 
-    # Other findings in the same code are rows of their own: the held-out one goes.
+    # Other findings in the same code are separate rows: the held-out one is dropped.
     other = msgspec.structs.replace(judged(trained, shared), label="false_positive")
     other = msgspec.structs.replace(
         other,
@@ -159,10 +159,11 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
         finding=msgspec.structs.replace(other.finding, cwe="CWE-90"),
         origin=Origin(finding_id="f-other", tenant_id="t-9", consent_id="c"),
     )
-    apart = [*harvested, judged(tested, shared), other]
-    rows, _ = reviewed_rows.make_reviewed_rows(apart, PromptStyle("compact", "en"))
+    separate = [*harvested, judged(tested, shared), other]
+    rows, _ = reviewed_rows.make_reviewed_rows(separate, PromptStyle("compact", "en"))
     kept, drops = assign.drop_cross_split(
-        assign.assign_splits(rows, reviewed_rows.group_keys(apart)).rows, reviewed_rows.group_keys(apart)
+        assign.assign_splits(rows, reviewed_rows.group_keys(separate)).rows,
+        reviewed_rows.group_keys(separate),
     )
     assert [row.split for row in kept if "shared" in row.messages[-2].content] == ["train"]
     assert [drop.reason for drop in drops] == [DropReason.SPLIT_IDENTIFIER]
@@ -172,12 +173,12 @@ def test_rows_of_a_project_share_a_side_and_code_of_two_projects_gives_nothing_a
 def test_a_second_scrub_changes_no_row_of_scrubbed_code(
     verdict: MakeVerdict, profile: triage.Profile
 ) -> None:
-    """Line numbers and rule stand before the code in a prompt, and nothing of it is taken for a secret."""
+    """A prompt has line numbers and the rule before the code; none of it is scrubbed as a secret."""
     cases = [*planted(SECRETS, 5, each=8), *planted(IDENTITIES, 5, each=12)]
     rows, drops = reviewed_rows.make_reviewed_rows(
         [verdict(case.text) for case in cases], PromptStyle(profile, "en")
     )
     assert (len(rows) >= 50, drops) == (True, []), len(rows)
-    (found,) = (one for one in checks.run_checks(rows, purpose="internal") if one.name == "no_secret")
-    offending = {row.id: row.messages[-2].content for row in rows if row.id in found.offending}
+    results = {result.name: result for result in checks.run_checks(rows, purpose="internal")}
+    offending = {row.id: row.messages[-2].content for row in rows if row.id in results["no_secret"].offending}
     assert offending == {}

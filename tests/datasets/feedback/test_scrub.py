@@ -19,7 +19,7 @@ from securetag.datasets.synthetic.shapes import write_function
 
 #: Share of planted names and addresses that may be missed. Measured: 1 of 960.
 MISSED_ALLOWED = 0.02
-#: Share of rows of real code that may be altered though they name nobody. Measured: 0.0047.
+#: Allowed share of altered rows of real code without a name. Measured: 0.0047.
 ALTERED_ALLOWED = 0.02
 
 
@@ -28,7 +28,7 @@ def cleaned(text: str) -> str:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_no_planted_secret_survives(seed: int) -> None:
+def test_every_planted_secret_is_removed(seed: int) -> None:
     cases = planted(SECRETS, seed, each=20)
     assert (len(cases), len(SECRETS)) == (500, 25)
     assert survivors(cases, cleaned) == []
@@ -47,7 +47,7 @@ def test_lines_keep_their_numbers() -> None:
         assert cleaned(case.text).count("\n") == case.text.count("\n")
 
 
-def test_clean_code_is_left_alone() -> None:
+def test_clean_code_is_unchanged() -> None:
     stream = _plans("train", 5)
     clean = [write_function(next(stream), "sound").code for _ in range(300)]
     altered = [code for code in clean if scrub(code).text != code]
@@ -56,7 +56,7 @@ def test_clean_code_is_left_alone() -> None:
 
 
 @pytest.mark.mirror
-def test_real_code_is_left_alone(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_code_is_unchanged(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """SafeCoder's functions. Those with an address or a signed note may name someone, the others don't."""
     rows = {
         row[side]
@@ -90,7 +90,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_time_grows_with_the_text_alone(name: str) -> None:
+def test_the_time_is_linear_in_the_text(name: str) -> None:
     def seconds(text: str) -> float:
         started = time.process_time()
         scrub(text)
@@ -130,7 +130,7 @@ CODE = [
 
 
 @pytest.mark.parametrize("line", CODE)
-def test_what_only_looks_like_a_secret_stays(line: str) -> None:
+def test_code_that_resembles_a_secret_is_kept(line: str) -> None:
     assert scrub(line).text == line
 
 
@@ -150,7 +150,7 @@ def test_scrubbing_planted_files_twice_changes_nothing_more(parts: list[str]) ->
 
 
 def test_placeholders_are_stable_and_counted() -> None:
-    found = scrub('a = "mara@corp-x.com"\nb = "mara@corp-x.com"\npassword = "abc123"')
-    assert found.text == f'a = "{EMAIL}"\nb = "{EMAIL}"\npassword = "{SECRET}"'
-    assert found.counts == {"email": 2, "secret": 1}
+    scrubbed = scrub('a = "mara@corp-x.com"\nb = "mara@corp-x.com"\npassword = "abc123"')
+    assert scrubbed.text == f'a = "{EMAIL}"\nb = "{EMAIL}"\npassword = "{SECRET}"'
+    assert scrubbed.counts == {"email": 2, "secret": 1}
     assert scrub('"db7.intra"').text == f'"{HOST}"'

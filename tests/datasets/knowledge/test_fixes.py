@@ -1,4 +1,4 @@
-"""Real Semgrep on both sides of small fixes of our own writing."""
+"""Rows of small constructed fixes, with the real Semgrep before and after each fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from securetag.datasets.drops import DropReason
+from securetag.datasets.drops import DropReason, StepResult
 from securetag.datasets.knowledge import fixes
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Facts, Record
@@ -46,7 +46,7 @@ def record(key: str, before: str, after: str, language: str = "python") -> Recor
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:  # type: ignore[type-arg]
+def fix_rows(tmp_path_factory: pytest.TempPathFactory) -> StepResult:
     records = [
         record("fixed", VULNERABLE, FIXED),
         record("stays", VULNERABLE, OTHER),
@@ -58,8 +58,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, list]:  # typ
     return fixes.make_fix_rows(records, PromptStyle("compact", "en"), work=work, semgrep=SemgrepSettings())
 
 
-def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(found: tuple) -> None:  # type: ignore[type-arg]
-    (row,) = found[0]
+def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(fix_rows: StepResult) -> None:
+    (row,) = fix_rows[0]
     assert (row.label, row.label_source, row.split, row.axis) == (
         "true_positive",
         "fix",
@@ -71,8 +71,8 @@ def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(fou
     assert row.licence == "MIT"
 
 
-def test_every_other_pair_says_why_it_gave_no_row(found: tuple) -> None:  # type: ignore[type-arg]
-    reasons = sorted(drop.reason for drop in found[1])
+def test_every_other_pair_has_a_drop_reason(fix_rows: StepResult) -> None:
+    reasons = sorted(drop.reason for drop in fix_rows[1])
     assert reasons == sorted([DropReason.FIX_NOT_REMOVED, DropReason.FIX_NO_FINDING, DropReason.FIX_LANGUAGE])
 
 

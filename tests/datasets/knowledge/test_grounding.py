@@ -1,9 +1,8 @@
-"""What the check of a teacher's answers lets through, measured on answers labelled by hand."""
+"""Precision and recall of the grounding check on answers labelled by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 
 from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
+from securetag.records import JsonObject
 
-LABELLED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+LABELLED: dict[str, list[JsonObject]] = yaml.safe_load(
     Path(__file__).with_name("grounding.yaml").read_text("utf-8")
 )
 SECTION = grounding.read_section(
@@ -35,7 +35,7 @@ def figures(part: str) -> tuple[float, float]:
     return right / (right + sum(kept["bad"])), right / len(kept["good"])
 
 
-def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
+def test_precision_and_recall_on_answers_that_did_not_set_the_threshold() -> None:
     # Measured .833 and .862 on 29 good and 39 bad answers; a random half of these would give .43 precision.
     precision, recall = figures("hold")
     assert precision >= 0.83
@@ -47,25 +47,31 @@ def test_precision_and_recall_hold_on_answers_that_chose_nothing() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ("Rotate keys every 90 days.", None),
-        ("Rotate keys of 2048 bits every 90 days (CWE-321).", None),
-        ("Rotate keys every 30 days.", DropReason.INVENTED_NUMBER),
-        ("Rotate keys, says CWE-322.", DropReason.INVENTED_NUMBER),
-        ("Rotate keys with Vault every 90 days.", DropReason.INVENTED_NAME),
-        ("Call `delete_keys()` first.", DropReason.INVENTED_CODE),
-        ("Call deleteKeys first.", DropReason.INVENTED_CODE),
-        ("Rotate keys, which are “burnt” first.", DropReason.INVENTED_QUOTE),
-        ("Hardware modules protect keys against theft.", DropReason.UNSUPPORTED),
-        ("The old key is deleted before its data is read.", DropReason.CONTRADICTED),
-        ("", DropReason.UNSUPPORTED),
+        pytest.param("Rotate keys every 90 days.", None, id="same number"),
+        pytest.param(
+            "Rotate keys of 2048 bits every 90 days (CWE-321).", None, id="number without separator"
+        ),
+        pytest.param("Rotate keys every 30 days.", DropReason.INVENTED_NUMBER, id="other number"),
+        pytest.param("Rotate keys, says CWE-322.", DropReason.INVENTED_NUMBER, id="other identifier"),
+        pytest.param("Rotate keys with Vault every 90 days.", DropReason.INVENTED_NAME, id="unknown name"),
+        pytest.param("Call `delete_keys()` first.", DropReason.INVENTED_CODE, id="unknown call"),
+        pytest.param("Call deleteKeys first.", DropReason.INVENTED_CODE, id="unknown camel-case name"),
+        pytest.param("Rotate keys, which are “burnt” first.", DropReason.INVENTED_QUOTE, id="unknown quote"),
+        pytest.param(
+            "Hardware modules protect keys against theft.", DropReason.UNSUPPORTED, id="unsupported claim"
+        ),
+        pytest.param(
+            "The old key is deleted before its data is read.", DropReason.CONTRADICTED, id="negation dropped"
+        ),
+        pytest.param("", DropReason.UNSUPPORTED, id="empty answer"),
     ],
 )
-def test_each_reason(answer: str, reason: str | None) -> None:
+def test_each_ungrounded_answer_has_its_reason(answer: str, reason: str | None) -> None:
     assert grounding.check_grounding(answer, SECTION) == reason
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.sampled_from(["en", "es"]))
-def test_any_text_is_judged(text: str, answer: str, lang: str) -> None:
+def test_any_text_is_checked(text: str, answer: str, lang: str) -> None:
     assert grounding.check_grounding(answer, grounding.read_section(text, lang)) in (None, *grounding.REASONS)
 
 

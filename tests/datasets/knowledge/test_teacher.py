@@ -1,4 +1,4 @@
-"""Responses of a teacher → rows: what may be trained on, on which terms, and how it enters a release."""
+"""Rows from teacher responses: their checks, licences and place in a release."""
 
 from __future__ import annotations
 
@@ -64,39 +64,65 @@ def test_a_row_names_its_teacher_and_both_licences(gate: Record) -> None:
 @pytest.mark.parametrize(
     ("pair", "reason"),
     [
-        (("What does this section say of a refusal in the ledger?", GOOD[1]), DropReason.TEACHER_REFERS),
-        (
+        pytest.param(
+            ("What does this section say of a refusal in the ledger?", GOOD[1]),
+            DropReason.TEACHER_REFERS,
+            id="question refers to the section",
+        ),
+        pytest.param(
             (GOOD[0], "According to the text, the guard writes each refusal into a ledger."),
             DropReason.TEACHER_REFERS,
+            id="answer refers to the text",
         ),
-        ((GOOD[0], "The ledger's colour is not mentioned."), DropReason.TEACHER_NO_ANSWER),
-        ((GOOD[0], "The guard does write each refusal."), DropReason.TEACHER_NO_ANSWER),
-        (("What should he do?", GOOD[1]), DropReason.TEACHER_VAGUE),
-        (("How does ISO 27001 treat the ledger of refusals?", GOOD[1]), DropReason.TEACHER_VAGUE),
-        ((GOOD[0], "El guardia anota cada rechazo en un libro."), DropReason.TEACHER_LANGUAGE),
-        ((GOOD[0], GOOD[1] * 20), DropReason.TEACHER_TOO_LONG),
-        (
+        pytest.param(
+            (GOOD[0], "The ledger's colour is not mentioned."),
+            DropReason.TEACHER_NO_ANSWER,
+            id="answer says not mentioned",
+        ),
+        pytest.param(
+            (GOOD[0], "The guard does write each refusal."),
+            DropReason.TEACHER_NO_ANSWER,
+            id="answer without content",
+        ),
+        pytest.param(
+            ("What should he do?", GOOD[1]), DropReason.TEACHER_VAGUE, id="question without subject"
+        ),
+        pytest.param(
+            ("How does ISO 27001 treat the ledger of refusals?", GOOD[1]),
+            DropReason.TEACHER_VAGUE,
+            id="question names another standard",
+        ),
+        pytest.param(
+            (GOOD[0], "El guardia anota cada rechazo en un libro."),
+            DropReason.TEACHER_LANGUAGE,
+            id="answer in Spanish",
+        ),
+        pytest.param((GOOD[0], GOOD[1] * 20), DropReason.TEACHER_TOO_LONG, id="answer too long"),
+        pytest.param(
             (
                 "How long does a sealed ledger stay in the archive?",
                 "A ledger stays in the archive for 5 years.",
             ),
             DropReason.INVENTED_NUMBER,
+            id="number not in the section",
         ),
     ],
 )
-def test_why_a_pair_doesnt_teach(gate: Record, pair: tuple[str, str], reason: DropReason) -> None:
+def test_an_unusable_pair_is_dropped_with_its_reason(
+    gate: Record, pair: tuple[str, str], reason: DropReason
+) -> None:
     rows, left = TeacherResponses([response(gate, pair)]).make_rows(gate, "compact", 6)
     assert (rows, dict(left)) == ([], {reason: 1})
 
 
-def test_room_is_kept_and_nothing_is_asked_twice(gate: Record) -> None:
+def test_rows_are_limited_and_repeated_questions_are_dropped(gate: Record) -> None:
     responses = TeacherResponses([response(gate, GOOD, GOOD), response(gate, GOOD, model="n")])
     rows, left = responses.make_rows(gate, "compact", 1)
     assert (len(rows), left[DropReason.TEACHER_REPEATED]) == (1, 2)
     assert not responses.make_rows(gate, "compact", 0)[0]
 
 
-def test_what_an_answer_depends_on_is_its_key(gate: Record, record: Callable[..., Record]) -> None:
+def test_a_response_key_depends_on_model_and_record(gate: Record, record: Callable[..., Record]) -> None:
     assert (
         len(
             {
@@ -109,26 +135,26 @@ def test_what_an_answer_depends_on_is_its_key(gate: Record, record: Callable[...
     )
 
 
-def test_the_prompts_bytes_are_those_of_its_version(gate: Record) -> None:
+def test_a_changed_prompt_needs_another_version(gate: Record) -> None:
     spanish = msgspec.structs.replace(gate, lang="es")
-    found = content_id([teacher.make_prompt(gate), teacher.make_prompt(spanish), teacher.SCHEMA])
-    assert (teacher.PROMPT_VERSION, found[:16]) == ("teacher-1", "fb19a3411cb8bc82")
+    prompt_id = content_id([teacher.make_prompt(gate), teacher.make_prompt(spanish), teacher.SCHEMA])
+    assert (teacher.PROMPT_VERSION, prompt_id[:16]) == ("teacher-1", "fb19a3411cb8bc82")
 
 
-def test_a_release_holds_them_and_its_digest_knows(tmp_path: Path, gate: Record) -> None:
+def test_a_release_has_the_rows_and_another_digest(tmp_path: Path, gate: Record) -> None:
     without = released(tmp_path, gate, TeacherResponses())
-    found = released(tmp_path, gate, TeacherResponses([response(gate, GOOD)]))
+    summary = released(tmp_path, gate, TeacherResponses([response(gate, GOOD)]))
     again = released(tmp_path / "elsewhere", gate, TeacherResponses([response(gate, GOOD)]))
-    assert without.digest != found.digest == again.digest
-    release = read_release(Path(found.path))
+    assert without.digest != summary.digest == again.digest
+    release = read_release(Path(summary.path))
     rows = [*release.train, *release.validation, *release.test]
     assert [row.teacher for row in rows if row.origin == "teacher"] == [
         Teacher(model_id="m", prompt_version=teacher.PROMPT_VERSION)
     ]
-    assert len({row.split for row in rows}) == 1  # of one Record, on one side
+    assert len({row.split for row in rows}) == 1  # rows of one Record are in one split
 
 
-def test_a_lesson_of_a_record_that_isnt_there_changes_nothing(
+def test_a_response_without_its_record_changes_nothing(
     tmp_path: Path, gate: Record, record: Callable[..., Record]
 ) -> None:
     other = TeacherResponses([response(record(2), GOOD)])
@@ -142,13 +168,13 @@ def test_a_vendors_terms_stop_the_release(tmp_path: Path, gate: Record) -> None:
         )
 
 
-def test_lessons_are_read_whole_or_refused(tmp_path: Path, gate: Record) -> None:
-    one = response(gate, GOOD)
-    (tmp_path / f"{one.key}.json").write_bytes(msgspec.json.encode(one))
+def test_broken_responses_are_refused(tmp_path: Path, gate: Record) -> None:
+    current = response(gate, GOOD)
+    (tmp_path / f"{current.key}.json").write_bytes(msgspec.json.encode(current))
     assert len(teacher.read_responses(tmp_path)) == 1
-    old = msgspec.structs.replace(one, key="a" * 64, prompt_version="teacher-0")
+    old = msgspec.structs.replace(current, key="a" * 64, prompt_version="teacher-0")
     (tmp_path / f"{old.key}.json").write_bytes(msgspec.json.encode(old))
     assert len(teacher.read_responses(tmp_path)) == 1
-    (tmp_path / f"{'b' * 64}.json").write_bytes(msgspec.json.encode(one))
+    (tmp_path / f"{'b' * 64}.json").write_bytes(msgspec.json.encode(current))
     with pytest.raises(InputError):
         teacher.read_responses(tmp_path)

@@ -2,7 +2,7 @@
 
 The STOP-th time that Python opens, renames, removes or changes the mode of a file inside FOLDER, the
 kernel kills the process, so that no `finally` runs; 0 lets it finish and print name and steps. A
-negative STOP tries every step up to it, each in a fork of its own with a folder of its own.
+negative STOP tries every step up to it, each in a separate fork and folder.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow.parquet  # noqa: F401 (paid before the steps are counted)
@@ -23,7 +22,7 @@ STEPS = frozenset({"open", "os.rename", "os.chmod", "os.mkdir", "os.remove", "os
 
 
 def example(number: int, consent: str) -> Example:
-    found = Example.of(
+    example = Example.of(
         task=Task.QA,
         messages=[Message("user", f"q{number}"), Message("assistant", "a" * 200)],
         lang="en",
@@ -33,13 +32,13 @@ def example(number: int, consent: str) -> Example:
         source="s",
         origins=[Origin(record_id=f"r{number}", consent_id=consent)],
     )
-    return msgspec.structs.replace(found, split=("train", "validation", "test")[number % 3])
+    return msgspec.structs.replace(example, split=("train", "validation", "test")[number % 3])
 
 
 def write(folder: Path, examples: list[Example], stop: int) -> None:
     seen = 0
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
+    def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal seen
         if event in STEPS and any(str(folder) in str(part) for part in arguments):
             seen += 1

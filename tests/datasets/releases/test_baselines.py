@@ -1,4 +1,4 @@
-"""The measure finds what it is there to find: a planted shortcut, and none where there is none."""
+"""Baselines find a planted shortcut, and none in random labels."""
 
 from __future__ import annotations
 
@@ -47,57 +47,57 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
     return msgspec.structs.replace(example, split=split, axis=axis)
 
 
-def rows(make: Callable[[str, random.Random], dict[str, Any]], n: int = 200) -> list[Example]:
+def rows(make: Callable[[str, random.Random], dict[str, str]], n: int = 200) -> list[Example]:
     rng = random.Random(0)
-    found = []
+    examples = []
     for number in range(n):
         label = "true_positive" if number % 2 else "false_positive"
         split = "test" if number % 5 == 0 else "train"
         axis = "in_distribution" if split == "test" else None
-        found.append(row(number, label, split, axis=axis, **make(label, rng)))
-    return found
+        examples.append(row(number, label, split, axis=axis, **make(label, rng)))
+    return examples
 
 
-def test_a_part_that_tells_the_label_is_found() -> None:
-    told = score_lookups(rows(lambda label, _: {"guard": label}))
-    assert told["guard"].accuracy == 1.0
-    assert abs(told["sink"].accuracy - 0.5) < 0.01
-    assert told["guard"].majority == 0.5
+def test_a_part_that_predicts_the_label_scores_high() -> None:
+    scores = score_lookups(rows(lambda label, _: {"guard": label}))
+    assert scores["guard"].accuracy == 1.0
+    assert abs(scores["sink"].accuracy - 0.5) < 0.01
+    assert scores["guard"].majority == 0.5
 
 
-def test_a_length_that_tells_the_label_is_found() -> None:
-    told = score_lookups(
+def test_a_length_that_predicts_the_label_scores_high() -> None:
+    scores = score_lookups(
         rows(lambda label, _: {"line": "run(x)" + " " * (60 if label == "true_positive" else 0)})
     )
-    assert told["length"].accuracy == 1.0
-    assert told["lines"].accuracy == 0.5
+    assert scores["length"].accuracy == 1.0
+    assert scores["lines"].accuracy == 0.5
 
 
-def test_words_that_tell_the_label_are_found_on_the_axis_where_they_do() -> None:
-    def make(label: str, _: random.Random) -> dict[str, Any]:
+def test_words_that_predict_the_label_score_high_on_their_axis() -> None:
+    def make(label: str, _: random.Random) -> dict[str, str]:
         return {"line": "run(escape(x))" if label == "false_positive" else "run(x)"}
 
-    known = rows(make)
+    examples = rows(make)
     turned = [  # the same words mean the opposite on another axis
         msgspec.structs.replace(
-            one,
+            example,
             axis="unseen_guard",
-            label="true_positive" if one.label == "false_positive" else "false_positive",
+            label="true_positive" if example.label == "false_positive" else "false_positive",
         )
-        for one in known
-        if one.split == "test"
+        for example in examples
+        if example.split == "test"
     ]
-    found = score_word_counts([*known, *turned])
-    assert found["in_distribution"].accuracy == 1.0
-    assert found["unseen_guard"].accuracy == 0.0
+    scores = score_word_counts([*examples, *turned])
+    assert scores["in_distribution"].accuracy == 1.0
+    assert scores["unseen_guard"].accuracy == 0.0
 
 
-def test_random_labels_are_worth_nothing() -> None:
-    found = score_lookups(rows(lambda _, rng: {"guard": rng.choice("abc")}, n=2000))
-    assert abs(found["guard"].accuracy - 0.5) < 0.08
+def test_random_labels_score_near_chance() -> None:
+    scores = score_lookups(rows(lambda _, rng: {"guard": rng.choice("abc")}, n=2000))
+    assert abs(scores["guard"].accuracy - 0.5) < 0.08
 
 
-def test_too_few_rows_say_nothing() -> None:
+def test_too_few_rows_have_no_score() -> None:
     assert score_word_counts(rows(lambda label, _: {}, n=20)) == {}
     assert score_lookups([]) == {}
     assert majority_share([]) == 0.0

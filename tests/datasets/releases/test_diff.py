@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,12 +10,13 @@ import pytest
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import release
 from securetag.datasets.releases.diff import Change, Count, diff_releases
+from securetag.datasets.splitting.groups import Split
 from securetag.errors import ReleaseError
-from securetag.records import Example, Message, Task
+from securetag.records import Example, Label, Message, Task
 
 
-def row(number: int, split: Any = "train", label: Any = None, source: str = "s") -> Example:
-    found = Example.of(
+def row(number: int, split: Split = "train", label: Label | None = None, source: str = "s") -> Example:
+    example = Example.of(
         task=Task.TRIAGE,
         messages=[Message("user", f"q{number}"), Message("assistant", "a")],
         lang="en",
@@ -27,10 +27,10 @@ def row(number: int, split: Any = "train", label: Any = None, source: str = "s")
         source=source,
         label=label,
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(example, split=split)
 
 
-def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Path:
+def write(folder: Path, rows: list[Example], *drops: Drop, **params: int) -> Path:
     dropped = {drop.reason: drop.n for drop in drops}
     path, _ = release.write_release(
         rows,
@@ -46,7 +46,7 @@ def write(folder: Path, rows: list[Example], *drops: Drop, **params: Any) -> Pat
     return path
 
 
-def test_every_change_is_told_with_its_rows(tmp_path: Path) -> None:
+def test_every_change_is_listed_with_its_rows(tmp_path: Path) -> None:
     stays, moves, turns, goes, unmade, comes = (row(n) for n in range(6))
     turns = row(2, label="true_positive")
     first = write(
@@ -58,27 +58,25 @@ def test_every_change_is_told_with_its_rows(tmp_path: Path) -> None:
         Drop(reason="review_rejected", source="s", id=goes.id),
         seed=2,
     )
-    found = diff_releases(first, second)
-    assert (found.params, found.inputs) == ({"seed": [1, 2]}, {})
-    assert found.rows == {"train": [5, 3], "validation": [0, 0], "test": [0, 1]}
-    assert found.added == [comes.id]
-    assert found.removed == {"not built": [unmade.id], "review_rejected": [goes.id]}
-    assert found.moved == [Change(id=moves.id, before="train", after="test")]
-    assert found.relabelled == [Change(id=turns.id, before="true_positive", after="false_positive")]
-    assert found.by_source == {"s": Count(removed=2), "t": Count(added=1)}
-    assert found.by_label == {"none": Count(removed=2), "true_positive": Count(added=1)}
-    assert found.by_reason == {"review_rejected": [0, 1], "too short": [4, 0]}
+    diff = diff_releases(first, second)
+    assert (diff.params, diff.inputs) == ({"seed": [1, 2]}, {})
+    assert diff.rows == {"train": [5, 3], "validation": [0, 0], "test": [0, 1]}
+    assert diff.added == [comes.id]
+    assert diff.removed == {"not built": [unmade.id], "review_rejected": [goes.id]}
+    assert diff.moved == [Change(id=moves.id, before="train", after="test")]
+    assert diff.relabelled == [Change(id=turns.id, before="true_positive", after="false_positive")]
+    assert diff.by_source == {"s": Count(removed=2), "t": Count(added=1)}
+    assert diff.by_label == {"none": Count(removed=2), "true_positive": Count(added=1)}
+    assert diff.by_reason == {"review_rejected": [0, 1], "too short": [4, 0]}
 
 
-def test_a_release_equals_itself(tmp_path: Path) -> None:
+def test_a_release_has_no_difference_from_itself(tmp_path: Path) -> None:
     path = write(tmp_path, [row(1), row(2, "test")])
-    found = diff_releases(path, path)
-    assert not any(
-        [found.added, found.removed, found.moved, found.relabelled, found.by_source, found.by_reason]
-    )
+    diff = diff_releases(path, path)
+    assert not any([diff.added, diff.removed, diff.moved, diff.relabelled, diff.by_source, diff.by_reason])
 
 
-def test_a_changed_release_isnt_compared(tmp_path: Path) -> None:
+def test_a_modified_release_is_not_compared(tmp_path: Path) -> None:
     path = write(tmp_path, [row(1)])
     (path / "train.jsonl").chmod(0o644)
     (path / "train.jsonl").write_bytes(b"")

@@ -1,10 +1,9 @@
-"""The index finds what the Parquet table says, from either end, and is made again when it must be."""
+"""The index gives the rows of the Parquet table in both directions and is rebuilt if outdated."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +16,7 @@ from securetag.records import Example, Message, Origin, Task, content_id
 
 
 def example(number: int, origins: list[Origin], split: str = "train") -> Example:
-    found = Example.of(
+    made = Example.of(
         task=Task.QA,
         messages=[Message("user", f"q{number}"), Message("assistant", "a")],
         lang="en",
@@ -27,7 +26,7 @@ def example(number: int, origins: list[Origin], split: str = "train") -> Example
         origins=origins,
         source=f"source-{number % 2}",
     )
-    return msgspec.structs.replace(found, split=split)  # type: ignore[arg-type]
+    return msgspec.structs.replace(made, split=split)  # type: ignore[arg-type]
 
 
 def write(folder: Path, rows: list[Example], drops: list[Drop] | None = None) -> Path:
@@ -54,11 +53,14 @@ ROWS = [
 ]
 
 
-def test_from_every_end_to_every_other(tmp_path: Path) -> None:
+def test_ids_of_every_kind_lead_to_every_other_kind(tmp_path: Path) -> None:
     path = write(tmp_path, ROWS)
-    one = lineage.find_related(path, "record", RECORD, 10)
-    assert (one.ids["example"], one.splits) == (sorted(row.id for row in ROWS[:2]), {"test": 1, "train": 1})
-    assert one.ids["record"] == sorted([RECORD, OTHER])  # the second example rests on both
+    related = lineage.find_related(path, "record", RECORD, 10)
+    assert (related.ids["example"], related.splits) == (
+        sorted(row.id for row in ROWS[:2]),
+        {"test": 1, "train": 1},
+    )
+    assert related.ids["record"] == sorted([RECORD, OTHER])  # the second example has both origins
     assert lineage.find_related(path, "example", ROWS[2].id, 10).ids == {
         "example": [ROWS[2].id],
         "record": [OTHER],
@@ -77,7 +79,7 @@ def test_from_every_end_to_every_other(tmp_path: Path) -> None:
     assert lineage.find_related(path, "example", ROWS[3].id, 10).ids == {"example": [ROWS[3].id]}
 
 
-def test_prefixes_and_what_was_left_out(tmp_path: Path) -> None:
+def test_prefixes_and_dropped_rows(tmp_path: Path) -> None:
     gone = content_id("gone")
     path = write(
         tmp_path, ROWS, [Drop(reason="too long", source="s", id=gone), Drop(reason="n", source="s", n=9)]
@@ -103,21 +105,27 @@ ORIGINS = st.lists(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ORIGINS, min_size=1, max_size=8))
-def test_the_index_says_what_the_table_says(tmp_path_factory: Any, origins: list[list[Origin]]) -> None:
-    path = write(tmp_path_factory.mktemp("r"), [example(n, found) for n, found in enumerate(origins)])
-    held: dict[tuple[str, str], set[str]] = defaultdict(set)
+def test_the_index_equals_the_table(
+    tmp_path_factory: pytest.TempPathFactory, origins: list[list[Origin]]
+) -> None:
+    path = write(
+        tmp_path_factory.mktemp("r"), [example(n, row_origins) for n, row_origins in enumerate(origins)]
+    )
+    examples_by_id: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in lineage.read_lineage(path).to_pylist():
         for kind in ("record", "finding"):
             if row[f"{kind}_id"] is not None:
-                held[kind, row[f"{kind}_id"]].add(row["example_id"])
-    for (kind, name), examples in held.items():
-        found = lineage.find_related(path, kind, name, 99)  # type: ignore[arg-type]
-        assert set(found.ids["example"]) == examples
-        assert {kind for kind, _ in lineage.find_ids(path, name, 9)} == {k for k, n in held if n == name}
+                examples_by_id[kind, row[f"{kind}_id"]].add(row["example_id"])
+    for (kind, name), examples in examples_by_id.items():
+        related = lineage.find_related(path, kind, name, 99)  # type: ignore[arg-type]
+        assert set(related.ids["example"]) == examples
+        assert {kind for kind, _ in lineage.find_ids(path, name, 9)} == {
+            k for k, n in examples_by_id if n == name
+        }
     assert lineage.find_related(path, None, "", 99).counts["example"] == len(origins)
 
 
-def test_a_broken_or_outdated_index_is_made_again(tmp_path: Path) -> None:
+def test_a_broken_or_outdated_index_is_rebuilt(tmp_path: Path) -> None:
     path = write(tmp_path, ROWS[:1])
     where = lineage.build_index(path)
     first = where.stat().st_ino

@@ -1,4 +1,4 @@
-"""A release is loaded with what its readers load it with: Hugging Face's `datasets`."""
+"""A release is loaded with Hugging Face's `datasets`, as its users do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import release
 from securetag.datasets.releases.card import measure_facts, render_card
 from securetag.datasets.releases.features import list_features
-from securetag.records import Decision, Example, Message, Origin, Task, Teacher
+from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, Teacher
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 Load = Callable[..., Any]
@@ -28,19 +28,19 @@ def folder(built: ReleaseSummary) -> Path:
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """`datasets.load_dataset` with a cache of its own."""
+    """`datasets.load_dataset` with a separate cache."""
     import datasets
 
     cache = str(tmp_path_factory.mktemp("cache"))
     return lambda *args, **options: datasets.load_dataset(*args, cache_dir=cache, **options)
 
 
-def as_written(folder: Path, split: str) -> list[dict[str, Any]]:
+def as_written(folder: Path, split: str) -> list[JsonObject]:
     return [json.loads(line) for line in (folder / f"{split}.jsonl").read_bytes().splitlines()]
 
 
 def test_the_release_has_columns_that_only_one_split_fills(folder: Path) -> None:
-    """Without which the other tests would prove nothing."""
+    """The precondition of the other tests."""
     assert {row["axis"] for row in as_written(folder, "train")} == {None}
     assert None not in {row["axis"] for row in as_written(folder, "test") if row["construction"]}
 

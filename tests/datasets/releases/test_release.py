@@ -1,4 +1,4 @@
-"""A release directory is whole, unchanged and itself, or it is refused."""
+"""A release directory is complete and unchanged, or it is refused."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.filters import Drop
 from securetag.datasets.releases import lineage, release
 from securetag.datasets.releases.release import Manifest
+from securetag.datasets.splitting.groups import Split
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Message, Origin, Task
 from securetag.system.files import draft_folder
@@ -25,8 +26,8 @@ from securetag.system.hashing import hash_bytes
 COUNTS: dict[str, dict[str, int]] = {"splits": {}}
 
 
-def example(number: int = 1, split: Any = "train") -> Example:
-    found = Example.of(
+def example(number: int = 1, split: Split = "train") -> Example:
+    made = Example.of(
         task=Task.QA,
         messages=[Message("user", f"q{number}"), Message("assistant", "a")],
         lang="en",
@@ -38,7 +39,7 @@ def example(number: int = 1, split: Any = "train") -> Example:
         ],
         source="s",
     )
-    return msgspec.structs.replace(found, split=split)
+    return msgspec.structs.replace(made, split=split)
 
 
 def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tuple[Path, Manifest]:
@@ -55,12 +56,12 @@ def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tu
     )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_release_is_read_back(tmp_path: Path) -> None:
     path, manifest = write(tmp_path)
-    found = release.read_release(path)
+    rows = release.read_release(path)
     assert path.name == manifest.digest[:12]
-    assert [row.messages[0].content for row in found.train + found.test] == ["q1", "q2"]
-    assert found.validation == []
+    assert [row.messages[0].content for row in rows.train + rows.test] == ["q1", "q2"]
+    assert rows.validation == []
     assert sorted(file.name for file in path.iterdir()) == [
         "README.md",
         "dropped.parquet",
@@ -72,7 +73,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ]
 
 
-def test_no_database_id_is_trained_on_and_lineage_keeps_them(tmp_path: Path) -> None:
+def test_database_ids_are_in_lineage_only(tmp_path: Path) -> None:
     path, _ = write(tmp_path)
     for name in ("train.jsonl", "validation.jsonl", "test.jsonl", "manifest.json", "README.md"):
         assert b"tenant-x" not in (path / name).read_bytes()
@@ -82,7 +83,7 @@ def test_no_database_id_is_trained_on_and_lineage_keeps_them(tmp_path: Path) -> 
     assert pq.read_table(path / "dropped.parquet").to_pylist()[0]["reason"] == "too long"
 
 
-def test_the_digest_follows_rows_params_and_inputs_alone(tmp_path: Path) -> None:
+def test_the_digest_depends_on_rows_params_and_inputs_only(tmp_path: Path) -> None:
     _, first = write(tmp_path / "a")
     _, again = write(tmp_path / "elsewhere" / "b", [example(2, "test"), example(1)])
     assert again.digest == first.digest
@@ -125,15 +126,17 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (b'"seed": 1', b'"seed": 2', "manifest was changed"),
-        (b'"schema": 2', b'"schema": 9', "schema 9"),
-        (b'"splits"', b'"spills"', "manifest was changed"),
-        (b'"code_version": "1"', b'"code_version": "2"', "manifest was changed"),
-        (b"README.md", b"../README", "manifest was changed"),
-        (b'"digest"', b'"dogest"', "can't be read"),
-        (b'"seal"', b'"sail"', "can't be read"),
-        (b"{", b"", "can't be read"),
-        (b"validation.jsonl", b"../../etc/passwd", "three files"),
+        pytest.param(b'"seed": 1', b'"seed": 2', "manifest was changed", id="other seed"),
+        pytest.param(b'"schema": 2', b'"schema": 9', "schema 9", id="other schema"),
+        pytest.param(b'"splits"', b'"spills"', "manifest was changed", id="misspelled key"),
+        pytest.param(
+            b'"code_version": "1"', b'"code_version": "2"', "manifest was changed", id="other code version"
+        ),
+        pytest.param(b"README.md", b"../README", "manifest was changed", id="path outside the folder"),
+        pytest.param(b'"digest"', b'"dogest"', "can't be read", id="misspelled digest"),
+        pytest.param(b'"seal"', b'"sail"', "can't be read", id="misspelled seal"),
+        pytest.param(b"{", b"", "can't be read", id="not JSON"),
+        pytest.param(b"validation.jsonl", b"../../etc/passwd", "three files", id="path in place of a split"),
     ],
 )
 def test_a_broken_manifest_is_refused(tmp_path: Path, old: bytes, new: bytes, why: str) -> None:
@@ -145,7 +148,7 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, old: bytes, new: bytes, wh
         release.verify_release(path)
 
 
-def test_a_renamed_release_is_refused_and_none_is_not_found(tmp_path: Path) -> None:
+def test_a_renamed_release_is_refused_and_a_missing_one_is_not_found(tmp_path: Path) -> None:
     path, _ = write(tmp_path)
     other = shutil.copytree(path, tmp_path / "0123456789ab")
     with pytest.raises(ReleaseError, match="under another name"):
@@ -154,14 +157,14 @@ def test_a_renamed_release_is_refused_and_none_is_not_found(tmp_path: Path) -> N
         release.read_release(tmp_path / "nothing")
 
 
-def test_a_draft_of_a_living_build_is_left_alone(tmp_path: Path) -> None:
+def test_a_draft_of_a_running_build_is_kept(tmp_path: Path) -> None:
     with draft_folder(tmp_path) as draft:
         write(tmp_path)
         assert draft.path.is_dir()
     assert not draft.path.exists()
 
 
-def test_a_release_is_whole_while_another_build_adds_its_lineage(tmp_path: Path) -> None:
+def test_a_release_stays_valid_while_another_build_adds_its_lineage(tmp_path: Path) -> None:
     path, _ = write(tmp_path)
 
     def add_lineages() -> None:
@@ -200,8 +203,8 @@ def test_a_build_under_other_consents_adds_its_lineage_and_changes_nothing(tmp_p
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_changed_byte_passes(tmp_path: Path, data: st.DataObject) -> None:
-    """One byte of any file flipped, cut off or added: refused, or (white space in JSON) the same words."""
+def test_every_changed_byte_is_refused(tmp_path: Path, data: st.DataObject) -> None:
+    """A flipped, removed or added byte of any file is refused, or is JSON white space."""
     folder = tmp_path / "releases"
     path, manifest = write(folder) if not folder.exists() else (next(folder.glob("*[0-9a-f]")), None)
     manifest = manifest or release.read_manifest(path)
@@ -218,20 +221,20 @@ def test_no_changed_byte_passes(tmp_path: Path, data: st.DataObject) -> None:
     file.chmod(0o644)
     file.write_bytes(bad)
     try:
-        found = release.verify_release(path)
+        verified_manifest = release.verify_release(path)
     except ReleaseError:
-        found = None
+        verified_manifest = None
     finally:
         file.write_bytes(content)
-    if found is None:
+    if verified_manifest is None:
         assert bad != content
     else:
-        assert found == manifest
+        assert verified_manifest == manifest
         assert bad == content or file.name == "manifest.json"
 
 
 @pytest.mark.parametrize("name", ["extra.jsonl", "train.jsonl.bak", "pictures/one.png"])
-def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_extra_file_is_refused(tmp_path: Path, name: str) -> None:
     path, _ = write(tmp_path)
     (path / name).parent.mkdir(exist_ok=True)
     (path / name).write_bytes(b"{}")
@@ -242,14 +245,14 @@ def test_what_doesnt_belong_to_a_release_is_refused(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"[]",
-        b"null",
-        b'{"schema": 2}',
-        b'{"schema": "2"}',
-        b'{"schema":2,"params":' + b"[" * 100_000,
-        b'{"schema": 2, "params": {"n": 1e999}}',
-        b"\xff\xfe",
+        pytest.param(b"", id="empty file"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"schema": 2}', id="only the schema"),
+        pytest.param(b'{"schema": "2"}', id="schema as text"),
+        pytest.param(b'{"schema":2,"params":' + b"[" * 100_000, id="deep nesting"),
+        pytest.param(b'{"schema": 2, "params": {"n": 1e999}}', id="infinite number"),
+        pytest.param(b"\xff\xfe", id="not UTF-8"),
     ],
 )
 def test_a_hostile_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -270,18 +273,18 @@ def test_a_number_that_no_canonical_json_can_hold_is_refused(tmp_path: Path) -> 
         release.verify_release(path)
 
 
-@pytest.mark.parametrize("there", ["empty folder", "half a copy", "a file"])
-def test_what_stands_in_a_releases_place_is_replaced_only_if_empty(tmp_path: Path, there: str) -> None:
+@pytest.mark.parametrize("existing", ["empty folder", "half a copy", "a file"])
+def test_an_existing_folder_is_replaced_only_if_empty(tmp_path: Path, existing: str) -> None:
     path, manifest = write(tmp_path)
     train = (path / "train.jsonl").read_bytes()
     shutil.rmtree(path)
-    if there == "a file":
+    if existing == "a file":
         path.write_bytes(b"x")
     else:
         path.mkdir()
-        if there == "half a copy":
+        if existing == "half a copy":
             (path / "train.jsonl").write_bytes(train)
-    if there == "empty folder":
+    if existing == "empty folder":
         assert write(tmp_path)[1] == manifest
         release.verify_release(path)
     else:

@@ -1,4 +1,4 @@
-"""SIGKILL, anywhere in writing a release: afterwards there is the release, or there is none."""
+"""After SIGKILL at any step of writing, a release is complete or absent."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def start(folder: Path, *, rows: int = 9, stop: int = 0, consent: str = "c") -> 
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = process.communicate()
-    return process.returncode, said.splitlines()[-1]
+    output, _ = process.communicate()
+    return process.returncode, output.splitlines()[-1]
 
 
 def finished(folder: Path) -> list[Path]:
-    """Every release that a reader sees; each must be whole."""
+    """Return every visible release; each must be complete."""
     seen = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
     for path in seen:
         release.verify_release(path)
@@ -38,8 +38,8 @@ def finished(folder: Path) -> list[Path]:
 
 @pytest.mark.long
 def test_killed_at_every_single_step(tmp_path: Path) -> None:
-    code, said = finish(start(tmp_path / "whole"))
-    name, steps = said.split()
+    code, output = finish(start(tmp_path / "whole"))
+    name, steps = output.split()
     assert (code, int(steps) > 20) == (0, True)
     whole = {file.name: file.read_bytes() for file in (tmp_path / "whole" / name).iterdir()}
     killed, _ = start(tmp_path / "killed", stop=-int(steps)).communicate()
@@ -48,20 +48,20 @@ def test_killed_at_every_single_step(tmp_path: Path) -> None:
     for stop in range(1, int(steps) + 1):
         folder = tmp_path / "killed" / str(stop)
         appeared.append(bool(finished(folder)))
-        # Whatever the dead one left, the next build makes the same release and sweeps the rest away.
+        # The next build makes the same release and removes the leftovers of the killed one.
         if stop % 40 == 0 or stop > int(steps) - 2:
             assert finish(start(folder))[0] == 0
             (path,) = finished(folder)
             assert {file.name: file.read_bytes() for file in path.iterdir()} == whole
             assert [entry.name for entry in folder.iterdir()] == [name]
-    # Killed early there is none, killed late there is one: it appears once and for good.
+    # No release after an early kill, one after a late kill: it appears at one step.
     assert appeared[0] is False
     assert appeared[-1] is True
     assert appeared == sorted(appeared)
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """By the clock, in the midst of writing many rows, and with an earlier release in place."""
+    """Kill at random times while many rows are written, with an earlier release in the folder."""
     drawn = random.Random(11)
     for turn in range(8):
         process = start(tmp_path, rows=6_000, consent=f"consent-{turn % 3}")
@@ -71,23 +71,23 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         process.kill()
         process.communicate()
         finished(tmp_path)
-    code, said = finish(start(tmp_path, rows=6_000))
+    code, output = finish(start(tmp_path, rows=6_000))
     (path,) = finished(tmp_path)
-    assert (code, path.name) == (0, said.split()[0])
+    assert (code, path.name) == (0, output.split()[0])
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_two_builders_at_once_make_one_release(tmp_path: Path) -> None:
+def test_two_concurrent_builds_make_one_release(tmp_path: Path) -> None:
     racers = [start(tmp_path, rows=300, consent=f"consent-{n % 2}") for n in range(4)]
     ends = [finish(process) for process in racers]
     assert {code for code, _ in ends} == {0}
-    assert len({said.split()[0] for _, said in ends}) == 1
+    assert len({output.split()[0] for _, output in ends}) == 1
     (path,) = finished(tmp_path)
     assert len(list(path.glob("lineage*.parquet"))) == 2  # both consents are remembered
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_stopped_draft_is_no_release(tmp_path: Path) -> None:
+def test_an_interrupted_draft_is_not_a_release(tmp_path: Path) -> None:
     code, _ = finish(start(tmp_path, stop=10))
     (draft,) = tmp_path.iterdir()
     assert (code, draft.name.startswith(".draft-")) == (-signal.SIGKILL, True)

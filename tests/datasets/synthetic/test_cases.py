@@ -1,4 +1,4 @@
-"""Synthetic cases: what is written, how it is sampled, and that the seed alone decides."""
+"""Synthetic cases: the code, the sampling, and that only the seed changes them."""
 
 from __future__ import annotations
 
@@ -36,18 +36,26 @@ from securetag.settings import SemgrepSettings
 NAMES = ["alice", "''", "x y", "<b>"]
 
 
-def spelt(guard: Guard) -> list[str]:
+def spellings(guard: Guard) -> list[str]:
     return [text.format(x="name", a="alice", b="bob") for text in (guard.sound, *guard.weak)]
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_every_spelling_of_a_guard_is_an_expression_on_the_variable(guard: Guard) -> None:
-    for text in spelt(guard):
+    for text in spellings(guard):
         names = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
         assert "name" in names or text.startswith("hashlib.sha256(b'')"), text
 
 
-@pytest.mark.parametrize("text", [text for guard in GUARDS if guard.kind == "check" for text in spelt(guard)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=f"{guard.name} {number}")
+        for guard in GUARDS
+        if guard.kind == "check"
+        for number, text in enumerate(spellings(guard))
+    ],
+)
 def test_a_negation_is_the_opposite(text: str) -> None:
     simple = "import" not in text and not any(
         word in text for word in ("os.", "Path", "url", "safe_join", "iri")
@@ -104,14 +112,14 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @settings(max_examples=400)
 @given(plans())
-def test_every_plan_is_a_function_whose_evidence_lies_on_its_lines(plan: Plan) -> None:
+def test_every_plan_is_a_function_with_evidence_on_its_lines(plan: Plan) -> None:
     texts = {}
     for mode in ("sound", "combined", *list_modes(plan)):
-        found = write_function(plan, mode)
-        compile(found.code, "<test>", "exec")
-        lines = found.code.splitlines()
+        function = write_function(plan, mode)
+        compile(function.code, "<test>", "exec")
+        lines = function.code.splitlines()
         assert len(lines) <= 14
-        by_role = {span.role: lines[span.first - 1] for span in found.evidence}
+        by_role = {span.role: lines[span.first - 1] for span in function.evidence}
         assert set(by_role) == {"source", "guard", "sink"}
         source = plan.framework.sources[plan.source].format(k=plan.variable)
         assert by_role["source"].strip() == f"{plan.variable} = {source}"
@@ -119,7 +127,7 @@ def test_every_plan_is_a_function_whose_evidence_lies_on_its_lines(plan: Plan) -
             plan.framework.page if plan.sink.cwe == "CWE-79" else plan.framework.redirect
         )
         assert call.partition("{v}")[0].removeprefix("return ").strip() in by_role["sink"]
-        texts[mode] = found.code
+        texts[mode] = function.code
     assert texts["sound"] != texts.get("inverted")
     assert texts["sound"] != texts.get("dead")
 
@@ -142,44 +150,44 @@ def test_a_pair_is_one_plan_with_both_labels(pairs: list[Pair]) -> None:
         assert max(len(pair.true.code), len(pair.false.code)) <= sample.MAX_CHARS
 
 
-def test_no_function_stands_twice_and_no_name_tells_the_label(pairs: list[Pair]) -> None:
+def test_every_function_has_another_path(pairs: list[Pair]) -> None:
     paths = Counter(path_of(function) for pair in pairs for function in (pair.true, pair.false))
     assert max(paths.values()) == 1
 
 
-def test_what_is_held_out_stands_in_its_axis_alone(pairs: list[Pair]) -> None:
+def test_held_out_parts_are_in_their_axis_only(pairs: list[Pair]) -> None:
     for pair in pairs:
         plan = pair.plan
-        held = {
+        is_in_axis = {
             "unseen_sink": plan.sink.unseen,
             "unseen_framework": plan.framework.name == UNSEEN_FRAMEWORK,
             "unseen_guard": plan.guard.unseen,
             "unseen_cell": not plan.guard.unseen
             and is_unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
         }
-        assert [axis for axis, is_held in held.items() if is_held] == (
+        assert [axis for axis, is_held_out in is_in_axis.items() if is_held_out] == (
             [pair.bucket] if pair.bucket.startswith("unseen") else []
         )
         assert plan.guard.family != UNSEEN_FAMILY or pair.bucket == "unseen_guard"
-        # The guard that a combined function adds is known to training, whatever the axis.
+        # The guard that a combined function adds is a training guard on every axis.
         assert plan.second is None or not plan.second.unseen
         assert plan.second is None or not is_unseen_cell(plan.second, shape=plan.shape, sink=plan.sink.name)
 
 
-def test_a_fifth_of_the_cells_of_known_guards_is_held_out() -> None:
-    known = [guard for guard in GUARDS if not guard.unseen]
-    by_shape = [is_unseen_cell(guard, shape=shape, sink="") for guard in known for shape in SHAPES]
+def test_a_fifth_of_the_cells_of_training_guards_is_held_out() -> None:
+    training_guards = [guard for guard in GUARDS if not guard.unseen]
+    by_shape = [is_unseen_cell(guard, shape=shape, sink="") for guard in training_guards for shape in SHAPES]
     by_sink = [
         is_unseen_cell(guard, shape="", sink=sink.name)
-        for guard in known
+        for guard in training_guards
         for sink in SINKS
         if guard in guards_of(sink.cwe)
     ]
-    for held in (by_shape, by_sink):  # each also counts the one cell of its guard that isn't meant
-        assert 0.3 < sum(held) / len(held) < 0.42
+    for held_out in (by_shape, by_sink):  # each also counts the one cell of its guard that isn't meant
+        assert 0.3 < sum(held_out) / len(held_out) < 0.42
 
 
-def test_no_length_tells_the_label(pairs: list[Pair]) -> None:
+def test_the_length_does_not_predict_the_label(pairs: list[Pair]) -> None:
     for bucket in BUCKETS:
         steps = Counter[int]()
         for pair in pairs:
@@ -189,7 +197,7 @@ def test_no_length_tells_the_label(pairs: list[Pair]) -> None:
         assert max(map(abs, steps.values()), default=0) <= 1
 
 
-def test_no_cell_holds_more_than_a_hundredth(pairs: list[Pair]) -> None:
+def test_no_cell_has_more_than_a_hundredth(pairs: list[Pair]) -> None:
     for part in ("shape", "sink"):
         cells = Counter(
             (pair.plan.guard.name, getattr(pair.plan, part) if part == "shape" else pair.plan.sink.name)
@@ -199,9 +207,9 @@ def test_no_cell_holds_more_than_a_hundredth(pairs: list[Pair]) -> None:
 
 
 def test_every_bucket_gets_its_quota(pairs: list[Pair]) -> None:
-    found = Counter(pair.bucket for pair in pairs)
+    counts = Counter(pair.bucket for pair in pairs)
     for bucket, wanted in quotas(240).items():
-        assert found[bucket] >= wanted, bucket
+        assert counts[bucket] >= wanted, bucket
 
 
 @given(st.integers(0, 200_000))
@@ -212,7 +220,7 @@ def test_quotas_add_up(rows: int) -> None:
 
 
 @given(plans())
-def test_a_side_depends_on_the_group_alone(plan: Plan) -> None:
+def test_a_split_depends_on_the_group_only(plan: Plan) -> None:
     renamed = msgspec.structs.replace(
         plan, function="other", variable="term", result="safe", weak=plan.weak + 1
     )
@@ -226,19 +234,19 @@ def test_another_seed_gives_other_functions(pairs: list[Pair]) -> None:
     assert sum(pair.true.code in mine for pair in other) < len(other) / 4
 
 
-def test_a_larger_sample_keeps_every_group_on_its_side(pairs: list[Pair]) -> None:
+def test_a_larger_sample_keeps_the_split_of_every_group(pairs: list[Pair]) -> None:
     larger = sample.sample_pairs(280, 3).pairs
-    sides = {pair.group: pair.bucket for pair in pairs}
-    assert [pair.group for pair in larger if sides.get(pair.group, pair.bucket) != pair.bucket] == []
+    buckets = {pair.group: pair.bucket for pair in pairs}
+    assert [pair.group for pair in larger if buckets.get(pair.group, pair.bucket) != pair.bucket] == []
 
 
-def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
+def test_the_sample_does_not_depend_on_hash_seed_folder_or_zone(tmp_path: Path) -> None:
     script = (
         "import hashlib\nfrom securetag.datasets.synthetic.sample import sample_pairs\n"
         "text = ''.join(p.true.code + p.false.code + p.bucket for p in sample_pairs(40, 1).pairs)\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
-    found = set()
+    digests = set()
     for hash_seed, zone in (("1", "Asia/Tokyo"), ("2", "America/Lima")):
         folder = tmp_path / hash_seed
         folder.mkdir()
@@ -251,11 +259,11 @@ def test_neither_hash_seed_nor_place_nor_zone_decides(tmp_path: Path) -> None:
             check=True,
             text=True,
         )
-        found.add(done.stdout)
-    assert len(found) == 1
+        digests.add(done.stdout)
+    assert len(digests) == 1
 
 
-def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
+def test_a_function_without_a_label_is_counted_and_drops_no_other_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_written = sample.trial_of
@@ -289,7 +297,7 @@ def test_what_cannot_be_judged_is_counted_and_costs_no_other_row(
     assert messages[0].endswith("synthetic functions executed")
 
 
-def test_a_stream_of_plans_goes_round_the_classes_and_guards() -> None:
+def test_a_stream_of_plans_alternates_classes_and_guards() -> None:
     stream = sample._plans("train", 1)
     drawn = [next(stream) for _ in range(900)]
     assert len({plan.sink.cwe for plan in drawn}) == 7

@@ -1,4 +1,4 @@
-"""No label changes while the oracle's version stays: the table of a fixed sample notices."""
+"""A changed label of a fixed sample needs another version of the oracle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_guard_has_labels_of_both_kinds_in_the_table(tool: ModuleType) -> 
     assert min(true, false) > 0.15 * (true + false + unlabelled)
 
 
-def test_a_changed_label_needs_another_version(tool: ModuleType) -> None:
+def test_a_changed_label_needs_a_new_version(tool: ModuleType) -> None:
     stored = tool.Table(oracle="oracle-7", labels={"int": "3 4 0 aaaa", "strip": "7 0 0 bbbb"})
     changed = stored._replace(labels={**stored.labels, "int": "4 3 0 cccc"})
     (problem,) = tool.problems(stored, changed)
@@ -45,7 +45,7 @@ def test_a_changed_label_needs_another_version(tool: ModuleType) -> None:
     assert tool.problems(raised, raised) == []
 
 
-def test_another_guard_needs_no_other_version(tool: ModuleType) -> None:
+def test_a_new_guard_needs_no_new_version(tool: ModuleType) -> None:
     stored = tool.Table(oracle="oracle-7", labels={"int": "3 4 0 aaaa"})
     more = stored._replace(labels={**stored.labels, "strip": "7 0 0 bbbb"})
     assert tool.problems(stored, more) == ["the table is out of date: run tools/label_table.py"]

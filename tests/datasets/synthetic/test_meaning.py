@@ -1,4 +1,4 @@
-"""Each reader against texts whose meaning is known."""
+"""Each reader, on texts with a documented meaning."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_numbers_are_data(value: str) -> None:
     assert meaning.sql(f"SELECT 1 FROM t WHERE id = {value}") == meaning.sql("SELECT 1 FROM t WHERE id = 7")
 
 
-def test_a_column_name_is_no_number() -> None:
+def test_a_column_name_is_not_a_number() -> None:
     # `WHERE id = id` is true of every row.
     assert meaning.sql("SELECT 1 FROM t WHERE id = id") != meaning.sql("SELECT 1 FROM t WHERE id = 7")
 
@@ -60,14 +60,14 @@ def test_quotes_count_in_a_shell(command: str, same: bool) -> None:
 @pytest.mark.parametrize(
     ("name", "where"),
     [
-        ("/srv/files/a.txt", INSIDE),
-        ("/srv/files", INSIDE),
-        ("/srv/files/../files/a", INSIDE),
-        ("/srv/files-old/a.txt", OUTSIDE),
-        ("/etc/passwd", OUTSIDE),
-        ("/srv/files/../../etc/passwd", OUTSIDE),
-        ("a.txt", OUTSIDE),
-        ("../files/a.txt", INSIDE),
+        pytest.param("/srv/files/a.txt", INSIDE, id="file inside"),
+        pytest.param("/srv/files", INSIDE, id="folder itself"),
+        pytest.param("/srv/files/../files/a", INSIDE, id="parent and back inside"),
+        pytest.param("/srv/files-old/a.txt", OUTSIDE, id="sibling folder with the same prefix"),
+        pytest.param("/etc/passwd", OUTSIDE, id="other folder"),
+        pytest.param("/srv/files/../../etc/passwd", OUTSIDE, id="parent segments out of the folder"),
+        pytest.param("a.txt", OUTSIDE, id="relative to the working directory"),
+        pytest.param("../files/a.txt", INSIDE, id="relative and back inside"),
     ],
 )
 def test_a_path_is_where_it_resolves_to(name: str, where: meaning.Meaning) -> None:
@@ -77,12 +77,12 @@ def test_a_path_is_where_it_resolves_to(name: str, where: meaning.Meaning) -> No
 @pytest.mark.parametrize(
     ("address", "where"),
     [
-        ("https://cdn.example.com/a", INSIDE),
-        ("https://cdn.example.com:8443/", INSIDE),
-        ("https://cdn.example.com.evil.net/", OUTSIDE),
-        ("https://cdn.example.com@evil.net/", OUTSIDE),
-        ("http://169.254.169.254/", OUTSIDE),
-        ("https://evil.net/cdn.example.com", OUTSIDE),
+        pytest.param("https://cdn.example.com/a", INSIDE, id="allowed host"),
+        pytest.param("https://cdn.example.com:8443/", INSIDE, id="allowed host with a port"),
+        pytest.param("https://cdn.example.com.evil.net/", OUTSIDE, id="allowed host as a subdomain"),
+        pytest.param("https://cdn.example.com@evil.net/", OUTSIDE, id="allowed host as user info"),
+        pytest.param("http://169.254.169.254/", OUTSIDE, id="metadata address"),
+        pytest.param("https://evil.net/cdn.example.com", OUTSIDE, id="allowed host in the path"),
     ],
 )
 def test_a_request_goes_to_its_host(address: str, where: meaning.Meaning) -> None:
@@ -90,7 +90,7 @@ def test_a_request_goes_to_its_host(address: str, where: meaning.Meaning) -> Non
 
 
 @pytest.mark.parametrize("address", ["cdn.example.com/a", "file:///etc/passwd", "https:///x", "//evil.net"])
-def test_a_client_refuses_what_has_no_scheme_or_host(address: str) -> None:
+def test_a_client_refuses_an_address_without_scheme_or_host(address: str) -> None:
     with pytest.raises(ValueError, match=r"address|host"):
         meaning.fetch(address)
 
@@ -98,21 +98,21 @@ def test_a_client_refuses_what_has_no_scheme_or_host(address: str) -> None:
 @pytest.mark.parametrize(
     ("location", "where"),
     [
-        ("/home", INSIDE),
-        ("home?x=//evil.net", INSIDE),
-        ("https://shop.example.com/x", INSIDE),
-        ("https:home", INSIDE),
-        ("//evil.net", OUTSIDE),
-        ("/\\evil.net", OUTSIDE),
-        ("\\\\evil.net", OUTSIDE),
-        ("///evil.net", OUTSIDE),
-        (" //evil.net", OUTSIDE),
-        ("/\t/evil.net", OUTSIDE),
-        ("HTTP:evil.net", OUTSIDE),
-        ("javascript:alert(1)", OUTSIDE),
-        ("https://shop.example.com@evil.net/", OUTSIDE),
-        ("https://shop.example.com.evil.net/", OUTSIDE),
-        ("//shop.example.com/x", INSIDE),
+        pytest.param("/home", INSIDE, id="absolute path"),
+        pytest.param("home?x=//evil.net", INSIDE, id="URL in the query"),
+        pytest.param("https://shop.example.com/x", INSIDE, id="allowed host"),
+        pytest.param("https:home", INSIDE, id="scheme without slashes"),
+        pytest.param("//evil.net", OUTSIDE, id="two slashes"),
+        pytest.param("/\\evil.net", OUTSIDE, id="slash and backslash"),
+        pytest.param("\\\\evil.net", OUTSIDE, id="two backslashes"),
+        pytest.param("///evil.net", OUTSIDE, id="three slashes"),
+        pytest.param(" //evil.net", OUTSIDE, id="leading space"),
+        pytest.param("/\t/evil.net", OUTSIDE, id="tab between slashes"),
+        pytest.param("HTTP:evil.net", OUTSIDE, id="other scheme without slashes"),
+        pytest.param("javascript:alert(1)", OUTSIDE, id="javascript scheme"),
+        pytest.param("https://shop.example.com@evil.net/", OUTSIDE, id="allowed host as user info"),
+        pytest.param("https://shop.example.com.evil.net/", OUTSIDE, id="allowed host as a subdomain"),
+        pytest.param("//shop.example.com/x", INSIDE, id="two slashes and the allowed host"),
     ],
 )
 def test_a_browser_goes_where_the_standard_sends_it(location: str, where: meaning.Meaning) -> None:

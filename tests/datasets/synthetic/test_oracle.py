@@ -1,4 +1,4 @@
-"""The sandbox runs real functions and labels them by what happens."""
+"""The sandbox runs real functions and labels them by their effects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def trial(sink_name: str, body: str, *, value: str = "y") -> Trial:
 TRUE: Label = "true_positive"
 FALSE: Label = "false_positive"
 
-KNOWN: list[tuple[str, str, Label | None]] = [
+LABELED: list[tuple[str, str, Label | None]] = [
     ("sql-quoted", "", TRUE),
     ("sql-quoted", 'y = x.replace("\'", "\'\'")', FALSE),
     ("sql-number", 'y = x.replace("\'", "\'\'")', TRUE),
@@ -79,22 +79,22 @@ KNOWN: list[tuple[str, str, Label | None]] = [
     ("redirect-whole", "if urlparse(x).netloc: abort(400)\ny = x", TRUE),
     ("code-eval", "y = int(x)", FALSE),
     ("code-eval", 'if not re.search(r"^\\d+", x): abort(400)\ny = x', TRUE),
-    ("sql-number", "abort(400)\ny = x", None),  # reached by nobody: shows nothing
+    ("sql-number", "abort(400)\ny = x", None),  # the sink is unreachable: no label
 ]
 
 
-def test_known_guards_get_the_label_that_they_deserve() -> None:
-    outcomes = oracle.run_trials([trial(sink, body) for sink, body, _ in KNOWN])
+def test_guards_get_their_correct_label() -> None:
+    outcomes = oracle.run_trials([trial(sink, body) for sink, body, _ in LABELED])
     wrong = [
         (sink, body, outcome.witness)
-        for (sink, body, label), outcome in zip(KNOWN, outcomes, strict=True)
+        for (sink, body, label), outcome in zip(LABELED, outcomes, strict=True)
         if oracle.label_of(outcome) != label
     ]
     assert wrong == []
 
 
 class Pattern(NamedTuple):
-    """A guard that an attacker gets past, and the sound guard that it looks like."""
+    """A guard with a bypass and the similar safe guard."""
 
     name: str
     sink: str
@@ -105,8 +105,8 @@ class Pattern(NamedTuple):
 #: A second parameter, as the functions read one.
 PAGE = 'page = request.args.get("page", "")\n'
 
-#: Labelled safe while a payload was only glued to the first honest value of the sink and every other
-#: parameter was honest.
+#: Labelled safe while a payload was only glued to the first benign value of the sink and every other
+#: parameter was benign.
 PATTERNS = [
     Pattern(
         "a check on another parameter",
@@ -157,7 +157,7 @@ PATTERNS = [
         'y = x if re.fullmatch(re.escape("42"), x) else "7"',
     ),
     Pattern(
-        "honest text on both sides",
+        "benign text before and after",
         "sql-quoted",
         'y = x if x.startswith("alice") and x.endswith("bob") else "alice"',
         'y = x if x in ("alice", "bob") else "alice"',
@@ -165,14 +165,14 @@ PATTERNS = [
 ]
 
 
-def test_a_guard_that_looks_at_a_part_of_the_request_is_exploitable() -> None:
+def test_a_guard_that_checks_a_part_of_the_request_is_exploitable() -> None:
     outcomes = oracle.run_trials([trial(pattern.sink, pattern.unsafe) for pattern in PATTERNS])
     assert {
         pattern.name: oracle.label_of(outcome) for pattern, outcome in zip(PATTERNS, outcomes, strict=True)
     } == {pattern.name: TRUE for pattern in PATTERNS}
 
 
-def test_the_sound_guards_that_they_look_like_stay_safe() -> None:
+def test_the_similar_safe_guards_are_safe() -> None:
     outcomes = oracle.run_trials([trial(pattern.sink, pattern.safe) for pattern in PATTERNS])
     assert {
         pattern.name: (oracle.label_of(outcome), outcome.witness)
@@ -186,14 +186,14 @@ def test_a_witness_names_every_parameter() -> None:
     assert outcome.witness_other.isdigit()
 
 
-def test_an_empty_value_is_no_attack() -> None:
+def test_an_empty_value_is_not_an_attack() -> None:
     # What `re.split` leaves of `$(id)` is nothing: the command line is short of a word.
     (outcome,) = oracle.run_trials([trial("shell-system", 'y = re.split(r"\\W", x)[0]')])
     assert oracle.label_of(outcome) == FALSE
 
 
 @pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.name)
-def test_every_payload_is_combined_with_every_honest_value_on_both_sides(sink: Sink) -> None:
+def test_every_payload_is_combined_with_every_benign_value_before_and_after(sink: Sink) -> None:
     texts = {*list_payloads(sink), *list_combinations(sink)}
     for text in list_payloads(sink)[:3]:
         for before in sink.benign:
@@ -201,7 +201,7 @@ def test_every_payload_is_combined_with_every_honest_value_on_both_sides(sink: S
             assert {before + text + after for after in sink.benign} <= texts
 
 
-def test_a_response_that_is_never_sent_harms_nobody() -> None:
+def test_a_response_that_is_not_sent_is_safe() -> None:
     unsent = Trial(
         code='def view():\n    x = request.args["x"]\n    page = make_response("<p>" + x + "</p>")\n'
         "    if not x.isalnum():\n        abort(400)\n    return page\n",
@@ -209,21 +209,22 @@ def test_a_response_that_is_never_sent_harms_nobody() -> None:
         plain='def plain():\n    return make_response("<p>a</p>")\n',
         sink="html-text",
     )
-    executed = msgspec_replace(
+    executed = move_guard_after(
         trial("sql-quoted", "y = x\nrows = None"), before="return cur", after="rows = cur"
     )
     labels = [oracle.label_of(outcome) for outcome in oracle.run_trials([unsent, executed])]
     assert labels == [FALSE, TRUE]
 
 
-def msgspec_replace(found: Trial, *, before: str, after: str) -> Trial:
-    """The same trial with the guard after the sink."""
+def move_guard_after(original: Trial, *, before: str, after: str) -> Trial:
+    """Return the trial with its guard after the sink."""
     import msgspec
 
     code = (
-        found.code.replace(before, after) + "    if not x.isalnum():\n        abort(400)\n    return rows\n"
+        original.code.replace(before, after)
+        + "    if not x.isalnum():\n        abort(400)\n    return rows\n"
     )
-    return msgspec.structs.replace(found, code=code)
+    return msgspec.structs.replace(original, code=code)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def msgspec_replace(found: Trial, *, before: str, after: str) -> Trial:
         "__import__('pathlib').Path('/tmp/securetag-escaped').write_text('x')",
     ],
 )
-def test_the_sandbox_forbids_what_no_function_needs(act: str) -> None:
+def test_the_sandbox_forbids_unneeded_system_access(act: str) -> None:
     body = f"try:\n    {act}\nexcept PermissionError:\n    pass\ny = int(x)"
     refused, fine = oracle.run_trials([trial("sql-number", body), trial("sql-number", "y = int(x)")])
     assert refused.error.startswith("forbidden: ")
@@ -259,34 +260,34 @@ BURNERS = {
 
 
 @pytest.mark.parametrize("body", BURNERS.values(), ids=BURNERS)
-def test_a_function_that_burns_cpu_is_given_up_and_the_others_are_labelled(body: str) -> None:
+def test_a_function_over_the_cpu_limit_has_no_label_and_the_others_have(body: str) -> None:
     burner = trial("sql-number", f"{body}\ny = x")
     outcomes = oracle.run_trials([SAFE, SAFE, burner, SAFE, trial("sql-number", "y = x"), SAFE])
     assert outcomes[2].error == OUT_OF_TIME
     assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, FALSE, None, FALSE, TRUE, FALSE]
 
 
-def test_a_function_that_waits_for_ever_is_given_up_and_the_others_are_labelled() -> None:
+def test_a_function_that_never_returns_has_no_label_and_the_others_have() -> None:
     waiting = trial("sql-number", "__import__('time').sleep(3600)\ny = x")
     outcomes = oracle.run_trials([SAFE, waiting, SAFE, SAFE], hang_s=6.0)
     assert outcomes[1].error == "no answer"
     assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, None, FALSE, FALSE]
 
 
-def test_a_function_that_ends_its_process_is_given_up_and_the_others_are_labelled() -> None:
+def test_a_function_that_exits_has_no_label_and_the_others_have() -> None:
     killer = trial("sql-number", "__import__('os')._exit(3)\ny = x")
     outcomes = oracle.run_trials([SAFE, killer, SAFE, killer, SAFE])
     assert outcomes[1].error == outcomes[3].error == "ended its process with 3"
     assert [oracle.label_of(outcome) for outcome in outcomes] == [FALSE, None, FALSE, None, FALSE]
 
 
-def test_a_function_that_prints_answers_for_nobody() -> None:
+def test_printed_text_is_not_read_as_an_outcome() -> None:
     printing = trial("sql-number", "print('ready')\n__import__('os').write(1, b'{}\\n')\ny = int(x)")
     assert [oracle.label_of(outcome) for outcome in oracle.run_trials([printing, SAFE])] == [FALSE, FALSE]
 
 
 def sandboxes() -> list[psutil.Process]:
-    """Processes of ours that run synthetic functions now."""
+    """Return the running child processes that execute synthetic functions."""
     return [
         process
         for process in psutil.Process().children()
@@ -295,7 +296,7 @@ def sandboxes() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("hang_s", [900.0, 3.0], ids=["goes on when continued", "is ended as hung"])
-def test_a_stopped_process_loses_no_function(hang_s: float) -> None:
+def test_functions_of_a_stopped_process_are_run_again(hang_s: float) -> None:
     stopped: list[int] = []
 
     def stop() -> None:
@@ -315,7 +316,7 @@ def test_a_stopped_process_loses_no_function(hang_s: float) -> None:
     assert Counter(map(oracle.label_of, outcomes)) == {FALSE: 400}
 
 
-def test_no_process_outlives_an_interrupted_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 
@@ -332,7 +333,7 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert messages[-1] == "20 of 20 synthetic functions executed"
 
 
-def test_text_that_is_no_function_is_an_error_of_its_own() -> None:
+def test_text_that_is_not_a_function_is_an_error() -> None:
     broken = Trial(code="def view(:\n", variable="x", plain="", sink="sql-number")
     assert "not a function" in oracle.run_trials([broken])[0].error
 
@@ -343,7 +344,7 @@ def test_a_sandbox_that_cannot_start_is_a_tool_error(monkeypatch: pytest.MonkeyP
         oracle.run_trials([SAFE])
 
 
-def test_the_tables_are_as_broad_as_promised() -> None:
+def test_the_tables_have_their_documented_size() -> None:
     for cwe in CLASSES:
         sinks = [sink for sink in SINKS if sink.cwe == cwe]
         assert sum(not sink.unseen for sink in sinks) >= 3, cwe

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_a_cut_connection_is_resumed(tmp_path: Path) -> None:
     body, ranges = b'{"a": "' + b"x" * 200_000 + b'"}', []
 
     class Cut(httpx.SyncByteStream):
-        def __iter__(self) -> Any:
+        def __iter__(self) -> Iterator[bytes]:
             yield body[:100_000]
             raise httpx.ReadError("reset")
 

@@ -69,7 +69,7 @@ class Site:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *args: Any) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -283,7 +283,7 @@ def test_a_soft_404_is_known_by_what_the_site_says_to_nonsense(site: Site, crawl
 def test_endless_sites_end(site: Site, crawl: RunCrawl) -> None:
     counter = iter(range(10_000))
 
-    def calendar(request: Any) -> str:
+    def calendar(request: BaseHTTPRequestHandler) -> str:
         number = next(counter)
         return html(
             f"Day {number}", f"/guide/cal/2026/{number}", f"/guide/?day={number}", f"{request.path}sub/sub/"
@@ -306,7 +306,7 @@ def test_a_crawl_is_bounded_in_pages_bytes_and_time(site: Site, crawl: RunCrawl)
 
 
 def test_a_second_crawl_asks_for_what_changed(site: Site, crawl: RunCrawl) -> None:
-    def page(request: Any) -> Any:
+    def page(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], str]:
         fresh = request.headers.get("If-None-Match") == '"v1"'
         return (304, {}, "") if fresh else (200, {"ETag": '"v1"'}, html("Start"))
 

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.cprt import CprtReader
-from securetag.records import Record, Status
-
-Make = Callable[..., Any]
+from securetag.records import JsonObject, Record, Status
 
 
-def element(name: str, kind: str, text: str | None = None, title: str = "") -> dict[str, Any]:
+def element(name: str, kind: str, text: str | None = None, title: str = "") -> JsonObject:
     fields = {
         "doc_identifier": "DOOR_1_0_0",
         "element_identifier": name,
@@ -24,7 +22,7 @@ def element(name: str, kind: str, text: str | None = None, title: str = "") -> d
     return fields if text is None else {**fields, "text": text}
 
 
-def export(elements: list[Any], *relations: tuple[str, str]) -> str:
+def export(elements: list[JsonObject], *relations: tuple[str, str]) -> str:
     rows = [
         {
             "source_element_identifier": a,
@@ -60,7 +58,7 @@ RELATIONS = [
 ]  # fmt: skip
 
 
-def read(source: Any, *files: Any) -> tuple[dict[str, Record], list[Drop], list[Failure]]:
+def read(source: Source, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop], list[Failure]]:
     items = list(CprtReader(source).read(files))
     return (
         {item.key: item for item in items if isinstance(item, Record)},
@@ -69,7 +67,7 @@ def read(source: Any, *files: Any) -> tuple[dict[str, Record], list[Drop], list[
     )
 
 
-def test_a_framework(make_source: Make, make_file: Make) -> None:
+def test_a_framework(make_source: MakeSource, make_file: MakeFile) -> None:
     records, drops, failures = read(make_source(), make_file("f", export(ELEMENTS, *RELATIONS)))
     assert failures == []
     assert set(records) == {"GD", "GD.WA", "GD.WA-01", "GD.WA-02", "GD.FE"}
@@ -85,7 +83,7 @@ def test_a_framework(make_source: Make, make_file: Make) -> None:
     ]
 
 
-def test_withdrawn_elements(make_source: Make, make_file: Make) -> None:
+def test_withdrawn_elements(make_source: MakeSource, make_file: MakeFile) -> None:
     records, _, _ = read(make_source(), make_file("f", export(ELEMENTS, *RELATIONS)))
     painted, fences = records["GD.WA-01"], records["GD.FE"]
     assert painted.status is fences.status is Status.WITHDRAWN
@@ -94,7 +92,7 @@ def test_withdrawn_elements(make_source: Make, make_file: Make) -> None:
     assert (painted.facts.related, fences.facts.related) == (["GD.WA-02"], ["GD.WA"])
 
 
-def test_controls_with_statements_and_assessments(make_source: Make, make_file: Make) -> None:
+def test_controls_with_statements_and_assessments(make_source: MakeSource, make_file: MakeFile) -> None:
     elements = [
         element("AC-02(01)", "control_enhancement", "", "Doors"),
         element("S", "security_requirement", "Lock the door."),
@@ -109,7 +107,7 @@ def test_controls_with_statements_and_assessments(make_source: Make, make_file: 
     assert [failure.locator for failure in failures] == ["#/response/elements/elements/4"]
 
 
-def test_a_ring_of_relations_ends(make_source: Make, make_file: Make) -> None:
+def test_a_ring_of_relations_ends(make_source: MakeSource, make_file: MakeFile) -> None:
     elements = [element("A", "category", "One.", "One"), element("B", "category", "Two.", "Two")]
     records, _, _ = read(make_source(), make_file("f", export(elements, ("A", "B"), ("B", "A"))))
     assert records["A"].facts.section == ["Two"]
@@ -124,7 +122,7 @@ def test_a_ring_of_relations_ends(make_source: Make, make_file: Make) -> None:
         pytest.param('{"response": ' + "[" * 100_000, id="brackets"),
     ],
 )
-def test_what_is_no_export_is_a_failure(make_source: Make, make_file: Make, content: str) -> None:
+def test_what_is_no_export_is_a_failure(make_source: MakeSource, make_file: MakeFile, content: str) -> None:
     records, _, (failure,) = read(make_source(), make_file("f", content))
     assert records == {}
     assert failure.reason

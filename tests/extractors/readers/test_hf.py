@@ -3,22 +3,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.datasets.licences import is_allowed
 from securetag.errors import LicenceError, SettingsError
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.hf import HfReader
 from securetag.records import Record
 from securetag.settings import Settings, get_settings
-
-MakeSource = Callable[..., Source]
-MakeFile = Callable[..., FetchedFile]
 
 FIX = {
     "func": "f",
@@ -41,14 +38,14 @@ MAPPING = {
 }
 
 
-def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Any]]:
+def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Item]]:
     items = list(HfReader(source).read(files))
     return [item for item in items if isinstance(item, Record)], [
         i for i in items if not isinstance(i, Record)
     ]
 
 
-def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_a_fix_becomes_a_pair(make_source: MakeSource, make_file: MakeFile) -> None:
     same = FIX | {"after": FIX["before"]}
     file = make_file("fixes.jsonl", "\n".join(map(json.dumps, [FIX, FIX, same])))
     (first, two), (drop,) = read(make_source(options={"mapping": MAPPING}), file)
@@ -67,7 +64,7 @@ def test_a_fix_becomes_a_pair(make_source: Callable[..., Any], make_file: Callab
     assert drop.reason == "a fix that changes nothing"
 
 
-def test_each_of_a_list_is_a_record(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_each_of_a_list_is_a_record(make_source: MakeSource, make_file: MakeFile) -> None:
     rows = [
         {
             "instruction": "Ask <lang>",
@@ -101,7 +98,7 @@ def test_every_form_gives_the_same(
         import pyarrow.parquet as pq
 
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p")
-        content: Any = (tmp_path / "p").read_bytes()
+        content: str | bytes = (tmp_path / "p").read_bytes()
     elif form in ("csv", "tsv"):
         mark = {"csv": ",", "tsv": "\t"}[form]
         content = "\r\n".join(

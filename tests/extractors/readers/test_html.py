@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from growth import assert_grows_linearly
 from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
@@ -20,9 +19,6 @@ from securetag.extractors.text import prose
 from securetag.extractors.text.html_markdown import extract_blocks, join_blocks
 from securetag.extractors.text.html_page import decode_page, parse_page, swallows_text
 from securetag.records import Record
-
-MakeSource = Callable[..., Source]
-MakeFile = Callable[..., FetchedFile]
 
 PAGES = Path(__file__).parents[1] / "pages"
 LONG = "A sentence that is long enough to be worth a Record of its own, and then some more of it."
@@ -42,7 +38,7 @@ def read(source: Source, *files: FetchedFile) -> list[Item]:
     return list(HtmlReader(source).read(files))
 
 
-def test_sections_of_a_page(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_sections_of_a_page(make_source: MakeSource, make_file: MakeFile) -> None:
     page = (PAGES / "docs.html").read_bytes()
     source = make_source(reader="html", url="https://e.org/guide/", options={"whole": 300})
     items = read(source, make_file("sessions.html", page, "https://e.org/guide/web/sessions.html"))

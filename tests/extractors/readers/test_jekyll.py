@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.jekyll import JekyllReader
@@ -31,7 +30,7 @@ WALLS = f"""<a name="walls"></a>
 """
 
 
-def test_parts_belong_to_their_page(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_parts_belong_to_their_page(make_source: MakeSource, make_file: MakeFile) -> None:
     source = make_source(options={"page": "https://e.org/{stem}.html", "whole": 100})
     files = [
         make_file("doors.md", HOST),

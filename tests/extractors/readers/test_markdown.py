@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.markdown import MarkdownReader
 from securetag.extractors.text.markdown_blocks import iter_headings, split_front_matter
@@ -51,13 +50,13 @@ Moved.
 """
 
 
-def read(reader: MarkdownReader, *files: Any) -> tuple[list[Record], list[Drop]]:
+def read(reader: MarkdownReader, *files: FetchedFile) -> tuple[list[Record], list[Drop]]:
     items = list(reader.read(files))
     drops = [item for item in items if isinstance(item, Drop)]
     return [item for item in items if isinstance(item, Record)], drops
 
 
-def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_sections(make_source: MakeSource, make_file: MakeFile) -> None:
     source = make_source(options={"whole": 300, "page": "https://e.org/{stem}.html"})
     text = "\ufeff" + DOCUMENT.replace("\n", "\r\n")
     records, drops = read(MarkdownReader(source), make_file("doors.md", text))
@@ -71,9 +70,7 @@ def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any]
     assert {drop.reason for drop in drops} >= {"a list of links", "shorter than 80 characters"}
 
 
-def test_a_short_document_is_one_record(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_short_document_is_one_record(make_source: MakeSource, make_file: MakeFile) -> None:
     records, _ = read(
         MarkdownReader(make_source()), make_file("a b.md", f"# One\n\n{LONG}\n\n## Two\n\n{LONG}")
     )
@@ -82,15 +79,13 @@ def test_a_short_document_is_one_record(
     assert record.text == f"{LONG}\n\n## Two\n\n{LONG}"
 
 
-def test_the_same_heading_twice_gives_two_keys(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_the_same_heading_twice_gives_two_keys(make_source: MakeSource, make_file: MakeFile) -> None:
     text = f"# T\n\n## A\n\n{LONG} 1\n\n## A\n\n{LONG} 2\n"
     records, _ = read(MarkdownReader(make_source(options={"whole": 100})), make_file("d.md", text))
     assert [record.key for record in records] == ["d#a", "d#a-2"]
 
 
-def test_bytes_that_are_no_utf8(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_bytes_that_are_no_utf8(make_source: MakeSource, make_file: MakeFile) -> None:
     latin = make_file("l.md", f"# Caf\xe9\n\n{LONG} na\xefve".encode("cp1252"))
     wide = make_file("w.md", f"# Café\n\n{LONG} naïve".encode("utf-16"))
     records, _ = read(MarkdownReader(make_source()), latin, wide)

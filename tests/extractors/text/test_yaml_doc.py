@@ -41,7 +41,7 @@ def test_without_a_type_scalars_stay_text() -> None:
 
 
 def test_several_documents() -> None:
-    documents: list[Any] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
+    documents: list[object] = list(decode_documents("---\na: b\n...\n---\n- c\n", Any))
     assert documents == [{"a": "b"}, ["c"]]
     with pytest.raises(SourceError, match="there are 2"):
         decode_yaml("--- a\n--- b\n", Any)
@@ -71,24 +71,27 @@ MERGE_BOMB = "\n".join(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (BOMB, "aliases expanded"),
-        (MERGE_BOMB, "aliases expanded"),
-        ("a: &a [*a]", "names nothing before it"),
-        ("a: *b", "names nothing before it"),
-        ("a: !!python/object/apply:os.system ['true']", "tag"),
-        ("a: !include other.yaml", "the tag !include isn't read"),
-        ("a: !!binary aGk=", "tag"),
-        ("[" * 100_000, f"more than {MAX_DEPTH} deep"),
-        ("\n".join(" " * n + "- " for n in range(0, 2_000, 2)) + "x", f"more than {MAX_DEPTH} deep"),
-        ("? [a, b]\n: c", "key must be text"),
-        ("a: {<<: b}", "only mappings can be merged"),
-        ("a: [b", "not YAML"),
-        ("a: 'b", "not YAML"),
-        ("a\tb: \x00", "not YAML"),
-        ("- x\n" * 1_000_001, "1,000,000 values"),
-        ("x" * (33 * 1024 * 1024), "characters"),
+        pytest.param(BOMB, "aliases expanded", id="alias bomb"),
+        pytest.param(MERGE_BOMB, "aliases expanded", id="merge bomb"),
+        pytest.param("a: &a [*a]", "names nothing before it", id="alias of itself"),
+        pytest.param("a: *b", "names nothing before it", id="unknown alias"),
+        pytest.param("a: !!python/object/apply:os.system ['true']", "tag", id="Python object tag"),
+        pytest.param("a: !include other.yaml", "the tag !include isn't read", id="include tag"),
+        pytest.param("a: !!binary aGk=", "tag", id="binary tag"),
+        pytest.param("[" * 100_000, f"more than {MAX_DEPTH} deep", id="deep brackets"),
+        pytest.param(
+            "\n".join(" " * n + "- " for n in range(0, 2_000, 2)) + "x",
+            f"more than {MAX_DEPTH} deep",
+            id="deep lists",
+        ),
+        pytest.param("? [a, b]\n: c", "key must be text", id="list as a key"),
+        pytest.param("a: {<<: b}", "only mappings can be merged", id="merge of a text"),
+        pytest.param("a: [b", "not YAML", id="open bracket"),
+        pytest.param("a: 'b", "not YAML", id="open quote"),
+        pytest.param("a\tb: \x00", "not YAML", id="tab and NUL"),
+        pytest.param("- x\n" * 1_000_001, "1,000,000 values", id="too many values"),
+        pytest.param("x" * (33 * 1024 * 1024), "characters", id="too many characters"),
     ],
-    ids=lambda value: value[:20],
 )
 def test_hostile_documents_end_soon_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
@@ -110,7 +113,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_written_is_read(value: Any) -> None:
+def test_what_is_written_is_read(value: object) -> None:
     assert decode_yaml(yaml.safe_dump(value, allow_unicode=True), Any) == value
 
 

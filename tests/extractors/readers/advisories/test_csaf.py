@@ -2,24 +2,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.csaf import CsafReader
 from securetag.extractors.readers.base import Drop, Item
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
-Read = Callable[[Any], list[Item]]
+Read = Callable[[str | JsonObject], list[Item]]
 
 
-def branch(category: str, name: str, *branches: Any, product: str = "") -> dict[str, Any]:
+def branch(category: str, name: str, *branches: JsonObject, product: str = "") -> JsonObject:
     product_fields = {"product": {"product_id": product, "name": f"Maker {name}"}} if product else {}
     return {"category": category, "name": name, "branches": list(branches)} | product_fields
 
 
-VULNERABILITY: dict[str, Any] = {
+VULNERABILITY: JsonObject = {
     "cve": "CVE-2031-0001",
     "title": "Lid",
     "cwe": {"id": "CWE-79", "name": "Stains"},
@@ -41,7 +41,7 @@ VULNERABILITY: dict[str, Any] = {
 }
 
 
-def csaf(*vulnerabilities: Any, **document: Any) -> dict[str, Any]:
+def csaf(*vulnerabilities: JsonObject, **document: object) -> JsonObject:
     """An invented advisory."""
     return {
         "document": {
@@ -82,8 +82,8 @@ def csaf(*vulnerabilities: Any, **document: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
-    def reading(content: Any) -> list[Item]:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
+    def reading(content: str | JsonObject) -> list[Item]:
         text = content if isinstance(content, str) else json.dumps(content)
         return list(CsafReader(make_source()).read([make_file("a.json", text)]))
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.cve_record import CveRecordReader
 from securetag.extractors.readers.base import Drop, Item
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 Read = Callable[..., list[Item]]
 GERMAN = (
@@ -19,12 +20,12 @@ GERMAN = (
 )
 
 
-def text(value: str, lang: str = "en", html: str = "") -> dict[str, Any]:
+def text(value: str, lang: str = "en", html: str = "") -> JsonObject:
     media = {"supportingMedia": [{"type": "text/html", "base64": False, "value": html}]} if html else {}
     return {"lang": lang, "value": value} | media
 
 
-def record(cna: dict[str, Any], *adp: dict[str, Any], version: str = "5.1", **metadata: Any) -> str:
+def record(cna: JsonObject, *adp: JsonObject, version: str = "5.1", **metadata: Any) -> str:
     """An invented CVE record."""
     return json.dumps(
         {
@@ -42,7 +43,7 @@ def record(cna: dict[str, Any], *adp: dict[str, Any], version: str = "5.1", **me
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     def reading(content: str | bytes) -> list[Item]:
         return list(CveRecordReader(make_source()).read([make_file("a.json", content)]))
 

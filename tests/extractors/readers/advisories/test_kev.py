@@ -4,15 +4,15 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.kev import KevReader
 from securetag.extractors.readers.base import Drop, Item
-from securetag.records import Record
+from securetag.records import JsonObject, Record
 
 ENTRY = {
     "cveID": "CVE-2031-0001", "vendorProject": "Maker", "product": "Teapot",
@@ -25,11 +25,11 @@ Read = Callable[[str], list[Item]]
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     return lambda content: list(KevReader(make_source()).read([make_file("kev", content)]))
 
 
-def as_csv(*entries: dict[str, Any]) -> str:
+def as_csv(*entries: JsonObject) -> str:
     out = io.StringIO(newline="")
     rows = [entry | {"cwes": ", ".join(entry["cwes"])} for entry in entries]
     writer = csv.DictWriter(out, list(ENTRY))

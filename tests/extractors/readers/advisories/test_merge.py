@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.merge import (
@@ -17,13 +18,13 @@ from securetag.extractors.readers.advisories.merge import (
     merge_texts,
     split_blocks,
 )
-from securetag.records import Facts, Record, Status
+from securetag.records import Facts, JsonObject, Record, Status
 
 PARTS = ["cve-list", "nvd", "ghsa", "kev"]
 
 
 def record(source: str, key: str, text: str = "The lid comes off.", **changes: Any) -> Record:
-    row: dict[str, Any] = {
+    row: JsonObject = {
         "publisher": source.upper(),
         "title": f"{key}: {source}'s name",
         "lang": "en",
@@ -39,7 +40,7 @@ def record(source: str, key: str, text: str = "The lid comes off.", **changes: A
 
 
 @pytest.fixture
-def merge(make_source: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[tuple[str, str], Record]]:
+def merge(make_source: MakeSource, tmp_path: Path) -> Callable[..., dict[tuple[str, str], Record]]:
     def merging(*records: Record, **options: Any) -> dict[tuple[str, str], Record]:
         files = []
         for source in sorted({merged.source for merged in records}):
@@ -172,7 +173,7 @@ def test_status(merge: Merge, cve: Status | None, advisory: Status, expected: St
     assert ("Advice." in merged.text) == (advisory is not Status.WITHDRAWN or cve is None)
 
 
-def test_no_records_is_a_failure(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_no_records_is_a_failure(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(MergeReader(make_source(records=PARTS)).read([make_file("a.jsonl", "{}\n")]))
     assert [type(item) for item in items] == [Failure]
 

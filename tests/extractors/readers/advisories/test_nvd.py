@@ -8,27 +8,28 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.nvd import Cve, NvdReader, decode_cves, make_advisory
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.text import prose
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 Read = Callable[..., list[Item]]
 
 
-def metric(source: str, score: float, version: str, kind: str = "Secondary") -> dict[str, Any]:
+def metric(source: str, score: float, version: str, kind: str = "Secondary") -> JsonObject:
     vector = f"CVSS:{version}/X" if version != "2.0" else "AV:N/AC:L"
     data = {"version": version, "vectorString": vector, "baseScore": score}
     return {"source": source, "type": kind, "cvssData": data}
 
 
-def cpe(criteria: str, **bounds: Any) -> dict[str, Any]:
+def cpe(criteria: str, **bounds: Any) -> JsonObject:
     return {"vulnerable": True, "criteria": criteria} | bounds
 
 
-def cve(number: int = 1, **changes: Any) -> dict[str, Any]:
+def cve(number: int = 1, **changes: Any) -> JsonObject:
     """An invented CVE in NVD's form."""
     return {
         "id": f"CVE-2031-{number:04}",
@@ -45,12 +46,12 @@ def cve(number: int = 1, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def page(*cves: Any) -> str:
+def page(*cves: JsonObject) -> str:
     return json.dumps({"totalResults": len(cves), "vulnerabilities": [{"cve": each} for each in cves]})
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     def reading(*contents: str | bytes) -> list[Item]:
         files = [make_file(f"{number}.json", content) for number, content in enumerate(contents)]
         return list(NvdReader(make_source()).read(files))
@@ -135,7 +136,7 @@ def test_a_record_a_language(read: Read) -> None:
         ),
     ],
 )
-def test_the_best_score(read: Read, metrics: dict[str, Any], score: float | None) -> None:
+def test_the_best_score(read: Read, metrics: JsonObject, score: float | None) -> None:
     record = read(page(cve(metrics=metrics)))[0]
     assert isinstance(record, Record)
     assert record.facts.cvss == score

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.osv import OsvReader, format_ranges
 from securetag.extractors.readers.base import Item
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
-OSV: dict[str, Any] = {
+OSV: JsonObject = {
     "schema_version": "1.6.0",
     "id": "GHSA-aaaa-bbbb-cccc",
     "published": "2031-02-03T00:00:00Z",
@@ -45,7 +45,7 @@ Read = Callable[[str], list[Item]]
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     return lambda content: list(OsvReader(make_source()).read([make_file("a", content)]))
 
 
@@ -63,7 +63,7 @@ def get_only_record(items: list[Item]) -> Record:
         pytest.param(yaml.safe_dump, id="YAML"),
     ],
 )
-def test_json_a_list_and_yaml(read: Read, form: Callable[[Any], str]) -> None:
+def test_json_a_list_and_yaml(read: Read, form: Callable[[object], str]) -> None:
     record = get_only_record(read(form(OSV)))
     assert record.title == "GHSA-aaaa-bbbb-cccc: Lid comes off"
     assert record.text == (

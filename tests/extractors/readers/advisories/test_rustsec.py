@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.advisories.rustsec import RustSecReader
@@ -37,7 +37,7 @@ Read = Callable[[str], list[Item]]
 
 
 @pytest.fixture
-def read(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> Read:
+def read(make_source: MakeSource, make_file: MakeFile) -> Read:
     return lambda content: list(RustSecReader(make_source()).read([make_file("a.md", content)]))
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Item
 from securetag.extractors.readers.mitre.atlas import AtlasReader
 from securetag.records import Record
 
@@ -57,11 +58,11 @@ case-studies:
 """
 
 
-def read(make_source: Callable[..., Any], file: Any) -> list[Any]:
+def read(make_source: MakeSource, file: FetchedFile) -> list[Item]:
     return list(AtlasReader(make_source()).read([file]))
 
 
-def test_joins(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_joins(make_source: MakeSource, make_file: MakeFile) -> None:
     items = read(make_source, make_file("ATLAS.yaml", YAML))
     records = {item.key: item for item in items if isinstance(item, Record)}
     assert [type(item).__name__ for item in items].count("Failure") == 1
@@ -95,9 +96,7 @@ def test_joins(make_source: Callable[..., Any], make_file: Callable[..., Any]) -
     assert (case.url, case.facts.related) == ("https://atlas.mitre.org/studies/AML.CS9000", ["AML.T9000"])
 
 
-def test_an_old_edition_has_its_lists_at_the_top(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_an_old_edition_has_its_lists_at_the_top(make_source: MakeSource, make_file: MakeFile) -> None:
     old = "id: ATLAS\ntactics:\n- {id: AML.TA1, name: A, description: Text.}\ntechniques: []\n"
     (record,) = read(make_source, make_file("ATLAS.yaml", old))
     assert (record.key, record.facts.kind, record.locator) == ("AML.TA1", "tactic", "/tactics/0")
@@ -125,8 +124,6 @@ LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
         pytest.param(LAUGHS, id="billion laughs"),
     ],
 )
-def test_hostile_yaml_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_yaml_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = read(make_source, make_file("a.yaml", hostile))
     assert [type(item).__name__ for item in items] == ["Failure"]

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.attack import AttackReader
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 
-def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any]:
+def thing(kind: str, number: int, key: str = "", **fields: Any) -> JsonObject:
     stix_object = {
         "type": kind,
         "id": f"{kind}--{number}",
@@ -28,7 +28,7 @@ def thing(kind: str, number: int, key: str = "", **fields: Any) -> dict[str, Any
     return stix_object | fields
 
 
-def relation(kind: str, source: str, target: str, **fields: Any) -> dict[str, Any]:
+def relation(kind: str, source: str, target: str, **fields: Any) -> JsonObject:
     return {
         "type": "relationship",
         "id": f"relationship--{kind}{source}{target}",
@@ -74,13 +74,13 @@ OBJECTS = [
 ]
 
 
-def bundle(objects: list[Any]) -> str:
+def bundle(objects: list[JsonObject]) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "spec_version": "2.0", "objects": objects})
 
 
 @pytest.fixture(params=["one file", "one object a file"])
 def records(
-    request: pytest.FixtureRequest, make_source: Callable[..., Any], make_file: Callable[..., Any]
+    request: pytest.FixtureRequest, make_source: MakeSource, make_file: MakeFile
 ) -> dict[tuple[str, str], Record]:
     parts = [OBJECTS] if request.param == "one file" else [[each] for each in OBJECTS]
     files = [make_file(f"{n}.json", bundle(part)) for n, part in enumerate(parts)]
@@ -113,16 +113,14 @@ def test_status(records: dict[tuple[str, str], Record]) -> None:
     assert records["mitigation", "M9001"].status is Status.ACTIVE
 
 
-def test_what_is_left_out_is_counted(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_what_is_left_out_is_counted(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(AttackReader(make_source()).read([make_file("a.json", bundle(OBJECTS))]))
     drops = [item for item in items if isinstance(item, Drop)]
     assert [drop.reason.split(":")[0] for drop in drops] == ["malware"]
     assert drops[0].locator == "/objects/9"
 
 
-def test_one_broken_object_costs_no_other(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_one_broken_object_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     files = [
         make_file("a.json", bundle([OBJECTS[0], {"type": 5}, None, OBJECTS[1]])),
         make_file("b.json", "{"),
@@ -134,7 +132,7 @@ def test_one_broken_object_costs_no_other(
 
 
 def test_a_kind_of_object_that_is_not_known_yet_costs_no_other(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
+    make_source: MakeSource, make_file: MakeFile
 ) -> None:
     new = {"type": "x-mitre-new", "id": "x-mitre-new--1", "name": {"en": "Unlike all others"}}
     items = list(AttackReader(make_source()).read([make_file("a.json", bundle([new, *OBJECTS]))]))
@@ -145,15 +143,13 @@ def test_a_kind_of_object_that_is_not_known_yet_costs_no_other(
     assert sum(isinstance(item, Record) for item in items) == 6
 
 
-def test_the_index_of_editions_is_dropped(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_the_index_of_editions_is_dropped(make_source: MakeSource, make_file: MakeFile) -> None:
     index = {"id": "1", "name": "MITRE ATT&CK", "collections": [{"id": "x", "versions": []}]}
     (item,) = AttackReader(make_source()).read([make_file("index.json", json.dumps(index))])
     assert isinstance(item, Drop)
 
 
-def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_what_came_with_stix_21(make_source: MakeSource, make_file: MakeFile) -> None:
     parts = [each | {"spec_version": "2.1"} for each in OBJECTS]
     lone = json.dumps(parts[0])  # a bare object, outside any bundle
     items = list(AttackReader(make_source()).read([make_file("a.json", lone)]))
@@ -178,8 +174,6 @@ def test_what_came_with_stix_21(make_source: Callable[..., Any], make_file: Call
         pytest.param('{"objects": [' + "9" * 5_000_000 + "]}", id="long number"),
     ],
 )
-def test_hostile_json_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_json_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(AttackReader(make_source()).read([make_file("a.json", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]

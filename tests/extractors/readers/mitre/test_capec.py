@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.capec import format_step
 from securetag.extractors.readers.mitre.capec_stix import CapecStixReader, parse_steps
 from securetag.extractors.readers.mitre.capec_xml import CapecXmlReader
 from securetag.extractors.text import prose
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
 FLOW = (
     "<h2> Execution Flow </h2><div><h3>Explore</h3><ol>"
@@ -25,7 +25,7 @@ FLOW = (
 )
 
 
-def pattern(number: int, **fields: Any) -> dict[str, Any]:
+def pattern(number: int, **fields: Any) -> JsonObject:
     return {
         "type": "attack-pattern",
         "id": f"attack-pattern--{number}",
@@ -160,11 +160,11 @@ By day.
    Sit down."""
 
 
-def stix(objects: list[Any]) -> str:
+def stix(objects: list[JsonObject]) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects})
 
 
-def test_stix_and_xml_tell_the_same(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_stix_and_xml_tell_the_same(make_source: MakeSource, make_file: MakeFile) -> None:
     files = [make_file(f"{n}.json", stix([each])) for n, each in enumerate(OBJECTS)]
     from_stix = [item for item in CapecStixReader(make_source()).read(files) if isinstance(item, Record)]
     from_xml = [
@@ -188,7 +188,7 @@ def test_stix_and_xml_tell_the_same(make_source: Callable[..., Any], make_file: 
     assert (facts.examples, facts.aliases) == (["It happened."], ["Stroll"])
 
 
-def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_status_and_what_is_left_out(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(CapecStixReader(make_source()).read([make_file("a.json", stix(OBJECTS))]))
     assert {item.key: item.status for item in items if isinstance(item, Record)} == {
         "CAPEC-9001": Status.ACTIVE,
@@ -213,16 +213,12 @@ def test_status_and_what_is_left_out(make_source: Callable[..., Any], make_file:
         pytest.param(XML.replace("<?xml", "<!DOCTYPE x []><?xml"), id="DTD"),
     ],
 )
-def test_hostile_xml_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_xml_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(CapecXmlReader(make_source()).read([make_file("c.xml", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]
 
 
-def test_a_field_of_another_type_costs_its_object_alone(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_field_of_another_type_costs_its_object_alone(make_source: MakeSource, make_file: MakeFile) -> None:
     odd = pattern(9008, x_capec_consequences="none")
     items = list(CapecStixReader(make_source()).read([make_file("a.json", stix([odd, pattern(9002)]))]))
     assert [type(item).__name__ for item in items] == ["Failure", "Record"]

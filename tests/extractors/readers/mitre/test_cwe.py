@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, remove_fences, repair_detection
@@ -59,7 +57,7 @@ JSON = r"""{"ID":"7001","Name":"Unlocked \"Door\"","Abstraction":"Base","Status"
 "MappingNotes":{"Usage":"Allowed"},"RelatedAttackPatterns":["9"]}"""
 
 
-def test_xml_and_json_tell_the_same(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_xml_and_json_tell_the_same(make_source: MakeSource, make_file: MakeFile) -> None:
     from_xml = list(CweXmlReader(make_source()).read([make_file("c.xml", XML)]))
     (from_json,) = CweJsonReader(make_source()).read([make_file("7001.json", JSON)])
     record = from_xml[0]
@@ -83,7 +81,7 @@ def test_xml_and_json_tell_the_same(make_source: Callable[..., Any], make_file: 
     assert record.locator == "/Weakness_Catalog/Weaknesses/Weakness[@ID='7001']"
 
 
-def test_status_and_what_is_dropped(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_status_and_what_is_dropped(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(CweXmlReader(make_source()).read([make_file("c.xml", XML)]))
     assert [item.status for item in items if isinstance(item, Record)] == [Status.ACTIVE, Status.DEPRECATED]
     assert [item.reason for item in items if isinstance(item, Drop)] == [
@@ -93,9 +91,7 @@ def test_status_and_what_is_dropped(make_source: Callable[..., Any], make_file: 
     assert [item.key for item in items if isinstance(item, Record)] == ["CWE-7100"]
 
 
-def test_one_broken_entry_costs_no_other(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_one_broken_entry_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     broken = XML.replace('ID="7003" Name="Old"', 'ID="7003"')
     items = list(CweXmlReader(make_source()).read([make_file("c.xml", broken)]))
     assert [type(item).__name__ for item in items] == ["Record", "Failure", "Drop"]
@@ -125,9 +121,7 @@ BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
         pytest.param("<a>" * 5000, id="deep"),
     ],
 )
-def test_hostile_xml_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_xml_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(CweXmlReader(make_source()).read([make_file("c.xml", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]
 
@@ -147,9 +141,7 @@ def test_hostile_xml_is_a_failure(
         pytest.param('{"Weaknesses": {"a": 1}}', id="weaknesses is an object"),
     ],
 )
-def test_hostile_json_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_json_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(CweJsonReader(make_source()).read([make_file("c.json", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]
 

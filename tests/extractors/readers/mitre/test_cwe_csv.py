@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.mitre.cwe_csv import CweCsvReader, split_cell
 from securetag.records import Record, Status
 
@@ -32,11 +31,11 @@ ROW = (
 )
 
 
-def read(make_source: Callable[..., Any], *files: Any) -> list[Any]:
+def read(make_source: MakeSource, *files: FetchedFile) -> list[Item]:
     return list(CweCsvReader(make_source()).read(files))
 
 
-def test_nested_cells(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_nested_cells(make_source: MakeSource, make_file: MakeFile) -> None:
     (record,) = read(make_source, make_file("v.csv", f"{HEADER}\n{ROW}\n"))
     assert isinstance(record, Record)
     assert (record.key, record.title) == ("CWE-7001", 'Unlocked "Door"')
@@ -54,9 +53,7 @@ def test_nested_cells(make_source: Callable[..., Any], make_file: Callable[..., 
     assert facts.mitigations == ["Architecture and Design, Operation (Locks): Lock it.", "Keep the key."]
 
 
-def test_a_weakness_of_two_views_is_one_record(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_weakness_of_two_views_is_one_record(make_source: MakeSource, make_file: MakeFile) -> None:
     other = "7003,Old,Base,Deprecated,Gone.,,,,,,,,,,,"
     files = [
         make_file("a.csv", f"{HEADER}\r\n{ROW}\r\n"),
@@ -69,7 +66,7 @@ def test_a_weakness_of_two_views_is_one_record(
 
 
 def test_columns_may_stand_elsewhere_and_a_broken_row_costs_no_other(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
+    make_source: MakeSource, make_file: MakeFile
 ) -> None:
     text = "Name,Description,CWE-ID,New Column\nA door,It is open.,7001,x,\nB,Odd.,seven,y,\nC\n"
     items = read(make_source, make_file("v.csv", text))
@@ -88,9 +85,7 @@ def test_columns_may_stand_elsewhere_and_a_broken_row_costs_no_other(
         pytest.param('"a"b,c', id="text after a quote"),
     ],
 )
-def test_hostile_csv_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_csv_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     assert [type(item).__name__ for item in read(make_source, make_file("v.csv", hostile))] == ["Failure"]
 
 

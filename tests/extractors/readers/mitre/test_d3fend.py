@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pyoxigraph as ox
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
-from securetag.extractors.readers.base import Drop
+from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.mitre.d3fend import D3fendReader
 from securetag.records import Record, Status
 
@@ -48,7 +47,7 @@ A [lock](/dao/artifact/d3f:Lock) &amp; its key are seen.(Citation: Key)
 '''
 
 
-def read(make_source: Callable[..., Any], file: Any) -> list[Any]:
+def read(make_source: MakeSource, file: FetchedFile) -> list[Item]:
     return list(D3fendReader(make_source()).read([file]))
 
 
@@ -60,9 +59,7 @@ def read(make_source: Callable[..., Any], file: Any) -> list[Any]:
         pytest.param(ox.RdfFormat.JSON_LD, id="JSON-LD"),
     ],
 )
-def test_joins_in_every_form(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], form: ox.RdfFormat
-) -> None:
+def test_joins_in_every_form(make_source: MakeSource, make_file: MakeFile, form: ox.RdfFormat) -> None:
     triples = (statement.triple for statement in ox.parse(TURTLE, format=ox.RdfFormat.TURTLE))
     items = read(make_source, make_file("d3fend", ox.serialize(triples, format=form) or b""))
     records = {item.key: item for item in items if isinstance(item, Record)}
@@ -86,9 +83,7 @@ def test_joins_in_every_form(
     ]
 
 
-def test_an_ontology_of_something_else_is_dropped(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_an_ontology_of_something_else_is_dropped(make_source: MakeSource, make_file: MakeFile) -> None:
     (item,) = read(make_source, make_file("a.ttl", "<http://e.org/a> <http://e.org/b> 1 ."))
     assert isinstance(item, Drop)
 
@@ -118,8 +113,6 @@ BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
         pytest.param('<?xml version="1.0"?><html/>', id="another root"),
     ],
 )
-def test_hostile_ontologies_are_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_ontologies_are_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = read(make_source, make_file("a.ttl", hostile))
     assert [type(item).__name__ for item in items] == ["Failure"]

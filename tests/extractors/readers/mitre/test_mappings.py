@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.mitre.mappings import (
@@ -13,10 +13,10 @@ from securetag.extractors.readers.mitre.mappings import (
     format_framework,
     normalize_key,
 )
-from securetag.records import Record
+from securetag.records import JsonObject, Record
 
 
-def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]:
+def row(capability: str | None, technique: str, **fields: Any) -> JsonObject:
     return {
         "capability_id": capability,
         "capability_description": f"Control {capability}",
@@ -29,7 +29,7 @@ def row(capability: str | None, technique: str, **fields: Any) -> dict[str, Any]
     } | fields
 
 
-def document(rows: list[Any], **metadata: Any) -> str:
+def document(rows: list[JsonObject], **metadata: object) -> str:
     head = {"mapping_framework": "nist_800_53", "mapping_framework_version": "rev9", "attack_version": "99.1"}
     return json.dumps({"metadata": head | metadata, "mapping_objects": rows})
 
@@ -44,7 +44,7 @@ ROWS = [
 ]
 
 
-def test_both_sides_of_a_mapping(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_both_sides_of_a_mapping(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(MappingsReader(make_source()).read([make_file("m.json", document(ROWS))]))
     records = {item.key: item for item in items if isinstance(item, Record)}
     assert set(records) == {"AC-02(01)", "SC-07", "T9001", "T9002"}
@@ -95,8 +95,6 @@ def test_names_of_frameworks() -> None:
         pytest.param('{"mapping_objects": [{}]}', id="no metadata"),
     ],
 )
-def test_hostile_json_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: str
-) -> None:
+def test_hostile_json_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(MappingsReader(make_source()).read([make_file("m.json", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]

@@ -2,35 +2,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.catalog import Source
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.oscal.model import Param, Prop, Select
 from securetag.extractors.readers.oscal.prose import Parameters
 from securetag.extractors.readers.oscal.reader import OscalReader
 from securetag.extractors.text import prose
-from securetag.records import Record, Status
-
-Make = Callable[..., Any]
+from securetag.records import JsonObject, Record, Status
 
 
 def label(value: str, **more: str) -> dict[str, str]:
     return {"name": "label", "value": value, **more}
 
 
-def part(name: str, text: str = "", **more: Any) -> dict[str, Any]:
+def part(name: str, text: str = "", **more: Any) -> JsonObject:
     return {"name": name, **({"prose": text} if text else {}), **more}
 
 
-DOOR: dict[str, Any] = {
+DOOR: JsonObject = {
     "id": "dw-1",
     "class": "SP800-53",
     "title": "Doors",
@@ -107,7 +106,7 @@ DOOR: dict[str, Any] = {
         },
     ],
 }
-GATE: dict[str, Any] = {
+GATE: JsonObject = {
     "id": "dw-2",
     "class": "SP800-53",
     "title": "Gates",
@@ -117,7 +116,7 @@ GATE: dict[str, Any] = {
         {"href": "dw-3", "rel": "incorporated_into"},
     ],
 }
-KEYS: dict[str, Any] = {
+KEYS: JsonObject = {
     "id": "dw-3",
     "title": "Keys",
     "props": [label("DW-3")],
@@ -125,7 +124,7 @@ KEYS: dict[str, Any] = {
 }
 
 
-def catalog(version: str = "1.0", *controls: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def catalog(version: str = "1.0", *controls: JsonObject, **metadata: Any) -> JsonObject:
     return {
         "catalog": {
             "uuid": "1",
@@ -197,7 +196,7 @@ XML = """<?xml version="1.0"?>
 </catalog>"""
 
 
-def read(source: Any, *files: Any) -> tuple[list[Record], list[Drop], list[Failure]]:
+def read(source: Source, *files: FetchedFile) -> tuple[list[Record], list[Drop], list[Failure]]:
     items = list(OscalReader(source).read(files))
     return (
         [item for item in items if isinstance(item, Record)],
@@ -206,7 +205,7 @@ def read(source: Any, *files: Any) -> tuple[list[Record], list[Drop], list[Failu
     )
 
 
-def test_a_control_with_its_parameters(make_source: Make, make_file: Make) -> None:
+def test_a_control_with_its_parameters(make_source: MakeSource, make_file: MakeFile) -> None:
     source = make_source(options={"page": "https://e.org/{key}/{padded}"})
     records, drops, failures = read(source, make_file("c.json", json.dumps(catalog())))
     assert failures == []
@@ -235,7 +234,7 @@ def test_a_control_with_its_parameters(make_source: Make, make_file: Make) -> No
     assert [drop.reason for drop in drops].count("how a control is assessed, not what it asks for") == 2
 
 
-def test_withdrawn_controls_say_what_replaced_them(make_source: Make, make_file: Make) -> None:
+def test_withdrawn_controls_say_what_replaced_them(make_source: MakeSource, make_file: MakeFile) -> None:
     records, _, _ = read(make_source(), make_file("c.json", json.dumps(catalog())))
     by_key = {record.key: record for record in records}
     assert by_key["DW-1(2)"].status is by_key["DW-2"].status is Status.WITHDRAWN
@@ -244,7 +243,7 @@ def test_withdrawn_controls_say_what_replaced_them(make_source: Make, make_file:
     assert by_key["DW-2"].facts.related == ["DW-1", "DW-3"]
 
 
-def test_three_formats_give_the_same_records(make_source: Make, make_file: Make) -> None:
+def test_three_formats_give_the_same_records(make_source: MakeSource, make_file: MakeFile) -> None:
     text = json.dumps(catalog())
     formats = {"a.json": "\ufeff" + text, "a.yaml": yaml.safe_dump(catalog()), "a.xml": XML, "a": text}
     items_by_format = {
@@ -255,7 +254,7 @@ def test_three_formats_give_the_same_records(make_source: Make, make_file: Make)
     assert items_by_format["a.xml"][0].locator == "//control[@id='dw-1']"
 
 
-def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: Make) -> None:
+def test_of_each_key_the_newest_edition_is_active(make_source: MakeSource, make_file: MakeFile) -> None:
     changed = {**KEYS, "parts": [part("statement", "Count the keys twice.")]}
     old = make_file("old.json", json.dumps(catalog("5.1.1+u4")))
     new = make_file("new.yaml", yaml.safe_dump(catalog("5.10.0", DOOR, changed)))
@@ -275,7 +274,7 @@ def test_of_each_key_the_newest_edition_is_active(make_source: Make, make_file: 
     assert sorted(active) == ["DW-1", "DW-1(1)", "DW-3"]
 
 
-def test_baselines_become_levels(make_source: Make, make_file: Make) -> None:
+def test_baselines_become_levels(make_source: MakeSource, make_file: MakeFile) -> None:
     def profile(title: str, version: str, **imported: Any) -> str:
         return json.dumps(
             {"profile": {"metadata": {"title": title, "version": version}, "imports": [imported]}}
@@ -322,7 +321,7 @@ def test_baselines_become_levels(make_source: Make, make_file: Make) -> None:
     assert reasons.count("a text that another file of the same edition holds") == 1
 
 
-FRAMEWORK: dict[str, Any] = {
+FRAMEWORK: JsonObject = {
     "catalog": {
         "metadata": {"title": "Framework", "version": "1"},
         "groups": [
@@ -369,7 +368,9 @@ FRAMEWORK: dict[str, Any] = {
 }
 
 
-def test_frameworks_with_functions_categories_and_examples(make_source: Make, make_file: Make) -> None:
+def test_frameworks_with_functions_categories_and_examples(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
     source = make_source(options={"withdrawn_without": "example"})
     records, _, _ = read(source, make_file("f.yaml", yaml.safe_dump(FRAMEWORK)))
     by_key = {record.key: record for record in records}
@@ -390,7 +391,7 @@ def test_frameworks_with_functions_categories_and_examples(make_source: Make, ma
     assert by_key["GD.WA"].status is Status.ACTIVE
 
 
-def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
+def test_labels_that_repeat_the_key(make_source: MakeSource, make_file: MakeFile) -> None:
     control = {
         "id": "SP_03.01.01",
         "class": "requirement",
@@ -423,7 +424,7 @@ def test_labels_that_repeat_the_key(make_source: Make, make_file: Make) -> None:
 
 
 @pytest.mark.hostile
-def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -> None:
+def test_one_broken_control_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     broken = {"id": "dw-4", "title": ["a", "list"]}
     bomb = {
         "id": "dw-5",
@@ -448,24 +449,41 @@ def test_one_broken_control_costs_no_other(make_source: Make, make_file: Make) -
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "0"),
-        ('{"catalog": {"groups": [', "JSON"),
-        ('{"component-definition": {}}', "holds a catalog or a profile"),
-        ('{"catalog": {"controls": [' + "{}," * 800_000 + "{}]}}", "may hold 1,6"),
-        ('{"catalog": {"controls": [' + '{"id":0},' * 20_001 + "{}]}}", "more than 20,000 controls"),
-        ("<system-security-plan/>", "the root is system-security-plan"),
-        ("<catalog><metadata>", "not well-formed XML"),
-        ('<!DOCTYPE c [<!ENTITY x SYSTEM "file:///etc/passwd">]><catalog>&x;</catalog>', "DTD"),
-        ("a: &a [*a]", "names nothing before it"),
-        ('{"catalog": ' + '{"groups": [' * 50_000, "nested too deeply"),
-        ('{"catalog": {"controls": [' + '{"id": "a", "controls": [' * 20_000, "nested too deeply"),
-        ('{"catalog": {"metadata": {"version": ' + "9" * 100_000 + "}}}", "expected"),
-        (b"\xff\xfe{\x00", "JSON"),
-        (b"PK\x03\x04\x00\x00", "YAML|expected"),
+        pytest.param("", "0", id="empty"),
+        pytest.param('{"catalog": {"groups": [', "JSON", id="truncated JSON"),
+        pytest.param('{"component-definition": {}}', "holds a catalog or a profile", id="other OSCAL model"),
+        pytest.param(
+            '{"catalog": {"controls": [' + "{}," * 800_000 + "{}]}}", "may hold 1,6", id="too many values"
+        ),
+        pytest.param(
+            '{"catalog": {"controls": [' + '{"id":0},' * 20_001 + "{}]}}",
+            "more than 20,000 controls",
+            id="too many controls",
+        ),
+        pytest.param("<system-security-plan/>", "the root is system-security-plan", id="other root element"),
+        pytest.param("<catalog><metadata>", "not well-formed XML", id="truncated XML"),
+        pytest.param(
+            '<!DOCTYPE c [<!ENTITY x SYSTEM "file:///etc/passwd">]><catalog>&x;</catalog>',
+            "DTD",
+            id="external entity",
+        ),
+        pytest.param("a: &a [*a]", "names nothing before it", id="alias of itself"),
+        pytest.param('{"catalog": ' + '{"groups": [' * 50_000, "nested too deeply", id="deep groups"),
+        pytest.param(
+            '{"catalog": {"controls": [' + '{"id": "a", "controls": [' * 20_000,
+            "nested too deeply",
+            id="deep controls",
+        ),
+        pytest.param(
+            '{"catalog": {"metadata": {"version": ' + "9" * 100_000 + "}}}", "expected", id="long number"
+        ),
+        pytest.param(b"\xff\xfe{\x00", "JSON", id="UTF-16"),
+        pytest.param(b"PK\x03\x04\x00\x00", "YAML|expected", id="zip header"),
     ],
-    ids=lambda value: str(value)[:24],
 )
-def test_hostile_files(make_source: Make, make_file: Make, content: Any, reason: str) -> None:
+def test_hostile_files(
+    make_source: MakeSource, make_file: MakeFile, content: str | bytes, reason: str
+) -> None:
     records, _, failures = read(make_source(), make_file("f", content))
     assert records == []
     (failure,) = failures

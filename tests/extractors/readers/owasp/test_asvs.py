@@ -3,21 +3,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
-from securetag.extractors.fetching.files import Failure
+from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.asvs import AsvsReader
 from securetag.extractors.readers.owasp.asvs_formats import read_csv, read_json, read_xml
-from securetag.records import Record, Status
+from securetag.records import JsonObject, Record, Status
 
-Make = Callable[..., Any]
 WINDOW = "Verify that every window is shut before a door is opened to anybody at all."
 TEXTS = {
     "1.1.1": f"{WINDOW} ([C1](https://e.org/#x), [C2](https://e.org))",
@@ -48,8 +46,8 @@ def rows() -> list[dict[str, str]]:
     ]
 
 
-def nested() -> dict[str, Any]:
-    def level(mark: str) -> dict[str, Any]:
+def nested() -> JsonObject:
+    def level(mark: str) -> JsonObject:
         return {"Required": bool(mark), "Requirement": mark}
 
     items = [
@@ -74,7 +72,7 @@ def nested() -> dict[str, Any]:
     }
 
 
-def as_xml(value: Any, name: str) -> str:
+def as_xml(value: object, name: str) -> str:
     if isinstance(value, list):
         return f"<{name}>{''.join(as_xml(entry, 'item') for entry in value)}</{name}>"
     if isinstance(value, dict):
@@ -113,7 +111,7 @@ FORMATS = {
 }
 
 
-def read(reader: AsvsReader, *files: Any) -> tuple[dict[str, Record], list[Drop | Failure]]:
+def read(reader: AsvsReader, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop | Failure]]:
     items = list(reader.read(files))
     records = [item for item in items if isinstance(item, Record)]
     assert len({(record.key, record.lang) for record in records}) == len(records)
@@ -121,7 +119,7 @@ def read(reader: AsvsReader, *files: Any) -> tuple[dict[str, Record], list[Drop 
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_says_the_same(make_source: Make, make_file: Make, name: str) -> None:
+def test_every_format_says_the_same(make_source: MakeSource, make_file: MakeFile, name: str) -> None:
     records, _ = read(AsvsReader(make_source(edition="7.1.0")), make_file(name, FORMATS[name]))
     first, deleted, moved = (records[f"ASVS-7.1-1.1.{n}"] for n in (1, 2, 3))
     assert first.text == WINDOW
@@ -137,7 +135,9 @@ def test_every_format_says_the_same(make_source: Make, make_file: Make, name: st
     assert moved.facts.levels == ["L1", "L2", "L3"]
 
 
-def test_all_formats_together_give_each_requirement_once(make_source: Make, make_file: Make) -> None:
+def test_all_formats_together_give_each_requirement_once(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
     files = [make_file(name, text) for name, text in FORMATS.items()]
     records, others = read(AsvsReader(make_source(edition="7.1.0")), *files)
     assert sum(record.facts.kind == "requirement" for record in records.values()) == 3
@@ -151,7 +151,7 @@ def test_all_formats_together_give_each_requirement_once(make_source: Make, make
     assert "| o | Recommended |" in section.text
 
 
-def test_one_level_column_and_other_languages(make_source: Make, make_file: Make) -> None:
+def test_one_level_column_and_other_languages(make_source: MakeSource, make_file: MakeFile) -> None:
     spanish = "Verifique que cada ventana esté cerrada antes de que se abra la puerta a los demás, y después."
     flat = {"requirements": [{"req_id": "V2.1.1", "req_description": spanish, "L": "2", "section_name": "S"}]}
     cdx = {
@@ -186,7 +186,7 @@ def test_one_level_column_and_other_languages(make_source: Make, make_file: Make
     assert by_lang["en"].title == "Windows: Glass"
 
 
-def test_mappings_are_joined(make_source: Make, make_file: Make) -> None:
+def test_mappings_are_joined(make_source: MakeSource, make_file: MakeFile) -> None:
     requirement = {"requirements": [{"req_id": "V1.1.1", "req_description": WINDOW, "L": 1}]}
     records, others = read(
         AsvsReader(make_source(edition="7.1.0")),
@@ -203,7 +203,7 @@ def test_mappings_are_joined(make_source: Make, make_file: Make) -> None:
     assert [other.reason for other in others if isinstance(other, Failure)] == ["YAML that maps no versions"]
 
 
-def test_a_table_with_identifiers_of_its_own(make_source: Make, make_file: Make) -> None:
+def test_a_table_with_identifiers_of_its_own(make_source: MakeSource, make_file: MakeFile) -> None:
     text = (
         f"# V2: Almacenamiento\n\n{WINDOW} {WINDOW}\n\n"
         "| # | MSTG-ID | Descripción | L1 | L2 |\n| -- | -- | -- | - | - |\n"
@@ -236,7 +236,7 @@ HOSTILE = [
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("name", ["x.json", "x.csv", "x.xml"], ids=str)
 def test_hostile_files_are_failures_or_nothing(
-    make_source: Make, make_file: Make, hostile: str, name: str
+    make_source: MakeSource, make_file: MakeFile, hostile: str, name: str
 ) -> None:
     good = make_file("7.1.0.flat.json", FORMATS["7.1.0-en.flat.json"])
     records, others = read(AsvsReader(make_source(edition="7.1.0")), make_file(name, hostile), good)

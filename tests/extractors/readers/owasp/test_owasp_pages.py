@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.base import Drop
 from securetag.extractors.readers.owasp.mastg import MastgReader
 from securetag.extractors.readers.owasp.pages import OwaspReader, split_entries
@@ -48,10 +47,7 @@ lock --all
 """
 
 
-Make = Callable[..., Any]
-
-
-def read(reader: OwaspReader, *files: Any) -> tuple[dict[str, Record], list[Drop]]:
+def read(reader: OwaspReader, *files: FetchedFile) -> tuple[dict[str, Record], list[Drop]]:
     items = list(reader.read(sorted(files, key=lambda file: file.url)))
     assert all(isinstance(item, Record | Drop) for item in items), items
     records = [item for item in items if isinstance(item, Record)]
@@ -59,7 +55,7 @@ def read(reader: OwaspReader, *files: Any) -> tuple[dict[str, Record], list[Drop
     return {record.key: record for record in records}, [item for item in items if isinstance(item, Drop)]
 
 
-def test_a_risk(make_source: Make, make_file: Make) -> None:
+def test_a_risk(make_source: MakeSource, make_file: MakeFile) -> None:
     source = make_source(options={"kind": "risk", "page": "https://o.org/{tail}/", "root": "/docs/(?:en/)?"})
     url = "https://raw.example.org/x/docs/en/A07_2030-Open_Doors.md"
     records, drops = read(OwaspReader(source), make_file("a.md", RISK, url))
@@ -108,7 +104,7 @@ def test_a_risk(make_source: Make, make_file: Make) -> None:
     ],
 )
 def test_identifiers(
-    make_source: Make, make_file: Make, title: str, edition: str, key: str, name: str
+    make_source: MakeSource, make_file: MakeFile, title: str, edition: str, key: str, name: str
 ) -> None:
     text = f"# {title}\n\n## Control\n\nThe app keeps secrets.\n\n## Description\n\n{LONG}\n"
     records, _ = read(OwaspReader(make_source(edition=edition)), make_file("x.md", text))
@@ -119,7 +115,7 @@ def test_identifiers(
 @pytest.mark.parametrize(
     "title", ["SQL Injection", "TLS 1.3", "V2 Authentication", "OAuth2 Flows", "X", "API1"], ids=str
 )
-def test_titles_that_are_none(make_source: Make, make_file: Make, title: str) -> None:
+def test_titles_that_are_none(make_source: MakeSource, make_file: MakeFile, title: str) -> None:
     records, _ = read(OwaspReader(make_source()), make_file("page.md", f"# {title}\n\n{LONG}\n"))
     assert (*records,) == ("page",)
     assert records["page"].facts.kind == "section"
@@ -131,7 +127,7 @@ def wstg(identifier: str, text: str) -> str:
     )
 
 
-def test_tests_parts_and_stubs(make_source: Make, make_file: Make) -> None:
+def test_tests_parts_and_stubs(make_source: MakeSource, make_file: MakeFile) -> None:
     base = "https://raw.example.org/document/4/07/"
     merged = "This was merged into another.\n\n[merged]: # (WSTG-INPV-01)\n"
     long = f"## Summary\n\n{LONG}\n\n## How to Test\n\n" + f"### Step\n\n{LONG}\n\n" * 2
@@ -159,7 +155,7 @@ def test_tests_parts_and_stubs(make_source: Make, make_file: Make) -> None:
     assert [drop.reason for drop in drops] == ["shorter than 80 characters", "a list of links"]
 
 
-def test_pages_of_one_name_and_languages(make_source: Make, make_file: Make) -> None:
+def test_pages_of_one_name_and_languages(make_source: MakeSource, make_file: MakeFile) -> None:
     german = "Eine Tür, die offen steht, lädt jeden ein, der vorbeikommt, und das ist nicht immer gewollt."
     records = [
         item
@@ -207,7 +203,7 @@ profiles: [L1, R]
 """
 
 
-def test_mobile_pages(make_source: Make, make_file: Make) -> None:
+def test_mobile_pages(make_source: MakeSource, make_file: MakeFile) -> None:
     old = MOBILE.replace("type: [dynamic]", "status: deprecated\ncovered_by: [MASTG-TEST-0900]")
     files = [
         make_file("1", MOBILE, "https://e.org/t/MASTG-TEST-0900.md"),

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
@@ -26,7 +25,7 @@ BODY = [
 ]
 
 
-def document(*, outline: bool, pages: int = 4) -> Any:
+def document(*, outline: bool, pages: int = 4) -> pymupdf.Document:
     """Pages with a running head, a foot with the page's number, margin text, and a heading each."""
     made = pymupdf.open()
     for number in range(1, pages + 1):
@@ -45,7 +44,7 @@ def document(*, outline: bool, pages: int = 4) -> Any:
 
 
 @pytest.mark.parametrize("outline", [pytest.param(True, id="outline"), pytest.param(False, id="type")])
-def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any], outline: bool) -> None:
+def test_sections(make_source: MakeSource, make_file: MakeFile, outline: bool) -> None:
     file = make_file("P99.pdf", document(outline=outline).tobytes())
     source = make_source(options={"title": "Doors", "whole": 400})
     records = [item for item in PdfReader(source).read([file]) if isinstance(item, Record)]
@@ -63,9 +62,7 @@ def test_sections(make_source: Callable[..., Any], make_file: Callable[..., Any]
     assert "free" not in second.text
 
 
-def test_a_ruled_table_becomes_markdown(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_ruled_table_becomes_markdown(make_source: MakeSource, make_file: MakeFile) -> None:
     made = document(outline=True)
     page = made[1]
     for row in range(4):
@@ -82,7 +79,7 @@ def test_a_ruled_table_becomes_markdown(
     assert expected in next(record.text for record in records if record.locator == "page 2")
 
 
-def test_pages_of_images_are_reported(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_pages_of_images_are_reported(make_source: MakeSource, make_file: MakeFile) -> None:
     made = document(outline=True)
     picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 8, 8), False)
     picture.clear_with(120)
@@ -92,7 +89,7 @@ def test_pages_of_images_are_reported(make_source: Callable[..., Any], make_file
 
 
 def test_encrypted_with_a_password_is_refused_and_with_an_owners_only_is_read(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
+    make_source: MakeSource, make_file: MakeFile
 ) -> None:
     made, method = document(outline=True), pymupdf.PDF_ENCRYPT_AES_256
     closed = make_file("c.pdf", made.tobytes(encryption=method, owner_pw="o", user_pw="u"))
@@ -112,9 +109,7 @@ def test_encrypted_with_a_password_is_refused_and_with_an_owners_only_is_read(
         pytest.param(os.urandom(5000), id="random bytes"),
     ],
 )
-def test_what_is_no_pdf_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], hostile: bytes
-) -> None:
+def test_what_is_no_pdf_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: bytes) -> None:
     items = list(PdfReader(make_source()).read([make_file("a.pdf", hostile)]))
     assert not any(isinstance(item, Record) for item in items)
     assert sum(isinstance(item, Failure) for item in items) == 1
@@ -144,9 +139,7 @@ def test_text_of_a_pdf_is_no_markup() -> None:
     assert escape_markup("# a shell's prompt") == "\\# a shell's prompt"
 
 
-def test_listings_keep_their_lines_and_indentation(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_listings_keep_their_lines_and_indentation(make_source: MakeSource, make_file: MakeFile) -> None:
     made = document(outline=True)
     for line, text in enumerate(["def open(door):", "    if door.locked:", "        return None"]):
         made[2].insert_text((72, 300 + 13 * line), text, fontsize=10, fontname="cour")
@@ -160,7 +153,7 @@ def test_listings_keep_their_lines_and_indentation(
 
 
 def test_pages_set_in_columns_are_read_one_column_after_the_other(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
+    make_source: MakeSource, make_file: MakeFile
 ) -> None:
     made = pymupdf.open()
     page = made.new_page()
@@ -184,9 +177,7 @@ def test_pages_set_in_columns_are_read_one_column_after_the_other(
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 270], ids=str)
-def test_pages_on_their_side_are_read(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], rotation: int
-) -> None:
+def test_pages_on_their_side_are_read(make_source: MakeSource, make_file: MakeFile, rotation: int) -> None:
     """Both ways of doing it: text written upwards, and an upright page that is shown turned."""
     made = pymupdf.open()
     page = made.new_page()
@@ -204,9 +195,7 @@ def test_pages_on_their_side_are_read(
     )
 
 
-def test_contents_pages_are_left_out_with_a_reason(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_contents_pages_are_left_out_with_a_reason(make_source: MakeSource, make_file: MakeFile) -> None:
     made = document(outline=True)
     page = made.new_page(0)
     page.insert_text((72, 80), "Contents", fontsize=16)
@@ -217,9 +206,7 @@ def test_contents_pages_are_left_out_with_a_reason(
     assert not any("....." in item.text for item in items if isinstance(item, Record))
 
 
-def test_a_document_of_images_alone_is_a_failure(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_document_of_images_alone_is_a_failure(make_source: MakeSource, make_file: MakeFile) -> None:
     made = pymupdf.open()
     picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 8, 8), False)
     made.new_page().insert_image(pymupdf.Rect(0, 0, 300, 300), pixmap=picture)
@@ -229,9 +216,7 @@ def test_a_document_of_images_alone_is_a_failure(
     assert "no text" in items[1].reason
 
 
-def test_a_ruled_table_on_a_page_that_is_shown_turned(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_a_ruled_table_on_a_page_that_is_shown_turned(make_source: MakeSource, make_file: MakeFile) -> None:
     made = pymupdf.open()
     page = made.new_page(width=792, height=612)
     page.insert_text(
@@ -255,7 +240,7 @@ def test_a_ruled_table_on_a_page_that_is_shown_turned(
     assert "| cell 0 0 | cell 0 1 | cell 0 2 |\n| --- | --- | --- |\n| cell 1 0 |" in record.text
 
 
-def test_a_spanish_publication(make_source: Callable[..., Any], make_file: Callable[..., Any]) -> None:
+def test_a_spanish_publication(make_source: MakeSource, make_file: MakeFile) -> None:
     made = pymupdf.open()
     page = made.new_page()
     page.insert_text((72, 60), "Índice", fontsize=16)
@@ -278,9 +263,7 @@ def test_a_spanish_publication(make_source: Callable[..., Any], make_file: Calla
     assert "más cerraduras, sino" in record.text
 
 
-def test_exponents_stay_and_footnote_marks_go(
-    make_source: Callable[..., Any], make_file: Callable[..., Any]
-) -> None:
+def test_exponents_stay_and_footnote_marks_go(make_source: MakeSource, make_file: MakeFile) -> None:
     made = document(outline=True)
     made[0].insert_text((72, 250), "It takes 2", fontsize=11)
     made[0].insert_text((72 + pymupdf.get_text_length("It takes 2", fontsize=11), 246), "128", fontsize=7)

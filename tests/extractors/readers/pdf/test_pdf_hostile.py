@@ -6,9 +6,9 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from source_fixtures import MakeFile, MakeSource
 from within import MOST_BYTES, MOST_CPU_S, alone
 
 from securetag.extractors.fetching.files import Failure
@@ -153,9 +153,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pdfs_are_answered_in_time(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], name: str
-) -> None:
+def test_hostile_pdfs_are_answered_in_time(make_source: MakeSource, make_file: MakeFile, name: str) -> None:
     hostile, whole = make_file("hostile.pdf", HOSTILE[name]()), make_file("whole.pdf", WHOLE)
     items = list(PdfReader(make_source()).read([hostile, whole]))
     assert any(isinstance(item, Record) and item.url.endswith("whole.pdf#page=1") for item in items)
@@ -166,7 +164,7 @@ def test_hostile_pdfs_are_answered_in_time(
 
 
 def test_a_process_that_ends_is_started_again(
-    make_source: Callable[..., Any], make_file: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_source: MakeSource, make_file: MakeFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = make_file("whole.pdf", WHOLE)
     monkeypatch.setattr(pdf_pages, "MAX_WAIT_S", 0.0)

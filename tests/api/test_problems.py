@@ -120,7 +120,7 @@ async def test_an_unforeseen_error_is_a_problem_without_its_words(
         raise RuntimeError("password=hunter2")
 
     tenant = await api.tenant()
-    monkeypatch.setattr("securetag.api.projects.endpoints.projects.list_projects", broken)
+    monkeypatch.setattr("securetag.api.projects.endpoints.list_rows", broken)
     answer = await tenant.client.get("/projects")
     _problem(answer, 500, "internal")
     assert "hunter2" not in answer.text

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -116,7 +117,7 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Api) -> 
 async def test_an_unforeseen_error_is_a_problem_without_its_words(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: object, **__: object) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("password=hunter2")
 
     tenant = await api.tenant()

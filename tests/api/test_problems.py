@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -117,11 +116,11 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(api: Api) -> 
 async def test_an_unforeseen_error_is_a_problem_without_its_words(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: Any, **__: Any) -> None:
+    async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=hunter2")
 
     tenant = await api.tenant()
-    monkeypatch.setattr("securetag.api.projects.endpoints.projects.list_projects", broken)
+    monkeypatch.setattr("securetag.api.projects.endpoints.list_rows", broken)
     answer = await tenant.client.get("/projects")
     _problem(answer, 500, "internal")
     assert "hunter2" not in answer.text

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.fetching.unpack import MAX_FILE_BYTES
@@ -87,21 +88,29 @@ class Downloader:
         cached = read_cached_meta(path, url)
         if cached and sha256 and cached.sha256 == sha256:
             return cached  # the pinned file: nothing newer is wanted
-        reason = ""
-        for attempt in range(self.settings.attempts):
-            try:
-                return self._request(url, path, cached, sha256, progress)
-            except _Retry as retry:
-                reason = str(retry)
-                if attempt + 1 < self.settings.attempts:
-                    backoff = self.first_wait_s * 2**attempt
-                    self.wait(min(retry.after_s if retry.after_s is not None else backoff, _MAX_WAIT_S))
-        if cached and not sha256:
-            return cached  # verified when it was downloaded, so it serves while the server is away
-        raise UnavailableError(
-            f"{url}: {reason}",
-            hint="Check the connection, or set SECURETAG_MIRROR to a folder that holds it.",
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Retry),
+            stop=stop_after_attempt(self.settings.attempts),
+            wait=self._pause_s,
+            sleep=self.wait,
+            reraise=True,
         )
+        try:
+            return retrying(self._request, url, path, cached, sha256, progress)
+        except _Retry as failure:
+            if cached and not sha256:
+                return cached  # verified when it was downloaded, so it serves while the server is away
+            raise UnavailableError(
+                f"{url}: {failure}",
+                hint="Check the connection, or set SECURETAG_MIRROR to a folder that holds it.",
+            ) from failure
+
+    def _pause_s(self, state: RetryCallState) -> float:
+        """Return the seconds until the next attempt: as the server asks, else twice as long each time."""
+        failure = state.outcome.exception() if state.outcome else None
+        after_s = failure.after_s if isinstance(failure, _Retry) else None
+        backoff_s = self.first_wait_s * 2.0 ** (state.attempt_number - 1)
+        return min(after_s if after_s is not None else backoff_s, _MAX_WAIT_S)
 
     def _request(
         self, url: str, path: Path, cached: Meta | None, sha256: str | None, progress: Progress | None

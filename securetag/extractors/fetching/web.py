@@ -23,6 +23,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 from protego import Protego
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from securetag.errors import SecuretagError, SourceError, UnavailableError
 from securetag.extractors.catalog import WebMethod
@@ -100,6 +101,21 @@ class _Response(msgspec.Struct):
     body: bytes
     headers: httpx.Headers
     reason: str = ""
+
+
+class _TransientError(Exception):
+    """A response that may be another one later."""
+
+    def __init__(self, response: _Response) -> None:
+        super().__init__(response.reason)
+        self.response = response
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """Return the seconds until the next attempt: as the server asks, else twice as long each time."""
+    failure = state.outcome.exception() if state.outcome else None
+    after = failure.response.headers.get("Retry-After", "") if isinstance(failure, _TransientError) else ""
+    return min(float(after) if after.isdigit() else 2.0 ** (state.attempt_number - 1), MAX_DELAY_S)
 
 
 class Crawl:
@@ -302,24 +318,33 @@ class Crawl:
         return _Response(url, 0, b"", httpx.Headers(), f"more than {MAX_REDIRECTS} redirects")
 
     def _request_with_retries(self, url: str, previous: Visit | None, limit: int) -> _Response:
-        reason = ""
-        for attempt in range(MAX_ATTEMPTS):
-            self._wait_for_turn()
-            try:
-                response = self._request(url, previous, limit)
-            except AddressRefusedError as error:
-                return _Response(url, 0, b"", httpx.Headers(), str(error))
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if isinstance(error.__cause__, AddressRefusedError):
-                    return _Response(url, 0, b"", httpx.Headers(), str(error.__cause__))
-                response = _Response(url, 0, b"", httpx.Headers(), str(error) or type(error).__name__)
-            if response.status and response.status not in _TRANSIENT_STATUSES:
-                return response
-            reason = response.reason or f"HTTP {response.status}"
-            after = response.headers.get("Retry-After", "")
-            if attempt + 1 < MAX_ATTEMPTS:
-                self.wait(min(float(after) if after.isdigit() else 2.0**attempt, MAX_DELAY_S))
-        return _Response(url, response.status, b"", response.headers, reason)
+        retrying = Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(MAX_ATTEMPTS),
+            wait=_pause_s,
+            sleep=self.wait,
+            reraise=True,
+        )
+        try:
+            return retrying(self._request_once, url, previous, limit)
+        except _TransientError as failure:
+            last = failure.response
+            return _Response(url, last.status, b"", last.headers, last.reason or f"HTTP {last.status}")
+
+    def _request_once(self, url: str, previous: Visit | None, limit: int) -> _Response:
+        """Return the response, or why the address is refused. Raises _TransientError."""
+        self._wait_for_turn()
+        try:
+            response = self._request(url, previous, limit)
+        except AddressRefusedError as error:
+            return _Response(url, 0, b"", httpx.Headers(), str(error))
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if isinstance(error.__cause__, AddressRefusedError):
+                return _Response(url, 0, b"", httpx.Headers(), str(error.__cause__))
+            response = _Response(url, 0, b"", httpx.Headers(), str(error) or type(error).__name__)
+        if not response.status or response.status in _TRANSIENT_STATUSES:
+            raise _TransientError(response)
+        return response
 
     def _wait_for_turn(self) -> None:
         """Wait until the delay since the last request is over."""

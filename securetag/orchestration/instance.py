@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -36,9 +37,13 @@ def prepare(settings: Settings) -> Path:
     return folder
 
 
-def workspace(settings: Settings, socket: Path) -> Path:
-    """Write `workspace.yaml` and return it: the code location `securetag` is served at `socket`."""
+def workspace(settings: Settings, server: Mapping[str, str | int]) -> Path:
+    """Write `workspace.yaml` and return it.
+
+    The code location `securetag` is served at `server`: a `socket`, or a `host` and a `port`.
+    """
     path = settings.home / "dagster" / "workspace.yaml"
-    server = {"socket": str(socket), "location_name": "securetag"}
-    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    location = {**server, "location_name": "securetag"}
+    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
     return path

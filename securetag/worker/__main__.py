@@ -22,7 +22,7 @@ from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError
 from securetag.scanning.scanner import SCANNERS
 from securetag.settings import get_settings
-from securetag.system.extras import exit_if_missing
+from securetag.system.extras import describe_failure, exit_if_missing
 
 with exit_if_missing():
     from securetag.worker.runner import Runner
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return work(once=options.once, concurrency=max(1, options.concurrency))
     except SecuretagError as error:
-        log.error("%s. %s", error, error.hint)
+        print(*describe_failure(str(error), error.hint), sep="\n", file=sys.stderr)
         return 1
 
 

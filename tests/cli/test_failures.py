@@ -40,6 +40,11 @@ COMMANDS = [
     "up --port 0 --no-dagster",
     "demo --size smoke",
     "doctor",
+    "api --port 0",
+    "worker --once",
+    "dagster code",
+    "dagster web",
+    "dagster daemon",
     "scan {project}",
     "trace abcdef",
     f"train {RECIPE} --dataset 0123456789ab",
@@ -67,7 +72,7 @@ COMMANDS = [
     "db upgrade",
 ]
 #: These start services where only the data folder is broken.
-SERVICES = ("up", "demo", "model serve")
+SERVICES = ("up", "demo", "model serve", "dagster")
 
 Place = Literal["home", "data"]
 
@@ -89,12 +94,15 @@ def test_every_command_is_tried() -> None:
 
 @contextmanager
 def restored_signals() -> Iterator[None]:
-    """`up`, `demo` and `model serve` take over the signals of their process."""
+    """Services take over the signals of their process, and make what they write private."""
     numbers = (signal.SIGINT, signal.SIGTERM)
+    umask = os.umask(0o022)
+    os.umask(umask)
     before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:
+        os.umask(umask)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -239,6 +247,9 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         "db upgrade": "db",
         "dataset build": "datasets",
         "model serve": "serving",
+        "api": "api",
+        "worker": "worker",
+        "dagster code": "dagster",
         "source extract": "extractors",
     }.items():
         (row,) = (row for line, row in rows.items() if line.startswith(command + " ") or line == command)

@@ -137,7 +137,7 @@ class Platform:
             extra=extra,
             ready=code.exists,
         )
-        serves = ["--workspace", str(workspace(self.settings, code))]
+        serves = ["--workspace", str(workspace(self.settings, {"socket": str(code)}))]
         port = port or find_free_port(DAGSTER_HOST)
         url = f"http://{DAGSTER_HOST}:{port}"
         service = self._services.start(

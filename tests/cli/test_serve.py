@@ -1,0 +1,100 @@
+"""`securetag api`, `worker` and `dagster` as processes: they serve, and end when they are told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from securetag.cli.services.ports import find_free_port
+
+QUERY = "{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }"
+
+
+@contextmanager
+def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a process of its own; what it writes is in `log_of`."""
+    with log_of(home, *arguments).open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from securetag.cli import app; app()", *arguments],
+            env=os.environ | {"SECURETAG_HOME": str(home)},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def log_of(home: Path, *arguments: str) -> Path:
+    return home / f"{'-'.join(arguments[:2])}.log"
+
+
+def wait_for(answers: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if answers():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.3)
+    pytest.fail(f"no answer: {log.read_text()[-3000:]}")
+
+
+@pytest.mark.sockets
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> None:
+    code, ui = find_free_port("127.0.0.1"), find_free_port("127.0.0.1")
+    url = f"http://127.0.0.1:{ui}"
+    log = log_of(tmp_path, "dagster", "web")
+    with (
+        started(tmp_path, "dagster", "code", "--port", str(code)) as code_server,
+        started(tmp_path, "dagster", "web", "--port", str(ui), "--code-port", str(code)) as web,
+    ):
+
+        def shows_the_assets() -> bool:
+            answer = httpx.post(f"{url}/graphql", json={"query": QUERY}, timeout=30)
+            nodes = answer.json()["data"]["repositoriesOrError"].get("nodes")
+            return bool(nodes) and nodes[0]["location"]["name"] == "securetag"
+
+        wait_for(lambda: httpx.get(f"{url}/server_info", timeout=5).is_success, web, log)
+        # The UI may have asked before the code server was there, and asks again only when told.
+        reload = 'mutation { reloadRepositoryLocation(repositoryLocationName: "securetag") { __typename } }'
+        wait_for(
+            lambda: (
+                httpx.post(f"{url}/graphql", json={"query": reload}, timeout=60).is_success
+                and shows_the_assets()
+            ),
+            web,
+            log,
+        )
+        for process in (web, code_server):
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(["worker", "--once"], 1, "SECURETAG_WORKER__API_KEY", id="a worker without a key"),
+        pytest.param(["api", "--port", "0"], 1, "DATABASE_URL", id="an api without a database"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    with started(tmp_path, *arguments) as process:
+        assert process.wait(60) == code
+    assert message in log_of(tmp_path, *arguments).read_text()

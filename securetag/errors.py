@@ -18,7 +18,7 @@
     │   └── ModelUnavailableError
     ├── ToolError                  a scanner that failed, timed out or ran out of memory
     ├── TriageError                a completion that isn't a valid triage answer
-    ├── LicenceError               a licence that the purpose forbids
+    ├── LicenceError               a license that the purpose forbids
     ├── ReleaseError               a release that is broken or can't be built
     ├── TrainingError              a run that failed
     └── GateError                  a model that may not be published
@@ -158,7 +158,7 @@ class TriageError(SecuretagError):
 
 
 class LicenceError(SecuretagError):
-    """A licence that the purpose of the release forbids."""
+    """A license that the purpose of the release forbids."""
 
     slug = "licence"
 

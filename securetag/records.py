@@ -124,9 +124,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One normalised item of a source, with where it came from and under which licence.
+    """One normalized item of a source, with where it came from and under which license.
 
-    Build it with `Record.of`, which normalises the text and computes `id`.
+    Build it with `Record.of`, which normalizes the text and computes `id`.
     """
 
     id: str
@@ -168,7 +168,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         facts: Facts | None = None,
         status: Status = Status.ACTIVE,
     ) -> Record:
-        """A Record with normalised title and text, its id computed from content alone."""
+        """A Record with normalized title and text, its id computed from content alone."""
         facts = facts or Facts()
         title, text = normalise_text(title).strip(), normalise_text(text).strip()
         identity = content_id([source, key, lang, title, text, facts])
@@ -303,7 +303,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One issue that a scanner reports, normalised: the unit that is triaged.
+    """One issue that a scanner reports, normalized: the unit that is triaged.
 
     `snippet` is the code that a reader needs (the enclosing function where that is short),
     `snippet_line` the file's line number of its first line.

@@ -40,7 +40,7 @@ _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCT
 
 
 class Section(BaseModel):
-    """A table of the file. An unknown name in it is refused: a misspelt one would do nothing, silently."""
+    """A table of the file. An unknown name in it is refused: a misspelled one would do nothing, silently."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -365,7 +365,7 @@ def _names_in_file(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _suggest(name: str, candidates: Mapping[str, str]) -> str:
-    """Return the hint for a misspelt name; `candidates` maps what it is compared with to what is shown."""
+    """Return the hint for a misspelled name; `candidates` maps what it is compared with to what is shown."""
     close = get_close_matches(name, candidates, n=1)
     meant = f"Did you mean {candidates[close[0]]}? " if close else ""
     return f"{meant}docs/settings.md lists every setting."

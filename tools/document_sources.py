@@ -25,7 +25,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "sources.md"
 BEGIN = "<!-- Written by tools/document_sources.py from here -->"
 END = "<!-- to here -->"
 HEADER = (
-    "| source | files | Records by status | dropped, by reason | failures | licence | CPU s |\n"
+    "| source | files | Records by status | dropped, by reason | failures | license | CPU s |\n"
     "| --- | ---: | --- | --- | ---: | --- | ---: |"
 )
 #: Reasons named in a cell; the rest are one sum, the report on disk has them all.

@@ -35,7 +35,7 @@ class Table(NamedTuple):
     """Labels of the sample under one version of the oracle."""
 
     oracle: str
-    #: Name of a guard → true positives, false positives, unlabelled, digest.
+    #: Name of a guard → true positives, false positives, unlabeled, digest.
     labels: dict[str, str]
 
 

@@ -45,7 +45,7 @@ async def flood(host: str, port: int, beginning: bytes) -> None:
 
 
 async def attack(host: str, port: int) -> None:
-    """Until cancelled."""
+    """Until canceled."""
 
     async def repeat(first: float, *arguments: bytes) -> None:
         await asyncio.sleep(first)

@@ -24,7 +24,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What one of them did with the advisories."""
 
     cpu_s: float
-    #: Of planted duplicates, those that went in favour of a copy of themselves; of those that went, the same.
+    #: Of planted duplicates, those that went in favor of a copy of themselves; of those that went, the same.
     recall: float
     precision: float
     #: Siblings of which no copy is left, as part of all siblings.

@@ -36,7 +36,7 @@ class Label(msgspec.Struct, frozen=True):
 
 
 def matches(found: list[Shape], labelled: list[Shape], *, shape: bool) -> int:
-    """How many of the tables found are labelled: any one, or (`shape`) one of as many rows and columns."""
+    """How many of the tables found are labeled: any one, or (`shape`) one of as many rows and columns."""
     left, right = list(labelled), 0
     for rows, columns in found:
         fits = [t for t in left if not shape or (t[1] == columns and abs(t[0] - rows) <= max(1, t[0] // 10))]
@@ -54,7 +54,7 @@ def shapes(path: Path) -> list[list[Shape]]:
 
 
 def measure() -> Iterator[Figure]:
-    """Recall and precision over the labelled pages, and CPU-seconds of all PDFs with tables."""
+    """Recall and precision over the labeled pages, and CPU-seconds of all PDFs with tables."""
     paths = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in publications()}
     if not paths:
         print("pdf_tables: no SECURETAG_MIRROR, nothing measured", file=sys.stderr)

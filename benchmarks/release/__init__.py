@@ -118,7 +118,7 @@ def _build(home: Path, environment: dict[str, str], *, day: str | None = None) -
 
 
 def _sources(settings: Settings) -> list[str]:
-    """Options that name every source whose licence may enter: those of tier `hf` only come by name."""
+    """Options that name every source whose license may enter: those of tier `hf` only come by name."""
     known = catalog.load()
     names = sorted(path.stem for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
     kept = [

@@ -45,7 +45,7 @@ async def _known(services: ApiServices, key: str) -> Principal:
 async def _promptly(looking: Coroutine[object, None, Principal], seconds: float) -> Principal:
     """The result within so many seconds, else DatabaseUnavailableError.
 
-    A cancelled query waits for a frozen server to confirm it (10 s were measured), so it is left to
+    A canceled query waits for a frozen server to confirm it (10 s were measured), so it is left to
     end by itself, and the caller is answered now.
     """
     task = asyncio.create_task(looking)

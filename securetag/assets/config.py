@@ -14,7 +14,7 @@ class ReleaseConfig(dg.Config):
     seed: int = 0
     profile: str = Field(default="compact", description="`compact` (embedded model) or `full` (8B).")
     lang: str = "en"
-    purpose: str = Field(default="internal", description="`internal` or `public`: which licences may enter.")
+    purpose: str = Field(default="internal", description="`internal` or `public`: which licenses may enter.")
     synthetic: int = Field(default=1200, description="Synthetic triage rows to ask for.")
     knowledge: int = Field(default=400, description="Most rows from Records.")
     near_duplicates: float = Field(default=0.75, description="Similarity from which two rows are one.")

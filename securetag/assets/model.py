@@ -20,7 +20,7 @@ from securetag.settings import get_settings
 
 @dg.asset(group_name="model", kinds={"torch"}, deps=[release])
 def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult:
-    """LoRA fine-tuning in a subprocess; then merged, converted to GGUF, quantised and registered."""
+    """LoRA fine-tuning in a subprocess; then merged, converted to GGUF, quantized and registered."""
     from securetag.evaluation.plots import loss_curve
     from securetag.pipeline.train import train
     from securetag.training.recipe import find_recipe
@@ -165,6 +165,6 @@ def _latest(context: dg.AssetExecutionContext | dg.OpExecutionContext, asset: st
     """A piece of metadata of an upstream asset's newest materialisation."""
     event = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
     if event is None or event.asset_materialization is None:
-        raise dg.Failure(f"{asset} has never been materialised; materialise it first")
+        raise dg.Failure(f"{asset} has never been materialized; materialize it first")
     value = event.asset_materialization.metadata[name].value
     return str(value)

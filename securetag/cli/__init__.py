@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     add_completion=False,
-    rich_markup_mode=None,  # boxes and colours would cost as many CPU-seconds as all the rest
+    rich_markup_mode=None,  # boxes and colors would cost as many CPU-seconds as all the rest
 )
 app.command("up")(services.up)
 app.command("doctor")(services.doctor)

@@ -1,10 +1,10 @@
-"""Which licences may enter a release, by purpose, and what they require when rows are passed on.
+"""Which licenses may enter a release, by purpose, and what they require when rows are passed on.
 
 `internal` is a release that stays in the house; `public` one that is given away. What stops a release
-whatever its purpose, since a row can't be taken back out of a trained model: a licence that forbids
+whatever its purpose, since a row can't be taken back out of a trained model: a license that forbids
 commercial use, one that isn't known here, and rows distilled from a vendor's model, whose terms forbid
 training another on its answers. A catalog row says the last with `AND LicenseRef-Distilled-<Vendor>` behind
-the licence under which the rows were published (`Apache-2.0 AND LicenseRef-Distilled-OpenAI`).
+the license under which the rows were published (`Apache-2.0 AND LicenseRef-Distilled-OpenAI`).
 
 Expressions are SPDX (https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/).
 """
@@ -19,13 +19,13 @@ from securetag.errors import LicenceError
 
 Purpose = Literal["internal", "public"]
 
-#: How a licence begins that marks rows as answers of a vendor's model.
+#: How a license begins that marks rows as answers of a vendor's model.
 DISTILLED = "LicenseRef-Distilled-"
-#: Adaptations must be given under the same licence.
+#: Adaptations must be given under the same license.
 SHARE_ALIKE = frozenset(
     {"CC-BY-SA-2.0", "CC-BY-SA-2.5", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "ODbL-1.0", "CDLA-Sharing-1.0"}
 )
-#: Ask that author and licence be named, and that changes be said.
+#: Ask that author and license be named, and that changes be said.
 _ATTRIBUTION = SHARE_ALIKE | {
     "CC-BY-2.0",
     "CC-BY-2.5",
@@ -94,13 +94,13 @@ _COPYLEFT = frozenset(
 )
 #: May be used in the house only: copyleft, what may not be adapted, what belongs to the house or a tenant.
 _INTERNAL = _COPYLEFT | {"LicenseRef-Securetag-Tenant-Consent", "LicenseRef-Internal", "CC-BY-ND-4.0"}
-#: May be given away, some with attribution or under the same licence.
+#: May be given away, some with attribution or under the same license.
 _PUBLIC = (_FREE | _ATTRIBUTION | frozenset(_MITRE)) - _INTERNAL
 
 
 @lru_cache(maxsize=1024)
 def is_allowed(expression: str, purpose: Purpose) -> bool:
-    """Whether rows under this licence may enter. Of an `OR` one side is enough, of an `AND` all are needed.
+    """Whether rows under this license may enter. Of an `OR` one side is enough, of an `AND` all are needed.
 
     Raises LicenceError for what stops a release: non-commercial, distilled, unknown, no SPDX expression.
     """
@@ -120,18 +120,18 @@ def find_refused(expressions: Iterable[str], purpose: Purpose) -> dict[str, str]
 
 
 def needs_attribution(expression: str) -> bool:
-    """Whether author and licence must be named when the rows are passed on."""
+    """Whether author and license must be named when the rows are passed on."""
     return not _ATTRIBUTION.isdisjoint(_keys(expression))
 
 
 def list_obligations(expressions: Iterable[str]) -> list[str]:
-    """Sentences: what the licences of these rows ask beside naming their authors."""
+    """Sentences: what the licenses of these rows ask beside naming their authors."""
     used = {key for expression in expressions for key in _keys(expression)}
     lines = [_MITRE[key] for key in sorted(used & set(_MITRE))]
     if share_alike := sorted(used & SHARE_ALIKE):
         lines.append(
             f"Rows under {_join(share_alike)} are adaptations: "
-            "share them under the same licence or a later version."
+            "share them under the same license or a later version."
         )
     if left := sorted(used & _COPYLEFT):
         lines.append(f"Rows under {_join(left)} stay in the house: passed on, their terms go with them.")
@@ -157,7 +157,7 @@ def _parse(expression: str) -> Any:
     except ExpressionError as error:
         raise _stop(expression, f"is no SPDX expression ({error})") from error
     if tree is None:
-        raise _stop(expression or "(none)", "is no licence")
+        raise _stop(expression or "(none)", "is no license")
     return tree
 
 
@@ -188,11 +188,11 @@ def _is_allowed(tree: Any, expression: str, purpose: Purpose) -> bool:
         return True
     if key in _INTERNAL:
         return purpose == "internal"
-    raise _stop(expression, "isn't known to the licence gate")
+    raise _stop(expression, "isn't known to the license gate")
 
 
 def _stop(expression: str, why: str) -> LicenceError:
     return LicenceError(
-        f"the licence {expression} {why}: no release is built from its rows",
-        hint="Leave the source out, or add the licence to securetag/datasets/licences.py after reading it.",
+        f"the license {expression} {why}: no release is built from its rows",
+        hint="Leave the source out, or add the license to securetag/datasets/licences.py after reading it.",
     )

@@ -190,9 +190,9 @@ async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> Asy
 
 @asynccontextmanager
 async def _discarded_if_cancelled(session: AsyncSession) -> AsyncIterator[None]:
-    """Close the connection, rather than hand it on, where a statement was cancelled under way.
+    """Close the connection, rather than hand it on, where a statement was canceled under way.
 
-    Psycopg sends many rows in a pipeline; cancelled within one, the connection may be of no use to anybody.
+    Psycopg sends many rows in a pipeline; canceled within one, the connection may be of no use to anybody.
     """
     try:
         yield

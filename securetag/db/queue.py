@@ -145,7 +145,7 @@ async def heartbeat(
 ) -> Beat:
     """Extend a lease. `session` is a `tenant_transaction` of `lease.tenant_id`.
 
-    Raises FencedError when the lease is lost for another reason than that the task was cancelled.
+    Raises FencedError when the lease is lost for another reason than that the task was canceled.
     """
     await _seen(session, lease.worker_id, lease.task_id, stage, process_group)
     until = await session.scalar(

@@ -92,7 +92,7 @@ async def _add_executions(session: AsyncSession, task: Task, request: ResultRequ
         for run in request.tool_executions
     ]
     if rows:
-        # One statement. Psycopg sends a list of parameters in a pipeline, and a pipeline that is cancelled
+        # One statement. Psycopg sends a list of parameters in a pipeline, and a pipeline that is canceled
         # may neither end nor leave a usable connection.
         await session.execute(insert(ToolExecution).values(rows))
 

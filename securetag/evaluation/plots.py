@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Caption of the embedded model's plots.
 EMBEDDED_CAPTION = "135M embedded model: proves the machinery, not security skill"
 
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+# Okabe and Ito's palette: told apart by color-blind readers and in gray.
 _BASE, _CANDIDATE = "#999999", "#0072B2"
 _TASKS = (_CANDIDATE, "#D55E00", "#009E73", "#CC79A7")
 _SEVERAL = "several tasks"

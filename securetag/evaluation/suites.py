@@ -70,7 +70,7 @@ class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one model said of a set of examples, in their order."""
 
     rows: list[Row]
-    #: Examples that were no labelled triage rows and so weren't asked about.
+    #: Examples that were no labeled triage rows and so weren't asked about.
     skipped: int = 0
 
     @property
@@ -118,7 +118,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 def select_scorable(example: Example) -> bool:
-    """Return whether an example is a labelled triage row; other tasks have no verdict to score."""
+    """Return whether an example is a labeled triage row; other tasks have no verdict to score."""
     return example.task is Task.TRIAGE and example.label is not None
 
 
@@ -157,7 +157,7 @@ def run_suite(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> SuiteResult:
-    """Ask `predictor` about each labelled triage example: without a schema, with it, or both.
+    """Ask `predictor` about each labeled triage example: without a schema, with it, or both.
 
     `workers` calls run at once (one llama.cpp slot each). Nothing that the predictor raises ends
     the run: such a row is invalid, `needs_review` and not `answered`. A few unanswered ones are asked

@@ -126,7 +126,7 @@ def teach(
     """Ask about the sections of the extracted `sources`, at most `limit` new ones.
 
     `client` answers in place of the settings' endpoint and stays open. Raises SettingsError where model or
-    licence isn't set, ModelUnavailableError where the endpoint doesn't know the model.
+    license isn't set, ModelUnavailableError where the endpoint doesn't know the model.
     """
     licence = _licence(settings.teacher)
     teacher_client = client or _connect(settings)

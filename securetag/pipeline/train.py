@@ -1,4 +1,4 @@
-"""Release + recipe → adapter → merged, quantised GGUF in the registry."""
+"""Release + recipe → adapter → merged, quantized GGUF in the registry."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def train(
     progress: Callable[[JsonObject], None] | None = None,
     timeout_s: float = 6 * 3600,
 ) -> Candidate:
-    """Fine-tune where `launcher` runs, merge, convert, quantise, register; return the candidate.
+    """Fine-tune where `launcher` runs, merge, convert, quantize, register; return the candidate.
 
     `run_dir` of a run that was killed resumes it from its last checkpoint; by default a new folder
     below `<home>/runs` is made. Raises InputError for an unknown launcher, SettingsError for a bad recipe,

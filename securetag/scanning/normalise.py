@@ -80,7 +80,7 @@ class Report(msgspec.Struct, frozen=True):
     paths: Paths
 
 
-#: Rules that aren't in the catalogue carry Semgrep's own severities.
+#: Rules that aren't in the catalog carry Semgrep's own severities.
 _SEVERITY: dict[str, Severity] = {
     "CRITICAL": "critical",
     "ERROR": "high",

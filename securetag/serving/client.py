@@ -101,7 +101,7 @@ def connect(settings: Settings) -> ModelClient:
 
 
 class _Deadlines:
-    """An event loop in a thread of its own: where a whole call can be cancelled at its deadline.
+    """An event loop in a thread of its own: where a whole call can be canceled at its deadline.
 
     Callers stay synchronous, and may themselves run inside another event loop.
     """

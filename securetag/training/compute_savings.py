@@ -5,7 +5,7 @@ SmolLM2 with rows of 160 tokens, one thread: 0.97 rows a CPU-second, against 0.7
 Two things are computed that need not be:
 
 - TRL 1.16 scores every position outside CUDA, prompts and padding included, and throws all but the
-  completion away. SmolLM2's head is a fifth of the model. Here only labelled positions reach the head.
+  completion away. SmolLM2's head is a fifth of the model. Here only labeled positions reach the head.
 - Triage prompts begin with the same tokens (template and system message: 45 of about 160). Their keys
   and values are computed once for a micro-batch, with their gradient, and read by all of its rows.
 
@@ -34,7 +34,7 @@ UNSHARED_OFFSET = 1 << 20
 def find_shared_prefix(rows: Sequence[Row]) -> list[int]:
     """Return the tokens that most rows begin with; empty when that would save nothing.
 
-    It ends two tokens before the first labelled one, so that no loss is lost at the seam.
+    It ends two tokens before the first labeled one, so that no loss is lost at the seam.
     """
     heads = Counter(tuple(row.input_ids[:MIN_PREFIX_TOKENS]) for row in rows)
     head, count = heads.most_common(1)[0]
@@ -57,7 +57,7 @@ def compute_length_key(row: Row, prefix: Sequence[int]) -> int:
 def completion_loss(
     model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int], items: Tensor | int | None = None
 ) -> Tensor:
-    """Return the summed cross-entropy over labelled tokens, divided by `items` (default: their number).
+    """Return the summed cross-entropy over labeled tokens, divided by `items` (default: their number).
 
     `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
     and `attention_mask`, each (rows, tokens), padded on the right.

@@ -1,6 +1,6 @@
 """Adapter + base → one Hugging Face folder that llama.cpp's converter reads.
 
-A merged model is what we publish: adapters beside a quantised base crashed Ollama with flash attention.
+A merged model is what we publish: adapters beside a quantized base crashed Ollama with flash attention.
 """
 
 from __future__ import annotations

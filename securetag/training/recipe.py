@@ -60,7 +60,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`package:<package>/<file>.gguf` (found without import), a folder, or a Hugging Face id."""
 
     base_name: str
-    """The base as its publisher calls it; its licence may demand that a published name shows it."""
+    """The base as its publisher calls it; its license may demand that a published name shows it."""
 
     licence: str
     """SPDX expression of the base's weights, and so of what is trained from them."""

@@ -1,6 +1,6 @@
 """One attempt at one task: the lease that is kept alive beside the work, and the reasons to stop.
 
-A thread sends heartbeats. When the lease is lost, the task is cancelled or the worker is told to go,
+A thread sends heartbeats. When the lease is lost, the task is canceled or the worker is told to go,
 it sets `stop`, which ends the running tool; `Attempt.check` then raises what happened, and nothing
 else of the attempt is written.
 """
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class CancelledError(SecuretagError):
-    """The user cancelled the task: clean up and send nothing."""
+    """The user canceled the task: clean up and send nothing."""
 
     slug = "cancelled"
 
@@ -127,5 +127,5 @@ class Attempt:
                 log.warning("heartbeat of %s failed: %s", self.lease.task_id, error)
                 continue
             if answer.cancelled:
-                self.end(CancelledError("the task was cancelled"))
+                self.end(CancelledError("the task was canceled"))
                 return

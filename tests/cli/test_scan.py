@@ -268,7 +268,7 @@ def test_ctrl_c_cancels_the_scan_and_says_so(platform: Deployment, tmp_path: Pat
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, log.read_text()
         task = task_of(log.read_text())
-        assert f"scan {task} is cancelled" in log.read_text()
+        assert f"scan {task} is canceled" in log.read_text()
         assert platform.query("SELECT state FROM securetag.task WHERE id = %s", task) == [("cancelled",)]
         assert until(lambda: not platform.tools()), "the worker has ended Semgrep"
 
@@ -296,14 +296,14 @@ def test_where_cancelling_is_impossible_the_way_back_is_named(platform: Deployme
         platform.api.send_signal(signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGINT)
-            assert until(lambda: b"cancelling scan" in log.read_bytes()), log.read_text()
+            assert until(lambda: b"canceling scan" in log.read_bytes()), log.read_text()
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 130, log.read_text()
         finally:
             platform.api.send_signal(signal.SIGCONT)
     text = log.read_text()
     task = task_of(text)
-    assert f"scan {task} was not cancelled" in text
+    assert f"scan {task} was not canceled" in text
     assert f"securetag scan --resume {task}" in text
 
 

@@ -128,7 +128,7 @@ def test_the_card_describes_the_release(built: ReleaseSummary, rows: Release) ->
     assert yaml.safe_load(header)["configs"][0]["data_files"][0] == {"split": "train", "path": "train.jsonl"}
     assert built.digest in body
     assert "1 were scripted from a ground truth" in body
-    assert "share them under the same licence" in body
+    assert "share them under the same license" in body
     for name in (*built.by_source, *map(describe_reason, built.dropped)):
         assert name in body
 

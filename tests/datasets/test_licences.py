@@ -1,4 +1,4 @@
-"""The licences of the catalog, which ones stop a release, and their obligations."""
+"""The licenses of the catalog, which ones stop a release, and their obligations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_rows_distilled_from_a_vendors_model_stop_a_release(expression: str) -> 
 def test_each_refused_expression_has_a_reason() -> None:
     refused = find_refused(["MIT", "GPL-3.0-only", "LicenseRef-Who-Knows", "MIT AND"], "public")
     assert refused["GPL-3.0-only"] == "not for public use"
-    assert "isn't known to the licence gate" in refused["LicenseRef-Who-Knows"]
+    assert "isn't known to the license gate" in refused["LicenseRef-Who-Knows"]
     assert "no SPDX expression" in refused["MIT AND"]
     assert "MIT" not in refused
 

@@ -1,4 +1,4 @@
-"""Splits, duplicates, licences, filters and questions, on constructed rows."""
+"""Splits, duplicates, licenses, filters and questions, on constructed rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release of 400 synthetic rows, labelled by the real oracle: made once a run."""
+"""A release of 400 synthetic rows, labeled by the real oracle: made once a run."""
 
 from __future__ import annotations
 

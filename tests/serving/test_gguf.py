@@ -1,4 +1,4 @@
-"""GGUF files: quantised values are near the originals, metadata survives, identity is content."""
+"""GGUF files: quantized values are near the originals, metadata survives, identity is content."""
 
 from __future__ import annotations
 

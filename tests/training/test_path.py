@@ -1,4 +1,4 @@
-"""The whole path of the embedded model, narrow: train, merge, convert, quantise, look at the file."""
+"""The whole path of the embedded model, narrow: train, merge, convert, quantize, look at the file."""
 
 from __future__ import annotations
 

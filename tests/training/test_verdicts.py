@@ -24,7 +24,7 @@ def test_the_deciding_token_is_where_the_other_verdict_differs(
         assert row.labels[row.verdict_index] != IGNORED
         before = tokenizer.decode(row.input_ids[: row.verdict_index])
         rest = tokenizer.decode(row.input_ids[row.verdict_index :])
-        # The first letter may be a token with its neighbours, but what differs begins with the verdict.
+        # The first letter may be a token with its neighbors, but what differs begins with the verdict.
         assert '"verdict":"' in before + rest[:1]
         assert (before + rest).endswith(
             f'"verdict":"{"false" if number % 2 else "true"}_positive"}}<|im_end|>'

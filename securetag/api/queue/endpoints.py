@@ -56,7 +56,7 @@ async def next_task(body: NextRequest, request: Request, services: Services) -> 
 
 @router.post("/heartbeat", response_model=HeartbeatAnswer)
 async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
-    """Extend the lease, say what is being done, hear whether the task was cancelled."""
+    """Extend the lease, say what is being done, hear whether the task was canceled."""
     lease = verify(token, body.task_id, services.pepper)
     async with services.tenant(lease.tenant_id) as session:
         beat = await queue.heartbeat(

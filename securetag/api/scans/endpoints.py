@@ -1,4 +1,4 @@
-"""`/scans`: state, findings, cancelling."""
+"""`/scans`: state, findings, canceling."""
 
 from __future__ import annotations
 

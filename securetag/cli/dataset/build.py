@@ -24,7 +24,7 @@ def build(
         Profile, typer.Option(help="Form of triage rows: compact for the embedded model, full for 8B.")
     ] = "compact",
     purpose: Annotated[
-        Purpose, typer.Option(help="What it is for; decides which licences may enter.")
+        Purpose, typer.Option(help="What it is for; decides which licenses may enter.")
     ] = "internal",
     test_since: Annotated[
         str, typer.Option(help="Rows published on this day or later are test; `never` for none.")

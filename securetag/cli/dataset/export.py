@@ -50,7 +50,7 @@ def export(
 ) -> None:
     """Write a release as the files that a trainer reads.
 
-    Licences and provenance are beside them.
+    Licenses and provenance are beside them.
     """
     import msgspec
 

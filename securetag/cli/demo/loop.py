@@ -30,7 +30,7 @@ SEED = 7
 
 
 def run_loop(recorder: Recorder, settings: Settings, size: Size, *, other_tenant: str) -> LoopResult:
-    """Materialise every asset of the loop; a rejection by the gate is an outcome, not an error.
+    """Materialize every asset of the loop; a rejection by the gate is an outcome, not an error.
 
     Raises SecuretagError when a stage fails for any other reason, or when the tenant that didn't
     consent has contributed anything.
@@ -141,7 +141,7 @@ def _wait_for(model_id: str, settings: Settings) -> None:
 
 
 def _materialise(key: list[str], size: Size) -> JsonObject:
-    """Materialise one asset and return its metadata. Raises SecuretagError when it fails."""
+    """Materialize one asset and return its metadata. Raises SecuretagError when it fails."""
     result = _execute([key], size)
     if not result.success:
         _raise(result)
@@ -174,7 +174,7 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, JsonObject]:
-    """Return the metadata of every asset that the run materialised, by asset."""
+    """Return the metadata of every asset that the run materialized, by asset."""
     metadata: dict[str, JsonObject] = {}
     for event in result.get_asset_materialization_events():
         made = event.step_materialization_data.materialization

@@ -140,13 +140,13 @@ def _cancel(client: ApiClient, task_id: str) -> None:
 
     try:
         with raise_on_signals():
-            typer.echo(f"cancelling scan {task_id} …", err=True)
+            typer.echo(f"canceling scan {task_id} …", err=True)
             client.cancel(task_id, timeout_s=CANCEL_S)
     except (SecuretagError, Interrupted) as error:
         reason = str(error) or "interrupted again"
-        typer.echo(f"scan {task_id} was not cancelled: {reason}\n  next: {_way_back(task_id)}", err=True)
+        typer.echo(f"scan {task_id} was not canceled: {reason}\n  next: {_way_back(task_id)}", err=True)
     else:
-        typer.echo(f"scan {task_id} is cancelled", err=True)
+        typer.echo(f"scan {task_id} is canceled", err=True)
 
 
 def _way_back(task_id: str) -> str:

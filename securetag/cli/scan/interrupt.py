@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT (Ctrl-C) or SIGTERM (a cancelled CI job)."""
+    """SIGINT (Ctrl-C) or SIGTERM (a canceled CI job)."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

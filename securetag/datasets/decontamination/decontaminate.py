@@ -1,7 +1,7 @@
 """Rows that give an evaluation away, by three measures, and their removal.
 
 - *exact*: the same question, answer or block of code;
-- *normalised*: the same words in the same order, whatever their case, marks, spaces and typography; for
+- *normalized*: the same words in the same order, whatever their case, marks, spaces and typography; for
   code the same tokens once comments are gone and its own names are numbered (`textform.renamed`);
 - *n-gram*: at least half of a passage's runs of 13 words are in the other rows. 13 is GPT-3's length
   (Brown et al. 2020, appendix C, https://arxiv.org/abs/2005.14165), half is stricter than PaLM's 70 % of

@@ -2,7 +2,7 @@
 
 Two rows are the same question when task and messages before the answer are, after NFC and LF. The
 same question with the same answer becomes one row that names every origin, so that an erasure of one
-of them leaves it standing. The same labelled question with two labels teaches a coin flip: both go.
+of them leaves it standing. The same labeled question with two labels teaches a coin flip: both go.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def drop_duplicates(examples: Iterable[Example]) -> StepResult:
         if len(labels.get(question_id(example), ())) > 1:
             drops.append(Drop.of(example, DropReason.DUPLICATE_CONTRADICTION))
             continue
-        # A labelled question is kept once even where the evidence differs; others by question and answer.
+        # A labeled question is kept once even where the evidence differs; others by question and answer.
         key = question_id(example) if example.label is not None else answered_id(example)
         if key in kept:
             kept[key] = merge_origins(kept[key], example)

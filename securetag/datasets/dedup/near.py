@@ -42,7 +42,7 @@ from securetag.records import Example, Task
 JACCARD = 0.75
 SHINGLE = 3
 SLOTS, BANDS = 128, 16
-#: Shorter texts have too few shingles to compare: exact and normalised comparison see to them.
+#: Shorter texts have too few shingles to compare: exact and normalized comparison see to them.
 MIN_SHINGLES = 8
 #: Rows that are shingled, and whose signatures are unpacked, at a time; rensa hands them out as lists.
 _BATCH = 4_096

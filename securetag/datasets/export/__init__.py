@@ -1,4 +1,4 @@
-"""A release as the files that a trainer reads, with licences and provenance beside them."""
+"""A release as the files that a trainer reads, with licenses and provenance beside them."""
 
 from __future__ import annotations
 

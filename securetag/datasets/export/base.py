@@ -1,7 +1,7 @@
 """What every export has in common: rows by split, and what says whose they are.
 
 An export folder holds one file a split, whatever the trainer wants beside it, `README.md`, `NOTICE`
-(licences and whom to name), `provenance.jsonl` (file, row, example, source and licence of each row:
+(licenses and whom to name), `provenance.jsonl` (file, row, example, source and license of each row:
 most formats have no room for that in the row itself) and `export.json`.
 """
 

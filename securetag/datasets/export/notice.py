@@ -12,8 +12,8 @@ _TERMS = re.compile(r"^## Terms\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def render_notice(manifest: Manifest, card: str) -> str:
-    """Licences with their rows, every source, and the obligations that the release's card names."""
-    lines = [f"Securetag release {manifest.digest}", "", "Licences of the release's rows (SPDX):", ""]
+    """Licenses with their rows, every source, and the obligations that the release's card names."""
+    lines = [f"Securetag release {manifest.digest}", "", "Licenses of the release's rows (SPDX):", ""]
     licences = manifest.counts.get("by_licence", {})
     lines += [f"  {rows:>9,}  {licence}" for licence, rows in sorted(licences.items())]
     lines += ["", "Sources, adapted:", ""]
@@ -30,7 +30,7 @@ def render_notice(manifest: Manifest, card: str) -> str:
     terms = _TERMS.search(card)
     if terms is not None:
         lines += ["", "Terms:", "", terms[1].strip()]
-    lines += ["", "provenance.jsonl names source and licence of each row.", ""]
+    lines += ["", "provenance.jsonl names source and license of each row.", ""]
     return "\n".join(lines)
 
 
@@ -58,7 +58,7 @@ def render_readme(
             "",
         ]
     lines += [
-        "Licences and whom to name: NOTICE. Each row's example, source and licence: provenance.jsonl.",
+        "Licenses and whom to name: NOTICE. Each row's example, source and license: provenance.jsonl.",
         "",
     ]
     return "\n".join(lines)

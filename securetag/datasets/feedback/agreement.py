@@ -35,7 +35,7 @@ LABELS: tuple[Label, ...] = ("true_positive", "false_positive")
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """Of people; scripted verdicts are left out."""
 
-    #: Findings that two reviewers or more judged, pairs of reviewers who share any, and judgements shared.
+    #: Findings that two reviewers or more judged, pairs of reviewers who share any, and judgments shared.
     findings: int
     pairs: int
     shared: int

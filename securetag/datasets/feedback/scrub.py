@@ -6,7 +6,7 @@ names in paths. Placeholders are fixed words and reserved names (RFC 2606, RFC 5
 secret always becomes the same text, code still parses, lines keep their numbers, and scrubbing
 twice changes nothing.
 
-What it can't know: a password in prose, a product's or a customer's name, a host that is spelt like
+What it can't know: a password in prose, a product's or a customer's name, a host that is spelled like
 an attribute (`build.internal`), and of unnamed random strings of 20 to 32 letters and digits about one in
 ten. It errs towards replacing: a scrubbed constant costs a training row little. Sites that code of every
 tenant cites stay (`patterns.PUBLIC_HOSTS`); whose repository or profile it is there does not.

@@ -1,6 +1,6 @@
 """Vulnerable and fixed code of real projects → test rows whose label a fix gave.
 
-A finding is a true positive where the fixed code doesn't have it any more. One that both have is unlabelled:
+A finding is a true positive where the fixed code doesn't have it any more. One that both have is unlabeled:
 the fix was about something else, or our rule can't see it. So every label here is the same, and a lookup by
 rule would always be right; that is why these rows are an axis of the test split and never trained on.
 """

@@ -11,7 +11,7 @@ An answer is grounded when
 - no sentence denies what its place affirms, affirms what it denies, or puts a word's opposite in its place.
 
 What it can't see: who does what to whom, where all the words are the section's. `THRESHOLD` was chosen
-on one half of the labelled answers in `tests/datasets/knowledge/grounding.yaml`; the test holds the
+on one half of the labeled answers in `tests/datasets/knowledge/grounding.yaml`; the test holds the
 figures of the other half.
 """
 

@@ -120,7 +120,7 @@ _NAMED = frozenset(
         "practice",
     }
 )
-#: Characters of a description that is to be recognised, and entries that an answer refers to.
+#: Characters of a description that is to be recognized, and entries that an answer refers to.
 _GIST, _REFERRED = 420, 12
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from securetag.records import Example
 
-#: Axis of labelled test rows that aren't synthetic.
+#: Axis of labeled test rows that aren't synthetic.
 NO_AXIS = "other"
 #: Characters of a prompt that count as one length.
 STEP = 25
@@ -37,7 +37,7 @@ def majority_share(rows: Sequence[Example]) -> float:
 
 
 def group_by_axis(rows: Sequence[Example]) -> dict[str, list[Example]]:
-    """Labelled rows by axis; of those that have none, train and validation by their split."""
+    """Labeled rows by axis; of those that have none, train and validation by their split."""
     axes: dict[str, list[Example]] = {}
     for row in rows:
         if row.label is not None:
@@ -98,7 +98,7 @@ def code(row: Example) -> str:
 def score_word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     """Axis → what TF-IDF over one to three tokens of the code and logistic regression reach.
 
-    Learnt on the labelled triage rows of train. Empty where train has too few of either label.
+    Learned on the labeled triage rows of train. Empty where train has too few of either label.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

@@ -227,17 +227,17 @@ def _sources(sources: Sequence[SourceEntry]) -> list[str]:
         f"| {source.records:,} | {source.rows:,} |"
         for source in sources
     ]
-    head = "| source | publisher | edition | licence | records | rows |"
+    head = "| source | publisher | edition | license | records | rows |"
     return [head, "| --- | --- | --- | --- | ---: | ---: |", *rows, ""]
 
 
 def _terms(manifest: Manifest) -> list[str]:
-    """Obligations that the licences of the rows bring, with whom to name."""
+    """Obligations that the licenses of the rows bring, with whom to name."""
     lines = [f"- {sentence}" for sentence in list_obligations(manifest.counts["by_licence"])]
     lines += [
         f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
         for source in manifest.sources
         if source.rows and any(map(needs_attribution, source.licences))
     ]
-    lines.append("- Synthetic rows are Apache-2.0. Every row names its licence.")
+    lines.append("- Synthetic rows are Apache-2.0. Every row names its license.")
     return lines

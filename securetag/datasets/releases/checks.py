@@ -45,10 +45,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 #: Name → what it means, in the order in which they run; the first five block.
 MEANINGS = {
     "group_in_one_split": "No group and no pair is in two splits.",
-    "no_split_overlap": "No held-out row overlaps with another split: exact, normalised or by n-grams.",
+    "no_split_overlap": "No held-out row overlaps with another split: exact, normalized or by n-grams.",
     "no_suite_overlap": "No row overlaps with an evaluation suite, by the same three measures.",
     "no_secret": "A second scrub changes nothing in rows that came from tenants.",
-    "licences": "Every row's licence may enter a release of this purpose.",
+    "licences": "Every row's license may enter a release of this purpose.",
     "balance": f"No axis of synthetic rows has more than {BALANCE:.0%} of one label.",
     "lookups": f"No lookup by one property beats the majority label by over {100 * LOOKUP:.0f} points.",
 }

@@ -28,7 +28,7 @@ ALT = {
 }
 #: Sources that have a bar of their own.
 _SOURCES = 22
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+# Okabe and Ito's palette: told apart by color-blind readers and in gray.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 _DPI = 120
 

@@ -1,4 +1,4 @@
-"""Synthetic triage cases: source × guard × sink × framework × shape, labelled by running them.
+"""Synthetic triage cases: source × guard × sink × framework × shape, labeled by running them.
 
 Each case is a short Python function of a web application. `oracle` runs it in a sandbox with recording
 sinks and reports whether a payload changed the meaning of what reached the sink. `sample` chooses

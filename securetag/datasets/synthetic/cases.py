@@ -54,7 +54,7 @@ def make_synthetic_rows(
     semgrep: SemgrepSettings,
     progress: Progress | None = None,
 ) -> SyntheticRows:
-    """Return at most `count` triage rows in contrastive pairs, labelled by execution, flagged by Semgrep.
+    """Return at most `count` triage rows in contrastive pairs, labeled by execution, flagged by Semgrep.
 
     `work` is a folder for the rendered functions and the scanner's output, which are deleted again. A
     function that the oracle can't judge is left out and counted. Raises ToolError when the oracle can't

@@ -45,7 +45,7 @@ async def wait_for(notification: asyncio.Event, seconds: float) -> bool:
 
 
 async def listen(engine: AsyncEngine, notifier: Notifier) -> None:
-    """Notify at every message of the database, on a separate connection, until cancelled.
+    """Notify at every message of the database, on a separate connection, until canceled.
 
     A lost connection is opened again; that costs only time, since waiting calls poll as well.
     """

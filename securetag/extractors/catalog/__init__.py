@@ -1,4 +1,4 @@
-"""The catalog of sources: what is published where, in which edition, under which licence.
+"""The catalog of sources: what is published where, in which edition, under which license.
 
 `catalog.yaml` in this folder holds our rows. Nothing here reads a publication or opens a connection::
 

@@ -1,4 +1,4 @@
-"""SPDX expressions of the licences that manifests and publishers name in their own words."""
+"""SPDX expressions of the licenses that manifests and publishers name in their own words."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ LICENCES = {
 
 
 def to_spdx(licence: str) -> str:
-    """Return the SPDX expression of a licence as a manifest spells it; other texts as they are."""
+    """Return the SPDX expression of a license as a manifest spells it; other texts as they are."""
     return LICENCES.get(licence, licence)

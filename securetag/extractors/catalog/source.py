@@ -1,4 +1,4 @@
-"""The schema of a catalog row: what is published where, in which edition, under which licence."""
+"""The schema of a catalog row: what is published where, in which edition, under which license."""
 
 from __future__ import annotations
 

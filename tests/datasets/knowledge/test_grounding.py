@@ -1,4 +1,4 @@
-"""Precision and recall of the grounding check on answers labelled by hand."""
+"""Precision and recall of the grounding check on answers labeled by hand."""
 
 from __future__ import annotations
 

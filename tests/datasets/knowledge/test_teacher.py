@@ -1,4 +1,4 @@
-"""Rows from teacher responses: their checks, licences and place in a release."""
+"""Rows from teacher responses: their checks, licenses and place in a release."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Pattern(NamedTuple):
 #: A second parameter, as the functions read one.
 PAGE = 'page = request.args.get("page", "")\n'
 
-#: Labelled safe while a payload was only glued to the first benign value of the sink and every other
+#: Labeled safe while a payload was only glued to the first benign value of the sink and every other
 #: parameter was benign.
 PATTERNS = [
     Pattern(

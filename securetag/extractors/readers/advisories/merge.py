@@ -182,7 +182,7 @@ def _make_title(key: str, records: list[Record]) -> str:
 
 
 def join_licences(licences: Iterable[str]) -> str:
-    """Return the SPDX expression of all licences together."""
+    """Return the SPDX expression of all licenses together."""
     parts = sorted(set(licences))
     return parts[0] if len(parts) == 1 else " AND ".join(f"({p})" if " " in p else p for p in parts)
 

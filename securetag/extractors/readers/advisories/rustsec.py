@@ -75,7 +75,7 @@ class RustSecReader(Reader):
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
         front, title, body = parse_advisory(normalise_text(read_text(file)))
         meta = front.advisory
-        if meta.license:  # some were taken over from elsewhere, under that licence
+        if meta.license:  # some were taken over from elsewhere, under that license
             file = msgspec.structs.replace(file, licence=to_spdx(meta.license))
         yield from make_records(
             self,

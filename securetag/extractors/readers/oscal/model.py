@@ -64,7 +64,7 @@ class Select(_Oscal, frozen=True):
 
 
 class Param(_Oscal, frozen=True):
-    """A place in the prose that an organisation fills."""
+    """A place in the prose that an organization fills."""
 
     id: str = ""
     props: list[Prop] = []

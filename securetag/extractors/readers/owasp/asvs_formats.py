@@ -1,7 +1,7 @@
 """Read the formats of OWASP's verification standard as requirements.
 
 JSON (nested with one level or with three, flat, CycloneDX), CSV, XML, and the tables of the Markdown
-chapters; all of them are recognised by their structure. https://github.com/OWASP/ASVS
+chapters; all of them are recognized by their structure. https://github.com/OWASP/ASVS
 """
 
 from __future__ import annotations

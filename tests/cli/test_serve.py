@@ -83,7 +83,7 @@ def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> No
         )
         for process in (web, code_server):
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(120)  # Dagster lets the calls of its clients end for 60 s
 
 
 @pytest.mark.sockets

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from securetag.cli import app
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop
 from securetag.datasets.releases import release
 from securetag.records import Example, JsonObject, Message, Origin, Task, content_id
 from securetag.serving.registry import ModelEntry, Registry

@@ -178,7 +178,7 @@ def _write_dropped(path: Path, drops: Sequence[Drop]) -> None:
 
     text, number = pa.string(), pa.int64()
     rows = [msgspec.to_builtins(drop) for drop in drops]
-    names = ("reason", "source", "task", "id", "against")
+    names = ("reason", "source", "task", "id", "against", "detail")
     schema = pa.schema([*((name, text) for name in names), ("n", number)])
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop
 from securetag.datasets.releases import release
 from securetag.datasets.releases.diff import Change, Count, diff_releases
 from securetag.datasets.splitting.groups import Split

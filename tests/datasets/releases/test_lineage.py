@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage, release
 from securetag.records import Example, Message, Origin, Task, content_id
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from securetag.datasets.build import ReleaseSummary
-from securetag.datasets.filters import Drop
+from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.releases import lineage, release
 from securetag.datasets.releases.release import Manifest
 from securetag.datasets.splitting.groups import Split
@@ -45,7 +45,7 @@ def example(number: int = 1, split: Split = "train") -> Example:
 def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tuple[Path, Manifest]:
     return release.write_release(
         [example(1), example(2, "test")] if rows is None else rows,
-        [Drop(reason="too long", source="s", id="x")],
+        [Drop(reason=DropReason.RECORD_LANGUAGE, source="s", id="x", detail="de")],
         params=changes.get("params", {"seed": 1}),
         inputs=changes.get("inputs", {"records": {}}),
         counts=COUNTS,
@@ -80,7 +80,17 @@ def test_database_ids_are_in_lineage_only(tmp_path: Path) -> None:
     lineage = pq.read_table(path / "lineage.parquet").to_pylist()
     assert {row["tenant_id"] for row in lineage} == {"tenant-x"}
     assert {row["record_id"] for row in lineage} == {"r1", "r2"}
-    assert pq.read_table(path / "dropped.parquet").to_pylist()[0]["reason"] == "too long"
+    assert pq.read_table(path / "dropped.parquet").to_pylist() == [
+        {
+            "reason": "record_language",
+            "source": "s",
+            "task": "",
+            "id": "x",
+            "against": "",
+            "detail": "de",
+            "n": 1,
+        }
+    ]
 
 
 def test_the_digest_depends_on_rows_params_and_inputs_only(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,30 +61,25 @@ def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> No
     code, ui = find_free_port("127.0.0.1"), find_free_port("127.0.0.1")
     url = f"http://127.0.0.1:{ui}"
     log = log_of(tmp_path, "dagster", "web")
-    with (
-        started(tmp_path, "dagster", "code", "--port", str(code)) as code_server,
-        started(tmp_path, "dagster", "web", "--port", str(ui), "--code-port", str(code)) as web,
-    ):
 
-        def shows_the_assets() -> bool:
-            answer = httpx.post(f"{url}/graphql", json={"query": QUERY}, timeout=30)
-            nodes = answer.json()["data"]["repositoriesOrError"].get("nodes")
-            return bool(nodes) and nodes[0]["location"]["name"] == "securetag"
+    def listens() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", code)) == 0
 
-        wait_for(lambda: httpx.get(f"{url}/server_info", timeout=5).is_success, web, log)
-        # The UI may have asked before the code server was there, and asks again only when told.
-        reload = 'mutation { reloadRepositoryLocation(repositoryLocationName: "securetag") { __typename } }'
-        wait_for(
-            lambda: (
-                httpx.post(f"{url}/graphql", json={"query": reload}, timeout=60).is_success
-                and shows_the_assets()
-            ),
-            web,
-            log,
-        )
-        for process in (web, code_server):
-            process.send_signal(signal.SIGTERM)
-            process.wait(120)  # Dagster lets the calls of its clients end for 60 s
+    def shows_the_assets() -> bool:
+        answer = httpx.post(f"{url}/graphql", json={"query": QUERY}, timeout=30)
+        nodes = answer.json()["data"]["repositoriesOrError"].get("nodes")
+        return bool(nodes) and nodes[0]["location"]["name"] == "securetag"
+
+    with started(tmp_path, "dagster", "code", "--port", str(code)) as code_server:
+        # First, as everywhere: two that make Dagster's SQLite files at once get in each other's way.
+        wait_for(listens, code_server, log_of(tmp_path, "dagster", "code"))
+        with started(tmp_path, "dagster", "web", "--port", str(ui), "--code-port", str(code)) as web:
+            wait_for(lambda: httpx.get(f"{url}/server_info", timeout=5).is_success, web, log)
+            wait_for(shows_the_assets, web, log)
+            for process in (web, code_server):
+                process.send_signal(signal.SIGTERM)
+                process.wait(120)  # Dagster lets the calls of its clients end for 60 s
 
 
 @pytest.mark.sockets

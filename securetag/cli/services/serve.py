@@ -79,14 +79,14 @@ def serve_ui(
     code_host: CodeHost = "127.0.0.1",
     code_port: CodePort = CODE_PORT,
 ) -> None:
-    """Serve Dagster's UI."""
+    """Serve Dagster's UI. Start `securetag dagster code` first."""
     _become_dagster("dagster_webserver", *_workspace(code_host, code_port), "-h", host, "-p", str(port))
 
 
 @dagster.command("daemon")
 @reported
 def run_daemon(code_host: CodeHost = "127.0.0.1", code_port: CodePort = CODE_PORT) -> None:
-    """Run Dagster's schedules, sensors and queued runs."""
+    """Run Dagster's schedules, sensors and queued runs. Start `securetag dagster code` first."""
     _become_dagster("dagster._daemon", "run", *_workspace(code_host, code_port))
 
 

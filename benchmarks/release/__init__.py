@@ -74,8 +74,8 @@ def measure() -> Iterator[Figure]:
         _securetag(Path(other), {}, "source", "extract", "--all")
         again = _build(Path(other), {"TZ": "Pacific/Auckland", "PYTHONHASHSEED": "1"}, day="2028-02-29T23:59")
         yield from _costs(first, again)
-        found = read_release(Path(one) / "data" / "releases" / first.printed["release"])
-        yield from _rows([*found.train, *found.validation, *found.test])
+        built_release = read_release(Path(one) / "data" / "releases" / first.printed["release"])
+        yield from _rows([*built_release.train, *built_release.validation, *built_release.test])
 
 
 def _extraction(home: Path) -> Iterator[Figure]:
@@ -162,9 +162,9 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
     yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)
     judged = sum(row.source == HARVEST_SOURCE for row in rows)
     yield Figure(figure="… that people judged", value=judged, unit="")
-    for found in checks.run_checks(rows, purpose="internal", suites=[read_suite(SUITE)]):
+    for check in checks.run_checks(rows, purpose="internal", suites=[read_suite(SUITE)]):
         yield Figure(
-            figure=f"check {found.name}", value=len(found.offending), unit="offend", bar="0", ok=found.passed
+            figure=f"check {check.name}", value=len(check.offending), unit="offend", bar="0", ok=check.passed
         )
     for axis, score in baselines.score_word_counts(rows).items():
         yield Figure(

@@ -42,15 +42,15 @@ def test_figures_equal_scikit_learns(pairs: list[tuple[str, str]]) -> None:
 
     rows = rows_of(pairs)
     labels, made = [label for label, _ in pairs], [decision for _, decision in pairs]
-    counts = np.asarray([metrics.cells(one) for one in rows]).sum(axis=0, keepdims=True)
+    counts = np.asarray([metrics.cells(row) for row in rows]).sum(axis=0, keepdims=True)
     theirs = f1_score(labels, made, labels=list(metrics.LABELS), average="macro", zero_division=0)
     assert metrics.macro_f1(counts)[0] == pytest.approx(theirs)
-    found = metrics.measure(rows)
-    assert found.estimates["macro_f1"].value == pytest.approx(theirs)
-    assert found.estimates["accuracy"].value == pytest.approx(accuracy_score(labels, made))
+    measured = metrics.measure(rows)
+    assert measured.estimates["macro_f1"].value == pytest.approx(theirs)
+    assert measured.estimates["accuracy"].value == pytest.approx(accuracy_score(labels, made))
     table = confusion_matrix(labels, made, labels=list(metrics.DECISIONS))
     for i, label in enumerate(metrics.DECISIONS[:2]):
-        assert [found.confusion[label][decision] for decision in metrics.DECISIONS] == list(table[i])
+        assert [measured.confusion[label][decision] for decision in metrics.DECISIONS] == list(table[i])
 
 
 @settings(max_examples=30, deadline=None)
@@ -66,10 +66,10 @@ def test_the_majority_figure_is_what_a_constant_model_reaches(labels: list[str])
     common = max(metrics.LABELS, key=labels.count)
     rows = rows_of([(label, common) for label in labels])
     accuracy, f1 = metrics.majority_share(rows)
-    found = metrics.measure(rows).estimates
-    assert found["accuracy"].value == pytest.approx(accuracy)
-    assert found["macro_f1"].value == pytest.approx(f1)
-    assert found["accuracy"].majority == accuracy
+    estimates = metrics.measure(rows).estimates
+    assert estimates["accuracy"].value == pytest.approx(accuracy)
+    assert estimates["macro_f1"].value == pytest.approx(f1)
+    assert estimates["accuracy"].majority == accuracy
 
 
 def test_abstaining_is_neither_found_nor_dismissed() -> None:
@@ -83,13 +83,13 @@ def test_abstaining_is_neither_found_nor_dismissed() -> None:
             ("false_positive", "needs_review"),
         ]
     )
-    found = {name: estimate.value for name, estimate in metrics.measure(rows).estimates.items()}
-    assert found["true_positive_recall"] == 0.5
-    assert found["true_positives_kept"] == 0.75
-    assert found["false_positive_reduction"] == 0.5
-    assert found["accuracy"] == 0.5
-    assert found["decided"] == pytest.approx(4 / 6)
-    assert "json_validity" not in found
+    values = {name: estimate.value for name, estimate in metrics.measure(rows).estimates.items()}
+    assert values["true_positive_recall"] == 0.5
+    assert values["true_positives_kept"] == 0.75
+    assert values["false_positive_reduction"] == 0.5
+    assert values["accuracy"] == 0.5
+    assert values["decided"] == pytest.approx(4 / 6)
+    assert "json_validity" not in values
 
 
 def test_what_no_row_bears_on_is_absent() -> None:
@@ -100,15 +100,15 @@ def test_what_no_row_bears_on_is_absent() -> None:
 
 
 def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Predictor) -> None:
-    found = metrics.split_into_suites(suites.run_suite(perfect, examples).rows)
-    assert {name: len(rows) for name, rows in found.items()} == {
+    by_suite = metrics.split_into_suites(suites.run_suite(perfect, examples).rows)
+    assert {name: len(rows) for name, rows in by_suite.items()} == {
         "held_out": 120,
         "in_distribution": 30,
         "unseen_framework": 30,
         "unseen_guard": 30,
         "unseen_sink": 30,
     }
-    assert next(iter(found)) == "held_out"
+    assert next(iter(by_suite)) == "held_out"
     assert metrics.split_into_suites([]) == {"held_out": []}
 
 
@@ -116,15 +116,15 @@ def test_comparison_has_the_shape_that_scripts_read(
     examples: list[Example], constant: Predictor, perfect: Predictor
 ) -> None:
     base, candidate = suites.run_suite(constant, examples), suites.run_suite(perfect, examples)
-    found = compare.compare(base, candidate).as_json()
-    assert set(found) == {"held_out", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
-    for suite in found.values():
+    compared = compare.compare(base, candidate).as_json()
+    assert set(compared) == {"held_out", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
+    for suite in compared.values():
         for cell in suite.values():
             assert {"base", "candidate", "low", "high", "p"} <= set(cell)
             assert cell["low"] <= cell["candidate"] <= cell["high"]
             assert cell["difference_low"] <= cell["difference"] <= cell["difference_high"]
             assert cell["difference"] == pytest.approx(cell["candidate"] - cell["base"])
-    held_out = found["held_out"]
+    held_out = compared["held_out"]
     assert (held_out["json_validity"]["base"], held_out["json_validity"]["candidate"]) == (0, 1)
     assert (held_out["accuracy"]["base"], held_out["accuracy"]["majority"]) == (0.5, 0.5)
     assert held_out["true_positive_recall"]["p"] == 1.0
@@ -142,11 +142,11 @@ def test_comparison_of_a_model_with_itself_finds_nothing(examples: list[Example]
 def test_swapping_the_models_mirrors_the_difference(
     examples: list[Example], noisy: Predictor, dismissive: Predictor
 ) -> None:
-    one, two = suites.run_suite(noisy, examples), suites.run_suite(dismissive, examples)
-    there, back = compare.compare(one, two), compare.compare(two, one)
-    for name, suite in there.suites.items():
+    first, second = suites.run_suite(noisy, examples), suites.run_suite(dismissive, examples)
+    forward, backward = compare.compare(first, second), compare.compare(second, first)
+    for name, suite in forward.suites.items():
         for metric, cell in suite.metrics.items():
-            mirrored = back.suites[name].metrics[metric]
+            mirrored = backward.suites[name].metrics[metric]
             assert cell.difference == pytest.approx(-mirrored.difference)
             assert cell.p == pytest.approx(mirrored.p)
             assert cell.difference_low == pytest.approx(-mirrored.difference_high)

@@ -17,9 +17,9 @@ from securetag.evaluation.significance import bootstrap, mcnemar, wilson
     ids=["81 of 263", "15 of 148", "0 of 20", "1 of 29"],
 )
 def test_wilson_known_values(hits: int, n: int, low: float, high: float) -> None:
-    found = wilson(hits, n)
-    assert found.low == pytest.approx(low, abs=5e-5)
-    assert found.high == pytest.approx(high, abs=5e-5)
+    interval = wilson(hits, n)
+    assert interval.low == pytest.approx(low, abs=5e-5)
+    assert interval.high == pytest.approx(high, abs=5e-5)
 
 
 def test_wilson_of_nothing_knows_nothing() -> None:
@@ -38,12 +38,12 @@ def test_wilson_refuses_what_is_no_proportion(hits: int, n: int) -> None:
 @given(st.integers(1, 5_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_contains_its_estimate_and_is_symmetric(drawn: tuple[int, int]) -> None:
     hits, n = drawn
-    found, mirrored = wilson(hits, n), wilson(n - hits, n)
-    assert 0 <= found.low <= hits / n <= found.high <= 1
-    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-9)
+    interval, mirrored = wilson(hits, n), wilson(n - hits, n)
+    assert 0 <= interval.low <= hits / n <= interval.high <= 1
+    assert interval.low == pytest.approx(1 - mirrored.high, abs=1e-9)
     wider = wilson(hits, n, confidence=0.99)
-    assert wider.low <= found.low
-    assert found.high <= wider.high
+    assert wider.low <= interval.low
+    assert interval.high <= wider.high
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def load_export(folder: Path, name: str) -> DatasetDict:
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_datasets_loads_every_export(source: Path, tmp_path: Path, name: str) -> None:
     done = export(source, name, tmp_path / "out")
-    found = load_export(tmp_path / "out", name)
-    assert {split: len(rows) for split, rows in found.items()} == done.rows
+    splits = load_export(tmp_path / "out", name)
+    assert {split: len(rows) for split, rows in splits.items()} == done.rows
 
 
 @pytest.mark.parametrize("name", ["trl-messages", "trl-prompt-completion"])
@@ -68,7 +68,7 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     from trl import SFTConfig, SFTTrainer
 
     done = export(source, name, tmp_path / "out")
-    found = load_export(tmp_path / "out", name)
+    splits = load_export(tmp_path / "out", name)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
@@ -85,8 +85,8 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
             save_strategy="no",
             disable_tqdm=True,
         ),
-        train_dataset=found["train"],
-        eval_dataset=found["validation"],
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
         processing_class=tokenizer,
     )
     assert len(trainer.train_dataset) == done.rows["train"]

@@ -6,18 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
-from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.oscal.model import Param, Prop, Select
-from securetag.extractors.readers.oscal.prose import Parameters
 from securetag.extractors.readers.oscal.reader import OscalReader
-from securetag.extractors.text import prose
 from securetag.records import JsonObject, Record, Status
 
 
@@ -488,28 +482,3 @@ def test_hostile_files(
     assert records == []
     (failure,) = failures
     assert re.search(reason, failure.reason), failure.reason
-
-
-NAMES = st.sampled_from(["p0", "p1", "p2", "p3"])
-TEXTS = st.lists(
-    st.text(max_size=12) | NAMES.map(lambda name: f"{{{{ insert: param, {name} }}}}") | st.just("[x]: "),
-    max_size=4,
-).map("".join)
-PARAMS = st.builds(
-    Param,
-    id=NAMES,
-    label=TEXTS,
-    values=st.lists(TEXTS, max_size=1),
-    props=st.lists(st.builds(Prop, name=st.just("aggregates"), value=NAMES), max_size=2),
-    select=st.none() | st.builds(Select, choice=st.lists(TEXTS, max_size=3)),
-)
-
-
-@given(st.lists(PARAMS, max_size=5), TEXTS)
-def test_no_insert_survives(params: list[Param], text: str) -> None:
-    try:
-        resolved = Parameters(params).resolve(text)
-    except SourceError:
-        return
-    assert prose.find_residue(resolved) == []
-    assert not ("\ue002" in resolved and "\ue002" not in text and not any("\ue002" in str(p) for p in params))

@@ -121,7 +121,10 @@ def load_model(recipe: Recipe) -> PreTrainedModel:
     import transformers
 
     folder, gguf_file = locate(recipe)
-    options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
+    options: dict[str, Any] = {
+        "dtype": getattr(torch, recipe.dtype),
+        "attn_implementation": recipe.attention,
+    }
     if gguf_file is not None:
         # Without dequantising, the merged model couldn't be saved.
         options |= {"gguf_file": gguf_file, "quantization_config": transformers.GgufConfig(dequantize=True)}

@@ -129,7 +129,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Trades a quarter of the speed for memory."""
 
     packing: bool = False
-    """Fill each sequence with whole rows (best fit); pays on a GPU with flash attention only."""
+    """Fill sequences of `max_tokens` with whole rows (best fit), none of which sees another; `batch` and
+    `micro_batch` then count sequences. Pays on a GPU, with flex_attention or flash_attention_2."""
+
+    attention: Literal["sdpa", "flex_attention", "flash_attention_2"] = "sdpa"
+    """transformers' `attn_implementation`; flash_attention_2 needs the package flash-attn."""
+
+    liger: bool = False
+    """Triton kernels of the package liger-kernel, which store no logits of a whole batch. Needs a GPU."""
 
     group_by_length: bool = True
     """Forward passes over rows of like length, so that little is padding, and over whole contrastive pairs,
@@ -172,6 +179,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
+        _require(self.device == "cuda" or not self.liger, "liger needs device: cuda")
         _require(
             not (self.compute_savings and self.packing), "compute_savings and packing exclude each other"
         )

@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -71,6 +72,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
     os.environ["OMP_NUM_THREADS"] = str(recipe.threads or cores())
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     import torch
+    from peft.helpers import disable_input_dtype_casting
 
     torch.set_num_threads(recipe.threads or cores())
     began, spent = time.monotonic(), time.process_time()
@@ -103,13 +105,16 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
     trainer = _trainer(recipe, run_dir, tokenizer, training, validation, prefix)
     checkpoint = last_checkpoint(run_dir)
     state["resumed_from"] = checkpoint.name if checkpoint else None
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    # PEFT would copy each input to the adapter's float32, which autocast turns back into bfloat16.
+    with disable_input_dtype_casting(cast("PeftModel", trainer.model), active=trainer.args.bf16):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scores = trainer.evaluate() if validation else {}
     metrics = _metrics(trainer, state, validation, scores) | {
         "validation_verdicts_right": verdicts.measure_verdict_accuracy(trainer.model, validation),
         "wall_s": round(time.monotonic() - began, 1),
         "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_mb": torch.cuda.max_memory_reserved() // 2**20 if recipe.device == "cuda" else None,
     }
     adapter.save(cast("PeftModel", trainer.model), portable, state, metrics, run_dir / "adapter")
     write_json(run_dir / "log_history.json", trainer.state.log_history)
@@ -171,11 +176,13 @@ def _trainer(
 ) -> SFTTrainer:
     from trl.trainer.sft_trainer import SFTTrainer
 
+    if recipe.liger and find_spec("liger_kernel") is None:
+        raise TrainingError("liger: true needs the package liger-kernel", hint="pip install liger-kernel")
     model = base.load_model(recipe)
     kind = compute_savings.build_trainer_class(prefix) if recipe.compute_savings else SFTTrainer
     return kind(
         model=model,
-        args=_arguments(recipe, run_dir, len(training)),
+        args=_arguments(recipe, run_dir),
         train_dataset=_dataset(training),
         eval_dataset={task.value: _dataset(part) for task, part in rows.group_by_task(validation).items()}
         or None,
@@ -215,11 +222,10 @@ def _dataset(data: Sequence[Row]) -> Dataset:
     return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in data])
 
 
-def _arguments(recipe: Recipe, run_dir: Path, count: int) -> SFTConfig:
+def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
     from trl.trainer.sft_config import SFTConfig
 
     on_cpu = recipe.device == "cpu"
-    steps = math.ceil(count / recipe.batch) * recipe.epochs
     return SFTConfig(
         output_dir=str(run_dir / "checkpoints"),
         per_device_train_batch_size=recipe.rows_at_once,
@@ -228,12 +234,13 @@ def _arguments(recipe: Recipe, run_dir: Path, count: int) -> SFTConfig:
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule,
-        warmup_steps=math.ceil(steps * recipe.warmup),
+        warmup_steps=recipe.warmup,  # below 1 it is a share
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         optim=recipe.optimiser,
         max_length=recipe.max_tokens,
         packing=recipe.packing,
+        use_liger_kernel=recipe.liger,
         train_sampling_strategy="sequential" if recipe.group_by_length else "random",
         gradient_checkpointing=recipe.gradient_checkpointing,
         bf16=recipe.dtype == "bfloat16" and not on_cpu,
@@ -256,7 +263,7 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Trainer
     """Build the callback that writes progress, marks whole checkpoints and stops a diverged run."""
     from transformers import TrainerCallback
 
-    each = sum(len(row.input_ids) for row in training) / len(training)
+    an_epoch = sum(len(row.input_ids) for row in training)
     in_order = recipe.group_by_length and not recipe.packing
 
     class Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -284,14 +291,16 @@ def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> Trainer
                 return
             loss = float(logs["loss"])
             done = max(1, state.global_step - self.first)
-            a_step = (time.monotonic() - self.began) / done
-            batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
+            elapsed_s = time.monotonic() - self.began
+            a_step = elapsed_s / done
+            of_a_step = an_epoch * args.num_train_epochs / state.max_steps
             line: JsonObject = {
                 "step": state.global_step,
                 "steps": state.max_steps,
                 "loss": loss,
                 "learning_rate": logs.get("learning_rate"),
-                "tokens_s": round(each * batch / a_step, 1),
+                "tokens_s": round(of_a_step / a_step, 1),
+                "elapsed_s": round(elapsed_s, 2),
                 "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
             }
             if in_order:

@@ -42,7 +42,7 @@ class ApiServices:
 
     @property
     def pepper(self) -> str:
-        return self.settings.pepper.get_secret_value()
+        return self.settings.require_pepper()
 
     @property
     def incoming_dir(self) -> Path:

@@ -46,7 +46,7 @@ def create_key(
     async def make() -> str:
         engine = create_engine(settings)
         try:
-            return await create(engine, tenant, name, scope, settings.pepper.get_secret_value())
+            return await create(engine, tenant, name, scope, settings.require_pepper())
         finally:
             await engine.dispose()
 

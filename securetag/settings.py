@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
 import pydantic_settings
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -235,6 +244,14 @@ class Settings(BaseSettings):
     catalog: Path | None = None
     #: HMAC key under which API keys are stored.
     pepper: SecretStr = SecretStr(LOCAL_PEPPER)
+    #: The pepper before a rotation: its keys open until `pepper_previous_until`, and move on when used.
+    pepper_previous: SecretStr | None = None
+    #: When keys under `pepper_previous` end: a time with its zone, as in 2027-01-31T00:00:00Z.
+    pepper_previous_until: AwareDatetime | None = None
+    #: HMAC key of the lease tokens that workers hold; by default the pepper.
+    lease_key: SecretStr | None = None
+    #: The lease key before a rotation, so that running tasks end; no longer needed after the longest of them.
+    lease_key_previous: SecretStr | None = None
     #: PostgreSQL 15 or newer; without it `securetag up` starts one of its own.
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
@@ -286,13 +303,15 @@ class Settings(BaseSettings):
         return init_settings, SecretFiles(settings_cls), env_settings, TomlConfigSettingsSource(settings_cls)
 
     @model_validator(mode="after")
-    def _absolute(self) -> Settings:
+    def _absolute_and_whole(self) -> Settings:
         self.home = self.home.expanduser().absolute()
         self.data = self.data.expanduser().absolute()
         if self.mirror is not None:
             self.mirror = self.mirror.expanduser().absolute()
         if self.catalog is not None:
             self.catalog = self.catalog.expanduser().absolute()
+        if self.pepper_previous is not None and self.pepper_previous_until is None:
+            raise ValueError("SECURETAG_PEPPER_PREVIOUS needs an end: set SECURETAG_PEPPER_PREVIOUS_UNTIL")
         return self
 
     def require_pepper(self) -> str:

@@ -19,6 +19,9 @@ from securetag.storage import storage_for
 #: Variable → where its value is in the settings.
 SECRETS = {
     "SECURETAG_PEPPER": "pepper",
+    "SECURETAG_PEPPER_PREVIOUS": "pepper_previous",
+    "SECURETAG_LEASE_KEY": "lease_key",
+    "SECURETAG_LEASE_KEY_PREVIOUS": "lease_key_previous",
     "DATABASE_URL": "database_url",
     "RUNPOD_API_KEY": "runpod_api_key",
     "NVD_API_KEY": "nvd_api_key",
@@ -57,6 +60,7 @@ def test_a_secret_by_file(variable: str, tmp_path: Path, monkeypatch: pytest.Mon
     file = tmp_path / "secret"
     file.write_text("  words with a blank \n")
     monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SECURETAG_PEPPER_PREVIOUS_UNTIL", "2040-01-01T00:00:00Z")
     monkeypatch.setenv(f"{variable}_FILE", str(file))
     assert value(get_settings(), SECRETS[variable]) == "  words with a blank "
 
@@ -115,6 +119,7 @@ def test_no_secret_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("SECURETAG_PEPPER_PREVIOUS_UNTIL", "2040-01-01T00:00:00Z")
     for number, variable in enumerate(SECRETS):
         (tmp_path / variable).write_text(f"hidden-{number}")
         monkeypatch.delenv(variable, raising=False)

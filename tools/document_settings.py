@@ -129,7 +129,7 @@ def _type(info: FieldInfo) -> str:
     text = re.sub(r"\b(?:typing|pathlib(?:\._local)?|pydantic\.types)\.", "", text).replace(" | None", "")
     if text.startswith("Literal["):
         text = " or ".join(text[len("Literal[") : -1].replace("'", "").split(", "))
-    return text.replace("SecretStr", "secret").replace("Path", "path")
+    return text.replace("SecretStr", "secret").replace("Path", "path").replace("AwareDatetime", "time")
 
 
 def _default(info: FieldInfo) -> str:

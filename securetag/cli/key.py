@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -55,3 +56,60 @@ def create_key(
         emit({"key": key, "tenant_id": str(tenant), "name": name, "scopes": scope})
     else:
         typer.echo(key)
+
+
+@app.command("peppers")
+@reported
+def show_peppers(as_json: Json = False) -> None:
+    """List the keys that a rotation of the pepper hasn't moved yet: they end with the previous pepper."""
+    import asyncio
+
+    from securetag.cli.output import show
+    from securetag.db.engine import create_engine
+    from securetag.db.repositories.peppers import KeyVersion, Peppers, list_versions, pepper_version
+    from securetag.settings import get_settings
+    from securetag.system.clock import format_utc
+
+    settings = get_settings()
+    peppers = Peppers.of(settings)
+
+    async def read() -> list[KeyVersion]:
+        engine = create_engine(settings)
+        try:
+            return list(await list_versions(engine))
+        finally:
+            await engine.dispose()
+
+    current = pepper_version(peppers.current)
+    previous = pepper_version(peppers.previous) if peppers.previous else None
+    until = format_utc(peppers.previous_until) if previous and peppers.previous_until else None
+    keys = asyncio.run(read())
+    pending = [key for key in keys if key.version != current]
+    moved = len(keys) - len(pending)
+    if as_json:
+        previous_pepper = {"version": previous, "until": until} if previous else None
+        emit(
+            {
+                "current": {"version": current, "keys": moved},
+                "previous": previous_pepper,
+                "pending": [asdict(key) for key in pending],
+            }
+        )
+        return
+    typer.echo(f"Current pepper {current}: {moved} keys.")
+    if previous:
+        typer.echo(f"Previous pepper {previous}: its keys open until {until}.")
+    if pending:
+        show(
+            ["tenant", "key", "prefix", "pepper", "last used"],
+            [
+                [
+                    key.tenant,
+                    key.name,
+                    key.prefix,
+                    key.version or "not recorded",
+                    format_utc(key.last_used_at) if key.last_used_at else "never",
+                ]
+                for key in pending
+            ],
+        )

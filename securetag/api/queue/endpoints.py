@@ -57,7 +57,7 @@ async def next_task(body: NextRequest, request: Request, services: Services) -> 
 @router.post("/heartbeat", response_model=HeartbeatAnswer)
 async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
     """Extend the lease, say what is being done, hear whether the task was canceled."""
-    lease = verify(token, body.task_id, services.pepper)
+    lease = verify(token, body.task_id, *services.lease_keys)
     async with services.tenant(lease.tenant_id) as session:
         beat = await queue.heartbeat(
             session,
@@ -80,7 +80,7 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
     with incoming(services.incoming_dir, api.max_result) as body:
         await receive_raw(request.stream(), body)
         received = await asyncio.to_thread(ReceivedResult, body.path, max_line=api.max_body)
-        lease = verify(token, received.request.task_id, services.pepper)
+        lease = verify(token, received.request.task_id, *services.lease_keys)
         async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
             ended = await queue.record_result(session, lease, received.request, findings=received)
     await service.drop_orphans(services, lease)
@@ -90,7 +90,7 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
 @router.get("/tasks/{task_id}/upload", response_class=Response)
 async def get_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
     """The archive, streamed."""
-    lease = verify(token, task_id, services.pepper)
+    lease = verify(token, task_id, *services.lease_keys)
     key, sha256, size = await service.upload_key_of(services, lease)
     return StreamingResponse(
         services.storage.chunks(key),
@@ -109,7 +109,7 @@ async def put_artifact(
     token: LeaseToken = None,
 ) -> Response:
     """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
-    lease = verify(token, task_id, services.pepper)
+    lease = verify(token, task_id, *services.lease_keys)
     stored = await service.is_stored(services, lease, name, sha256)
     if stored is not None:
         return json_answer(stored)

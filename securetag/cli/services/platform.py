@@ -29,7 +29,11 @@ NOT_FOR_WORKERS = (
     "SECURETAG_WORKER__API_KEY_FILE",
     *(
         variable + suffix
-        for variable in ("DATABASE_URL", "SECURETAG_PEPPER", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        for variable in (
+            *("DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            *("SECURETAG_PEPPER", "SECURETAG_PEPPER_PREVIOUS"),
+            *("SECURETAG_LEASE_KEY", "SECURETAG_LEASE_KEY_PREVIOUS"),
+        )
         for suffix in ("", "_FILE")
     ),
 )

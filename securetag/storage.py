@@ -84,6 +84,13 @@ class Storage:
 
         return read()
 
+    def all_keys(self) -> list[str]:
+        """Every key, in order; none where the root doesn't exist."""
+        root = self._root.rstrip("/")
+        if not self._fs.isdir(root):
+            return []
+        return sorted(str(path).removeprefix(f"{root}/") for path in self._fs.find(root))
+
     def exists(self, key: str) -> bool:
         return bool(self._fs.exists(self._path(key)))
 

@@ -13,6 +13,7 @@ from securetag.api.errors import RESPONSES
 from securetag.api.lease import verify
 from securetag.api.paging import json_answer
 from securetag.api.queue import service
+from securetag.api.queue.protocol import OTHER_VERSION, check_protocol
 from securetag.api.queue.results import ReceivedResult
 from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
@@ -30,7 +31,10 @@ from securetag.wire.queue import (
 )
 
 router = APIRouter(
-    prefix="/queue", tags=["queue"], responses=RESPONSES, dependencies=[Depends(require_scope("worker"))]
+    prefix="/queue",
+    tags=["queue"],
+    responses=RESPONSES | OTHER_VERSION,
+    dependencies=[Depends(require_scope("worker")), Depends(check_protocol)],
 )
 
 _BYTES = {

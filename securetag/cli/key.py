@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -113,3 +114,25 @@ def show_peppers(as_json: Json = False) -> None:
                 for key in pending
             ],
         )
+
+
+@app.command("keep")
+@reported
+def keep_key(
+    file: Annotated[Path, typer.Argument(help="Where the key is kept, readable by this user alone.")],
+    tenant: Annotated[str, typer.Option(help="Name of the tenant, which is made where it is missing.")],
+    scope: Scopes = [Scope.READ, Scope.SCAN, Scope.FEEDBACK],  # noqa: B006  # typer copies it
+) -> None:
+    """Make an API key and keep it in FILE; leave a FILE that has a key as it is.
+
+    For the first start of a deployment, which may be repeated.
+    """
+    from securetag.cli.services.platform import make_tenant
+    from securetag.settings import get_settings
+    from securetag.system.files import PRIVATE, write_atomic
+
+    if file.is_file() and file.stat().st_size:
+        typer.echo(f"kept {file}")
+        return
+    write_atomic(file, make_tenant(get_settings(), tenant, [*scope]).key, mode=PRIVATE)
+    typer.echo(f"made {file}")

@@ -39,9 +39,10 @@ notebook: install ## notebooks/loop.ipynb, executed on what the last demo left
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-lint: install ## ruff, mypy, import-linter, structure, counts
+lint: install ## ruff, mypy, import-linter, structure, counts, deploy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \
-		&& $(BIN)/lint-imports && $(BIN)/python tools/lint_structure.py && $(BIN)/python tools/lint_counts.py
+		&& $(BIN)/lint-imports && $(BIN)/python tools/lint_structure.py && $(BIN)/python tools/lint_counts.py \
+		&& $(BIN)/python tools/lint_deploy.py
 
 up: install ## api, worker, model runtime and the Dagster UI until Ctrl-C
 	@$(BIN)/securetag up

@@ -12,6 +12,7 @@
     │   └── FencedError            a lease that somebody else holds now
     ├── AuthenticationError        no key, or a key that isn't known
     ├── PermissionDeniedError      a known key without the scope
+    ├── VersionError               worker and api speak different versions of the queue's protocol
     ├── LimitError                 a quota or size that is exceeded
     ├── UnavailableError           a service that is away; try again
     │   ├── DatabaseUnavailableError
@@ -117,6 +118,13 @@ class PermissionDeniedError(SecuretagError):
 
     status = 403
     slug = "forbidden"
+
+
+class VersionError(SecuretagError):
+    """Worker and api speak different versions of the queue's protocol; the hint says which to update."""
+
+    status = 400
+    slug = "version"
 
 
 class LimitError(SecuretagError):

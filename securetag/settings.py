@@ -1,7 +1,8 @@
 """One tree of settings: flag > environment > `securetag.toml` > default.
 
 Environment names begin with `SECURETAG_` (`SECURETAG_API__PORT=8080` for `api.port`), except the
-few that everyone spells alike: `DATABASE_URL`, `OLLAMA_HOST`, `RUNPOD_API_KEY`, `HF_TOKEN`.
+few that everyone spells alike: `DATABASE_URL`, `OLLAMA_HOST`, `RUNPOD_API_KEY`, `HF_TOKEN`. A secret may be
+given as a file instead, which the variable's name with `_FILE` names.
 
 Everything that a process writes is under `home` or `data`; both are absolute.
 """
@@ -16,18 +17,30 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import pydantic_settings
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from securetag.errors import SettingsError
+from securetag.system.secret_files import SUFFIX, read_secret_files
 
 #: A pepper that is written down here protects nothing, so production refuses it.
 LOCAL_PEPPER = "local-development-only"
@@ -48,8 +61,10 @@ class Section(BaseModel):
 class ApiSettings(Section):
     """The HTTP server."""
 
-    #: Address to listen on; anything but loopback needs TLS and a proxy in front.
+    #: Address to listen on; anything but loopback needs a proxy with TLS in front, and no default secrets.
     host: str = "127.0.0.1"
+    #: TLS ends at a proxy in front, which alone reaches the api's address.
+    behind_proxy: bool = False
     #: 0 takes a free one.
     port: int = 8080
     #: Bytes of one uploaded archive.
@@ -187,11 +202,34 @@ class FetchSettings(Section):
     accept_changes: bool = False
 
 
+class SecretFiles(PydanticBaseSettingsSource):
+    """The secrets that are given as files."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[None, str, bool]:
+        """Not used: a secret of a section isn't a field of the tree's root."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, object]:
+        places = dict(_secrets(self.settings_cls, PREFIX))
+        tree: dict[str, object] = {}
+        for variable, value in read_secret_files(places, os.environ).items():
+            *sections, name = places[variable]
+            branch: dict[str, object] = tree
+            for section in sections:
+                branch = cast(dict[str, object], branch.setdefault(section, {}))
+            branch[name] = value
+        return tree
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", toml_file="securetag.toml", extra="forbid"
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        toml_file="securetag.toml",
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     #: `production` refuses secrets that are written down in the code.
@@ -206,6 +244,14 @@ class Settings(BaseSettings):
     catalog: Path | None = None
     #: HMAC key under which API keys are stored.
     pepper: SecretStr = SecretStr(LOCAL_PEPPER)
+    #: The pepper before a rotation: its keys open until `pepper_previous_until`, and move on when used.
+    pepper_previous: SecretStr | None = None
+    #: When keys under `pepper_previous` end: a time with its zone, as in 2027-01-31T00:00:00Z.
+    pepper_previous_until: AwareDatetime | None = None
+    #: HMAC key of the lease tokens that workers hold; by default the pepper.
+    lease_key: SecretStr | None = None
+    #: The lease key before a rotation, so that running tasks end; no longer needed after the longest of them.
+    lease_key_previous: SecretStr | None = None
     #: PostgreSQL 15 or newer; without it `securetag up` starts one of its own.
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
@@ -224,6 +270,14 @@ class Settings(BaseSettings):
     hf_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hf_token"))
     #: fsspec URL under which uploads and artifacts lie; by default `<home>/artifacts`.
     storage_url: str | None = None
+    #: Key id of the S3 bucket that `storage_url` names; by default what the AWS libraries find.
+    aws_access_key_id: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id")
+    )
+    #: Secret that belongs to the key id.
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key")
+    )
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
@@ -240,24 +294,49 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        assert isinstance(env_settings, EnvSettingsSource)
+        files = {variable.lower() + SUFFIX.lower() for variable, _ in _secrets(settings_cls, PREFIX)}
+        env_settings.env_vars = {
+            name: value for name, value in env_settings.env_vars.items() if name.lower() not in files
+        }
+        # Files before the environment, where the variable itself may be set to nothing.
+        return init_settings, SecretFiles(settings_cls), env_settings, TomlConfigSettingsSource(settings_cls)
 
     @model_validator(mode="after")
-    def _absolute_and_safe(self) -> Settings:
+    def _absolute_and_whole(self) -> Settings:
         self.home = self.home.expanduser().absolute()
         self.data = self.data.expanduser().absolute()
         if self.mirror is not None:
             self.mirror = self.mirror.expanduser().absolute()
         if self.catalog is not None:
             self.catalog = self.catalog.expanduser().absolute()
-        if self.environment == "production" and self.pepper.get_secret_value() == LOCAL_PEPPER:
-            raise ValueError("SECURETAG_PEPPER must be set to a secret of your own in production")
+        if self.pepper_previous is not None and self.pepper_previous_until is None:
+            raise ValueError("SECURETAG_PEPPER_PREVIOUS needs an end: set SECURETAG_PEPPER_PREVIOUS_UNTIL")
         return self
+
+    def require_pepper(self) -> str:
+        """Return the pepper. Raises SettingsError for the default one in production.
+
+        Only who makes or checks keys needs it: a worker has none.
+        """
+        if self.environment == "production" and self.pepper.get_secret_value() == LOCAL_PEPPER:
+            raise SettingsError(
+                "SECURETAG_PEPPER is the default, which everybody can read",
+                hint="Set SECURETAG_PEPPER, or SECURETAG_PEPPER_FILE, to a secret of your own: "
+                "`openssl rand -base64 32` prints one.",
+            )
+        return self.pepper.get_secret_value()
 
     @property
     def storage(self) -> str:
         """fsspec URL of the root of uploads and artifacts."""
         return self.storage_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def storage_credentials(self) -> dict[str, str]:
+        """`key` and `secret` for s3://; empty where the AWS libraries are to find them."""
+        pair = {"key": self.aws_access_key_id, "secret": self.aws_secret_access_key}
+        return {name: secret.get_secret_value() for name, secret in pair.items() if secret is not None}
 
     @property
     def run_dir(self) -> Path:
@@ -334,7 +413,8 @@ def get_settings() -> Settings:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """Raise SettingsError for a variable with our prefix that names nothing."""
-    variables = {name.upper(): name for name in [*_variables(Settings, PREFIX), *OTHER_VARIABLES]}
+    files = [variable + SUFFIX for variable, _ in _secrets(Settings, PREFIX)]
+    variables = {name.upper(): name for name in [*_variables(Settings, PREFIX), *files, *OTHER_VARIABLES]}
     for name, value in environment.items():
         upper = name.upper()
         if not upper.startswith(PREFIX) or upper in variables:
@@ -354,6 +434,21 @@ def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield prefix + name.upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
+
+
+def _secrets(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the variable of every secret, with the names of its sections and field."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            for variable, path in _secrets(field.annotation, f"{prefix}{name.upper()}__"):
+                yield variable, (name, *path)
+        elif SecretStr in (field.annotation, *get_args(field.annotation)):
+            if isinstance(field.validation_alias, AliasChoices):
+                # By the name that pydantic looks at first, which the environment's empty one would take.
+                variable = str(field.validation_alias.choices[0])
+                yield variable, (variable,)
+            else:
+                yield prefix + name.upper(), (name,)
 
 
 def _names_in_file(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

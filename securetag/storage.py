@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -27,8 +27,9 @@ CHUNK = 1 << 20
 class Storage:
     """Files under one root."""
 
-    def __init__(self, url: str) -> None:
-        self._fs, self._root = url_to_fs(url, auto_mkdir=True)
+    def __init__(self, url: str, credentials: Mapping[str, str] | None = None) -> None:
+        options = dict(credentials or {}) if url.startswith("s3://") else {"auto_mkdir": True}
+        self._fs, self._root = url_to_fs(url, **options)
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def _path(self, key: str) -> str:
@@ -83,6 +84,13 @@ class Storage:
 
         return read()
 
+    def all_keys(self) -> list[str]:
+        """Every key, in order; none where the root doesn't exist."""
+        root = self._root.rstrip("/")
+        if not self._fs.isdir(root):
+            return []
+        return sorted(str(path).removeprefix(f"{root}/") for path in self._fs.find(root))
+
     def exists(self, key: str) -> bool:
         return bool(self._fs.exists(self._path(key)))
 
@@ -104,7 +112,10 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def storage_for(url: str) -> Storage:
-    """A Storage at an fsspec URL; raises ValueError for an unknown protocol."""
+def storage_for(url: str, credentials: Mapping[str, str] | None = None) -> Storage:
+    """A Storage at an fsspec URL; raises ValueError for an unknown protocol.
+
+    `credentials` are s3fs's `key` and `secret`, and go to s3:// alone.
+    """
     fsspec.get_filesystem_class(url.split("://", 1)[0] if "://" in url else "file")
-    return Storage(url)
+    return Storage(url, credentials)

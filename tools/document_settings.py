@@ -39,9 +39,17 @@ A value is taken from the first of these that has it:
 4. the default.
 
 Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.
-Relative paths count from the working directory. Secrets are never printed; give them by environment
-rather than by file. A `SECURETAG_…` variable or a name in the file that isn't below is refused, with the
-setting that may be meant. With `SECURETAG_ENVIRONMENT=production` the default pepper is refused.
+Relative paths count from the working directory. A `SECURETAG_…` variable or a name in the file that isn't
+below is refused, with the setting that may be meant.
+
+A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
+(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`, `DATABASE_URL_FILE`, `SECURETAG_WORKER__API_KEY_FILE`) names a
+file of which the content, without a last newline, is the value. Both at once, and a file that can't be read
+or is empty, are refused. Secrets are never printed; keep them out of `securetag.toml`.
+
+With `SECURETAG_ENVIRONMENT=production` the default pepper is refused. Outside loopback the api refuses to
+start with the default or a short pepper, with a well-known password of the database, and without
+`SECURETAG_API__BEHIND_PROXY=true`: it has no TLS of its own.
 """
 
 
@@ -121,7 +129,7 @@ def _type(info: FieldInfo) -> str:
     text = re.sub(r"\b(?:typing|pathlib(?:\._local)?|pydantic\.types)\.", "", text).replace(" | None", "")
     if text.startswith("Literal["):
         text = " or ".join(text[len("Literal[") : -1].replace("'", "").split(", "))
-    return text.replace("SecretStr", "secret").replace("Path", "path")
+    return text.replace("SecretStr", "secret").replace("Path", "path").replace("AwareDatetime", "time")
 
 
 def _default(info: FieldInfo) -> str:

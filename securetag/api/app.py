@@ -97,7 +97,10 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = create_engine(settings)
         services = ApiServices(
-            settings=settings, engine=engine, storage=storage_for(settings.storage), metrics=metrics
+            settings=settings,
+            engine=engine,
+            storage=storage_for(settings.storage, settings.storage_credentials),
+            metrics=metrics,
         )
         app.state.services = services
         make_private_folder(services.incoming_dir)

@@ -39,7 +39,7 @@ async def read_principal(services: Services, key: Annotated[str | None, Security
 
 async def _known(services: ApiServices, key: str) -> Principal:
     await services.check_revision()
-    return await authenticate(services.engine, key, services.pepper)
+    return await authenticate(services.engine, key, services.peppers)
 
 
 async def _promptly(looking: Coroutine[object, None, Principal], seconds: float) -> Principal:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from securetag.api.metrics import Metrics
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories.notifications import Notifier
+from securetag.db.repositories.peppers import Peppers
 from securetag.db.upgrade import is_at_head
 from securetag.errors import DatabaseUnavailableError
 from securetag.scanning.unpack import Limits
@@ -41,8 +42,19 @@ class ApiServices:
     _last_use: dict[UUID, float] = field(default_factory=dict)
 
     @property
-    def pepper(self) -> str:
-        return self.settings.pepper.get_secret_value()
+    def peppers(self) -> Peppers:
+        return Peppers.of(self.settings)
+
+    @property
+    def lease_keys(self) -> list[str]:
+        """The keys of lease tokens: the first signs, the others are those that it replaces."""
+        settings, peppers = self.settings, self.peppers
+        previous = [settings.lease_key_previous.get_secret_value()] if settings.lease_key_previous else []
+        if settings.lease_key is not None:
+            return [settings.lease_key.get_secret_value(), *previous]
+        if peppers.previous is not None and peppers.has_valid_previous:
+            previous.append(peppers.previous)
+        return [peppers.current, *previous]
 
     @property
     def incoming_dir(self) -> Path:

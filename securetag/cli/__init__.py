@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli import dataset, db, demo, key, model, scan, services, source, tenant, trace
+from securetag.cli import backup, dataset, db, demo, key, model, scan, services, source, tenant, trace
 from securetag.cli.output import reported
 
 app = typer.Typer(
@@ -34,6 +34,8 @@ app.add_typer(model.app, name="model")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(key.app, name="key")
 app.add_typer(db.app, name="db")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def _version(value: bool) -> None:

@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from securetag import errors
 from securetag.errors import PROBLEM_TYPE, SecuretagError, UnavailableError
+from securetag.system.version import package_version
 
 Answer = TypeVar("Answer", bound=BaseModel)
 #: Status or problem type of a refusal, 0 where no answer comes → what to do next, instead of the api's own.
@@ -70,9 +71,14 @@ class HttpClient:
         timeout_s: float = TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
         hints: Hints | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=url, headers={"X-API-Key": key}, timeout=timeout_s, transport=transport, mounts=_DIRECT
+            base_url=url,
+            headers={"X-API-Key": key, "User-Agent": f"securetag/{package_version()}", **(headers or {})},
+            timeout=timeout_s,
+            transport=transport,
+            mounts=_DIRECT,
         )
         self._hints = hints or {}
 

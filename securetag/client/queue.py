@@ -24,6 +24,8 @@ from securetag.settings import WorkerSettings
 from securetag.wire.base import Wire
 from securetag.wire.queue import (
     LEASE_HEADER,
+    PROTOCOL,
+    PROTOCOL_HEADER,
     SHA256_HEADER,
     HeartbeatAnswer,
     HeartbeatRequest,
@@ -54,7 +56,11 @@ class QueueClient(HttpClient):
                 hint="Set SECURETAG_WORKER__API_KEY to a key with the scope `worker`.",
             )
         super().__init__(
-            settings.api_url, settings.api_key.get_secret_value(), timeout_s=TIMEOUT_S, transport=transport
+            settings.api_url,
+            settings.api_key.get_secret_value(),
+            timeout_s=TIMEOUT_S,
+            transport=transport,
+            headers={PROTOCOL_HEADER: str(PROTOCOL)},
         )
         self.worker_id = worker_id
 

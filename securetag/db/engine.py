@@ -31,6 +31,7 @@ from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.settings import ApiSettings, Settings
 
 OWNER, API, GATE, HARVEST = "securetag_owner", "securetag_api", "securetag_gate", "securetag_harvest"
+BACKUP = "securetag_backup"
 
 #: A transaction may take this many times the statement timeout before the client gives up on it.
 TRANSACTION_FACTOR = 2

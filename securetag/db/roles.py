@@ -1,9 +1,10 @@
-"""The four roles, and what must exist before the first migration.
+"""The five roles, and what must exist before the first migration.
 
 - `securetag_owner` owns the schema and migrates it; row-level security binds it too.
 - `securetag_api` reads and writes as one tenant at a time.
 - `securetag_gate` can't log in; it owns the SECURITY DEFINER functions that look over tenants.
 - `securetag_harvest` reads what consenting tenants have.
+- `securetag_backup` can't log in; the owner becomes it to read every row, and nothing can write as it.
 
 None is a superuser and none bypasses row-level security.
 """
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, text
 
 from securetag.db.base import SCHEMA
-from securetag.db.engine import API, GATE, HARVEST, OWNER
+from securetag.db.engine import API, BACKUP, GATE, HARVEST, OWNER
 
 #: Role → attributes. NOINHERIT on the owner: it may become the gate (to hand it functions), but
 #: doesn't see what the gate sees.
@@ -24,6 +25,7 @@ ATTRIBUTES = {
     API: "LOGIN",
     GATE: "NOLOGIN",
     HARVEST: "LOGIN",
+    BACKUP: "NOLOGIN",
 }
 
 
@@ -45,6 +47,7 @@ def provision(connection: Connection, passwords: Mapping[str, str] | None = None
         literal = connection.scalar(text("SELECT quote_literal(:word)"), {"word": password})
         connection.exec_driver_sql(f"ALTER ROLE {role} PASSWORD {literal}")
     _join(connection, OWNER, GATE)
+    _join(connection, OWNER, BACKUP)
     user = connection.scalar(text("SELECT session_user"))
     if user not in ATTRIBUTES and not connection.scalar(
         text("SELECT rolsuper FROM pg_roles WHERE rolname = session_user")
@@ -60,6 +63,28 @@ def provision(connection: Connection, passwords: Mapping[str, str] | None = None
         connection.execute(text(f"SET ROLE {OWNER}"))
         connection.execute(text(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {OWNER}"))
         connection.execute(text("RESET ROLE"))
+
+
+def let_backup_read(connection: Connection) -> None:
+    """Let `securetag_backup` read every table of the schema, over all tenants. Idempotent; as the owner.
+
+    After each upgrade rather than in a revision, so that no new table can be forgotten.
+    """
+    connection.execute(text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {BACKUP}"))
+    connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {BACKUP}"))
+    connection.execute(text(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {BACKUP}"))
+    unseen = connection.scalars(
+        text(
+            "SELECT relname FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace)"
+            " AND relkind = 'r' AND relrowsecurity AND NOT EXISTS"
+            " (SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polname = 'backup')"
+        ),
+        {"schema": SCHEMA},
+    )
+    for table in unseen.all():
+        connection.execute(
+            text(f'CREATE POLICY backup ON {SCHEMA}."{table}" FOR SELECT TO {BACKUP} USING (true)')
+        )
 
 
 def _join(connection: Connection, member: str, role: str) -> None:

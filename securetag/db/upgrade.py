@@ -47,6 +47,8 @@ def upgrade(owner_dsn: str, revision: str = "head") -> str:
         from alembic import command
 
         command.upgrade(config, revision)
+        roles.let_backup_read(connection)
+        connection.commit()
         return _stands_at(connection) or "base"
 
 
@@ -97,6 +99,29 @@ async def is_at_head(engine: AsyncEngine) -> bool:
         # Not granted yet: a database between creation and the first migration.
         return False
     return str(revision) == head_revision()
+
+
+@contextmanager
+def no_upgrade_meanwhile(dsn: str) -> Iterator[None]:
+    """Keep upgrades waiting while the block runs, and wait for one that is under way."""
+    engine = create_sync_engine(dsn, OWNER)
+    try:
+        with engine.connect() as guard:
+            guard.execute(text("SET statement_timeout = 0"))
+            guard.execute(text("SET idle_in_transaction_session_timeout = 0"))
+            guard.execute(text("SET lock_timeout = 0"))
+            guard.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": _UPGRADE_LOCK})
+            guard.commit()
+            yield
+    finally:
+        engine.dispose()
+
+
+def has_revision(revision: str) -> bool:
+    """Return whether this version has a revision; a newer version may have more."""
+    from alembic.script import ScriptDirectory
+
+    return revision in {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from securetag.settings import Settings
+from securetag.system.files import PRIVATE, write_atomic
 
 #: Module of the jobs, assets and sensors.
 DEFINITIONS = "securetag.orchestration.definitions"
@@ -31,9 +32,8 @@ def prepare(settings: Settings) -> Path:
         url = settings.database_url.get_secret_value()
         _, _, rest = url.partition("://")
         config["storage"] = {"postgres": {"postgres_url": f"postgresql+psycopg2://{rest}"}}
-    path = folder / "dagster.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=True))
-    path.chmod(0o600)
+    # As a whole: in a deployment several services share the folder, and each of them writes it.
+    write_atomic(folder / "dagster.yaml", yaml.safe_dump(config, sort_keys=True), mode=PRIVATE)
     return folder
 
 
@@ -43,7 +43,5 @@ def workspace(settings: Settings, server: Mapping[str, str | int]) -> Path:
     The code location `securetag` is served at `server`: a `socket`, or a `host` and a `port`.
     """
     path = settings.home / "dagster" / "workspace.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
     location = {**server, "location_name": "securetag"}
-    path.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
-    return path
+    return write_atomic(path, yaml.safe_dump({"load_from": [{"grpc_server": location}]}))

@@ -85,8 +85,8 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def commit(self, target: Path, *, read_only: bool = False) -> bool:
-        """Flush the folder to disk and rename it to `target`; return whether it is there now.
+    def commit(self, target: Path, *, read_only: bool = False, mode: int = 0o755) -> bool:
+        """Flush the folder to disk and rename it to `target`, with `mode`; return whether it is there now.
 
         False means that the folder `target` existed before; it is left as it is. `target` must be on the
         same file system. `read_only` takes the write permission from the files. Raises OSError, for
@@ -96,7 +96,7 @@ class Draft:
             _flush(file)
             if read_only:
                 file.chmod(0o444)
-        self.path.chmod(0o755)
+        self.path.chmod(mode)
         _flush(self.path)
         try:
             self.path.rename(target)

@@ -20,6 +20,13 @@ from securetag.wire.base import AS_JSON, Wire
 LEASE_S = 30
 #: Seconds between heartbeats: three may be lost before the lease is.
 HEARTBEAT_S = 8
+#: Version of everything in this module. Raise it with every change that the other side wouldn't understand:
+#: a new field in a request or answer, another meaning of an old one. Adding a `SkipReason` is one.
+PROTOCOL = 1
+#: The oldest version that the api still answers.
+MIN_PROTOCOL = 1
+#: Header in which a worker says which version it speaks; without one it is 1.
+PROTOCOL_HEADER = "X-Queue-Protocol"
 #: Header that carries the lease token of every call after the claim.
 LEASE_HEADER = "X-Lease-Token"
 #: Header that carries the hex sha256 of an uploaded artifact.

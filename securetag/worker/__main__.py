@@ -1,8 +1,8 @@
 """`python -m securetag.worker [--once] [--concurrency N]`: work until SIGTERM or SIGINT.
 
 The first signal lets running tasks finish for GRACE_S seconds and then gives them back; a second
-one gives them back at once. Exits with 0; with 1 when the api refuses the key or a setting is
-wrong. `--once` does at most one task, and exits with 3 when there was none.
+one gives them back at once. Exits with 0; with 1 when the api refuses the key or the worker's version,
+or a setting is wrong. `--once` does at most one task, and exits with 3 when there was none.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from securetag.errors import (
     PermissionDeniedError,
     SecuretagError,
     UnavailableError,
+    VersionError,
 )
 from securetag.settings import Settings
 from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
@@ -79,7 +80,8 @@ class Runner:
     def run(self, *, once: bool = False) -> bool:
         """Work until `stop` is set. With `once`: at most one task, and True when there was one.
 
-        Raises AuthenticationError or PermissionDeniedError when the api refuses the worker's key.
+        Raises AuthenticationError or PermissionDeniedError when the api refuses the worker's key, and
+        VersionError when one of the two must be updated.
         """
         while not self._stop.is_set():
             lease = self._claim(0 if once else self._settings.worker.poll_s)
@@ -100,8 +102,8 @@ class Runner:
                 self.is_waiting = False
 
         def may_pass(error: BaseException) -> bool:
-            wrong_key = isinstance(error, AuthenticationError | PermissionDeniedError)
-            return isinstance(error, SecuretagError) and not wrong_key
+            stays_wrong = isinstance(error, AuthenticationError | PermissionDeniedError | VersionError)
+            return isinstance(error, SecuretagError) and not stays_wrong
 
         retrying = Retrying(
             retry=retry_if_exception(may_pass),

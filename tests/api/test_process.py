@@ -95,6 +95,8 @@ def test_what_can_not_be_served_is_said_with_a_hint(
     assert main(["--port", "0"]) == 1
     assert "DATABASE_URL" in capsys.readouterr().err
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@/nowhere")
+    monkeypatch.setenv("SECURETAG_PEPPER", "a secret of our own")
+    monkeypatch.setenv("SECURETAG_API__BEHIND_PROXY", "true")
     get_settings.cache_clear()
     for arguments in (["--port", "-1"], ["--port", "70000"], ["--host", "203.0.113.7", "--port", "0"]):
         assert main(arguments) == 1

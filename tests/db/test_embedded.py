@@ -24,7 +24,7 @@ import securetag
 from securetag.db import upgrade
 from securetag.db.binaries import account
 from securetag.db.embedded import DATABASE, SUPERUSER, Cluster
-from securetag.db.engine import API, GATE, HARVEST, OWNER
+from securetag.db.engine import API, BACKUP, GATE, HARVEST, OWNER
 from securetag.errors import ConflictError, SettingsError
 from securetag.records import JsonObject
 
@@ -286,7 +286,7 @@ def test_roles_are_made_by_a_user_that_is_no_superuser(cluster: Cluster) -> None
     """From nothing, as on a managed server."""
     with psycopg.connect(cluster.dsn("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE {}").format(Identifier(DATABASE)))
-        for role in (OWNER, API, GATE, HARVEST):
+        for role in (OWNER, API, GATE, HARVEST, BACKUP):
             connection.execute(SQL("DROP ROLE {}").format(Identifier(role)))
         connection.execute("CREATE ROLE deploy LOGIN CREATEROLE PASSWORD 'secret'")
         connection.execute("CREATE DATABASE managed OWNER deploy")

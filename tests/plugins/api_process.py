@@ -15,10 +15,12 @@ START_S = 60.0
 
 
 @contextmanager
-def running(home: Path, dsn: str, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running(
+    home: Path, dsn: str, *, before: str = "pass", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """`python -m securetag.api --port 0` and its URL, stopped at the end.
 
-    `settings` are those of `[api]`, by their names there.
+    `settings` are those of `[api]`, by their names there; `before` is Python that runs first.
     """
     environment = os.environ | {
         "SECURETAG_HOME": str(home),
@@ -26,7 +28,8 @@ def running(home: Path, dsn: str, **settings: str) -> Iterator[tuple[subprocess.
         "PYTHONWARNINGS": "error::ResourceWarning",
         **{f"SECURETAG_API__{name.upper()}": value for name, value in settings.items()},
     }
-    process = subprocess.Popen([sys.executable, "-m", "securetag.api", "--port", "0"], env=environment)
+    code = f"{before}; import runpy; runpy.run_module('securetag.api', run_name='__main__')"
+    process = subprocess.Popen([sys.executable, "-c", code, "--port", "0"], env=environment)
     try:
         address, deadline = home / "run" / "api.json", time.monotonic() + START_S
         while not address.exists():

@@ -58,7 +58,7 @@ async def create_key(
                 tenant_id,
                 body.name,
                 body.scopes,
-                services.pepper,
+                services.peppers.current,
                 actor=caller.name,
                 expires_at=body.expires_at,
             )

@@ -13,6 +13,7 @@ from securetag.api.errors import RESPONSES
 from securetag.api.lease import verify
 from securetag.api.paging import json_answer
 from securetag.api.queue import service
+from securetag.api.queue.protocol import OTHER_VERSION, check_protocol
 from securetag.api.queue.results import ReceivedResult
 from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
@@ -30,7 +31,10 @@ from securetag.wire.queue import (
 )
 
 router = APIRouter(
-    prefix="/queue", tags=["queue"], responses=RESPONSES, dependencies=[Depends(require_scope("worker"))]
+    prefix="/queue",
+    tags=["queue"],
+    responses=RESPONSES | OTHER_VERSION,
+    dependencies=[Depends(require_scope("worker")), Depends(check_protocol)],
 )
 
 _BYTES = {
@@ -57,7 +61,7 @@ async def next_task(body: NextRequest, request: Request, services: Services) -> 
 @router.post("/heartbeat", response_model=HeartbeatAnswer)
 async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
     """Extend the lease, say what is being done, hear whether the task was canceled."""
-    lease = verify(token, body.task_id, services.pepper)
+    lease = verify(token, body.task_id, *services.lease_keys)
     async with services.tenant(lease.tenant_id) as session:
         beat = await queue.heartbeat(
             session,
@@ -80,7 +84,7 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
     with incoming(services.incoming_dir, api.max_result) as body:
         await receive_raw(request.stream(), body)
         received = await asyncio.to_thread(ReceivedResult, body.path, max_line=api.max_body)
-        lease = verify(token, received.request.task_id, services.pepper)
+        lease = verify(token, received.request.task_id, *services.lease_keys)
         async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
             ended = await queue.record_result(session, lease, received.request, findings=received)
     await service.drop_orphans(services, lease)
@@ -90,7 +94,7 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
 @router.get("/tasks/{task_id}/upload", response_class=Response)
 async def get_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
     """The archive, streamed."""
-    lease = verify(token, task_id, services.pepper)
+    lease = verify(token, task_id, *services.lease_keys)
     key, sha256, size = await service.upload_key_of(services, lease)
     return StreamingResponse(
         services.storage.chunks(key),
@@ -109,7 +113,7 @@ async def put_artifact(
     token: LeaseToken = None,
 ) -> Response:
     """Store a tool's output. The same bytes again change nothing; a later attempt's replace them."""
-    lease = verify(token, task_id, services.pepper)
+    lease = verify(token, task_id, *services.lease_keys)
     stored = await service.is_stored(services, lease, name, sha256)
     if stored is not None:
         return json_answer(stored)

@@ -60,7 +60,7 @@ async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
             "attempt": claim.attempt,
             "max_attempts": claim.max_attempts,
             "fence": lease.fence,
-            "lease_token": sign(lease, services.pepper),
+            "lease_token": sign(lease, services.lease_keys[0]),
             "lease_s": services.settings.api.lease_s,
             "time_limit_s": claim.time_limit_s,
             "params": claim.params,

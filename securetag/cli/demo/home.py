@@ -43,7 +43,7 @@ def _place() -> Path:
 def _enter(home: Path) -> Settings:
     os.environ["SECURETAG_HOME"] = str(home)
     os.environ["SECURETAG_DATA"] = str(home / "data")
-    for variable in ("DATABASE_URL", "OLLAMA_HOST", "SECURETAG_TRIAGE__URL"):
+    for variable in ("DATABASE_URL", "DATABASE_URL_FILE", "OLLAMA_HOST", "SECURETAG_TRIAGE__URL"):
         os.environ.pop(variable, None)
     get_settings.cache_clear()
     return get_settings()

@@ -24,6 +24,19 @@ from securetag.system.services import announce_service, read_services
 WORKER_SCOPES = ["worker"]
 #: Scopes of a key that a person or their CI uses.
 USER_SCOPES = ["read", "scan", "feedback"]
+#: Variables of secrets that a worker has no use for, and of the key that it gets from us.
+NOT_FOR_WORKERS = (
+    "SECURETAG_WORKER__API_KEY_FILE",
+    *(
+        variable + suffix
+        for variable in (
+            *("DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            *("SECURETAG_PEPPER", "SECURETAG_PEPPER_PREVIOUS"),
+            *("SECURETAG_LEASE_KEY", "SECURETAG_LEASE_KEY_PREVIOUS"),
+        )
+        for suffix in ("", "_FILE")
+    ),
+)
 #: Where the Dagster UI listens.
 DAGSTER_HOST = "127.0.0.1"
 DAGSTER_PORT = 3000
@@ -106,7 +119,7 @@ class Platform:
             extra={
                 "SECURETAG_WORKER__API_URL": self.api_url,
                 "SECURETAG_WORKER__API_KEY": key,
-                "DATABASE_URL": "",
+                **dict.fromkeys(NOT_FOR_WORKERS, ""),
             },
             ready=lambda: True,
         )
@@ -180,7 +193,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
             except ConflictError:
                 async with cross_tenant_transaction(engine) as session:
                     tenant_id = await find_tenant(session, name)
-            pepper = settings.pepper.get_secret_value()
+            pepper = settings.require_pepper()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
         finally:
             await engine.dispose()

@@ -2,7 +2,7 @@
 
 The 12 characters are the public prefix by which a key is found and named; the 43 are 32 random
 bytes in base64url. A stolen table without the pepper opens nothing, and 256 random bits need no
-slow hash.
+slow hash. `peppers` says how the pepper is replaced.
 
 Scopes:
 
@@ -33,6 +33,7 @@ from uuid_utils.compat import uuid7
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
 from securetag.db.repositories import audit
+from securetag.db.repositories.peppers import Peppers, pepper_version, rehash
 from securetag.errors import AuthenticationError, InputError, NotFoundError
 from securetag.records import JsonObject
 
@@ -110,6 +111,7 @@ async def add_key(
         name=name,
         prefix=prefix,
         digest=hash_key(key, pepper),
+        pepper_version=pepper_version(pepper),
         scopes=check_scopes(scopes),
         expires_at=expires_at,
     )
@@ -118,8 +120,11 @@ async def add_key(
     return row, key
 
 
-async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
-    """Who this key is. Raises AuthenticationError and DatabaseUnavailableError."""
+async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Principal:
+    """Who this key is. Raises AuthenticationError and DatabaseUnavailableError.
+
+    A key that was hashed under the previous pepper is hashed under the current one.
+    """
     matched = _KEY.fullmatch(key)
     row = None
     if matched is not None:
@@ -129,11 +134,29 @@ async def authenticate(engine: AsyncEngine, key: str, pepper: str) -> Principal:
             )
             row = result.mappings().one_or_none()
     stored_digest = bytes(row["digest"]) if row is not None else _NO_DIGEST
-    if not hmac.compare_digest(stored_digest, hash_key(key, pepper)) or row is None:
+    version = row["pepper_version"] if row is not None else None
+    pepper = next(
+        (
+            candidate
+            for candidate in peppers.candidates(version)
+            if hmac.compare_digest(stored_digest, hash_key(key, candidate))
+        ),
+        None,
+    )
+    if row is None or (pepper is None and any(peppers.candidates(version))):
         raise AuthenticationError(
             "this API key isn't known",
             hint="Send a key of yours in X-API-Key; `securetag key create` makes one.",
         )
+    if pepper is None or not peppers.allows(pepper):
+        raise AuthenticationError(
+            "this API key ended with the pepper that it was made under, since nobody used it in time",
+            hint="Ask your operator for a new key; `securetag key create` makes one.",
+        )
+    current = pepper_version(peppers.current)
+    if version != current:
+        new = hash_key(key, peppers.current)
+        await rehash(engine, row["tenant_id"], row["key_id"], old=stored_digest, new=new, version=current)
     return Principal(
         tenant_id=row["tenant_id"], key_id=row["key_id"], name=row["name"], scopes=frozenset(row["scopes"])
     )

@@ -63,10 +63,11 @@ async def find_tenant(session: AsyncSession, name: str) -> UUID:
     return tenant_id
 
 
-async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
-    """Return up to `limit + 1` tenants (id, name, created_at), oldest first. For operators."""
+async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int | None) -> Sequence[Row[Any]]:
+    """Return up to `limit + 1` tenants (id, name, created_at), or all, oldest first. For operators."""
     query = text("SELECT id, name, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)")
-    return (await session.execute(query, {"after": after, "page": limit + 1})).all()
+    page = None if limit is None else limit + 1
+    return (await session.execute(query, {"after": after, "page": page})).all()
 
 
 async def exists(session: AsyncSession) -> bool:

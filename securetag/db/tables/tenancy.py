@@ -36,12 +36,15 @@ class ApiKey(Base):
         referenced(),
         CheckConstraint("prefix ~ '^[A-Za-z0-9_-]{12}$'", name="prefix"),
         CheckConstraint("octet_length(digest) = 32", name="digest"),
+        CheckConstraint("pepper_version ~ '^[0-9a-f]{8}$'", name="pepper_version"),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(unique=True)
     digest: Mapped[bytes]
+    #: Which pepper (`securetag.db.repositories.peppers`); null for a key from before versions.
+    pepper_version: Mapped[str | None]
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime] = now_column()
     expires_at: Mapped[datetime | None]

@@ -227,6 +227,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,  # compose and shells pass on what isn't set as an empty value
         toml_file="securetag.toml",
         extra="forbid",
         hide_input_in_errors=True,

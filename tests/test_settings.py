@@ -18,6 +18,12 @@ def test_environment_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (get_settings().api.port, get_settings().api.host) == (2, "127.0.0.2")
 
 
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SECURETAG_API__PORT", "DATABASE_URL", "SECURETAG_PEPPER_PREVIOUS_UNTIL"):
+        monkeypatch.setenv(variable, "")
+    assert (get_settings().api.port, get_settings().database_url) == (8080, None)
+
+
 def test_everybodys_names_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@h/d")
     secret = get_settings().database_url

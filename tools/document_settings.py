@@ -39,8 +39,8 @@ A value is taken from the first of these that has it:
 4. the default.
 
 Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.
-Relative paths count from the working directory. A `SECURETAG_…` variable or a name in the file that isn't
-below is refused, with the setting that may be meant.
+An empty variable counts as not set. Relative paths count from the working directory. A `SECURETAG_…`
+variable or a name in the file that isn't below is refused, with the setting that may be meant.
 
 A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
 (`SECURETAG_PEPPER_FILE=/run/secrets/pepper`, `DATABASE_URL_FILE`, `SECURETAG_WORKER__API_KEY_FILE`) names a

@@ -25,7 +25,7 @@ with exit_if_missing():
     from securetag.api.app import create_app
     from securetag.api.connection import make_protocol
     from securetag.api.exposure import refuse_unsafe
-    from securetag.db.engine import dsn_for
+    from securetag.db.engine import dsn_for, parse_url
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
@@ -51,7 +51,7 @@ def listening(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError."""
     # Uvicorn would bury these in a traceback of its own.
-    dsn_for(settings)
+    parse_url(dsn_for(settings))
     refuse_unsafe(settings, host)
     app = create_app(settings)
     opened = listening(host, port)

@@ -114,6 +114,11 @@ class ChildProcess:
             time.sleep(POLL_SECONDS)
         return True
 
+    def terminate(self) -> None:
+        """Send SIGTERM to the child alone, without waiting; nothing where it has ended."""
+        if self.running:
+            _signal(self.pid, signal.SIGTERM, group=False)
+
     def end(self, grace_s: float = GRACE_SECONDS, *, whole_group: bool = True) -> int:
         """End the child and whatever its group still runs; return its exit code. Idempotent.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -28,6 +29,20 @@ ASSETS = "{ assetNodes { assetKey { path } groupName } }"
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"
 
 
+#: Seconds that a start and a stop may take here; 60 and 10 are promised, on a machine that does nothing else.
+START_S, STOP_S = 100, 15
+#: Service → a part of its command line.
+COMMANDS = {
+    "postgres": "securetag.db.embedded",
+    "api": "securetag.api",
+    "runtime": "securetag.serving.runtime",
+    "worker": "securetag.worker",
+    "dagster-code": "code-server",
+    "dagster": "dagster_webserver",
+    "dagster-daemon": "dagster._daemon",
+}
+
+
 @dataclass
 class Running:
     """`securetag up` of a home of its own, with what it has printed."""
@@ -35,6 +50,7 @@ class Running:
     home: Path
     process: subprocess.Popen[bytes]
     text: Callable[[], str]
+    start_s: float
 
 
 @contextmanager
@@ -67,8 +83,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 other.bind(("127.0.0.1", port))
                 other.listen()
         home = stack.enter_context(cleared(folder / "home"))
+        started = time.monotonic()
         process, text = stack.enter_context(up(log=folder / "log", home=home))
-        yield Running(home, process, text)
+        yield Running(home, process, text, time.monotonic() - started)
 
 
 def processes(home: Path) -> list[int]:
@@ -80,6 +97,19 @@ def processes(home: Path) -> list[int]:
                 environment = (folder / "environ").read_bytes().split(b"\0")
                 if f"SECURETAG_HOME={home}".encode() in environment:
                     pids.append(int(folder.name))
+    return pids
+
+
+def service_pids(home: Path) -> dict[str, int]:
+    """Service → process id, of the services of a home that run."""
+    pids = {}
+    for pid in processes(home):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            # Before its `exec`, a service's process is our launcher, whose arguments name it too.
+            names = [name for name, part in COMMANDS.items() if part in command[:5]]
+            if names and "securetag.system.launch" not in command:
+                pids[names[0]] = pid
     return pids
 
 
@@ -134,6 +164,44 @@ def test_all_services_answer(running: Running) -> None:
     assert until(healthy, 60)
 
 
+def test_it_starts_in_a_minute(running: Running) -> None:
+    assert running.start_s < START_S
+
+
+def test_killed_parts_are_started_again(running: Running) -> None:
+    before = service_pids(running.home)
+    assert set(before) == set(COMMANDS)
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+
+    def all_run_again() -> bool:
+        after = service_pids(running.home)
+        return set(after) == set(before) and not set(after.values()) & set(before.values())
+
+    assert until(all_run_again, 60), (service_pids(running.home), before)
+    api, ui = printed(running.text(), "api"), printed(running.text(), "Dagster UI")
+    key = printed(running.text(), "API key of this home")
+
+    def answers(url: str, query: dict[str, str] | None = None) -> httpx.Response | None:
+        with contextlib.suppress(httpx.HTTPError):
+            method = "GET" if query is None else "POST"
+            answer = httpx.request(method, url, json=query, headers={"X-API-Key": key}, timeout=30)
+            return answer if answer.is_success else None
+        return None
+
+    def shows_the_assets() -> bool:
+        answer = answers(f"{ui}/graphql", {"query": ASSETS})
+        return answer is not None and len(answer.json()["data"]["assetNodes"]) > 3
+
+    assert until(lambda: answers(f"{api}/healthz/db"), 60), running.text()
+    assert until(lambda: answers(f"{api}/codeaudit/index"), 60), running.text()
+    assert until(shows_the_assets, 120), running.text()
+    for name in before:
+        assert f"{name} ended with -9; it is started again" in running.text()
+    entries = json.loads((running.home / "run" / "services.json").read_text())
+    assert entries["api"] == {"url": api, "pid": service_pids(running.home)["api"]}
+
+
 def test_a_default_port_that_is_taken_gives_way_to_a_free_one(running: Running) -> None:
     text = running.text()
     api, ui = printed(text, "api"), printed(text, "Dagster UI")
@@ -163,7 +231,7 @@ def test_ctrl_c_stops_all_and_nothing_outlives_it(running: Running, tmp_path: Pa
     home = running.home
     key = printed(running.text(), "API key of this home")
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(60) == 0, running.text()
+    assert running.process.wait(STOP_S) == 0, running.text()
     assert until(lambda: not processes(home), 5), processes(home)
 
     # Killed between making a tenant and keeping its key, it finds the tenant again.
@@ -173,6 +241,19 @@ def test_ctrl_c_stops_all_and_nothing_outlives_it(running: Running, tmp_path: Pa
         process.kill()
         process.wait()
         assert until(lambda: not processes(home), 10), processes(home)
+
+
+def test_a_part_that_keeps_ending_is_given_up_with_its_reason(home: Path, tmp_path: Path) -> None:
+    """A worker with a key that the api doesn't know ends each time that it is started."""
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "worker-key.json").write_text(json.dumps({"key": f"stk_{'x' * 12}_{'y' * 43}"}))
+    with up("--port", "0", "--no-dagster", log=tmp_path / "log") as (process, text):
+        assert process.wait(150) == 1
+    happened, advice = text().splitlines()[-2:]
+    assert happened.startswith("error: worker has ended 6 times in a row, now with 1: ")
+    assert "this API key isn't known" in happened
+    assert str(home / "logs" / "worker.log") in advice
+    assert until(lambda: not processes(home), 5), processes(home)
 
 
 def test_the_port_of_another_program_is_no_ui_of_ours(home: Path, tmp_path: Path) -> None:

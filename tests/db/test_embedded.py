@@ -293,6 +293,7 @@ def test_roles_are_made_by_a_user_that_is_no_superuser(cluster: Cluster) -> None
     password = cluster.dsn("managed", "deploy").split("deploy:")[1].split("@")[0]
     dsn = cluster.dsn("managed", "deploy").replace(password, "secret")
     assert upgrade.upgrade(dsn) == upgrade.head_revision()
-    assert upgrade.current_revision(dsn, API) == upgrade.head_revision()
+    for role in (API, HARVEST, BACKUP):
+        assert upgrade.current_revision(dsn, role) == upgrade.head_revision()
     # The next start makes the roles again.
     cluster.stop()

@@ -17,6 +17,7 @@ from securetag.db.base import SCHEMA, Base
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import (
     API,
+    BACKUP,
     HARVEST,
     OWNER,
     create_engine,
@@ -120,7 +121,7 @@ def test_a_server_without_a_superuser(pg_cluster: Cluster) -> None:
     dsn = url.render_as_string(hide_password=False)
     try:
         assert upgrade.upgrade(dsn) == upgrade.head_revision()
-        for role in (OWNER, API, HARVEST):
+        for role in (OWNER, API, HARVEST, BACKUP):
             engine = create_sync_engine(dsn, role)
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT current_user")) == role

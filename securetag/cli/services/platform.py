@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -18,7 +19,7 @@ from securetag.cli.services.ports import find_free_port
 from securetag.cli.services.supervise import Service, Services, is_republished, published
 from securetag.errors import ConflictError
 from securetag.settings import Settings
-from securetag.system.services import announce_service, read_services
+from securetag.system.services import read_services
 
 #: Scopes of the tenant that runs the installation; its worker key sees every tenant's queue.
 WORKER_SCOPES = ["worker"]
@@ -77,6 +78,7 @@ class Platform:
                 "postgres",
                 ["-m", "securetag.db.embedded", "--home", str(home)],
                 ready=is_republished(home, "postgres"),
+                wave=2,
             )
 
     def migrate(self) -> str:
@@ -94,9 +96,12 @@ class Platform:
             "api",
             ["-m", "securetag.api", "--port", str(port)],
             ready=lambda: is_listening() and _answers(published(home, "api").get("url"), "/healthz/db"),
+            wave=1,
         )
         self.api_url = str(published(home, "api")["url"])
-        self._announce("api", self.api_url, service)
+        # A restarted api is where the worker and people look for it, though any port was asked for.
+        service.arguments[-1] = str(httpx.URL(self.api_url).port)
+        self._services.announce(service, self.api_url)
         return self.api_url
 
     def runtime(self) -> None:
@@ -109,6 +114,7 @@ class Platform:
             ["-m", "securetag.serving.runtime", "--home", str(home)],
             ready=lambda: "runtime" in read_services(self.settings.run_dir),
             timeout_s=120,
+            wave=1,
         )
 
     def worker(self, key: str) -> None:
@@ -124,33 +130,33 @@ class Platform:
             ready=lambda: True,
         )
 
-    def dagster(self, port: int) -> str:
-        """Start Dagster's code server, UI and daemon; return the UI's address. Port 0 picks a free one.
+    def dagster_code(self) -> Service:
+        """Start Dagster's code server, which imports for long, without waiting for it."""
+        from securetag.orchestration.instance import DEFINITIONS, prepare
 
-        They are three services, as in production: `dagster dev` starts them as children, which outlive
-        it when it is killed.
-        """
-        from securetag.orchestration.instance import DEFINITIONS, prepare, workspace
-
-        extra = {"DAGSTER_HOME": str(prepare(self.settings))}
-        code = self._services.socket_folder() / "code"
-        self._services.start(
+        socket = self._services.socket_folder() / "code"
+        return self._services.launch(
             "dagster-code",
             [
-                "-m",
-                "dagster",
-                "code-server",
-                "start",
-                "-m",
-                DEFINITIONS,
-                "--socket",
-                str(code),
-                "--use-python-environment-entry-point",
+                *("-m", "dagster", "code-server", "start", "-m", DEFINITIONS),
+                *("--use-python-environment-entry-point", "--socket", str(socket)),
             ],
-            extra=extra,
-            ready=code.exists,
+            extra={"DAGSTER_HOME": str(prepare(self.settings))},
         )
-        serves = ["--workspace", str(workspace(self.settings, {"socket": str(code)}))]
+
+    def dagster(self, code: Service, port: int) -> str:
+        """Start Dagster's UI and daemon; return the UI's address. Port 0 picks a free one.
+
+        They and the code server are three services, as in production: `dagster dev` starts them as children,
+        which outlive it when it is killed.
+        """
+        from securetag.orchestration.instance import prepare, workspace
+
+        socket = Path(code.arguments[-1])
+        # First, as everywhere: two that make Dagster's SQLite files at once get in each other's way.
+        self._services.wait(code, socket.exists, timeout_s=120)
+        extra = {"DAGSTER_HOME": str(prepare(self.settings))}
+        serves = ["--workspace", str(workspace(self.settings, {"socket": str(socket)}))]
         port = port or find_free_port(DAGSTER_HOST)
         url = f"http://{DAGSTER_HOST}:{port}"
         service = self._services.start(
@@ -160,14 +166,9 @@ class Platform:
             ready=lambda: _answers(url, "/server_info"),
             timeout_s=180,
         )
-        self._services.start(
-            "dagster-daemon", ["-m", "dagster._daemon", "run", *serves], extra=extra, ready=lambda: True
-        )
-        self._announce("dagster", url, service)
+        self._services.launch("dagster-daemon", ["-m", "dagster._daemon", "run", *serves], extra=extra)
+        self._services.announce(service, url)
         return url
-
-    def _announce(self, name: str, url: str, service: Service) -> None:
-        announce_service(self.settings.run_dir, name, {"url": url, "pid": service.process.pid})
 
 
 def register_base_model(settings: Settings) -> str:

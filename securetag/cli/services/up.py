@@ -33,7 +33,7 @@ def up(
 ) -> None:
     """Start all services and the Dagster UI; Ctrl-C stops them.
 
-    PostgreSQL, api, model runtime and worker.
+    PostgreSQL, api, model runtime and worker. What ends is started again, until it keeps ending.
     """
     import signal
     import time
@@ -50,7 +50,6 @@ def up(
     from securetag.cli.services.supervise import Services
     from securetag.settings import get_settings
     from securetag.system.extras import require_packages
-    from securetag.system.processes import log_tail
 
     # A shell that starts us in the background has SIGINT ignored.
     for ending in (signal.SIGINT, signal.SIGTERM):
@@ -64,6 +63,7 @@ def up(
         api_port, ui_port = _choose_ports(settings, port, dagster_port, with_dagster=not no_dagster)
         typer.echo("PostgreSQL …")
         platform.postgres()
+        code = None if no_dagster else platform.dagster_code()
         platform.migrate()
         worker_key = remembered_key(
             settings, "worker-key", lambda: make_tenant(settings, "operator", WORKER_SCOPES).key
@@ -78,19 +78,18 @@ def up(
         platform.runtime()
         platform.worker(worker_key)
         rows = [["api", api], ["api documentation", f"{api}/docs"]]
-        if not no_dagster:
+        if code is not None:
             typer.echo("Dagster UI …")
-            rows.append(["Dagster UI", platform.dagster(ui_port)])
+            rows.append(["Dagster UI", platform.dagster(code, ui_port)])
         rows += [["API key of this home", user_key], ["logs", str(settings.home / "logs")]]
         show(["what", "where"], rows)
         here = "securetag --demo" if context.find_root().params["on_demo"] else "securetag"
         typer.echo(f"Scan a folder with `{here} scan PATH`. Ctrl-C stops everything.")
         try:
-            while not (ended := services.ended()):
-                time.sleep(1)
-            for service in ended:
-                typer.secho(f"{service.name} ended: {log_tail(service.log)}", fg="red", err=True)
-            raise typer.Exit(1)
+            while True:
+                for event in services.restart_ended():
+                    typer.secho(event, fg="yellow", err=True)
+                time.sleep(0.5)
         except KeyboardInterrupt:
             typer.echo("stopping …")
 

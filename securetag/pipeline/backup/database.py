@@ -34,10 +34,10 @@ def owner_dsn(settings: Settings, *, must_exist: bool) -> Iterator[str]:
 
     Raises NotFoundError where `must_exist` and the home has none.
     """
-    cluster = Cluster(settings.home)
     if settings.database_url is not None:
         yield dsn_for(settings, OWNER)
         return
+    cluster = Cluster(settings.home)
     if must_exist and not (cluster.data / "PG_VERSION").is_file():
         raise NotFoundError(
             f"{settings.home} has no database",

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from securetag.errors import InputError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+#: Characters of a URL that is scanned.
+MAX_URL = 2_000
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 #: What a resolver takes for a number: `2130706433`, `0x7f.1`, `0177.0.0.1`.
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
@@ -87,6 +90,10 @@ class Target:
 
 def parse_target(url: str) -> Target:
     """Return the target that a URL belongs to. Raises InputError for what can't be one."""
+    if len(url) > MAX_URL or _BLANK.search(url):
+        raise InputError(
+            f"the URL has more than {MAX_URL} characters, or a blank in it", hint="Escape it as browsers do."
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

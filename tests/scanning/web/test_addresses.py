@@ -97,6 +97,8 @@ def test_a_url_belongs_to_a_target(url: str, origin: str) -> None:
         pytest.param("http://shop.0x7f/", id="a name that ends in a number"),
         pytest.param("http://[::1", id="an open bracket"),
         pytest.param("http://a b.example/", id="a blank"),
+        pytest.param("http://a.example/b\nc", id="a line break"),
+        pytest.param("http://a.example/" + "b" * 2_000, id="a long URL"),
         pytest.param("http://shop..example/", id="an empty label"),
         pytest.param(f"http://{'a' * 64}.example/", id="a long label"),
     ],

@@ -23,9 +23,6 @@ FILE = "/.well-known/securetag-verification.txt"
 
 @pytest.fixture(scope="module")
 def dns_server() -> Iterator[str]:
-    from pytest_socket import enable_socket
-
-    enable_socket()
     with serve_txt(RECORDS) as address:
         yield address
 

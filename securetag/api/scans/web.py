@@ -18,6 +18,9 @@ from securetag.errors import ConflictError
 from securetag.scanning.web.addresses import Target, parse_target
 from securetag.wire.web import WebScanAccepted, WebScanBody
 
+#: Seconds of one attempt: two scanners for `web.timeout_s` each, and the triage.
+TIME_LIMIT_S = 3_600
+
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +64,12 @@ async def _enqueue(
     project_id = await projects.ensure_project(session, caller.tenant_id, project)
     params = {"url": body.url, "origin": row.origin, **({"lang": body.lang} if body.lang else {})}
     task_id = await queue.enqueue(
-        session, tenant_id=caller.tenant_id, project_id=project_id, kind="web", params=params
+        session,
+        tenant_id=caller.tenant_id,
+        project_id=project_id,
+        kind="web",
+        params=params,
+        time_limit_s=TIME_LIMIT_S,
     )
     log.info("task %s of tenant %s: web scan of %s", task_id, caller.tenant_id, row.origin)
     return WebScanAccepted(

@@ -40,8 +40,8 @@ MAX_HEAD = 128 * 1024
 CHUNK = 64 * 1024
 #: Refusals that are logged one by one; the report counts all.
 MAX_LOGGED = 20
-#: Header of an answer that is the proxy's own, with the `Refusal`.
-REFUSED_HEADER = "X-Securetag-Refused"
+#: Headers of an answer that is the proxy's own: the `Refusal`, or why the target gave none.
+REFUSED_HEADER, FAILED_HEADER = "X-Securetag-Refused", "X-Securetag-Failed"
 _TARGET = re.compile(rb"http://([^/?#]*)([^#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:[^@]*@)?(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
 #: Of one connection, so never forwarded.
@@ -295,6 +295,8 @@ class _Peer:
         headers = [("Content-Length", str(len(body))), ("Connection", "close")]
         if refusal is not None:
             headers.append((REFUSED_HEADER, refusal.value))
+        else:
+            headers.append((FAILED_HEADER, text[:200].encode("ascii", "replace").decode().replace("\n", " ")))
         with suppress(OSError):
             await self.send(h11.Response(status_code=status, headers=headers))
             await self.send(h11.Data(data=body))

@@ -20,6 +20,11 @@ MAX_TITLE, MAX_MESSAGE = 200, 1_000
 #: Findings of one scanner's report; a hostile application can make as many pages as it likes.
 MAX_FINDINGS = 2_000
 _CONTROL = re.compile(r"[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\uffef\U00010000-\U0010ffff]")
+#: Headers that every request has and that no reader needs; `WebLocation.request` keeps them.
+_ROUTINE = re.compile(
+    r"^(?:connection|user-agent|accept|accept-language|accept-encoding|content-length):.*\n?",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def _finding(match: WebMatch, tool: str, origin: str) -> Finding:
     url = clip(f"{origin}{path if path.startswith('/') else f'/{path}'}", MAX_URL)
     request = clip(redact(match.request.strip(), keep=match.parameter), MAX_REQUEST)
     evidence = clip(redact(match.evidence.strip(), keep=match.parameter), MAX_EVIDENCE)
-    snippet = "\n\n".join(part for part in (request or f"{method} {path} HTTP/1.1", evidence) if part)
+    shown = _ROUTINE.sub("", request) if request else f"{method} {path} HTTP/1.1"
+    snippet = "\n\n".join(part for part in (shown.rstrip(), evidence) if part)
     return Finding(
         tool=tool,
         rule_id=rule_id,

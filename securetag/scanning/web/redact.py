@@ -17,11 +17,11 @@ MAX_CHARS = 16_384
 
 #: Headers whose value unlocks something. Of cookies the names and the attributes without a value stay.
 _HEADER = re.compile(
-    r"^((?:proxy-)?authorization|x-[\w-]{0,60}(?:key|token|secret|auth)[\w-]{0,60}|api-?key)"
+    r"^([ \t]{0,8}(?:(?:proxy-)?authorization|x-[\w-]{0,60}(?:key|token|secret|auth)[\w-]{0,60}|api-?key))"
     r"([ \t]*:[ \t]*)[^\r\n]+",
     re.IGNORECASE | re.MULTILINE,
 )
-_COOKIES = re.compile(r"^((?:set-)?cookie[ \t]*:)([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_COOKIES = re.compile(r"^([ \t]{0,8}(?:set-)?cookie[ \t]*:)([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _COOKIE_VALUE = re.compile(r"([^=;,\s]{1,200}=)[^;\r\n]*")
 #: `name=value` in queries and forms, and `"name": "value"` in JSON.
 _NAMED = re.compile(

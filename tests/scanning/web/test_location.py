@@ -85,6 +85,7 @@ def test_the_order_of_a_report_changes_nothing() -> None:
         pytest.param("Authorization: Basic aHVudGVyMjpodW50ZXIy", "aHVudGVyMjpodW50ZXIy", id="Authorization"),
         pytest.param("x-api-key: 4711-secret", "4711-secret", id="a key in a header"),
         pytest.param("cookie: session=s3ss10n; theme=dark", "s3ss10n", id="a cookie"),
+        pytest.param("request:\n    cookie: sid=s3ss10n", "s3ss10n", id="a cookie in a log"),
         pytest.param("Set-Cookie: sid=s3ss10n; HttpOnly", "s3ss10n", id="a cookie that is set"),
         pytest.param("GET /login?user=a&password=hunter2 HTTP/1.1", "hunter2", id="a query"),
         pytest.param("user=a&csrf_token=hunter2", "hunter2", id="a form"),
@@ -101,6 +102,16 @@ def test_secrets_are_left_out_everywhere(text: str, secret: str) -> None:
     (finding,) = web_findings([match], tool="wapiti", origin=ORIGIN)
     assert secret not in TriagedFinding(finding=finding).model_dump_json()
     assert "[redacted]" in finding.snippet
+
+
+def test_the_prompt_has_no_routine_headers() -> None:
+    headers = "host: shop\nuser-agent: Mozilla\nAccept-Language: en\nconnection: keep-alive\nx-own: 1"
+    (finding,) = web_findings(
+        [replace(MATCH, request=f"GET / HTTP/1.1\n{headers}")], tool="wapiti", origin=ORIGIN
+    )
+    assert finding.snippet.startswith("GET / HTTP/1.1\nhost: shop\nx-own: 1\n\nHTTP 200")
+    assert finding.web is not None
+    assert finding.web.request.endswith(headers)
 
 
 def test_what_is_attacked_stays_readable() -> None:

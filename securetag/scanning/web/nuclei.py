@@ -1,6 +1,7 @@
 """Nuclei, where it is installed, and its report in JSON Lines.
 
-Format: the struct ResultEvent of pkg/output/output.go (checked with 3.4, by recorded lines).
+Format: the struct ResultEvent of pkg/output/output.go, flags: the help in README.md, both of version 3 at
+https://github.com/projectdiscovery/nuclei. A test runs the program itself where it is on PATH.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ class NucleiScanner(WebScanner):
     def command(self, request: WebScanRequest, proxy: str, report: Path) -> list[str]:
         return [
             *(self.detect(), "-target", request.url, "-templates", str(self.settings.nuclei_templates)),
-            *("-proxy", proxy, "-type", "http", "-jsonl", "-output", str(report)),
-            # Nothing but the target: no server to call back, no updates, no look-ups of other hosts.
-            *("-no-interactsh", "-disable-update-check", "-no-httpx", "-disable-redirects", "-no-mhe"),
+            *("-proxy", proxy, "-type", "http", "-jsonl", "-output", str(report), "-omit-template"),
+            # Nothing but the target: no server to call back, no updates, no probes.
+            *("-no-interactsh", "-disable-update-check", "-no-httpx", "-no-mhe", "-no-stdin"),
             *("-timeout", "10", "-rate-limit", "50", "-concurrency", "10", "-no-color", "-silent"),
         ]
 

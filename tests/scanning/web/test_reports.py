@@ -1,8 +1,9 @@
-"""Reports of scanners: recorded ones, hostile ones, and how a scanner may end."""
+"""Reports of scanners: usual ones, hostile ones, and how a scanner may end."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from securetag.settings import Settings, WebSettings
 from securetag.wire.queue import TriagedFinding
 
 TARGET = parse_target("https://shop.example.com")
-#: A line of `nuclei -jsonl` 3.4, shortened.
+#: A line as version 3 of `nuclei -jsonl` writes it, by the fields of its ResultEvent.
 NUCLEI = {
     "template": "http/exposures/configs/git-config.yaml",
     "template-id": "git-config",
@@ -283,3 +284,39 @@ def test_nuclei_is_left_out_where_it_is_not(tmp_path: Path, monkeypatch: pytest.
     command = scanner.command(request, "http://127.0.0.1:1", tmp_path / "report")
     assert command[:5] == [str(program), "-target", "https://shop.example.com/a", "-templates", str(tmp_path)]
     assert {"-jsonl", "-no-interactsh", "-disable-update-check"} <= set(command)
+
+
+TEMPLATE = """
+id: search-reflects
+info:
+  name: The search reflects
+  author: securetag
+  severity: medium
+  classification:
+    cwe-id: CWE-79
+http:
+  - method: GET
+    path:
+      - "{{BaseURL}}/search?q=<b>securetag</b>"
+    matchers:
+      - type: word
+        words:
+          - "<b>securetag</b>"
+"""
+
+
+@pytest.mark.sockets
+@pytest.mark.slow
+def test_the_real_nuclei_runs_behind_the_proxy(shop: Shop, tmp_path: Path) -> None:
+    if shutil.which("nuclei") is None:
+        pytest.skip("nuclei is not on PATH")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "reflects.yaml").write_text(TEMPLATE)
+    web = {"allow_loopback": True, "nuclei_templates": tmp_path / "templates"}
+    request = WebScanRequest(shop.url, parse_target(shop.url), tmp_path / "out", timeout_s=120)
+    with serve(shop):
+        run = NucleiScanner(Settings(web=web)).scan(request).check()  # type: ignore[arg-type]
+    assert [(item.rule_id, item.cwe, item.path) for item in run.findings] == [
+        ("nuclei.search-reflects", "CWE-79", "/search")
+    ]
+    assert run.metrics.requests >= 1

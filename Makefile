@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done)
 VENV := .venv
 SEMGREP := .venv-semgrep
+WAPITI := .venv-wapiti
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
@@ -20,7 +21,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test lint up bench chaos wheels clean install
+.PHONY: help demo notebook test lint up bench chaos wheels clean install wapiti
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,7 +37,9 @@ notebook: install ## notebooks/loop.ipynb, executed on what the last demo left
 		&& $(BIN)/papermill --no-progress-bar notebooks/loop.ipynb "$$home/loop.ipynb" -p home "$$home" \
 		&& echo "Executed: $$home/loop.ipynb"
 
-test: install ## the tests
+wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environment of its own
+
+test: install wapiti ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy
@@ -56,8 +59,8 @@ chaos: install ## the long runs: faults, and full sizes
 wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
 	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
-clean: ## both environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean: ## all environments and everything the tools cached; never data/ or .securetag/
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -79,4 +82,11 @@ $(SEMGREP)/installed: constraints-semgrep.txt
 	@echo "Installing Semgrep into .venv-semgrep …"
 	@$(PYTHON) -m venv $(SEMGREP)
 	@$(SEMGREP)/bin/python -m pip --disable-pip-version-check install -q -c constraints-semgrep.txt semgrep
+	@touch $@
+
+$(WAPITI)/installed: constraints-wapiti.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@echo "Installing Wapiti into .venv-wapiti …"
+	@$(PYTHON) -m venv $(WAPITI)
+	@$(WAPITI)/bin/python -m pip --disable-pip-version-check install -q -c constraints-wapiti.txt wapiti3
 	@touch $@

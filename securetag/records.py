@@ -302,11 +302,26 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class WebLocation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a web application shows an issue: `securetag.scanning.web.location` makes it, without secrets."""
+
+    #: Scheme, host, port and path. Without the query, which is part of `request`.
+    url: Annotated[str, msgspec.Meta(max_length=2_000)]
+    method: Annotated[str, msgspec.Meta(max_length=20)]
+    #: The parameter, header or cookie that was attacked; empty where the issue is the page's own.
+    parameter: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    #: The request that shows the issue, as HTTP/1.1 writes it.
+    request: Annotated[str, msgspec.Meta(max_length=4_000)] = ""
+    #: What the scanner, or the answer, says of it.
+    evidence: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One issue that a scanner reports, normalized: the unit that is triaged.
 
     `snippet` is the code that a reader needs (the enclosing function where that is short),
-    `snippet_line` the file's line number of its first line.
+    `snippet_line` the file's line number of its first line. Of a web application's issue `path` is the
+    URL's path, `snippet` the request with the evidence, and `scope` the parameter.
     """
 
     tool: str
@@ -330,11 +345,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Annotated[str, msgspec.Meta(pattern=r"^v\d+:[0-9a-f]{64}$")]
     owasp: str = ""
     recommendation: str = ""
+    #: None for code.
+    web: WebLocation | None = None
 
 
 #: Fields of a Finding that a new scan may find changed: where it stands, and the code there. By the others
 #: it is the same finding.
-OCCURRENCE_FIELDS = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope")
+OCCURRENCE_FIELDS = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope", "web")
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,6 +108,8 @@ class WorkerSettings(Section):
     api_key: SecretStr | None = None
     #: Seconds that `POST /queue/next` may wait for work.
     poll_s: float = 10.0
+    #: Kinds of tasks that it takes; a worker that scans web applications needs a way out to them.
+    kinds: Annotated[list[Literal["codeaudit", "web"]], Field(min_length=1)] = ["codeaudit", "web"]
     #: Scanners that read each upload, one after the other.
     scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep"]
     #: Files of one unpacked project.
@@ -134,6 +136,48 @@ class SemgrepSettings(Section):
     memory_mb: int = 4096
     #: Parallel jobs; 0 means the cores that this process may use.
     jobs: int = 0
+
+
+class WebSettings(Section):
+    """Scans of web applications: scanners, limits, and what proves the ownership of a target."""
+
+    #: Scanners of web applications, one after the other. Nuclei is left out where it isn't installed.
+    scanners: Annotated[list[str], Field(min_length=1)] = ["wapiti", "nuclei"]
+    #: Wapiti's executable; by default the one in `.venv-wapiti` beside this environment, else PATH's.
+    wapiti: Path | None = None
+    #: Wapiti's modules that are run.
+    wapiti_modules: Annotated[list[str], Field(min_length=1)] = [
+        "xss",
+        "permanentxss",
+        "sql",
+        "file",
+        "exec",
+        "redirect",
+        "crlf",
+        "csp",
+        "http_headers",
+        "cookieflags",
+    ]
+    #: Nuclei's executable; by default PATH's.
+    nuclei: Path | None = None
+    #: Folder of Nuclei's templates; without one Nuclei is left out.
+    nuclei_templates: Path | None = None
+    #: CPU-seconds for one scanner's run.
+    cpu_s: float = Field(default=900.0, ge=1)
+    #: Seconds of wall time for one scanner's run, after which it reports what it has.
+    timeout_s: float = Field(default=1200.0, ge=10)
+    #: Address-space limit of a scanner's processes, MiB.
+    memory_mb: int = 4096
+    #: Requests of one scanner's run; by HTTPS, connections.
+    max_requests: int = Field(default=50_000, ge=1)
+    #: Bytes of one scanner's run, in both directions.
+    max_bytes: int = Field(default=1 << 30, ge=1)
+    #: Days after which the ownership of a target has to be proven again.
+    proof_days: int = Field(default=90, ge=1)
+    #: DNS servers that are asked for the proof, each `address` or `address:port`; by default the system's.
+    dns_servers: list[str] = []
+    #: Let scans reach applications on this machine; refused in production.
+    allow_loopback: bool = False
 
 
 class TriageSettings(Section):
@@ -282,6 +326,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
+    web: WebSettings = WebSettings()
     triage: TriageSettings = TriageSettings()
     teacher: TeacherSettings = TeacherSettings()
     fetch: FetchSettings = FetchSettings()
@@ -313,6 +358,8 @@ class Settings(BaseSettings):
             self.catalog = self.catalog.expanduser().absolute()
         if self.pepper_previous is not None and self.pepper_previous_until is None:
             raise ValueError("SECURETAG_PEPPER_PREVIOUS needs an end: set SECURETAG_PEPPER_PREVIOUS_UNTIL")
+        if self.environment == "production" and self.web.allow_loopback:
+            raise ValueError("SECURETAG_WEB__ALLOW_LOOPBACK must not be set in production")
         return self
 
     def require_pepper(self) -> str:

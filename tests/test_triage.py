@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from securetag import triage
 from securetag.errors import TriageError
-from securetag.records import Decision, Finding, Message
+from securetag.records import Decision, Finding, Message, WebLocation
 
 FINDING = Finding(
     tool="semgrep",
@@ -45,6 +45,35 @@ GOLDEN = {
 def test_a_prompt_keeps_its_bytes_while_its_version_stands(profile: triage.Profile, lang: str) -> None:
     prompt = triage.render(FINDING, profile=profile, lang=lang)  # type: ignore[arg-type]
     assert prompt.sha256 == GOLDEN[prompt.version, lang]
+
+
+WEB_FINDING = msgspec.structs.replace(
+    FINDING,
+    tool="wapiti",
+    language="http",
+    path="/search",
+    start_line=1,
+    end_line=1,
+    snippet="GET /search?q=%3Cb%3E HTTP/1.1\nhost: shop.example\n\nHTTP 200\n<p><b></p>",
+    snippet_line=1,
+    scope="q",
+    web=WebLocation(url="https://shop.example/search", method="GET", parameter="q"),
+)
+WEB_GOLDEN = {
+    ("compact-1", "en"): "6ab5ba7ca36b6a5fb5b7bbdab0f470fe4f3da7ff2c624207533b1dc8f07210ed",
+    ("compact-1", "es"): "e8ea84ed6cecee52b6c12104ffbc93b52f6344a2a14f76daf29f0329dc7beca3",
+    ("full-1", "en"): "84b73ce34b475e3a9db6fc43626531d85d1824896d918c85395f8f69ec29ec1a",
+    ("full-1", "es"): "1f85570fe59cb647c4e75bf2155656437cb199a56240a7673bb53ed35ea6e436",
+}
+
+
+@pytest.mark.parametrize("profile", ["compact", "full"])
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_so_does_the_prompt_of_a_web_finding(profile: triage.Profile, lang: str) -> None:
+    prompt = triage.render(WEB_FINDING, profile=profile, lang=lang)  # type: ignore[arg-type]
+    assert prompt.sha256 == WEB_GOLDEN[prompt.version, lang]
+    assert "GET /search" in prompt.messages[1].content
+    assert triage.read_prompt(prompt.messages) == msgspec.structs.replace(prompt, first_line=1)
 
 
 def test_the_flagged_line_counts_from_the_snippets_first_line() -> None:

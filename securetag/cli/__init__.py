@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli import backup, dataset, db, demo, key, model, scan, services, source, tenant, trace
+from securetag.cli import backup, dataset, db, demo, key, model, scan, services, source, tenant, trace, web
 from securetag.cli.output import reported
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("worker")(services.worker)
 app.add_typer(services.dagster, name="dagster")
 app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
+app.add_typer(web.app, name="web")
 app.add_typer(source.app, name="source")
 app.add_typer(dataset.app, name="dataset")
 app.command("trace")(trace.trace)

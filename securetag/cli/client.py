@@ -21,6 +21,8 @@ _HINTS: Hints = {
 }
 
 
-def connect(url: str, key: str, *, transport: httpx.BaseTransport | None = None) -> ApiClient:
-    """Return a client whose errors say what to do at the command line."""
-    return ApiClient(url, key, hints=_HINTS, transport=transport)
+def connect(
+    url: str, key: str, *, transport: httpx.BaseTransport | None = None, hints: Hints | None = None
+) -> ApiClient:
+    """Return a client whose errors say what to do at the command line; `hints` are one command's own."""
+    return ApiClient(url, key, hints={**_HINTS, **(hints or {})}, transport=transport)

@@ -39,6 +39,7 @@ from securetag.wire.api import (
     UploadAccepted,
 )
 from securetag.wire.base import Body, Page
+from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
 
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -46,6 +47,8 @@ Item = TypeVar("Item", bound=BaseModel)
 ENDED = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
 #: Seconds between two looks at a scan.
 POLL_S = 0.3
+#: Seconds that a target's verification may take: the api looks in two places for ten seconds each, at once.
+VERIFY_S = 60.0
 #: Rows of one page; the api's own maximum.
 PAGE_SIZE = 200
 
@@ -74,6 +77,26 @@ class ApiClient(HttpClient):
                 data=form,
                 headers={"Idempotency-Key": idempotency_key or str(uuid4())},
             )
+
+    def scan_web(self, body: WebScanBody) -> WebScanAccepted:
+        """Scan a web application. Raises NotFoundError or ConflictError unless it is proven to be yours."""
+        return self._post(WebScanAccepted, "/scans/web", body)
+
+    def targets(self) -> Iterator[TargetAnswer]:
+        """Return every web application that may be scanned or is to be proven, page by page."""
+        return self._pages(TargetAnswer, "/targets", {})
+
+    def add_target(self, url: str) -> TargetAnswer:
+        """Name a web application; the answer says what proves it yours. Raises ConflictError for a second."""
+        return self._post(TargetAnswer, "/targets", TargetBody(url=url))
+
+    def verify_target(self, target_id: UUID | str) -> TargetAnswer:
+        """Have the proof looked for. Raises ConflictError, which says what was seen instead."""
+        return self.read(TargetAnswer, "POST", f"/targets/{target_id}/verify", timeout=VERIFY_S)
+
+    def remove_target(self, target_id: UUID | str) -> None:
+        """Have a web application scanned no more."""
+        self.send("DELETE", f"/targets/{target_id}")
 
     def scan(self, task_id: UUID | str) -> ScanDetail:
         """Return a scan as it stands."""

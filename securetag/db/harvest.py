@@ -79,7 +79,7 @@ LEFT JOIN LATERAL (
             OR word.verdict_id IS NULL AND verdict.occurrence_id = seen.id)
     ORDER BY verdict.id DESC LIMIT 1
 ) AS model ON true
-WHERE word.verdict IN ('true_positive', 'false_positive')
+WHERE word.verdict IN ('true_positive', 'false_positive') AND seen.web IS NULL
 ORDER BY word.id
 """)
 
@@ -96,10 +96,12 @@ CROSS JOIN LATERAL (
     SELECT * FROM securetag.finding_occurrence AS occurrence
     WHERE occurrence.finding_id = finding.id ORDER BY occurrence.id LIMIT 1
 ) AS seen
+WHERE seen.web IS NULL
 ORDER BY finding.project_id, finding.id
 """)
 
-_FINDING_FIELDS = Finding.__struct_fields__
+#: A request names its host and may hold anything, so what a web application shows stays with its tenant.
+_FINDING_FIELDS = tuple(name for name in Finding.__struct_fields__ if name != "web")
 
 
 def harvest(source: Settings | str) -> list[HarvestRow]:

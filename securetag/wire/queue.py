@@ -157,6 +157,9 @@ class ToolMetrics(Wire):
     parse_errors: int = 0
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    #: Of a web scanner: requests that the egress proxy made, and reason → number of those that it didn't.
+    requests: int = 0
+    refused: dict[str, int] = {}
     coverage: Coverage | None = None
 
 

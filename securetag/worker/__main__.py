@@ -19,9 +19,10 @@ from types import FrameType
 from typing import Protocol
 
 from securetag.client.queue import QueueClient
-from securetag.errors import SecuretagError
+from securetag.errors import SecuretagError, SettingsError
 from securetag.scanning.scanner import SCANNERS
-from securetag.settings import get_settings
+from securetag.scanning.web.scanner import select_scanners
+from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
 
 with exit_if_missing():
@@ -55,8 +56,11 @@ def main(argv: list[str] | None = None) -> int:
 def work(*, once: bool, concurrency: int) -> int:
     """Start the loops and wait for their end. Raises SettingsError and what `Runner.run` raises."""
     settings = get_settings()
-    for name in settings.worker.scanners:
-        log.info("scanner %s: %s", name, SCANNERS.get(name)(settings).detect())
+    if "codeaudit" in settings.worker.kinds:
+        for name in settings.worker.scanners:
+            log.info("scanner %s: %s", name, SCANNERS.get(name)(settings).detect())
+    if "web" in settings.worker.kinds:
+        _look_for_web_scanners(settings)
     stop = threading.Event()
     client = QueueClient(settings.worker, f"{socket.gethostname()}:{os.getpid()}")
     outcomes: list[bool | SecuretagError] = []
@@ -84,6 +88,15 @@ def work(*, once: bool, concurrency: int) -> int:
         if isinstance(outcome, SecuretagError):
             raise outcome
     return NOTHING_TO_DO if once and not any(outcomes) else 0
+
+
+def _look_for_web_scanners(settings: Settings) -> None:
+    """Log which there are. A worker that lacks one still audits code."""
+    try:
+        for scanner in select_scanners(settings):
+            log.info("web scanner %s: %s", scanner.name, scanner.detect())
+    except SettingsError as error:
+        log.warning("web scans will fail here: %s. %s", error, error.hint)
 
 
 class Waiting(Protocol):

@@ -38,12 +38,12 @@ from securetag.settings import Settings
 from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
 from securetag.worker.sandbox import Workspace
-from securetag.worker.tasks import codeaudit
+from securetag.worker.tasks import codeaudit, web
 
 log = logging.getLogger(__name__)
 
 TaskFunction = Callable[[Attempt], ResultRequest]
-TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run}
+TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run, "web": web.run}
 
 #: Seconds between calls to an api that is away, doubling from the first to the second.
 BACKOFF_S = (0.5, 15.0)
@@ -97,7 +97,9 @@ class Runner:
         def ask() -> Lease | None:
             self.is_waiting = True
             try:
-                return self._client.next(list(self._tasks), wait_s)
+                return self._client.next(
+                    [kind for kind in self._settings.worker.kinds if kind in self._tasks], wait_s
+                )
             finally:
                 self.is_waiting = False
 

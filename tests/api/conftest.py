@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.api.app import create_app
 from securetag.db.embedded import SUPERUSER, Cluster
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import ApiSettings, Settings, WebSettings
 
 
 @pytest.fixture
@@ -29,18 +29,26 @@ def api_settings() -> dict[str, object]:
 
 
 @pytest.fixture
+def web_settings() -> dict[str, object]:
+    """Override in a module that scans web applications."""
+    return {}
+
+
+@pytest.fixture
 async def api(
     db: AsyncEngine,
     pg_database: Database,
     pg_cluster: Cluster,
     tmp_path: Path,
     api_settings: dict[str, object],
+    web_settings: dict[str, object],
 ) -> AsyncIterator[Api]:
     settings = Settings(
         database_url=SecretStr(pg_database.dsn_api),
         home=tmp_path / "home",
         data=tmp_path / "data",
         api=ApiSettings(**api_settings),
+        web=WebSettings(**web_settings),
     )
     app = create_app(settings)
     made = Api(app, settings, db, pg_cluster.dsn(pg_database.name, SUPERUSER))

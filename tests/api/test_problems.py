@@ -166,6 +166,7 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                     ("GET", "/healthz/db"),
                     ("GET", "/findings"),
                     ("POST", "/codeaudit/upload"),
+                    ("POST", "/scans/web"),
                 ):
                     began = time.perf_counter()
                     answer = await client.request(method, path, headers=key)

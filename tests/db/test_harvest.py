@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import psycopg
 import pytest
 from postgres import Database
@@ -12,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest, list_new_tool_executions, list_oldest_findings
-from securetag.db.models import Consent, Feedback, Finding, TriageVerdict
-from securetag.records import Decision, Verdict
+from securetag.db.models import Consent, Feedback, Finding, FindingOccurrence, TriageVerdict
+from securetag.records import Decision, Verdict, WebLocation
 from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +173,24 @@ async def test_a_sensor_hears_of_new_executions_once(
     assert number == 1
     assert later is not None
     assert list_new_tool_executions(pg_database.dsn_harvest, later) == (0, later)
+
+
+async def test_what_a_web_application_shows_stays_with_its_tenant(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    web = WebLocation(url="https://shop.example/search", method="GET", parameter="q", evidence="¡sí!\n<b>")
+    verdict = Verdict(decision=Decision.TRUE_POSITIVE)
+    findings = [
+        wire.TriagedFinding(finding=make_finding("web", web=web), verdict=verdict),
+        wire.TriagedFinding(finding=make_finding("code"), verdict=verdict),
+    ]
+    await scan(db, place, findings=findings)
+    async with tenant_transaction(db, place.tenant_id) as session:
+        stored = (await session.scalars(select(FindingOccurrence.web).order_by(FindingOccurrence.id))).all()
+    assert stored == [msgspec.to_builtins(web), None]
+    await judge(db, place, "true_positive")
+    await consent(db, place)
+    rows = [row for row in harvest(pg_database.dsn_harvest) if row.tenant_id == place.tenant_id]
+    assert [row.finding.fingerprint for row in rows] == [make_finding("code").fingerprint]
+    oldest = list_oldest_findings(pg_database.dsn_harvest)[place.project_id]
+    assert (oldest.fingerprint, oldest.web) == (make_finding("code").fingerprint, None)

@@ -8,7 +8,14 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-READ = ("Makefile", "pyproject.toml", "constraints.txt", "constraints-semgrep.txt", "requirements-data.txt")
+READ = (
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+    "constraints-semgrep.txt",
+    "constraints-wapiti.txt",
+    "requirements-data.txt",
+)
 
 
 def plan(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
@@ -26,9 +33,9 @@ def test_a_checkout_may_lie_in_a_folder_with_blanks(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     planned = plan(folder, "demo", "test")
     assert planned.stderr == ""
-    assert planned.stdout.count(" -m venv ") == 2
+    assert planned.stdout.count(" -m venv ") == 3
     assert ".venv/bin/securetag demo --size" in planned.stdout
-    for environment in (".venv", ".venv-semgrep"):
+    for environment in (".venv", ".venv-semgrep", ".venv-wapiti"):
         (folder / environment).mkdir()
         (folder / environment / "installed").touch()
-    assert "pip" not in plan(folder, "demo").stdout
+    assert "pip" not in plan(folder, "demo", "wapiti").stdout

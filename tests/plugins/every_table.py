@@ -44,6 +44,7 @@ VALUES = {
     "feedback.disposition": "fix",
     "feedback.source": "person",
     "consent.withdrawn_at": None,
+    "web_target.verified_by": "dns",
     "codeaudit_upload.storage_key": "every-table/upload",
     "artifact.storage_key": "every-table/artifact",
 }

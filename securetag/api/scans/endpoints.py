@@ -1,4 +1,4 @@
-"""`/scans`: state, findings, canceling."""
+"""`/scans`: state, findings, canceling; scans of web applications."""
 
 from __future__ import annotations
 
@@ -8,19 +8,49 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from securetag.api.auth import Reader, Scanner
+from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, to_finding_answer
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.projects import repository as projects
 from securetag.api.scans import repository as scans
 from securetag.api.scans.service import describe_scan, summarize_scan
+from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
 from securetag.db import queue
 from securetag.wire.api import FindingAnswer, ScanAnswer, ScanDetail
 from securetag.wire.base import Page
+from securetag.wire.web import WebScanAccepted, WebScanBody
 
 router = APIRouter(prefix="/scans", tags=["scans"], responses=RESPONSES)
+
+
+@router.post("/web", response_model=WebScanAccepted, status_code=202)
+async def scan_web(
+    body: WebScanBody, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """Scan a web application. It must be a target whose ownership is proven (`/targets`).
+
+    409 where it isn't, or where a scan of it hasn't ended.
+    """
+    return await accept_web_scan(services, caller, body, key)
+
+
+@router.get("/web", response_model=Page[ScanAnswer])
+async def list_web_scans(
+    services: Services,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    project: ProjectFilter = None,
+) -> Response:
+    """The tenant's web scans, newest first."""
+    async with services.tenant(caller.tenant_id) as session:
+        project_id = await projects.find_project(session, project) if project is not None else None
+        rows = await scans.list_scans(session, kind="web", after=cursor, limit=limit, project_id=project_id)
+    return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
 
 
 @router.get("/{task_id}", response_model=ScanDetail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from securetag.cli.scan.command import Level, scan
+from securetag.cli.scan.command import scan
+from securetag.cli.scan.follow import Level
 
 __all__ = ["Level", "scan"]

@@ -10,7 +10,7 @@ import typer
 from securetag.cli.output import emit, show
 from securetag.cli.scan.packing import Packed
 from securetag.cli.scan.verdicts import decide, is_dismissed
-from securetag.wire.api import FindingAnswer, ScanDetail
+from securetag.wire.api import FindingAnswer, OccurrenceAnswer, ScanDetail
 from securetag.wire.queue import Coverage
 
 #: `SkipReason` → how many files, in words.
@@ -25,6 +25,16 @@ _REASONS = {
     "unknown": "left out by Semgrep",
 }
 _OTHER = "other"
+#: `Refusal` → which requests the egress proxy did not make; the others are to addresses.
+_REFUSALS = {
+    "other_host": "to other hosts",
+    "limit": "after the scan's limit",
+    "malformed": "that are not HTTP",
+    **{
+        reason: f"to {reason.replace('_', '-')} addresses"
+        for reason in ("loopback", "private", "link_local", "metadata", "multicast", "reserved")
+    },
+}
 
 
 def print_json(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
@@ -61,7 +71,7 @@ def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Pac
             [
                 finding.severity,
                 finding.rule_id,
-                f"{at.path}:{at.start_line}",
+                describe_place(at),
                 decided.verdict,
                 "–" if decided.by == "nobody" else decided.by,
                 finding.title,
@@ -72,9 +82,27 @@ def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Pac
         rows,
         title=f"{len(findings)} findings, scan {scan.state}",
     )
-    typer.echo(describe_coverage(scan.coverage))
+    typer.echo(describe_requests(scan) if scan.kind == "web" else describe_coverage(scan.coverage))
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
+
+
+def describe_place(at: OccurrenceAnswer) -> str:
+    """Return `app.py:3`, or `GET /search (q)` of a web application."""
+    if at.web is None:
+        return f"{at.path}:{at.start_line}"
+    return f"{at.web.method} {at.path}" + (f" ({at.web.parameter})" if at.web.parameter else "")
+
+
+def describe_requests(scan: ScanDetail) -> str:
+    """Return one line: `wapiti: 1,245 requests; not made: 3 to other hosts`."""
+    parts = []
+    for run in scan.tool_executions:
+        if run.attempt == scan.attempt and (requests := run.metrics_json.get("requests")):
+            refused = {_REFUSALS.get(reason, reason): n for reason, n in run.metrics_json["refused"].items()}
+            text = f"{run.tool}: {requests:,} requests"
+            parts.append(f"{text}; not made: {_listed(refused, '{n} {name}')}" if refused else text)
+    return "\n".join(parts) or "No request reached the application."
 
 
 def describe_coverage(coverage: Coverage | None) -> str:

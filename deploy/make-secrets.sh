@@ -24,7 +24,7 @@ keep() {
 # 32 bytes of randomness, of letters and digits that a URL takes as they are.
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-for name in postgres_password api_password dagster_password pepper; do
+for name in postgres_password api_password dagster_password pepper lease_key; do
   keep "$name" "$(random)"
 done
 url() { printf 'postgresql://%s:%s@postgres:5432/securetag' "$1" "$(cat "$folder/$2")"; }

@@ -6,6 +6,7 @@ fake (`fake_ollama`), so what it answers shows that the worker reaches a model, 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -33,7 +34,11 @@ OTHERS = {
     "proxy": {"DOMAIN", "XDG_CONFIG_HOME", "XDG_DATA_HOME"},
     "": {"HOME"},
 }
-SERVICES = {**load("cpu")["services"], **load("gpu")["services"]}
+SERVICES = {
+    name: service
+    for profile in ("cpu", "gpu", "backup")
+    for name, service in load(profile)["services"].items()
+}
 #: An exact version: at least two numbers, no `latest` and no range.
 PINNED = re.compile(r"[\w./-]+:\d+\.\d+[\w.-]*")
 
@@ -63,7 +68,7 @@ def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
 @every_service
 def test_a_service_that_stays_has_a_health_check(name: str) -> None:
     service = SERVICES[name]
-    once = str(service["restart"]).startswith("on-failure")
+    once = service["restart"] in ("no", "on-failure:3")
     assert once or service["healthcheck"]["test"][0] == "CMD"
     assert once or service["restart"] == "unless-stopped"
 
@@ -237,6 +242,19 @@ def test_a_second_start_repeats_what_runs_once(running: ComposeProcesses) -> Non
         done = running.run(name)
         assert done.returncode == 0, done.stderr
     assert file.read_text() == before
+
+
+@pytest.mark.sockets
+@pytest.mark.slow
+def test_a_backup_has_the_rows_and_the_uploads(running: ComposeProcesses) -> None:
+    running.services["backup"] = SERVICES["backup"]
+    done = running.run("backup")
+    assert done.returncode == 0, done.stderr
+    folder = Path(running.paths("backup")["/backups"]) / "now"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest
+    uploads = [path.read_bytes()[:2] for path in folder.rglob("*") if path.is_file()]
+    assert b"PK" in uploads, "the archive that was uploaded"
 
 
 @pytest.mark.sockets

@@ -113,6 +113,7 @@ class ComposeProcesses:
 
     def run(self, name: str, command: list[str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a service's command, or another one in its place, to its end."""
+        self._mount(name)
         return subprocess.run(
             self.command(name) if command is None else command,
             env=self.environment(name),
@@ -221,9 +222,9 @@ class ComposeProcesses:
         for mount in self.services[name].get("volumes", []):
             source, target = mount.split(":")[:2]
             here = Path(paths[target])
-            if source[0] == ".":
+            original = COMPOSE.parent / source
+            if source[0] == "." and original.is_file():
                 here.parent.mkdir(parents=True, exist_ok=True)
-                original = COMPOSE.parent / source
                 here.write_text(self._translate(original.read_text("utf-8"), paths))
                 here.chmod(original.stat().st_mode)
                 continue

@@ -36,7 +36,7 @@ OTHERS = {
 }
 SERVICES = {
     name: service
-    for profile in ("cpu", "gpu", "backup")
+    for profile in ("cpu", "gpu", "web", "backup")
     for name, service in load(profile)["services"].items()
 }
 #: An exact version: at least two numbers, no `latest` and no range.
@@ -105,11 +105,14 @@ def test_the_worker_has_no_route_to_the_database_and_none_to_the_internet() -> N
     reach = {name: set(service["networks"]) for name, service in SERVICES.items()}
     assert {name for name, joined in reach.items() if joined & reach["worker"]} == {
         "worker",
+        "worker-web",
         "api",
         "ollama",
         "ollama-gpu",
     }
     assert reach["worker"] & reach["postgres"] == set()
+    assert reach["worker-web"] & reach["postgres"] == set()
+    assert reach["worker-web"] == {"worker-net", "outside"}
     assert networks["worker-net"]["internal"] is True
     assert "securetag-net" in reach["postgres"]
     worker = SERVICES["worker"]

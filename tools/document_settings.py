@@ -1,4 +1,4 @@
-"""Write docs/settings.md from securetag/settings.py, so that the page can't age.
+"""Write docs/settings.md from securetag/settings/, so that the page can't age.
 
     python tools/document_settings.py           write the page
     python tools/document_settings.py --check   exit 1 when the page isn't what would be written
@@ -20,6 +20,7 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from securetag import settings
+from securetag.settings import sections as sections_module
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGE = CHECKOUT / "docs" / "settings.md"
@@ -27,7 +28,7 @@ PAGE = CHECKOUT / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-<!-- Written by tools/document_settings.py from securetag/settings.py; edit there. -->
+<!-- Written by tools/document_settings.py from securetag/settings/; edit there. -->
 
 A value is taken from the first of these that has it:
 
@@ -73,7 +74,9 @@ def comments(source: str) -> dict[tuple[str, str], str]:
 
 def page() -> str:
     """The whole page, ending in one line feed."""
-    words = comments(Path(settings.__file__).read_text("utf-8"))
+    words = {}
+    for module in (settings, sections_module):
+        words |= comments(Path(module.__file__).read_text("utf-8"))
     parts = [HEAD]
     top = dict(_fields(settings.Settings))
     sections = {name: info for name, info in top.items() if _section(info)}

@@ -22,7 +22,8 @@ from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.advisories.nvd import decode_cves
 from securetag.extractors.readers.registry import create_reader
 from securetag.records import Record
-from securetag.settings import FetchSettings, get_settings
+from securetag.settings import get_settings
+from securetag.settings.sections import FetchSettings
 
 SOURCE = "nist-nvd"
 FEED_BYTES = 64 * 2**20

@@ -26,7 +26,8 @@ from securetag.db.repositories.notifications import listen
 from securetag.db.upgrade import head_revision
 from securetag.errors import DatabaseUnavailableError
 from securetag.records import JsonObject
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 from securetag.storage import storage_for
 from securetag.system.files import make_private_folder
 from securetag.system.version import package_version

@@ -20,7 +20,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from securetag.api.errors import problem_response
-from securetag.settings import ApiSettings
+from securetag.settings.sections import ApiSettings
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from securetag.errors import (
     SettingsError,
     UnavailableError,
 )
-from securetag.settings import WorkerSettings
+from securetag.settings.sections import WorkerSettings
 from securetag.wire.base import Wire
 from securetag.wire.queue import (
     LEASE_HEADER,

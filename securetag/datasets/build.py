@@ -41,7 +41,7 @@ from securetag.datasets.synthetic.oracle import ORACLE_VERSION
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, JsonObject, Lang, Record, content_id
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 from securetag.system.resources import cpu_seconds, peak_memory_mb
 from securetag.system.version import package_version
 

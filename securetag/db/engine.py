@@ -28,7 +28,8 @@ from sqlalchemy import URL, Engine, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from securetag.errors import DatabaseUnavailableError, SettingsError
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 
 OWNER, API, GATE, HARVEST = "securetag_owner", "securetag_api", "securetag_gate", "securetag_harvest"
 BACKUP = "securetag_backup"

@@ -25,7 +25,8 @@ from securetag.errors import InputError, LicenceError, ModelUnavailableError, Se
 from securetag.pipeline.release import read_sources
 from securetag.records import Message, Record, Status
 from securetag.serving.client import ModelClient, OllamaClient, RuntimeClient
-from securetag.settings import Settings, TeacherSettings
+from securetag.settings import Settings
+from securetag.settings.sections import TeacherSettings
 from securetag.system.files import write_atomic
 from securetag.system.locks import FileLock
 from securetag.triage import Completion, Profile

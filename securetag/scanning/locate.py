@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from securetag.errors import SettingsError
-from securetag.settings import SemgrepSettings, WebSettings, beside_environment
+from securetag.settings import beside_environment
+from securetag.settings.sections import SemgrepSettings, WebSettings
 
 SEMGREP_ENVIRONMENT = ".venv-semgrep"
 WAPITI_ENVIRONMENT = ".venv-wapiti"

@@ -32,7 +32,8 @@ from securetag.scanning.targets import (
     cut_into_batches,
     find_targets,
 )
-from securetag.settings import SemgrepSettings, cores
+from securetag.settings import cores
+from securetag.settings.sections import SemgrepSettings
 from securetag.wire.queue import SkipReason, ToolMetrics
 
 #: Rules that may time out on one file before Semgrep leaves the others out for it.

@@ -20,7 +20,7 @@ from securetag import triage
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Lang, Verdict
 from securetag.serving.client import ModelClient
-from securetag.settings import TriageSettings
+from securetag.settings.sections import TriageSettings
 from securetag.wire.queue import ModelMetrics
 
 log = logging.getLogger(__name__)

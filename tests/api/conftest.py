@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.api.app import create_app
 from securetag.db.embedded import SUPERUSER, Cluster
-from securetag.settings import ApiSettings, Settings, WebSettings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings, WebSettings
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from securetag.api.exposure import refuse_unsafe
 from securetag.errors import SettingsError
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 
 PEPPER = "c29tZXRoaW5nIHRoYXQgd2FzIGdlbmVyYXRlZA=="
 STRONG = "postgresql://securetag:Zm9ydHktdHdv@postgres/securetag"

@@ -26,7 +26,8 @@ from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
 from securetag.errors import FencedError
 from securetag.records import Decision, Verdict
-from securetag.settings import LOCAL_PEPPER, WorkerSettings
+from securetag.settings import LOCAL_PEPPER
+from securetag.settings.sections import WorkerSettings
 from securetag.wire import queue as wire
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]

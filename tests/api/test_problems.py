@@ -22,7 +22,8 @@ from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import OWNER
 from securetag.db.upgrade import upgrade
 from securetag.records import JsonObject
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.errors import SettingsError
 from securetag.records import JsonObject
 from securetag.scanning.locate import wapiti_executable
-from securetag.settings import WebSettings
+from securetag.settings.sections import WebSettings
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 

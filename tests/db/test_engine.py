@@ -28,7 +28,8 @@ from securetag.db.engine import (
     url_for,
 )
 from securetag.errors import DatabaseUnavailableError, SettingsError
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 
 pytestmark = pytest.mark.anyio
 

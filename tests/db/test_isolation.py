@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ApiKey, Base, Project
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 
 pytestmark = pytest.mark.anyio
 

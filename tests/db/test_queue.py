@@ -29,7 +29,8 @@ from securetag.db.models import (
 from securetag.db.states import TRANSITIONS, State
 from securetag.errors import ConflictError, FencedError, InputError, NotFoundError
 from securetag.records import Decision, Verdict
-from securetag.settings import ApiSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import ApiSettings
 from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""docs/settings.md says what securetag/settings.py says."""
+"""docs/settings.md says what securetag/settings/ says."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ import httpx
 from securetag.pipeline.teach import TeachReport, teach
 from securetag.records import JsonObject
 from securetag.serving.client import RuntimeClient
-from securetag.settings import Settings, TeacherSettings
+from securetag.settings import Settings
+from securetag.settings.sections import TeacherSettings
 
 MODEL = "fake-teacher"
 Answer = Callable[[str], str]

@@ -11,7 +11,7 @@ from securetag.records import Finding
 from securetag.rules import catalogue, compiled_pack
 from securetag.rules.pack import RULES
 from securetag.scanning.semgrep import scan
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 Scan = Callable[[Path], list[Finding]]
 

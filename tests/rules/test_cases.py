@@ -13,7 +13,7 @@ from securetag.records import Finding
 from securetag.rules import catalogue
 from securetag.rules.pack import LANGUAGES, RULES
 from securetag.scanning.locate import semgrep_executable
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 EXTENSION = {"python": "py", "javascript": "js"}
 LEAST_POSITIVE = 2

@@ -20,7 +20,7 @@ from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
 from securetag.scanning.scanner import ScannerRun
 from securetag.scanning.semgrep import scan
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 from securetag.wire.queue import MAX_LISTED, RuleTimeout, SkippedFile, SkipReason
 
 EVAL = {"id": "eval", "languages": ["python"], "severity": "ERROR", "message": "eval", "pattern": "eval(...)"}

@@ -15,7 +15,7 @@ from securetag.scanning.locate import semgrep_executable
 from securetag.scanning.normalise import normalise, read_report
 from securetag.scanning.scanner import ScannerRun
 from securetag.scanning.semgrep import scan
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 SETTINGS = SemgrepSettings(jobs=1, timeout_s=60, memory_mb=2048)
 EVAL = {

@@ -15,7 +15,8 @@ from securetag.records import Message
 from securetag.serving import gguf, modelfile, ollama
 from securetag.serving.client import OllamaClient, connect
 from securetag.serving.registry import ModelEntry, Registry
-from securetag.settings import Settings, TriageSettings
+from securetag.settings import Settings
+from securetag.settings.sections import TriageSettings
 from securetag.system.hashing import hash_file
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"

@@ -12,7 +12,8 @@ from fake_queue import KEY, FakeApi
 from pydantic import SecretStr
 
 from securetag.client.queue import QueueClient
-from securetag.settings import Settings, WorkerSettings
+from securetag.settings import Settings
+from securetag.settings.sections import WorkerSettings
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from securetag.client.queue import QueueClient
 from securetag.errors import AuthenticationError, SettingsError
 from securetag.scanning import targets
-from securetag.settings import Settings, WorkerSettings
+from securetag.settings import Settings
+from securetag.settings.sections import WorkerSettings
 from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker.attempt import Attempt

@@ -15,7 +15,7 @@ from rows import make_finding
 from securetag.errors import ModelUnavailableError
 from securetag.records import Decision, Finding, JsonObject, Message, Severity
 from securetag.serving.client import ModelInfo
-from securetag.settings import TriageSettings
+from securetag.settings.sections import TriageSettings
 from securetag.triage import MAX_COMPLETION_TOKENS, Completion
 from securetag.wire.queue import TriagedFinding
 from securetag.worker.triager import BREAKER, Triager

@@ -19,7 +19,7 @@ import httpx
 
 from securetag.scanning.web.addresses import Target
 from securetag.scanning.web.egress import EgressPolicy, EgressProxy
-from securetag.settings import WebSettings
+from securetag.settings.sections import WebSettings
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
 from securetag.records import Example, Finding, Origin, Record, Status
 from securetag.scanning.semgrep import scan
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 AXIS = "real_pairs"
 #: Languages that our rules read, and the suffix by which Semgrep knows them.

@@ -24,7 +24,7 @@ from securetag.datasets.synthetic.sinks import CLASSES
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
 from securetag.records import Construction, Example, Finding, Label, Lang, Origin, Record
 from securetag.scanning.semgrep import scan
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 #: Our functions are our own work.
 LICENCE = "Apache-2.0"

@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.fetching.unpack import MAX_FILE_BYTES
-from securetag.settings import FetchSettings
+from securetag.settings.sections import FetchSettings
 from securetag.system.clock import utc_timestamp
 from securetag.system.files import move_file
 from securetag.system.hashing import hash_file

@@ -24,7 +24,8 @@ from securetag.scanning.web.addresses import Target
 from securetag.scanning.web.egress import FAILED_HEADER, EgressPolicy, EgressProxy
 from securetag.scanning.web.location import WebMatch, web_findings
 from securetag.scanning.web.redact import MAX_CHARS, redact
-from securetag.settings import Settings, WebSettings
+from securetag.settings import Settings
+from securetag.settings.sections import WebSettings
 from securetag.system.registry import Registry
 from securetag.wire.queue import ToolMetrics
 

@@ -26,7 +26,7 @@ from securetag.datasets.drops import DropReason
 from securetag.datasets.synthetic.cases import make_synthetic_rows
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Example, Finding, Label, Message, Origin, Task
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 STORY = (
     "{name} before {version} lets a remote attacker read files outside of the upload folder, since the name "

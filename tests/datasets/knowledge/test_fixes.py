@@ -10,7 +10,7 @@ from securetag.datasets.drops import DropReason, StepResult
 from securetag.datasets.knowledge import fixes
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.records import Facts, Record
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 VULNERABLE = """from flask import request
 import sqlite3

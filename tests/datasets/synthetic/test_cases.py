@@ -31,7 +31,7 @@ from securetag.datasets.synthetic.shapes import (
 )
 from securetag.datasets.synthetic.sinks import SINKS, make_literal, quote
 from securetag.datasets.triage_rows import PromptStyle
-from securetag.settings import SemgrepSettings
+from securetag.settings.sections import SemgrepSettings
 
 NAMES = ["alice", "''", "x y", "<b>"]
 

@@ -10,7 +10,8 @@ from securetag.errors import NotFoundError, SettingsError
 from securetag.extractors import catalog
 from securetag.extractors.catalog import Source
 from securetag.extractors.readers.registry import READERS
-from securetag.settings import FetchSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import FetchSettings
 
 ROW = """
 - {name: mine, tier: extended, publisher: Me, dataset: mine, title: Mine, edition: "1",

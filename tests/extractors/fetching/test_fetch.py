@@ -18,7 +18,8 @@ from securetag.extractors.fetching.download import Downloader
 from securetag.extractors.fetching.fetch import fetch
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.fetching.unpack import gunzip
-from securetag.settings import FetchSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import FetchSettings
 
 URL = "https://e.org/a.json"
 Handler = Callable[[httpx.Request], httpx.Response]

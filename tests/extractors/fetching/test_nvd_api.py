@@ -16,7 +16,8 @@ from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkMethod, Source
 from securetag.extractors.fetching.fetch import fetch
 from securetag.extractors.fetching.nvd_api import NvdApi
-from securetag.settings import FetchSettings, Settings
+from securetag.settings import Settings
+from securetag.settings.sections import FetchSettings
 
 URL = "https://services.nvd.example/rest/json/cves/2.0"
 START = datetime(2031, 1, 1, tzinfo=UTC)

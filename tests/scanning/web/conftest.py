@@ -6,7 +6,7 @@ import pytest
 
 from securetag.errors import SettingsError
 from securetag.scanning.locate import wapiti_executable
-from securetag.settings import WebSettings
+from securetag.settings.sections import WebSettings
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ from securetag.scanning.web.location import MAX_FINDINGS, WebMatch, web_findings
 from securetag.scanning.web.nuclei import NucleiScanner
 from securetag.scanning.web.scanner import WebScanner, WebScanRequest, reach, select_scanners
 from securetag.scanning.web.wapiti import WapitiScanner
-from securetag.settings import Settings, WebSettings
+from securetag.settings import Settings
+from securetag.settings.sections import WebSettings
 from securetag.wire.queue import TriagedFinding
 
 TARGET = parse_target("https://shop.example.com")

@@ -17,14 +17,13 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import pydantic_settings
 from pydantic import (
     AliasChoices,
     AwareDatetime,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -40,6 +39,15 @@ from pydantic_settings import (
 )
 
 from securetag.errors import SettingsError
+from securetag.settings.sections import (
+    ApiSettings,
+    FetchSettings,
+    SemgrepSettings,
+    TeacherSettings,
+    TriageSettings,
+    WebSettings,
+    WorkerSettings,
+)
 from securetag.system.secret_files import SUFFIX, read_secret_files
 
 #: A pepper that is written down here protects nothing, so production refuses it.
@@ -50,200 +58,6 @@ PREFIX = "SECURETAG_"
 OTHER_VARIABLES = frozenset({"SECURETAG_API_URL", "SECURETAG_API_KEY", "SECURETAG_SANDBOX"})
 #: What Kubernetes sets in every pod for a Service whose name begins with `securetag`.
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
-
-
-class Section(BaseModel):
-    """A table of the file. An unknown name in it is refused: a misspelled one would do nothing, silently."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ApiSettings(Section):
-    """The HTTP server."""
-
-    #: Address to listen on; anything but loopback needs a proxy with TLS in front, and no default secrets.
-    host: str = "127.0.0.1"
-    #: TLS ends at a proxy in front, which alone reaches the api's address.
-    behind_proxy: bool = False
-    #: 0 takes a free one.
-    port: int = 8080
-    #: Bytes of one uploaded archive.
-    max_upload: int = 50 * 1024 * 1024
-    #: Bytes of one artifact that a worker stores.
-    max_artifact: int = 20 * 1024 * 1024
-    #: Bytes of one scan's result: 50,000 findings with their code are about 150 MB.
-    max_result: int = 256 * 1024 * 1024
-    #: Bytes of any other request body, and of one line of a result.
-    max_body: int = 10 * 1024 * 1024
-    #: Bytes of a request's line and headers together.
-    max_head: int = Field(default=32 * 1024, ge=8 * 1024)
-    #: Open connections; one more ends the one that has waited longest without a whole request.
-    max_connections: int = Field(default=512, ge=1)
-    #: Seconds in which a request's line and headers must arrive.
-    head_timeout_s: float = Field(default=10.0, gt=0)
-    #: Seconds that a body, or the reading of an answer, may pause.
-    body_timeout_s: float = Field(default=20.0, gt=0)
-    #: Bytes a second that a body must bring on average after `body_timeout_s`.
-    min_body_rate: int = Field(default=1_000, ge=1)
-    #: Seconds that one SQL statement may take before the api answers 503.
-    statement_timeout_s: float = 10.0
-    #: Seconds that storing one scan's result may take, all statements together.
-    result_timeout_s: float = Field(default=300.0, gt=0)
-    #: Seconds that a connection to the database may take to open.
-    connect_timeout_s: float = 3.0
-    #: Connections to the database that one process keeps.
-    pool_size: int = 8
-    #: Seconds that a worker's lease lasts without a heartbeat (`securetag.wire.queue.LEASE_S`).
-    lease_s: int = 30
-    #: Seconds between two looks for leases that ran out.
-    reap_s: float = 5.0
-
-
-class WorkerSettings(Section):
-    """A worker: it knows the api's address and a key with the worker scope, nothing else."""
-
-    #: Where the queue is.
-    api_url: str = "http://127.0.0.1:8080"
-    #: A key with the worker scope.
-    api_key: SecretStr | None = None
-    #: Seconds that `POST /queue/next` may wait for work.
-    poll_s: float = 10.0
-    #: Kinds of tasks that it takes; a worker that scans web applications needs a way out to them.
-    kinds: Annotated[list[Literal["codeaudit", "web"]], Field(min_length=1)] = ["codeaudit", "web"]
-    #: Scanners that read each upload, one after the other.
-    scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep"]
-    #: Files of one unpacked project.
-    max_files: int = 20_000
-    #: Bytes of one unpacked project.
-    max_unpacked: int = 500 * 1024 * 1024
-    #: Unpacked bytes to packed ones, of one project; more is taken for a bomb.
-    max_ratio: int = 200
-
-
-class SemgrepSettings(Section):
-    """How Semgrep is run."""
-
-    #: The executable; by default the one in `.venv-semgrep` beside this environment, else PATH's.
-    executable: Path | None = None
-    #: CPU-seconds for one project, of all cores together. What was scanned by then is kept, and the
-    #: result says what was not.
-    cpu_s: float = Field(default=600.0, ge=1)
-    #: Seconds of wall time for one project, a guard against hangs; what was scanned by then is kept.
-    timeout_s: float = 1200.0
-    #: Seconds of wall time for one rule on one file, after which the result names both.
-    rule_timeout_s: float = Field(default=60.0, gt=0)
-    #: Address-space limit of the scanner's processes, MiB.
-    memory_mb: int = 4096
-    #: Parallel jobs; 0 means the cores that this process may use.
-    jobs: int = 0
-
-
-class WebSettings(Section):
-    """Scans of web applications: scanners, limits, and what proves the ownership of a target."""
-
-    #: Scanners of web applications, one after the other. Nuclei is left out where it isn't installed.
-    scanners: Annotated[list[str], Field(min_length=1)] = ["wapiti", "nuclei"]
-    #: Wapiti's executable; by default the one in `.venv-wapiti` beside this environment, else PATH's.
-    wapiti: Path | None = None
-    #: Wapiti's modules that are run.
-    wapiti_modules: Annotated[list[str], Field(min_length=1)] = [
-        "xss",
-        "permanentxss",
-        "sql",
-        "file",
-        "exec",
-        "redirect",
-        "crlf",
-        "csp",
-        "http_headers",
-        "cookieflags",
-    ]
-    #: Nuclei's executable; by default PATH's.
-    nuclei: Path | None = None
-    #: Folder of Nuclei's templates; without one Nuclei is left out.
-    nuclei_templates: Path | None = None
-    #: CPU-seconds for one scanner's run.
-    cpu_s: float = Field(default=900.0, ge=1)
-    #: Seconds of wall time for one scanner's run, after which it reports what it has.
-    timeout_s: float = Field(default=1200.0, ge=10)
-    #: Address-space limit of a scanner's processes, MiB.
-    memory_mb: int = 4096
-    #: Requests of one scanner's run; by HTTPS, connections.
-    max_requests: int = Field(default=50_000, ge=1)
-    #: Bytes of one scanner's run, in both directions.
-    max_bytes: int = Field(default=1 << 30, ge=1)
-    #: Days after which the ownership of a target has to be proven again.
-    proof_days: int = Field(default=90, ge=1)
-    #: DNS servers that are asked for the proof, each `address` or `address:port`; by default the system's.
-    dns_servers: list[str] = []
-    #: Let scans reach applications on this machine; refused in production.
-    allow_loopback: bool = False
-
-
-class TriageSettings(Section):
-    """Which model triages, and within which bounds."""
-
-    #: `runtime`: the embedded llama.cpp server; `ollama`: OLLAMA_HOST.
-    backend: Literal["runtime", "ollama"] = "runtime"
-    #: OpenAI-compatible base URL; by default the one in `<home>/run/services.json`.
-    url: str | None = None
-    #: Tried in this order; the first that the runtime serves answers.
-    aliases: list[str] = ["securetag-v1", "securetag-base"]
-    #: Form of prompt and answer: `compact` for the embedded model, `full` for the 8B one.
-    profile: Literal["full", "compact"] = "compact"
-    #: Language of prompts and recommendations.
-    lang: Literal["en", "es"] = "en"
-    #: Seconds for one finding, after which it is `needs_review`.
-    timeout_s: float = 30.0
-    #: Seconds for all findings of one scan.
-    budget_s: float = 600.0
-    #: Findings below this aren't shown to the model.
-    min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
-
-
-class TeacherSettings(Section):
-    """A model that writes questions and answers about Records; none unless `model` is set."""
-
-    #: `openai`: any OpenAI-compatible server; `ollama`: OLLAMA_HOST.
-    backend: Literal["openai", "ollama"] = "openai"
-    #: OpenAI-compatible base URL.
-    url: str | None = None
-    #: Its name at the endpoint.
-    model: str | None = None
-    #: Sent as a bearer token.
-    api_key: SecretStr | None = None
-    #: SPDX expression of the terms on which it writes; rows of a model whose terms forbid training others
-    #: are LicenseRef-Distilled-<vendor>, and stop a release.
-    licence: str | None = None
-    #: Hold the answer to a JSON schema; false for an endpoint that refuses `response_format`.
-    constrained: bool = True
-    #: Questions under way at a time.
-    concurrency: int = Field(default=4, ge=1, le=256)
-    #: Seconds for one answer.
-    timeout_s: float = Field(default=120.0, gt=0)
-    #: Tries of one question, with growing pauses, before its section is left for the next run.
-    attempts: int = Field(default=5, ge=1)
-    #: Price of a million tokens of prompts, in the currency of `budget`.
-    price_prompt: float = Field(default=0.0, ge=0)
-    #: Price of a million tokens of answers.
-    price_completion: float = Field(default=0.0, ge=0)
-    #: Most that one run may cost; none: no limit.
-    budget: float | None = Field(default=None, ge=0)
-    #: Most tokens of one run, prompts and answers together.
-    budget_tokens: int | None = Field(default=None, ge=0)
-
-
-class FetchSettings(Section):
-    """Where upstream publications come from; their bytes are kept under `<data>/raw`."""
-
-    #: `auto`: the installed package, then the mirror, then the network; otherwise that one alone.
-    mode: Literal["auto", "package", "mirror", "network"] = "auto"
-    #: Seconds without a byte before a request is given up.
-    timeout_s: float = 60.0
-    #: Tries of one request before the source is unavailable.
-    attempts: int = 4
-    #: Take a file whose checksum changed upstream, where the catalog pins none.
-    accept_changes: bool = False
 
 
 class SecretFiles(PydanticBaseSettingsSource):

@@ -46,6 +46,11 @@ COMMANDS = [
     "dagster web",
     "dagster daemon",
     "scan {project}",
+    "web scan https://shop.example",
+    "web target add https://shop.example",
+    "web target verify https://shop.example",
+    "web target list",
+    "web target remove https://shop.example",
     "trace abcdef",
     f"train {RECIPE} --dataset 0123456789ab",
     "evaluate securetag-v1 --against securetag-base --dataset 0123456789ab",
@@ -289,7 +294,7 @@ def test_every_package_that_an_extra_brings_is_in_the_table() -> None:
         if package in sys.stdlib_module_names or package in ("securetag", "__future__"):
             continue
         names = {name.lower().replace("_", "-") for name in owners.get(package, [])}
-        if names & ours[""] or package in ("click", "httpcore", "pydantic_core"):
+        if names & ours[""] or package in ("anyio", "click", "httpcore", "pydantic_core"):
             # typer, httpx and pydantic bring these
             continue
         assert package in EXTRAS, (package, where)

@@ -128,6 +128,8 @@ class TriageSettings(Section):
     backend: Literal["runtime", "ollama"] = "runtime"
     #: OpenAI-compatible base URL; by default the one in `<home>/run/services.json`.
     url: str | None = None
+    #: Sent to the model's endpoint, of either kind, as a bearer token.
+    api_key: SecretStr | None = None
     #: Tried in this order; the first that the runtime serves answers.
     aliases: list[str] = ["securetag-v1", "securetag-base"]
     #: Form of prompt and answer: `compact` for the embedded model, `full` for the 8B one.
@@ -140,6 +142,13 @@ class TriageSettings(Section):
     budget_s: float = 600.0
     #: Findings below this aren't shown to the model.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
+
+
+class PublishSettings(Section):
+    """How models are published to Ollama."""
+
+    #: Versions of an alias that stay on the server, the newest included.
+    keep_versions: int = Field(default=3, ge=1)
 
 
 class TeacherSettings(Section):
@@ -228,6 +237,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
     triage: TriageSettings = TriageSettings()
+    publish: PublishSettings = PublishSettings()
     teacher: TeacherSettings = TeacherSettings()
     fetch: FetchSettings = FetchSettings()
 

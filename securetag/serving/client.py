@@ -95,9 +95,15 @@ class ModelClient(Protocol):
 def connect(settings: Settings) -> ModelClient:
     """Return the client that the settings name. Opens no connection yet."""
     wanted = settings.triage.aliases
+    api_key = settings.triage.api_key.get_secret_value() if settings.triage.api_key else None
     if settings.triage.backend == "ollama":
-        return OllamaClient(settings.ollama_host, aliases=wanted)
-    return RuntimeClient(settings.triage.url, run_dir=settings.run_dir, aliases=wanted)
+        return OllamaClient(settings.ollama_host, aliases=wanted, api_key=api_key)
+    return RuntimeClient(settings.triage.url, run_dir=settings.run_dir, aliases=wanted, api_key=api_key)
+
+
+def bearer(api_key: str | None) -> dict[str, str]:
+    """Return the header that carries a key; none without a key."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 class _Deadlines:
@@ -171,7 +177,7 @@ class RuntimeClient:
             # A proxy from the environment has no business between us and a server on loopback.
             trust_env=url is not None,
             timeout=None,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            headers=bearer(api_key),
             transport=transport,
         )
         self._served: _Served | None = None
@@ -275,12 +281,12 @@ class RuntimeClient:
 class OllamaClient:
     """Ollama's native API, through its official client."""
 
-    def __init__(self, host: str | None, *, aliases: Sequence[str]) -> None:
+    def __init__(self, host: str | None, *, aliases: Sequence[str], api_key: str | None = None) -> None:
         import ollama
 
         self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
         self._deadlines = _Deadlines()
-        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False)
+        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False, headers=bearer(api_key))
         self._info: ModelInfo | None = None
 
     def resolve(self) -> ModelInfo:

@@ -31,7 +31,7 @@ FINDING = Finding(
 
 
 def ask(
-    client: ModelClient, settings: TriageSettings, *, timeout_s: float
+    client: ModelClient, settings: TriageSettings, *, timeout_s: float, logprobs: bool = False
 ) -> tuple[triage.Completion, triage.FullAnswer]:
     """Ask about `FINDING` and return the completion and the answer that was read from it.
 
@@ -43,5 +43,6 @@ def ask(
         schema=triage.schema(prompt),
         max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
         timeout_s=timeout_s,
+        logprobs=logprobs,
     )
     return completion, triage.parse(completion.text, prompt)

@@ -53,6 +53,8 @@ class FakeOllama:
         self.requests: list[tuple[str, str]] = []
         self.answer = '{"evidence":[1],"verdict":"true_positive"}'
         self.api_key: str | None = None
+        #: Log-probabilities came with 0.12.11.
+        self.version = "0.34.1"
         #: Shown instead of the given one, as where the server thinks that it has a better one.
         self.template: str | None = None
         self.stop: Stop | None = None
@@ -197,12 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
         if self._named(asked) is None:
             return self._reply(404, {"error": f"model '{asked['model']}' not found"})
+        has_logprobs = bool(asked.get("logprobs")) and self.ollama.version != "0.12.10"
         lines = [
             {
                 "model": asked["model"],
                 "created_at": "2026-11-01T00:00:00Z",
                 "done": False,
                 "message": {"role": "assistant", "content": piece},
+                "logprobs": [{"token": piece, "logprob": -0.1}] if has_logprobs else None,
             }
             for piece in re.findall(r".{1,7}", self.ollama.answer)
         ]

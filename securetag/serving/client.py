@@ -324,6 +324,8 @@ class OllamaClient:
             info = self._info = self._info or await self._resolve()
             parts: list[str] = []
             tokens: list[tuple[str, float]] = []
+            last = None
+            # Read to its end: a stream that is left early is closed by nobody.
             async for part in await self._ollama.chat(
                 model=info.alias,
                 messages=msgspec.to_builtins(list(messages)),
@@ -336,9 +338,10 @@ class OllamaClient:
                 tokens += [(token.token, token.logprob) for token in part.logprobs or ()]
                 if sum(map(len, parts)) > MAX_REPLY:
                     raise ValueError("the answer has no end")
-                if part.done:
-                    return info, "".join(parts), tokens, part
-            raise ValueError("the answer broke off")
+                last = part if part.done else last
+            if last is None:
+                raise ValueError("the answer broke off")
+            return info, "".join(parts), tokens, last
 
         info, text, tokens, last = self._run(ask(), timeout_s)
         return Completion(

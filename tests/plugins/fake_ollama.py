@@ -13,6 +13,7 @@ import json
 import re
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,15 +45,19 @@ class Stop:
 class FakeOllama:
     """One server on loopback. `blobs`, `models` and `requests` are there to be looked at.
 
-    With `api_key` it answers 401 without that key, as the proxy in front of a rented one does.
+    With `api_keys` it answers 401 without one of them, as the proxy in front of a rented one does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.blobs: dict[str, bytes] = {}
         self.models: dict[str, JsonObject] = {}
         self.requests: list[tuple[str, str]] = []
-        self.answer = '{"evidence":[1],"verdict":"true_positive"}'
-        self.api_key: str | None = None
+        #: What a chat answers; a function of the request asks a real model instead.
+        self.answer: str | Callable[[JsonObject], str] = '{"evidence":[1],"verdict":"true_positive"}'
+        #: Where there are any, one of them must come with each request.
+        self.api_keys: set[str] = set()
+        #: Called when a request has come.
+        self.observe: Callable[[], None] = lambda: None
         #: Log-probabilities came with 0.12.11.
         self.version = "0.34.1"
         #: Shown instead of the given one, as where the server thinks that it has a better one.
@@ -64,7 +69,7 @@ class FakeOllama:
         class Handler(_Handler):
             ollama = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -199,6 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
         if self._named(asked) is None:
             return self._reply(404, {"error": f"model '{asked['model']}' not found"})
+        answer = self.ollama.answer if isinstance(self.ollama.answer, str) else self.ollama.answer(asked)
         has_logprobs = bool(asked.get("logprobs")) and self.ollama.version != "0.12.10"
         lines = [
             {
@@ -208,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "message": {"role": "assistant", "content": piece},
                 "logprobs": [{"token": piece, "logprob": -0.1}] if has_logprobs else None,
             }
-            for piece in re.findall(r".{1,7}", self.ollama.answer)
+            for piece in re.findall(r"(?s).{1,7}", answer)
         ]
         lines.append(
             {
@@ -251,7 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _admit(self) -> bool:
         """Note the request; answer it here and return False without the key, or where a stop drops it."""
         self.ollama.requests.append((self.command, self.path))
-        if self.ollama.api_key and self.headers.get("Authorization") != f"Bearer {self.ollama.api_key}":
+        self.ollama.observe()
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.ollama.api_keys and key not in self.ollama.api_keys:
             self._reply(401, {"error": "unauthorized"})
             return False
         if self._stops("before"):

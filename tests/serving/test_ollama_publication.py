@@ -141,7 +141,7 @@ def test_an_upload_reports_its_progress_to_the_last_byte(fake_ollama: FakeOllama
 
 @pytest.mark.sockets
 def test_a_key_is_sent_and_a_wrong_one_is_refused(fake_ollama: FakeOllama, home: Settings) -> None:
-    fake_ollama.api_key = "let-me-in"
+    fake_ollama.api_keys = {"let-me-in"}
     with pytest.raises(ModelUnavailableError, match="401") as refused:
         ollama.publish(Registry(home.models_dir).get(MODEL_ID), "securetag-v1", home)
     assert "SECURETAG_TRIAGE__API_KEY" in refused.value.hint

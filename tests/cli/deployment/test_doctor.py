@@ -149,10 +149,10 @@ def test_failures_of_an_ollama_are_told_apart(
     monkeypatch.setenv("OLLAMA_HOST", fake_ollama.host)
     monkeypatch.setenv("SECURETAG_TRIAGE__API_KEY", KEY)
     get_settings.cache_clear()
-    fake_ollama.api_key = KEY
+    fake_ollama.api_keys = {KEY}
     assert [name for name, check in diagnose("--model-id", MODEL_ID)[1].items() if not check["ok"]] == ["api"]
     assert failure(diagnose("--model-id", "ab" * 32)[1]) == ("model", "wrong_model")
     fake_ollama.version = "0.12.10"
     assert failure(diagnose()[1]) == ("log-probabilities", "no_logprobs")
-    fake_ollama.api_key = "another"
+    fake_ollama.api_keys = {"another"}
     assert failure(diagnose()[1]) == ("model endpoint", "wrong_key")

@@ -141,6 +141,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     duration_ms: int = 0
+    #: Each token with its log-probability, where they were asked for and the backend gives them.
+    logprobs: list[tuple[str, float]] = []
 
 
 #: (messages, JSON schema or None for free generation, most completion tokens) → what the model wrote.

@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli import backup, dataset, db, demo, key, model, scan, services, source, tenant, trace, web
+from securetag.cli import (
+    backup,
+    cloud,
+    dataset,
+    db,
+    demo,
+    key,
+    model,
+    scan,
+    services,
+    source,
+    tenant,
+    trace,
+    web,
+)
+from securetag.cli.deployment.register import register_key
 from securetag.cli.output import reported
 
 app = typer.Typer(
@@ -34,9 +49,11 @@ app.command("publish")(model.publish)
 app.add_typer(model.app, name="model")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(key.app, name="key")
+key.app.command("register")(register_key)
 app.add_typer(db.app, name="db")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.add_typer(cloud.app, name="cloud")
 
 
 def _version(value: bool) -> None:

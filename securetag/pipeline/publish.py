@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from securetag.errors import GateError
 from securetag.pipeline.evaluate import Evaluation
+from securetag.serving.modelfile import check_name
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
 
+if TYPE_CHECKING:
+    from securetag.serving.ollama import Progress
 
-def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
+
+def publish(
+    evaluation: Evaluation,
+    alias: str,
+    settings: Settings,
+    *,
+    public: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Point `alias` at the evaluated model, in Ollama or in the embedded runtime by setting.
 
-    Raises GateError unless the evaluation's gate let the model through (there is no other way in), and
-    for a model that was trained on rows which were withdrawn since.
+    A `public` name, or one with a namespace, is one under which the model will be distributed. Raises
+    GateError unless the evaluation's gate let the model through (there is no other way in), and for a model
+    that was trained on rows which were withdrawn since; LicenceError for a name that the base's license
+    forbids; what the server raises (`securetag.serving.ollama.publish`).
     """
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
@@ -23,7 +38,8 @@ def publish(evaluation: Evaluation, alias: str, settings: Settings) -> None:
             f"({len(entry.erasures)} erasures, first {entry.erasures[0]})",
             hint="Build a release, which leaves them out, and train on that.",
         )
-    _serve(entry, alias, settings)
+    check_name(alias, entry, public=public)
+    _serve(entry, alias, settings, progress=progress)
     registry.publish(alias, entry.model_id)
 
 
@@ -38,9 +54,9 @@ def rollback(alias: str, settings: Settings) -> ModelEntry:
     return registry.rollback(alias)
 
 
-def _serve(entry: ModelEntry, alias: str, settings: Settings) -> None:
+def _serve(entry: ModelEntry, alias: str, settings: Settings, *, progress: Progress | None = None) -> None:
     """Tell Ollama what `alias` means. The embedded runtime reads the registry itself."""
     if settings.triage.backend == "ollama":
         from securetag.serving.ollama import publish as upload
 
-        upload(entry, alias, settings)
+        upload(entry, alias, settings, progress=progress)

@@ -15,7 +15,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -26,6 +26,14 @@ import msgspec
 from securetag.errors import ModelUnavailableError
 from securetag.records import JsonObject, Message
 from securetag.serving.grammar import gbnf
+from securetag.serving.openai_stream import (
+    MAX_REPLY,
+    NotServedError,
+    Reply,
+    check_status,
+    read_body,
+    read_events,
+)
 from securetag.settings import Settings
 from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
@@ -37,8 +45,6 @@ T = TypeVar("T")
 
 #: Seconds in which a server must say which models it serves.
 RESOLVE_TIMEOUT_S = 5.0
-#: Characters of a completion, and bytes of any reply, beyond which a server talks nonsense.
-MAX_REPLY = 4 << 20
 #: Seconds that the event loop may lag behind a deadline on a busy machine.
 _GRACE_S = 2.0
 #: What our own runtime puts before the model_id in the tags of `/v1/models`, and in the name that
@@ -82,9 +88,11 @@ class ModelClient(Protocol):
         timeout_s: float,
         temperature: float = 0.0,
         seed: int = 0,
+        logprobs: bool = False,
     ) -> Completion:
         """Return what the model answers, under a JSON schema where one is given.
 
+        With `logprobs` the completion carries those of its tokens, where the server has them.
         Raises ModelUnavailableError on any failure, at the latest after `timeout_s` seconds.
         """
 
@@ -95,9 +103,15 @@ class ModelClient(Protocol):
 def connect(settings: Settings) -> ModelClient:
     """Return the client that the settings name. Opens no connection yet."""
     wanted = settings.triage.aliases
+    api_key = settings.triage.api_key.get_secret_value() if settings.triage.api_key else None
     if settings.triage.backend == "ollama":
-        return OllamaClient(settings.ollama_host, aliases=wanted)
-    return RuntimeClient(settings.triage.url, run_dir=settings.run_dir, aliases=wanted)
+        return OllamaClient(settings.ollama_host, aliases=wanted, api_key=api_key)
+    return RuntimeClient(settings.triage.url, run_dir=settings.run_dir, aliases=wanted, api_key=api_key)
+
+
+def bearer(api_key: str | None) -> dict[str, str]:
+    """Return the header that carries a key; none without a key."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 class _Deadlines:
@@ -171,7 +185,7 @@ class RuntimeClient:
             # A proxy from the environment has no business between us and a server on loopback.
             trust_env=url is not None,
             timeout=None,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            headers=bearer(api_key),
             transport=transport,
         )
         self._served: _Served | None = None
@@ -188,9 +202,11 @@ class RuntimeClient:
         timeout_s: float,
         temperature: float = 0.0,
         seed: int = 0,
+        logprobs: bool = False,
     ) -> Completion:
         began = time.monotonic()
-        served = self._served or self._resolve(min(timeout_s, RESOLVE_TIMEOUT_S))
+        # A rented server may load its model first, which only the caller's own limit bounds.
+        served = self._served or self._resolve(timeout_s)
         body: JsonObject = {
             "model": served.info.alias,
             "messages": msgspec.to_builtins(list(messages)),
@@ -200,6 +216,8 @@ class RuntimeClient:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if logprobs:
+            body |= {"logprobs": True, "top_logprobs": 1}
         if schema is not None:
             body |= _constraint(schema, grammar=served.takes_grammar)
         left = max(0.001, timeout_s - (time.monotonic() - began))
@@ -217,6 +235,7 @@ class RuntimeClient:
                     timeout_s=left,
                     temperature=temperature,
                     seed=seed,
+                    logprobs=logprobs,
                 )
             raise _unavailable(served.url, error, timeout_s) from error
         info = served.info
@@ -230,6 +249,7 @@ class RuntimeClient:
             alias=info.alias,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
+            logprobs=reply.logprobs,
             duration_ms=round((time.monotonic() - began) * 1000),
         )
 
@@ -256,16 +276,15 @@ class RuntimeClient:
 
     async def _get(self, url: str) -> JsonObject:
         async with self._http.stream("GET", url) as response:
-            response.raise_for_status()
-            listed: JsonObject = json.loads(await _read(response))
+            await check_status(response)
+            listed: JsonObject = json.loads(await read_body(response))
         return listed
 
-    async def _stream(self, url: str, body: JsonObject) -> _Reply:
+    async def _stream(self, url: str, body: JsonObject) -> Reply:
         async with self._http.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
-            if response.is_error:
-                raise ValueError(f"HTTP {response.status_code}: {_reason(await _read(response))}")
-            reply = _Reply()
-            async for event in _events(response):
+            await check_status(response)
+            reply = Reply()
+            async for event in read_events(response):
                 reply.add(event)
         if not reply.finished:
             raise ValueError("the answer broke off")
@@ -275,12 +294,12 @@ class RuntimeClient:
 class OllamaClient:
     """Ollama's native API, through its official client."""
 
-    def __init__(self, host: str | None, *, aliases: Sequence[str]) -> None:
+    def __init__(self, host: str | None, *, aliases: Sequence[str], api_key: str | None = None) -> None:
         import ollama
 
         self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
         self._deadlines = _Deadlines()
-        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False)
+        self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False, headers=bearer(api_key))
         self._info: ModelInfo | None = None
 
     def resolve(self) -> ModelInfo:
@@ -296,34 +315,42 @@ class OllamaClient:
         timeout_s: float,
         temperature: float = 0.0,
         seed: int = 0,
+        logprobs: bool = False,
     ) -> Completion:
         began = time.monotonic()
         options = {"temperature": temperature, "seed": seed, "num_predict": max_tokens}
 
-        async def ask() -> tuple[ModelInfo, str, ChatResponse]:
+        async def ask() -> tuple[ModelInfo, str, list[tuple[str, float]], ChatResponse]:
             info = self._info = self._info or await self._resolve()
             parts: list[str] = []
+            tokens: list[tuple[str, float]] = []
+            last = None
+            # Read to its end: a stream that is left early is closed by nobody.
             async for part in await self._ollama.chat(
                 model=info.alias,
                 messages=msgspec.to_builtins(list(messages)),
                 format=schema,
                 options=options,
                 stream=True,
+                logprobs=logprobs or None,
             ):
                 parts.append(part.message.content or "")
+                tokens += [(token.token, token.logprob) for token in part.logprobs or ()]
                 if sum(map(len, parts)) > MAX_REPLY:
                     raise ValueError("the answer has no end")
-                if part.done:
-                    return info, "".join(parts), part
-            raise ValueError("the answer broke off")
+                last = part if part.done else last
+            if last is None:
+                raise ValueError("the answer broke off")
+            return info, "".join(parts), tokens, last
 
-        info, text, last = self._run(ask(), timeout_s)
+        info, text, tokens, last = self._run(ask(), timeout_s)
         return Completion(
             text=text,
             model_id=info.model_id,
             alias=info.alias,
             prompt_tokens=last.prompt_eval_count or 0,
             completion_tokens=last.eval_count or 0,
+            logprobs=tokens,
             duration_ms=round((time.monotonic() - began) * 1000),
         )
 
@@ -349,7 +376,7 @@ class OllamaClient:
                 shown = (await self._ollama.show(alias)).modelinfo or {}
                 model_id = shown.get("securetag.model_id") or f"ollama:{listed[name]}"
                 return ModelInfo(alias, str(model_id))
-        raise ValueError(f"it serves none of {', '.join(self._aliases)}")
+        raise NotServedError(f"it serves none of {', '.join(self._aliases)}")
 
 
 class _Served(msgspec.Struct, frozen=True):
@@ -368,32 +395,6 @@ def _constraint(schema: JsonObject, *, grammar: bool) -> JsonObject:
     return {"response_format": {"type": "json_schema", "json_schema": answer}}
 
 
-class _Reply:
-    """A chat completion as it is streamed."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.model = ""
-        self.finished = False
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-
-    def add(self, event: JsonObject) -> None:
-        """Take in one event. Raises ValueError, TypeError or KeyError for one that makes no sense."""
-        if "error" in event:
-            raise ValueError(f"the server reports {event['error']}")
-        self.model = str(event.get("model") or self.model)
-        for choice in event.get("choices") or ():
-            content = choice["delta"].get("content")
-            if content is not None and not isinstance(content, str):
-                raise TypeError("a piece of the answer is no text")
-            self.text += content or ""
-            self.finished = self.finished or bool(choice.get("finish_reason"))
-        if usage := event.get("usage"):
-            self.prompt_tokens = int(usage["prompt_tokens"])
-            self.completion_tokens = int(usage["completion_tokens"])
-
-
 def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Served:
     """Return the first wanted alias in a reply of `/v1/models`. Raises ValueError, TypeError or KeyError."""
     for alias in aliases:
@@ -403,46 +404,7 @@ def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Serv
                 ours = [tag.removeprefix(MODEL_ID_TAG) for tag in tags if tag.startswith(MODEL_ID_TAG)]
                 info = ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}")
                 return _Served(url, info, model.get("owned_by") == "llamacpp")
-    raise ValueError(f"it serves none of {', '.join(aliases)}")
-
-
-async def _events(response: httpx.Response) -> AsyncIterator[JsonObject]:
-    """Yield the JSON of each server-sent event, up to `[DONE]`."""
-    size, rest = 0, b""
-    # Not `aiter_lines`: a line without an end would grow there unseen.
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > MAX_REPLY:
-            raise ValueError("the answer has no end")
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            kind, _, data = line.strip().partition(b":")
-            if kind not in {b"data", b"error"}:
-                continue
-            if data.strip() == b"[DONE]":
-                return
-            event = json.loads(data)
-            if not isinstance(event, dict):
-                raise TypeError("an event is no JSON object")
-            yield {"error": event} if kind == b"error" else event
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """Read the whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_REPLY:
-            raise ValueError("the reply has no end")
-    return body
-
-
-def _reason(body: bytes) -> str:
-    """Return the message of an error reply, shortened."""
-    try:
-        return str(json.loads(body)["error"]["message"])[:300]
-    except (ValueError, TypeError, KeyError):
-        return body[:300].decode(errors="replace")
+    raise NotServedError(f"it serves none of {', '.join(aliases)}")
 
 
 def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavailableError:

@@ -27,7 +27,8 @@ from securetag.system.locks import FileLock
 
 FILE = "registry.json"
 LIST_HINT = "`securetag model list` names models and aliases."
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+#: A public name has a namespace before it: `acme/Llama-3.1-Securetag-v1`.
+_ALIAS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,79}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _ID = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
 

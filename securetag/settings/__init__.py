@@ -41,7 +41,9 @@ from pydantic_settings import (
 from securetag.errors import SettingsError
 from securetag.settings.sections import (
     ApiSettings,
+    CloudSettings,
     FetchSettings,
+    PublishSettings,
     SemgrepSettings,
     TeacherSettings,
     TriageSettings,
@@ -117,7 +119,11 @@ class Settings(BaseSettings):
     )
     #: Address of an Ollama server, for the backend `ollama`.
     ollama_host: str | None = Field(default=None, validation_alias=AliasChoices("OLLAMA_HOST", "ollama_host"))
-    #: Key of the RunPod account that rents GPUs for training.
+    #: Token of the DigitalOcean account that rents the droplet of `securetag cloud`.
+    digitalocean_token: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DIGITALOCEAN_TOKEN", "digitalocean_token")
+    )
+    #: Key of the RunPod account that rents GPUs.
     runpod_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("RUNPOD_API_KEY", "runpod_api_key")
     )
@@ -142,8 +148,10 @@ class Settings(BaseSettings):
     semgrep: SemgrepSettings = SemgrepSettings()
     web: WebSettings = WebSettings()
     triage: TriageSettings = TriageSettings()
+    publish: PublishSettings = PublishSettings()
     teacher: TeacherSettings = TeacherSettings()
     fetch: FetchSettings = FetchSettings()
+    cloud: CloudSettings = CloudSettings()
 
     @classmethod
     def settings_customise_sources(

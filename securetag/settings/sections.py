@@ -143,6 +143,8 @@ class TriageSettings(Section):
     backend: Literal["runtime", "ollama"] = "runtime"
     #: OpenAI-compatible base URL; by default the one in `<home>/run/services.json`.
     url: str | None = None
+    #: Sent to the model's endpoint, of either kind, as a bearer token.
+    api_key: SecretStr | None = None
     #: Tried in this order; the first that the runtime serves answers.
     aliases: list[str] = ["securetag-v1", "securetag-base"]
     #: Form of prompt and answer: `compact` for the embedded model, `full` for the 8B one.
@@ -155,6 +157,13 @@ class TriageSettings(Section):
     budget_s: float = 600.0
     #: Findings below this aren't shown to the model.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
+
+
+class PublishSettings(Section):
+    """How models are published to Ollama."""
+
+    #: Versions of an alias that stay on the server, the newest included.
+    keep_versions: int = Field(default=3, ge=1)
 
 
 class TeacherSettings(Section):
@@ -200,3 +209,58 @@ class FetchSettings(Section):
     attempts: int = 4
     #: Take a file whose checksum changed upstream, where the catalog pins none.
     accept_changes: bool = False
+
+
+class CloudSettings(Section):
+    """A deployment on rented machines (`securetag cloud`): a droplet, and a GPU for the model."""
+
+    #: USD an hour, of everything together, above which nothing is created.
+    max_price_per_hour: float = Field(default=1.5, ge=0)
+    #: USD a month, if everything runs all month, above which nothing is created.
+    monthly_budget: float = Field(default=1_000.0, ge=0)
+    #: What of RunPod's: a pod with Ollama, or a serverless endpoint with vLLM.
+    model: Literal["pod", "serverless"] = "pod"
+    #: RunPod's id of the pod's GPU.
+    gpu: str = "NVIDIA L4"
+    #: Whose hardware: RunPod's own (SECURE), or that of others (COMMUNITY).
+    gpu_cloud: Literal["SECURE", "COMMUNITY"] = "SECURE"
+    #: Image of the pod: Ollama behind a proxy that asks for a key (deploy/cloud/model-pod.Dockerfile).
+    pod_image: str | None = None
+    #: GB of the pod's disk.
+    pod_disk: int = Field(default=40, ge=1)
+    #: RunPod's pool of GPUs for serverless workers.
+    gpu_pool: str = "ADA_24"
+    #: Workers of the serverless endpoint that are always warm, and cost all month.
+    min_workers: int = Field(default=0, ge=0)
+    #: Workers of the serverless endpoint at most.
+    max_workers: int = Field(default=1, ge=1)
+    #: Hugging Face id of the merged model that vLLM serves.
+    hub_model: str | None = None
+    #: Its commit.
+    hub_revision: str = "main"
+    #: A RunPod key restricted to the serverless endpoint, which the worker gets.
+    endpoint_key: SecretStr | None = None
+    #: DigitalOcean's slug of the droplet's size.
+    droplet_size: str = "s-4vcpu-8gb"
+    #: DigitalOcean's slug of its region.
+    droplet_region: str = "fra1"
+    #: DigitalOcean's slug of its image, which must have cloud-init and apt.
+    droplet_image: str = "ubuntu-24-04-x64"
+    #: Fingerprints or ids of the SSH keys that open the droplet.
+    ssh_keys: list[str] = []
+    #: Git repository from which the droplet builds the images.
+    source: str | None = None
+    #: Its branch or tag.
+    source_ref: str = "main"
+    #: Public name of the api; by default the droplet's address at sslip.io.
+    domain: str | None = None
+    #: Address of the droplet's api.
+    api_url: str = "https://{domain}"
+    #: Address of the pod's Ollama.
+    pod_url: str = "https://{id}-11434.proxy.runpod.net"
+    #: OpenAI-compatible address of the serverless endpoint.
+    endpoint_url: str = "https://api.runpod.ai/v2/{id}/openai/v1"
+    #: Address of DigitalOcean's API.
+    digitalocean_url: str = "https://api.digitalocean.com"
+    #: Address of RunPod's API.
+    runpod_url: str = "https://api.runpod.io"

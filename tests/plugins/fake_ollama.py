@@ -8,10 +8,14 @@ Contract: https://github.com/ollama/ollama/blob/main/docs/api.md
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,20 +29,47 @@ _CHAT = {"model", "messages", "tools", "stream", "format", "options", "keep_aliv
 _PARAMETERS = {"temperature", "num_ctx", "stop", "seed", "num_predict", "top_k", "top_p", "repeat_penalty"}
 
 
-class FakeOllama:
-    """One server on loopback. `blobs`, `models` and `requests` are there to be looked at."""
+@dataclass
+class Stop:
+    """A request at which the server stops: before it does what it is asked, or after, without a reply."""
 
-    def __init__(self) -> None:
+    method: str
+    path: str
+    when: str
+    #: Such requests that pass before it.
+    passing: int = 0
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+class FakeOllama:
+    """One server on loopback. `blobs`, `models` and `requests` are there to be looked at.
+
+    With `api_keys` it answers 401 without one of them, as the proxy in front of a rented one does.
+    """
+
+    def __init__(self, port: int = 0) -> None:
         self.blobs: dict[str, bytes] = {}
         self.models: dict[str, JsonObject] = {}
         self.requests: list[tuple[str, str]] = []
-        self.answer = '{"evidence":[1],"verdict":"true_positive"}'
+        #: What a chat answers; a function of the request asks a real model instead.
+        self.answer: str | Callable[[JsonObject], str] = '{"evidence":[1],"verdict":"true_positive"}'
+        #: Where there are any, one of them must come with each request.
+        self.api_keys: set[str] = set()
+        #: Called when a request has come.
+        self.observe: Callable[[], None] = lambda: None
+        #: Log-probabilities came with 0.12.11.
+        self.version = "0.34.1"
+        #: Shown instead of the given one, as where the server thinks that it has a better one.
+        self.template: str | None = None
+        self.stop: Stop | None = None
+        self.clock = itertools.count(1)
         fake = self
 
         class Handler(_Handler):
             ollama = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -58,15 +89,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None: ...
 
+    def handle_one_request(self) -> None:
+        with suppress(ConnectionError):  # of a client that was killed
+            super().handle_one_request()
+
     def do_HEAD(self) -> None:
-        self._note()
+        if not self._admit():
+            return
         found = self.path.removeprefix("/api/blobs/") in self.ollama.blobs
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self._reply(200 if found else 404, None)
 
     def do_GET(self) -> None:
-        self._note()
+        if not self._admit():
+            return None
         if self.path != "/api/tags":
             return self._reply(404, {"error": "not found"})
         models = [
@@ -75,23 +110,34 @@ class _Handler(BaseHTTPRequestHandler):
                 "model": name,
                 "digest": made["digest"],
                 "size": 1,
-                "modified_at": "2026-11-01T00:00:00Z",
+                "modified_at": f"2026-11-01T00:{made['made'] // 60:02}:{made['made'] % 60:02}Z",
                 "details": {"format": "gguf", "family": "llama"},
             }
             for name, made in self.ollama.models.items()
         ]
         return self._reply(200, {"models": models})
 
-    def do_POST(self) -> None:
-        self._note()
+    def do_DELETE(self) -> None:
         body = self._body()
+        if not self._admit():
+            return None
+        name = self._full(json.loads(body)["model"])
+        if self.ollama.models.pop(name, None) is None:
+            return self._reply(404, {"error": f"model '{name}' not found"})
+        return self._reply(200, None)
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if not self._admit():
+            return None
         if self.path.startswith("/api/blobs/"):
             return self._blob(self.path.removeprefix("/api/blobs/"), body)
         try:
             asked = json.loads(body)
         except ValueError:
             return self._reply(400, {"error": "invalid JSON"})
-        route = {"/api/create": self._create, "/api/show": self._show, "/api/chat": self._chat}
+        route = {"/api/create": self._create, "/api/show": self._show, "/api/chat": self._chat,
+                 "/api/copy": self._copy}  # fmt: skip
         return route.get(self.path, lambda _: self._reply(404, {"error": "not found"}))(asked)
 
     def _blob(self, digest: str, body: bytes) -> None:
@@ -106,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         unknown = set(asked) - _CREATE | set(asked.get("parameters") or {}) - _PARAMETERS
         if unknown or not asked.get("model"):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
+        if asked.get("adapters"):  # since 0.34.1
+            return self._reply(400, {"error": "adapters are no longer supported"})
         files = asked.get("files") or {}
         if not files and not asked.get("from"):
             return self._reply(400, {"error": "neither 'from' or 'files' was specified"})
@@ -114,13 +162,25 @@ class _Handler(BaseHTTPRequestHandler):
         weights = self.ollama.blobs[next(iter(files.values()))]
         if not weights.startswith(b"GGUF"):
             return self._reply(400, {"error": "invalid file magic"})
-        name = asked["model"] if ":" in asked["model"] else f"{asked['model']}:latest"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.gguf"
             path.write_bytes(weights)
             shown = {k: v for k, v in gguf.read_metadata(path).items() if not k.startswith("GGUF.")}
-        self.ollama.models[name] = {**asked, "digest": hashlib.sha256(weights).hexdigest(), "info": shown}
+        if shown.get("general.type") == "adapter":
+            return self._reply(400, {"error": "adapters are no longer supported"})
+        layers = {name: asked.get(name) for name in ("template", "license", "system", "parameters")}
+        manifest = json.dumps([files, layers], sort_keys=True).encode()
+        made = {"digest": hashlib.sha256(manifest).hexdigest(), "made": next(self.ollama.clock)}
+        self.ollama.models[self._full(asked["model"])] = {**asked, **made, "info": shown}
         return self._reply(200, {"status": "success"})
+
+    def _copy(self, asked: JsonObject) -> None:
+        source = self.ollama.models.get(self._full(asked["source"]))
+        if source is None:
+            return self._reply(404, {"error": f"model '{asked['source']}' not found"})
+        made = {"made": next(self.ollama.clock)}
+        self.ollama.models[self._full(asked["destination"])] = source | made
+        return self._reply(200, None)
 
     def _show(self, asked: JsonObject) -> None:
         made = self._named(asked)
@@ -129,7 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(
             200,
             {
-                "template": made["template"],
+                "template": self.ollama.template or made["template"],
+                "system": made.get("system", ""),
+                "parameters": "",
                 "license": "\n".join(made["license"]),
                 "model_info": made["info"],
                 "details": {"format": "gguf"},
@@ -142,14 +204,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
         if self._named(asked) is None:
             return self._reply(404, {"error": f"model '{asked['model']}' not found"})
+        answer = self.ollama.answer if isinstance(self.ollama.answer, str) else self.ollama.answer(asked)
+        has_logprobs = bool(asked.get("logprobs")) and self.ollama.version != "0.12.10"
         lines = [
             {
                 "model": asked["model"],
                 "created_at": "2026-11-01T00:00:00Z",
                 "done": False,
                 "message": {"role": "assistant", "content": piece},
+                "logprobs": [{"token": piece, "logprob": -0.1}] if has_logprobs else None,
             }
-            for piece in re.findall(r".{1,7}", self.ollama.answer)
+            for piece in re.findall(r"(?s).{1,7}", answer)
         ]
         lines.append(
             {
@@ -168,13 +233,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Connection", "close")
         self.end_headers()
+        self._stop_after()
         for line in lines:
             self.wfile.write(json.dumps(line).encode() + b"\n")
         self.close_connection = True
 
     def _named(self, asked: JsonObject) -> JsonObject | None:
-        name = str(asked.get("model"))
-        return self.ollama.models.get(name if ":" in name else f"{name}:latest")
+        return self.ollama.models.get(self._full(str(asked.get("model"))))
+
+    def _full(self, name: str) -> str:
+        return name if ":" in name else f"{name}:latest"
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -186,10 +254,36 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return whole
 
-    def _note(self) -> None:
+    def _admit(self) -> bool:
+        """Note the request; answer it here and return False without the key, or where a stop drops it."""
         self.ollama.requests.append((self.command, self.path))
+        self.ollama.observe()
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.ollama.api_keys and key not in self.ollama.api_keys:
+            self._reply(401, {"error": "unauthorized"})
+            return False
+        if self._stops("before"):
+            self.close_connection = True
+            return False
+        return True
+
+    def _stops(self, when: str) -> bool:
+        stop = self.ollama.stop
+        if stop is None or (stop.method, stop.when) != (self.command, when) or stop.path not in self.path:
+            return False
+        if stop.passing:
+            stop.passing -= 1
+            return False
+        stop.reached.set()
+        stop.go_on.wait(60)
+        return True
+
+    def _stop_after(self) -> None:
+        if self._stops("after"):
+            raise ConnectionError("the client was killed meanwhile")
 
     def _reply(self, status: int, value: object) -> None:
+        self._stop_after()
         body = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

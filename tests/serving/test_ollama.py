@@ -8,57 +8,28 @@ from pathlib import Path
 import msgspec
 import pytest
 from fake_ollama import FakeOllama
+from small_models import LLAMA, MODEL_ID, VERSION, settings, weights
 
 from securetag.errors import ConflictError, InputError, LicenceError, ModelUnavailableError
 from securetag.pipeline.publish import rollback
 from securetag.records import Message
-from securetag.serving import gguf, modelfile, ollama
+from securetag.serving import modelfile, ollama
 from securetag.serving.client import OllamaClient, connect
 from securetag.serving.registry import ModelEntry, Registry
-from securetag.settings import Settings
-from securetag.settings.sections import TriageSettings
-from securetag.system.hashing import hash_file
 
-CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
-MODEL_ID = "5e" * 32
 ASK = [Message("system", "Answer."), Message("user", "Well?")]
-
-
-def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHATML) -> ModelEntry:
-    """A GGUF without tensors: all that publishing reads is its metadata."""
-    from gguf import GGUFWriter
-
-    writer = GGUFWriter(path, arch="llama")
-    writer.add_chat_template(template)
-    if model_id:
-        writer.add_string(gguf.MODEL_ID_KEY, model_id)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
-    return ModelEntry(
-        model_id=MODEL_ID,
-        path=str(path),
-        file_sha256=hash_file(path),
-        base="SmolLM2-135M-Instruct",
-        quantisation="Q8_0",
-        licence="Apache-2.0",
-        adapter="ad" * 32,
-    )
-
-
-def settings(host: str) -> Settings:
-    return Settings(ollama_host=host, triage=TriageSettings(backend="ollama"))
 
 
 @pytest.mark.sockets
 def test_published_once_uploaded_once_and_chatted_with(fake_ollama: FakeOllama, tmp_path: Path) -> None:
     entry = weights(tmp_path / "m.gguf")
     for _ in range(2):
-        assert ollama.publish(entry, "securetag-v1", settings(fake_ollama.host)) == "securetag-v1"
+        assert ollama.publish(entry, "securetag-v1", settings(fake_ollama.host)) == VERSION
     assert [path for verb, path in fake_ollama.requests if verb == "POST" and "blobs" in path] == [
         f"/api/blobs/sha256:{entry.file_sha256}"
     ]
     made = fake_ollama.models["securetag-v1:latest"]
+    assert made["digest"] == fake_ollama.models[VERSION]["digest"]
     assert made["template"].endswith("<|im_start|>assistant\n")
     assert made["parameters"] == {"temperature": 0, "num_ctx": 1024, "stop": ["<|im_end|>"]}
     assert "Apache-2.0" in made["license"][0]
@@ -131,16 +102,6 @@ def test_an_absent_ollama_fails_within_the_deadline(tmp_path: Path) -> None:
     finally:
         client.close()
     assert time.monotonic() - began < 4
-
-
-LLAMA = ModelEntry(
-    model_id=MODEL_ID,
-    path="x",
-    file_sha256="0" * 64,
-    base="Llama-3.1-8B-Instruct",
-    quantisation="Q4_K_M",
-    licence="LicenseRef-Llama-3.1-Community",
-)
 
 
 @pytest.mark.parametrize(

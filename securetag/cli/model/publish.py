@@ -14,16 +14,36 @@ from securetag.cli.output import reported
 def publish(
     model: Annotated[str, typer.Argument(help="The beginning of an evaluated model's id.")],
     name: Annotated[str, typer.Option(help="The alias that workers ask for.")] = "securetag-v1",
+    public: Annotated[
+        bool, typer.Option("--public", help="The model will be distributed under this name.")
+    ] = False,
 ) -> None:
-    """Publish an evaluated model under an alias. Refused unless its gate passed."""
+    """Publish an evaluated model under an alias. Refused unless its gate passed.
+
+    A public name, and one with a namespace (`acme/…`), must be one that the base's license allows.
+    """
     from securetag.pipeline.evaluate import latest_evaluation
     from securetag.pipeline.publish import publish as run
     from securetag.settings import get_settings
 
     settings = get_settings()
     entry = model_named(model)
-    run(latest_evaluation(entry.model_id, settings), name, settings)
+    evaluation = latest_evaluation(entry.model_id, settings)
+    run(evaluation, name, settings, public=public, progress=_Percent())
     typer.echo(f"{name} is {entry.model_id[:12]} now. `securetag model rollback {name}` goes back.")
+
+
+class _Percent:
+    """Prints every tenth part of a step that is done."""
+
+    def __init__(self) -> None:
+        self._printed = -1
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if tenth > self._printed:
+            self._printed = tenth
+            typer.echo(f"{name}: {10 * tenth} %")
 
 
 @reported

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -93,6 +93,21 @@ async def create_key(
         return (await add_key(session, tenant_id, name, scopes, pepper, actor="operator"))[1]
 
 
+async def register_key(
+    engine: AsyncEngine, tenant_id: UUID, name: str, scopes: Iterable[str], pepper: str, key: str
+) -> bool:
+    """Store a key that was made elsewhere; return whether it wasn't stored yet. Raises InputError."""
+    matched = _KEY.fullmatch(key)
+    if matched is None:
+        raise InputError("this is no API key", hint="A key is stk_, 12 and 43 characters of base64url.")
+    async with tenant_transaction(engine, tenant_id) as session:
+        is_new = await session.scalar(select(ApiKey.id).where(ApiKey.prefix == matched[1])) is None
+        if is_new:
+            given = (matched[1], key)
+            await add_key(session, tenant_id, name, scopes, pepper, actor="operator", given=given)
+    return is_new
+
+
 async def add_key(
     session: AsyncSession,
     tenant_id: UUID,
@@ -102,9 +117,13 @@ async def add_key(
     *,
     actor: str,
     expires_at: datetime | None = None,
+    given: tuple[str, str] | None = None,
 ) -> tuple[ApiKey, str]:
-    """The row and the plain key, in a session of the tenant that it belongs to."""
-    prefix, key = generate_key()
+    """The row and the plain key, in a session of the tenant that it belongs to.
+
+    `given` is a key that was made elsewhere, with its prefix.
+    """
+    prefix, key = given or generate_key()
     row = ApiKey(
         id=uuid7(),
         tenant_id=tenant_id,

@@ -1,0 +1,1 @@
+"""Whether a running deployment works: its api, its database and the endpoint of its model."""

@@ -1,0 +1,51 @@
+"""Models without tensors, and the settings of an Ollama server to publish them to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from securetag.serving import gguf
+from securetag.serving.registry import ModelEntry
+from securetag.settings import Settings
+from securetag.settings.sections import TriageSettings
+from securetag.system.hashing import hash_file
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
+MODEL_ID = "5e" * 32
+VERSION = f"securetag-v1:{MODEL_ID[:12]}"
+
+
+def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHATML) -> ModelEntry:
+    """A GGUF without tensors: all that publishing reads is its metadata."""
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(path, arch="llama")
+    writer.add_chat_template(template)
+    if model_id:
+        writer.add_string(gguf.MODEL_ID_KEY, model_id)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return ModelEntry(
+        model_id=MODEL_ID,
+        path=str(path),
+        file_sha256=hash_file(path),
+        base="SmolLM2-135M-Instruct",
+        quantisation="Q8_0",
+        licence="Apache-2.0",
+        adapter="ad" * 32,
+    )
+
+
+def settings(host: str) -> Settings:
+    return Settings(ollama_host=host, triage=TriageSettings(backend="ollama"))
+
+
+LLAMA = ModelEntry(
+    model_id=MODEL_ID,
+    path="x",
+    file_sha256="0" * 64,
+    base="Llama-3.1-8B-Instruct",
+    quantisation="Q4_K_M",
+    licence="LicenseRef-Llama-3.1-Community",
+)

@@ -44,6 +44,8 @@ VALUES = {
     "feedback.disposition": "fix",
     "feedback.source": "person",
     "consent.withdrawn_at": None,
+    "finding_occurrence.web": None,
+    "web_target.verified_by": "dns",
     "codeaudit_upload.storage_key": "every-table/upload",
     "artifact.storage_key": "every-table/artifact",
 }

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
 import pydantic_settings
 from pydantic import (
@@ -29,7 +29,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -50,7 +49,7 @@ from securetag.settings.sections import (
     WebSettings,
     WorkerSettings,
 )
-from securetag.system.secret_files import SUFFIX, read_secret_files
+from securetag.system.secret_files import SUFFIX, SecretFiles, list_secrets
 
 #: A pepper that is written down here protects nothing, so production refuses it.
 LOCAL_PEPPER = "local-development-only"
@@ -60,25 +59,6 @@ PREFIX = "SECURETAG_"
 OTHER_VARIABLES = frozenset({"SECURETAG_API_URL", "SECURETAG_API_KEY", "SECURETAG_SANDBOX"})
 #: What Kubernetes sets in every pod for a Service whose name begins with `securetag`.
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """The secrets that are given as files."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[None, str, bool]:
-        """Not used: a secret of a section isn't a field of the tree's root."""
-        raise NotImplementedError
-
-    def __call__(self) -> dict[str, object]:
-        places = dict(_secrets(self.settings_cls, PREFIX))
-        tree: dict[str, object] = {}
-        for variable, value in read_secret_files(places, os.environ).items():
-            *sections, name = places[variable]
-            branch: dict[str, object] = tree
-            for section in sections:
-                branch = cast(dict[str, object], branch.setdefault(section, {}))
-            branch[name] = value
-        return tree
 
 
 class Settings(BaseSettings):
@@ -163,12 +143,17 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(env_settings, EnvSettingsSource)
-        files = {variable.lower() + SUFFIX.lower() for variable, _ in _secrets(settings_cls, PREFIX)}
+        files = {variable.lower() + SUFFIX.lower() for variable, _ in list_secrets(settings_cls, PREFIX)}
         env_settings.env_vars = {
             name: value for name, value in env_settings.env_vars.items() if name.lower() not in files
         }
         # Files before the environment, where the variable itself may be set to nothing.
-        return init_settings, SecretFiles(settings_cls), env_settings, TomlConfigSettingsSource(settings_cls)
+        return (
+            init_settings,
+            SecretFiles(settings_cls, PREFIX),
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+        )
 
     @model_validator(mode="after")
     def _absolute_and_whole(self) -> Settings:
@@ -283,7 +268,7 @@ def get_settings() -> Settings:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """Raise SettingsError for a variable with our prefix that names nothing."""
-    files = [variable + SUFFIX for variable, _ in _secrets(Settings, PREFIX)]
+    files = [variable + SUFFIX for variable, _ in list_secrets(Settings, PREFIX)]
     variables = {name.upper(): name for name in [*_variables(Settings, PREFIX), *files, *OTHER_VARIABLES]}
     for name, value in environment.items():
         upper = name.upper()
@@ -304,21 +289,6 @@ def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield prefix + name.upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
-
-
-def _secrets(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the variable of every secret, with the names of its sections and field."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            for variable, path in _secrets(field.annotation, f"{prefix}{name.upper()}__"):
-                yield variable, (name, *path)
-        elif SecretStr in (field.annotation, *get_args(field.annotation)):
-            if isinstance(field.validation_alias, AliasChoices):
-                # By the name that pydantic looks at first, which the environment's empty one would take.
-                variable = str(field.validation_alias.choices[0])
-                yield variable, (variable,)
-            else:
-                yield prefix + name.upper(), (name,)
 
 
 def _names_in_file(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -6,12 +6,56 @@ crash report or `docker inspect` shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast, get_args
+
+from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from securetag.errors import SettingsError
 
 SUFFIX = "_FILE"
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """The secrets of a settings class that are given as files: `prefix` begins their variables."""
+
+    def __init__(self, settings_cls: type[BaseSettings], prefix: str) -> None:
+        super().__init__(settings_cls)
+        self._prefix = prefix
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[None, str, bool]:
+        """Not used: a secret of a section isn't a field of the tree's root."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, object]:
+        places = dict(list_secrets(self.settings_cls, self._prefix))
+        tree: dict[str, object] = {}
+        for variable, value in read_secret_files(places, os.environ).items():
+            *sections, name = places[variable]
+            branch: dict[str, object] = tree
+            for section in sections:
+                branch = cast(dict[str, object], branch.setdefault(section, {}))
+            branch[name] = value
+        return tree
+
+
+def list_secrets(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the variable of every secret, with the names of its sections and field."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            for variable, path in list_secrets(field.annotation, f"{prefix}{name.upper()}__"):
+                yield variable, (name, *path)
+        elif SecretStr in (field.annotation, *get_args(field.annotation)):
+            if isinstance(field.validation_alias, AliasChoices):
+                # By the name that pydantic looks at first, which the environment's empty one would take.
+                variable = str(field.validation_alias.choices[0])
+                yield variable, (variable,)
+            else:
+                yield prefix + name.upper(), (name,)
 
 
 def read_secret_files(variables: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:

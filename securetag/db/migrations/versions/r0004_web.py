@@ -6,15 +6,15 @@ from alembic import op
 
 from securetag.db.migrations.script import run
 
-revision = "0005_web"
-down_revision = "0004_pepper_version"
+revision = "0004_web"
+down_revision = "0003_erasure"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    run(op.get_bind(), "0005_web.sql")
+    run(op.get_bind(), "0004_web.sql")
 
 
 def downgrade() -> None:
-    run(op.get_bind(), "0005_web_down.sql")
+    run(op.get_bind(), "0004_web_down.sql")

@@ -17,6 +17,8 @@ from securetag.settings import CloudSettings, TriageSettings
 CHECKOUT = "/opt/securetag"
 FOLDER = "/opt/securetag-cloud"
 OVERRIDE = f"{FOLDER}/compose.cloud.yaml"
+#: What a droplet runs, with whatever these depend on; datasets and training are made elsewhere.
+SERVICES = "api worker proxy verification-key"
 #: The variable of the endpoint's key, which is given as a file.
 KEY_VARIABLE = "SECURETAG_TRIAGE__API_KEY"
 #: Name of the tenant whose key the verification uses.
@@ -44,7 +46,7 @@ def render(state: State, cloud: CloudSettings, triage: TriageSettings) -> str:
             f"git clone --depth 1 --branch {shlex.quote(cloud.source_ref)}"
             f" {shlex.quote(cloud.source or '')} {CHECKOUT}",
             f"{CHECKOUT}/deploy/make-secrets.sh",
-            f"cd {CHECKOUT} && DOMAIN={domain} {command} up --build --detach",
+            f"cd {CHECKOUT} && DOMAIN={domain} {command} up --build --detach {SERVICES}",
         ],
     }
     return "#cloud-config\n" + yaml.safe_dump(document, sort_keys=False, width=1_000)

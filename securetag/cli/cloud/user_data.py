@@ -17,8 +17,8 @@ from securetag.settings.sections import CloudSettings, TriageSettings
 CHECKOUT = "/opt/securetag"
 FOLDER = "/opt/securetag-cloud"
 OVERRIDE = f"{FOLDER}/compose.cloud.yaml"
-#: The variable of the endpoint's key, which is given as a file.
-KEY_VARIABLE = "SECURETAG_TRIAGE__API_KEY"
+#: What a droplet runs, with whatever these depend on; datasets and training are made elsewhere.
+SERVICES = "api worker proxy verification-key"
 #: Name of the tenant whose key the verification uses.
 TENANT = "verification"
 
@@ -44,7 +44,7 @@ def render(state: State, cloud: CloudSettings, triage: TriageSettings) -> str:
             f"git clone --depth 1 --branch {shlex.quote(cloud.source_ref)}"
             f" {shlex.quote(cloud.source or '')} {CHECKOUT}",
             f"{CHECKOUT}/deploy/make-secrets.sh",
-            f"cd {CHECKOUT} && DOMAIN={domain} {command} up --build --detach",
+            f"cd {CHECKOUT} && DOMAIN={domain} {command} up --build --detach {SERVICES}",
         ],
     }
     return "#cloud-config\n" + yaml.safe_dump(document, sort_keys=False, width=1_000)
@@ -72,7 +72,7 @@ def _override(state: State, cloud: CloudSettings, triage: TriageSettings) -> Jso
             "worker": {
                 "environment": {
                     **environment,
-                    f"{KEY_VARIABLE}_FILE": "/run/secrets/model_api_key",
+                    "SECURETAG_TRIAGE__API_KEY_FILE": "/run/secrets/model_api_key",
                 },
                 "secrets": ["model_api_key"],
                 # The only way out, to the model: compose.yaml's networks of the worker have none.

@@ -38,7 +38,7 @@ def register_key(
             except ConflictError:
                 async with cross_tenant_transaction(engine) as session:
                     tenant_id = await find_tenant(session, tenant)
-            pepper = settings.pepper.get_secret_value()
+            pepper = settings.require_pepper()
             return await register(engine, tenant_id, tenant, USER_SCOPES, pepper, file.read_text().strip())
         finally:
             await engine.dispose()

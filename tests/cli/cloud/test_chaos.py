@@ -20,7 +20,6 @@ from local_droplet import LocalDroplet, read_user_data
 from postgres import Database
 from rented import Rental
 
-from securetag.cli.cloud.user_data import KEY_VARIABLE
 from securetag.db.engine import create_engine
 from securetag.db.repositories.keys import register_key
 from securetag.db.repositories.tenants import create_tenant
@@ -77,7 +76,7 @@ def override(rental: Rental) -> dict[str, Any]:
         "SECURETAG_TRIAGE__BACKEND": "ollama",
         "SECURETAG_TRIAGE__ALIASES": '["securetag-v1"]',
         "OLLAMA_HOST": rental.ollama.host,
-        f"{KEY_VARIABLE}_FILE": "/run/secrets/key",
+        "SECURETAG_TRIAGE__API_KEY_FILE": "/run/secrets/key",
     }
     command = ["securetag", "key", "register", "/run/secrets/verification_key", "--tenant", "verification"]
     return {

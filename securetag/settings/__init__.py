@@ -269,7 +269,7 @@ def get_settings() -> Settings:
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """Raise SettingsError for a variable with our prefix that names nothing."""
     files = [variable + SUFFIX for variable, _ in list_secrets(Settings, PREFIX)]
-    variables = {name.upper(): name for name in [*_variables(Settings, PREFIX), *files, *OTHER_VARIABLES]}
+    variables = {name.upper(): name for name in [*list_variables(Settings, PREFIX), *files, *OTHER_VARIABLES]}
     for name, value in environment.items():
         upper = name.upper()
         if not upper.startswith(PREFIX) or upper in variables:
@@ -280,7 +280,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         raise SettingsError(f"{name} is no setting", hint=_suggest(upper.removeprefix(PREFIX), candidates))
 
 
-def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+def list_variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
     """Yield every variable that sets a field of `model`, or one of its sections as JSON."""
     for name, field in model.model_fields.items():
         if isinstance(field.validation_alias, AliasChoices):
@@ -288,7 +288,7 @@ def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
             continue
         yield prefix + name.upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
+            yield from list_variables(field.annotation, f"{prefix}{name.upper()}__")
 
 
 def _names_in_file(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

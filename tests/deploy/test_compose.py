@@ -22,8 +22,8 @@ import yaml
 from compose_processes import COMPOSE, ComposeProcesses, compose_processes, load
 
 from securetag.db.binaries import install_folder
-from securetag.settings import PREFIX, Settings, _secrets, _variables
-from securetag.system.secret_files import SUFFIX
+from securetag.settings import PREFIX, Settings, list_variables
+from securetag.system.secret_files import SUFFIX, list_secrets
 
 CHECKOUT = COMPOSE.parents[1]
 #: Variables of the images that aren't ours, of Dagster and of Python.
@@ -131,7 +131,10 @@ def test_only_the_proxy_is_reachable_from_other_machines() -> None:
 
 @every_service
 def test_every_variable_is_a_setting(name: str) -> None:
-    settings = {*_variables(Settings, PREFIX), *(secret + SUFFIX for secret, _ in _secrets(Settings, PREFIX))}
+    settings = {
+        *list_variables(Settings, PREFIX),
+        *(secret + SUFFIX for secret, _ in list_secrets(Settings, PREFIX)),
+    }
     others = set().union(*(names for part, names in OTHERS.items() if part in SERVICES[name]["image"]))
     assert set(SERVICES[name].get("environment", {})) - settings - others == set()
 

@@ -22,7 +22,7 @@ from securetag.serving.runtime import Runtime
 from securetag.settings import Settings, get_settings
 from securetag.settings.sections import TriageSettings
 
-pytestmark = pytest.mark.sockets
+pytestmark = [pytest.mark.sockets, pytest.mark.deployment]
 
 KEY = "endpoint-key"
 

@@ -46,6 +46,8 @@ from tests.plugins.synthetic_release import synthetic_release
 
 MODEL_ID = "ab" * 32
 
+pytestmark = pytest.mark.deployment
+
 
 def quiet(_what: str, _done: int) -> None:
     pass

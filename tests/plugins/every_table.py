@@ -45,6 +45,7 @@ VALUES = {
     "feedback.source": "person",
     "consent.withdrawn_at": None,
     "web_target.verified_by": "dns",
+    "finding_occurrence.web": None,
     "codeaudit_upload.storage_key": "every-table/upload",
     "artifact.storage_key": "every-table/artifact",
 }

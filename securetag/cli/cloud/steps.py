@@ -54,7 +54,7 @@ def rollback(name: str, settings: Settings) -> str:
     if deployment is None or len(deployment.verified) < 2 or settings.cloud.model != "pod":
         raise ConflictError(
             f"{name} has no earlier verified model to go back to",
-            hint="`securetag cloud status` says what it serves; a serverless endpoint is deployed anew.",
+            hint="`securetag cloud list` says what is rented; a serverless endpoint is deployed anew.",
         )
     earlier = deployment.verified[-2]
     serve(Registry(settings.models_dir).get(earlier), deployment, settings)

@@ -28,6 +28,9 @@ SECRETS = {
     "HF_TOKEN": "hf_token",
     "AWS_ACCESS_KEY_ID": "aws_access_key_id",
     "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
+    "DIGITALOCEAN_TOKEN": "digitalocean_token",
+    "SECURETAG_CLOUD__ENDPOINT_KEY": "cloud.endpoint_key",
+    "SECURETAG_TRIAGE__API_KEY": "triage.api_key",
     "SECURETAG_WORKER__API_KEY": "worker.api_key",
     "SECURETAG_TEACHER__API_KEY": "teacher.api_key",
 }

@@ -91,7 +91,8 @@ class DigitalOcean:
             if "next" not in answer.links.pages:
                 raise InputError(
                     f"DigitalOcean has no {slug} in {region}",
-                    hint="Set SECURETAG_CLOUD__DROPLET_SIZE and …REGION; `GET /v2/sizes` lists them.",
+                    hint="Set SECURETAG_CLOUD__DROPLET_SIZE and SECURETAG_CLOUD__DROPLET_REGION to what "
+                    "`doctl compute size list` has.",
                 )
             page += 1
 

@@ -30,7 +30,7 @@ EXTRAS = {
     "fastapi": "api",
     "fastapi_offline": "api",
     "gguf": "training",
-    "h11": "api",
+    "h11": "worker",
     "libgguf": "training",
     "license_expression": "datasets",
     "lingua": "extractors",

@@ -74,7 +74,16 @@ COMMANDS = [
     "model rollback",
     "tenant create acme",
     f"key create --tenant {TENANT} --name ci",
+    "key keep {out}/key --tenant acme",
+    "key register {out}/records.json --tenant acme",
+    "key peppers",
     "db upgrade",
+    "backup {out}/backup",
+    "restore {out}/backup",
+    "cloud deploy shop",
+    "cloud rollback shop",
+    "cloud destroy shop",
+    "cloud list",
 ]
 #: These start services where only the data folder is broken.
 SERVICES = ("up", "demo", "model serve", "dagster")

@@ -211,7 +211,13 @@ class ComposeProcesses:
         if name == "postgres":
             self._start_postgres()
         elif name == "base-model":
-            model = {"digest": "f" * 64, "template": "", "license": [], "info": {}}
+            model = {
+                "digest": "f" * 64,
+                "template": "",
+                "license": [],
+                "info": {},
+                "made": next(self._ollama.clock),
+            }
             self._ollama.models[f"{ALIAS}:latest"] = model
         elif name not in MAPPED:
             self._spawn(name, self.command(name), self.environment(name), self.working_folder(name))

@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from jsonschema import Draft202012Validator
+from loopback_server import LoopbackServer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTRACT = "contracts/runpod-rest-v2.openapi.json"
@@ -42,7 +43,7 @@ def find_contract() -> dict[str, Any]:
     pytest.skip(f"no {CONTRACT} beside SECURETAG_MIRROR or in ../shared: a fake RunPod would enforce nothing")
 
 
-class FakeCloud:
+class FakeCloud(LoopbackServer):
     """One HTTP server on loopback with a token; a subclass answers."""
 
     def __init__(self, token: str, *, boot: Boot | None = None) -> None:
@@ -65,19 +66,10 @@ class FakeCloud:
         class Handler(_Handler):
             cloud = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> FakeCloud:
-        self._thread.start()
-        return self
+        super().__init__(Handler)
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
         for identity in list(self.ends):
             self.ends.pop(identity)()
 

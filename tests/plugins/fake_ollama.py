@@ -16,8 +16,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from loopback_server import LoopbackServer
 
 from securetag.records import JsonObject
 from securetag.serving import gguf
@@ -42,7 +44,7 @@ class Stop:
     go_on: threading.Event = field(default_factory=threading.Event)
 
 
-class FakeOllama:
+class FakeOllama(LoopbackServer):
     """One server on loopback. `blobs`, `models` and `requests` are there to be looked at.
 
     With `api_keys` it answers 401 without one of them, as the proxy in front of a rented one does.
@@ -69,18 +71,8 @@ class FakeOllama:
         class Handler(_Handler):
             ollama = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> FakeOllama:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler, port)
+        self.host = self.url
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -22,10 +22,9 @@ def register_key(
     import asyncio
 
     from securetag.cli.services.platform import USER_SCOPES
-    from securetag.db.engine import create_engine, cross_tenant_transaction
+    from securetag.db.engine import create_engine
     from securetag.db.repositories.keys import register_key as register
-    from securetag.db.repositories.tenants import create_tenant, find_tenant
-    from securetag.errors import ConflictError
+    from securetag.db.repositories.tenants import ensure_tenant
     from securetag.settings import get_settings
 
     settings = get_settings()
@@ -33,11 +32,7 @@ def register_key(
     async def run() -> bool:
         engine = create_engine(settings)
         try:
-            try:
-                tenant_id = await create_tenant(engine, tenant)
-            except ConflictError:
-                async with cross_tenant_transaction(engine) as session:
-                    tenant_id = await find_tenant(session, tenant)
+            tenant_id = await ensure_tenant(engine, tenant)
             pepper = settings.require_pepper()
             return await register(engine, tenant_id, tenant, USER_SCOPES, pepper, file.read_text().strip())
         finally:

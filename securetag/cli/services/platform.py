@@ -17,7 +17,6 @@ import httpx
 
 from securetag.cli.services.ports import find_free_port
 from securetag.cli.services.supervise import Service, Services, is_republished, published
-from securetag.errors import ConflictError
 from securetag.settings import Settings
 from securetag.system.services import read_services
 
@@ -182,18 +181,14 @@ def register_base_model(settings: Settings) -> str:
 
 def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
     """Make a key for the tenant of this name, and the tenant where it is missing."""
-    from securetag.db.engine import create_engine, cross_tenant_transaction
+    from securetag.db.engine import create_engine
     from securetag.db.repositories.keys import create_key
-    from securetag.db.repositories.tenants import create_tenant, find_tenant
+    from securetag.db.repositories.tenants import ensure_tenant
 
     async def make() -> Tenant:
         engine = create_engine(settings)
         try:
-            try:
-                tenant_id = await create_tenant(engine, name)
-            except ConflictError:
-                async with cross_tenant_transaction(engine) as session:
-                    tenant_id = await find_tenant(session, name)
+            tenant_id = await ensure_tenant(engine, name)
             pepper = settings.require_pepper()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
         finally:

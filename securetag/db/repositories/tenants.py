@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from securetag.db.engine import tenant_transaction
+from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import Tenant
 from securetag.db.repositories.audit import record
 from securetag.errors import ConflictError, NotFoundError
@@ -61,6 +61,15 @@ async def find_tenant(session: AsyncSession, name: str) -> UUID:
     if tenant_id is None:
         raise NotFoundError(f"there is no tenant {name!r}", hint="Make it with `securetag tenant create`.")
     return tenant_id
+
+
+async def ensure_tenant(engine: AsyncEngine, name: str) -> UUID:
+    """Return the tenant of this name, which is made where it is missing. For operators."""
+    try:
+        return await create_tenant(engine, name)
+    except ConflictError:
+        async with cross_tenant_transaction(engine) as session:
+            return await find_tenant(session, name)
 
 
 async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int | None) -> Sequence[Row[Any]]:

@@ -54,7 +54,14 @@ class Installation:
             name: SecretStr(value) if isinstance(value, str) else value for name, value in settings.items()
         }
         app = create_app(
-            Settings(database_url=SecretStr(self.database.dsn_api), home=self.home, data=self.home, **secrets)
+            Settings(
+                database_url=SecretStr(self.database.dsn_api),
+                home=self.home,
+                data=self.home,
+                # 40 calls at once share eight connections, on a machine that may be busy.
+                api=ApiSettings(connect_timeout_s=60, statement_timeout_s=60),
+                **secrets,
+            )
         )
         transport = httpx.ASGITransport(app)
         async with (

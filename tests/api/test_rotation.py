@@ -27,6 +27,7 @@ from securetag.db.repositories.keys import create_key, hash_key
 from securetag.db.repositories.peppers import pepper_version
 from securetag.db.repositories.tenants import create_tenant
 from securetag.settings import Settings, get_settings
+from securetag.settings.sections import ApiSettings
 from securetag.wire.queue import LEASE_HEADER
 
 pytestmark = pytest.mark.anyio

@@ -27,9 +27,9 @@ class SecretFiles(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._prefix = prefix
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[None, str, bool]:
-        """Not used: a secret of a section isn't a field of the tree's root."""
-        raise NotImplementedError
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:  # noqa: ARG002
+        """Return what files give for a field of the root, its name, and that it isn't JSON."""
+        return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, object]:
         places = dict(list_secrets(self.settings_cls, self._prefix))

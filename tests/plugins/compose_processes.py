@@ -18,6 +18,7 @@ Not covered: users, read-only file systems, limits, and the networks' separation
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -246,6 +247,9 @@ class ComposeProcesses:
     def _spawn(
         self, name: str, command: list[str], environment: dict[str, str], folder: Path, **how: Any
     ) -> None:
+        if not how:  # a test run that is killed leaves none behind
+            options = json.dumps({"parent": os.getpid()})
+            command = [sys.executable, "-I", "-m", "securetag.system.launch", options, "--", *command]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True, **how

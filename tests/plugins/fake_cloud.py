@@ -15,6 +15,7 @@ import random
 import re
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -43,7 +44,7 @@ def find_contract() -> dict[str, Any]:
     pytest.skip(f"no {CONTRACT} beside SECURETAG_MIRROR or in ../shared: a fake RunPod would enforce nothing")
 
 
-class FakeCloud(LoopbackServer):
+class FakeCloud(LoopbackServer, ABC):
     """One HTTP server on loopback with a token; a subclass answers."""
 
     def __init__(self, token: str, *, boot: Boot | None = None) -> None:
@@ -73,8 +74,9 @@ class FakeCloud(LoopbackServer):
         for identity in list(self.ends):
             self.ends.pop(identity)()
 
+    @abstractmethod
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        raise NotImplementedError
+        """Do a request; return the status and the answer."""
 
     def refuse(self, status: int, reason: str) -> tuple[int, Any]:
         self.refusals.append(reason)

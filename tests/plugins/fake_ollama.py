@@ -24,10 +24,31 @@ from loopback_server import LoopbackServer
 from securetag.records import JsonObject
 from securetag.serving import gguf
 
-_CREATE = {"model", "from", "files", "adapters", "template", "license", "system", "parameters", "messages",
-           "quantize", "stream"}  # fmt: skip
-_CHAT = {"model", "messages", "tools", "stream", "format", "options", "keep_alive", "think", "logprobs",
-         "top_logprobs"}  # fmt: skip
+_CREATE = {
+    "model",
+    "from",
+    "files",
+    "adapters",
+    "template",
+    "license",
+    "system",
+    "parameters",
+    "messages",
+    "quantize",
+    "stream",
+}
+_CHAT = {
+    "model",
+    "messages",
+    "tools",
+    "stream",
+    "format",
+    "options",
+    "keep_alive",
+    "think",
+    "logprobs",
+    "top_logprobs",
+}
 _PARAMETERS = {"temperature", "num_ctx", "stop", "seed", "num_predict", "top_k", "top_p", "repeat_penalty"}
 
 
@@ -88,8 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         if not self._admit():
             return
-        found = self.path.removeprefix("/api/blobs/") in self.ollama.blobs
-        self._reply(200 if found else 404, None)
+        is_held = self.path.removeprefix("/api/blobs/") in self.ollama.blobs
+        self._reply(200 if is_held else 404, None)
 
     def do_GET(self) -> None:
         if not self._admit():
@@ -125,12 +146,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/api/blobs/"):
             return self._blob(self.path.removeprefix("/api/blobs/"), body)
         try:
-            asked = json.loads(body)
+            request = json.loads(body)
         except ValueError:
             return self._reply(400, {"error": "invalid JSON"})
-        route = {"/api/create": self._create, "/api/show": self._show, "/api/chat": self._chat,
-                 "/api/copy": self._copy}  # fmt: skip
-        return route.get(self.path, lambda _: self._reply(404, {"error": "not found"}))(asked)
+        route = {
+            "/api/create": self._create,
+            "/api/show": self._show,
+            "/api/chat": self._chat,
+            "/api/copy": self._copy,
+        }
+        return route.get(self.path, lambda _: self._reply(404, {"error": "not found"}))(request)
 
     def _blob(self, digest: str, body: bytes) -> None:
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
@@ -140,14 +165,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.ollama.blobs[digest] = body
         return self._reply(201, None)
 
-    def _create(self, asked: JsonObject) -> None:
-        unknown = set(asked) - _CREATE | set(asked.get("parameters") or {}) - _PARAMETERS
-        if unknown or not asked.get("model"):
+    def _create(self, request: JsonObject) -> None:
+        unknown = set(request) - _CREATE | set(request.get("parameters") or {}) - _PARAMETERS
+        if unknown or not request.get("model"):
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
-        if asked.get("adapters"):  # since 0.34.1
+        if request.get("adapters"):  # since 0.34.1
             return self._reply(400, {"error": "adapters are no longer supported"})
-        files = asked.get("files") or {}
-        if not files and not asked.get("from"):
+        files = request.get("files") or {}
+        if not files and not request.get("from"):
             return self._reply(400, {"error": "neither 'from' or 'files' was specified"})
         if missing := [digest for digest in files.values() if digest not in self.ollama.blobs]:
             return self._reply(400, {"error": f"blob {missing[0]} not found"})
@@ -160,22 +185,22 @@ class _Handler(BaseHTTPRequestHandler):
             shown = {k: v for k, v in gguf.read_metadata(path).items() if not k.startswith("GGUF.")}
         if shown.get("general.type") == "adapter":
             return self._reply(400, {"error": "adapters are no longer supported"})
-        layers = {name: asked.get(name) for name in ("template", "license", "system", "parameters")}
+        layers = {name: request.get(name) for name in ("template", "license", "system", "parameters")}
         manifest = json.dumps([files, layers], sort_keys=True).encode()
         made = {"digest": hashlib.sha256(manifest).hexdigest(), "made": next(self.ollama.clock)}
-        self.ollama.models[self._full(asked["model"])] = {**asked, **made, "info": shown}
+        self.ollama.models[self._full(request["model"])] = {**request, **made, "info": shown}
         return self._reply(200, {"status": "success"})
 
-    def _copy(self, asked: JsonObject) -> None:
-        source = self.ollama.models.get(self._full(asked["source"]))
+    def _copy(self, request: JsonObject) -> None:
+        source = self.ollama.models.get(self._full(request["source"]))
         if source is None:
-            return self._reply(404, {"error": f"model '{asked['source']}' not found"})
+            return self._reply(404, {"error": f"model '{request['source']}' not found"})
         made = {"made": next(self.ollama.clock)}
-        self.ollama.models[self._full(asked["destination"])] = source | made
+        self.ollama.models[self._full(request["destination"])] = source | made
         return self._reply(200, None)
 
-    def _show(self, asked: JsonObject) -> None:
-        made = self._named(asked)
+    def _show(self, request: JsonObject) -> None:
+        made = self._named(request)
         if made is None:
             return self._reply(404, {"error": "model not found"})
         return self._reply(
@@ -191,16 +216,16 @@ class _Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def _chat(self, asked: JsonObject) -> None:
-        if unknown := set(asked) - _CHAT:
+    def _chat(self, request: JsonObject) -> None:
+        if unknown := set(request) - _CHAT:
             return self._reply(400, {"error": f"unexpected: {sorted(unknown)}"})
-        if self._named(asked) is None:
-            return self._reply(404, {"error": f"model '{asked['model']}' not found"})
-        answer = self.ollama.answer if isinstance(self.ollama.answer, str) else self.ollama.answer(asked)
-        has_logprobs = bool(asked.get("logprobs")) and self.ollama.version != "0.12.10"
+        if self._named(request) is None:
+            return self._reply(404, {"error": f"model '{request['model']}' not found"})
+        answer = self.ollama.answer if isinstance(self.ollama.answer, str) else self.ollama.answer(request)
+        has_logprobs = bool(request.get("logprobs")) and self.ollama.version != "0.12.10"
         lines = [
             {
-                "model": asked["model"],
+                "model": request["model"],
                 "created_at": "2026-11-01T00:00:00Z",
                 "done": False,
                 "message": {"role": "assistant", "content": piece},
@@ -210,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         lines.append(
             {
-                "model": asked["model"],
+                "model": request["model"],
                 "created_at": "2026-11-01T00:00:00Z",
                 "done": True,
                 "done_reason": "stop",
@@ -230,8 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(line).encode() + b"\n")
         self.close_connection = True
 
-    def _named(self, asked: JsonObject) -> JsonObject | None:
-        return self.ollama.models.get(self._full(str(asked.get("model"))))
+    def _named(self, request: JsonObject) -> JsonObject | None:
+        return self.ollama.models.get(self._full(str(request.get("model"))))
 
     def _full(self, name: str) -> str:
         return name if ":" in name else f"{name}:latest"

@@ -74,8 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(owner.cut_s)
                 return self._answer(524, b"<html>A timeout occurred</html>", "text/html")
             time.sleep(owner.delay_s)
-            asked = {name: value for name, value in json.loads(body).items() if name not in owner.ignored}
-            body = json.dumps(asked).encode()
+            forwarded = {name: value for name, value in json.loads(body).items() if name not in owner.ignored}
+            body = json.dumps(forwarded).encode()
         url = owner.upstream + self.path
         with httpx.stream(self.command, url, content=body, timeout=owner.cut_s, trust_env=False) as response:
             self._begin(response.status_code, response.headers["content-type"])

@@ -149,8 +149,12 @@ def test_a_schema_goes_as_a_grammar_to_llama_cpp_and_as_a_schema_elsewhere(tmp_p
         seen.append(request)
         reply(connection, GOOD)
 
-    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"],
-              "additionalProperties": False}  # fmt: skip
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
     foreign = json.dumps({"data": [{"id": "securetag-v1", "owned_by": "vllm"}]})
     with server(chat) as url, client(url, tmp_path) as made:
         made.chat(ASK, schema=schema, max_tokens=24, timeout_s=5)

@@ -86,8 +86,16 @@ def add_files(settings: Settings, releases: Path) -> None:
     file = settings.models_dir / "tuned.gguf"
     file.write_bytes(os.urandom(100_000))
     registry = Registry(settings.models_dir)
-    registry.add(ModelEntry(model_id=MODEL_ID, path=file.name, file_sha256=hash_file(file), base="b",
-                            quantisation="Q8_0", licence="Apache-2.0"))  # fmt: skip
+    registry.add(
+        ModelEntry(
+            model_id=MODEL_ID,
+            path=file.name,
+            file_sha256=hash_file(file),
+            base="b",
+            quantisation="Q8_0",
+            licence="Apache-2.0",
+        )
+    )
     registry.publish("securetag-v1", MODEL_ID)
     (settings.data / "erasures").mkdir()
     (settings.data / "erasures" / "x.json").write_text("{}")

@@ -12,11 +12,11 @@ from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
-from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.paging import Cursor, Limit, json_answer
 from securetag.api.projects import repository as projects
 from securetag.api.receive import incoming, receive_form
 from securetag.api.scans import repository as scans
-from securetag.api.scans.service import describe_scan, summarize_scan
+from securetag.api.scans.service import describe_scan, list_page
 from securetag.api.services import Services
 from securetag.errors import NotFoundError
 from securetag.wire.api import ScanAnswer, ScanDetail, UploadAccepted
@@ -67,12 +67,7 @@ async def index(
     project: ProjectFilter = None,
 ) -> Response:
     """The tenant's code audits, newest first."""
-    async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.find_project(session, project) if project is not None else None
-        rows = await scans.list_scans(
-            session, kind="codeaudit", after=cursor, limit=limit, project_id=project_id
-        )
-    return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
+    return await list_page(services, caller, "codeaudit", limit=limit, cursor=cursor, project=project)
 
 
 @router.get("/latest", response_model=ScanDetail)

@@ -14,9 +14,8 @@ from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, to_finding_answer
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
-from securetag.api.projects import repository as projects
 from securetag.api.scans import repository as scans
-from securetag.api.scans.service import describe_scan, summarize_scan
+from securetag.api.scans.service import describe_scan, list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
 from securetag.db import queue
@@ -47,10 +46,7 @@ async def list_web_scans(
     project: ProjectFilter = None,
 ) -> Response:
     """The tenant's web scans, newest first."""
-    async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.find_project(session, project) if project is not None else None
-        rows = await scans.list_scans(session, kind="web", after=cursor, limit=limit, project_id=project_id)
-    return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
+    return await list_page(services, caller, "web", limit=limit, cursor=cursor, project=project)
 
 
 @router.get("/{task_id}", response_model=ScanDetail)

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
 
+from securetag.api.paging import json_answer, make_page
+from securetag.api.projects import repository as projects
 from securetag.api.scans import repository as scans
+from securetag.api.services import ApiServices
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
+from securetag.db.repositories.keys import Principal
 from securetag.records import JsonObject
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
 from securetag.wire.queue import Coverage
@@ -36,6 +41,22 @@ def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage |
 
 def summarize_scan(row: scans.ScanRow) -> ScanAnswer:
     return ScanAnswer(**_fields(*row))
+
+
+async def list_page(
+    services: ApiServices,
+    caller: Principal,
+    kind: str,
+    *,
+    limit: int,
+    cursor: UUID | None,
+    project: str | None,
+) -> Response:
+    """Answer a page of the tenant's scans of one kind, newest first. Raises NotFoundError."""
+    async with services.tenant(caller.tenant_id) as session:
+        project_id = await projects.find_project(session, project) if project is not None else None
+        rows = await scans.list_scans(session, kind=kind, after=cursor, limit=limit, project_id=project_id)
+    return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
 
 
 def _fields(

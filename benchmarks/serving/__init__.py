@@ -1,23 +1,26 @@
 """What a triage costs on the embedded runtime: latency, tokens a second, memory.
 
-The findings are the test cases of our own rules, one a file, each flagged in its middle; every prompt is new
-to the server, but for the system message.
+The code is that of functions of Werkzeug, each flagged in its middle; every prompt is new to the server, but
+for the system message.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import statistics
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import msgspec
 import psutil
+import werkzeug
 
-import securetag.rules
 from benchmarks.figure import Figure
 from securetag import triage
 from securetag.serving import base, smoke
@@ -27,6 +30,7 @@ from securetag.settings import cores
 
 #: Seconds in which a finding must be answered: the default of SECURETAG_TRIAGE__TIMEOUT_S.
 LIMIT_S = 30.0
+FUNCTIONS = 40
 _METRICS = {
     "prompt": ("prompt_tokens_total", "prompt_seconds_total"),
     "generation": ("tokens_predicted_total", "tokens_predicted_seconds_total"),
@@ -75,18 +79,17 @@ def measure() -> Iterator[Figure]:
 
 
 def _prompts() -> Iterator[triage.Prompt]:
-    """One prompt for each file of the rules' test cases."""
-    for path in sorted((Path(securetag.rules.__file__).parent / "cases").rglob("*.*")):
-        if path.suffix not in {".py", ".js"}:
-            continue
-        lines = path.read_text(encoding="utf-8").splitlines()
-        finding = msgspec.structs.replace(
-            smoke.FINDING,
-            snippet="\n".join(lines),
-            start_line=len(lines) // 2,
-            end_line=len(lines) // 2,
-            title=path.stem,
-        )
+    """Yield one prompt for each of FUNCTIONS functions of 10 to 40 lines, chosen by their digests."""
+    functions: set[str] = set()
+    for path in Path(werkzeug.__file__).parent.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        lines = source.splitlines()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and 10 <= (node.end_lineno or 0) - node.lineno < 40:
+                functions.add(textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno])))
+    for code in sorted(functions, key=lambda code: sha256(code.encode()).digest())[:FUNCTIONS]:
+        middle = 1 + code.count("\n") // 2
+        finding = msgspec.structs.replace(smoke.FINDING, snippet=code, start_line=middle, end_line=middle)
         yield triage.render(finding, profile="compact")
 
 

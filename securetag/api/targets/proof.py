@@ -107,7 +107,7 @@ async def _look_at_file(target: Target, token: str, settings: WebSettings) -> Lo
             client.stream("GET", url) as answer,
         ):
             if proxy.report.refused:
-                return Look("file", False, f"{target.host} is not a public address: {answer.status_code}")
+                return Look("file", False, f"{target.host} is not a public address")
             if answer.status_code != 200:
                 return Look("file", False, f"{url} answers {answer.status_code}")
             async for chunk in answer.aiter_bytes(MAX_FILE):

@@ -24,8 +24,8 @@ from securetag.pipeline.backup.manifest import Manifest, Progress, Table
 from securetag.settings import Settings
 
 CHUNK = 1 << 20
-#: What the migrations themselves fill.
-_NOT_OURS = "alembic_version"
+#: The migrations fill it themselves.
+_VERSION_TABLE = "alembic_version"
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class Snapshot:
             " FROM pg_class LEFT JOIN pg_constraint ON conrelid = pg_class.oid"
             " WHERE relnamespace = %s::regnamespace AND relkind = 'r' AND relname <> %s"
             " GROUP BY 1 ORDER BY 1",
-            [SCHEMA, _NOT_OURS],
+            [SCHEMA, _VERSION_TABLE],
         ).fetchall()
         graph = {name: {target.removeprefix(f"{SCHEMA}.") for target in targets} for name, targets in rows}
         return list(TopologicalSorter(graph).static_order())

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Where an Ollama server listens, unless OLLAMA_HOST says otherwise.
+OLLAMA_HOST = "http://127.0.0.1:11434"
 #: Seconds in which a server must say which models it serves.
 RESOLVE_TIMEOUT_S = 5.0
 #: Seconds that the event loop may lag behind a deadline on a busy machine.
@@ -297,7 +299,7 @@ class OllamaClient:
     def __init__(self, host: str | None, *, aliases: Sequence[str], api_key: str | None = None) -> None:
         import ollama
 
-        self._host, self._aliases = host or "http://127.0.0.1:11434", list(aliases)
+        self._host, self._aliases = host or OLLAMA_HOST, list(aliases)
         self._deadlines = _Deadlines()
         self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False, headers=bearer(api_key))
         self._info: ModelInfo | None = None

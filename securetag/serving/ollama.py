@@ -19,7 +19,7 @@ import httpx
 
 from securetag.errors import ConflictError, InputError, ModelUnavailableError, TriageError
 from securetag.serving import gguf, modelfile, smoke
-from securetag.serving.client import OllamaClient, bearer
+from securetag.serving.client import OLLAMA_HOST, OllamaClient, bearer
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import CONTEXT
 from securetag.settings import Settings
@@ -27,7 +27,6 @@ from securetag.settings import Settings
 if TYPE_CHECKING:
     from ollama import Client, ShowResponse
 
-DEFAULT_HOST = "http://127.0.0.1:11434"
 #: Seconds without a byte; storing a large blob, checking its digest and loading a model take a while.
 TIMEOUT_S = 600.0
 #: Digits of the model's id in the name of a version.
@@ -141,7 +140,7 @@ def _connected(settings: Settings, alias: str, path: Path, progress: Progress | 
         if progress and request.method == "POST" and request.url.path.startswith("/api/blobs/"):
             request.stream = _CountedStream(request, path.stat().st_size, progress)
 
-    host = settings.ollama_host or DEFAULT_HOST
+    host = settings.ollama_host or OLLAMA_HOST
     api_key = settings.triage.api_key.get_secret_value() if settings.triage.api_key else None
     client = ollama.Client(
         host=host,

@@ -16,7 +16,7 @@ import httpx
 from securetag.cli.deployment.checks import Cause, Check, Report
 from securetag.errors import ModelUnavailableError, NotFoundError, TriageError
 from securetag.serving import smoke
-from securetag.serving.client import ModelClient, ModelInfo, connect
+from securetag.serving.client import OLLAMA_HOST, ModelClient, ModelInfo, connect
 from securetag.serving.openai_stream import NotServedError
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
@@ -200,7 +200,7 @@ def _check_answers(client: ModelClient, settings: Settings, patience: _Patience)
 
 def _address(settings: Settings) -> str:
     if settings.triage.backend == "ollama":
-        return settings.ollama_host or "http://127.0.0.1:11434"
+        return settings.ollama_host or OLLAMA_HOST
     from securetag.system.services import read_services
 
     return settings.triage.url or str(read_services(settings.run_dir).get("runtime", {}).get("url"))

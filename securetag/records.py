@@ -23,6 +23,12 @@ TextLang = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 Label = Literal["true_positive", "false_positive"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Confidence = Literal["low", "medium", "high"]
+#: What a rule looks at. `shape`: a dangerous construct whose input isn't a constant, whatever its source.
+#: `traced`: data from outside that reaches a sink. `template`: markup that doesn't escape. `secret`: a
+#: credential. `pattern`: everything else. `external`: a rule of another tool, of which nothing is known.
+RuleKind = Literal["shape", "traced", "template", "secret", "pattern", "external"]
+#: What a file is for, by its path and its first lines.
+PathClass = Literal["source", "test", "example", "vendored", "generated"]
 
 #: Orders severities; a finding at or above `high` goes to the model.
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
@@ -316,6 +322,30 @@ class WebLocation(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
 
 
+class RuleMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of one engine that reports the place of a finding."""
+
+    tool: str
+    rule_id: str
+    cwe: str
+    kind: RuleKind
+    #: 1-based and inclusive, in the file.
+    start_line: int
+    end_line: int
+
+
+class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a data flow, from the source to the sink."""
+
+    #: Relative to the project's root, `/` as separator.
+    path: str
+    #: 1-based and inclusive, in the file.
+    start_line: int
+    end_line: int
+    #: What stands there, for a reader; may be empty.
+    text: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One issue that a scanner reports, normalized: the unit that is triaged.
 
@@ -345,13 +375,30 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Annotated[str, msgspec.Meta(pattern=r"^v\d+:[0-9a-f]{64}$")]
     owasp: str = ""
     recommendation: str = ""
+    #: Every rule and engine that reports this place; empty: only `tool` and `rule_id` do.
+    matches: list[RuleMatch] = []
+    #: 0 to 1,000; lists begin with the highest.
+    rank: int = 0
+    path_class: PathClass = "source"
+    #: The data flow, where an engine gives one.
+    trace: list[TraceStep] = []
     #: None for code.
     web: WebLocation | None = None
 
 
 #: Fields of a Finding that a new scan may find changed: where it stands, and the code there. By the others
 #: it is the same finding.
-OCCURRENCE_FIELDS = ("path", "start_line", "end_line", "snippet", "snippet_line", "scope", "web")
+OCCURRENCE_FIELDS = (
+    "path",
+    "start_line",
+    "end_line",
+    "snippet",
+    "snippet_line",
+    "scope",
+    "path_class",
+    "trace",
+    "web",
+)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

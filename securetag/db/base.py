@@ -52,6 +52,7 @@ class Base(DeclarativeBase):
         UUID: Uuid(),
         datetime: DateTime(timezone=True),
         JsonObject: JSONB(none_as_null=True),
+        list[JsonObject]: JSONB(none_as_null=True),
         list[list[int]]: JSONB(none_as_null=True),
         list[str]: ARRAY(Text()),
     }

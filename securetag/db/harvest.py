@@ -101,7 +101,9 @@ ORDER BY finding.project_id, finding.id
 """)
 
 #: A request names its host and may hold anything, so what a web application shows stays with its tenant.
-_FINDING_FIELDS = tuple(name for name in Finding.__struct_fields__ if name != "web")
+#: The other fields say how to find and rank a place, which nothing is trained on.
+_LEFT_OUT = {"web", "matches", "rank", "path_class", "trace"}
+_FINDING_FIELDS = tuple(name for name in Finding.__struct_fields__ if name not in _LEFT_OUT)
 
 
 def harvest(source: Settings | str) -> list[HarvestRow]:

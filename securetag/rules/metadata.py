@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from securetag.errors import ToolError
-from securetag.records import Confidence, JsonObject, Lang, Severity
+from securetag.records import Confidence, JsonObject, Lang, RuleKind, Severity
 
 _ID = re.compile(r"securetag\.(?P<language>[a-z]+)\.[a-z0-9]+(-[a-z0-9]+)*")
 #: Semgrep severity words are our own in capitals, except where it has another.
@@ -51,6 +51,7 @@ class RuleMetadata(msgspec.Struct, frozen=True, kw_only=True):
     owasp: str
     severity: Severity
     confidence: Confidence
+    kind: RuleKind
     #: Semgrep's names of the languages that the rule reads.
     languages: list[str]
     #: What the finding means, one sentence.
@@ -66,6 +67,7 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     owasp: str
     severity: Severity
     confidence: Confidence
+    kind: RuleKind
     message_en: str
     message_es: str
     recommendation_en: str
@@ -106,6 +108,7 @@ def read_metadata(rule: JsonObject, *, where: str) -> RuleMetadata:
         owasp=declared.owasp,
         severity=declared.severity,
         confidence=declared.confidence,
+        kind=declared.kind,
         languages=languages,
         message=Text(declared.message_en.strip(), declared.message_es.strip()),
         recommendation=Text(declared.recommendation_en.strip(), declared.recommendation_es.strip()),

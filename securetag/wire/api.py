@@ -10,7 +10,15 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from securetag.records import Confidence, JsonObject, Severity, WebLocation
+from securetag.records import (
+    Confidence,
+    JsonObject,
+    PathClass,
+    RuleMatch,
+    Severity,
+    TraceStep,
+    WebLocation,
+)
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
 from securetag.wire.queue import Coverage
 
@@ -102,6 +110,9 @@ class OccurrenceAnswer(Answer):
     #: Line of the snippet's first line in the file.
     snippet_line: int
     scope: str
+    path_class: PathClass
+    #: The data flow from source to sink; empty where no engine gives one.
+    trace: list[Annotated[TraceStep, AS_JSON]] = []
     #: Of a web application's finding: URL, method, parameter, request and evidence.
     web: Annotated[WebLocation, AS_JSON] | None = None
 
@@ -164,6 +175,10 @@ class FindingAnswer(Answer):
     severity: Severity
     confidence: Confidence
     language: str
+    #: Every rule and engine that reports the place.
+    matches: list[Annotated[RuleMatch, AS_JSON]] = []
+    #: 0 to 1,000; the highest is the first to look at.
+    rank: int
     first_seen_at: Time
     last_seen_at: Time
     occurrence: OccurrenceAnswer

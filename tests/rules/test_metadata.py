@@ -19,6 +19,7 @@ def rule(**changes: Any) -> JsonObject:
         "owasp": "A05:2025",
         "severity": "high",
         "confidence": "low",
+        "kind": "pattern",
         "message_en": "a",
         "message_es": "b",
         "recommendation_en": "c",

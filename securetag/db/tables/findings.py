@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -20,7 +21,7 @@ from securetag.db.base import (
     within_tenant,
     zero,
 )
-from securetag.records import SEVERITIES, Decision, JsonObject
+from securetag.records import SEVERITIES, Decision, JsonObject, PathClass
 
 DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate")
 
@@ -54,6 +55,9 @@ class Finding(Base):
     severity: Mapped[str]
     confidence: Mapped[str]
     language: Mapped[str]
+    #: A list of `securetag.records.RuleMatch`.
+    matches: Mapped[list[JsonObject]] = mapped_column(server_default="[]")
+    rank: Mapped[int] = zero()
     first_task_id: Mapped[UUID]
     last_task_id: Mapped[UUID]
     first_seen_at: Mapped[datetime] = now_column()
@@ -69,6 +73,7 @@ class FindingOccurrence(Base):
         within_tenant("finding_id", "finding"),
         within_tenant("task_id", "task"),
         UniqueConstraint("task_id", "finding_id"),
+        one_of("path_class", get_args(PathClass)),
         Index("ix_finding_occurrence_finding_id_id", "finding_id", "id"),
     )
     id: Mapped[UUID] = id_column()
@@ -81,6 +86,9 @@ class FindingOccurrence(Base):
     snippet: Mapped[str]
     snippet_line: Mapped[int]
     scope: Mapped[str] = empty_text()
+    path_class: Mapped[str] = mapped_column(server_default="source")
+    #: A list of `securetag.records.TraceStep`.
+    trace: Mapped[list[JsonObject]] = mapped_column(server_default="[]")
     #: A `securetag.records.WebLocation`; null for code.
     web: Mapped[JsonObject | None]
     created_at: Mapped[datetime] = now_column()

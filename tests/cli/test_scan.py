@@ -25,11 +25,11 @@ from typer.testing import CliRunner
 from securetag.cli import app
 from securetag.cli.scan import Level
 from securetag.cli.scan.report import describe_coverage
-from securetag.cli.scan.verdicts import decide, is_dismissed
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.records import SEVERITIES, JsonObject
 from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
 from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
+from securetag.wire.verdicts import decide, is_dismissed
 
 INJECTION = "import os\n\n\ndef run(request):\n    os.system(request.args['cmd'])\n"
 #: A vulnerable file over 1 MB. An archive of mere repetition would be refused as a bomb.

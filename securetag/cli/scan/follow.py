@@ -88,9 +88,9 @@ def _way_back(task_id: str) -> str:
 
 def check_end(ended: ScanDetail, findings: Sequence[FindingAnswer], fail_on: Level | None) -> None:
     """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
-    from securetag.cli.scan.verdicts import is_dismissed
     from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
+    from securetag.wire.verdicts import is_dismissed
 
     if ended.state != "completed":
         reason = ended.reason or "no reason was given"

@@ -9,9 +9,9 @@ import typer
 
 from securetag.cli.output import emit, show
 from securetag.cli.scan.packing import Packed
-from securetag.cli.scan.verdicts import decide, is_dismissed
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, ScanDetail
 from securetag.wire.queue import Coverage
+from securetag.wire.verdicts import decide, is_dismissed
 
 #: `SkipReason` → how many files, in words.
 _REASONS = {

@@ -29,6 +29,12 @@ Confidence = Literal["low", "medium", "high"]
 RuleKind = Literal["shape", "traced", "template", "secret", "pattern", "external"]
 #: What a file is for, by its path and its first lines.
 PathClass = Literal["source", "test", "example", "vendored", "generated"]
+#: The strictest gate that a served model has passed.
+Gate = Literal["production", "demo", "none"]
+#: Is a finding in the code of a branch? `new`: since this commit; `open`: since an earlier one; `fixed`: a
+#: scan has read its file and no longer reports it; `reopened`: it came back, or its code has changed so that
+#: what was decided doesn't hold.
+BranchState = Literal["new", "open", "fixed", "reopened"]
 
 #: Orders severities; a finding at or above `high` goes to the model.
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
@@ -424,6 +430,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     duration_ms: int = 0
+    #: Stamped by the worker from the served model's metadata, never by the model.
+    gate: Gate = "none"
+    #: Calibrated; None where the backend gives no log-probabilities.
+    p_false_positive: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,6 +82,10 @@ def zero() -> Mapped[int]:
     return mapped_column(server_default="0")
 
 
+def no() -> Mapped[bool]:
+    return mapped_column(server_default="false")
+
+
 def within_tenant(column: str, table: str) -> ForeignKeyConstraint:
     """`(tenant_id, column)` → `table (tenant_id, id)`; a null in `column` references nothing."""
     return ForeignKeyConstraint(

@@ -21,6 +21,7 @@ from securetag.db.tables.findings import (
     Feedback,
     Finding,
     FindingOccurrence,
+    FindingState,
     Suppression,
     TriageVerdict,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Feedback",
     "Finding",
     "FindingOccurrence",
+    "FindingState",
     "IdempotencyKey",
     "Project",
     "QuotaUsage",

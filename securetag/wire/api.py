@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from securetag.records import (
     Confidence,
+    Gate,
     JsonObject,
     PathClass,
     RuleMatch,
@@ -134,8 +135,10 @@ class VerdictAnswer(Answer):
     schema_version: int
     lang: str
     duration_ms: int
-    #: The gate that this model had passed; null: none is known.
-    gate: str | None = None
+    #: The gate that this model had passed.
+    gate: Gate = "none"
+    #: Calibrated probability that the finding is a false positive; null: the model's server gives none.
+    p_false_positive: float | None = None
     created_at: Time
 
 

@@ -21,7 +21,7 @@ from securetag.db.base import (
     within_tenant,
     zero,
 )
-from securetag.records import SEVERITIES, Decision, JsonObject, PathClass
+from securetag.records import SEVERITIES, BranchState, Decision, Gate, JsonObject, PathClass
 
 DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate")
 
@@ -104,6 +104,8 @@ class TriageVerdict(Base):
         within_tenant("occurrence_id", "finding_occurrence"),
         within_tenant("task_id", "task"),
         one_of("decision", tuple(Decision)),
+        one_of("gate", get_args(Gate)),
+        CheckConstraint("p_false_positive >= 0 AND p_false_positive <= 1", name="p_false_positive"),
         Index("ix_triage_verdict_finding_id_id", "finding_id", "id"),
         Index("ix_triage_verdict_occurrence_id", "occurrence_id"),
     )
@@ -128,6 +130,8 @@ class TriageVerdict(Base):
     prompt_tokens: Mapped[int] = zero()
     completion_tokens: Mapped[int] = zero()
     duration_ms: Mapped[int] = zero()
+    gate: Mapped[str] = mapped_column(server_default="none")
+    p_false_positive: Mapped[float | None]
     created_at: Mapped[datetime] = now_column()
 
 
@@ -163,21 +167,64 @@ class Feedback(Base):
     created_at: Mapped[datetime] = now_column()
 
 
+class FindingState(Base):
+    """Is a finding in a branch's code? One row for each branch whose scans have reported it."""
+
+    __tablename__ = "finding_state"
+    __table_args__: TableArgs = (
+        within_tenant("project_id", "project"),
+        within_tenant("finding_id", "finding"),
+        within_tenant("task_id", "task"),
+        within_tenant("seen_task_id", "task"),
+        UniqueConstraint("finding_id", "branch"),
+        one_of("state", get_args(BranchState)),
+        Index("ix_finding_state_project_id_branch", "project_id", "branch"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    project_id: Mapped[UUID]
+    finding_id: Mapped[UUID]
+    branch: Mapped[str]
+    state: Mapped[str]
+    #: The scan that set the state.
+    task_id: Mapped[UUID]
+    #: The branch's newest scan that reported the finding.
+    seen_task_id: Mapped[UUID]
+    since: Mapped[datetime] = now_column()
+
+
 class Suppression(Base):
-    """A rule, fingerprint or path that a tenant has chosen not to hear of, and why."""
+    """A finding, a rule in a path, or a path that a tenant has chosen not to hear of, and why.
+
+    In force: not lapsed, not expired, and with a finding or a pattern of paths.
+    """
 
     __tablename__ = "suppression"
     __table_args__: TableArgs = (
         within_tenant("project_id", "project"),
+        within_tenant("finding_id", "finding"),
+        within_tenant("occurrence_id", "finding_occurrence"),
+        within_tenant("lapsed_task_id", "task"),
         CheckConstraint("num_nonnulls(fingerprint, rule_id, path_glob) > 0", name="matches_something"),
+        Index("ix_suppression_project_id", "project_id"),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     project_id: Mapped[UUID | None]
+    #: Of one finding: the finding, its fingerprint at that time, and the occurrence that was looked at.
+    finding_id: Mapped[UUID | None]
     fingerprint: Mapped[str | None]
+    occurrence_id: Mapped[UUID | None]
     rule_id: Mapped[str | None]
     path_glob: Mapped[str | None]
+    #: `path_glob` as a regular expression of PostgreSQL.
+    path_pattern: Mapped[str | None]
     reason: Mapped[str]
+    #: Who answers for it.
+    owner: Mapped[str] = empty_text()
     created_by: Mapped[str]
     created_at: Mapped[datetime] = now_column()
     expires_at: Mapped[datetime | None]
+    #: When a scan saw other code at the suppressed place, and which scan.
+    lapsed_at: Mapped[datetime | None]
+    lapsed_task_id: Mapped[UUID | None]

@@ -12,6 +12,7 @@ from securetag.db.base import (
     Base,
     TableArgs,
     id_column,
+    no,
     now_column,
     referenced,
     tenant_column,
@@ -60,6 +61,12 @@ class Project(Base):
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     name: Mapped[str]
+    #: Whose states `GET /findings` lists; null until a branch is uploaded or somebody sets it.
+    default_branch: Mapped[str | None]
+    #: May a model's `false_positive` change an exit code here, where the model has passed the gate?
+    model_may_dismiss: Mapped[bool] = no()
+    #: Is an uploaded `.securetagignore` honored?
+    allow_ignore_file: Mapped[bool] = no()
     created_at: Mapped[datetime] = now_column()
 
 

@@ -1,3 +1,17 @@
+DROP INDEX securetag.ix_suppression_project_id;
+ALTER TABLE securetag.suppression DROP COLUMN lapsed_task_id;
+ALTER TABLE securetag.suppression DROP COLUMN lapsed_at;
+ALTER TABLE securetag.suppression DROP COLUMN owner;
+ALTER TABLE securetag.suppression DROP COLUMN path_pattern;
+ALTER TABLE securetag.suppression DROP COLUMN occurrence_id;
+ALTER TABLE securetag.suppression DROP COLUMN finding_id;
+DROP TABLE securetag.finding_state;
+ALTER TABLE securetag.triage_verdict DROP COLUMN p_false_positive;
+ALTER TABLE securetag.triage_verdict DROP COLUMN gate;
+ALTER TABLE securetag.project DROP COLUMN allow_ignore_file;
+ALTER TABLE securetag.project DROP COLUMN model_may_dismiss;
+ALTER TABLE securetag.project DROP COLUMN default_branch;
+
 ALTER TABLE securetag.finding_occurrence DROP COLUMN trace;
 ALTER TABLE securetag.finding_occurrence DROP COLUMN path_class;
 ALTER TABLE securetag.finding DROP COLUMN rank;

@@ -23,6 +23,8 @@ _SEMGREP_SEVERITY: dict[Severity, str] = {
     "high": "HIGH",
     "critical": "CRITICAL",
 }
+#: Semgrep reads templates as text: it has no parser for most of their languages.
+_SEMGREP_LANGUAGE = {"template": "regex"}
 #: A title stands in every triage prompt, whose budget is 512 tokens.
 MAX_TITLE = 40
 
@@ -88,8 +90,9 @@ def read_metadata(rule: JsonObject, *, where: str) -> RuleMetadata:
     named = _ID.fullmatch(identity)
     if named is None:
         raise _broken(where, identity, "the id is not securetag.<language>.<lower-case-name>")
-    if not isinstance(languages, list) or named["language"] not in languages:
-        raise _broken(where, identity, f"languages must be a list that holds {named['language']!r}")
+    semgrep_language = _SEMGREP_LANGUAGE.get(named["language"], named["language"])
+    if not isinstance(languages, list) or semgrep_language not in languages:
+        raise _broken(where, identity, f"languages must be a list that holds {semgrep_language!r}")
     if not isinstance(title, str) or not 0 < len(title.strip()) <= MAX_TITLE:
         raise _broken(where, identity, f"message is the title: 1 to {MAX_TITLE} characters")
     if rule.get("severity") != _SEMGREP_SEVERITY[declared.severity]:

@@ -20,7 +20,7 @@ from securetag.system.files import write_atomic
 from securetag.system.hashing import hash_bytes
 
 RULES = Path(__file__).parent
-LANGUAGES = ("python", "javascript")
+LANGUAGES = ("python", "javascript", "template")
 #: Prose stays out of the compiled pack: Semgrep would repeat it in every finding.
 _SCANNED_METADATA = ("cwe", "owasp", "severity", "confidence")
 

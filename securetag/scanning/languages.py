@@ -1,6 +1,7 @@
 """Which language a file is written in, by its name.
 
-The rules read three languages; the others are named so that a result can say what nobody scanned.
+The rules read three languages and the templates of web pages; the others are named so that a result
+can say what nobody scanned.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ SCANNED_SUFFIXES: dict[str, tuple[str, ...]] = {
     "python": (".py", ".pyi"),
     "javascript": (".js", ".jsx", ".mjs", ".cjs"),
     "typescript": (".ts", ".tsx"),
+    # Markup with values in it, which Semgrep reads as text.
+    "template": (
+        *(".html", ".htm", ".xhtml"),
+        *(".j2", ".jinja", ".jinja2", ".njk", ".twig", ".tmpl", ".tpl"),
+        *(".ejs", ".eta", ".ect", ".hbs", ".handlebars", ".mustache", ".hogan", ".pug", ".jade"),
+        *(".vue", ".svelte", ".astro"),
+    ),
 }
+#: Semgrep's language of a rule that reads text → what we call the files that it is run on.
+_TEXT_LANGUAGES = {"regex": "template"}
 #: Language of a file that holds code or configuration of a program, but none of the above.
 _OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {
     "apex": (".cls", ".trigger"),
@@ -30,7 +40,6 @@ _OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {
     "go": (".go",),
     "groovy": (".groovy", ".gradle"),
     "haskell": (".hs",),
-    "html": (".html", ".htm", ".xhtml", ".ejs", ".hbs", ".j2", ".jinja", ".jinja2", ".njk", ".pug"),
     "java": (".java", ".jsp"),
     "julia": (".jl",),
     "kotlin": (".kt", ".kts"),
@@ -47,12 +56,10 @@ _OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {
     "shell": (".sh", ".bash", ".zsh"),
     "solidity": (".sol",),
     "sql": (".sql",),
-    "svelte": (".svelte",),
     "swift": (".swift",),
     "terraform": (".tf", ".hcl"),
     "typescript module": (".mts", ".cts"),
     "visual basic": (".vb", ".vbs"),
-    "vue": (".vue",),
     "yaml": (".yaml", ".yml"),
 }
 _BY_SUFFIX = {
@@ -73,8 +80,11 @@ def language_of(path: str) -> str:
 
 
 def check_languages(languages: Iterable[str]) -> frozenset[str]:
-    """Return the languages as a set. Raises ToolError for one whose files nobody would hand to Semgrep."""
-    chosen = frozenset(languages)
+    """Return the languages of the files that rules in `languages` read.
+
+    Raises ToolError for a language whose files nobody would hand to Semgrep.
+    """
+    chosen = frozenset(_TEXT_LANGUAGES.get(language, language) for language in languages)
     if unlisted := chosen - SCANNED_SUFFIXES.keys():
         raise ToolError(
             f"the rules name {', '.join(sorted(unlisted))}, whose files are not in SCANNED_SUFFIXES",

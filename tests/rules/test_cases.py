@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -15,19 +16,22 @@ from securetag.rules.pack import LANGUAGES, RULES
 from securetag.scanning.locate import semgrep_executable
 from securetag.settings.sections import SemgrepSettings
 
-EXTENSION = {"python": "py", "javascript": "js"}
-LEAST_POSITIVE = 2
+#: What closes a comment in the languages of templates.
+COMMENT_END = r"\s*(-->|--\}\}|%>)?\s*$"
 
 
 def case_file(rule: str) -> Path:
+    """Return the only file of the rule's cases; a template's has the ending of its own language."""
     _, language, name = rule.split(".")
-    return RULES / "cases" / language / f"{name}.{EXTENSION[language]}"
+    (path,) = (RULES / "cases" / language).glob(f"{name}.*")
+    return path
 
 
 def marked(rule: str, mark: str) -> set[int]:
-    """Lines that stand below a comment `mark: rule`."""
+    """Return the lines below a comment `mark: rule`."""
+    comment = re.compile(rf" {mark}: {re.escape(rule)}{COMMENT_END}")
     lines = case_file(rule).read_text(encoding="utf-8").split("\n")
-    return {number + 1 for number, line in enumerate(lines, 1) if line.strip().endswith(f" {mark}: {rule}")}
+    return {number + 1 for number, line in enumerate(lines, 1) if comment.search(line)}
 
 
 @pytest.mark.parametrize("rule", sorted(catalogue()))

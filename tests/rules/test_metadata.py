@@ -43,6 +43,13 @@ def test_a_whole_rule_is_read() -> None:
     assert [metadata.message.get(lang) for lang in ("en", "es", "de")] == ["a", "b", "a"]
 
 
+def test_a_template_rule_is_read_as_text() -> None:
+    change = {"id": "securetag.template.raw-binding", "languages": ["regex"]}
+    assert read_metadata(rule(**change), where="a.yaml").languages == ["regex"]
+    with pytest.raises(ToolError, match="'regex'"):
+        read_metadata(rule(**{**change, "languages": ["html"]}), where="a.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -15,7 +15,7 @@ import yaml
 
 from securetag.errors import ToolError
 from securetag.rules import catalogue, compiled_pack, pack_sha256
-from securetag.rules.pack import LANGUAGES, RULES, read_rules, rule_files
+from securetag.rules.pack import RULES, read_rules, rule_files
 
 
 def test_the_file_is_named_by_its_content(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_the_digest_doesnt_depend_on_the_hash_seed() -> None:
         assert done.stdout.decode().strip() == pack_sha256()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_taint_rule_of_a_language_has_the_same_sources(language: str) -> None:
-    """They are written down in two files, since YAML shares nothing across files."""
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_every_traced_rule_of_a_language_has_the_same_sources(language: str) -> None:
+    """They are written down in several files, since YAML shares nothing across files."""
     sources = [
         rule["pattern-sources"]
         for name, rule in read_rules().items()
-        if rule.get("mode") == "taint" and name.split(".")[1] == language
+        if rule["metadata"]["kind"] == "traced" and name.split(".")[1] == language
     ]
     assert len(sources) >= 11
     assert all(listed == sources[0] for listed in sources)

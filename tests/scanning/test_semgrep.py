@@ -34,6 +34,7 @@ CATALOGUE = {
         owasp="A05:2025",
         severity="critical",
         confidence="high",
+        kind="pattern",
         languages=["python"],
         message=Text("Input is run as code.", "La entrada se ejecuta como código."),
         recommendation=Text("Parse it instead.", "Analízala en su lugar."),

@@ -47,6 +47,12 @@ def is_dismissed(finding: FindingAnswer) -> bool:
     )
 
 
+def is_dismissed_by_person(finding: FindingAnswer) -> bool:
+    """Has a person called the finding a false positive?"""
+    feedback = _feedback_of_person(finding)
+    return feedback is not None and feedback.verdict == "false_positive"
+
+
 def _feedback_of_person(finding: FindingAnswer) -> FeedbackAnswer | None:
     feedback = finding.feedback
     return feedback if feedback is not None and feedback.source == "person" else None

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from securetag.errors import ToolError
-from securetag.records import Finding, Lang, Severity
+from securetag.records import Finding, Lang, RuleMatch, Severity
 from securetag.rules import RuleMetadata
 from securetag.scanning.fingerprint import Matched, fingerprint
 from securetag.scanning.scanner import read_source
@@ -134,6 +134,7 @@ class _Draft:
 
 def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
     match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
+    cwe = rule.cwe if rule else ""
     return Finding(
         tool="semgrep",
         rule_id=rule_id,
@@ -145,13 +146,23 @@ def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
         snippet_line=snippet.line,
         scope=snippet.scope,
         fingerprint=fingerprint(draft.matched),
-        cwe=rule.cwe if rule else "",
+        cwe=cwe,
         owasp=rule.owasp if rule else "",
         title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),
         message=rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd"),
         recommendation=rule.recommendation.get(lang) if rule else "",
         severity=rule.severity if rule else _SEVERITY.get(match.extra.severity, "info"),
         confidence=rule.confidence if rule else "medium",
+        matches=[
+            RuleMatch(
+                tool="semgrep",
+                rule_id=rule_id,
+                cwe=cwe,
+                kind=rule.kind if rule else "external",
+                start_line=match.start.line,
+                end_line=match.end.line,
+            )
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, TypeGuard
 
 from securetag.errors import SecuretagError, ToolError
-from securetag.records import Confidence, Finding, Lang, Severity
+from securetag.records import Confidence, Finding, Lang, RuleKind, RuleMatch, Severity, TraceStep
 from securetag.scanning.fingerprint import Matched, fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
@@ -223,6 +223,10 @@ class Match:
     confidence: Confidence = "medium"
     owasp: str = ""
     recommendation: str = ""
+    #: What the rule looks at; `external` where nothing is known of it.
+    kind: RuleKind = "external"
+    #: The data flow from the source to the sink, where the scanner gives one.
+    trace: tuple[TraceStep, ...] = ()
 
 
 def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[Finding]:
@@ -257,6 +261,17 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
                 snippet_line=snippet.line,
                 scope=snippet.scope,
                 fingerprint=fingerprint(Matched(match.rule_id, code, snippet.scope, source.language)),
+                matches=[
+                    RuleMatch(
+                        tool=tool,
+                        rule_id=match.rule_id,
+                        cwe=match.cwe,
+                        kind=match.kind,
+                        start_line=first,
+                        end_line=last,
+                    )
+                ],
+                trace=list(match.trace),
             )
         )
     return findings

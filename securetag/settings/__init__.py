@@ -41,6 +41,7 @@ from securetag.errors import SettingsError
 from securetag.settings.sections import (
     ApiSettings,
     CloudSettings,
+    EvidenceSettings,
     FetchSettings,
     PublishSettings,
     SemgrepSettings,
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     web: WebSettings = WebSettings()
     triage: TriageSettings = TriageSettings()
     publish: PublishSettings = PublishSettings()

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from securetag.records import PathClass
+
 
 class Section(BaseModel):
     """A table of the file. An unknown name in it is refused: a misspelled one would do nothing, silently."""
@@ -94,6 +96,14 @@ class SemgrepSettings(Section):
     jobs: int = 0
 
 
+class EvidenceSettings(Section):
+    """How findings are combined and ranked."""
+
+    #: Globs of paths → what the files are for, tried before the names of folders and files: a class
+    #: (`source`, `test`, `example`, `vendored`, `generated`) and its globs, in which `*` matches `/` too.
+    path_classes: dict[PathClass, list[str]] = {}
+
+
 class WebSettings(Section):
     """Scans of web applications: scanners, limits, and what proves the ownership of a target."""
 
@@ -155,7 +165,7 @@ class TriageSettings(Section):
     timeout_s: float = 30.0
     #: Seconds for all findings of one scan.
     budget_s: float = 600.0
-    #: Findings below this aren't shown to the model.
+    #: Findings below this aren't shown to the model, unless a shape is all that is known of them.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
 
 

@@ -1,4 +1,7 @@
-"""Ask the model about the findings that are severe enough; every one of them gets a verdict.
+"""Ask the model about the findings that need one; every one of them gets a verdict.
+
+Those are the severe ones, and those of which only a shape is known: a dangerous construct whose input may
+come from anywhere. The highest rank is asked about first, so that the budget ends at the lowest.
 
 A model that is absent, slow or talks nonsense costs time at most up to the bounds in the settings;
 what it didn't answer is `needs_review` with the reason. Nothing here raises for a model's sake.
@@ -18,7 +21,7 @@ import msgspec
 
 from securetag import triage
 from securetag.errors import ModelUnavailableError
-from securetag.records import SEVERITIES, Decision, Finding, Lang, Verdict
+from securetag.records import SEVERITIES, Decision, Finding, Lang, RuleKind, Verdict
 from securetag.serving.client import ModelClient
 from securetag.settings.sections import TriageSettings
 from securetag.wire.queue import ModelMetrics
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Failures in a row after which the model is left alone for the rest of the scan.
 BREAKER = 3
+#: Kinds of rules that say nothing of where the data comes from.
+_SHAPE_ALONE: tuple[set[RuleKind], ...] = ({"shape"}, {"template"}, {"shape", "template"})
 #: Characters of prose that a verdict keeps, whatever the model wrote.
 MAX_PROSE = 2_000
 
@@ -35,7 +40,7 @@ MAX_PROSE = 2_000
 class TriageRun:
     """Verdicts of one scan, and what they cost."""
 
-    #: One for each finding given; None below the severity that asks for one.
+    #: One for each finding given; None for one that needs no model.
     verdicts: list[Verdict | None]
     metrics: ModelMetrics
     #: What the model wrote, one JSON object a question.
@@ -76,6 +81,7 @@ class Triager:
         began = self._clock()
         deadline = began + min(budget_s, self._settings.budget_s)
         wanted = [index for index, finding in enumerate(findings) if self.asks(finding)]
+        wanted.sort(key=lambda index: -findings[index].rank)
         verdicts: list[Verdict | None] = [None] * len(findings)
         if wanted:
             self._find_model()
@@ -97,8 +103,9 @@ class Triager:
         return TriageRun(verdicts, metrics, self._transcript)
 
     def asks(self, finding: Finding) -> bool:
-        """Whether the finding is severe enough for the model."""
-        return SEVERITIES.index(finding.severity) >= SEVERITIES.index(self._settings.min_severity)
+        """Return whether the finding needs the model: it is severe, or its evidence is a shape alone."""
+        is_severe = SEVERITIES.index(finding.severity) >= SEVERITIES.index(self._settings.min_severity)
+        return is_severe or {match.kind for match in finding.matches} in _SHAPE_ALONE
 
     def _find_model(self) -> None:
         with self._counted():

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rows import make_finding
 
 from securetag.errors import ModelUnavailableError
-from securetag.records import Decision, Finding, JsonObject, Message, Severity
+from securetag.records import Decision, Finding, JsonObject, Message, RuleKind, RuleMatch, Severity
 from securetag.serving.client import ModelInfo
 from securetag.settings.sections import TriageSettings
 from securetag.triage import MAX_COMPLETION_TOKENS, Completion
@@ -72,6 +73,10 @@ def finding(severity: Severity = "high") -> Finding:
     )
 
 
+def match(kind: RuleKind) -> RuleMatch:
+    return RuleMatch(tool="semgrep", rule_id=kind, cwe="CWE-78", kind=kind, start_line=11, end_line=11)
+
+
 def triager(model: Scripted, **settings: Any) -> Triager:
     return Triager(model, TriageSettings(**settings), clock=model.clock)
 
@@ -96,6 +101,19 @@ def test_severe_findings_get_the_models_verdict() -> None:
     assert model.asked[0]["schema"]["additionalProperties"] is False
     assert model.asked[0]["max_tokens"] == MAX_COMPLETION_TOKENS["compact"]
     assert json.loads(run.transcript[0])["decision"] == "true_positive"
+
+
+def test_a_shape_alone_needs_the_model_and_the_highest_rank_is_asked_about_first() -> None:
+    model = Scripted()
+    model.takes = 10.0
+    kinds: list[RuleKind] = ["shape", "traced", "shape", "template"]
+    findings = [
+        msgspec.structs.replace(finding("medium"), rank=rank, matches=[match(kind)])
+        for rank, kind in enumerate(kinds)
+    ]
+    run = triager(model).run(findings, budget_s=20)
+    reasons = [verdict.reason if verdict else None for verdict in run.verdicts]
+    assert reasons == ["the time for this scan's triage was used up", None, "", ""]
 
 
 def test_an_absent_model_is_given_up_after_a_few_tries() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from securetag.records import Finding
+from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.scanner import SCANNERS, Scanner, ScannerRun, ScanRequest
 from securetag.scanning.unpack import Limits, unpack
 from securetag.system.version import package_version
@@ -26,12 +27,13 @@ class Audit(ScanTask):
     _version_control: int = 0
 
     def scan(self) -> list[Finding]:
-        """Return the findings of all scanners, one after the other."""
+        """Run all scanners, one after the other; return one finding for each place."""
+        settings = self.attempt.settings
         project = self._project()
         findings: list[Finding] = []
-        for name in self.attempt.settings.worker.scanners:
-            findings += self._scan_with(SCANNERS.get(name)(self.attempt.settings), project)
-        return findings
+        for name in settings.worker.scanners:
+            findings += self._scan_with(SCANNERS.get(name)(settings), project)
+        return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
     def _project(self) -> Path:
         """The unpacked upload."""

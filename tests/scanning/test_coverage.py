@@ -23,7 +23,13 @@ from securetag.scanning.semgrep import scan
 from securetag.settings.sections import SemgrepSettings
 from securetag.wire.queue import MAX_LISTED, RuleTimeout, SkippedFile, SkipReason
 
-EVAL = {"id": "eval", "languages": ["python"], "severity": "ERROR", "message": "eval", "pattern": "eval(...)"}
+EVAL: dict[str, object] = {
+    "id": "eval",
+    "languages": ["python"],
+    "severity": "ERROR",
+    "message": "eval",
+    "pattern": "eval(...)",
+}
 EVAL_JS = {**EVAL, "id": "eval-js", "languages": ["javascript"]}
 #: One line; Semgrep needs some 15 CPU-seconds for 900 kB of it.
 MINIFIED = "var a=1;"

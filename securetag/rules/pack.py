@@ -1,8 +1,11 @@
 """The rule files as one pack: read, checked, and compiled to the JSON file that a scan loads.
 
 Rule loading dominates Semgrep's start: hundreds of YAML files cost 43 CPU-seconds to load, the
-same rules as one JSON file under 3. JSON also has no aliases, which the YAML files use for the
-sources that a family shares and which osemgrep rejects rule by rule.
+same rules as one JSON file under 3. JSON also has no aliases, which the YAML files use and which
+osemgrep rejects rule by rule.
+
+The taint rules of a language share their sources and propagators: they are written once, in
+`sources/<language>.yaml`, and put into each rule that names them.
 """
 
 from __future__ import annotations
@@ -36,6 +39,25 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def shared_lists(language: str, root: Path = RULES) -> dict[str, list[JsonObject]]:
+    """Return the lists in `sources/<language>.yaml` by name; none where the language has no such file."""
+    path = root / "sources" / f"{language}.yaml"
+    if not path.is_file():
+        return {}
+    where = path.relative_to(root).as_posix()
+    parsed = _load(path, where)
+    if not isinstance(parsed, dict) or not all(isinstance(listed, list) for listed in parsed.values()):
+        raise ToolError(f"{where} holds no lists", hint="It is a mapping of names to lists of patterns.")
+    return parsed
+
+
+def _load(path: Path, where: str) -> object:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ToolError(f"{where} is not valid YAML: {error}", hint="Correct the rule file.") from error
+
+
 def rule_files(root: Path = RULES) -> list[Path]:
     """The YAML files of the pack, in a fixed order."""
     return sorted(path for language in LANGUAGES for path in (root / language).glob("*.yaml"))
@@ -46,10 +68,8 @@ def read_rules(root: Path = RULES) -> dict[str, JsonObject]:
     rules_by_id: dict[str, JsonObject] = {}
     for path in rule_files(root):
         where = path.relative_to(root).as_posix()
-        try:
-            parsed = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-        except yaml.YAMLError as error:
-            raise ToolError(f"{where} is not valid YAML: {error}", hint="Correct the rule file.") from error
+        parsed = _load(path, where)
+        shared = shared_lists(path.parent.name, root)
         rules = parsed.get("rules") if isinstance(parsed, dict) else None
         if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
             raise ToolError(f"{where} holds no list of rules", hint="A rule file begins with `rules:`.")
@@ -57,10 +77,30 @@ def read_rules(root: Path = RULES) -> dict[str, JsonObject]:
             read_metadata(rule, where=where)
             if rule["id"] in rules_by_id:
                 raise ToolError(f"rule {rule['id']} stands twice, again in {where}", hint="Rename one.")
-            rules_by_id[rule["id"]] = rule
+            rules_by_id[rule["id"]] = _include_shared(rule, shared, where)
     if not rules_by_id:
         raise ToolError(f"no rules under {root}", hint="Reinstall securetag: its rule files are missing.")
     return rules_by_id
+
+
+def _include_shared(rule: JsonObject, shared: dict[str, list[JsonObject]], where: str) -> JsonObject:
+    """Return a taint rule with the shared lists in place of their names; any other rule as it is."""
+    sources = rule.get("pattern-sources")
+    if not isinstance(sources, list):
+        return rule
+    included: list[object] = []
+    for source in sources:
+        if isinstance(source, str) and source not in shared:
+            raise ToolError(
+                f"rule {rule['id']} in {where}: no list {source!r}", hint=f"There are {', '.join(shared)}."
+            )
+        included += shared[source] if isinstance(source, str) else [source]
+    propagators = shared.get("propagators", [])
+    return {
+        **rule,
+        "pattern-sources": included,
+        **({"pattern-propagators": propagators} if propagators else {}),
+    }
 
 
 @lru_cache(maxsize=1)

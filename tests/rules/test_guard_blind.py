@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from securetag.records import Finding
+from securetag.rules import catalogue
 
 SOURCES = {
     "flask args": "request.args['x']",
@@ -40,10 +41,23 @@ SOURCES = {
     "falcon param": "req.get_param('x')",
     "falcon params": "req.params['x']",
     "falcon media": "req.media['x']",
+    "django cleaned data": "form.cleaned_data['x']",
+    "rest framework": "serializer.validated_data['x']",
+    "wtforms": "login_form.name.data",
+    "web.py": "web.input().x",
+    "socket": "sock.recv(1024)",
+    "cgi": "cgi.FieldStorage().getvalue('x')",
+    "function of the project": "get_query_param(request, 'x')",
+    "wrapper of a request": "request_wrapper.take('x')",
+    "upload's name": "upload.filename",
+}
+#: What the person who starts the program gives: a source where it becomes code, not where it names a file.
+LOCAL_SOURCES = {
     "argv": "sys.argv[1]",
     "input": "input()",
     "environment": "os.environ['X']",
     "getenv": "os.getenv('X')",
+    "argparse": "parser.parse_args().x",
 }
 SHAPES = {
     "direct": ["{sink}(PRE + {source})"],
@@ -86,6 +100,13 @@ SHAPES = {
     "list": ["x = [{source}]", "{sink}(PRE + x[0])"],
     "mapping": ["x = {{'a': {source}}}", "{sink}(PRE + x['a'])"],
     "comprehension": ["x = [p for p in {source}.split(',')]", "{sink}(PRE + ','.join(x))"],
+    "append": ["x = []", "x.append({source})", "{sink}(PRE + x[0])"],
+    "extend": ["x = []", "x.extend({source})", "{sink}(PRE + x[0])"],
+    "set": ["x = set()", "x.add({source})", "{sink}(PRE + ','.join(x))"],
+    "item": ["x = {{}}", "x['a'] = {source}", "{sink}(PRE + x['a'])"],
+    "update": ["x = {{}}", "x.update({source})", "{sink}(PRE + x['a'])"],
+    "buffer": ["x = io.StringIO()", "x.write({source})", "{sink}(PRE + x.getvalue())"],
+    "config parser": ["x = ConfigParser()", "x.set('a', 'b', {source})", "{sink}(PRE + x.get('a', 'b'))"],
     "walrus": ["if (x := {source}):", "    {sink}(PRE + x)"],
     "with": ["with lock:", "    x = {source}", "    {sink}(PRE + x)"],
     "match": ["x = {source}", "if re.fullmatch('[a-z]+', x):", "    {sink}(PRE + x)"],
@@ -102,6 +123,12 @@ SINKS = {
     "CWE-94": "eval",
     "CWE-502": "pickle.loads",
 }
+LOCAL_CLASSES = {"CWE-89", "CWE-78", "CWE-94", "CWE-502"}
+
+
+def traced(findings: list[Finding]) -> list[Finding]:
+    """Leave out what is reported for its shape alone."""
+    return [finding for finding in findings if catalogue()[finding.rule_id].kind == "traced"]
 
 
 def function(name: str, source: str, shape: list[str], sink: str) -> str:
@@ -114,13 +141,14 @@ def test_every_source_and_shape_reaches_every_sink(
 ) -> None:
     expected: dict[tuple[str, str], str] = {}
     for cwe, sink in SINKS.items():
-        grid = [(source, "assigned") for source in SOURCES] + [("flask args", shape) for shape in SHAPES]
+        sources = {**SOURCES, **LOCAL_SOURCES} if cwe in LOCAL_CLASSES else SOURCES
+        grid = [(source, "assigned") for source in sources] + [("flask args", shape) for shape in SHAPES]
         code = []
         for number, (source, shape) in enumerate(grid):
-            code.append(function(f"case_{number}", SOURCES[source], SHAPES[shape], sink))
+            code.append(function(f"case_{number}", sources[source], SHAPES[shape], sink))
             expected[cwe, f"case_{number}"] = f"{cwe}: {source}, {shape}"
         (tmp_path / f"{cwe.replace('-', '_').lower()}.py").write_text("\n\n".join(code))
-    flagged = {(finding.cwe, finding.scope.split(".")[0]) for finding in scan_folder(tmp_path)}
+    flagged = {(finding.cwe, finding.scope.split(".")[0]) for finding in traced(scan_folder(tmp_path))}
     assert [what for key, what in expected.items() if key not in flagged] == []
 
 
@@ -135,6 +163,21 @@ ROUTES = {
     "django class": "class V(View):\n  def get(self, request, x):",
     "tornado": "class V(RequestHandler):\n  def get(self, x):",
     "falcon": "class V:\n  def on_get(self, req, resp, x):",
+    "http server": "class H(BaseHTTPRequestHandler):\n  def do_GET(self):\n      x = self.path",
+    "http server header": "class H(BaseHTTPRequestHandler):\n  def do(self):\n      x = self.headers['X']",
+    "view's kwargs": "class V(DetailView):\n  def get_queryset(self):\n      x = self.kwargs['x']",
+    "graphene": "class Q(ObjectType):\n  def resolve_user(self, info, x):",
+    "graphene keywords": "class M(Mutation):\n  def mutate(root, info, **x):",
+    "strawberry": "@strawberry.mutation\ndef case(x: str) -> str:",
+    "ariadne": "@query.field('user')\ndef case(parent, info, x):",
+    "celery": "@app.task\ndef case(x):",
+    "celery shared": "@shared_task(bind=True)\ndef case(self, x):",
+    "click": "@cli.command()\n@click.argument('x')\ndef case(x):",
+    "lambda": "def handler(event, context):\n      x = event['x']",
+    "socket event": "@socketio.on('message')\ndef case(x):",
+    "tool of a model": "@mcp.tool()\ndef case(x: str) -> str:",
+    "channels": "class C(WebsocketConsumer):\n  def receive_json(self, x):",
+    "restful parser": "from flask_restful import Api, reqparse\ndef case():\n      x = parser.parse_args()",
     "two decorators": "@app.route('/a/<x>')\n@login_required\ndef case(x):",
 }
 
@@ -142,5 +185,7 @@ ROUTES = {
 def test_parts_of_the_route_are_sources(tmp_path: Path, scan_folder: Callable[[Path], list[Finding]]) -> None:
     for name, head in ROUTES.items():
         (tmp_path / f"{name.replace(' ', '_')}.py").write_text(f"{head}\n      cur.execute('a' + x)\n")
-    flagged = {finding.path.removesuffix(".py").replace("_", " ") for finding in scan_folder(tmp_path)}
+    flagged = {
+        finding.path.removesuffix(".py").replace("_", " ") for finding in traced(scan_folder(tmp_path))
+    }
     assert set(ROUTES) - flagged == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import yaml
 
 from securetag.errors import ToolError
 from securetag.rules import catalogue, compiled_pack, pack_sha256
-from securetag.rules.pack import RULES, read_rules, rule_files
+from securetag.rules.pack import RULES, read_rules, rule_files, shared_lists
 
 
 def test_the_file_is_named_by_its_content(tmp_path: Path) -> None:
@@ -56,15 +57,26 @@ def test_the_digest_doesnt_depend_on_the_hash_seed() -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
-def test_every_traced_rule_of_a_language_has_the_same_sources(language: str) -> None:
-    """They are written down in several files, since YAML shares nothing across files."""
-    sources = [
-        rule["pattern-sources"]
+def test_taint_rules_of_a_language_share_their_sources(language: str) -> None:
+    """A rule leaves local data out or not; what is sent from outside is a source of every traced rule."""
+    shared = shared_lists(language)
+    traced = {
+        name: rule["pattern-sources"]
         for name, rule in read_rules().items()
-        if rule["metadata"]["kind"] == "traced" and name.split(".")[1] == language
-    ]
-    assert len(sources) >= 11
-    assert all(listed == sources[0] for listed in sources)
+        if rule.get("mode") == "taint" and rule["metadata"]["kind"] == "traced" and f".{language}." in name
+    }
+    outside = shared["outside"] if shared else next(iter(traced.values()), [])
+    assert [name for name, sources in traced.items() if sources[: len(outside)] != outside] == []
+
+
+def test_a_list_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    for folder in ("python", "sources"):
+        shutil.copytree(RULES / folder, tmp_path / folder)
+    text = (tmp_path / "python" / "injection.yaml").read_text()
+    (tmp_path / "python" / "injection.yaml").write_text(text.replace("[outside, local]", "[outsider]", 1))
+    with pytest.raises(ToolError, match="no list 'outsider'") as caught:
+        read_rules(tmp_path)
+    assert caught.value.hint == "There are outside, local, propagators."
 
 
 def test_no_rule_knows_a_sanitizer() -> None:

@@ -21,7 +21,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test deployment lint up bench chaos wheels clean install wapiti
+.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,8 +42,8 @@ wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environmen
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-deployment: install wapiti ## the tests of whole deployments: compose, cloud, web scans, restores
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "deployment and not chaos"
+system: install wapiti ## the tests of whole systems: deployments, kills, trainings, packages of others
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not chaos"
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \

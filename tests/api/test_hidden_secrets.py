@@ -41,6 +41,7 @@ async def test_a_database_that_is_away_shows_no_password(
     assert not [secret for secret in (PEPPER, PASSWORD, "s" * 43) if secret in shown]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("url", [f"postgresql://u:{PASSWORD}@db:port/x", f"mysql://u:{PASSWORD}@db/x"])
 def test_an_address_that_can_not_be_read_shows_no_password(url: str, tmp_path: Path) -> None:
     (tmp_path / "url").write_text(url)

@@ -56,7 +56,7 @@ def wait_for(answers: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 @pytest.mark.timeout(300)
 def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> None:
     code, ui = find_free_port("127.0.0.1"), find_free_port("127.0.0.1")

@@ -22,7 +22,7 @@ import pytest
 from securetag.db.embedded import Cluster
 from securetag.settings import get_settings
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 DEFAULT_PORTS = (8080, 3000)
 ASSETS = "{ assetNodes { assetKey { path } groupName } }"

@@ -25,7 +25,7 @@ from securetag.records import JsonObject
 from securetag.scanning.locate import wapiti_executable
 from securetag.settings.sections import WebSettings
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 FILE = "/.well-known/securetag-verification.txt"
 Securetag = Callable[..., Result]

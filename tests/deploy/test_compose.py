@@ -208,7 +208,7 @@ def walk(running: ComposeProcesses, url: str, key: str, **variables: str) -> str
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 @pytest.mark.timeout(900)
 def test_the_services_walk_from_upload_to_harvest(running: ComposeProcesses, key: str) -> None:
     url = f"http://127.0.0.1:{running.ports['8080']}"
@@ -222,7 +222,7 @@ def test_the_services_walk_from_upload_to_harvest(running: ComposeProcesses, key
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 def test_the_api_and_dagster_are_no_superusers(running: ComposeProcesses) -> None:
     for name, user in (("api_database_url", "securetag_api"), ("dagster_database_url", "securetag_dagster")):
         with psycopg.connect(running.secret(name), autocommit=True) as connection:
@@ -242,7 +242,7 @@ def test_the_api_and_dagster_are_no_superusers(running: ComposeProcesses) -> Non
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 def test_a_second_start_repeats_what_runs_once(running: ComposeProcesses) -> None:
     file = Path(running.paths("worker-key")["/var/lib/securetag-keys"]) / "worker"
     before = file.read_text()
@@ -255,7 +255,7 @@ def test_a_second_start_repeats_what_runs_once(running: ComposeProcesses) -> Non
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 def test_a_backup_has_the_rows_and_the_uploads(running: ComposeProcesses) -> None:
     running.services["backup"] = SERVICES["backup"]
     done = running.run("backup")
@@ -269,7 +269,7 @@ def test_a_backup_has_the_rows_and_the_uploads(running: ComposeProcesses) -> Non
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 def test_the_proxy_serves_the_api_by_tls_and_hides_its_counts(
     running: ComposeProcesses, key: str, tmp_path: Path
 ) -> None:
@@ -307,7 +307,7 @@ def test_the_proxy_serves_the_api_by_tls_and_hides_its_counts(
 
 @pytest.mark.sockets
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_every_service_ends_within_its_grace_period(running: ComposeProcesses) -> None:
     """The last test of these services."""

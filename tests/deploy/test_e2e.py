@@ -20,7 +20,7 @@ from securetag.db.binaries import install_folder
 from securetag.db.embedded import Cluster
 from securetag.settings import Settings
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "e2e.sh"
 STEPS = ["api", "database", "key", "upload", "queue", "worker", "result", "finding", "triage", "stored"]

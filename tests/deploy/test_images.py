@@ -99,7 +99,7 @@ def test_everything_that_is_copied_passes_dockerignore(image: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.deployment
+@pytest.mark.system
 def test_the_sbom_lists_what_is_installed(tmp_path: Path) -> None:
     """The command of the Dockerfiles, with an environment of three packages."""
     program = shutil.which("cyclonedx-py", path=str(Path(sys.executable).parent)) or shutil.which(

@@ -111,6 +111,7 @@ print(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths))
 """
 
 
+@pytest.mark.system
 def test_the_same_bytes_in_another_folder_time_zone_and_hash_seed(tmp_path: Path) -> None:
     seen = set()
     for zone, seed in (("UTC", "1"), ("Asia/Kathmandu", "77")):

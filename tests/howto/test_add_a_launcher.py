@@ -43,6 +43,7 @@ def train_elsewhere(folder: Path) -> None:
     result.rename(jobs[0].parent / "run")
 
 
+@pytest.mark.system
 def test_a_launcher_of_another_package_runs_a_job(project: Path, tmp_path: Path) -> None:
     files = dict(PAGE.files)
     install_package(project, files.pop("pyproject.toml"), files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from howto_page import read_page
 from temp_package import install_package
 
@@ -14,6 +15,7 @@ from securetag.settings import Settings
 PAGE = read_page("add-a-reader")
 
 
+@pytest.mark.system
 def test_a_reader_of_another_package_reads_a_record(
     project: Path, run_commands: Callable[[list[str]], str], tmp_path: Path
 ) -> None:
@@ -39,6 +41,7 @@ def test_a_reader_of_another_package_reads_a_record(
     ]
 
 
+@pytest.mark.system
 def test_a_new_version_of_the_package_reads_again(
     project: Path, run_commands: Callable[[list[str]], str]
 ) -> None:

@@ -25,6 +25,7 @@ PAGE = read_page("add-a-scanner")
 CODE = 'def connect(db):\n    password = "hunter2"\n    return db.open(password)\n'
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 @pytest.mark.slow
 def test_a_scanner_of_another_package_finds_something(

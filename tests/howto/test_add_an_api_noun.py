@@ -51,6 +51,7 @@ async def scan(dsn: str, tenant: UUID) -> None:
     await engine.dispose()
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 def test_a_noun_of_another_package_answers(deployment: Deployment, clean_database: Database) -> None:
     asyncio.run(scan(clean_database.dsn_api, UUID(deployment.tenant)))

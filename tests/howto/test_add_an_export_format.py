@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from howto_page import read_page
 from temp_package import install_package
 
@@ -45,6 +46,7 @@ def write_release(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.system
 def test_a_format_of_another_package_exports_a_release(
     project: Path, run_commands: Callable[[list[str]], str], tmp_path: Path
 ) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 TOOL = CHECKOUT / "tools" / "lint_deploy.py"
 READ = ("deploy", ".github", ".ci")
+
+
+@pytest.fixture(scope="module")
+def lint() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("lint_deploy", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -22,27 +34,9 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def lint(root: Path, **environment: str) -> tuple[int, dict[str, set[str]], str]:
-    """Return exit code, program → outcomes, and the text."""
-    done = subprocess.run(
-        [sys.executable, TOOL, root],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    outcomes: dict[str, set[str]] = {}
-    for line in done.stdout.splitlines():
-        words = line.split()
-        if len(words) > 1 and words[0] in ("ok", "skipped", "failed"):
-            outcomes.setdefault(words[1], set()).add(words[0])
-    return done.returncode, outcomes, done.stdout + done.stderr
-
-
-def test_this_checkout_has_no_fault(copy: Path) -> None:
-    code, outcomes, text = lint(copy)
-    assert code == 0, text
-    assert set(outcomes) == {"check-jsonschema", "hadolint", "shellcheck", "caddy", "actionlint"}
+def test_every_kind_of_file_has_its_check(lint: ModuleType) -> None:
+    programs = {check.program for check in lint.CHECKS}
+    assert programs == {"check-jsonschema", "hadolint", "shellcheck", "caddy", "actionlint"}
 
 
 @pytest.mark.parametrize(
@@ -57,16 +51,20 @@ def test_this_checkout_has_no_fault(copy: Path) -> None:
         pytest.param("caddy", "deploy/Caddyfile", "reverse_proxy", "reverse_prxy", id="Caddyfile"),
     ],
 )
-def test_a_fault_fails(copy: Path, program: str, file: str, old: str, new: str) -> None:
+def test_a_fault_fails(copy: Path, lint: ModuleType, program: str, file: str, old: str, new: str) -> None:
     path = copy / file
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new))
-    code, outcomes, printed = lint(copy)
-    if "skipped" in outcomes[program]:
-        pytest.skip(f"{program} isn't installed")
-    assert "failed" in outcomes[program], printed
-    assert code == 1
+    (check,) = [
+        check
+        for check in lint.CHECKS
+        if check.program == program and any(path in copy.glob(pattern) for pattern in check.files)
+    ]
+    outcome, printed = lint.run_check(check, copy)
+    if outcome == "skipped":
+        pytest.skip(printed)
+    assert outcome == "failed", printed
     assert Path(file).name in printed or new in printed
 
 
@@ -82,8 +80,6 @@ def test_a_program_that_is_missing_is_skipped_with_a_reason(copy: Path, tmp_path
     assert "ok" not in done.stdout.split()
 
 
-def test_a_check_without_a_file_fails(copy: Path) -> None:
+def test_a_check_without_a_file_fails(copy: Path, lint: ModuleType) -> None:
     (copy / "deploy" / "compose.yaml").unlink()
-    code, _, printed = lint(copy)
-    assert code == 1
-    assert "no file is deploy/compose.yaml" in printed
+    assert lint.run_check(lint.CHECKS[0], copy) == ("failed", "no file is deploy/compose.yaml")

@@ -42,7 +42,7 @@ def test_ci_runs_what_a_person_runs() -> None:
     script = (CHECKOUT / ".ci" / "run").read_text()
     assert re.findall(r"^\s*(make [^\n|&]*?)\s*(?:2>.*)?$", script, re.MULTILINE) == [
         "make test",
-        "make deployment",
+        "make system",
         "make lint",
         "make demo SIZE=smoke",
         "make notebook",

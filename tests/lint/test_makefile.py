@@ -31,7 +31,7 @@ def test_a_checkout_may_lie_in_a_folder_with_blanks(tmp_path: Path) -> None:
     folder.mkdir()
     for name in READ:
         shutil.copy(ROOT / name, folder / name)
-    planned = plan(folder, "demo", "test", "deployment")
+    planned = plan(folder, "demo", "test", "system")
     assert planned.stderr == ""
     assert planned.stdout.count(" -m venv ") == 3
     assert ".venv/bin/securetag demo --size" in planned.stdout

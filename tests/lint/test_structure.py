@@ -1,4 +1,4 @@
-"""The lint finds each fault in a small tree that has it, and none in this checkout."""
+"""The lint finds each fault in a small tree that has it."""
 
 from __future__ import annotations
 

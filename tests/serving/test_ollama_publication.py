@@ -74,7 +74,7 @@ STEPS = {
 
 
 @pytest.mark.sockets
-@pytest.mark.deployment
+@pytest.mark.system
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_publication_killed_at_any_step_leaves_the_alias_and_the_next_one_finishes(

@@ -31,6 +31,7 @@ def assert_names_no_place(adapter: Path, *places: Path) -> None:
         assert [place for place in places if str(place).encode() in content] == [], path.name
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_peft_loads_the_adapter_in_another_process(
     run: TrainingRun, tiny: Path, load_elsewhere: LoadElsewhere, tmp_path: Path
@@ -41,6 +42,7 @@ def test_peft_loads_the_adapter_in_another_process(
     assert logits["auto"] != pytest.approx(logits["base"], abs=1e-3)
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_the_adapter_names_the_hub_and_no_folder(run: TrainingRun, tiny: Path) -> None:
     config = json.loads((run.adapter / "adapter_config.json").read_bytes())
@@ -48,6 +50,7 @@ def test_the_adapter_names_the_hub_and_no_folder(run: TrainingRun, tiny: Path) -
     assert_names_no_place(run.adapter, run.run_dir, tiny, Path.home(), Path.cwd())
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_the_card_is_filled(run: TrainingRun) -> None:
     card = ModelCard.load(run.adapter / "README.md")

@@ -54,6 +54,7 @@ def load_export(folder: Path, name: str) -> DatasetDict:
     return load_dataset("json", data_files=files, cache_dir=str(folder.parent / "cache"))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_datasets_loads_every_export(source: Path, tmp_path: Path, name: str) -> None:
     done = export(source, name, tmp_path / "out")
@@ -61,6 +62,7 @@ def test_datasets_loads_every_export(source: Path, tmp_path: Path, name: str) ->
     assert {split: len(rows) for split, rows in splits.items()} == done.rows
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["trl-messages", "trl-prompt-completion"])
 def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, name: str) -> None:
     """Its own preparation, chat template and masks; then one step, whose loss is a number."""
@@ -100,6 +102,7 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     assert trainer.train().training_loss > 0
 
 
+@pytest.mark.system
 def test_trls_kto_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import KTOConfig, KTOTrainer

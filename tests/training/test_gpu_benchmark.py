@@ -110,6 +110,7 @@ def test_the_budget_ends_it_with_what_it_has(
     assert [epoch["epoch"] for epoch in result["learning"]["epochs"]] == [0]
 
 
+@pytest.mark.long
 def test_what_was_measured_is_printed_although_the_release_is_none(
     script: ModuleType, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +119,7 @@ def test_what_was_measured_is_printed_although_the_release_is_none(
     assert len(json.loads(capsys.readouterr().out)["speed"]["setups"]) == 4
 
 
+@pytest.mark.long
 def test_a_step_that_hangs_is_ended_with_the_results_so_far(tmp_path: Path) -> None:
     code = (
         f"import sys, time; sys.path.insert(0, {str(SCRIPT.parent)!r}); import lora; lora.GRACE_S = 0.2\n"

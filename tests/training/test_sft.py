@@ -34,6 +34,7 @@ def wait_for_step(run_dir: Path, step: int) -> None:
     raise AssertionError((run_dir / "train.log").read_text()[-2000:])
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_killed_at_a_step_it_resumes_at_its_checkpoint_and_the_loss_falls(
     tiny_recipe: Path, tiny_release: Path, tmp_path: Path
@@ -98,6 +99,7 @@ def pid_of(run_dir: Path) -> int:
     raise AssertionError("no training process")
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_a_run_without_a_usable_row_says_why_and_one_that_lasts_too_long_is_ended(
     tiny_recipe: Path, tiny_release: Path, tmp_path: Path
@@ -111,6 +113,7 @@ def test_a_run_without_a_usable_row_says_why_and_one_that_lasts_too_long_is_ende
         pid_of(tmp_path / "b")
 
 
+@pytest.mark.system
 def test_training_dies_with_its_launcher(tiny_recipe: Path, tiny_release: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     code = (

@@ -109,6 +109,7 @@ def run(deployment: Deployment, points: int, seed: int) -> None:
     assert list((deployment.home / "run" / "worker").glob("*-*")) == []
 
 
+@pytest.mark.system
 def test_killed_workers_lose_and_double_nothing(
     deploy: Callable[[str, str], Deployment], clean_database: Database, pg_cluster: Cluster
 ) -> None:

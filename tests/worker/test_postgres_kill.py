@@ -123,6 +123,7 @@ def check(deployment: Deployment, tasks: dict[int, str]) -> None:
     assert len(uploads) == len(tasks)
 
 
+@pytest.mark.system
 def test_a_killed_database_loses_and_doubles_no_upload(
     deploy: Callable[[str, str], Deployment], cluster: Cluster
 ) -> None:

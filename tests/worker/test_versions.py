@@ -33,6 +33,7 @@ def worker_key(dsn: str) -> str:
     return asyncio.run(make())
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 @pytest.mark.parametrize(
     ("api", "worker", "to_update"),

@@ -25,7 +25,7 @@ from securetag.db.repositories.keys import register_key
 from securetag.db.repositories.tenants import create_tenant
 from securetag.settings import LOCAL_PEPPER
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 MODEL = "03" * 32
 WORKER_KEY = "worker's"

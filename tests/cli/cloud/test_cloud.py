@@ -20,7 +20,7 @@ from securetag.records import JsonObject
 from securetag.serving import base
 from securetag.serving.runtime import Runtime
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 OLD, NEW = "01" * 32, "02" * 32
 

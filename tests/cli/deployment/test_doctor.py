@@ -22,7 +22,7 @@ from securetag.serving.runtime import Runtime
 from securetag.settings import Settings, get_settings
 from securetag.settings.sections import TriageSettings
 
-pytestmark = [pytest.mark.sockets, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.system]
 
 KEY = "endpoint-key"
 

@@ -70,5 +70,5 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 @pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_cost_of_a_hostile_document_is_linear(name: str) -> None:
-    assert_grows_linearly(scan.__wrapped__, HOSTILE[name], 20_000)
-    assert_grows_linearly(scan_indented_code, HOSTILE[name], 20_000)
+    assert_grows_linearly(scan.__wrapped__, HOSTILE[name], 8_000)
+    assert_grows_linearly(scan_indented_code, HOSTILE[name], 8_000)

@@ -46,7 +46,7 @@ from tests.plugins.synthetic_release import synthetic_release
 
 MODEL_ID = "ab" * 32
 
-pytestmark = pytest.mark.deployment
+pytestmark = pytest.mark.system
 
 
 def quiet(_what: str, _done: int) -> None:

@@ -14,7 +14,7 @@ from securetag.scanning.web.scanner import WebScanRequest
 from securetag.scanning.web.wapiti import WapitiScanner
 from securetag.settings import Settings
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.deployment]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 #: What the shop with holes has: (CWE, method, path, parameter).
 HOLES = [

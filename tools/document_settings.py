@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -88,6 +88,10 @@ def page() -> str:
         assert issubclass(model, BaseModel)
         about = (model.__doc__ or "").strip().split("\n\n", 1)[0]
         parts.append(_table(f"`[{name}]`", about, list(_fields(model)), model, f"{name}.", words))
+    for name, info in plain:
+        if model := _entry(info):
+            about = (model.__doc__ or "").strip().split("\n\n", 1)[0]
+            parts.append(_entry_table(name, about, model, words))
     return "\n".join(parts)
 
 
@@ -97,6 +101,23 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 def _section(info: FieldInfo) -> bool:
     return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def _entry(info: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of the entries of a table of tables; None for any other field."""
+    arguments = get_args(info.annotation)
+    entry = arguments[1] if get_origin(info.annotation) is dict else None
+    return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
+
+
+def _entry_table(name: str, about: str, model: type[BaseModel], words: dict[tuple[str, str], str]) -> str:
+    lines = [f"## `[{name}.<name>]`", "", about, "", "| name | type | default | what |"]
+    lines.append("| --- | --- | --- | --- |")
+    for field, info in _fields(model):
+        default = "needed" if info.is_required() else _default(info)
+        what = words.get((model.__name__, field), "")
+        lines.append(f"| `{name}.<name>.{field}` | {_type(info)} | {default} | {what} |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(
@@ -128,6 +149,8 @@ def _variable(name: str, info: FieldInfo) -> str:
 
 def _type(info: FieldInfo) -> str:
     kind: Any = info.annotation
+    if _entry(info):
+        return "tables, see below"
     text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
     text = re.sub(r"\b(?:typing|pathlib(?:\._local)?|pydantic\.types)\.", "", text).replace(" | None", "")
     if text.startswith("Literal["):

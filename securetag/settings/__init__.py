@@ -42,6 +42,7 @@ from securetag.settings.sections import (
     ApiSettings,
     CloudSettings,
     EvidenceSettings,
+    ExternalScannerSettings,
     FetchSettings,
     PublishSettings,
     SemgrepSettings,
@@ -58,6 +59,8 @@ PREFIX = "SECURETAG_"
 #: Variables with our prefix that are no settings: where `securetag scan` finds an api, and the mark on the
 #: processes of tools.
 OTHER_VARIABLES = frozenset({"SECURETAG_API_URL", "SECURETAG_API_KEY", "SECURETAG_SANDBOX"})
+#: As the queue's protocol has the name of a tool.
+_SCANNER_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
 #: What Kubernetes sets in every pod for a Service whose name begins with `securetag`.
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
 
@@ -124,6 +127,8 @@ class Settings(BaseSettings):
     aws_secret_access_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key")
     )
+    #: Programs that write SARIF, by name: each is run as a scanner after those of `worker.scanners`.
+    scanners: dict[str, ExternalScannerSettings] = {}
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     semgrep: SemgrepSettings = SemgrepSettings()
@@ -167,6 +172,8 @@ class Settings(BaseSettings):
             self.catalog = self.catalog.expanduser().absolute()
         if self.pepper_previous is not None and self.pepper_previous_until is None:
             raise ValueError("SECURETAG_PEPPER_PREVIOUS needs an end: set SECURETAG_PEPPER_PREVIOUS_UNTIL")
+        if wrong := [name for name in self.scanners if not _SCANNER_NAME.fullmatch(name)]:
+            raise ValueError(f"scanners.{wrong[0]}: a name is of small letters, digits and `-`")
         if self.environment == "production" and self.web.allow_loopback:
             raise ValueError("SECURETAG_WEB__ALLOW_LOOPBACK must not be set in production")
         return self

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from securetag.records import PathClass
+from securetag.records import Confidence, PathClass
 
 
 class Section(BaseModel):
@@ -94,6 +95,39 @@ class SemgrepSettings(Section):
     memory_mb: int = 4096
     #: Parallel jobs; 0 means the cores that this process may use.
     jobs: int = 0
+
+
+class ExternalScannerSettings(Section):
+    """A program that writes SARIF, run as a scanner (`[scanners.<name>]`, docs/howto/add-a-scanner.md)."""
+
+    #: Program and arguments, run in the project's folder. `{report}` in an argument is a file that it writes
+    #: its report to; without one the report is read from stdout.
+    command: Annotated[list[str], Field(min_length=1)]
+    #: Languages (`python`, `javascript`, …) of which the project must have a file; none: it always runs.
+    languages: list[str] = []
+    #: Exit codes after which its report counts.
+    exit_codes: list[int] = [0, 1]
+    #: CPU-seconds for one project.
+    cpu_s: float = Field(default=120.0, ge=1)
+    #: Seconds of wall time for one project, a guard against hangs.
+    timeout_s: float = Field(default=600.0, gt=0)
+    #: Address-space limit of each of its processes, MiB; one that runs on V8 needs far more than it uses.
+    memory_mb: int = Field(default=2048, ge=64)
+    #: Variables that it gets beside PATH, HOME and TMPDIR.
+    environment: dict[str, str] = {}
+    #: Id of a rule, or what the ids of several begin with → CWE, where the report names none.
+    cwes: dict[str, str] = {}
+    #: Confidence of rules that name none; at `low` they are shown where another engine agrees.
+    confidence: Confidence = "low"
+    #: How to install it, for `securetag doctor`.
+    install: str = ""
+
+    @field_validator("cwes")
+    @classmethod
+    def _check_cwes(cls, cwes: dict[str, str]) -> dict[str, str]:
+        if wrong := [cwe for cwe in cwes.values() if not re.fullmatch(r"CWE-[1-9]\d*", cwe)]:
+            raise ValueError(f"{wrong[0]!r} is not of the form CWE-89")
+        return cwes
 
 
 class EvidenceSettings(Section):

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError, SettingsError
-from securetag.scanning.scanner import SCANNERS
+from securetag.scanning.external import list_scanners, make_scanner
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
 
@@ -57,8 +57,8 @@ def work(*, once: bool, concurrency: int) -> int:
     """Start the loops and wait for their end. Raises SettingsError and what `Runner.run` raises."""
     settings = get_settings()
     if "codeaudit" in settings.worker.kinds:
-        for name in settings.worker.scanners:
-            log.info("scanner %s: %s", name, SCANNERS.get(name)(settings).detect())
+        for name in list_scanners(settings):
+            log.info("scanner %s: %s", name, make_scanner(name, settings).detect())
     if "web" in settings.worker.kinds:
         _look_for_web_scanners(settings)
     stop = threading.Event()

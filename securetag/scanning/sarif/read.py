@@ -1,0 +1,400 @@
+"""SARIF 2.1.0 of any tool → what it reports, and where.
+
+Standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. Tools differ in how they name a
+CWE, a severity and a path; docs/howto/add-a-scanner.md says which forms are read. Unknown fields are left
+aside, and so is a result that names no line of a file: `SarifReport.left_out` counts it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from securetag.errors import InputError
+from securetag.records import Confidence, Severity, TraceStep
+from securetag.scanning.scanner import Match
+
+LeftOut = Literal["not a problem", "no place", "outside the project"]
+
+#: Steps of a data flow, characters of a title, of a message and of a piece of code that are kept.
+MAX_STEPS, MAX_TITLE, MAX_MESSAGE, MAX_CODE = 100, 200, 2_000, 4_000
+_SEVERITIES: dict[str, Severity] = {"error": "high", "warning": "medium", "note": "low", "none": "info"}
+_WORDS: dict[str, Severity] = {
+    "critical": "critical",
+    "high": "high",
+    "medium": "medium",
+    "moderate": "medium",
+    "low": "low",
+    "info": "info",
+}
+_CONFIDENCES: dict[str, Confidence] = {"very-high": "high", "high": "high", "medium": "medium", "low": "low"}
+#: GitHub's borders of `security-severity`.
+_SCORES: tuple[tuple[float, Severity], ...] = (
+    (9.0, "critical"),
+    (7.0, "high"),
+    (4.0, "medium"),
+    (0.0, "low"),
+)
+_CWE = re.compile(r"\bcwe[-_ :/]{0,2}0*(\d{1,5})\b", re.IGNORECASE)
+#: Kinds of results that report no problem.
+_NO_PROBLEM = frozenset({"pass", "notApplicable", "informational"})
+
+Properties = dict[str, object]
+
+
+class _Part(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of what is read of a document."""
+
+
+class _Message(_Part, frozen=True):
+    text: str | None = None
+    id: str | None = None
+    arguments: list[str] | None = None
+
+
+class _Artifact(_Part, frozen=True):
+    uri: str | None = None
+    uri_base_id: str | None = None
+    index: int = -1
+
+
+class _ListedArtifact(_Part, frozen=True):
+    location: _Artifact | None = None
+
+
+class _Region(_Part, frozen=True):
+    start_line: int | None = None
+    end_line: int | None = None
+    snippet: _Message | None = None
+
+
+class _Physical(_Part, frozen=True):
+    artifact_location: _Artifact | None = None
+    region: _Region | None = None
+
+
+class _Location(_Part, frozen=True):
+    physical_location: _Physical | None = None
+    message: _Message | None = None
+
+
+class _FlowLocation(_Part, frozen=True):
+    location: _Location | None = None
+
+
+class _ThreadFlow(_Part, frozen=True):
+    locations: list[_FlowLocation] | None = None
+
+
+class _CodeFlow(_Part, frozen=True):
+    thread_flows: list[_ThreadFlow] | None = None
+
+
+class _Component(_Part, frozen=True):
+    name: str = ""
+
+
+class _Reference(_Part, frozen=True):
+    id: str | None = None
+    index: int = -1
+    tool_component: _Component | None = None
+
+
+class _Relationship(_Part, frozen=True):
+    target: _Reference | None = None
+
+
+class _Configuration(_Part, frozen=True):
+    level: str | None = None
+
+
+class _Rule(_Part, frozen=True):
+    id: str = ""
+    name: str | None = None
+    short_description: _Message | None = None
+    full_description: _Message | None = None
+    help: _Message | None = None
+    message_strings: dict[str, _Message] | None = None
+    default_configuration: _Configuration | None = None
+    relationships: list[_Relationship] | None = None
+    properties: Properties | None = None
+
+
+class _Driver(_Part, frozen=True):
+    name: str = ""
+    version: str | None = None
+    semantic_version: str | None = None
+    rules: list[_Rule] | None = None
+
+
+class _Tool(_Part, frozen=True):
+    driver: _Driver
+    extensions: list[_Driver] | None = None
+
+
+class _Result(_Part, frozen=True):
+    rule_id: str | None = None
+    rule_index: int = -1
+    rule: _Reference | None = None
+    kind: str | None = None
+    level: str | None = None
+    message: _Message = _Message()
+    locations: list[_Location] | None = None
+    code_flows: list[_CodeFlow] | None = None
+    taxa: list[_Reference] | None = None
+    suppressions: list[Properties] | None = None
+    properties: Properties | None = None
+
+
+class _Run(_Part, frozen=True):
+    tool: _Tool
+    results: list[_Result] | None = None
+    artifacts: list[_ListedArtifact] | None = None
+    original_uri_base_ids: dict[str, _Artifact] | None = None
+
+
+class _Log(_Part, frozen=True):
+    version: str
+    runs: list[_Run]
+
+
+@dataclass(frozen=True)
+class SarifResult:
+    """One result that names a place in a file."""
+
+    #: Name of the tool as it stands in the document, `Bandit`.
+    tool: str
+    match: Match
+    #: The code as the document quotes it; may be empty.
+    snippet: str
+    #: Has somebody marked it as suppressed, in the tool or in the code?
+    suppressed: bool
+
+
+@dataclass
+class SarifReport:
+    """What a document reports."""
+
+    results: list[SarifResult] = field(default_factory=list)
+    #: Name → version of each tool.
+    tools: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
+
+
+def read_sarif(
+    content: bytes,
+    *,
+    project: Path | None = None,
+    cwes: Mapping[str, str] | None = None,
+    confidence: Confidence = "low",
+) -> SarifReport:
+    """Return what the document reports, in its order.
+
+    With `project`, the folder that was scanned, paths are made relative to it; one that isn't a file there is
+    left out. `cwes` names the CWE of a rule, or of all rules whose id begins so, where the document doesn't.
+    `confidence` is that of rules without one. Raises InputError for something else than SARIF 2.1.0.
+    """
+    try:
+        log = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Log)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"this is no SARIF document: {error}", hint="Write it as SARIF 2.1.0.") from error
+    if not log.version.startswith("2.1"):
+        raise InputError(f"SARIF {log.version} isn't read", hint="Write it as SARIF 2.1.0.")
+    report = SarifReport()
+    for run in log.runs:
+        _RunReader(run, project, cwes or {}, confidence, report).read()
+    return report
+
+
+@dataclass
+class _RunReader:
+    run: _Run
+    project: Path | None
+    cwes: Mapping[str, str]
+    confidence: Confidence
+    report: SarifReport
+
+    def read(self) -> None:
+        """Append the run's results to the report."""
+        driver = self.run.tool.driver
+        tool = driver.name.strip() or "unknown"
+        self.report.tools[tool] = driver.semantic_version or driver.version or ""
+        rules = [*(driver.rules or ())]
+        for extension in self.run.tool.extensions or ():
+            rules += extension.rules or ()
+        by_id = {rule.id: rule for rule in rules}
+        for result in self.run.results or ():
+            if result.kind in _NO_PROBLEM:
+                self.report.left_out["not a problem"] += 1
+                continue
+            self._add(tool, result, _rule_of(result, driver.rules or (), by_id))
+
+    def _add(self, tool: str, result: _Result, rule: _Rule) -> None:
+        place = next((place.physical_location for place in result.locations or ()), None)
+        region = place.region if place is not None else None
+        if place is None or region is None or region.start_line is None:
+            self.report.left_out["no place"] += 1
+            return
+        path = self._path(place.artifact_location)
+        if path is None:
+            self.report.left_out["outside the project"] += 1
+            return
+        message = _text(result.message, rule)
+        identity = result.rule_id or rule.id or "unnamed"
+        match = Match(
+            rule_id=identity,
+            path=path,
+            start_line=region.start_line,
+            end_line=max(region.start_line, region.end_line or 0),
+            title=_title(rule, message, identity),
+            message=message[:MAX_MESSAGE],
+            severity=_severity(result, rule),
+            confidence=_confidence(result, rule) or self.confidence,
+            cwe=_cwe(result, rule) or _by_prefix(identity, self.cwes),
+            recommendation=((rule.help and rule.help.text) or "")[:MAX_MESSAGE],
+            kind="external",
+            trace=tuple(self._trace(result)),
+        )
+        snippet = ((region.snippet and region.snippet.text) or "")[:MAX_CODE]
+        self.report.results.append(SarifResult(tool, match, snippet, bool(result.suppressions)))
+
+    def _trace(self, result: _Result) -> list[TraceStep]:
+        """Return the first data flow of a result."""
+        flows = [thread for flow in result.code_flows or () for thread in flow.thread_flows or ()]
+        steps = []
+        for step in (flows[0].locations or ())[:MAX_STEPS] if flows else ():
+            place = step.location.physical_location if step.location is not None else None
+            if place is None or place.region is None or not (line := place.region.start_line):
+                continue
+            if (path := self._path(place.artifact_location)) is None:
+                continue
+            text = (step.location and step.location.message and step.location.message.text) or ""
+            last = max(line, place.region.end_line or 0)
+            steps.append(TraceStep(path=path, start_line=line, end_line=last, text=text[:300]))
+        return steps
+
+    def _path(self, artifact: _Artifact | None) -> str | None:
+        """Return the file's path relative to the project; None for what isn't one of its files."""
+        listed = self.run.artifacts or ()
+        if artifact is not None and artifact.uri is None and 0 <= artifact.index < len(listed):
+            artifact = listed[artifact.index].location
+        if artifact is None or not artifact.uri:
+            return None
+        uri, base = artifact.uri, artifact.uri_base_id
+        bases = self.run.original_uri_base_ids or {}
+        for _ in range(len(bases)):  # a base may have a base
+            if urlsplit(uri).scheme or base is None or (parent := bases.get(base)) is None:
+                break
+            uri, base = (parent.uri or "") + uri, parent.uri_base_id
+        scheme = urlsplit(uri).scheme
+        # A Windows drive is one letter.
+        path = unquote(urlsplit(uri).path if scheme == "file" else uri).replace("\\", "/")
+        if "\0" in path or (scheme != "file" and len(scheme) > 1):
+            return None
+        return _relative(path, self.project)
+
+
+def _relative(path: str, project: Path | None) -> str | None:
+    """Return a path below the project, without `.` and `..`."""
+    pure = PurePosixPath(re.sub(r"^/?[A-Za-z]:/", "/", path))
+    parts = [part for part in pure.parts if part not in {"/", "."}]
+    if project is None:
+        return "/".join(parts) if parts and ".." not in parts else None
+    if pure.is_absolute():
+        for root in (project, project.resolve()):
+            if pure.is_relative_to(root.as_posix()):
+                parts = list(pure.relative_to(root.as_posix()).parts)
+                break
+        else:
+            # Of another machine: the longest end of it that is a file here.
+            ends = (parts[start:] for start in range(len(parts)))
+            parts = next((end for end in ends if (project / "/".join(end)).is_file()), [])
+    if not parts or ".." in parts or not (project / "/".join(parts)).is_file():
+        return None
+    return "/".join(parts)
+
+
+def _rule_of(result: _Result, rules: Sequence[_Rule], by_id: Mapping[str, _Rule]) -> _Rule:
+    reference = result.rule
+    identity = result.rule_id or (reference.id if reference is not None else None)
+    index = result.rule_index if result.rule_index >= 0 or reference is None else reference.index
+    if identity is None and 0 <= index < len(rules):
+        return rules[index]
+    # `rule/sub-rule` is a form that the standard allows.
+    return (
+        by_id.get(identity or "") or by_id.get((identity or "").rpartition("/")[0]) or _Rule(identity or "")
+    )
+
+
+def _text(message: _Message, rule: _Rule) -> str:
+    named = (rule.message_strings or {}).get(message.id or "")
+    text = message.text or (named.text if named is not None else "") or ""
+    for index, argument in enumerate((message.arguments or ())[:20]):
+        text = text.replace(f"{{{index}}}", argument)
+    return text.strip()
+
+
+def _title(rule: _Rule, message: str, identity: str) -> str:
+    short = rule.short_description.text if rule.short_description is not None else None
+    title = (short or rule.name or message or identity).strip().splitlines()[0]
+    return title[:MAX_TITLE]
+
+
+def _properties(result: _Result, rule: _Rule) -> list[Properties]:
+    """Those of the result before those of its rule."""
+    return [result.properties or {}, rule.properties or {}]
+
+
+def _severity(result: _Result, rule: _Rule) -> Severity:
+    for properties in _properties(result, rule):
+        try:
+            score = float(str(properties["security-severity"]))
+        except (KeyError, ValueError):
+            continue
+        return next((word for border, word in _SCORES if score >= border and score > 0), "info")
+    for properties in _properties(result, rule):
+        for name in ("issue_severity", "severity", "problem.severity"):
+            if word := _WORDS.get(str(properties.get(name, "")).lower()):
+                return word
+    default = rule.default_configuration.level if rule.default_configuration is not None else None
+    return _SEVERITIES.get(result.level or default or "warning", "medium")
+
+
+def _confidence(result: _Result, rule: _Rule) -> Confidence | None:
+    for properties in _properties(result, rule):
+        for name in ("issue_confidence", "confidence", "precision"):
+            if word := _CONFIDENCES.get(str(properties.get(name, "")).lower()):
+                return word
+    return None
+
+
+def _cwe(result: _Result, rule: _Rule) -> str:
+    references = [*(result.taxa or ()), *(link.target for link in rule.relationships or () if link.target)]
+    for reference in references:
+        component = reference.tool_component.name if reference.tool_component is not None else ""
+        digits = (reference.id or "").upper().removeprefix("CWE-")
+        if component.upper().startswith("CWE") and digits.isdecimal():
+            return f"CWE-{int(digits)}"
+    for properties in _properties(result, rule):
+        for name in ("cwe", "cwes", "cwe-id", "cwe_id", "tags"):
+            value = properties.get(name)
+            texts = value if isinstance(value, list) else [value]
+            for text in texts:
+                if name in {"cwe-id", "cwe_id", "cwe"} and str(text).isdecimal():
+                    return f"CWE-{int(str(text))}"
+                if match := _CWE.search(str(text)):
+                    return f"CWE-{int(match[1])}"
+    return ""
+
+
+def _by_prefix(rule_id: str, cwes: Mapping[str, str]) -> str:
+    """Return the CWE of the longest entry with which the rule's id begins."""
+    entries = [prefix for prefix in cwes if rule_id.startswith(prefix)]
+    return cwes[max(entries, key=len)] if entries else ""

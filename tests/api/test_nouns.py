@@ -45,6 +45,7 @@ async def scanned(api: Api, tenant: Tenant, count: int, project: str = "shop") -
                 snippet_line=1,
                 scope="",
                 fingerprint=f"v1:{i:064x}",
+                rank=100 * (i % 3),
             ),
             verdict=Verdict(decision=Decision.FALSE_POSITIVE, model_id="m") if i % 2 else None,
         )
@@ -62,15 +63,18 @@ async def test_findings_page_by_page(api: Api) -> None:
     task_id = await scanned(api, tenant, 7)
     for path in ("/findings", f"/scans/{task_id}/findings"):
         seen: list[str] = []
+        ranks: list[int] = []
         cursor = None
         while True:
             params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
             page = (await tenant.client.get(path, params=params)).json()
             seen += [item["id"] for item in page["items"]]
+            ranks += [item["rank"] for item in page["items"]]
             cursor = page["next_cursor"]
             if cursor is None:
                 break
         assert len(seen) == len(set(seen)) == 7
+        assert ranks == [200, 200, 100, 100, 0, 0, 0]
         for params, count in (
             ({"severity": "high"}, 3),
             ({"verdict": "false_positive"}, 3),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, true
+from sqlalchemy import Row, Select, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
@@ -20,6 +20,7 @@ from securetag.errors import ConflictError, NotFoundError
 
 #: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)
 FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
+FindingQuery = Select[Finding, FindingOccurrence, TriageVerdict, Feedback]
 
 
 def _joined(
@@ -73,6 +74,17 @@ def _newest() -> type[FindingOccurrence]:
     return aliased(FindingOccurrence, newest)
 
 
+def _by_rank(query: FindingQuery, row_id: InstrumentedAttribute[UUID], after: UUID | None) -> FindingQuery:
+    """Order findings by rank, the highest first, then by `row_id`; begin after the row of that id."""
+    if after is not None:
+        last = select(-Finding.rank, row_id).where(row_id == after)
+        if row_id is not Finding.id:
+            last = last.join(FindingOccurrence, FindingOccurrence.finding_id == Finding.id)
+        last = last.correlate(None)
+        query = query.where(tuple_(-Finding.rank, row_id) > last.scalar_subquery())
+    return query.order_by(-Finding.rank, row_id)
+
+
 async def list_scan_findings(
     session: AsyncSession,
     task_id: UUID,
@@ -83,12 +95,10 @@ async def list_scan_findings(
     decision: str | None = None,
     rule_id: str | None = None,
 ) -> Sequence[FindingRow]:
-    """Up to `limit + 1` findings of one scan, in order of the occurrence's id."""
+    """Up to `limit + 1` findings of one scan, by rank; `after` is an occurrence's id."""
     query = _joined(FindingOccurrence, severity, decision, rule_id)
     query = query.where(FindingOccurrence.task_id == task_id)
-    if after is not None:
-        query = query.where(FindingOccurrence.id > after)
-    return (await session.execute(query.order_by(FindingOccurrence.id).limit(limit + 1))).all()
+    return (await session.execute(_by_rank(query, FindingOccurrence.id, after).limit(limit + 1))).all()
 
 
 async def list_findings(
@@ -101,13 +111,11 @@ async def list_findings(
     decision: str | None = None,
     rule_id: str | None = None,
 ) -> Sequence[FindingRow]:
-    """Up to `limit + 1` findings of all scans, in order of the finding's id."""
+    """Up to `limit + 1` findings of all scans, by rank; `after` is a finding's id."""
     query = _joined(_newest(), severity, decision, rule_id)
     if project_id is not None:
         query = query.where(Finding.project_id == project_id)
-    if after is not None:
-        query = query.where(Finding.id > after)
-    return (await session.execute(query.order_by(Finding.id).limit(limit + 1))).all()
+    return (await session.execute(_by_rank(query, Finding.id, after).limit(limit + 1))).all()
 
 
 async def get_finding(session: AsyncSession, finding_id: UUID) -> FindingRow:

@@ -18,6 +18,7 @@ from securetag.cli.scan.follow import (
     FollowedScan,
     Lang,
     Level,
+    MinConfidence,
     check_end,
     find_api,
     unexpected_errors,
@@ -53,6 +54,10 @@ def scan(
     ] = None,
     api: ApiUrl = None,
     key: ApiKey = None,
+    min_confidence: Annotated[
+        MinConfidence,
+        typer.Option(help="Show findings from this confidence on; --fail-on counts these alone."),
+    ] = "medium",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
     as_json: Json = False,
 ) -> None:
@@ -60,10 +65,13 @@ def scan(
 
     That of `securetag up`, or any other by --api. Ctrl-C cancels the scan.
 
+    Findings below --min-confidence are counted in one line, and don't count for --fail-on.
+
     Exit code 0: scanned, nothing at or above --fail-on; 1: there is; 2: anything else (no service, wrong
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
     from securetag.cli.client import connect
+    from securetag.cli.scan.confidence import describe_hidden, select_confident
     from securetag.cli.scan.report import print_json, print_table
 
     if (path is None) == (resume is None):
@@ -73,10 +81,16 @@ def scan(
         upload = _Upload(client, path.resolve(), project, lang) if path is not None else None
         scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
-        (print_json if as_json else print_table)(
-            ended, findings, upload.packed if upload is not None else None
-        )
-        check_end(ended, findings, fail_on)
+        shown = select_confident(findings, min_confidence)
+        hidden = len(findings) - len(shown)
+        packed = upload.packed if upload is not None else None
+        if as_json:
+            print_json(ended, shown, packed, below_min_confidence=hidden)
+        else:
+            print_table(ended, shown, packed)
+            if hidden:
+                typer.echo(describe_hidden(hidden, min_confidence))
+        check_end(ended, shown, fail_on)
 
 
 class _Upload:

@@ -20,6 +20,7 @@ FAILED = 2
 CANCEL_S = 10.0
 
 Level = Literal["info", "low", "medium", "high", "critical"]
+MinConfidence = Literal["low", "medium", "high"]
 # As in `records`, which `--help` doesn't wait for; a test compares them.
 Lang = Literal["en", "es"]
 

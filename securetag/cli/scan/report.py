@@ -37,8 +37,17 @@ _REFUSALS = {
 }
 
 
-def print_json(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
-    """Print the result as JSON. `not_uploaded` is null for a scan that another command has uploaded."""
+def print_json(
+    scan: ScanDetail,
+    findings: Sequence[FindingAnswer],
+    packed: Packed | None,
+    *,
+    below_min_confidence: int = 0,
+) -> None:
+    """Print the result as JSON. `not_uploaded` is null for a scan that another command has uploaded.
+
+    `below_min_confidence` is the number of findings that are not among `findings`.
+    """
     emit(
         {
             "task_id": str(scan.task_id),
@@ -52,6 +61,7 @@ def print_json(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Pack
                 }
                 for finding in findings
             ],
+            "below_min_confidence": below_min_confidence,
             "by_severity": Counter(finding.severity for finding in findings),
             "by_verdict": Counter(decide(finding).verdict for finding in findings),
             "coverage": None if scan.coverage is None else scan.coverage.model_dump(mode="json"),
@@ -61,11 +71,11 @@ def print_json(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Pack
 
 
 def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
-    """Print the result for people: the worst finding first, then the coverage."""
+    """Print the result for people: the highest rank first, then the coverage."""
     from securetag.records import SEVERITIES
 
     rows = []
-    for finding in sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)):
+    for finding in sorted(findings, key=lambda finding: (-finding.rank, -SEVERITIES.index(finding.severity))):
         at, decided = finding.occurrence, decide(finding)
         rows.append(
             [

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from securetag.db.base import (
@@ -39,6 +39,8 @@ class Finding(Base):
         one_of("severity", SEVERITIES),
         one_of("confidence", SEVERITIES[1:4]),
         Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
+        # Lists begin with the highest rank, and with the oldest of the same.
+        Index("ix_finding_tenant_id_rank_id", "tenant_id", text("(- rank)"), "id"),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()

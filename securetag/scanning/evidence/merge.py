@@ -49,6 +49,17 @@ def combine_evidence(
     return sorted(combined, key=lambda item: (-item.rank, item.path, item.start_line, item.rule_id))
 
 
+def rank_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of a running application, which have no file, by rank."""
+    ranked = [
+        msgspec.structs.replace(
+            finding, rank=rank(finding.severity, weigh(matches_of(finding), finding.confidence), "source")
+        )
+        for finding in findings
+    ]
+    return sorted(ranked, key=lambda finding: -finding.rank)
+
+
 @dataclass
 class _Place:
     """Findings that mean the same place; `first` is the one whose statement counts."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from securetag.errors import SettingsError
 from securetag.records import Finding
+from securetag.scanning.evidence import rank_findings
 from securetag.scanning.web.addresses import Target, parse_target
 from securetag.scanning.web.scanner import WebScanner, WebScanRequest, reach, select_scanners
 from securetag.wire.queue import ResultRequest
@@ -29,7 +30,9 @@ class WebScan(ScanTask):
         scanners = select_scanners(settings)
         attempt.stage("reaching the application")
         reach(url, target, settings.web)
-        return [finding for scanner in scanners for finding in self._scan_with(scanner, url, target)]
+        return rank_findings(
+            [finding for scanner in scanners for finding in self._scan_with(scanner, url, target)]
+        )
 
     def _scan_with(self, scanner: WebScanner, url: str, target: Target) -> list[Finding]:
         attempt = self.attempt

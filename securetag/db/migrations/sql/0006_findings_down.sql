@@ -14,5 +14,6 @@ ALTER TABLE securetag.project DROP COLUMN default_branch;
 
 ALTER TABLE securetag.finding_occurrence DROP COLUMN trace;
 ALTER TABLE securetag.finding_occurrence DROP COLUMN path_class;
+DROP INDEX securetag.ix_finding_tenant_id_rank_id;
 ALTER TABLE securetag.finding DROP COLUMN rank;
 ALTER TABLE securetag.finding DROP COLUMN matches;

@@ -1,0 +1,90 @@
+"""Taint holds in JavaScript and TypeScript from every source through every way of writing it down.
+
+One Semgrep run over the whole grid; a place that the rules lose is a vulnerability that nobody sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from securetag.records import Finding
+
+SOURCES = {
+    "express": "function case_(req, res) {{ const x = req.query.x; {sink} }}",
+    "express params": "function case_(req, res) {{ const x = req.params.x; {sink} }}",
+    "express header": "function case_(req, res) {{ const x = req.get('x'); {sink} }}",
+    "express in parameters": "const case_ = ({{ body }}, res) => {{ const x = body.x; {sink} }};",
+    "request taken apart": "function case_(req, res) {{ const {{ body }} = req; const x = body.x; {sink} }}",
+    "request taken apart twice": "function case_(req) {{ const {{ body: {{ x }} }} = req; {sink} }}",
+    "part taken apart": "function case_(req, res) {{ const {{ x }} = req.body; {sink} }}",
+    "koa": "async function case_(ctx) {{ const x = ctx.request.body.x; {sink} }}",
+    "koa query": "async function case_(ctx) {{ const x = ctx.query.x; {sink} }}",
+    "hapi": "const case_ = (request, h) => {{ const x = request.payload.x; {sink} }};",
+    "fastify": "async function case_(request, reply) {{ const x = request.query.x; {sink} }}",
+    "hono": "const case_ = async (c) => {{ const x = c.req.query('x'); {sink} }};",
+    "next handler": "export async function GET(request) {{ const x = (await request.json()).x; {sink} }}",
+    "next address": "export async function GET(request) {{ const x = request.nextUrl.search; {sink} }}",
+    "next page": "export default function Page({{ searchParams }}) {{ const x = searchParams.x; {sink} }}",
+    "nest query": "class A {{ @Get() case_(@Query('x') x: string) {{ {sink} }} }}",
+    "nest body": "class A {{ @Post() case_(@Body() dto: Dto, @Res() res) {{ const x = dto.x; {sink} }} }}",
+    "lambda": "export const case_ = async (event) => {{ const x = event.queryStringParameters.x; {sink} }};",
+    "graphql": "const resolvers = {{ case_(parent, args, context) {{ const x = args.x; {sink} }} }};",
+    "graphql arrow": "const case_ = (_, args) => {{ const x = args.x; {sink} }};",
+    "socket": "socket.on('message', (data) => {{ const x = data.x; {sink} }});",
+    "socket function": "ws.on('message', function (x) {{ {sink} }});",
+    "form": "form.parse(req, (error, fields, files) => {{ const x = fields.x; {sink} }});",
+    "argv": "function case_() {{ const x = process.argv[2]; {sink} }}",
+    "address": "function case_() {{ const x = new URLSearchParams(location.search).get('x'); {sink} }}",
+    "message": "window.addEventListener('message', (e) => {{ const x = e.data; {sink} }});",
+    "storage": "function case_() {{ const x = localStorage.getItem('x'); {sink} }}",
+}
+SHAPES = {
+    "direct": "eval({source});",
+    "concatenated": "eval('a' + {source});",
+    "template string": "const x = {source}; eval(`a ${{x}} b`);",
+    "augmented": "let s = 'a'; s += {source}; eval(s);",
+    "concat": "eval('a'.concat({source}));",
+    "join": "eval(['a', {source}].join(' '));",
+    "push": "const s = []; s.push({source}); eval(s.join(' '));",
+    "spread": "const s = ['a', ...{source}.items]; eval(s);",
+    "spread object": "const s = {{ a: 1, ...{source} }}; eval(s);",
+    "assigned": "const s = Object.assign({{}}, {source}); eval(s);",
+    "indexed": "const s = {{}}; s[key()] = {source}; eval(s);",
+    "property": "const s = {{}}; s.a = {source}; eval(s);",
+    "map": "{source}.items.map((x) => eval(x));",
+    "for each": "{source}.items.forEach((x) => {{ eval(x); }});",
+    "keys": "Object.keys({source}).forEach((x) => {{ eval(x); }});",
+    "for of": "for (const x of {source}.items) {{ eval(x); }}",
+    "for in": "for (const x in {source}) {{ eval(x); }}",
+    "then": "load({source}).then((x) => {{ eval(x); }});",
+    "then expression": "return load({source}).then((x) => eval(x));",
+    "await": "const x = await load({source}); eval(x);",
+    "default": "const x = {source} ?? 'a'; eval(x);",
+    "or": "const x = {source} || 'a'; eval(x);",
+    "conditional": "const x = ok ? {source} : 'a'; eval(x);",
+    "closure": "const x = {source}; later(() => {{ eval(x); }});",
+    "callback": "const x = {source}; db.load(1, function (error) {{ eval(x); }});",
+    "unpacked": "const [a, b] = {source}.split(','); eval(b);",
+    "early return": "const x = {source}; if (!OK.includes(x)) return null; eval(x);",
+    "cast": "const x = String({source}).slice(1); eval(x);",
+    "escaped": "const x = escape({source}); eval(x);",
+    "try": "let x; try {{ x = {source}; }} catch (error) {{ return; }} eval(x);",
+}
+
+
+def test_every_source_and_shape_reaches_the_sink(
+    tmp_path: Path, scan_folder: Callable[[Path], list[Finding]]
+) -> None:
+    files = {f"source {name}": code.format(sink="eval(x);") for name, code in SOURCES.items()}
+    for name, code in SHAPES.items():
+        body = code.format(source="req.body.x")
+        files[f"shape {name}"] = f"async function case_(req, res) {{ {body} }}"
+    for name, code in files.items():
+        (tmp_path / f"{name.replace(' ', '_')}.ts").write_text(code + "\n")
+    flagged = {
+        finding.path.removesuffix(".ts").replace("_", " ")
+        for finding in scan_folder(tmp_path)
+        if finding.rule_id == "securetag.javascript.code-injection"
+    }
+    assert sorted(set(files) - flagged) == []

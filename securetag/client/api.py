@@ -49,6 +49,8 @@ ENDED = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"}
 POLL_S = 0.3
 #: Seconds that a target's verification may take: the api looks in two places for ten seconds each, at once.
 VERIFY_S = 60.0
+#: Seconds that an export may take: 25,000 findings with their code.
+EXPORT_S = 120.0
 #: Rows of one page; the api's own maximum.
 PAGE_SIZE = 200
 
@@ -140,6 +142,16 @@ class ApiClient(HttpClient):
         """Return every finding of a scan, page by page."""
         path = f"/scans/{task_id}/findings"
         return self._pages(FindingAnswer, path, {"severity": severity, "verdict": verdict})
+
+    def scan_sarif(self, task_id: UUID | str) -> bytes:
+        """Return a completed scan as SARIF 2.1.0. Raises ConflictError before it is completed."""
+        return self.send("GET", f"/scans/{task_id}/sarif", repeatable=True, timeout=EXPORT_S).content
+
+    def scan_csv(self, task_id: UUID | str) -> bytes:
+        """Return a completed scan's findings as CSV. Raises ConflictError before it is completed."""
+        path = f"/scans/{task_id}/findings"
+        options = {"params": {"format": "csv"}, "timeout": EXPORT_S}
+        return self.send("GET", path, repeatable=True, **options).content
 
     def findings(
         self,

@@ -121,6 +121,15 @@ def test_people_decide_and_the_model_does_not(platform: Deployment, tmp_path: Pa
     assert shown["by_verdict"] == {"false_positive": 1}
     assert shown["findings"][0]["decided"] == {"verdict": "false_positive", "by": "person"}
     assert shown["findings"][0]["feedback"]["source"] == "person"
+    exports = [tmp_path / "shop.sarif", tmp_path / "shop.csv"]
+    in_full = again("--details", "--sarif", str(exports[0]), "--csv", str(exports[1]))
+    assert ">     5     os.system(request.args['cmd'])" in in_full.stdout, in_full.output
+    for text in (finding["message"], finding["recommendation"], "CWE-78", f"id: {finding['id']}"):
+        assert text in in_full.stdout
+    assert "1 finding: 1 " in in_full.stdout
+    result = json.loads(exports[0].read_bytes())["runs"][0]["results"][0]
+    assert [item["kind"] for item in result["suppressions"]] == ["external"]
+    assert finding["id"] in exports[1].read_text()
     feedback("true_positive", "person")
     confirmed = again()
     assert confirmed.exit_code == 1, "although the model says false_positive"

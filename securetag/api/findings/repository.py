@@ -101,6 +101,13 @@ async def list_scan_findings(
     return (await session.execute(_by_rank(query, FindingOccurrence.id, after).limit(limit + 1))).all()
 
 
+async def list_ranked_findings(session: AsyncSession, task_id: UUID, *, limit: int) -> Sequence[FindingRow]:
+    """Up to `limit` findings of one scan, the highest rank first."""
+    query = _joined(FindingOccurrence).where(FindingOccurrence.task_id == task_id)
+    query = query.order_by(Finding.rank.desc(), FindingOccurrence.id).limit(limit)
+    return (await session.execute(query)).all()
+
+
 async def list_findings(
     session: AsyncSession,
     *,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from securetag.api.auth import Reader, Scanner
@@ -15,6 +16,7 @@ from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFi
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.scans import repository as scans
+from securetag.api.scans.export import CSV_TYPE, SARIF_TYPE, export_csv, export_sarif
 from securetag.api.scans.service import describe_scan, list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
@@ -56,7 +58,17 @@ async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Respons
         return json_answer(await describe_scan(session, task_id))
 
 
-@router.get("/{task_id}/findings", response_model=Page[FindingAnswer])
+@router.get("/{task_id}/sarif", responses={200: {"content": {SARIF_TYPE: {}}}}, response_class=Response)
+async def get_scan_sarif(task_id: UUID, services: Services, caller: Reader) -> Response:
+    """The scan as SARIF 2.1.0, within the limits of GitHub code scanning. 409 before it is completed."""
+    return await export_sarif(services, caller, task_id)
+
+
+@router.get(
+    "/{task_id}/findings",
+    response_model=Page[FindingAnswer],
+    responses={200: {"content": {CSV_TYPE: {}}}},
+)
 async def get_scan_findings(
     task_id: UUID,
     services: Services,
@@ -66,8 +78,14 @@ async def get_scan_findings(
     severity: SeverityFilter = None,
     verdict: VerdictFilter = None,
     rule_id: RuleFilter = None,
+    form: Annotated[
+        Literal["json", "csv"],
+        Query(alias="format", description="`csv`: the whole scan by rank, without filters and pages."),
+    ] = "json",
 ) -> Response:
     """What this scan found, each with the model's verdict in this scan and the feedback that stands."""
+    if form == "csv":
+        return await export_csv(services, caller, task_id)
     async with services.tenant(caller.tenant_id) as session:
         await scans.get_scan(session, task_id)
         rows = await findings.list_scan_findings(

@@ -5,6 +5,7 @@ Exit codes: 0 clean, 1 findings at or above --fail-on, 2 anything else, 130 and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,16 @@ FailOn = Annotated[
     ),
 ]
 
+SarifFile = Annotated[
+    Path | None, typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0.")
+]
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write the findings as a table for spreadsheets.")
+]
+Details = Annotated[
+    bool, typer.Option("--details", help="Print each finding's message, code, evidence and advice too.")
+]
+
 ApiUrl = Annotated[str | None, typer.Option("--api", envvar="SECURETAG_API_URL", help="Address of the api.")]
 ApiKey = Annotated[str | None, typer.Option("--key", envvar="SECURETAG_API_KEY", help="API key.")]
 
@@ -59,6 +70,9 @@ def scan(
         typer.Option(help="Show findings from this confidence on; --fail-on counts these alone."),
     ] = "medium",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
+    sarif: SarifFile = None,
+    csv: CsvFile = None,
+    details: Details = False,
     as_json: Json = False,
 ) -> None:
     """Scan a folder with a running Securetag.
@@ -87,10 +101,23 @@ def scan(
         if as_json:
             print_json(ended, shown, packed, below_min_confidence=hidden)
         else:
-            print_table(ended, shown, packed)
+            print_table(ended, shown, packed, details=details)
             if hidden:
                 typer.echo(describe_hidden(hidden, min_confidence))
+        if ended.state == "completed":
+            _write(sarif, client.scan_sarif, ended.task_id, quiet=as_json)
+            _write(csv, client.scan_csv, ended.task_id, quiet=as_json)
         check_end(ended, shown, fail_on)
+
+
+def _write(file: Path | None, export: Callable[[UUID], bytes], task_id: UUID, *, quiet: bool) -> None:
+    """Write what the api exports to a file that was asked for."""
+    from securetag.system.files import write_atomic
+
+    if file is not None:
+        write_atomic(file, export(task_id))
+        if not quiet:
+            typer.echo(f"wrote {file}")
 
 
 class _Upload:

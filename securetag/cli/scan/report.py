@@ -70,12 +70,15 @@ def print_json(
     )
 
 
-def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None) -> None:
-    """Print the result for people: the highest rank first, then the coverage."""
-    from securetag.records import SEVERITIES
+def print_table(
+    scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Packed | None, *, details: bool = False
+) -> None:
+    """Print the result for people: the highest rank first, then totals and coverage."""
+    from securetag.cli.scan.details import describe_finding
 
     rows = []
-    for finding in sorted(findings, key=lambda finding: (-finding.rank, -SEVERITIES.index(finding.severity))):
+    findings = sort_by_rank(findings)
+    for finding in findings:
         at, decided = finding.occurrence, decide(finding)
         rows.append(
             [
@@ -92,9 +95,34 @@ def print_table(scan: ScanDetail, findings: Sequence[FindingAnswer], packed: Pac
         rows,
         title=f"{len(findings)} findings, scan {scan.state}",
     )
+    if details:
+        for number, finding in enumerate(findings, 1):
+            typer.echo(describe_finding(number, finding))
+    if findings:
+        typer.echo(describe_totals(findings))
     typer.echo(describe_requests(scan) if scan.kind == "web" else describe_coverage(scan.coverage))
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
+
+
+def sort_by_rank(findings: Sequence[FindingAnswer]) -> list[FindingAnswer]:
+    """Return the findings, the highest rank first; of the same rank the worst."""
+    from securetag.records import SEVERITIES
+
+    return sorted(
+        findings, key=lambda finding: (finding.rank, SEVERITIES.index(finding.severity)), reverse=True
+    )
+
+
+def describe_totals(findings: Sequence[FindingAnswer]) -> str:
+    """Return one line: `2 findings: 1 critical, 1 high; verdicts: 1 true_positive, 1 not triaged`."""
+    from securetag.records import SEVERITIES
+
+    severities = Counter(finding.severity for finding in findings)
+    verdicts = Counter(decide(finding).verdict for finding in findings)
+    worst_first = [f"{severities[name]} {name}" for name in reversed(SEVERITIES) if severities[name]]
+    count = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
+    return f"{count}: {', '.join(worst_first)}; verdicts: {_listed(verdicts, '{n} {name}')}"
 
 
 def describe_place(at: OccurrenceAnswer) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from securetag.records import SEVERITIES, Finding, JsonObject, Severity, TraceStep
+from securetag.records import SEVERITIES, Finding, JsonObject, Severity, TraceStep, Verdict
 from securetag.scanning.sarif import document as sarif
 from securetag.scanning.sarif.coverage import describe_coverage
 from securetag.scanning.sarif.document import Message
@@ -76,13 +76,23 @@ class RunInfo:
     tools: dict[str, str] = field(default_factory=dict)
 
 
-def write_sarif(reported: Iterable[Reported], info: RunInfo, *, limits: SarifLimits | None = None) -> bytes:
-    """Return the document as UTF-8 JSON, the highest rank first."""
+def write_sarif(
+    reported: Iterable[Reported],
+    info: RunInfo,
+    *,
+    limits: SarifLimits | None = None,
+    total: int = 0,
+) -> bytes:
+    """Return the document as UTF-8 JSON, the highest rank first.
+
+    `total`: findings of the scan, where that is more than are given.
+    """
     limits = limits or SarifLimits()
     ordered = sorted(reported, key=_order)
+    total = max(total, len(ordered))
     kept = _within_rules(ordered[: limits.results], limits)
     while True:
-        written = msgspec.json.encode(_log(kept, len(ordered), info, limits))
+        written = msgspec.json.encode(_log(kept, total, info, limits))
         packed = len(gzip.compress(written, compresslevel=6, mtime=0))
         if packed <= limits.gzip_bytes or not kept:
             return written
@@ -273,9 +283,8 @@ def _properties(item: Reported) -> JsonObject:
     values: JsonObject = {
         "verdict": item.verdict,
         "by": item.by,
-        "author": item.author,
-        "reason": _text(item.reason),
-        "reasoning": _text(item.reasoning),
+        "reviewer": item.reviewer,
+        "model": None if item.model is None else _describe_model(item.model),
         "severity": finding.severity,
         "confidence": finding.confidence,
         "rank": finding.rank,
@@ -287,7 +296,23 @@ def _properties(item: Reported) -> JsonObject:
         "occurrenceId": item.occurrence_id,
         "matches": [msgspec.to_builtins(match) for match in finding.matches],
     }
-    return {name: value for name, value in values.items() if value not in ("", [])}
+    return {name: value for name, value in values.items() if value not in ("", [], None)}
+
+
+def _describe_model(verdict: Verdict) -> JsonObject:
+    """Return what the model said, as far as it said anything."""
+    values: JsonObject = {
+        "verdict": verdict.decision.value,
+        "probabilityFalsePositive": verdict.p_false_positive,
+        "gate": verdict.gate,
+        "id": verdict.model_id,
+        "alias": verdict.alias,
+        "reason": _text(verdict.reason),
+        "reasoning": _text(verdict.reasoning),
+        "recommendation": _text(verdict.recommendation),
+        "evidence": verdict.evidence,
+    }
+    return {name: value for name, value in values.items() if value not in ("", [], None)}
 
 
 def _location(finding: Finding) -> sarif.Location:

@@ -15,7 +15,7 @@ from rows import make_finding
 from sarif import loader
 from sarif_pydantic import Sarif
 
-from securetag.records import JsonObject, RuleMatch, TraceStep, WebLocation
+from securetag.records import Decision, JsonObject, RuleMatch, TraceStep, Verdict, WebLocation
 from securetag.scanning.sarif.reported import Reported
 from securetag.scanning.sarif.write import RunInfo, SarifLimits, write_sarif
 from securetag.wire.queue import Coverage, RuleTimeout, SkippedFile, SkipReason
@@ -87,12 +87,17 @@ def rich() -> list[Reported]:
     )
     return [
         Reported(finding=hostile),
-        Reported(finding=web, verdict="needs_review", by="model", reason="no model"),
+        Reported(
+            finding=web,
+            verdict="needs_review",
+            by="model",
+            model=Verdict(decision=Decision.NEEDS_REVIEW, reason="no model", p_false_positive=0.5),
+        ),
         Reported(
             finding=traced,
             verdict="false_positive",
             by="person",
-            author="ana",
+            reviewer="ana",
             justification="false positive, says ana: constant",
             finding_id="f",
             occurrence_id="o",
@@ -110,6 +115,8 @@ def test_a_rich_document_is_valid_and_says_everything() -> None:
         {"kind": "external", "status": "accepted", "justification": "false positive, says ana: constant"}
     ]
     assert second["suppressions"] == []
+    said = {"verdict": "needs_review", "reason": "no model", "gate": "none", "probabilityFalsePositive": 0.5}
+    assert second["properties"]["model"] == said
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "src/a%20b%23%C3%BC.py", "uriBaseId": "%SRCROOT%"}
     assert place["region"] == {"startLine": 12, "endLine": 12, "snippet": {"text": "    db.execute(q)"}}
@@ -119,7 +126,7 @@ def test_a_rich_document_is_valid_and_says_everything() -> None:
     assert first["taxa"] == [{"id": "89", "toolComponent": {"name": "CWE", "index": 0}}]
     assert [taxon["id"] for taxon in run["taxonomies"][0]["taxa"]] == ["89"]
     properties = first["properties"]
-    assert (properties["verdict"], properties["by"], properties["author"]) == (
+    assert (properties["verdict"], properties["by"], properties["reviewer"]) == (
         "false_positive",
         "person",
         "ana",

@@ -1,0 +1,79 @@
+"""A whole scan as one file: SARIF, or CSV."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from securetag.api.findings import repository as findings
+from securetag.api.findings.repository import FindingRow
+from securetag.api.findings.schemas import to_finding_answer
+from securetag.api.scans.service import describe_scan
+from securetag.api.services import ApiServices
+from securetag.db.repositories.keys import Principal
+from securetag.errors import ConflictError
+from securetag.scanning.sarif.reported import report_answer
+from securetag.scanning.sarif.write import RunInfo, SarifLimits, write_sarif
+from securetag.system.version import package_version
+from securetag.wire.api import ScanDetail
+from securetag.wire.csv import to_csv
+
+SARIF_TYPE = "application/sarif+json"
+CSV_TYPE = "text/csv; charset=utf-8"
+#: Findings of one file, those of the highest rank.
+MAX_EXPORTED = SarifLimits().results
+
+
+async def export_sarif(services: ApiServices, caller: Principal, task_id: UUID) -> Response:
+    """Return the scan as SARIF 2.1.0. Raises NotFoundError, and ConflictError before it is completed."""
+    async with services.tenant(caller.tenant_id) as session:
+        scan, rows = await _load(session, task_id)
+
+    def write() -> bytes:
+        reported = [report_answer(to_finding_answer(row)) for row in rows]
+        return write_sarif(reported, describe_run(scan), total=scan.findings)
+
+    # Seconds of work for a large scan: beside the event loop.
+    return _file(await asyncio.to_thread(write), SARIF_TYPE, f"{task_id}.sarif")
+
+
+async def export_csv(services: ApiServices, caller: Principal, task_id: UUID) -> Response:
+    """Return the scan's findings as CSV. Raises NotFoundError, and ConflictError before it is completed."""
+    async with services.tenant(caller.tenant_id) as session:
+        _, rows = await _load(session, task_id)
+    text = await asyncio.to_thread(lambda: to_csv(map(to_finding_answer, rows)))
+    return _file(text.encode("utf-8", "replace"), CSV_TYPE, f"{task_id}.csv")
+
+
+def describe_run(scan: ScanDetail) -> RunInfo:
+    """Return what a SARIF document says of a scan."""
+    return RunInfo(
+        project=scan.project,
+        version=package_version(),
+        branch=str(scan.params.get("branch") or ""),
+        commit=str(scan.params.get("commit") or ""),
+        task_id=str(scan.task_id),
+        started_at=scan.started_at,
+        finished_at=scan.finished_at,
+        coverage=scan.coverage,
+        tools={run.tool: run.version for run in scan.tool_executions if run.attempt == scan.attempt},
+    )
+
+
+async def _load(session: AsyncSession, task_id: UUID) -> tuple[ScanDetail, list[FindingRow]]:
+    scan = await describe_scan(session, task_id)
+    if scan.state != "completed":
+        # A file without findings would close every alert at whoever takes it.
+        raise ConflictError(
+            f"the scan is {scan.state}: only a completed one can be exported",
+            hint=f"Wait until GET /scans/{task_id} says that it is completed.",
+        )
+    return scan, list(await findings.list_ranked_findings(session, task_id, limit=MAX_EXPORTED))
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="securetag-{name}"'}
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,19 @@
+def go(request, target):
+    if target:
+        # ruleid: securetag.python.redirect-not-constant
+        return redirect(target)
+    # ruleid: securetag.python.redirect-not-constant
+    response.headers["Location"] = target
+    # Guarded code is reported all the same.
+    if url_has_allowed_host_and_scheme(target):
+        # ruleid: securetag.python.redirect-not-constant
+        return HttpResponseRedirect(target)
+
+
+def near(name):
+    # ok: securetag.python.redirect-not-constant
+    redirect("/home")
+    # ok: securetag.python.redirect-not-constant
+    redirect(url_for("home", name=name))
+    # ok: securetag.python.redirect-not-constant
+    return redirect(LOGIN_URL)

@@ -20,6 +20,7 @@ _BUILTIN = [
     "projects",
     "queue",
     "scans",
+    "suppressions",
     "targets",
     "tenants",
     "tools",

@@ -15,15 +15,16 @@ names (AuthenticationError, PermissionDeniedError, NotFoundError, ConflictError,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
 from securetag.client.http import HttpClient
 from securetag.errors import UnavailableError
+from securetag.records import BranchState
 from securetag.wire.api import (
     ConsentAnswer,
     ConsentBody,
@@ -32,9 +33,12 @@ from securetag.wire.api import (
     FindingAnswer,
     FindingDetail,
     ProjectAnswer,
+    ProjectChanges,
     ScanAnswer,
     ScanDetail,
     ScanParams,
+    SuppressionAnswer,
+    SuppressionBody,
     ToolsStatus,
     UploadAccepted,
 )
@@ -42,6 +46,8 @@ from securetag.wire.base import Body, Page
 from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
 
 Item = TypeVar("Item", bound=BaseModel)
+#: Query parameters of a list; None: left out.
+Filters = Mapping[str, str | list[str] | None]
 
 #: States of a scan that has ended.
 ENDED = frozenset({"completed", "failed", "timeout", "cancelled", "dead_letter"})
@@ -156,27 +162,57 @@ class ApiClient(HttpClient):
     def findings(
         self,
         *,
+        project: str | None = None,
         project_id: UUID | str | None = None,
+        states: Sequence[BranchState | Literal["any"]] = (),
+        branch: str | None = None,
         severity: str | None = None,
+        confidence: str | None = None,
         verdict: str | None = None,
+        suppressed: bool | None = None,
         rule_id: str | None = None,
+        cwe: str | None = None,
+        path: str | None = None,
     ) -> Iterator[FindingAnswer]:
-        """Return every finding of all scans, page by page."""
-        filters = {
+        """Return what is in the code now, page by page; in `states` where they are given."""
+        filters: Filters = {
+            "project": project,
             "project_id": None if project_id is None else str(project_id),
+            "state": list(states) or None,
+            "branch": branch,
             "severity": severity,
+            "confidence": confidence,
             "verdict": verdict,
+            "suppressed": None if suppressed is None else str(suppressed).lower(),
             "rule_id": rule_id,
+            "cwe": cwe,
+            "path": path,
         }
         return self._pages(FindingAnswer, "/findings", filters)
 
-    def finding(self, finding_id: UUID | str) -> FindingDetail:
-        """Return a finding with all its feedback."""
-        return self.read(FindingDetail, "GET", f"/findings/{finding_id}", repeatable=True)
+    def finding(self, finding_id: UUID | str, *, branch: str | None = None) -> FindingDetail:
+        """Return a finding with all its feedback, as the newest scan of the branch shows it."""
+        query = {} if branch is None else {"branch": branch}
+        return self.read(FindingDetail, "GET", f"/findings/{finding_id}", params=query, repeatable=True)
 
     def add_feedback(self, finding_id: UUID | str, feedback: FeedbackBody) -> FeedbackAnswer:
         """Say whether a finding is true. Raises ConflictError where a newer scan has seen it since."""
         return self._post(FeedbackAnswer, f"/findings/{finding_id}/feedback", feedback)
+
+    def suppressions(
+        self, *, project: str | None = None, include_ended: bool = False
+    ) -> Iterator[SuppressionAnswer]:
+        """Return the suppressions in force, page by page; with `include_ended` the others too."""
+        filters: Filters = {"project": project, "all": "true" if include_ended else None}
+        return self._pages(SuppressionAnswer, "/suppressions", filters)
+
+    def add_suppression(self, body: SuppressionBody) -> SuppressionAnswer:
+        """Choose not to hear of something. Raises ConflictError where a newer scan has seen the finding."""
+        return self._post(SuppressionAnswer, "/suppressions", body)
+
+    def remove_suppression(self, suppression_id: UUID | str) -> None:
+        """Have it heard of again."""
+        self.send("DELETE", f"/suppressions/{suppression_id}")
 
     def consent(self) -> ConsentAnswer:
         """Return whether Securetag may learn from this tenant."""
@@ -191,6 +227,11 @@ class ApiClient(HttpClient):
         """Return every project, page by page."""
         return self._pages(ProjectAnswer, "/projects", {})
 
+    def change_project(self, project_id: UUID | str, changes: ProjectChanges) -> ProjectAnswer:
+        """Change a project's settings; what is left out stays."""
+        body = changes.model_dump(mode="json", exclude_none=True)
+        return self.read(ProjectAnswer, "PATCH", f"/projects/{project_id}", json=body, repeatable=True)
+
     def tools(self) -> ToolsStatus:
         """Return the state of tools, queue and workers."""
         return self.read(ToolsStatus, "GET", "/tools/status", repeatable=True)
@@ -202,8 +243,10 @@ class ApiClient(HttpClient):
             kind, "POST", path, json=body.model_dump(mode="json"), headers=headers, repeatable=True
         )
 
-    def _pages(self, kind: type[Item], path: str, filters: dict[str, str | None]) -> Iterator[Item]:
-        query = {name: value for name, value in filters.items() if value is not None}
+    def _pages(self, kind: type[Item], path: str, filters: Filters) -> Iterator[Item]:
+        query: dict[str, str | list[str]] = {
+            name: value for name, value in filters.items() if value is not None
+        }
         query["limit"] = str(PAGE_SIZE)
         while True:
             page = self.read(Page[kind], "GET", path, params=query, repeatable=True)  # type: ignore[valid-type]

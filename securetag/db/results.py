@@ -23,10 +23,12 @@ from uuid_utils.compat import uuid7
 
 from securetag import records
 from securetag.db.base import Base
+from securetag.db.branch_states import update_states
 from securetag.db.identity import Place, identify
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
+from securetag.db.suppressions import lapse_suppressions
 from securetag.errors import InputError
 from securetag.records import OCCURRENCE_FIELDS, JsonObject, Verdict
 from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
@@ -62,6 +64,8 @@ async def record_result(
         stored = 0
         if state is State.COMPLETED:
             stored = await _add_findings(session, task, request.findings if findings is None else findings)
+            await update_states(session, task, request.tool_executions)
+            await lapse_suppressions(session, task)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
     await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
     return ResultAnswer(task_id=task.id, state=state.value, findings=stored)

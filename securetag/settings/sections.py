@@ -201,6 +201,18 @@ class TriageSettings(Section):
     budget_s: float = 600.0
     #: Findings below this aren't shown to the model, unless a shape is all that is known of them.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
+    #: Weaknesses that no model dismisses, whatever gate it has passed and a project allows: code and commands
+    #: from outside, deserialization, credentials in the code.
+    never_dismiss: list[Annotated[str, Field(pattern=r"^CWE-\d+$")]] = [
+        "CWE-77",
+        "CWE-78",
+        "CWE-94",
+        "CWE-95",
+        "CWE-502",
+        "CWE-798",
+    ]
+    #: No model dismisses findings of this severity or a higher one, such as a critical SQL injection.
+    never_dismiss_severity: Literal["info", "low", "medium", "high", "critical"] = "critical"
 
 
 class PublishSettings(Section):

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, model_validator
 
 from securetag.records import (
+    BranchState,
     Confidence,
     Gate,
     JsonObject,
@@ -23,6 +24,10 @@ from securetag.records import (
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
 from securetag.wire.queue import Coverage
 
+#: Name of a branch.
+Branch = Annotated[Text, Field(min_length=1, max_length=250, pattern=r"^[^\x00-\x20\x7f]+$")]
+#: A commit's full hash.
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Decision = Literal["true_positive", "false_positive", "needs_review"]
 Disposition = Literal["fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate"]
 
@@ -159,6 +164,65 @@ class FeedbackAnswer(Answer):
     created_at: Time
 
 
+SuppressionScope = Literal["finding", "rule", "path"]
+
+
+class SuppressionAnswer(Answer):
+    """What people have chosen not to hear of, and why."""
+
+    id: UUID
+    project_id: UUID
+    #: `finding`: one finding, as long as its code stays; `rule`: a rule in a path; `path`: everything in it.
+    scope: SuppressionScope
+    finding_id: UUID | None
+    #: The finding's code that was looked at.
+    occurrence_id: UUID | None
+    rule_id: str | None
+    #: A glob: `*` is within a folder, `**` across folders; a folder means all below it.
+    path: str | None
+    reason: str
+    #: Who answers for it.
+    owner: str
+    #: Name of the API key.
+    created_by: str
+    created_at: Time
+    expires_at: Time | None
+    #: When a scan saw other code at the finding, and which scan.
+    lapsed_at: Time | None
+    lapsed_task_id: UUID | None
+    #: Neither lapsed nor expired.
+    in_force: bool
+
+
+class SuppressionBody(Body):
+    """Not to hear of one finding (`finding_id`), of a rule in a path, or of a path."""
+
+    #: With `occurrence_id`, the one that was looked at; 409 where a newer scan has seen the finding since.
+    finding_id: UUID | None = None
+    occurrence_id: UUID | None = None
+    #: Name of the project; of a `finding_id` it is known.
+    project: Name | None = None
+    rule_id: Annotated[Name | None, Field(description="Of the whole project: with `path` `**`.")] = None
+    path: Annotated[Text, Field(min_length=1, max_length=1_000)] | None = None
+    reason: Annotated[Text, Field(min_length=3, max_length=4_000)]
+    #: Who answers for it; by default the key's name.
+    owner: Name | None = None
+    expires_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> SuppressionBody:
+        if self.finding_id is not None:
+            if self.occurrence_id is None:
+                raise ValueError("name the occurrence that was looked at: `occurrence_id`")
+            if self.project is not None or self.rule_id is not None or self.path is not None:
+                raise ValueError("name a finding, or a project with a path, not both")
+        elif self.occurrence_id is not None:
+            raise ValueError("`occurrence_id` belongs to a `finding_id`")
+        elif self.project is None or self.path is None:
+            raise ValueError("name a finding, or a project with a path")
+        return self
+
+
 class FindingAnswer(Answer):
     """A finding with one occurrence, the model's verdict on that and the feedback that stands.
 
@@ -187,6 +251,16 @@ class FindingAnswer(Answer):
     occurrence: OccurrenceAnswer
     verdict: VerdictAnswer | None
     feedback: FeedbackAnswer | None
+    #: The branch that `state` is about: the scan's, the one asked for, or the project's default.
+    branch: str | None = None
+    #: Is it in that branch's code? Null: no scan of the branch has reported it.
+    state: BranchState | None = None
+    state_since: Time | None = None
+    #: The one in force that hides it, if any.
+    suppression: SuppressionAnswer | None = None
+    #: May a model's false_positive dismiss it, where the model has passed a production gate? The project
+    #: allows it, and the finding's class and severity aren't among those that no model dismisses.
+    model_may_dismiss: bool = False
 
 
 class FindingDetail(FindingAnswer):
@@ -215,6 +289,12 @@ class ScanParams(Body):
 
     #: Language of messages and of the model's words.
     lang: Literal["en", "es"] | None = None
+    #: The branch whose findings the scan brings up to date; the project's default where it is left out.
+    branch: Branch | None = None
+    #: What was scanned.
+    commit: Commit | None = None
+    #: What the branch began at: a finding of its scan isn't new.
+    base_commit: Commit | None = None
 
 
 class UploadAccepted(Answer):
@@ -237,11 +317,26 @@ class ProjectBody(Body):
     name: Name
 
 
+class ProjectChanges(Body):
+    """What is to change of a project; what is left out stays."""
+
+    #: Whose findings `GET /findings` lists.
+    default_branch: Branch | None = None
+    #: May a model's `false_positive` change an exit code, where the model has passed a production gate?
+    model_may_dismiss: bool | None = None
+    #: Is an uploaded `.securetagignore` honored?
+    allow_ignore_file: bool | None = None
+
+
 class ProjectAnswer(Answer):
     """A project."""
 
     id: UUID
     name: str
+    #: Null until a branch is uploaded or somebody sets it.
+    default_branch: str | None = None
+    model_may_dismiss: bool = False
+    allow_ignore_file: bool = False
     created_at: Time
 
 

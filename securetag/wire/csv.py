@@ -17,6 +17,8 @@ COLUMNS = (
     "verdict",
     "by",
     "dismissed",
+    "suppressed",
+    "state",
     "rule_id",
     "tool",
     "cwe",
@@ -53,6 +55,8 @@ def to_csv(findings: Iterable[FindingAnswer]) -> str:
             "verdict": decided.verdict,
             "by": decided.by,
             "dismissed": "yes" if is_dismissed(finding) else "no",
+            "suppressed": "no" if finding.suppression is None else f"yes: {finding.suppression.reason}",
+            "state": finding.state or "",
         }
         writer.writerow([_cell(values[name]) for name in COLUMNS])
     return out.getvalue()

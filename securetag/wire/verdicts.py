@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
+from securetag.records import SEVERITIES, Severity
 from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
 
 
@@ -24,13 +26,23 @@ def decide(finding: FindingAnswer) -> Decided:
 
 
 def has_passed_production_gate(verdict: VerdictAnswer) -> bool:
-    """Has the model that gave this verdict passed a production gate?
+    """Has the model that gave this verdict passed a production gate, as the worker says?
 
     Until it has, its verdict is advice. Comments and names in the scanned code are part of its prompt, so
-    that whoever writes the code can talk it into `false_positive`. No verdict carries a gate yet, hence no
-    model's verdict counts today; the worker is to stamp it from the served model's metadata.
+    that whoever writes the code can talk it into `false_positive`.
     """
     return verdict.gate == "production"
+
+
+def allows_model_to_dismiss(
+    *, opted_in: bool, severity: Severity, cwes: Iterable[str], never: Collection[str], never_from: Severity
+) -> bool:
+    """May a model's `false_positive` dismiss a finding of this severity and these weaknesses?
+
+    Only in a project that has opted in; never for a weakness in `never`, nor from severity `never_from` on.
+    """
+    is_severe = SEVERITIES.index(severity) >= SEVERITIES.index(never_from)
+    return opted_in and not is_severe and not any(cwe in never for cwe in cwes)
 
 
 def is_dismissed(finding: FindingAnswer) -> bool:
@@ -43,8 +55,16 @@ def is_dismissed(finding: FindingAnswer) -> bool:
         return feedback.verdict == "false_positive"
     verdict = finding.verdict
     return (
-        verdict is not None and verdict.decision == "false_positive" and has_passed_production_gate(verdict)
+        finding.model_may_dismiss
+        and verdict is not None
+        and verdict.decision == "false_positive"
+        and has_passed_production_gate(verdict)
     )
+
+
+def counts(finding: FindingAnswer) -> bool:
+    """May the finding end a scan with exit code 1? Neither a dismissed nor a suppressed one may."""
+    return finding.suppression is None and not is_dismissed(finding)
 
 
 def is_dismissed_by_person(finding: FindingAnswer) -> bool:

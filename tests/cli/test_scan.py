@@ -318,6 +318,8 @@ def test_where_cancelling_is_impossible_the_way_back_is_named(platform: Deployme
 
 PERSON = {"verdict": "true_positive", "source": "person"}
 MODEL = {"decision": "false_positive"}
+GATED = {**MODEL, "gate": "production"}
+ALLOWED = {"model_may_dismiss": True}
 
 
 @pytest.mark.parametrize(
@@ -326,8 +328,10 @@ MODEL = {"decision": "false_positive"}
         ({"verdict": None, "feedback": None}, "not triaged", "nobody", False),
         ({"verdict": MODEL, "feedback": None}, "false_positive", "model", False),
         ({"verdict": {**MODEL, "gate": "demo"}}, "false_positive", "model", False),
-        ({"verdict": {**MODEL, "gate": "production"}}, "false_positive", "model", True),
-        ({"verdict": {**MODEL, "gate": "production"}, "feedback": PERSON}, "true_positive", "person", False),
+        ({"verdict": GATED}, "false_positive", "model", False),
+        ({"verdict": {**MODEL, "gate": "demo"}, **ALLOWED}, "false_positive", "model", False),
+        ({"verdict": GATED, **ALLOWED}, "false_positive", "model", True),
+        ({"verdict": GATED, **ALLOWED, "feedback": PERSON}, "true_positive", "person", False),
         ({"feedback": {**PERSON, "verdict": "needs_review"}}, "needs_review", "person", False),
         ({"feedback": {**PERSON, "verdict": "false_positive"}}, "false_positive", "person", True),
         ({"feedback": {"verdict": "false_positive", "source": "script"}}, "not triaged", "nobody", False),
@@ -336,7 +340,9 @@ MODEL = {"decision": "false_positive"}
         "nobody",
         "model",
         "demo gate",
-        "production gate",
+        "production gate, not allowed",
+        "demo gate, allowed",
+        "production gate, allowed",
         "person over model",
         "unsure",
         "person",
@@ -348,6 +354,7 @@ def test_whose_verdict_counts(finding: JsonObject, verdict: str, by: str, dismis
     answer = FindingAnswer.model_construct(
         verdict=model and VerdictAnswer.model_construct(**model),
         feedback=feedback and FeedbackAnswer.model_construct(**feedback),
+        model_may_dismiss=finding.get("model_may_dismiss", False),
     )
     assert decide(answer) == (verdict, by)
     assert is_dismissed(answer) is dismissed

@@ -48,7 +48,7 @@ def test_the_guide_of_the_api_has_every_call() -> None:
     paths = create_app(Settings()).openapi()["paths"]
     calls = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     guide = (CHECKOUT / "docs" / "api.md").read_text("utf-8")
-    assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^` ]*)`", guide)) == calls
+    assert set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^` ]*)`", guide)) == calls
 
 
 @pytest.mark.parametrize("page", ADRS, ids=lambda page: page.stem)

@@ -37,7 +37,7 @@ _FORM = {
                         "project": {"type": "string", "description": "Name; made where it doesn't exist."},
                         "params": {
                             "type": "string",
-                            "description": 'A JSON object: {"lang": "es"}.',
+                            "description": 'A JSON object: {"lang": "es", "branch": "main", "commit": "…"}.',
                         },
                     },
                 }

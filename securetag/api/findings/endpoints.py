@@ -9,22 +9,35 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from securetag.api.auth import Reader, Reviewer
+from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import (
+    BranchFilter,
+    ConfidenceFilter,
+    CweFilter,
+    PathFilter,
     RuleFilter,
     SeverityFilter,
+    StateFilter,
+    SuppressedFilter,
     VerdictFilter,
     to_finding_answer,
     to_finding_detail,
 )
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.projects import repository as projects
 from securetag.api.services import Services
+from securetag.records import BranchState
 from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
 from securetag.wire.base import Page
 
 router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
+
+
+#: What `GET /findings` lists unless it is asked for something else.
+IN_THE_CODE: frozenset[BranchState] = frozenset({"new", "open", "reopened"})
 
 
 @router.get("", response_model=Page[FindingAnswer])
@@ -34,33 +47,53 @@ async def list_findings(
     limit: Limit = 50,
     cursor: Cursor = None,
     project_id: Annotated[UUID | None, Query(description="Of this project alone.")] = None,
+    project: ProjectFilter = None,
+    state: StateFilter = [],  # noqa: B006  # FastAPI copies it
+    branch: BranchFilter = None,
     severity: SeverityFilter = None,
+    confidence: ConfidenceFilter = None,
     verdict: VerdictFilter = None,
+    suppressed: SuppressedFilter = None,
     rule_id: RuleFilter = None,
+    cwe: CweFilter = None,
+    path: PathFilter = None,
 ) -> Response:
-    """Every finding once, with its newest occurrence, the verdict on that and the feedback that stands."""
+    """What is in the code now: every finding once, as the branch's newest scan shows it.
+
+    With the model's verdict on that, the feedback that stands, the state and the suppression. Fixed findings
+    are listed on request (`state`).
+    """
     async with services.tenant(caller.tenant_id) as session:
-        rows = await findings.list_findings(
-            session,
-            after=cursor,
-            limit=limit,
-            project_id=project_id,
+        if project is not None:
+            project_id = await projects.find_project(session, project)
+        wanted = findings.FindingFilter(
             severity=severity,
             decision=verdict,
             rule_id=rule_id,
+            project_id=project_id,
+            confidence=confidence,
+            cwe=cwe,
+            path=path,
+            suppressed=suppressed,
+            states=None
+            if "any" in state
+            else frozenset(item for item in state if item != "any") or IN_THE_CODE,
+            branch=branch,
         )
-    return json_answer(
-        make_page([to_finding_answer(row) for row in rows], limit, [row[0].id for row in rows])
-    )
+        rows = await findings.list_findings(session, wanted, after=cursor, limit=limit)
+    items = [to_finding_answer(row, services.settings.triage) for row in rows]
+    return json_answer(make_page(items, limit, [item.id for item in items]))
 
 
 @router.get("/{finding_id}", response_model=FindingDetail)
-async def get_finding(finding_id: UUID, services: Services, caller: Reader) -> Response:
+async def get_finding(
+    finding_id: UUID, services: Services, caller: Reader, branch: BranchFilter = None
+) -> Response:
     """One finding with all its feedback."""
     async with services.tenant(caller.tenant_id) as session:
-        row = await findings.get_finding(session, finding_id)
+        row = await findings.get_finding(session, finding_id, branch)
         history = await findings.list_feedback(session, finding_id)
-    return json_answer(to_finding_detail(row, list(history)))
+    return json_answer(to_finding_detail(row, list(history), services.settings.triage))
 
 
 @router.post("/{finding_id}/feedback", response_model=FeedbackAnswer, status_code=201)
@@ -69,7 +102,7 @@ async def add_feedback(
 ) -> Response:
     """Say whether the finding is true, as the occurrence shows it. The key's name is the reviewer's.
 
-    409 where a newer scan has seen the finding: look at the newest occurrence first.
+    409 where a newer scan of the branch has seen the finding: look at the newest occurrence first.
     """
     async with services.tenant(caller.tenant_id) as session:
 

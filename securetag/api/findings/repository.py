@@ -7,29 +7,74 @@ somebody decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from uuid_utils.compat import uuid7
 
-from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
+from securetag.db.branch_states import DEFAULT_BRANCH
+from securetag.db.models import (
+    Feedback,
+    Finding,
+    FindingOccurrence,
+    FindingState,
+    Project,
+    Suppression,
+    Task,
+    TriageVerdict,
+)
 from securetag.db.repositories import audit
+from securetag.db.suppressions import hides, is_in_force
 from securetag.errors import ConflictError, NotFoundError
+from securetag.records import BranchState, Confidence
 
-#: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None)
-FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback]
-FindingQuery = Select[Finding, FindingOccurrence, TriageVerdict, Feedback]
+#: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None, Project, branch, FindingState | None,
+#: Suppression | None)
+FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback, Project, str, FindingState, Suppression]
+FindingQuery = Select[
+    Finding, FindingOccurrence, TriageVerdict, Feedback, Project, str, FindingState, Suppression
+]
 
 
-def _joined(
-    occurrence: type[FindingOccurrence],
-    severity: str | None = None,
-    decision: str | None = None,
-    rule_id: str | None = None,
-) -> Select[Finding, FindingOccurrence, TriageVerdict, Feedback]:
-    """Finding × one occurrence × newest verdict on that occurrence × the feedback that stands."""
+@dataclass(frozen=True, slots=True)
+class FindingFilter:
+    """Which findings a list shows; None: whatever it is."""
+
+    severity: str | None = None
+    #: Of the model.
+    decision: str | None = None
+    rule_id: str | None = None
+    project_id: UUID | None = None
+    #: Of this one or a higher one.
+    confidence: Confidence | None = None
+    #: Of the finding or of a rule that reports it too.
+    cwe: str | None = None
+    #: What the path begins with.
+    path: str | None = None
+    suppressed: bool | None = None
+    states: frozenset[BranchState] | None = None
+    #: Whose states count; by default the scan's, or the project's default branch.
+    branch: str | None = None
+
+
+#: Every finding.
+ANY = FindingFilter()
+
+
+def _select(
+    wanted: FindingFilter, task_id: UUID | None = None
+) -> tuple[FindingQuery, type[FindingOccurrence]]:
+    """Finding × one occurrence × what is known of both: verdict, feedback, state in a branch, suppression.
+
+    The occurrence is that of the scan `task_id`; without one the newest of the branch, or of all where no
+    scan of the branch has reported the finding.
+    """
+    branch, state = _state(wanted, task_id)
+    occurrence = _occurrence(state, task_id)
     verdict = aliased(
         TriageVerdict,
         select(TriageVerdict)
@@ -46,88 +91,100 @@ def _joined(
         .limit(1)
         .lateral("latest_feedback"),
     )
+    suppression = aliased(
+        Suppression,
+        select(Suppression)
+        .where(is_in_force(), hides(occurrence))
+        .order_by(Suppression.id)
+        .limit(1)
+        .lateral("suppression"),
+    )
     query = (
-        select(Finding, occurrence, verdict, feedback)
+        select(Finding, occurrence, verdict, feedback, Project, branch, state, suppression)
         .select_from(Finding)
-        .join(occurrence, occurrence.finding_id == Finding.id)
+        .join(Project, Project.id == Finding.project_id)
+        .outerjoin(state, true())
+        .join(occurrence, true())
         .outerjoin(verdict, true())
         .outerjoin(feedback, true())
+        .outerjoin(suppression, true())
     )
-    if severity is not None:
-        query = query.where(Finding.severity == severity)
-    if rule_id is not None:
-        query = query.where(Finding.rule_id == rule_id)
-    if decision is not None:
-        query = query.where(verdict.decision == decision)
-    return query
+    conditions: dict[str, ColumnElement[bool]] = {
+        "severity": Finding.severity == wanted.severity,
+        "decision": verdict.decision == wanted.decision,
+        "rule_id": Finding.rule_id == wanted.rule_id,
+        "project_id": Finding.project_id == wanted.project_id,
+        "confidence": Finding.confidence.in_(_at_least(wanted.confidence)),
+        "cwe": or_(Finding.cwe == wanted.cwe, Finding.matches.contains([{"cwe": wanted.cwe}])),
+        "path": occurrence.path.startswith(wanted.path or "", autoescape=True),
+        "suppressed": suppression.id.is_not(None) == wanted.suppressed,
+        "states": state.state.in_(wanted.states or ()),
+    }
+    rules = [rule for name, rule in conditions.items() if getattr(wanted, name) is not None]
+    return query.where(*rules), occurrence
 
 
-def _newest() -> type[FindingOccurrence]:
-    """The newest occurrence of the outer query's finding."""
-    newest = (
-        select(FindingOccurrence)
-        .where(FindingOccurrence.finding_id == Finding.id)
-        .order_by(FindingOccurrence.id.desc())
-        .limit(1)
-        .lateral("newest")
-    )
-    return aliased(FindingOccurrence, newest)
+def _at_least(confidence: Confidence | None) -> list[str]:
+    levels = get_args(Confidence)
+    return list(levels[levels.index(confidence) :] if confidence is not None else levels)
 
 
-def _by_rank(query: FindingQuery, row_id: InstrumentedAttribute[UUID], after: UUID | None) -> FindingQuery:
-    """Order findings by rank, the highest first, then by `row_id`; begin after the row of that id."""
-    if after is not None:
-        last = select(-Finding.rank, row_id).where(row_id == after)
-        if row_id is not Finding.id:
-            last = last.join(FindingOccurrence, FindingOccurrence.finding_id == Finding.id)
-        last = last.correlate(None)
-        query = query.where(tuple_(-Finding.rank, row_id) > last.scalar_subquery())
+def _state(wanted: FindingFilter, task_id: UUID | None) -> tuple[ColumnElement[str], type[FindingState]]:
+    """The branch, and the finding's state in it."""
+    named: ColumnElement[str] = cast(literal(wanted.branch), Text)
+    if task_id is not None:
+        named = select(Task.params["branch"].astext).where(Task.id == task_id).scalar_subquery()
+    branch: ColumnElement[str] = func.coalesce(named, Project.default_branch, literal(DEFAULT_BRANCH))
+    rows = select(FindingState).where(FindingState.finding_id == Finding.id, FindingState.branch == branch)
+    return branch, aliased(FindingState, rows.lateral("state"))
+
+
+def _occurrence(state: type[FindingState], task_id: UUID | None) -> type[FindingOccurrence]:
+    rows = select(FindingOccurrence).where(FindingOccurrence.finding_id == Finding.id)
+    if task_id is not None:
+        rows = rows.where(FindingOccurrence.task_id == task_id)
+    else:
+        rows = rows.where(or_(state.seen_task_id.is_(None), FindingOccurrence.task_id == state.seen_task_id))
+        rows = rows.order_by(FindingOccurrence.id.desc()).limit(1)
+    return aliased(FindingOccurrence, rows.lateral("occurrence"))
+
+
+def _by_rank(
+    query: FindingQuery, row_id: InstrumentedAttribute[UUID], last: Select[int, UUID] | None
+) -> FindingQuery:
+    """Order findings by rank, the highest first, then by `row_id`; begin after (-rank, id) of `last`."""
+    if last is not None:
+        query = query.where(tuple_(-Finding.rank, row_id) > last.correlate(None).scalar_subquery())
     return query.order_by(-Finding.rank, row_id)
 
 
 async def list_scan_findings(
-    session: AsyncSession,
-    task_id: UUID,
-    *,
-    after: UUID | None,
-    limit: int,
-    severity: str | None = None,
-    decision: str | None = None,
-    rule_id: str | None = None,
+    session: AsyncSession, task_id: UUID, wanted: FindingFilter = ANY, *, after: UUID | None, limit: int
 ) -> Sequence[FindingRow]:
     """Up to `limit + 1` findings of one scan, by rank; `after` is an occurrence's id."""
-    query = _joined(FindingOccurrence, severity, decision, rule_id)
-    query = query.where(FindingOccurrence.task_id == task_id)
-    return (await session.execute(_by_rank(query, FindingOccurrence.id, after).limit(limit + 1))).all()
-
-
-async def list_ranked_findings(session: AsyncSession, task_id: UUID, *, limit: int) -> Sequence[FindingRow]:
-    """Up to `limit` findings of one scan, the highest rank first."""
-    query = _joined(FindingOccurrence).where(FindingOccurrence.task_id == task_id)
-    query = query.order_by(Finding.rank.desc(), FindingOccurrence.id).limit(limit)
-    return (await session.execute(query)).all()
+    query, occurrence = _select(wanted, task_id)
+    last = None
+    if after is not None:
+        last = select(-Finding.rank, FindingOccurrence.id).where(
+            FindingOccurrence.id == after, FindingOccurrence.finding_id == Finding.id
+        )
+    ordered = _by_rank(query, occurrence.id, last)
+    return (await session.execute(ordered.limit(limit + 1))).all()
 
 
 async def list_findings(
-    session: AsyncSession,
-    *,
-    after: UUID | None,
-    limit: int,
-    project_id: UUID | None = None,
-    severity: str | None = None,
-    decision: str | None = None,
-    rule_id: str | None = None,
+    session: AsyncSession, wanted: FindingFilter = ANY, *, after: UUID | None, limit: int
 ) -> Sequence[FindingRow]:
     """Up to `limit + 1` findings of all scans, by rank; `after` is a finding's id."""
-    query = _joined(_newest(), severity, decision, rule_id)
-    if project_id is not None:
-        query = query.where(Finding.project_id == project_id)
-    return (await session.execute(_by_rank(query, Finding.id, after).limit(limit + 1))).all()
+    query, _ = _select(wanted)
+    last = select(-Finding.rank, Finding.id).where(Finding.id == after) if after is not None else None
+    return (await session.execute(_by_rank(query, Finding.id, last).limit(limit + 1))).all()
 
 
-async def get_finding(session: AsyncSession, finding_id: UUID) -> FindingRow:
+async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | None = None) -> FindingRow:
     """Raises NotFoundError."""
-    row = (await session.execute(_joined(_newest()).where(Finding.id == finding_id))).one_or_none()
+    query, _ = _select(FindingFilter(branch=branch))
+    row = (await session.execute(query.where(Finding.id == finding_id))).one_or_none()
     if row is None:
         raise NotFoundError("there is no such finding", hint="GET /findings lists yours.")
     return row
@@ -137,6 +194,35 @@ async def list_feedback(session: AsyncSession, finding_id: UUID, limit: int = 50
     """The newest feedback first."""
     query = select(Feedback).where(Feedback.finding_id == finding_id).order_by(Feedback.id.desc())
     return (await session.scalars(query.limit(limit))).all()
+
+
+async def check_shown(session: AsyncSession, finding_id: UUID, occurrence_id: UUID) -> FindingOccurrence:
+    """Return the occurrence that somebody has looked at, if it is still the newest of its branch.
+
+    Raises NotFoundError, and ConflictError where a scan of the branch has stored a newer one.
+    """
+    branch = func.coalesce(Task.params["branch"].astext, Project.default_branch, DEFAULT_BRANCH)
+    rows = (
+        select(FindingOccurrence, branch)
+        .join(Task, Task.id == FindingOccurrence.task_id)
+        .join(Project, Project.id == Task.project_id)
+        .where(FindingOccurrence.finding_id == finding_id)
+    )
+    shown = (await session.execute(rows.where(FindingOccurrence.id == occurrence_id))).one_or_none()
+    if shown is None:
+        await get_finding(session, finding_id)
+        raise NotFoundError(
+            "this finding has no such occurrence", hint=f"GET /findings/{finding_id} shows the newest."
+        )
+    occurrence: FindingOccurrence
+    occurrence, shown_branch = shown
+    newer = rows.where(FindingOccurrence.id > occurrence_id, branch == shown_branch)
+    if (await session.execute(newer.limit(1))).first() is not None:
+        raise ConflictError(
+            "a newer scan has seen this finding, perhaps with other code",
+            hint=f"Look at GET /findings/{finding_id} and repeat with the id of its `occurrence`.",
+        )
+    return occurrence
 
 
 async def add_feedback(
@@ -153,25 +239,17 @@ async def add_feedback(
     reviewer: str,
     api_key_id: UUID | None,
 ) -> Feedback:
-    """A person's verdict on the occurrence that was shown, which must be the newest one.
+    """A person's verdict on the occurrence that was shown, which must be the newest of its branch.
 
     Raises NotFoundError, and ConflictError where a scan has stored a newer occurrence meanwhile.
     """
-    _, occurrence, model, _ = await get_finding(session, finding_id)
-    if occurrence.id != occurrence_id:
-        shown = await session.scalar(
-            select(FindingOccurrence.id).where(
-                FindingOccurrence.id == occurrence_id, FindingOccurrence.finding_id == finding_id
-            )
-        )
-        if shown is None:
-            raise NotFoundError(
-                "this finding has no such occurrence", hint=f"GET /findings/{finding_id} shows the newest."
-            )
-        raise ConflictError(
-            "a newer scan has seen this finding, perhaps with other code",
-            hint=f"Look at GET /findings/{finding_id} and repeat with the id of its `occurrence`.",
-        )
+    occurrence = await check_shown(session, finding_id, occurrence_id)
+    model = await session.scalar(
+        select(TriageVerdict)
+        .where(TriageVerdict.occurrence_id == occurrence.id)
+        .order_by(TriageVerdict.id.desc())
+        .limit(1)
+    )
     row = Feedback(
         id=uuid7(),
         tenant_id=tenant_id,

@@ -1,19 +1,21 @@
-"""`/projects`: list and make. An upload makes its project by itself."""
+"""`/projects`: list, make, change. An upload makes its project by itself."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Scanner
+from securetag.api.auth import Reader, Reviewer, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer_page
+from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
 from securetag.db.models import Project
 from securetag.db.paging import list_rows
-from securetag.wire.api import ProjectAnswer, ProjectBody
+from securetag.wire.api import ProjectAnswer, ProjectBody, ProjectChanges
 from securetag.wire.base import Page
 
 router = APIRouter(prefix="/projects", tags=["projects"], responses=RESPONSES)
@@ -42,3 +44,13 @@ async def create_project(
             )
 
         return await once(session, caller.tenant_id, "POST /projects", key, body, work)
+
+
+@router.patch("/{project_id}", response_model=ProjectAnswer)
+async def change_project(
+    project_id: UUID, body: ProjectChanges, services: Services, caller: Reviewer
+) -> Response:
+    """Change a project's settings: its default branch, and who may dismiss or hide findings."""
+    async with services.tenant(caller.tenant_id) as session:
+        project = await projects.change_project(session, project_id, body, actor=caller.name)
+        return json_answer(ProjectAnswer.model_validate(project))

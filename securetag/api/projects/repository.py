@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.models import Project
+from securetag.db.repositories import audit
 from securetag.errors import ConflictError, NotFoundError
+from securetag.wire.api import ProjectChanges
 
 
 async def create_project(session: AsyncSession, tenant_id: UUID, name: str) -> Project:
@@ -42,3 +44,24 @@ async def find_project(session: AsyncSession, name: str) -> UUID:
     if project_id is None:
         raise NotFoundError("there is no project of this name", hint="GET /projects lists yours.")
     return project_id
+
+
+async def change_project(
+    session: AsyncSession, project_id: UUID, changes: ProjectChanges, *, actor: str
+) -> Project:
+    """Set what is given, and log who did. Raises NotFoundError."""
+    project = await session.get(Project, project_id, with_for_update=True)
+    if project is None:
+        raise NotFoundError("there is no such project", hint="GET /projects lists yours.")
+    given = changes.model_dump(exclude_none=True)
+    for name, value in given.items():
+        setattr(project, name, value)
+    await audit.record(
+        session,
+        project.tenant_id,
+        actor=actor,
+        action="project.change",
+        subject=str(project_id),
+        detail=given,
+    )
+    return project

@@ -88,12 +88,10 @@ async def get_scan_findings(
         return await export_csv(services, caller, task_id)
     async with services.tenant(caller.tenant_id) as session:
         await scans.get_scan(session, task_id)
-        rows = await findings.list_scan_findings(
-            session, task_id, after=cursor, limit=limit, severity=severity, decision=verdict, rule_id=rule_id
-        )
-    return json_answer(
-        make_page([to_finding_answer(row) for row in rows], limit, [row[1].id for row in rows])
-    )
+        wanted = findings.FindingFilter(severity=severity, decision=verdict, rule_id=rule_id)
+        rows = await findings.list_scan_findings(session, task_id, wanted, after=cursor, limit=limit)
+    items = [to_finding_answer(row, services.settings.triage) for row in rows]
+    return json_answer(make_page(items, limit, [item.occurrence.id for item in items]))
 
 
 @router.post("/{task_id}/cancel", response_model=ScanAnswer)

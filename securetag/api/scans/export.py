@@ -33,7 +33,7 @@ async def export_sarif(services: ApiServices, caller: Principal, task_id: UUID) 
         scan, rows = await _load(session, task_id)
 
     def write() -> bytes:
-        reported = [report_answer(to_finding_answer(row)) for row in rows]
+        reported = [report_answer(to_finding_answer(row, services.settings.triage)) for row in rows]
         return write_sarif(reported, describe_run(scan), total=scan.findings)
 
     # Seconds of work for a large scan: beside the event loop.
@@ -44,7 +44,8 @@ async def export_csv(services: ApiServices, caller: Principal, task_id: UUID) ->
     """Return the scan's findings as CSV. Raises NotFoundError, and ConflictError before it is completed."""
     async with services.tenant(caller.tenant_id) as session:
         _, rows = await _load(session, task_id)
-    text = await asyncio.to_thread(lambda: to_csv(map(to_finding_answer, rows)))
+    triage = services.settings.triage
+    text = await asyncio.to_thread(lambda: to_csv(to_finding_answer(row, triage) for row in rows))
     return _file(text.encode("utf-8", "replace"), CSV_TYPE, f"{task_id}.csv")
 
 
@@ -71,7 +72,8 @@ async def _load(session: AsyncSession, task_id: UUID) -> tuple[ScanDetail, list[
             f"the scan is {scan.state}: only a completed one can be exported",
             hint=f"Wait until GET /scans/{task_id} says that it is completed.",
         )
-    return scan, list(await findings.list_ranked_findings(session, task_id, limit=MAX_EXPORTED))
+    rows = await findings.list_scan_findings(session, task_id, after=None, limit=MAX_EXPORTED)
+    return scan, list(rows[:MAX_EXPORTED])
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:

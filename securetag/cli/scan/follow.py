@@ -91,7 +91,7 @@ def check_end(ended: ScanDetail, findings: Sequence[FindingAnswer], fail_on: Lev
     """Raise for a scan that isn't done or read nothing, and leave with 1 for findings that count."""
     from securetag.errors import InputError, SecuretagError
     from securetag.records import SEVERITIES
-    from securetag.wire.verdicts import is_dismissed
+    from securetag.wire.verdicts import counts
 
     if ended.state != "completed":
         reason = ended.reason or "no reason was given"
@@ -104,7 +104,7 @@ def check_end(ended: ScanDetail, findings: Sequence[FindingAnswer], fail_on: Lev
     if fail_on is None:
         return
     level = SEVERITIES.index(fail_on)
-    if any(SEVERITIES.index(item.severity) >= level and not is_dismissed(item) for item in findings):
+    if any(SEVERITIES.index(item.severity) >= level and counts(item) for item in findings):
         raise typer.Exit(FINDINGS)
 
 

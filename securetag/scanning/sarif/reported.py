@@ -43,6 +43,8 @@ def report_answer(answer: FindingAnswer) -> Reported:
     if is_dismissed_by_person(answer):
         comment = feedback.comment if feedback is not None else ""
         justification = f"false positive, says {reviewer}" + (f": {comment}" if comment else "")
+    elif (suppression := answer.suppression) is not None:
+        justification = f"suppressed ({suppression.scope}), says {suppression.owner}: {suppression.reason}"
     return Reported(
         finding=Finding(**fields),
         verdict=decided.verdict,

@@ -1,0 +1,1 @@
+"""Suppressions: what people have chosen not to hear of."""

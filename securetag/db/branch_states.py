@@ -1,0 +1,250 @@
+"""Which findings are in the code of a branch, kept up in the transaction of each scan's result.
+
+A finding that a scan reports is in the branch. One that it doesn't report is `fixed` only if the scan would
+have seen it: the tools that reported it ran, and read its file to the end. A file that was skipped, or on
+which a rule timed out, says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from securetag.db.models import Finding, FindingOccurrence, FindingState, Project, Task
+from securetag.wire.queue import Coverage, SkipReason, ToolExecution, ToolMetrics
+
+#: The branch of a project of which nobody has said any.
+DEFAULT_BRANCH = "main"
+#: Findings that one statement changes.
+CHUNK = 1_000
+#: Reasons for which the same file is skipped by every scan: a finding never was in one.
+_ALWAYS_SKIPPED = frozenset({SkipReason.MINIFIED, SkipReason.VERSION_CONTROL})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """What one tool has read of a project."""
+
+    #: Files that it skipped, or read in part.
+    unread: frozenset[str] = frozenset()
+    #: Were there more of them than are named? Then nobody can tell whether it has read a file.
+    is_cut: bool = False
+
+    @classmethod
+    def of(cls, coverage: Coverage) -> ReadFiles:
+        """From a tool's coverage."""
+        skipped = [item for item in coverage.skipped if item.reason not in _ALWAYS_SKIPPED]
+        counted = sum(n for reason, n in coverage.skipped_by_reason.items() if reason not in _ALWAYS_SKIPPED)
+        unread = {
+            *(item.path for item in coverage.skipped),
+            *(timeout.path for timeout in coverage.timeouts),
+            *coverage.parse_errors,
+        }
+        is_cut = (
+            counted > len(skipped)
+            or coverage.timeouts_total > len(coverage.timeouts)
+            or coverage.parse_errors_total > len(coverage.parse_errors)
+        )
+        return cls(frozenset(unread), is_cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one scan has read, by tool. A tool that isn't named has read nothing for certain."""
+
+    tools: Mapping[str, ReadFiles] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, executions: Iterable[ToolExecution], kind: str) -> Reach:
+        """From the tool executions of an attempt at a scan of this kind.
+
+        A web scanner says nothing of pages: it has read all of them if it ran to its end.
+        """
+        tools: dict[str, ReadFiles] = {}
+        for run in executions:
+            if not isinstance(run.metrics, ToolMetrics):
+                continue
+            if run.metrics.coverage is not None:
+                tools[run.tool] = ReadFiles.of(run.metrics.coverage)
+            elif kind == "web" and run.exit_code == 0 and not run.timed_out:
+                tools[run.tool] = ReadFiles()
+        return cls(tools)
+
+    def covers(self, tools: Iterable[str], path: str) -> bool:
+        """Would each of the tools have reported its finding in this file?"""
+        return all(
+            tool in self.tools and not self.tools[tool].is_cut and path not in self.tools[tool].unread
+            for tool in tools
+        )
+
+
+async def branch_of(session: AsyncSession, task: Task) -> str:
+    """Return the branch that a scan is of: its own, else the project's default, which the first scan sets."""
+    named: str | None = task.params.get("branch")
+    default = await session.scalar(
+        update(Project)
+        .where(Project.id == task.project_id)
+        .values(default_branch=func.coalesce(Project.default_branch, named or DEFAULT_BRANCH))
+        .returning(Project.default_branch)
+    )
+    assert default is not None, "a task has a project"
+    return named or default
+
+
+async def update_states(
+    session: AsyncSession,
+    task: Task,
+    executions: Sequence[ToolExecution],
+    *,
+    changed: ColumnElement[bool] | None = None,
+) -> None:
+    """Set the states that a completed scan's occurrences, which are stored, come to.
+
+    `changed`: of the findings that the scan reports, those whose code differs from what was judged. The
+    project is locked by the caller. A scan that ends after a newer one of its branch changes nothing.
+    """
+    branch = await branch_of(session, task)
+    if await _is_overtaken(session, task, branch):
+        return
+    await _add_seen(session, task, branch, changed)
+    await _mark_fixed(session, task, branch, Reach.of(executions, task.kind))
+
+
+async def _is_overtaken(session: AsyncSession, task: Task, branch: str) -> bool:
+    default = select(Project.default_branch).where(Project.id == task.project_id).scalar_subquery()
+    newer = select(Task.id).where(
+        Task.project_id == task.project_id,
+        Task.kind == task.kind,
+        Task.state == "completed",
+        Task.id > task.id,
+        func.coalesce(Task.params["branch"].astext, default) == branch,
+    )
+    return bool(await session.scalar(select(newer.exists())))
+
+
+async def _add_seen(
+    session: AsyncSession, task: Task, branch: str, changed: ColumnElement[bool] | None
+) -> None:
+    """States of what the scan reports."""
+    setter = aliased(Task)
+    commit = task.params.get("commit")
+    is_of_other_commit = (
+        true() if commit is None else func.coalesce(setter.params["commit"].astext != commit, true())
+    )
+    state = case(
+        (FindingState.state == "fixed", "reopened"),
+        (false() if changed is None else changed, "reopened"),
+        (and_(FindingState.state == "new", is_of_other_commit), "open"),
+        else_=FindingState.state,
+    )
+    stays = state == FindingState.state
+    await session.execute(
+        update(FindingState)
+        .where(
+            FindingState.branch == branch,
+            FindingState.finding_id == FindingOccurrence.finding_id,
+            FindingOccurrence.task_id == task.id,
+            Finding.id == FindingState.finding_id,
+            setter.id == FindingState.task_id,
+        )
+        .values(
+            state=state,
+            seen_task_id=task.id,
+            task_id=case((stays, FindingState.task_id), else_=task.id),
+            since=case((stays, FindingState.since), else_=func.clock_timestamp()),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    earlier = await _earlier(session, task, branch)
+    rows = (
+        select(
+            # An id that is made already, and used for no other state.
+            FindingOccurrence.id,
+            FindingOccurrence.tenant_id,
+            literal(task.project_id).label("project_id"),
+            FindingOccurrence.finding_id,
+            literal(branch).label("branch"),
+            case((earlier, "open"), else_="new").label("state"),
+            FindingOccurrence.task_id,
+            FindingOccurrence.task_id.label("seen_task_id"),
+        )
+        .join(Finding, Finding.id == FindingOccurrence.finding_id)
+        .where(FindingOccurrence.task_id == task.id)
+    )
+    added = upsert(FindingState).from_select([str(column.key) for column in rows.selected_columns], rows)
+    await session.execute(added.on_conflict_do_nothing(index_elements=["finding_id", "branch"]))
+
+
+async def _earlier(session: AsyncSession, task: Task, branch: str) -> ColumnElement[bool]:
+    """Was the finding there before the branch? In the scan of its base commit, else in the default branch."""
+    base = await session.scalar(_base_scan(task)) if task.params.get("base_commit") else None
+    if base is not None:
+        before = aliased(FindingOccurrence)
+        return select(before.id).where(before.task_id == base, before.finding_id == Finding.id).exists()
+    other = aliased(FindingState)
+    default = select(Project.default_branch).where(Project.id == task.project_id).scalar_subquery()
+    return (
+        select(other.id)
+        .where(
+            other.finding_id == Finding.id,
+            other.branch == default,
+            other.branch != branch,
+            other.state != "fixed",
+        )
+        .exists()
+    )
+
+
+def _base_scan(task: Task) -> Select[UUID]:
+    return (
+        select(Task.id)
+        .where(
+            Task.project_id == task.project_id,
+            Task.kind == task.kind,
+            Task.state == "completed",
+            Task.params["commit"].astext == task.params["base_commit"],
+        )
+        .order_by(Task.id.desc())
+        .limit(1)
+    )
+
+
+async def _mark_fixed(session: AsyncSession, task: Task, branch: str, reach: Reach) -> None:
+    """What the branch had and the scan, which read its files, doesn't report."""
+    seen = aliased(Task)
+    missing = (
+        select(FindingState.id, Finding.tool, Finding.matches, FindingOccurrence.path)
+        .join(Finding, Finding.id == FindingState.finding_id)
+        .join(seen, seen.id == FindingState.seen_task_id)
+        .join(
+            FindingOccurrence,
+            and_(
+                FindingOccurrence.finding_id == FindingState.finding_id,
+                FindingOccurrence.task_id == FindingState.seen_task_id,
+            ),
+        )
+        .where(
+            FindingState.project_id == task.project_id,
+            FindingState.branch == branch,
+            FindingState.state != "fixed",
+            FindingState.seen_task_id != task.id,
+            seen.kind == task.kind,
+        )
+    )
+    fixed = [
+        row.id
+        for row in await session.execute(missing)
+        if reach.covers({row.tool, *(match["tool"] for match in row.matches)}, row.path)
+    ]
+    for start in range(0, len(fixed), CHUNK):
+        await session.execute(
+            update(FindingState)
+            .where(FindingState.id.in_(fixed[start : start + CHUNK]))
+            .values(state="fixed", task_id=task.id, since=func.clock_timestamp())
+        )

@@ -19,6 +19,7 @@ from securetag.cli import (
     source,
     tenant,
     trace,
+    triage,
     web,
 )
 from securetag.cli.deployment.register import register_key
@@ -39,6 +40,7 @@ app.command("worker")(services.worker)
 app.add_typer(services.dagster, name="dagster")
 app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
+app.command("triage")(triage.triage)
 app.add_typer(web.app, name="web")
 app.add_typer(source.app, name="source")
 app.add_typer(dataset.app, name="dataset")

@@ -176,6 +176,9 @@ class SarifResult:
     snippet: str
     #: Has somebody marked it as suppressed, in the tool or in the code?
     suppressed: bool
+    #: Where it stands in the document: `runs[run].results[index]`.
+    run: int = 0
+    index: int = 0
 
 
 @dataclass
@@ -203,19 +206,20 @@ def read_sarif(
     """
     try:
         log = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Log)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"this is no SARIF document: {error}", hint="Write it as SARIF 2.1.0.") from error
     if not log.version.startswith("2.1"):
         raise InputError(f"SARIF {log.version} isn't read", hint="Write it as SARIF 2.1.0.")
     report = SarifReport()
-    for run in log.runs:
-        _RunReader(run, project, cwes or {}, confidence, report).read()
+    for number, run in enumerate(log.runs):
+        _RunReader(run, number, project, cwes or {}, confidence, report).read()
     return report
 
 
 @dataclass
 class _RunReader:
     run: _Run
+    number: int
     project: Path | None
     cwes: Mapping[str, str]
     confidence: Confidence
@@ -230,13 +234,13 @@ class _RunReader:
         for extension in self.run.tool.extensions or ():
             rules += extension.rules or ()
         by_id = {rule.id: rule for rule in rules}
-        for result in self.run.results or ():
+        for index, result in enumerate(self.run.results or ()):
             if result.kind in _NO_PROBLEM:
                 self.report.left_out["not a problem"] += 1
                 continue
-            self._add(tool, result, _rule_of(result, driver.rules or (), by_id))
+            self._add(tool, index, result, _rule_of(result, driver.rules or (), by_id))
 
-    def _add(self, tool: str, result: _Result, rule: _Rule) -> None:
+    def _add(self, tool: str, index: int, result: _Result, rule: _Rule) -> None:
         place = next((place.physical_location for place in result.locations or ()), None)
         region = place.region if place is not None else None
         if place is None or region is None or region.start_line is None:
@@ -263,7 +267,9 @@ class _RunReader:
             trace=tuple(self._trace(result)),
         )
         snippet = ((region.snippet and region.snippet.text) or "")[:MAX_CODE]
-        self.report.results.append(SarifResult(tool, match, snippet, bool(result.suppressions)))
+        self.report.results.append(
+            SarifResult(tool, match, snippet, bool(result.suppressions), self.number, index)
+        )
 
     def _trace(self, result: _Result) -> list[TraceStep]:
         """Return the first data flow of a result."""

@@ -1,0 +1,115 @@
+"""Results of a SARIF document → Findings, with the code where it is there."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from securetag.records import Finding, RuleMatch
+from securetag.scanning.evidence import PathClasses, rank, weigh
+from securetag.scanning.fingerprint import Matched, fingerprint
+from securetag.scanning.languages import language_of
+from securetag.scanning.sarif.read import SarifResult
+from securetag.scanning.scanner import Match, findings_of
+
+_MAX_TOOL = 50
+
+
+def to_findings(results: Sequence[SarifResult], project: Path | None) -> list[Finding]:
+    """Return one finding for each result, in the order of the results.
+
+    With `project`, in which the results' files are, a finding has the code around it, as one of our own
+    scanners'; without it the code is what the document quotes. Raises ToolError for a file that isn't there.
+    """
+    if project is None:
+        return [_without_code(result) for result in results]
+    findings: dict[tuple[str, Match], Finding] = {}
+    for tool, matches in _group_by_tool(results).items():
+        for layer in _layers(matches):
+            findings |= {
+                (tool, match): finding
+                for match, finding in zip(layer, findings_of(layer, project, tool=tool), strict=True)
+            }
+    return [findings[name_tool(result.tool), result.match] for result in results]
+
+
+def name_tool(name: str) -> str:
+    """Return a tool's name in the form of our scanners' names: `Semgrep OSS` is `semgrep-oss`."""
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (name if name[:1].isalpha() else f"tool-{name}")[:_MAX_TOOL].strip("-")
+
+
+def _group_by_tool(results: Sequence[SarifResult]) -> dict[str, list[Match]]:
+    grouped: dict[str, list[Match]] = defaultdict(list)
+    for result in results:
+        grouped[name_tool(result.tool)].append(result.match)
+    return grouped
+
+
+def _layers(matches: Sequence[Match]) -> list[list[Match]]:
+    """Return all matches once, in lists whose order `findings_of` keeps: no place twice in a list."""
+    layers: list[dict[tuple[str, int, str], Match]] = []
+    for match in dict.fromkeys(matches):
+        place = (match.path, match.start_line, match.rule_id)
+        layer = next((layer for layer in layers if place not in layer), None)
+        if layer is None:
+            layers.append(layer := {})
+        layer[place] = match
+    return [[layer[place] for place in sorted(layer)] for layer in layers]
+
+
+def _without_code(result: SarifResult) -> Finding:
+    match, tool = result.match, name_tool(result.tool)
+    language = language_of(match.path)
+    code = result.snippet.replace("\0", "\ufffd")
+    first = max(1, match.start_line)
+    last = max(first, match.end_line)
+    return Finding(
+        tool=tool,
+        rule_id=match.rule_id,
+        cwe=match.cwe,
+        owasp=match.owasp,
+        title=match.title,
+        message=match.message.replace("\0", "\ufffd"),
+        recommendation=match.recommendation,
+        severity=match.severity,
+        confidence=match.confidence,
+        language=language,
+        path=match.path,
+        start_line=first,
+        end_line=last,
+        snippet=code,
+        snippet_line=first,
+        scope="",
+        fingerprint=fingerprint(Matched(match.rule_id, code or match.path, "", language)),
+        matches=[
+            RuleMatch(
+                tool=tool,
+                rule_id=match.rule_id,
+                cwe=match.cwe,
+                kind=match.kind,
+                start_line=first,
+                end_line=last,
+            )
+        ],
+        trace=list(match.trace),
+    )
+
+
+def rank_each(findings: Sequence[Finding], project: Path) -> list[Finding]:
+    """Return each finding with the rank that its own evidence gives, in the same order: none is merged."""
+    classes = PathClasses(project)
+    ranked = []
+    for finding in findings:
+        path_class = classes.get(finding.path)
+        evidence = weigh(finding.matches, finding.confidence)
+        ranked.append(
+            msgspec.structs.replace(
+                finding, path_class=path_class, rank=rank(finding.severity, evidence, path_class)
+            )
+        )
+    return ranked

@@ -16,8 +16,7 @@ from securetag.api.services import ApiServices
 from securetag.db.repositories.keys import Principal
 from securetag.errors import ConflictError
 from securetag.scanning.sarif.reported import report_answer
-from securetag.scanning.sarif.write import RunInfo, SarifLimits, write_sarif
-from securetag.system.version import package_version
+from securetag.scanning.sarif.write import SarifLimits, describe_run, write_sarif
 from securetag.wire.api import ScanDetail
 from securetag.wire.csv import to_csv
 
@@ -47,21 +46,6 @@ async def export_csv(services: ApiServices, caller: Principal, task_id: UUID) ->
     triage = services.settings.triage
     text = await asyncio.to_thread(lambda: to_csv(to_finding_answer(row, triage) for row in rows))
     return _file(text.encode("utf-8", "replace"), CSV_TYPE, f"{task_id}.csv")
-
-
-def describe_run(scan: ScanDetail) -> RunInfo:
-    """Return what a SARIF document says of a scan."""
-    return RunInfo(
-        project=scan.project,
-        version=package_version(),
-        branch=str(scan.params.get("branch") or ""),
-        commit=str(scan.params.get("commit") or ""),
-        task_id=str(scan.task_id),
-        started_at=scan.started_at,
-        finished_at=scan.finished_at,
-        coverage=scan.coverage,
-        tools={run.tool: run.version for run in scan.tool_executions if run.attempt == scan.attempt},
-    )
 
 
 async def _load(session: AsyncSession, task_id: UUID) -> tuple[ScanDetail, list[FindingRow]]:

@@ -5,10 +5,9 @@ Exit codes: 0 clean, 1 findings at or above --fail-on, 2 anything else, 130 and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 from uuid import UUID
 
 import typer
@@ -28,6 +27,7 @@ from securetag.cli.scan.follow import (
 if TYPE_CHECKING:
     from securetag.cli.scan.packing import Packed
     from securetag.client.api import ApiClient
+    from securetag.wire.api import FindingAnswer, ScanDetail
 
 FailOn = Annotated[
     Level | None,
@@ -73,9 +73,15 @@ def scan(
     sarif: SarifFile = None,
     csv: CsvFile = None,
     details: Details = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Scan in this process: no service, no database, nothing kept.")
+    ] = False,
+    triage: Annotated[
+        bool, typer.Option("--triage", help="With --local: ask the configured model about the findings.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Scan a folder with a running Securetag.
+    """Scan a folder with a running Securetag, or with --local without any.
 
     That of `securetag up`, or any other by --api. Ctrl-C cancels the scan.
 
@@ -85,39 +91,120 @@ def scan(
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
     from securetag.cli.client import connect
-    from securetag.cli.scan.confidence import describe_hidden, select_confident
-    from securetag.cli.scan.report import print_json, print_table
 
     if (path is None) == (resume is None):
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
+    if local:
+        if path is None:
+            raise typer.BadParameter("--local scans a folder", param_hint="--resume")
+        with unexpected_errors():
+            done = _LocalScan(path.resolve(), project, lang, timeout, triage=triage, quiet=as_json)
+            _finish(done, min_confidence, fail_on, sarif, csv, details=details, as_json=as_json)
+        return
     url, secret = find_api(api, key)
     with unexpected_errors(), connect(url, secret) as client:
         upload = _Upload(client, path.resolve(), project, lang) if path is not None else None
         scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
-        shown = select_confident(findings, min_confidence)
-        hidden = len(findings) - len(shown)
-        packed = upload.packed if upload is not None else None
-        if as_json:
-            print_json(ended, shown, packed, below_min_confidence=hidden)
-        else:
-            print_table(ended, shown, packed, details=details)
-            if hidden:
-                typer.echo(describe_hidden(hidden, min_confidence))
-        if ended.state == "completed":
-            _write(sarif, client.scan_sarif, ended.task_id, quiet=as_json)
-            _write(csv, client.scan_csv, ended.task_id, quiet=as_json)
-        check_end(ended, shown, fail_on)
+        result = _StoredScan(ended, findings, upload.packed if upload is not None else None, client)
+        _finish(result, min_confidence, fail_on, sarif, csv, details=details, as_json=as_json)
 
 
-def _write(file: Path | None, export: Callable[[UUID], bytes], task_id: UUID, *, quiet: bool) -> None:
-    """Write what the api exports to a file that was asked for."""
+class _Scan(Protocol):
+    """A scan that has ended, wherever it ran."""
+
+    ended: ScanDetail
+    findings: list[FindingAnswer]
+    packed: Packed | None
+
+    def to_sarif(self) -> bytes: ...
+
+    def to_csv(self) -> bytes: ...
+
+
+class _StoredScan:
+    """A scan of a service."""
+
+    def __init__(
+        self, ended: ScanDetail, findings: list[FindingAnswer], packed: Packed | None, client: ApiClient
+    ) -> None:
+        self.ended, self.findings, self.packed, self._client = ended, findings, packed, client
+
+    def to_sarif(self) -> bytes:
+        return self._client.scan_sarif(self.ended.task_id)
+
+    def to_csv(self) -> bytes:
+        return self._client.scan_csv(self.ended.task_id)
+
+
+class _LocalScan:
+    """A scan in this process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        project: str | None,
+        lang: Lang | None,
+        timeout: float,
+        *,
+        triage: bool,
+        quiet: bool,
+    ) -> None:
+        from securetag.cli.scan.local import scan_locally
+        from securetag.settings import get_settings
+
+        self.packed: Packed | None
+        self.ended, self.findings, self.packed = scan_locally(
+            folder,
+            get_settings(),
+            project=project or folder.name,
+            lang=lang,
+            timeout_s=timeout,
+            triage=triage,
+            progress=None if quiet else typer.echo,
+        )
+
+    def to_sarif(self) -> bytes:
+        from securetag.scanning.sarif.reported import report_answer
+        from securetag.scanning.sarif.write import describe_run, write_sarif
+
+        return write_sarif(map(report_answer, self.findings), describe_run(self.ended))
+
+    def to_csv(self) -> bytes:
+        from securetag.wire.csv import to_csv
+
+        return to_csv(self.findings).encode("utf-8", "replace")
+
+
+def _finish(
+    scan: _Scan,
+    min_confidence: MinConfidence,
+    fail_on: Level | None,
+    sarif: Path | None,
+    csv: Path | None,
+    *,
+    details: bool,
+    as_json: bool,
+) -> None:
+    """Print the scan, write what was asked for, and leave with the exit code that it has."""
+    from securetag.cli.scan.confidence import describe_hidden, select_confident
+    from securetag.cli.scan.report import print_json, print_table
     from securetag.system.files import write_atomic
 
-    if file is not None:
-        write_atomic(file, export(task_id))
-        if not quiet:
-            typer.echo(f"wrote {file}")
+    shown = select_confident(scan.findings, min_confidence)
+    hidden = len(scan.findings) - len(shown)
+    if as_json:
+        print_json(scan.ended, shown, scan.packed, below_min_confidence=hidden)
+    else:
+        print_table(scan.ended, shown, scan.packed, details=details)
+        if hidden:
+            typer.echo(describe_hidden(hidden, min_confidence))
+    if scan.ended.state == "completed":
+        for file, export in ((sarif, scan.to_sarif), (csv, scan.to_csv)):
+            if file is not None:
+                write_atomic(file, export())
+                typer.echo(f"wrote {file}", err=True)
+    check_end(scan.ended, shown, fail_on)
 
 
 class _Upload:

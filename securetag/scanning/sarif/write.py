@@ -23,6 +23,8 @@ from securetag.scanning.sarif import document as sarif
 from securetag.scanning.sarif.coverage import describe_coverage
 from securetag.scanning.sarif.document import Message
 from securetag.scanning.sarif.reported import Reported
+from securetag.system.version import package_version
+from securetag.wire.api import ScanDetail
 from securetag.wire.queue import Coverage
 
 #: Name of the base of every relative path.
@@ -74,6 +76,21 @@ class RunInfo:
     coverage: Coverage | None = None
     #: Tool → version.
     tools: dict[str, str] = field(default_factory=dict)
+
+
+def describe_run(scan: ScanDetail) -> RunInfo:
+    """Return what a SARIF document says of a scan."""
+    return RunInfo(
+        project=scan.project,
+        version=package_version(),
+        branch=str(scan.params.get("branch") or ""),
+        commit=str(scan.params.get("commit") or ""),
+        task_id=str(scan.task_id),
+        started_at=scan.started_at,
+        finished_at=scan.finished_at,
+        coverage=scan.coverage,
+        tools={run.tool: run.version for run in scan.tool_executions if run.attempt == scan.attempt},
+    )
 
 
 def write_sarif(

@@ -1,0 +1,159 @@
+"""`securetag scan --local`: the same scan in this process, without service and database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import typer
+from uuid_utils.compat import uuid7
+
+from securetag.cli.scan.follow import Lang
+from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
+from securetag.cli.scan.packing import Packed, pack
+from securetag.records import OCCURRENCE_FIELDS, Finding, Verdict
+from securetag.scanning.evidence import combine_evidence
+from securetag.scanning.external import list_scanners, make_scanner
+from securetag.scanning.scanner import ScannerRun, ScanRequest
+from securetag.scanning.unpack import Limits, unpack
+from securetag.settings import Settings
+from securetag.wire.api import FindingAnswer, OccurrenceAnswer, ScanDetail, VerdictAnswer
+
+if TYPE_CHECKING:
+    from securetag.wire.queue import Coverage
+
+Progress = Callable[[str], None] | None
+
+
+def scan_locally(
+    folder: Path,
+    settings: Settings,
+    *,
+    project: str,
+    lang: Lang | None,
+    timeout_s: float,
+    triage: bool,
+    progress: Progress = None,
+) -> tuple[ScanDetail, list[FindingAnswer], Packed]:
+    """Scan a folder; return what an api would have answered. The ids in it are of this run alone.
+
+    The folder is packed and unpacked as an upload is, so that the same files are scanned. Raises
+    SettingsError where a scanner is missing, ToolError where one fails, ModelUnavailableError where `triage`
+    finds no model.
+    """
+    started = datetime.now(UTC)
+    try:
+        with raise_on_signals(), tempfile.TemporaryDirectory(prefix="securetag-") as temporary:
+            work = Path(temporary)
+            packed = pack(folder, work / "upload.zip")
+            root, limits = work / "project", settings.worker
+            unpack(work / "upload.zip", root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            language = lang or settings.triage.lang
+            runs = [
+                _run(name, settings, ScanRequest(root, work / name, language, timeout_s), progress)
+                for name in list_scanners(settings)
+            ]
+            findings = combine_evidence(
+                [finding for run in runs for finding in run.findings],
+                root,
+                path_globs=settings.evidence.path_classes,
+            )
+            verdicts: list[Verdict | None] = [None] * len(findings)
+            if triage:
+                verdicts = _triage(findings, settings, language, progress)
+    except Interrupted as interrupted:
+        typer.echo("the scan was stopped", err=True)
+        raise typer.Exit(interrupted.exit_code) from interrupted
+    scan = _describe_scan(project, started, findings, verdicts, runs)
+    answers = [_answer(scan, finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)]
+    return scan, answers, packed
+
+
+def _run(name: str, settings: Settings, request: ScanRequest, progress: Progress) -> ScannerRun:
+    if progress is not None:
+        progress(f"running {name}")
+    return make_scanner(name, settings).scan(request).check()
+
+
+def _triage(
+    findings: Sequence[Finding], settings: Settings, lang: Lang, progress: Progress
+) -> list[Verdict | None]:
+    from securetag.serving.client import connect
+    from securetag.worker.triager import Triager
+
+    client = connect(settings)
+    try:
+        client.resolve()  # without a model the whole triage would be reasons for no verdict
+        run = Triager(client, settings.triage, lang=lang).run(
+            findings,
+            budget_s=settings.triage.budget_s,
+            progress=None if progress is None else lambda done, total: progress(f"triage {done + 1}/{total}"),
+        )
+    finally:
+        client.close()
+    return run.verdicts
+
+
+def _describe_scan(
+    project: str,
+    started: datetime,
+    findings: Sequence[Finding],
+    verdicts: Sequence[Verdict | None],
+    runs: Sequence[ScannerRun],
+) -> ScanDetail:
+    return ScanDetail(
+        task_id=uuid7(),
+        kind="codeaudit",
+        project_id=uuid7(),
+        project=project,
+        state="completed",
+        attempt=1,
+        max_attempts=1,
+        stage="",
+        reason="",
+        params={},
+        created_at=started,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        findings=len(findings),
+        by_severity=Counter(finding.severity for finding in findings),
+        by_verdict=Counter(verdict.decision.value if verdict else "none" for verdict in verdicts),
+        upload=None,
+        coverage=_coverage(runs),
+        tool_executions=[],
+        history=[],
+    )
+
+
+def _coverage(runs: Sequence[ScannerRun]) -> Coverage | None:
+    """Return the coverage of the last scanner that reports one, as the api does."""
+    return next((run.metrics.coverage for run in reversed(runs) if run.metrics.coverage is not None), None)
+
+
+def _answer(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:
+    at = OccurrenceAnswer(
+        id=uuid7(), task_id=scan.task_id, **{name: getattr(finding, name) for name in OCCURRENCE_FIELDS}
+    )
+    words = {name: getattr(finding, name) for name in FindingAnswer.model_fields if hasattr(finding, name)}
+    now = scan.created_at
+    return FindingAnswer(
+        **words,
+        id=uuid7(),
+        project_id=scan.project_id,
+        first_seen_at=now,
+        last_seen_at=now,
+        occurrence=at,
+        verdict=None if verdict is None else _verdict(uuid7(), verdict, now),
+        feedback=None,
+    )
+
+
+def _verdict(identity: UUID, verdict: Verdict, at: datetime) -> VerdictAnswer:
+    names = VerdictAnswer.model_fields.keys() - {"id", "created_at"}
+    words = {name: getattr(verdict, name) for name in names}
+    return VerdictAnswer(**words, id=identity, created_at=at)

@@ -178,6 +178,7 @@ def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path
         "state",
         "reason",
         "findings",
+        "below_min_confidence",
         "by_severity",
         "by_verdict",
         "coverage",
@@ -203,12 +204,12 @@ def _verify_rows(stack: Stack, task_id: UUID, finding_id: UUID, archive: Path) -
         found["tool"]: found
         for found in rows(stack.settings, stack.tenant, "SELECT * FROM securetag.tool_execution")
     }
-    assert set(executions) == {"unpack", "semgrep", "triage"}
+    assert set(executions) == {"unpack", "semgrep", "secrets", "triage"}
     semgrep = executions["semgrep"]
     assert (semgrep["exit_code"], semgrep["timed_out"], semgrep["version"]) == (0, False, "1.182.0")
     assert "--experimental" in semgrep["arguments"]
     assert semgrep["metrics_json"]["schema"] == 1
-    assert semgrep["metrics_json"]["findings"] == 1
+    assert semgrep["metrics_json"]["findings"] == 2, "the shape and the data flow, which are one place"
     assert executions["triage"]["metrics_json"]["prompt_tokens"] > 0
     artifacts = rows(stack.settings, stack.tenant, "SELECT * FROM securetag.artifact")
     assert {semgrep["stdout"], semgrep["stderr"]} <= {artifact["name"] for artifact in artifacts}

@@ -296,7 +296,10 @@ def _is_scanner(candidate: object) -> TypeGuard[type[Scanner]]:
 #: All scanners. `worker.scanners` names those that a worker runs.
 SCANNERS: Registry[type[Scanner]] = Registry(
     "scanner",
-    {"semgrep": "securetag.scanning.semgrep:SemgrepScanner"},
+    {
+        "secrets": "securetag.scanning.secrets.scanner:SecretsScanner",
+        "semgrep": "securetag.scanning.semgrep:SemgrepScanner",
+    },
     group="securetag.scanners",
     accepts=_is_scanner,
 )

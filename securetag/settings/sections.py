@@ -70,7 +70,7 @@ class WorkerSettings(Section):
     #: Kinds of tasks that it takes; a worker that scans web applications needs a way out to them.
     kinds: Annotated[list[Literal["codeaudit", "web"]], Field(min_length=1)] = ["codeaudit", "web"]
     #: Scanners that read each upload, one after the other.
-    scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep"]
+    scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep", "secrets"]
     #: Files of one unpacked project.
     max_files: int = 20_000
     #: Bytes of one unpacked project.

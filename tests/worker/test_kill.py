@@ -61,7 +61,7 @@ def check(deployment: Deployment, task: str) -> None:
     tools = deployment.query(
         "SELECT tool FROM securetag.tool_execution WHERE task_id = %s ORDER BY started_at", task
     )
-    assert tools == [("unpack",), ("semgrep",), ("triage",)]
+    assert tools == [("unpack",), ("semgrep",), ("secrets",), ("triage",)]
     artifacts = deployment.query(
         "SELECT name, storage_key FROM securetag.artifact WHERE task_id = %s ORDER BY 1", task
     )

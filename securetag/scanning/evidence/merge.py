@@ -34,15 +34,20 @@ def combine_evidence(
     highest, `confidence` and `rank` come from the combination, `path_class` from the path and from
     `path_globs`; the rest is of the finding with the strongest kind of rule.
 
+    No secret's value is left in a snippet, a message or a data flow.
+
     A place is one file, one CWE family, one function and at most NEAR_LINES lines. Two findings of the same
     rule are two places, unless they overlap: the rule tells them apart.
     """
+    # Here, since detect-secrets takes a while to import, and masking knows the families of this package.
+    from securetag.scanning.secrets.mask import mask_finding
+
     classes = PathClasses(project, path_globs)
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.path, family_of(finding.cwe) or finding.rule_id].append(finding)
     combined = [
-        place.combine(classes.get(place.first.path))
+        mask_finding(place.combine(classes.get(place.first.path)))
         for group in groups.values()
         for place in _find_places(group)
     ]

@@ -32,8 +32,11 @@ class Audit(ScanTask):
         settings = self.attempt.settings
         project = self._project()
         findings: list[Finding] = []
-        for name in list_scanners(settings):
-            findings += self._scan_with(make_scanner(name, settings), project)
+        for number, name in enumerate(list_scanners(settings)):
+            if number and self.attempt.left_s() <= RESERVE_S:
+                self._skip(name)
+            else:
+                findings += self._scan_with(make_scanner(name, settings), project, is_first=not number)
         return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
     def _project(self) -> Path:
@@ -67,9 +70,25 @@ class Audit(ScanTask):
             )
         return root
 
-    def _scan_with(self, scanner: Scanner, project: Path) -> list[Finding]:
+    def _skip(self, name: str) -> None:
+        """Log a scanner that the task's limit left no time for; what the others reported is kept."""
+        execution = ToolExecution(
+            tool=name,
+            version="",
+            arguments=[],
+            exit_code=None,
+            duration_s=0.0,
+            started_at=datetime.now(UTC),
+            timed_out=True,
+            metrics=ToolMetrics(tool=name),
+        )
+        self.executions.append(execution)
+
+    def _scan_with(self, scanner: Scanner, project: Path, *, is_first: bool) -> list[Finding]:
         attempt = self.attempt
-        attempt.check()
+        attempt.check_lease()
+        if is_first:
+            attempt.check()
         attempt.stage(scanner.name)
         try:
             run = scanner.scan(
@@ -85,7 +104,7 @@ class Audit(ScanTask):
             )
         finally:
             attempt.tool_started(None)
-        return self.log_run(run, self._metrics(run))
+        return self.log_run(run, self._metrics(run), keeps_others=not is_first)
 
     def _metrics(self, run: ScannerRun) -> ToolMetrics:
         """Return the run's metrics, with the files that weren't unpacked as skipped."""

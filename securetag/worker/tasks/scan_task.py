@@ -63,10 +63,13 @@ class ScanTask(ABC):
     def scan(self) -> list[Finding]:
         """Return what the scanners report; their runs are logged by `log_run`."""
 
-    def log_run(self, run: ScannerRun, metrics: ToolMetrics | None = None) -> list[Finding]:
+    def log_run(
+        self, run: ScannerRun, metrics: ToolMetrics | None = None, *, keeps_others: bool = False
+    ) -> list[Finding]:
         """Store a scanner's output and log its run; return its findings.
 
-        Raises TimeLimitError where a limit has ended it, ToolError where it failed.
+        Raises TimeLimitError where a limit has ended it, unless the findings of others are to be kept;
+        ToolError where it failed.
         """
         self.attempt.check_lease()
         stdout = self._store(run.stdout_path.name, run.stdout_path)
@@ -87,6 +90,8 @@ class ScanTask(ABC):
             )
         )
         if run.failure and run.limited:
+            if keeps_others:
+                return []
             raise TimeLimitError(run.failure, hint=self.limit_hint)
         return run.check().findings
 

@@ -1,0 +1,7 @@
+"""Credentials in any file of a project, and the masking of their values in everything that leaves a scan."""
+
+from __future__ import annotations
+
+from securetag.scanning.secrets.mask import MASK, mask, mask_finding
+
+__all__ = ["MASK", "mask", "mask_finding"]

@@ -1,0 +1,77 @@
+"""`python -m securetag.scanning.secrets [LANG]`: write the secrets of the working directory as lines of JSON.
+
+No value is written, only where it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from securetag.scanning.evidence.paths import classify_path
+from securetag.scanning.secrets.detect import find_secrets
+
+#: Bytes of a file; a larger one is data.
+MAX_BYTES = 2_000_000
+#: Hashes, compressed texts and drawings, of which every line looks like a secret.
+_SKIPPED_SUFFIXES = frozenset(
+    {".lock", ".map", ".svg", ".sum", ".po", ".pot", ".min.js", ".css", ".csv", ".tsv"}
+)
+_SKIPPED_NAMES = frozenset({"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "composer.lock"})
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One secret, or with `files` the number of files that were read, which ends the report."""
+
+    path: str = ""
+    line: int = 0
+    end_line: int = 0
+    kind: str = ""
+    confidence: str = "low"
+    files: int = -1
+
+
+def scan_folder(root: Path) -> Iterator[Line]:
+    """Yield the secrets of all texts below a folder."""
+    files = 0
+    for path in _texts(root):
+        try:
+            content = (root / path).read_bytes()
+        except OSError:
+            continue
+        if b"\0" in content[:8192]:
+            continue
+        files += 1
+        yield from scan_text(content.decode("utf-8", errors="replace"), path)
+    yield Line(files=files)
+
+
+def scan_text(text: str, path: str) -> Iterator[Line]:
+    """Yield the secrets of one file's text. In code that no product runs they are often made up."""
+    is_product = classify_path(path) == "source"
+    for secret in find_secrets(text, path):
+        confidence = secret.confidence
+        if not is_product and secret.kind != "provider-token":
+            confidence = "low"
+        yield Line(path, secret.line, secret.end_line, secret.kind, confidence)
+
+
+def _texts(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            lower = name.lower()
+            if lower in _SKIPPED_NAMES or lower.endswith(tuple(_SKIPPED_SUFFIXES)):
+                continue
+            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
+                yield PurePosixPath(path.relative_to(root)).as_posix()
+
+
+if __name__ == "__main__":
+    for entry in scan_folder(Path()):
+        sys.stdout.buffer.write(msgspec.json.encode(entry) + b"\n")

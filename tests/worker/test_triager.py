@@ -103,6 +103,16 @@ def test_severe_findings_get_the_models_verdict() -> None:
     assert json.loads(run.transcript[0])["decision"] == "true_positive"
 
 
+def test_no_value_of_a_credential_is_sent_or_kept() -> None:
+    model = Scripted()
+    code = 'def f(q):\n    password = "hunter2hunter2"\n    os.system(q)'
+    secret = make_finding(severity="high", snippet=code, snippet_line=10, start_line=12, end_line=12)
+    run = triager(model).run([secret], budget_s=60)
+    prompt = str(model.asked[0])
+    assert 'password = \\"***\\"' in prompt or 'password = "***"' in prompt
+    assert "hunter2hunter2" not in prompt + "".join(run.transcript)
+
+
 def test_a_shape_alone_needs_the_model_and_the_highest_rank_is_asked_about_first() -> None:
     model = Scripted()
     model.takes = 10.0

@@ -22,9 +22,9 @@ import msgspec
 from securetag import triage
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Lang, RuleKind, Verdict
+from securetag.scanning.secrets.mask import mask_finding
 from securetag.serving.client import ModelClient
 from securetag.settings.sections import TriageSettings
-from securetag.system.mask import mask_secrets
 from securetag.wire.queue import ModelMetrics
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Triager:
             self._client.resolve()  # another model may have been published since the last scan
 
     def _verdict(self, finding: Finding, deadline: float) -> Verdict:
-        prompt = triage.render(_without_secrets(finding), profile=self._settings.profile, lang=self._lang)
+        prompt = triage.render(mask_finding(finding), profile=self._settings.profile, lang=self._lang)
         left = deadline - self._clock()
         if left <= 0:
             self._give_up("the time for this scan's triage was used up")
@@ -167,18 +167,11 @@ class Triager:
             "fingerprint": finding.fingerprint,
             "prompt_sha256": prompt.sha256,
             "model_id": completion.model_id,
-            "completion": mask_secrets(completion.text[:MAX_PROSE]),
+            "completion": completion.text[:MAX_PROSE],
             "decision": verdict.decision.value,
             "duration_ms": completion.duration_ms,
         }
         self._transcript.append(json.dumps(noted))
-
-
-def _without_secrets(finding: Finding) -> Finding:
-    """Return the finding as a model may see it: the values of credentials are hidden, lines stay lines."""
-    return msgspec.structs.replace(
-        finding, snippet=mask_secrets(finding.snippet), message=mask_secrets(finding.message)
-    )
 
 
 def _storable(verdict: Verdict) -> Verdict:
@@ -195,4 +188,4 @@ def _storable(verdict: Verdict) -> Verdict:
 
 def _clean(text: str) -> str:
     """Short, without control characters and without halves of surrogate pairs."""
-    return mask_secrets(triage.defuse(text))[:MAX_PROSE].encode("utf-8", errors="replace").decode()
+    return triage.defuse(text)[:MAX_PROSE].encode("utf-8", errors="replace").decode()

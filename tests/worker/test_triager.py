@@ -49,7 +49,14 @@ class Scripted:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Completion:
-        self.asked.append({"schema": schema, "max_tokens": max_tokens, "timeout_s": timeout_s})
+        self.asked.append(
+            {
+                "messages": [message.content for message in messages],
+                "schema": schema,
+                "max_tokens": max_tokens,
+                "timeout_s": timeout_s,
+            }
+        )
         if self.takes > timeout_s:
             self.now += timeout_s
             raise ModelUnavailableError(f"no answer within {timeout_s:g} s")
@@ -108,8 +115,8 @@ def test_no_value_of_a_credential_is_sent_or_kept() -> None:
     code = 'def f(q):\n    password = "hunter2hunter2"\n    os.system(q)'
     secret = make_finding(severity="high", snippet=code, snippet_line=10, start_line=12, end_line=12)
     run = triager(model).run([secret], budget_s=60)
-    prompt = str(model.asked[0])
-    assert 'password = \\"***\\"' in prompt or 'password = "***"' in prompt
+    prompt = model.asked[0]["messages"][-1]
+    assert 'password = "********"' in prompt
     assert "hunter2hunter2" not in prompt + "".join(run.transcript)
 
 

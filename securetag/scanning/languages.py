@@ -24,6 +24,19 @@ SCANNED_SUFFIXES: dict[str, tuple[str, ...]] = {
         *(".vue", ".svelte", ".astro"),
     ),
 }
+#: Language of a rule → endings that Semgrep doesn't know; it gets a copy under one that it does.
+COPIED_SUFFIXES: dict[str, tuple[str, ...]] = {
+    "python": (".pyw", ".wsgi"),
+    "javascript": (".es6",),
+    "typescript": (".mts", ".cts"),
+    "notebook": (".ipynb",),
+}
+#: Language of code → languages of the files that may hold such code inside.
+EMBEDDED_IN: dict[str, tuple[str, ...]] = {
+    "python": ("notebook",),
+    "javascript": ("template",),
+    "typescript": ("template",),
+}
 #: Semgrep's language of a rule that reads text → what we call the files that it is run on.
 _TEXT_LANGUAGES = {"regex": "template"}
 #: Language of a file that holds code or configuration of a program, but none of the above.
@@ -58,13 +71,13 @@ _OTHER_SUFFIXES: dict[str, tuple[str, ...]] = {
     "sql": (".sql",),
     "swift": (".swift",),
     "terraform": (".tf", ".hcl"),
-    "typescript module": (".mts", ".cts"),
     "visual basic": (".vb", ".vbs"),
     "yaml": (".yaml", ".yml"),
 }
 _BY_SUFFIX = {
     suffix: language
-    for language, suffixes in (*SCANNED_SUFFIXES.items(), *_OTHER_SUFFIXES.items())
+    for languages in (SCANNED_SUFFIXES, COPIED_SUFFIXES, _OTHER_SUFFIXES)
+    for language, suffixes in languages.items()
     for suffix in suffixes
 }
 _BY_NAME = {"dockerfile": "dockerfile", "containerfile": "dockerfile", "gemfile": "ruby", "rakefile": "ruby"}

@@ -16,6 +16,7 @@ import msgspec
 from securetag.errors import ToolError
 from securetag.records import Finding, Lang, RuleMatch, Severity
 from securetag.rules import RuleMetadata
+from securetag.scanning.extraction import Extract
 from securetag.scanning.fingerprint import Matched, fingerprint
 from securetag.scanning.scanner import read_source
 from securetag.scanning.snippet import Snippet, SourceFile
@@ -104,24 +105,40 @@ def read_report(stdout: bytes) -> Report:
 
 
 def normalise(
-    report: Report, root: Path, *, catalogue: Mapping[str, RuleMetadata], lang: Lang = "en"
+    report: Report,
+    root: Path,
+    *,
+    catalogue: Mapping[str, RuleMetadata],
+    lang: Lang = "en",
+    extracts: Mapping[str, Extract] | None = None,
 ) -> list[Finding]:
     """Findings in the order of files and lines, one for each rule and place.
 
-    `root` is the folder that was scanned. Raises ToolError when the report speaks of a file that
-    isn't there.
+    `root` is the folder that was scanned, `extracts` says of which file a generated copy is. Raises ToolError
+    when the report speaks of a file that isn't there.
     """
+    extracts = extracts or {}
     unique = {
         (match.path, match.start.offset, match.end.offset, _rule_id(match.check_id, catalogue)): match
         for match in report.results
     }
     files: dict[str, SourceFile] = {}
     drafts: list[_Draft] = []
-    for (path, start, end, rule_id), match in sorted(unique.items(), key=lambda item: item[0]):
-        source = files.get(path) or files.setdefault(path, read_source(root, path, "Semgrep"))
+
+    def order(place: tuple[str, int, int, str]) -> tuple[str, int, int, str]:
+        path, start, end, rule_id = place
+        return (extracts[path].path if path in extracts else path, start, end, rule_id)
+
+    for place in sorted(unique, key=order):
+        (path, start, end, rule_id), match = place, unique[place]
+
+        inside = extracts.get(path)
+        source = files.get(path) or files.setdefault(path, _read(root, path, inside))
         snippet = source.snippet(match.start.line, match.end.line, column=match.start.col - 1)
         matched = Matched(rule_id, source.between(start, end), snippet.scope, source.language)
-        drafts.append(_Draft(match, matched, snippet))
+        file = inside.path if inside else path
+        cell = inside.describe_place(match.start.line, lang) if inside else ""
+        drafts.append(_Draft(match, matched, snippet, file, cell))
     return [_finding(draft, catalogue.get(draft.matched.rule_id), lang) for draft in drafts]
 
 
@@ -130,15 +147,30 @@ class _Draft:
     match: Match
     matched: Matched
     snippet: Snippet
+    #: Relative to the project.
+    path: str
+    #: Of a notebook: `cell 3, line 2`.
+    cell: str
+
+
+def _read(root: Path, path: str, inside: Extract | None) -> SourceFile:
+    """Return the file that Semgrep names, or, for a generated copy, the file that it was made from."""
+    if inside is None:
+        return read_source(root, path, "Semgrep")
+    code = Path(path).read_bytes()
+    if not inside.same_offsets:
+        return SourceFile(code, inside.language)
+    return SourceFile(read_source(root, inside.path, "Semgrep").content, inside.language, code=code)
 
 
 def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
     match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
     cwe = rule.cwe if rule else ""
+    message = rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd")
     return Finding(
         tool="semgrep",
         rule_id=rule_id,
-        path=PurePosixPath(match.path).as_posix(),
+        path=PurePosixPath(draft.path).as_posix(),
         language=draft.matched.language,
         start_line=match.start.line,
         end_line=match.end.line,
@@ -149,7 +181,7 @@ def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
         cwe=cwe,
         owasp=rule.owasp if rule else "",
         title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),
-        message=rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd"),
+        message=f"{message} ({draft.cell})" if draft.cell else message,
         recommendation=rule.recommendation.get(lang) if rule else "",
         severity=rule.severity if rule else _SEVERITY.get(match.extra.severity, "info"),
         confidence=rule.confidence if rule else "medium",

@@ -36,20 +36,20 @@ class SourceFile:
     PostgreSQL's text can't hold, become U+FFFD.
     """
 
-    def __init__(self, content: bytes, language: str) -> None:
+    def __init__(self, content: bytes, language: str, *, code: bytes | None = None) -> None:
+        """`code` has the same lines and is what scopes are read in, where the file itself is no code."""
         self.content = content
         self.language = language
+        self._code = content if code is None else code
 
     @cached_property
     def lines(self) -> list[str]:
         """Without their ends."""
-        text = self.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
-        text = text.replace("\0", "\ufffd")
-        return [line.removesuffix("\r") for line in text.split("\n")]
+        return _lines(self.content)
 
     @cached_property
     def scopes(self) -> list[Scope]:
-        return scopes("\n".join(self.lines), self.language)
+        return scopes("\n".join(_lines(self._code)), self.language)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -85,6 +85,11 @@ class SourceFile:
         if scope.last - scope.first < MAX_LINES:
             return scope.first, scope.last
         return max(scope.first, start - BEFORE), min(scope.last, end + AFTER)
+
+
+def _lines(content: bytes) -> list[str]:
+    text = content.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\0", "\ufffd")
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def _cut(line: str, column: int) -> str:

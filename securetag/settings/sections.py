@@ -89,8 +89,10 @@ class SemgrepSettings(Section):
     cpu_s: float = Field(default=600.0, ge=1)
     #: Seconds of wall time for one project, a guard against hangs; what was scanned by then is kept.
     timeout_s: float = 1200.0
-    #: Seconds of wall time for one rule on one file, after which the result names both.
+    #: CPU-seconds for one rule on one file, after which the result names both.
     rule_timeout_s: float = Field(default=60.0, gt=0)
+    #: Bytes of one file; a larger one is data or generated as a rule, and costs gigabytes of memory.
+    max_file_bytes: int = Field(default=5_000_000, ge=1)
     #: Address-space limit of the scanner's processes, MiB.
     memory_mb: int = 4096
     #: Parallel jobs; 0 means the cores that this process may use.

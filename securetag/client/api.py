@@ -75,7 +75,7 @@ class ApiClient(HttpClient):
         """Upload a zip archive to be scanned. The same `idempotency_key` never makes a second scan."""
         form = {"project": project}
         if params is not None:
-            form["params"] = params.model_dump_json(exclude_none=True)
+            form["params"] = params.model_dump_json(exclude_defaults=True)
         with archive.open("rb") as content:
             return self.read(
                 UploadAccepted,

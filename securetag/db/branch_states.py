@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from securetag.db.models import Finding, FindingOccurrence, FindingState, Project, Task
-from securetag.wire.queue import Coverage, SkipReason, ToolExecution, ToolMetrics
+from securetag.scanning.exclusion import Exclusion
+from securetag.wire.queue import Coverage, SkipReason, ToolExecution, ToolMetrics, UnpackMetrics
 
 #: The branch of a project of which nobody has said any.
 DEFAULT_BRANCH = "main"
@@ -59,6 +60,9 @@ class Reach:
     """What one scan has read, by tool. A tool that isn't named has read nothing for certain."""
 
     tools: Mapping[str, ReadFiles] = field(default_factory=dict)
+    #: Files that no tool has seen, and patterns of those that somebody excluded.
+    left_out: frozenset[str] = frozenset()
+    exclusion: Exclusion = field(default_factory=lambda: Exclusion([]))
 
     @classmethod
     def of(cls, executions: Iterable[ToolExecution], kind: str) -> Reach:
@@ -67,17 +71,23 @@ class Reach:
         A web scanner says nothing of pages: it has read all of them if it ran to its end.
         """
         tools: dict[str, ReadFiles] = {}
+        before = Coverage()
         for run in executions:
+            if isinstance(run.metrics, UnpackMetrics):
+                before = run.metrics.coverage or before
             if not isinstance(run.metrics, ToolMetrics):
                 continue
             if run.metrics.coverage is not None:
                 tools[run.tool] = ReadFiles.of(run.metrics.coverage)
             elif kind == "web" and run.exit_code == 0 and not run.timed_out:
                 tools[run.tool] = ReadFiles()
-        return cls(tools)
+        left_out = frozenset(item.path for item in before.skipped)
+        return cls(tools, left_out, Exclusion(list(before.excluded)))
 
     def covers(self, tools: Iterable[str], path: str) -> bool:
         """Would each of the tools have reported its finding in this file?"""
+        if path in self.left_out or self.exclusion.excludes(path):
+            return False
         return all(
             tool in self.tools and not self.tools[tool].is_cut and path not in self.tools[tool].unread
             for tool in tools

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from securetag.wire.queue import MAX_LISTED, Coverage, RuleTimeout, SkippedFile, SkipReason
 
@@ -61,3 +63,44 @@ class CoverageCounter:
             timeouts_total=self._timeouts_total,
             parse_errors_total=self._parse_errors_total,
         )
+
+
+def merge_coverage(scanners: Sequence[Coverage], before: Coverage | None = None) -> Coverage:
+    """Return one coverage for several scanners of the same files; `before` left out what none of them saw.
+
+    A file is scanned when any scanner has read it: of counts by language the highest stands, and a language
+    is unsupported as far as no scanner reads it. What one scanner has skipped, or a rule not finished, is
+    listed whatever the others did.
+    """
+    files = _highest([item.files for item in scanners])
+    unsupported: dict[str, int] = {}
+    for language in {name for item in scanners for name in item.unsupported}:
+        # A scanner that doesn't count a language at all has nothing to say of it.
+        counts = [item.unsupported[language] for item in scanners if language in item.unsupported]
+        if (left := min(counts) - (files.get(language, 0) if len(counts) < len(scanners) else 0)) > 0:
+            unsupported[language] = left
+    parts = [*scanners, before] if before is not None else list(scanners)
+    skipped = {(file.path, file.reason): file for item in parts for file in item.skipped}
+    parse_errors = list(dict.fromkeys(path for item in parts for path in item.parse_errors))
+    by_reason = Counter(_highest([item.skipped_by_reason for item in scanners]))
+    by_reason.update(before.skipped_by_reason if before is not None else {})
+    return Coverage(
+        lines=_highest([item.lines for item in scanners]),
+        files=files,
+        skipped=list(skipped.values())[:MAX_LISTED],
+        timeouts=[timeout for item in parts for timeout in item.timeouts][:MAX_LISTED],
+        parse_errors=parse_errors[:MAX_LISTED],
+        unsupported=unsupported,
+        skipped_by_reason=dict(by_reason),
+        excluded=before.excluded if before is not None else {},
+        timeouts_total=sum(item.timeouts_total for item in parts),
+        parse_errors_total=max([len(parse_errors), *(item.parse_errors_total for item in parts)]),
+    )
+
+
+Name = TypeVar("Name", bound=str)
+
+
+def _highest(counts: Sequence[Mapping[Name, int]]) -> dict[Name, int]:
+    names = dict.fromkeys(name for item in counts for name in item)
+    return {name: max(item.get(name, 0) for item in counts) for name in names}

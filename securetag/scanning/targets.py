@@ -86,8 +86,8 @@ class TargetFinder:
         Smallest first, because the few huge files of a project are generated as a rule, and should a limit
         end the scan, they are what is missing.
         """
-        found = (self._target(path, size) for path, size in _files(self._root))
-        targets = [target for target in found if target is not None]
+        candidates = (self._target(path, size) for path, size in _files(self._root))
+        targets = [target for target in candidates if target is not None]
         return Targets(sorted(targets, key=lambda target: (target.bytes, target.path)), self._extracts)
 
     def _target(self, path: str, size: int) -> Target | None:

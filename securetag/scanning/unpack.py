@@ -5,10 +5,14 @@ does the same checks and then counts the bytes that really come out. Neither fol
 anything, or opens an archive inside the archive: those stay files.
 
 Refused: what is no zip, encrypted entries, methods other than stored and deflate (an LZMA header
-may claim 4 GB of memory), links and devices, absolute names, drive letters, `..`, control
-characters, names that differ only in Unicode form, a file that is also a folder, too many files,
-too many bytes, too high a ratio. Names that differ in case alone are two files, as on the system
-that packed them; where the file system disagrees, writing fails instead of overwriting.
+may claim 4 GB of memory), absolute names, drive letters, `..`, names that differ only in Unicode
+form, a file that is also a folder, too many files, too many bytes. Names that differ in case alone
+are two files, as on the system that packed them; where the file system disagrees, writing fails
+instead of overwriting.
+
+Left out and reported, since one odd file says nothing of the others: links and devices, names with
+control characters or too long, huge files, files that unpack to far more bytes than they were packed
+in. An archive in which nothing else is left is refused.
 
 Skipped and counted: version-control folders and macOS's shadows. A `.git/config` may name programs
 that `git` runs, so none ever reaches the disk beside a scanner.
@@ -25,11 +29,12 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from securetag.errors import ArchiveError
+from securetag.wire.queue import SkippedFile, SkipReason
 
 CHUNK = 1 << 18
 #: Below this many unpacked bytes a high ratio is a file of blanks, not a bomb.
@@ -65,6 +70,8 @@ class Limits:
     max_ratio: int
     #: Characters of one name.
     max_path: int = 400
+    #: Bytes of one file; no scanner reads a larger one.
+    max_file: int = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,17 @@ class ArchiveSummary:
 
     files: int
     bytes: int
+    #: Files of version control.
     skipped: int = 0
+    left_out: tuple[SkippedFile, ...] = ()
+
+
+class _OddEntry(Exception):
+    """An entry that is left out: why, in code and in words."""
+
+    def __init__(self, reason: SkipReason, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ def unpack(archive: Path, destination: Path, limits: Limits) -> ArchiveSummary:
         except BaseException:
             shutil.rmtree(destination, ignore_errors=True)
             raise
-    return ArchiveSummary(files=len(entries), bytes=written, skipped=planned.skipped)
+    return replace(planned, bytes=written)
 
 
 def _opened(archive: Path, limits: Limits) -> zipfile.ZipFile:
@@ -152,10 +169,20 @@ def _plan(bundle: zipfile.ZipFile, packed: int, limits: Limits) -> tuple[list[_E
     entries: list[_Entry] = []
     files: set[str] = set()
     folders: set[str] = set()
+    left_out: list[SkippedFile] = []
+    first_reason = ""
     total = skipped = 0
     for info in bundle.infolist():
-        name = _safe_name(info, limits)
-        _check_kind(info, name)
+        try:
+            name = _safe_name(info, limits)
+            _check_kind(info, name)
+            _check_entry_size(info, name, limits)
+        except _OddEntry as odd:
+            first_reason = first_reason or str(odd)
+            left_out.append(
+                SkippedFile(path=_shown(info.orig_filename), reason=odd.reason, bytes=info.file_size)
+            )
+            continue
         if any(part.casefold() in SKIPPED_FOLDERS for part in name.split("/")):
             skipped += not info.is_dir()
             continue
@@ -172,11 +199,12 @@ def _plan(bundle: zipfile.ZipFile, packed: int, limits: Limits) -> tuple[list[_E
     if clash := files & folders:
         raise ArchiveError(f"{_shown(min(clash))} is both a file and a folder", hint=_AGAIN)
     if not entries:
-        raise ArchiveError("the archive holds no files", hint=_AGAIN)
+        reason = f"the archive holds no files that can be scanned: {first_reason}" if first_reason else ""
+        raise ArchiveError(reason or "the archive holds no files", hint=_AGAIN)
     if len(entries) > limits.max_files:
         raise _too_many(limits)
     _check_size(total, packed, limits)
-    return entries, ArchiveSummary(files=len(entries), bytes=total, skipped=skipped)
+    return entries, ArchiveSummary(len(entries), total, skipped, tuple(left_out))
 
 
 def _write(bundle: zipfile.ZipFile, entries: list[_Entry], destination: Path, limits: Limits) -> int:
@@ -216,7 +244,7 @@ def _safe_name(info: zipfile.ZipInfo, limits: Limits) -> str:
     # `filename` is cut at a NUL; `orig_filename` is the name in the archive.
     raw = info.orig_filename
     if _CONTROL.search(raw):
-        raise ArchiveError(f"the name {_shown(raw)} holds a control character", hint=_AGAIN)
+        raise _OddEntry(SkipReason.NAME, f"the name {_shown(raw)} holds a control character")
     name = unicodedata.normalize("NFC", raw.replace("\\", "/"))
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         raise ArchiveError(f"the name {_shown(raw)} is absolute", hint=_AGAIN)
@@ -229,11 +257,12 @@ def _safe_name(info: zipfile.ZipInfo, limits: Limits) -> str:
     try:
         longest = max((len(part.encode()) for part in parts), default=0)
     except UnicodeEncodeError as error:
-        raise ArchiveError(f"the name {_shown(raw)} is not valid Unicode", hint=_AGAIN) from error
+        raise _OddEntry(SkipReason.NAME, f"the name {_shown(raw)} is not valid Unicode") from error
     if len(safe) > limits.max_path or longest > MAX_COMPONENT:
-        raise ArchiveError(
-            f"the name {_shown(raw)} is too long",
-            hint=f"Names may have {limits.max_path} characters, and {MAX_COMPONENT} bytes between slashes.",
+        raise _OddEntry(
+            SkipReason.NAME,
+            f"the name {_shown(raw)} is too long: {limits.max_path} characters are allowed, and "
+            f"{MAX_COMPONENT} bytes between slashes",
         )
     return safe
 
@@ -241,17 +270,25 @@ def _safe_name(info: zipfile.ZipInfo, limits: Limits) -> str:
 def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise ArchiveError(
-            f"{_shown(name)} is a symbolic link", hint="Leave links out, or pack what they point to."
-        )
+        raise _OddEntry(SkipReason.LINK, f"{_shown(name)} is a symbolic link")
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        raise ArchiveError(f"{_shown(name)} is neither a file nor a folder", hint=_AGAIN)
+        raise _OddEntry(SkipReason.SPECIAL, f"{_shown(name)} is neither a file nor a folder")
     if info.flag_bits & 0x41:
         raise ArchiveError(f"{_shown(name)} is encrypted", hint="Upload an archive without a password.")
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise ArchiveError(
             f"{_shown(name)} is packed by method {info.compress_type}",
             hint="Pack with the standard method, deflate.",
+        )
+
+
+def _check_entry_size(info: zipfile.ZipInfo, name: str, limits: Limits) -> None:
+    size = info.file_size
+    if size > limits.max_file:
+        raise _OddEntry(SkipReason.TOO_LARGE, f"{_shown(name)} has more than {limits.max_file:,} bytes")
+    if size > RATIO_FLOOR and size > info.compress_size * limits.max_ratio:
+        raise _OddEntry(
+            SkipReason.EXPANDS, f"{_shown(name)} unpacks to more than {limits.max_ratio} times its size"
         )
 
 

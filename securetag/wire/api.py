@@ -22,7 +22,7 @@ from securetag.records import (
     WebLocation,
 )
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
-from securetag.wire.queue import Coverage
+from securetag.wire.queue import Coverage, SkipReason
 
 #: Name of a branch.
 Branch = Annotated[Text, Field(min_length=1, max_length=250, pattern=r"^[^\x00-\x20\x7f]+$")]
@@ -295,6 +295,10 @@ class ScanParams(Body):
     commit: Commit | None = None
     #: What the branch began at: a finding of its scan isn't new.
     base_commit: Commit | None = None
+    #: Files that are not scanned, as in a `.gitignore`; the scan's coverage states them.
+    exclude: Annotated[list[Annotated[Text, Field(min_length=1, max_length=200)]], Field(max_length=100)] = []
+    #: Reason → files that the client left out of the archive, for the scan's coverage.
+    not_uploaded: dict[SkipReason, Annotated[int, Field(ge=0, le=10_000_000)]] = {}
 
 
 class UploadAccepted(Answer):

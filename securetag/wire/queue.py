@@ -90,7 +90,7 @@ MAX_LISTED = 200
 
 
 class SkipReason(StrEnum):
-    """Why a file in a language that the rules read was not scanned."""
+    """Why a file was not scanned."""
 
     #: Over the size that the scanner reads.
     TOO_LARGE = "too_large"
@@ -108,6 +108,22 @@ class SkipReason(StrEnum):
     VERSION_CONTROL = "version_control"
     #: The scanner left it out and gave no reason.
     UNKNOWN = "unknown"
+    #: Somebody asked for it: by `exclude`, or by a `.securetagignore` that the project's settings allow.
+    EXCLUDED = "excluded"
+    #: A symbolic link.
+    LINK = "link"
+    #: A socket, pipe or device.
+    SPECIAL = "special"
+    #: Its name holds control characters, isn't Unicode, or is too long.
+    NAME = "name"
+    #: It unpacks to far more bytes than it was packed in.
+    EXPANDS = "expands"
+    #: Binary data over 1 MB, such as the weights of a model.
+    DATA = "data"
+    #: It couldn't be read where the project was packed.
+    UNREADABLE = "unreadable"
+    #: In a folder of dependencies, caches or builds, left out where the project was packed.
+    FOLDER = "folder"
 
 
 class SkippedFile(Wire):
@@ -142,6 +158,8 @@ class Coverage(Wire):
     #: Language → files that no rule reads; `other` are texts, images and data.
     unsupported: dict[str, int] = {}
     skipped_by_reason: dict[SkipReason, int] = {}
+    #: Pattern of an exclusion → files that it left out.
+    excluded: dict[str, int] = {}
     timeouts_total: int = 0
     parse_errors_total: int = 0
 
@@ -184,6 +202,8 @@ class UnpackMetrics(Wire):
     files: int = 0
     bytes: int = 0
     skipped: int = 0
+    #: What was left out before a scanner saw it; it is part of the scan's coverage.
+    coverage: Coverage | None = None
 
 
 def _kind_of_metrics(value: object) -> str:

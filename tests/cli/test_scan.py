@@ -32,8 +32,8 @@ from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
 from securetag.wire.verdicts import decide, is_dismissed
 
 INJECTION = "import os\n\n\ndef run(request):\n    os.system(request.args['cmd'])\n"
-#: A vulnerable file over 1 MB. An archive of mere repetition would be refused as a bomb.
-BIG = INJECTION + "".join(f"# {number * 7919 % 1_000_003}\n" for number in range(150_000))
+#: A vulnerable file over 5 MB. One of mere repetition would be left out as a bomb.
+BIG = INJECTION + "".join(f"# {number * 7919 % 1_000_003}\n" for number in range(650_000))
 #: Semgrep needs some 15 CPU-seconds for it.
 SLOW = "var password='hunter2hunter2';" + "var a=1;" * 110_000
 
@@ -149,6 +149,8 @@ def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(
         "big.py": BIG,
         "node_modules/x.js": "x",
         "README.md": "x",
+        "docs/a.py": "eval(x)\n",
+        ".securetagignore": "ok.py\n",
     }
     mixed = project(tmp_path / "mixed", files)
     (mixed / "link.py").symlink_to("ok.py")
@@ -157,24 +159,39 @@ def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(
     )
     big = project(tmp_path / "big", {"big.py": BIG})
     with working(platform):
-        result = scan(platform, mixed, "--fail-on", "info", "--json")
+        result = scan(platform, mixed, "--fail-on", "info", "--json", "--exclude", "docs/")
         assert result.exit_code == 0, result.output
         shown = json.loads(result.stdout)
         coverage = Coverage.model_validate(shown["coverage"])
         assert coverage.files == {"python": 2, "javascript": 1}
         assert coverage.parse_errors == ["half.py"]
-        assert coverage.unsupported == {"go": 1, "other": 1}
+        assert coverage.unsupported == {"go": 1, "other": 2}
+        # No upload hides anything by itself: its `.securetagignore` names ok.py.
+        assert coverage.excluded == {"docs/": 0}
+        assert coverage.skipped_by_reason == {
+            SkipReason.TOO_LARGE: 1,
+            SkipReason.LINK: 1,
+            SkipReason.FOLDER: 1,
+            SkipReason.EXCLUDED: 1,
+        }
         assert [(file.path, file.reason) for file in coverage.skipped] == [("big.py", SkipReason.TOO_LARGE)]
         assert shown["not_uploaded"] == [
+            {"path": "docs/a.py", "reason": "excluded"},
             {"path": "link.py", "reason": "link"},
             {"path": "node_modules", "reason": "folder"},
         ]
         for_people = scan(platform, "--resume", shown["task_id"])
         assert (
-            "scanned 3 files (python 2, javascript 1); not scanned: 1 over 1 MB, 1 go, 1 file without code; "
-            "1 file read only in part (syntax errors)"
-        ) in for_people.stdout
-        for folder, words in ((foreign, "1 dockerfile, 1 go, 1 php"), (big, "1 over 1 MB")):
+            "scanned 3 files (python 2, javascript 1); not scanned: 1 excluded, "
+            "1 in folders that aren't uploaded, 1 symbolic links, 1 too large, 1 go, "
+            "2 files without code; excluded by docs/; 1 file read only in part (syntax errors)"
+        ) in for_people.stdout.replace("\n", " ")
+        platform.query("UPDATE securetag.project SET allow_ignore_file = true WHERE name = 'mixed'")
+        allowed = Coverage.model_validate(json.loads(scan(platform, mixed, "--json").stdout)["coverage"])
+        assert allowed.files == {"python": 2, "javascript": 1}
+        assert allowed.excluded == {"ok.py": 1}
+        assert (SkipReason.EXCLUDED, "ok.py") in {(file.reason, file.path) for file in allowed.skipped}
+        for folder, words in ((foreign, "1 dockerfile, 1 go, 1 php"), (big, "1 too large")):
             result = scan(platform, folder)
             assert result.exit_code == 2, result.output
             assert f"not scanned: {words}" in result.stdout
@@ -371,6 +388,6 @@ def test_a_coverage_in_words() -> None:
     )
     assert describe_coverage(coverage) == (
         "scanned 12 files (python 10, javascript 2); not scanned: 40 not reached within the scan's limit, "
-        "1 over 1 MB, 3 go, 1 php, 7 files without code; 2 rule timeouts (r1, r2)"
+        "1 too large, 3 go, 1 php, 7 files without code; 2 rule timeouts (r1, r2)"
     )
     assert describe_coverage(Coverage()) == "scanned 0 files"

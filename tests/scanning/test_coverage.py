@@ -16,7 +16,7 @@ import pytest
 from securetag.errors import ToolError
 from securetag.rules import compiled_pack
 from securetag.scanning import targets
-from securetag.scanning.coverage import CoverageCounter
+from securetag.scanning.coverage import CoverageCounter, merge_coverage
 from securetag.scanning.languages import SCANNED_SUFFIXES, check_languages, language_of
 from securetag.scanning.scanner import ScannerRun
 from securetag.scanning.semgrep import scan
@@ -100,8 +100,8 @@ def test_a_project_in_other_languages_has_no_scanned_file(project: Path) -> None
 
 def test_a_rule_that_the_wall_clock_ends_is_run_again_by_cpu_time(project: Path) -> None:
     """As on a busy machine: there was no time to finish the rules, although they need little work."""
-    write(project, {"slow.js": MINIFIED * 15_000 + "eval(x)", "a.py": "eval(x)\n"})
-    outcome = run(project, EVAL, EVAL_JS, rule_timeout_s=0.05).check_complete()
+    write(project, {"slow.js": MINIFIED * 5_000 + "eval(x)", "a.py": "eval(x)\n"})
+    outcome = run(project, EVAL, EVAL_JS, rule_timeout_s=0.005).check_complete()
     assert [finding.path for finding in outcome.findings] == ["a.py", "slow.js"]
     assert outcome.coverage.files == {"python": 1, "javascript": 1}
     assert outcome.coverage.timeouts == []
@@ -239,6 +239,37 @@ def test_a_hostile_tree_does_not_bloat_the_coverage() -> None:
     assert coverage.skipped_by_reason == {SkipReason.TOO_LARGE: 5_000}
     assert (coverage.timeouts_total, coverage.parse_errors_total) == (5_000, 5_000)
     assert len(coverage.model_dump_json()) < 300_000
+
+
+def test_the_coverage_of_several_scanners_is_one() -> None:
+    first, second, before = CoverageCounter(), CoverageCounter(), CoverageCounter()
+    for _ in range(3):
+        first.add_scanned("python", 10)
+        second.add_scanned("python", 10)
+        first.add_unsupported("go")
+        second.add_unsupported("template")
+    second.add_scanned("go", 5)
+    first.add_scanned("template", 7)
+    first.add_skipped("big.py", SkipReason.TOO_LARGE, 9)
+    second.add_skipped("big.py", SkipReason.TOO_LARGE, 9)
+    second.add_skipped("slow.py", SkipReason.TIMEOUT, 8)
+    first.add_timeout("rule", "a.py")
+    first.add_parse_error("half.py")
+    second.add_parse_error("half.py")
+    before.add_skipped("link", SkipReason.LINK, 1)
+    merged = merge_coverage([first.coverage(), second.coverage()], before.coverage())
+    assert merged.files == {"python": 3, "template": 1, "go": 1}
+    assert merged.lines == {"python": 30, "template": 7, "go": 5}
+    assert merged.unsupported == {"go": 2, "template": 2}
+    assert [(file.path, file.reason) for file in merged.skipped] == [
+        ("big.py", SkipReason.TOO_LARGE),
+        ("slow.py", SkipReason.TIMEOUT),
+        ("link", SkipReason.LINK),
+    ]
+    assert merged.skipped_by_reason == {SkipReason.TOO_LARGE: 1, SkipReason.TIMEOUT: 1, SkipReason.LINK: 1}
+    assert (merged.timeouts_total, merged.parse_errors, merged.parse_errors_total) == (1, ["half.py"], 1)
+    only = first.coverage()
+    assert merge_coverage([only]) == only
 
 
 def test_every_language_of_our_rules_has_file_names(tmp_path: Path) -> None:

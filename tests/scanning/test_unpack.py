@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from securetag.errors import ArchiveError
 from securetag.scanning.unpack import Limits, inspect, unpack
+from securetag.wire.queue import SkipReason
 
 LIMITS = Limits(max_files=50, max_unpacked=8 << 20, max_ratio=100)
 
@@ -109,6 +111,36 @@ def test_refused_with_a_reason_and_nothing_left(case: str, tmp_path: Path) -> No
     with pytest.raises(ArchiveError, match=reason):
         unpack(archive, tmp_path / "out", LIMITS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
+
+
+def test_one_odd_file_is_left_out_and_reported_and_the_others_are_unpacked(tmp_path: Path) -> None:
+    odd: dict[str, tuple[zipfile.ZipInfo | str, bytes, SkipReason]] = {
+        "newline": ("a\nb.py", b"x", SkipReason.NAME),
+        "long name": ("a/" * 200 + "b", b"x", SkipReason.NAME),
+        "long part": ("é" * 128, b"x", SkipReason.NAME),
+        "sparse": ("disk.img", bytes(4 << 20), SkipReason.EXPANDS),
+        "weights": ("model.safetensors", os.urandom(6 << 20), SkipReason.TOO_LARGE),
+    }
+    for name, mode, reason in (
+        ("link", stat.S_IFLNK | 0o777, SkipReason.LINK),
+        ("pipe", stat.S_IFIFO | 0o600, SkipReason.SPECIAL),
+        ("disk", stat.S_IFBLK | 0o600, SkipReason.SPECIAL),
+    ):
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        odd[name] = (info, b"/etc/passwd", reason)
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for entry, content, _ in odd.values():
+            bundle.writestr(entry, content)
+        bundle.writestr("src/app.py", b"x = 1\n")
+    limits = replace(LIMITS, max_file=5 << 20)
+    seen = inspect(archive, limits)
+    assert unpack(archive, tmp_path / "out", limits) == seen
+    assert [file.reason for file in seen.left_out] == [reason for _, _, reason in odd.values()]
+    assert seen.left_out[0].path == ascii("a\nb.py")
+    assert (seen.files, seen.bytes) == (1, 6)
+    assert [path.name for path in (tmp_path / "out").rglob("*.py")] == ["app.py"]
 
 
 @pytest.mark.parametrize(

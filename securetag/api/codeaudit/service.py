@@ -26,6 +26,7 @@ from securetag.db import queue
 from securetag.db.repositories import artifacts
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
+from securetag.records import JsonObject
 from securetag.scanning.unpack import ArchiveSummary, inspect
 from securetag.wire.api import ScanParams, UploadAccepted
 
@@ -65,7 +66,7 @@ async def accept(
 ) -> Response:
     """202 with the task's id. Raises ArchiveError, InputError, DatabaseUnavailableError."""
     summary = await asyncio.to_thread(inspect, incoming.path, services.archive_limits)
-    params = form.params.model_dump(exclude_none=True)
+    params = form.params.model_dump(mode="json", exclude_defaults=True)
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> UploadAccepted:
@@ -95,10 +96,13 @@ async def _enqueue(
     incoming: Incoming,
     filename: str,
     project: str,
-    params: dict[str, str],
+    params: JsonObject,
     summary: ArchiveSummary,
 ) -> UploadAccepted:
     project_id = await projects.ensure_project(session, caller.tenant_id, project)
+    if await projects.allows_ignore_file(session, project_id):
+        # Not a parameter of the request: whoever may upload can't decide what an upload hides.
+        params = {**params, "allow_ignore_file": True}
     task_id = await queue.enqueue(
         session, tenant_id=caller.tenant_id, project_id=project_id, kind="codeaudit", params=params
     )

@@ -65,3 +65,9 @@ async def change_project(
         detail=given,
     )
     return project
+
+
+async def allows_ignore_file(session: AsyncSession, project_id: UUID) -> bool:
+    """Return whether an uploaded `.securetagignore` is honored."""
+    query = select(Project.allow_ignore_file).where(Project.id == project_id)
+    return (await session.execute(query)).scalar_one()

@@ -15,6 +15,7 @@ from securetag.api.services import ApiServices
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
 from securetag.db.repositories.keys import Principal
 from securetag.records import JsonObject
+from securetag.scanning.coverage import merge_coverage
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
 from securetag.wire.queue import Coverage
 
@@ -32,11 +33,14 @@ async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | Non
 
 
 def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage | None:
-    """Return the coverage that the scanner of this attempt reported; None where it reported none."""
-    for run in reversed(executions):
-        if run.attempt == attempt and (coverage := run.metrics_json.get("coverage")) is not None:
-            return Coverage.model_validate(coverage)
-    return None
+    """Return what the scanners of this attempt covered together; None where none of them reports it."""
+    reported = {
+        run.tool: Coverage.model_validate(coverage)
+        for run in executions
+        if run.attempt == attempt and (coverage := run.metrics_json.get("coverage")) is not None
+    }
+    before = reported.pop("unpack", None)
+    return merge_coverage(list(reported.values()), before) if reported else None
 
 
 def summarize_scan(row: scans.ScanRow) -> ScanAnswer:

@@ -59,6 +59,12 @@ def scan(
         UUID | None, typer.Option(metavar="TASK", help="Wait for a scan that was started before.")
     ] = None,
     fail_on: FailOn = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Leave files out, as in a .gitignore (`docs/`, `*.min.js`); repeatable."
+        ),
+    ] = None,
     project: Annotated[str | None, typer.Option(help="Name of the project; the folder's by default.")] = None,
     lang: Annotated[
         Lang | None, typer.Option(help="Language of the findings' texts; the worker's own by default.")
@@ -98,12 +104,14 @@ def scan(
         if path is None:
             raise typer.BadParameter("--local scans a folder", param_hint="--resume")
         with unexpected_errors():
-            done = _LocalScan(path.resolve(), project, lang, timeout, triage=triage, quiet=as_json)
+            done = _LocalScan(
+                path.resolve(), project, lang, timeout, exclude or [], triage=triage, quiet=as_json
+            )
             _finish(done, min_confidence, fail_on, sarif, csv, details=details, as_json=as_json)
         return
     url, secret = find_api(api, key)
     with unexpected_errors(), connect(url, secret) as client:
-        upload = _Upload(client, path.resolve(), project, lang) if path is not None else None
+        upload = _Upload(client, path.resolve(), project, lang, exclude or []) if path is not None else None
         scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
         result = _StoredScan(ended, findings, upload.packed if upload is not None else None, client)
@@ -146,6 +154,7 @@ class _LocalScan:
         project: str | None,
         lang: Lang | None,
         timeout: float,
+        exclude: list[str],
         *,
         triage: bool,
         quiet: bool,
@@ -160,6 +169,7 @@ class _LocalScan:
             project=project or folder.name,
             lang=lang,
             timeout_s=timeout,
+            exclude=exclude,
             triage=triage,
             progress=None if quiet else typer.echo,
         )
@@ -210,8 +220,11 @@ def _finish(
 class _Upload:
     """A folder that becomes a scan."""
 
-    def __init__(self, client: ApiClient, folder: Path, project: str | None, lang: Lang | None) -> None:
+    def __init__(
+        self, client: ApiClient, folder: Path, project: str | None, lang: Lang | None, exclude: list[str]
+    ) -> None:
         self._client, self._folder, self._project, self._lang = client, folder, project, lang
+        self._exclude = exclude
         #: What of the folder was sent.
         self.packed: Packed | None = None
 
@@ -224,7 +237,9 @@ class _Upload:
 
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{self._folder.name}.zip"
-            self.packed = pack(self._folder, archive)
-            params = ScanParams(lang=self._lang)
+            self.packed = pack(self._folder, archive, exclude=self._exclude)
+            params = ScanParams(
+                lang=self._lang, exclude=self._exclude, not_uploaded=self.packed.count_by_reason()
+            )
             project = self._project or self._folder.name
             return self._client.upload(archive, project=project, params=params).task_id

@@ -17,7 +17,9 @@ from securetag.cli.scan.follow import Lang
 from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
 from securetag.cli.scan.packing import Packed, pack
 from securetag.records import OCCURRENCE_FIELDS, Finding, Verdict
+from securetag.scanning.coverage import merge_coverage
 from securetag.scanning.evidence import combine_evidence
+from securetag.scanning.exclusion import leave_out
 from securetag.scanning.external import list_scanners, make_scanner
 from securetag.scanning.scanner import ScannerRun, ScanRequest
 from securetag.scanning.unpack import Limits, unpack
@@ -38,6 +40,7 @@ def scan_locally(
     lang: Lang | None,
     timeout_s: float,
     triage: bool,
+    exclude: Sequence[str] = (),
     progress: Progress = None,
 ) -> tuple[ScanDetail, list[FindingAnswer], Packed]:
     """Scan a folder; return what an api would have answered. The ids in it are of this run alone.
@@ -50,9 +53,12 @@ def scan_locally(
     try:
         with raise_on_signals(), tempfile.TemporaryDirectory(prefix="securetag-") as temporary:
             work = Path(temporary)
-            packed = pack(folder, work / "upload.zip")
+            packed = pack(folder, work / "upload.zip", exclude=exclude)
             root, limits = work / "project", settings.worker
-            unpack(work / "upload.zip", root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
+            unpacked = unpack(
+                work / "upload.zip", root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio)
+            )
+            before = leave_out(root, unpacked, exclude, packed.count_by_reason())
             language = lang or settings.triage.lang
             runs = [
                 _run(name, settings, ScanRequest(root, work / name, language, timeout_s), progress)
@@ -69,7 +75,7 @@ def scan_locally(
     except Interrupted as interrupted:
         typer.echo("the scan was stopped", err=True)
         raise typer.Exit(interrupted.exit_code) from interrupted
-    scan = _describe_scan(project, started, findings, verdicts, runs)
+    scan = _describe_scan(project, started, findings, verdicts, _coverage(runs, before))
     answers = [_answer(scan, finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)]
     return scan, answers, packed
 
@@ -104,7 +110,7 @@ def _describe_scan(
     started: datetime,
     findings: Sequence[Finding],
     verdicts: Sequence[Verdict | None],
-    runs: Sequence[ScannerRun],
+    coverage: Coverage | None,
 ) -> ScanDetail:
     return ScanDetail(
         task_id=uuid7(),
@@ -124,15 +130,16 @@ def _describe_scan(
         by_severity=Counter(finding.severity for finding in findings),
         by_verdict=Counter(verdict.decision.value if verdict else "none" for verdict in verdicts),
         upload=None,
-        coverage=_coverage(runs),
+        coverage=coverage,
         tool_executions=[],
         history=[],
     )
 
 
-def _coverage(runs: Sequence[ScannerRun]) -> Coverage | None:
-    """Return the coverage of the last scanner that reports one, as the api does."""
-    return next((run.metrics.coverage for run in reversed(runs) if run.metrics.coverage is not None), None)
+def _coverage(runs: Sequence[ScannerRun], before: Coverage) -> Coverage | None:
+    """Return what the scanners covered together, as the api does; None where none of them reports it."""
+    reported = [run.metrics.coverage for run in runs if run.metrics.coverage is not None]
+    return merge_coverage(reported, before) if reported else None
 
 
 def _answer(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:

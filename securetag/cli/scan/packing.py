@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from securetag.errors import InputError
+from securetag.scanning.exclusion import Exclusion
+from securetag.scanning.languages import COPIED_SUFFIXES, SCANNED_SUFFIXES, language_of
+from securetag.wire.queue import SkipReason
 
 #: Folders that hold no code of the project's own.
-SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox", "dist", "build"})
+SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox"})
+#: Folders of builds, some of which hold sources: of these the code is packed, unless it was generated.
+BUILDS = frozenset({"dist", "build"})
 #: Entries that `Packed.left_out` names.
 MAX_LISTED = 200
+#: Bytes of one file; no scanner reads a larger one.
+MAX_FILE = 20_000_000
+#: Bytes from which binary data is left out: weights, images, databases.
+DATA_BYTES = 1_000_000
+#: Bytes at the beginning of a file in which NUL means that it is binary.
+HEAD_BYTES = 8_192
+#: Bytes a line, on average, that code written by people doesn't reach.
+MAX_LINE_BYTES = 400
+#: Characters of a path and bytes of a name that an upload may have.
+MAX_PATH, MAX_COMPONENT = 400, 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CODE = SCANNED_SUFFIXES.keys() | COPIED_SUFFIXES.keys()
 
-Reason = Literal["folder", "link", "unreadable", "special"]
+Reason = Literal[
+    "folder", "link", "unreadable", "special", "name", "too_large", "data", "minified", "build", "excluded"
+]
+_TEXTS: dict[Reason, str] = {
+    "link": "links",
+    "unreadable": "unreadable files",
+    "special": "sockets, pipes and devices",
+    "name": "files with a name that can't be uploaded",
+    "too_large": f"files over {MAX_FILE // 1_000_000} MB",
+    "data": "files of binary data over 1 MB",
+    "minified": "minified files of builds",
+    "build": "other files of builds",
+    "excluded": "excluded files",
+}
 
 
 class LeftOut(TypedDict):
-    """A path that is not uploaded: a skipped folder, a link, what can't be read, or no file at all."""
+    """A path that is not uploaded, and why."""
 
     path: str
     reason: Reason
@@ -40,27 +72,38 @@ class Packed:
     def describe(self) -> str:
         """Return one line: `folders .git, node_modules; 2 links`."""
         names = sorted({Path(item["path"]).name for item in self.left_out if item["reason"] == "folder"})
-        texts = {"link": "links", "unreadable": "unreadable files", "special": "sockets, pipes and devices"}
-        counted = [f"{n} {texts[name]}" for name, n in self.left_out_by_reason.items() if name != "folder"]
+        counts = self.left_out_by_reason
+        counted = [f"{n} {_TEXTS[name]}" for name, n in counts.items() if name != "folder"]
         return "; ".join([f"folders {', '.join(names)}", *counted] if names else counted)
 
+    def count_by_reason(self) -> dict[SkipReason, int]:
+        """Return the counts as a scan's coverage states them."""
+        counts: Counter[SkipReason] = Counter()
+        for reason, count in self.left_out_by_reason.items():
+            counts[SkipReason.FOLDER if reason == "build" else SkipReason(reason)] += count
+        return dict(counts)
 
-def pack(folder: Path, archive: Path) -> Packed:
-    """Zip a project's files, without links and without the folders that `SKIPPED` names.
+
+def pack(folder: Path, archive: Path, *, exclude: Sequence[str] = ()) -> Packed:
+    """Zip a project's files, without links, odd files, and what `exclude` names.
 
     Members are sorted and carry a fixed time, so that the same project gives the same bytes.
-    Raises InputError when there is nothing to scan.
+    Raises InputError when there is nothing to scan, or for a pattern that can't be read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder", hint="Name the folder of a project.")
+    exclusion = Exclusion(exclude)
     count = 0
     left_out: list[LeftOut] = []
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
         for path, kind in sorted(_walk(folder), key=lambda item: item[0]):
-            reason, content = (kind, b"") if kind is not None else _read(path)
             name = path.relative_to(folder).as_posix()
+            reason = kind or _find_reason(path, name, exclusion)
+            content = b""
+            if reason is None:
+                reason, content = _read(path, name)
             if reason is not None:
-                left_out.append(LeftOut(path=name, reason=reason))
+                left_out.append(LeftOut(path=_shown(name), reason=reason))
                 continue
             member = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
@@ -76,11 +119,48 @@ def pack(folder: Path, archive: Path) -> Packed:
     return packed
 
 
-def _read(path: Path) -> tuple[Reason | None, bytes]:
+def _find_reason(path: Path, name: str, exclusion: Exclusion) -> Reason | None:
+    """Return why a file is left out without being read; None where it isn't."""
+    if _CONTROL.search(name) or len(name) > MAX_PATH or not _has_valid_parts(name):
+        return "name"
+    if exclusion.excludes(name):
+        return "excluded"
     try:
-        return None, path.read_bytes()
+        if path.stat().st_size > MAX_FILE:
+            return "too_large"
+    except OSError:
+        return "unreadable"
+    if _is_in_build(name) and language_of(name) not in _CODE:
+        return "build"
+    return None
+
+
+def _has_valid_parts(name: str) -> bool:
+    try:
+        return all(len(part.encode()) <= MAX_COMPONENT for part in name.split("/"))
+    except UnicodeEncodeError:
+        return False
+
+
+def _read(path: Path, name: str) -> tuple[Reason | None, bytes]:
+    try:
+        content = path.read_bytes()
     except OSError:
         return "unreadable", b""
+    if len(content) > DATA_BYTES and b"\0" in content[:HEAD_BYTES]:
+        return "data", b""
+    if _is_in_build(name) and len(content) > MAX_LINE_BYTES * (content.count(b"\n") + 1):
+        return "minified", b""
+    return None, content
+
+
+def _is_in_build(name: str) -> bool:
+    return not BUILDS.isdisjoint(name.split("/")[:-1])
+
+
+def _shown(name: str) -> str:
+    """Return a name as JSON and a terminal can show it."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
@@ -103,9 +183,17 @@ def _walk(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
         folders[:] = kept
         for name in names:
             path = Path(parent, name)
-            if path.is_symlink():
-                yield path, "link"
-            else:
-                yield path, None if path.is_file() else "special"
+            yield path, _kind(path)
     for path in unreadable:
         yield path, "unreadable"
+
+
+def _kind(path: Path) -> Reason | None:
+    """Return why a path is no regular file; None where it is one."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return "unreadable"
+    if stat.S_ISLNK(mode):
+        return "link"
+    return None if stat.S_ISREG(mode) else "special"

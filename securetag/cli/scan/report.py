@@ -15,7 +15,7 @@ from securetag.wire.verdicts import decide, is_dismissed
 
 #: `SkipReason` → how many files, in words.
 _REASONS = {
-    "too_large": "over 1 MB",
+    "too_large": "too large",
     "minified": "minified",
     "parse_error": "that can't be parsed",
     "timeout": "on which the rules took too long",
@@ -23,6 +23,14 @@ _REASONS = {
     "tool_failed": "on which Semgrep failed",
     "version_control": "of version control",
     "unknown": "left out by Semgrep",
+    "excluded": "excluded",
+    "link": "symbolic links",
+    "special": "sockets, pipes and devices",
+    "name": "with an odd name",
+    "expands": "that unpack to far more bytes",
+    "data": "of binary data",
+    "unreadable": "unreadable",
+    "folder": "in folders that aren't uploaded",
 }
 _OTHER = "other"
 #: `Refusal` → which requests the egress proxy did not make; the others are to addresses.
@@ -157,6 +165,8 @@ def describe_coverage(coverage: Coverage | None) -> str:
         left_out.append(f"{_files(other)} without code")
     if left_out:
         parts.append(f"not scanned: {', '.join(left_out)}")
+    if coverage.excluded:
+        parts.append(f"excluded by {', '.join(coverage.excluded)}")
     if partly := coverage.parse_errors_total:
         parts.append(f"{_files(partly)} read only in part (syntax errors)")
     if timeouts := coverage.timeouts_total:

@@ -10,11 +10,13 @@ from typing import ClassVar
 
 from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
+from securetag.scanning.exclusion import leave_out, read_ignore_file
 from securetag.scanning.external import list_scanners, make_scanner
-from securetag.scanning.scanner import Scanner, ScannerRun, ScanRequest
-from securetag.scanning.unpack import Limits, unpack
+from securetag.scanning.scanner import Scanner, ScanRequest
+from securetag.scanning.unpack import ArchiveSummary, Limits, unpack
 from securetag.system.version import package_version
-from securetag.wire.queue import ResultRequest, SkipReason, ToolExecution, ToolMetrics, UnpackMetrics
+from securetag.wire.api import ScanParams
+from securetag.wire.queue import Coverage, ResultRequest, ToolExecution, ToolMetrics, UnpackMetrics
 from securetag.worker.attempt import Attempt
 from securetag.worker.tasks.scan_task import RESERVE_S, ScanTask
 
@@ -24,8 +26,6 @@ class Audit(ScanTask):
     """One attempt at a code audit."""
 
     limit_hint: ClassVar[str] = "Upload less code, or have the limit raised."
-    #: Files in folders of version-control systems, which are not unpacked.
-    _version_control: int = 0
 
     def scan(self) -> list[Finding]:
         """Run all scanners, one after the other; return one finding for each place."""
@@ -52,8 +52,12 @@ class Audit(ScanTask):
         started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1
         try:
             unpacked = unpack(archive, root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio))
-            metrics = UnpackMetrics(files=unpacked.files, bytes=unpacked.bytes, skipped=unpacked.skipped)
-            self._version_control = unpacked.skipped
+            metrics = UnpackMetrics(
+                files=unpacked.files,
+                bytes=unpacked.bytes,
+                skipped=unpacked.skipped,
+                coverage=self._leave_out(root, unpacked),
+            )
             code = 0
         finally:
             archive.unlink()
@@ -104,15 +108,19 @@ class Audit(ScanTask):
             )
         finally:
             attempt.tool_started(None)
-        return self.log_run(run, self._metrics(run), keeps_others=not is_first)
+        return self.log_run(run, keeps_others=not is_first)
 
-    def _metrics(self, run: ScannerRun) -> ToolMetrics:
-        """Return the run's metrics, with the files that weren't unpacked as skipped."""
-        if not self._version_control or run.metrics.coverage is None:
-            return run.metrics
-        reasons = {**run.coverage.skipped_by_reason, SkipReason.VERSION_CONTROL: self._version_control}
-        coverage = run.coverage.model_copy(update={"skipped_by_reason": reasons})
-        return run.metrics.model_copy(update={"coverage": coverage})
+    def _leave_out(self, root: Path, unpacked: ArchiveSummary) -> Coverage:
+        """Remove what the scan's exclusions name; return what no scanner is going to see.
+
+        Raises InputError for a pattern that can't be read.
+        """
+        given = self.attempt.lease.params
+        params = ScanParams.model_validate(
+            {name: value for name, value in given.items() if name in ScanParams.model_fields}
+        )
+        ignored = read_ignore_file(root) if given.get("allow_ignore_file") is True else []
+        return leave_out(root, unpacked, [*params.exclude, *ignored], params.not_uploaded)
 
 
 def run(attempt: Attempt) -> ResultRequest:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.real.corpus import MAX_PACKAGES, Role, read_places
+from benchmarks.rules.clean import read_clean
 from securetag.errors import InputError
 
 HEADER = "ecosystem,package,vulnerable_version,fixed_version,advisory,cwe,file,line,role\n"
@@ -58,3 +59,22 @@ def test_the_same_name_in_two_ecosystems_is_two_packages(tmp_path: Path) -> None
     places = read_places(path)
     assert [place.is_located for place in places] == [False, True]
     assert read_places(path, roles=[Role.RULES_UNSEEN]) == places[1:]
+
+
+def test_clean_packages_hold_no_known_place_and_use_what_rules_look_at() -> None:
+    packages = read_clean()
+    assert {(package.ecosystem, package.package) for package in packages} & {
+        place.key for place in read_places()
+    } == set()
+    assert len(packages) >= 12
+    assert {package.ecosystem for package in packages} == {"pypi", "npm"}
+    assert sum(bool(package.uses) for package in packages) >= 6
+
+
+def test_there_are_enough_places_for_rules_and_a_third_is_unseen() -> None:
+    places = read_places(roles=[Role.RULES_DEV, Role.RULES_UNSEEN])
+    assert len(places) >= 60
+    packages = {place.key for place in places}
+    unseen = {place.key for place in places if place.role is Role.RULES_UNSEEN}
+    assert 0.3 <= len(unseen) / len(packages) <= 0.4
+    assert all(place.is_located for place in places if place.role is Role.RULES_DEV)

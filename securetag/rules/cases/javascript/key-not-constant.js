@@ -1,0 +1,34 @@
+function merge(target, source) {
+  for (const key in source) {
+    // ruleid: securetag.javascript.key-not-constant
+    target[key] = merge(target[key], source[key]);
+  }
+  return target;
+}
+function setPath(target, path, value) {
+  let step = target;
+  for (let i = 0; i < path.length - 1; i++) step = step[path[i]];
+  // ruleid: securetag.javascript.key-not-constant
+  step[path[path.length - 1]] = value;
+}
+function put(target, key, value) {
+  // ruleid: securetag.javascript.key-not-constant
+  target[key] = value;
+}
+function extend(target, source) {
+  Object.keys(source).forEach((key) => {
+    // Refused by another function: reported all the same.
+    if (isRefused(key)) return;
+    // ruleid: securetag.javascript.key-not-constant
+    target[key] = extend(target[key], source[key]);
+  });
+}
+function count(words) {
+  const total = new Map();
+  // ok: securetag.javascript.key-not-constant
+  for (const word of words) total.set(word, 1);
+  const first = {};
+  // ok: securetag.javascript.key-not-constant
+  first["colour"] = words[0];
+  return [total, first];
+}

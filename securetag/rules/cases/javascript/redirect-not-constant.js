@@ -1,0 +1,16 @@
+function leave(res, target) {
+  // ruleid: securetag.javascript.redirect-not-constant
+  res.redirect(target);
+  // ruleid: securetag.javascript.redirect-not-constant
+  res.redirect(301, target + "/");
+  // ruleid: securetag.javascript.redirect-not-constant
+  res.setHeader("Location", target);
+  // ruleid: securetag.javascript.redirect-not-constant
+  window.location.href = target;
+  // ruleid: securetag.javascript.redirect-not-constant
+  res.redirect(encodeURI(target));
+  // ok: securetag.javascript.redirect-not-constant
+  res.redirect("/home");
+  // ok: securetag.javascript.redirect-not-constant
+  res.setHeader("X-Shop", target);
+}

@@ -1,0 +1,23 @@
+function byName(name) {
+  // ruleid: securetag.javascript.sql-text
+  return "SELECT id FROM customer WHERE name = '" + name + "'";
+}
+function remove(table, id) {
+  // ruleid: securetag.javascript.sql-text
+  return `DELETE FROM ${table} WHERE id = ${id}`;
+}
+function long(name) {
+  // ruleid: securetag.javascript.sql-text
+  return "SELECT id " + "FROM customer WHERE name = " + name;
+}
+function quoted(name) {
+  // Quoted by the driver: reported all the same.
+  // ruleid: securetag.javascript.sql-text
+  return "INSERT INTO customer VALUES (" + mysql.escape(name) + ")";
+}
+// ok: securetag.javascript.sql-text
+const ALL = "SELECT id, name " + "FROM customer";
+// ok: securetag.javascript.sql-text
+const bound = (name) => sql`SELECT id FROM customer WHERE name = ${name}`;
+// ok: securetag.javascript.sql-text
+const label = (what) => "Select the colour from " + what;

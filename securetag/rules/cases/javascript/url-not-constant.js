@@ -1,0 +1,12 @@
+async function load(address, id) {
+  // ruleid: securetag.javascript.url-not-constant
+  const one = await fetch(address);
+  // ruleid: securetag.javascript.url-not-constant
+  const two = await axios.get("https://" + address + "/status");
+  // ruleid: securetag.javascript.url-not-constant
+  const checked = await got(allowed(address));
+  // ok: securetag.javascript.url-not-constant
+  const three = await fetch("https://shop.example/status");
+  // ok: securetag.javascript.url-not-constant
+  return [one, two, checked, three, cache.get(address), id];
+}

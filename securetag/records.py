@@ -352,6 +352,41 @@ class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
     text: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
+class CodeTerm(msgspec.Struct, frozen=True, array_like=True):
+    """An expression. It equals another one where the shapes are equal and the local names correspond."""
+
+    #: Digest of its tokens, local names apart.
+    shape: str
+    #: Digests of the local names in it, in order.
+    names: Annotated[list[str], msgspec.Meta(max_length=100)] = []
+
+
+class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells whether a later scan shows the same code: digests of the code around a finding.
+
+    Layout, comments, quotes, and variables that merely name an expression don't count.
+    """
+
+    #: Of everything below that decides whether a verdict still holds.
+    digest: str
+    #: Of the file's bytes.
+    file: str
+    statement: str
+    #: Two statements before and two after; empty where there is none.
+    context: Annotated[list[str], msgspec.Meta(max_length=4)] = []
+    #: A sketch of the function's body (the lowest digests of its token triples), for similarity.
+    body: Annotated[list[int], msgspec.Meta(max_length=64)] = []
+    #: What is called, and what it gets.
+    sink: CodeTerm
+    sources: Annotated[list[CodeTerm], msgspec.Meta(max_length=64)] = []
+    #: Conditions that hold wherever the flagged code runs.
+    guards: Annotated[list[CodeTerm], msgspec.Meta(max_length=64)] = []
+    #: Local names of the function and its callers.
+    local_names: Annotated[list[str], msgspec.Meta(max_length=200)] = []
+    #: Qualified names of the functions of the file that call this one.
+    callers: Annotated[list[str], msgspec.Meta(max_length=20)] = []
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One issue that a scanner reports, normalized: the unit that is triaged.
 
@@ -377,7 +412,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     snippet_line: int
     #: Qualified name of the enclosing function or class; empty at module level.
     scope: str
-    #: `v1:` + 64 hex digits.
+    #: `v2:` + 64 hex digits; of a web application's issue `v1:`.
     fingerprint: Annotated[str, msgspec.Meta(pattern=r"^v\d+:[0-9a-f]{64}$")]
     owasp: str = ""
     recommendation: str = ""
@@ -390,6 +425,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     trace: list[TraceStep] = []
     #: None for code.
     web: WebLocation | None = None
+    #: None where there is no code.
+    identity: CodeIdentity | None = None
 
 
 #: Fields of a Finding that a new scan may find changed: where it stands, and the code there. By the others
@@ -404,6 +441,7 @@ OCCURRENCE_FIELDS = (
     "path_class",
     "trace",
     "web",
+    "identity",
 )
 
 

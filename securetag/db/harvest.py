@@ -102,7 +102,7 @@ ORDER BY finding.project_id, finding.id
 
 #: A request names its host and may hold anything, so what a web application shows stays with its tenant.
 #: The other fields say how to find and rank a place, which nothing is trained on.
-_LEFT_OUT = {"web", "matches", "rank", "path_class", "trace"}
+_LEFT_OUT = {"web", "matches", "rank", "path_class", "trace", "identity"}
 _FINDING_FIELDS = tuple(name for name in Finding.__struct_fields__ if name not in _LEFT_OUT)
 
 

@@ -1,43 +1,108 @@
-"""Which of a project's findings each place of a scan is, so that no verdict moves to another place.
-
-A scanner's fingerprint leaves the path out, so the copies of a function share it. Here they are told
-apart by path:
-
-- A place with the path at which the finding was last seen is that finding.
-- Any other place is a finding of its own. Its fingerprint is made of the shared one, its path and its
-  ordinal among its equals there. What people said of the first doesn't apply to it.
-- Where the last path is gone and a single new place is left, the code was moved: that place is the
-  finding. Where several are left, none is.
-"""
+"""Match a scan's places with the findings of its project, and say whose verdict no longer holds."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from uuid import UUID
 
-from sqlalchemy import select, true
+import msgspec
+from sqlalchemy import Row, Select, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from uuid_utils.compat import uuid7
 
-from securetag.db.models import Finding, FindingOccurrence, Project, Task
-from securetag.records import content_id
+from securetag.db.matching import Kind, KnownFinding, Place, match_same, match_similar
+from securetag.db.models import Feedback, Finding, FindingOccurrence, Project, ScanResult, Task, TriageVerdict
+from securetag.db.staleness import Change, changes_between
+from securetag.records import CodeIdentity
+from securetag.records import Finding as ScannedFinding
+from securetag.rules.aliases import rule_key
+from securetag.scanning.evidence.families import family_of
+from securetag.scanning.inventory import Inventory
 
-#: Fingerprints that one statement asks for.
+T = TypeVar("T")
+
+#: Findings that one statement asks for.
 LOOKUP = 1_000
+#: Findings that are compared by their code at most; of more only those with the path or fingerprint of a
+#: place are. One takes 3 kB.
+MAX_COMPARED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a scanner reported a fingerprint."""
+class Matched:
+    """What a place of a scan is."""
 
-    fingerprint: str
-    path: str
-    start_line: int
-    end_line: int
+    finding_id: UUID
+    #: `new`; `same`: the same code at the same path, at whatever line; `moved`: at another path; `edited`.
+    kind: Kind
+    #: What differs from the code that the verdict in force was given on (without a verdict of a person:
+    #: from the previous scan). Not empty: the verdict is stale.
+    changes: tuple[Change, ...] = ()
+    #: The scan since which the verdict is stale, as it is to be stored; None: it isn't.
+    stale_task_id: UUID | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Does the verdict no longer hold?"""
+        return self.stale_task_id is not None
 
 
-async def identify(session: AsyncSession, task: Task, places: Sequence[Place]) -> list[str]:
-    """The fingerprint under which each place is stored; no two are equal.
+@dataclass(frozen=True, slots=True)
+class ScannedPlace:
+    """A place with what is needed of its code, small enough to keep tens of thousands of."""
+
+    #: Without its `identity`, which is in `code`.
+    place: Place
+    #: The identity as JSON; empty where there is none.
+    code: bytes
+    digest: str
+    #: Of the snippet, blanks apart.
+    snippet: bytes
+    #: Has a model judged it in this scan?
+    has_verdict: bool
+
+    @classmethod
+    def of(cls, finding: ScannedFinding, path: str, scope: str, *, has_verdict: bool) -> ScannedPlace:
+        """From a finding and its storable path and scope."""
+        rule_ids = {finding.rule_id, *(match.rule_id for match in finding.matches)}
+        place = Place(
+            fingerprint=finding.fingerprint,
+            path=path,
+            scope=scope,
+            start_line=finding.start_line,
+            end_line=finding.end_line,
+            rule_keys=frozenset(map(rule_key, rule_ids)),
+            cwe=family_of(finding.cwe),
+        )
+        code = msgspec.json.encode(finding.identity) if finding.identity else b""
+        digest = finding.identity.digest if finding.identity else ""
+        return cls(place, code, digest, _snippet_digest(finding.snippet), has_verdict)
+
+    def compared(self) -> Place:
+        """The place with its identity."""
+        return replace(self.place, identity=self.identity)
+
+    @property
+    def identity(self) -> CodeIdentity | None:
+        return msgspec.json.decode(self.code, type=CodeIdentity) if self.code else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A known finding with the id of the occurrence that holds its code."""
+
+    finding: KnownFinding
+    occurrence_id: UUID
+
+
+async def identify(
+    session: AsyncSession, task: Task, places: Sequence[ScannedPlace], inventory: Inventory | None = None
+) -> list[Matched]:
+    """Return which finding each place is; no two are the same. A new finding gets a new id.
 
     Locks the project until the transaction ends: two results of one project must not each give the
     same finding to another place.
@@ -45,99 +110,246 @@ async def identify(session: AsyncSession, task: Task, places: Sequence[Place]) -
     await session.execute(
         select(Project.id).where(Project.id == task.project_id).with_for_update(key_share=True)
     )
-    last_paths = await _last_paths(session, task, {place.fingerprint for place in places})
-    shared = Counter(place.fingerprint for place in places)
-    unclear = [
-        place
-        for place in places
-        if shared[place.fingerprint] > 1 or last_paths.get(place.fingerprint, place.path) != place.path
-    ]
-    separate = {separate_fingerprint(place, ordinal) for place, ordinal in _with_ordinals(unclear)}
-    all_last_paths = last_paths | await _last_paths(session, task, separate)
-    return assign(places, all_last_paths)
-
-
-def assign(places: Sequence[Place], last_paths: Mapping[str, str]) -> list[str]:
-    """The same as `identify`, from the stored findings' fingerprints and last paths."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, place in enumerate(places):
-        groups[place.fingerprint].append(index)
-    assigned = [place.fingerprint for place in places]
-    for fingerprint, members in groups.items():
-        last_path = last_paths.get(fingerprint)
-        if len(members) == 1 and last_path in {None, places[members[0]].path}:
-            continue
-        ordered = [(members[at], ordinal) for at, ordinal in _ordinals([places[index] for index in members])]
-        for index, ordinal in ordered:
-            assigned[index] = separate_fingerprint(places[index], ordinal)
-        holder = _holder(
-            [
-                (places[index].path, assigned[index] in last_paths)
-                for index, ordinal in ordered
-                if ordinal == 0
-            ],
-            last_path,
+    rest = dict(enumerate(places))
+    previous = await _previous_scan(session, task)
+    stored = await _with_fingerprints(session, task, {item.place.fingerprint for item in places}, previous)
+    kinds: dict[int, tuple[UUID, Kind]] = {}
+    for pair in match_same(
+        {index: item.place for index, item in rest.items()}, [item.finding for item in stored.values()]
+    ):
+        kinds[pair.place] = (pair.finding_id, pair.kind)
+        del rest[pair.place], stored[pair.finding_id]
+    if rest:
+        matched = {finding_id for finding_id, _ in kinds.values()}
+        candidates = await _candidates(session, task, rest, matched, previous)
+        pairs = match_similar(
+            {index: item.compared() for index, item in rest.items()},
+            await _with_code(session, candidates),
+            [item.place for item in places],
+            inventory or Inventory(),
         )
-        for index, ordinal in ordered:
-            if ordinal == 0 and places[index].path == holder:
-                assigned[index] = fingerprint
-    return assigned
+        kinds.update({pair.place: (pair.finding_id, pair.kind) for pair in pairs})
+    judged = await _judged(session, [finding_id for finding_id, _ in kinds.values()])
+    return [
+        _outcome(task, item, *kinds[index], judged[kinds[index][0]])
+        if index in kinds
+        else Matched(uuid7(), "new")
+        for index, item in enumerate(places)
+    ]
 
 
-def _holder(paths: Sequence[tuple[str, bool]], last_path: str | None) -> str | None:
-    """The path that keeps the shared fingerprint, from (path, is it a finding of its own already)."""
-    if any(path == last_path for path, _ in paths):
-        return last_path
-    new = [path for path, is_known in paths if not is_known]
-    if last_path is None:
-        return new[0] if new else None
-    return new[0] if len(new) == 1 else None
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The code that a finding's verdict was given on, or that was seen last."""
+
+    by_feedback: bool
+    by_model: bool
+    stale_task_id: UUID | None
+    digest: str
+    snippet: bytes
+    identity: bytes
 
 
-def separate_fingerprint(place: Place, ordinal: int) -> str:
-    """That of a place which shares its scanner's fingerprint with another one."""
-    version = place.fingerprint.split(":", 1)[0]
-    return f"{version}:{content_id([place.fingerprint, place.path, ordinal])}"
+def _outcome(task: Task, item: ScannedPlace, finding_id: UUID, kind: Kind, judged: _Judged) -> Matched:
+    changes = tuple(_changes(item, judged))
+    since = judged.stale_task_id or task.id
+    if judged.by_feedback:
+        return Matched(finding_id, kind, changes, since if changes else None)
+    if item.has_verdict or not judged.by_model:
+        return Matched(finding_id, kind, changes)
+    return Matched(finding_id, kind, changes, since if changes else judged.stale_task_id)
 
 
-def _ordinals(places: Sequence[Place]) -> list[tuple[int, int]]:
-    """(index, ordinal among the places of the same fingerprint and path), by path and line."""
-    order = sorted(
-        range(len(places)), key=lambda at: (places[at].path, places[at].start_line, places[at].end_line)
+def _changes(item: ScannedPlace, judged: _Judged) -> list[Change]:
+    if not item.digest:
+        return []
+    if not judged.digest:
+        return [] if item.snippet == judged.snippet else ["code"]
+    if item.digest == judged.digest:
+        return []
+    now = item.identity
+    assert now is not None, "a digest comes with an identity"
+    return changes_between(msgspec.json.decode(judged.identity, type=CodeIdentity), now)
+
+
+async def _previous_scan(session: AsyncSession, task: Task) -> UUID | None:
+    """The newest scan of the project, of the same kind, that has a result."""
+    previous: UUID | None = await session.scalar(
+        select(ScanResult.task_id)
+        .join(Task, Task.id == ScanResult.task_id)
+        .where(Task.project_id == task.project_id, Task.kind == task.kind, Task.id != task.id)
+        .order_by(ScanResult.id.desc())
+        .limit(1)
     )
-    seen: Counter[tuple[str, str]] = Counter()
-    result = []
-    for at in order:
-        key = (places[at].fingerprint, places[at].path)
-        result.append((at, seen[key]))
-        seen[key] += 1
-    return result
+    return previous
 
 
-def _with_ordinals(places: Sequence[Place]) -> Iterable[tuple[Place, int]]:
-    return ((places[at], ordinal) for at, ordinal in _ordinals(places))
+_newest = aliased(
+    FindingOccurrence,
+    select(FindingOccurrence)
+    .where(FindingOccurrence.finding_id == Finding.id)
+    .order_by(FindingOccurrence.id.desc())
+    .limit(1)
+    .lateral("newest"),
+)
 
 
-async def _last_paths(session: AsyncSession, task: Task, fingerprints: Iterable[str]) -> dict[str, str]:
-    """Fingerprint → path of the newest occurrence, of those that the project has a finding of."""
-    newest = (
-        select(FindingOccurrence.path)
-        .where(FindingOccurrence.finding_id == Finding.id)
+def _stored_findings(task: Task) -> Select[*tuple[object, ...]]:
+    return (
+        select(
+            Finding.id,
+            Finding.fingerprint,
+            Finding.rule_id,
+            Finding.matches,
+            Finding.cwe,
+            Finding.last_task_id,
+            _newest.id.label("occurrence_id"),
+            _newest.path,
+            _newest.scope,
+            _newest.start_line,
+            _newest.end_line,
+        )
+        .select_from(Finding)
+        .join(_newest, true())
+        .where(Finding.tenant_id == task.tenant_id, Finding.project_id == task.project_id)
+    )
+
+
+async def _with_fingerprints(
+    session: AsyncSession, task: Task, fingerprints: Iterable[str], previous: UUID | None
+) -> dict[UUID, _Stored]:
+    stored: dict[UUID, _Stored] = {}
+    for chunk in _chunks(sorted(fingerprints)):
+        rows = await session.execute(_stored_findings(task).where(Finding.fingerprint.in_(chunk)))
+        stored.update((row.id, _known(row, previous)) for row in rows)
+    return stored
+
+
+async def _candidates(
+    session: AsyncSession,
+    task: Task,
+    rest: Mapping[int, ScannedPlace],
+    matched: set[UUID],
+    previous: UUID | None,
+) -> list[_Stored]:
+    """The unmatched findings of the project that one of the places could be."""
+    cwes = sorted({item.place.cwe for item in rest.values()} - {""})
+    keys = {key for item in rest.values() for key in item.place.rule_keys}
+    paths = {item.place.path for item in rest.values()}
+    fingerprints = {item.place.fingerprint for item in rest.values()}
+    nearby: list[_Stored] = []
+    others: list[_Stored] = []
+    page = _stored_findings(task).order_by(Finding.id).limit(LOOKUP)
+    rows = (await session.execute(page)).all()
+    while rows:
+        for row in rows:
+            if row.id in matched:
+                continue
+            stored = _known(row, previous)
+            place = stored.finding.place
+            if place.cwe not in cwes and not place.rule_keys & keys:
+                continue
+            if place.path in paths or place.fingerprint in fingerprints:
+                nearby.append(stored)
+            elif stored.finding.is_current and len(others) < MAX_COMPARED:
+                others.append(stored)
+        rows = (await session.execute(page.where(Finding.id > rows[-1].id))).all()
+    return nearby if len(nearby) + len(others) > MAX_COMPARED else [*nearby, *others]
+
+
+def _known(row: Row[*tuple[object, ...]], previous: UUID | None) -> _Stored:
+    rule_ids = {row.rule_id, *(match["rule_id"] for match in row.matches)}
+    place = Place(
+        fingerprint=row.fingerprint,
+        path=row.path,
+        scope=row.scope,
+        start_line=row.start_line,
+        end_line=row.end_line,
+        rule_keys=frozenset(map(rule_key, rule_ids)),
+        cwe=family_of(row.cwe),
+    )
+    return _Stored(KnownFinding(row.id, place, is_current=row.last_task_id == previous), row.occurrence_id)
+
+
+async def _with_code(session: AsyncSession, stored: Sequence[_Stored]) -> list[KnownFinding]:
+    by_occurrence = {item.occurrence_id: item.finding for item in stored}
+    compared = []
+    for chunk in _chunks(sorted(by_occurrence)):
+        rows = await session.execute(
+            select(FindingOccurrence.id, FindingOccurrence.identity).where(FindingOccurrence.id.in_(chunk))
+        )
+        for row in rows:
+            finding = by_occurrence[row.id]
+            identity = msgspec.convert(row.identity, CodeIdentity) if row.identity else None
+            compared.append(replace(finding, place=replace(finding.place, identity=identity)))
+    return compared
+
+
+async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UUID, _Judged]:
+    """Of each finding the occurrence that its verdict in force was given on, else the newest one.
+
+    A person's verdict comes before a script's. Older feedback names no occurrence: it was given on the
+    newest of its time.
+    """
+    feedback = aliased(
+        Feedback,
+        select(Feedback)
+        .where(Feedback.finding_id == Finding.id)
+        .order_by((Feedback.source == "person").desc(), Feedback.id.desc())
+        .limit(1)
+        .lateral("in_force"),
+    )
+    shown = aliased(
+        FindingOccurrence,
+        select(FindingOccurrence)
+        .where(
+            FindingOccurrence.finding_id == Finding.id,
+            or_(
+                feedback.id.is_(None),
+                FindingOccurrence.id == feedback.occurrence_id,
+                feedback.occurrence_id.is_(None) & (FindingOccurrence.created_at <= feedback.created_at),
+            ),
+        )
         .order_by(FindingOccurrence.id.desc())
         .limit(1)
-        .lateral("newest")
+        .lateral("shown"),
     )
-    wanted = sorted(fingerprints)
-    paths: dict[str, str] = {}
-    for start in range(0, len(wanted), LOOKUP):
-        query = (
-            select(Finding.fingerprint, newest.c.path)
-            .join(newest, true())
-            .where(
-                Finding.tenant_id == task.tenant_id,
-                Finding.project_id == task.project_id,
-                Finding.fingerprint.in_(wanted[start : start + LOOKUP]),
+    judged: dict[UUID, _Judged] = {}
+    for chunk in _chunks(sorted(finding_ids)):
+        rows = await session.execute(
+            select(
+                Finding.id,
+                Finding.verdict_stale_task_id,
+                feedback.id.label("feedback_id"),
+                select(TriageVerdict.id)
+                .where(TriageVerdict.finding_id == Finding.id)
+                .exists()
+                .label("by_model"),
+                shown.identity,
+                func.coalesce(shown.snippet, "").label("snippet"),
             )
+            .select_from(Finding)
+            .outerjoin(feedback, true())
+            .outerjoin(shown, true())
+            .where(Finding.id.in_(chunk))
         )
-        paths.update((row.fingerprint, row.path) for row in await session.execute(query))
-    return paths
+        for row in rows:
+            identity = row.identity or {}
+            judged[row.id] = _Judged(
+                by_feedback=row.feedback_id is not None,
+                by_model=row.by_model,
+                stale_task_id=row.verdict_stale_task_id,
+                digest=str(identity.get("digest", "")),
+                snippet=_snippet_digest(row.snippet),
+                identity=msgspec.json.encode(identity) if identity else b"",
+            )
+    return judged
+
+
+def _snippet_digest(snippet: str) -> bytes:
+    text = "".join(snippet.split())
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + LOOKUP] for start in range(0, len(items), LOOKUP))

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from sqlalchemy import ARRAY, Select, Table, bindparam, column, func, insert, select
@@ -24,22 +23,21 @@ from uuid_utils.compat import uuid7
 from securetag import records
 from securetag.db.base import Base
 from securetag.db.branch_states import update_states
-from securetag.db.identity import Place, identify
+from securetag.db.identity import Matched, ScannedPlace, identify
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import Finding, FindingOccurrence, ScanResult, Task, ToolExecution, TriageVerdict
 from securetag.db.states import State
 from securetag.db.suppressions import lapse_suppressions
 from securetag.errors import InputError
 from securetag.records import OCCURRENCE_FIELDS, JsonObject, Verdict
+from securetag.scanning.inventory import Inventory
 from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
 
 #: Findings that are converted and stored at a time.
 CHUNK = 500
 
 #: What a newer scan says of a known finding replaces what the older one said.
-_WORDS = tuple(
-    name for name in records.Finding.__struct_fields__ if name not in {*OCCURRENCE_FIELDS, "fingerprint"}
-)
+_WORDS = tuple(name for name in records.Finding.__struct_fields__ if name not in OCCURRENCE_FIELDS)
 
 
 async def record_result(
@@ -63,8 +61,10 @@ async def record_result(
         await _add_executions(session, task, request)
         stored = 0
         if state is State.COMPLETED:
-            stored = await _add_findings(session, task, request.findings if findings is None else findings)
-            await update_states(session, task, request.tool_executions)
+            scanned = request.findings if findings is None else findings
+            stored = await _add_findings(session, task, scanned, _inventory(request))
+            is_stale = Finding.verdict_stale_task_id == task.id
+            await update_states(session, task, request.tool_executions, changed=is_stale)
             await lapse_suppressions(session, task)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
     await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
@@ -101,11 +101,22 @@ async def _add_executions(session: AsyncSession, task: Task, request: ResultRequ
         await session.execute(insert(ToolExecution).values(rows))
 
 
-async def _add_findings(session: AsyncSession, task: Task, findings: Iterable[TriagedFinding]) -> int:
+def _inventory(request: ResultRequest) -> Inventory:
+    try:
+        return Inventory.unpack(request.inventory)
+    except ValueError as error:
+        raise InputError(
+            "the result's inventory is no base64", hint="Leave it out, or send it whole."
+        ) from error
+
+
+async def _add_findings(
+    session: AsyncSession, task: Task, findings: Iterable[TriagedFinding], inventory: Inventory
+) -> int:
     """Upsert findings, add their occurrences and verdicts and the scan's summary; returns how many."""
     # Parsing and converting take seconds for a large result: beside the event loop.
     places = await asyncio.to_thread(lambda: [_place(item) for item in findings])
-    pairs = zip(findings, await identify(session, task, places), strict=True)
+    pairs = zip(findings, await identify(session, task, places, inventory), strict=True)
     severities: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     while chunk := await asyncio.to_thread(lambda: list(islice(pairs, CHUNK))):
@@ -124,49 +135,51 @@ async def _add_findings(session: AsyncSession, task: Task, findings: Iterable[Tr
     return len(places)
 
 
-def _place(item: TriagedFinding) -> Place:
+def _place(item: TriagedFinding) -> ScannedPlace:
     finding = item.finding
-    return Place(finding.fingerprint, storable(finding.path), finding.start_line, finding.end_line)
+    path, scope = storable(finding.path), storable(finding.scope)
+    return ScannedPlace.of(finding, path, scope, has_verdict=item.verdict is not None)
 
 
-async def _add_chunk(session: AsyncSession, task: Task, chunk: Sequence[tuple[TriagedFinding, str]]) -> None:
+async def _add_chunk(
+    session: AsyncSession, task: Task, chunk: Sequence[tuple[TriagedFinding, Matched]]
+) -> None:
     """One statement for each table."""
     findings = await asyncio.to_thread(lambda: [_finding_row(task, *pair) for pair in chunk])
     statement = upsert(_table(Finding)).from_select(*_unnested(Finding, findings[0]))
-    replaced = {name: statement.excluded[name] for name in (*_WORDS, "last_task_id")}
+    names = (*_WORDS, "fingerprint_version", "last_task_id", "verdict_stale_task_id")
+    replaced = {name: statement.excluded[name] for name in names}
     statement = statement.on_conflict_do_update(
-        index_elements=["tenant_id", "project_id", "fingerprint"],
-        set_={**replaced, "last_seen_at": func.clock_timestamp()},
+        index_elements=["id"], set_={**replaced, "last_seen_at": func.clock_timestamp()}
     )
-    stored = await session.execute(statement.returning(Finding.fingerprint, Finding.id), _columns(findings))
-    ids = {row.fingerprint: row.id for row in stored}
-    occurrences, verdicts = await asyncio.to_thread(_scan_rows, task, chunk, ids)
+    await session.execute(statement, _columns(findings))
+    occurrences, verdicts = await asyncio.to_thread(_scan_rows, task, chunk)
     for table, rows in ((FindingOccurrence, occurrences), (TriageVerdict, verdicts)):
         if rows:
             added = insert(_table(table)).from_select(*_unnested(table, rows[0]))
             await session.execute(added, _columns(rows))
 
 
-def _finding_row(task: Task, item: TriagedFinding, fingerprint: str) -> JsonObject:
+def _finding_row(task: Task, item: TriagedFinding, matched: Matched) -> JsonObject:
     return {
-        "id": uuid7(),
+        "id": matched.finding_id,
         "tenant_id": task.tenant_id,
         "project_id": task.project_id,
-        "fingerprint": fingerprint,
-        "fingerprint_version": fingerprint.split(":", 1)[0],
+        "fingerprint_version": item.finding.fingerprint.split(":", 1)[0],
         "first_task_id": task.id,
         "last_task_id": task.id,
+        "verdict_stale_task_id": matched.stale_task_id,
         **_columns_of(item.finding, _WORDS),
     }
 
 
 def _scan_rows(
-    task: Task, chunk: Sequence[tuple[TriagedFinding, str]], ids: Mapping[str, UUID]
+    task: Task, chunk: Sequence[tuple[TriagedFinding, Matched]]
 ) -> tuple[list[JsonObject], list[JsonObject]]:
     """Rows of the occurrences and of the verdicts on them."""
     occurrences, verdicts = [], []
-    for item, fingerprint in chunk:
-        shared = {"tenant_id": task.tenant_id, "task_id": task.id, "finding_id": ids[fingerprint]}
+    for item, matched in chunk:
+        shared = {"tenant_id": task.tenant_id, "task_id": task.id, "finding_id": matched.finding_id}
         occurrence = {"id": uuid7(), **shared, **_columns_of(item.finding, OCCURRENCE_FIELDS)}
         occurrences.append(occurrence)
         if item.verdict is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 from sqlalchemy import ColumnElement, and_, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from securetag.db.models import Finding, FindingOccurrence, Suppression, Task
+from securetag.db.staleness import changes_between
+from securetag.records import CodeIdentity
 
 #: `**/`, `**`, `*`, `?`, and any other character.
 _PARTS = re.compile(r"\*\*/|\*\*|\*|\?|.", re.DOTALL)
@@ -77,5 +80,8 @@ async def lapse_suppressions(session: AsyncSession, task: Task) -> None:
 
 
 def has_changed(shown: FindingOccurrence, now: FindingOccurrence) -> bool:
-    """Is the code another one than the one that was looked at, blanks apart?"""
+    """Does the code differ from what was looked at: in guard, source or sink, else in more than blanks?"""
+    if shown.identity and now.identity:
+        codes = [msgspec.convert(item.identity, CodeIdentity) for item in (shown, now)]
+        return bool(changes_between(*codes))
     return "".join(shown.snippet.split()) != "".join(now.snippet.split())

@@ -17,7 +17,8 @@ from securetag.errors import ToolError
 from securetag.records import Finding, Lang, RuleMatch, Severity
 from securetag.rules import RuleMetadata
 from securetag.scanning.extraction import Extract
-from securetag.scanning.fingerprint import Matched, fingerprint
+from securetag.scanning.fingerprint import fingerprint
+from securetag.scanning.identity import Described
 from securetag.scanning.scanner import read_source
 from securetag.scanning.snippet import Snippet, SourceFile
 
@@ -135,17 +136,19 @@ def normalise(
         inside = extracts.get(path)
         source = files.get(path) or files.setdefault(path, _read(root, path, inside))
         snippet = source.snippet(match.start.line, match.end.line, column=match.start.col - 1)
-        matched = Matched(rule_id, source.between(start, end), snippet.scope, source.language)
+        described = source.describe(start, end, snippet)
         file = inside.path if inside else path
         cell = inside.describe_place(match.start.line, lang) if inside else ""
-        drafts.append(_Draft(match, matched, snippet, file, cell))
-    return [_finding(draft, catalogue.get(draft.matched.rule_id), lang) for draft in drafts]
+        drafts.append(_Draft(match, rule_id, source.language, described, snippet, file, cell))
+    return [_finding(draft, catalogue.get(draft.rule_id), lang) for draft in drafts]
 
 
 @dataclass(frozen=True)
 class _Draft:
     match: Match
-    matched: Matched
+    rule_id: str
+    language: str
+    described: Described
     snippet: Snippet
     #: Relative to the project.
     path: str
@@ -164,20 +167,21 @@ def _read(root: Path, path: str, inside: Extract | None) -> SourceFile:
 
 
 def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
-    match, snippet, rule_id = draft.match, draft.snippet, draft.matched.rule_id
+    match, snippet, rule_id = draft.match, draft.snippet, draft.rule_id
     cwe = rule.cwe if rule else ""
     message = rule.message.get(lang) if rule else match.extra.message.replace("\0", "\ufffd")
     return Finding(
         tool="semgrep",
         rule_id=rule_id,
         path=PurePosixPath(draft.path).as_posix(),
-        language=draft.matched.language,
+        language=draft.language,
         start_line=match.start.line,
         end_line=match.end.line,
         snippet=snippet.text,
         snippet_line=snippet.line,
         scope=snippet.scope,
-        fingerprint=fingerprint(draft.matched),
+        fingerprint=fingerprint(rule_id, draft.described),
+        identity=draft.described.identity,
         cwe=cwe,
         owasp=rule.owasp if rule else "",
         title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),

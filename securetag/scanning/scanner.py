@@ -16,7 +16,7 @@ from typing import ClassVar, TypeGuard
 
 from securetag.errors import SecuretagError, ToolError
 from securetag.records import Confidence, Finding, Lang, RuleKind, RuleMatch, Severity, TraceStep
-from securetag.scanning.fingerprint import Matched, fingerprint
+from securetag.scanning.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
 from securetag.scanning.snippet import SourceFile
@@ -241,7 +241,7 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
         first = min(max(match.start_line, 1), len(source.lines))
         last = min(max(match.end_line, first), len(source.lines))
         snippet = source.snippet(first, last)
-        code = "\n".join(source.lines[first - 1 : last])
+        described = source.describe_lines(first, last, snippet)
         findings.append(
             Finding(
                 tool=tool,
@@ -260,7 +260,8 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
                 snippet=snippet.text,
                 snippet_line=snippet.line,
                 scope=snippet.scope,
-                fingerprint=fingerprint(Matched(match.rule_id, code, snippet.scope, source.language)),
+                fingerprint=fingerprint(match.rule_id, described),
+                identity=described.identity,
                 matches=[
                     RuleMatch(
                         tool=tool,

@@ -6,6 +6,7 @@ import bisect
 from dataclasses import dataclass
 from functools import cached_property
 
+from securetag.scanning.identity import CodeFile, Described
 from securetag.scanning.scopes import Scope, enclosing, scopes
 
 #: Lines of a function that are shown whole.
@@ -62,9 +63,20 @@ class SourceFile:
         """1-based line of a byte offset."""
         return bisect.bisect_right(self._starts, offset)
 
-    def between(self, start: int, end: int) -> str:
-        """The text between two byte offsets."""
-        return self.content[start:end].decode("utf-8", errors="replace")
+    @cached_property
+    def _code_file(self) -> CodeFile:
+        return CodeFile(self._code, self.language)
+
+    def describe(self, start: int, end: int, snippet: Snippet) -> Described:
+        """Describe the code between two byte offsets, of which `snippet` shows the function."""
+        return self._code_file.describe(start, end, snippet.text)
+
+    def describe_lines(self, first: int, last: int, snippet: Snippet) -> Described:
+        """Describe the code on whole lines, blanks around it apart."""
+        start = self._starts[min(first, len(self._starts)) - 1]
+        end = self._starts[last] if last < len(self._starts) else len(self.content)
+        text = self.content[start:end]
+        return self.describe(start + len(text) - len(text.lstrip()), start + len(text.rstrip()), snippet)
 
     def snippet(self, start_line: int, end_line: int, *, column: int = 0) -> Snippet:
         """Around lines that the file has; `column` (from 0) is kept when the first one is cut."""

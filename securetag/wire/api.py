@@ -246,6 +246,9 @@ class FindingAnswer(Answer):
     matches: list[Annotated[RuleMatch, AS_JSON]] = []
     #: 0 to 1,000; the highest is the first to look at.
     rank: int
+    #: The scan since which the guard, source or sink differs from the code that was judged; null: the verdict
+    #: in force holds. A stale verdict dismisses nothing.
+    verdict_stale_task_id: UUID | None = None
     first_seen_at: Time
     last_seen_at: Time
     occurrence: OccurrenceAnswer

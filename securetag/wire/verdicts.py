@@ -17,11 +17,17 @@ class Decided(NamedTuple):
 
 
 def decide(finding: FindingAnswer) -> Decided:
-    """Return a person's newest verdict on the finding, else the model's. A script's counts for neither."""
-    if (feedback := _feedback_of_person(finding)) is not None:
+    """Return a person's newest verdict on the finding, else the model's. A script's counts for neither.
+
+    A person's verdict that is stale is shown as `stale`, unless a model has judged the newer code.
+    """
+    feedback, is_stale = _feedback_of_person(finding), finding.verdict_stale_task_id is not None
+    if feedback is not None and not is_stale:
         return Decided(feedback.verdict, "person")
     if finding.verdict is not None:
         return Decided(finding.verdict.decision, "model")
+    if feedback is not None:
+        return Decided("stale", "person")
     return Decided("not triaged", "nobody")
 
 
@@ -49,8 +55,10 @@ def is_dismissed(finding: FindingAnswer) -> bool:
     """Is the finding a false positive by somebody whose word may change an exit code?
 
     A person's verdict decides alone, in both directions: their `true_positive` counts against any model's
-    `false_positive`.
+    `false_positive`. While that is stale, nothing is dismissed.
     """
+    if finding.verdict_stale_task_id is not None:
+        return False
     if (feedback := _feedback_of_person(finding)) is not None:
         return feedback.verdict == "false_positive"
     verdict = finding.verdict

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import pytest
 from click.testing import Result
@@ -352,6 +353,12 @@ ALLOWED = {"model_may_dismiss": True}
         ({"feedback": {**PERSON, "verdict": "needs_review"}}, "needs_review", "person", False),
         ({"feedback": {**PERSON, "verdict": "false_positive"}}, "false_positive", "person", True),
         ({"feedback": {"verdict": "false_positive", "source": "script"}}, "not triaged", "nobody", False),
+        (
+            {"feedback": {**PERSON, "verdict": "false_positive"}, "verdict_stale_task_id": UUID(int=1)},
+            "stale",
+            "person",
+            False,
+        ),
     ],
     ids=[
         "nobody",
@@ -364,6 +371,7 @@ ALLOWED = {"model_may_dismiss": True}
         "unsure",
         "person",
         "script",
+        "stale",
     ],
 )
 def test_whose_verdict_counts(finding: JsonObject, verdict: str, by: str, dismissed: bool) -> None:
@@ -372,6 +380,7 @@ def test_whose_verdict_counts(finding: JsonObject, verdict: str, by: str, dismis
         verdict=model and VerdictAnswer.model_construct(**model),
         feedback=feedback and FeedbackAnswer.model_construct(**feedback),
         model_may_dismiss=finding.get("model_may_dismiss", False),
+        verdict_stale_task_id=finding.get("verdict_stale_task_id"),
     )
     assert decide(answer) == (verdict, by)
     assert is_dismissed(answer) is dismissed

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from postgres import Database
 from rows import Place as Project
 from rows import make_finding, make_place, make_task, result
@@ -17,87 +16,34 @@ from securetag.api.findings import repository as findings
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest
-from securetag.db.identity import Place, assign, separate_fingerprint
-from securetag.db.models import Consent, Finding, FindingOccurrence
+from securetag.db.models import Consent, Finding, Task
+from securetag.records import CodeIdentity, CodeTerm, Decision, Verdict
 from securetag.wire import queue as wire
 
-SHARED = make_finding("a").fingerprint
+
+def code(guard: str = "is_allowed", **changes: Any) -> CodeIdentity:
+    """The identity of code with one guard."""
+    fields: dict[str, Any] = {
+        "digest": guard or "no guard",
+        "file": "f",
+        "statement": "s",
+        "sink": CodeTerm("run"),
+        "guards": [CodeTerm(guard)] if guard else [],
+    }
+    return CodeIdentity(**{**fields, **changes})
 
 
-def place(path: str, line: int = 1) -> Place:
-    return Place(SHARED, path, line, line)
-
-
-def separate(path: str, ordinal: int = 0) -> str:
-    return separate_fingerprint(place(path), ordinal)
-
-
-@pytest.mark.parametrize(
-    ("last_paths", "scan", "stored"),
-    [
-        pytest.param({}, [("b.py", 1)], [SHARED], id="the first scan"),
-        pytest.param({}, [("b.py", 1), ("a.py", 1)], [separate("b.py"), SHARED], id="copies at first"),
-        pytest.param(
-            {SHARED: "b.py"}, [("a.py", 1), ("b.py", 1)], [separate("a.py"), SHARED], id="an earlier copy"
-        ),
-        pytest.param({SHARED: "a.py"}, [("b.py", 1)], [SHARED], id="a moved file"),
-        pytest.param(
-            {SHARED: "a.py"},
-            [("b.py", 1), ("c.py", 1)],
-            [separate("b.py"), separate("c.py")],
-            id="two candidates for a moved file",
-        ),
-        pytest.param(
-            {SHARED: "a.py", separate("b.py"): "b.py"},
-            [("b.py", 1)],
-            [separate("b.py")],
-            id="the reviewed one is gone, its copy stays",
-        ),
-        pytest.param(
-            {SHARED: "a.py", separate("b.py"): "b.py"},
-            [("b.py", 1), ("c.py", 1)],
-            [separate("b.py"), SHARED],
-            id="the reviewed one moves, its copy stays",
-        ),
-        pytest.param(
-            {SHARED: "a.py"},
-            [("a.py", 9), ("a.py", 2)],
-            [separate("a.py", 1), SHARED],
-            id="twice in one file",
-        ),
-    ],
-)
-def test_a_place_is_the_finding_that_it_was(
-    last_paths: dict[str, str], scan: list[tuple[str, int]], stored: list[str]
-) -> None:
-    assert assign([place(*at) for at in scan], last_paths) == stored
-
-
-@given(
-    scans=st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=6), min_size=1, max_size=5),
-    data=st.data(),
-)
-def test_no_two_places_are_one_finding_and_order_does_not_count(
-    scans: list[list[str]], data: st.DataObject
-) -> None:
-    last_paths: dict[str, str] = {}
-    for paths in scans:
-        places = [place(path, line) for line, path in enumerate(paths)]
-        stored = assign(places, last_paths)
-        assert len(set(stored)) == len(stored)
-        shuffled = data.draw(st.permutations(list(zip(places, stored, strict=True))))
-        assert assign([at for at, _ in shuffled], last_paths) == [name for _, name in shuffled]
-        # A finding changes its path only where its old path holds none of its code any more.
-        for at, name in zip(places, stored, strict=True):
-            assert last_paths.get(name, at.path) == at.path or last_paths[name] not in paths
-        last_paths |= {name: at.path for at, name in zip(places, stored, strict=True)}
-
-
-async def scan(db: AsyncEngine, project: Project, *paths: str) -> None:
+async def scan(db: AsyncEngine, project: Project, *paths: str, **changes: Any) -> None:
     task_id = await make_task(db, project)
     claim = await queue.claim(db, "w", ["codeaudit"])
     assert claim is not None
-    triaged = [wire.TriagedFinding(finding=make_finding("a", path=path, snippet=path)) for path in paths]
+    verdict = changes.pop("model_verdict", None)
+    triaged = [
+        wire.TriagedFinding(
+            finding=make_finding("a", **{"path": path, "snippet": path, **changes}), verdict=verdict
+        )
+        for path in paths
+    ]
     async with tenant_transaction(db, project.tenant_id) as session:
         await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
 
@@ -109,6 +55,33 @@ async def ids(db: AsyncEngine, project: Project) -> dict[str, UUID]:
         return {row[1].path: row[0].id for row in rows}
 
 
+async def judge(db: AsyncEngine, project: Project, finding_id: UUID) -> UUID:
+    """A person's `false_positive` on the newest occurrence, whose id is returned."""
+    async with tenant_transaction(db, project.tenant_id) as session:
+        row = await findings.get_finding(session, finding_id)
+        await findings.add_feedback(
+            session,
+            project.tenant_id,
+            finding_id,
+            occurrence_id=row[1].id,
+            verdict="false_positive",
+            disposition=None,
+            comment="",
+            saw_model=False,
+            source="person",
+            reviewer="ana",
+            api_key_id=None,
+        )
+        shown: UUID = row[1].id
+        return shown
+
+
+async def stale_since(db: AsyncEngine, project: Project) -> UUID | None:
+    """Of the project's only finding."""
+    async with tenant_transaction(db, project.tenant_id) as session:
+        return (await session.scalars(select(Finding.verdict_stale_task_id))).one()
+
+
 @pytest.mark.anyio
 async def test_a_copy_in_an_earlier_path_does_not_take_over_the_verdict(
     db: AsyncEngine, pg_database: Database
@@ -118,21 +91,7 @@ async def test_a_copy_in_an_earlier_path_does_not_take_over_the_verdict(
     reviewed = (await ids(db, project))["reviewed.py"]
     async with tenant_transaction(db, project.tenant_id) as session:
         session.add(Consent(tenant_id=project.tenant_id, granted_by="ana"))
-        shown = await session.scalar(select(FindingOccurrence.id))
-        assert shown is not None
-        await findings.add_feedback(
-            session,
-            project.tenant_id,
-            reviewed,
-            occurrence_id=shown,
-            verdict="false_positive",
-            disposition=None,
-            comment="",
-            saw_model=False,
-            source="person",
-            reviewer="ana",
-            api_key_id=None,
-        )
+    shown = await judge(db, project, reviewed)
     for _ in range(2):
         await scan(db, project, "an/earlier/copy.py", "reviewed.py", "zz.py")
         now = await ids(db, project)
@@ -158,9 +117,70 @@ async def test_another_project_knows_nothing_of_it(db: AsyncEngine) -> None:
     other = await make_place(db)
     await scan(db, other, "a.py", "b.py")
     async with tenant_transaction(db, other.tenant_id) as session:
-        rows = await session.execute(
-            select(FindingOccurrence.path, Finding.fingerprint).join(
-                Finding, Finding.id == FindingOccurrence.finding_id
-            )
-        )
-        assert {row.path: row.fingerprint for row in rows} == {"a.py": SHARED, "b.py": separate("b.py")}
+        rows = (await session.scalars(select(Finding))).all()
+        assert len(rows) == 2
+        assert len({row.fingerprint for row in rows}) == 1, "twins share the fingerprint"
+
+
+@pytest.mark.anyio
+async def test_a_moved_file_takes_its_finding_along_and_a_fixed_one_does_not_move_later(
+    db: AsyncEngine,
+) -> None:
+    project = await make_place(db)
+    await scan(db, project, "a.py")
+    first = (await ids(db, project))["a.py"]
+    await scan(db, project, "b.py")
+    assert await ids(db, project) == {"b.py": first}
+    await scan(db, project)
+    await scan(db, project, "c.py")
+    assert set(await ids(db, project)) == {"b.py", "c.py"}
+
+
+@pytest.mark.anyio
+async def test_a_person_s_verdict_is_stale_while_the_guard_is_gone(db: AsyncEngine) -> None:
+    project = await make_place(db)
+    await scan(db, project, "a.py", identity=code())
+    finding = (await ids(db, project))["a.py"]
+    await judge(db, project, finding)
+    await scan(db, project, "a.py", identity=code(), start_line=20, end_line=20)
+    assert await stale_since(db, project) is None
+    await scan(db, project, "a.py", identity=code(guard=""))
+    since = await stale_since(db, project)
+    async with tenant_transaction(db, project.tenant_id) as session:
+        assert since == await session.scalar(select(Task.id).order_by(Task.id.desc()).limit(1))
+    await scan(db, project, "a.py", identity=code(guard=""))
+    assert await stale_since(db, project) == since, "since which scan is kept"
+    await scan(db, project, "a.py", identity=code())
+    assert await stale_since(db, project) is None, "the judged code is back"
+    await scan(db, project, "a.py", identity=code(guard=""))
+    assert await stale_since(db, project) is not None
+    await judge(db, project, finding)
+    assert await stale_since(db, project) is None, "the person has judged this code"
+
+
+@pytest.mark.anyio
+async def test_a_model_s_verdict_is_stale_until_a_model_looks_again(db: AsyncEngine) -> None:
+    project = await make_place(db)
+    verdict = Verdict(decision=Decision.FALSE_POSITIVE, model_id="m")
+    await scan(db, project, "a.py", identity=code(), model_verdict=verdict)
+    assert await stale_since(db, project) is None
+    await scan(db, project, "a.py", identity=code(guard=""))
+    since = await stale_since(db, project)
+    assert since is not None
+    await scan(db, project, "a.py", identity=code(guard=""))
+    assert await stale_since(db, project) == since
+    await scan(db, project, "a.py", identity=code(guard=""), model_verdict=verdict)
+    assert await stale_since(db, project) is None
+
+
+@pytest.mark.anyio
+async def test_a_finding_from_before_code_was_compared_stays_while_its_snippet_does(db: AsyncEngine) -> None:
+    project = await make_place(db)
+    await scan(db, project, "a.py")
+    finding = (await ids(db, project))["a.py"]
+    await judge(db, project, finding)
+    now = {"fingerprint": "v2:" + "0" * 64, "identity": code()}
+    await scan(db, project, "a.py", **now)
+    assert (await ids(db, project), await stale_since(db, project)) == ({"a.py": finding}, None)
+    await scan(db, project, "a.py", **now, snippet="other code")
+    assert await stale_since(db, project) is not None

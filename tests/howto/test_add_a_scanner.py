@@ -73,7 +73,7 @@ def test_a_scanner_of_another_package_finds_something(
     at = finding.occurrence
     assert (finding.rule_id, finding.cwe, finding.severity) == ("grep.password", "CWE-259", "high")
     assert (at.path, at.start_line, at.scope, at.snippet.strip()) == ("db.py", 2, "connect", CODE.strip())
-    assert finding.fingerprint.startswith("v1:")
+    assert finding.fingerprint.startswith("v2:")
 
 
 def test_an_unknown_scanner_is_refused_with_the_list() -> None:

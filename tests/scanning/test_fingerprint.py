@@ -1,71 +1,223 @@
-"""Which edits keep a fingerprint, and which change it."""
+"""Which edits keep a fingerprint and a verdict, and which don't."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.scanning.fingerprint import Matched, fingerprint
-from securetag.scanning.lex import normalised
+from securetag.db.staleness import changes_between
+from securetag.scanning.fingerprint import fingerprint
+from securetag.scanning.identity import CodeFile, Described
+
+PYTHON = '''
+import os
+ALLOWED = ["a", "b"]
+
+@app.route("/x")
+@login_required
+def show(request, db):
+    """Doc."""
+    name = request.args["key"]
+    if name not in ALLOWED:
+        raise ValueError
+    command = "ls " + name
+    os.system(command)
+    return 1
+'''
+JAVASCRIPT = """
+const allowed = new Set(["a"]);
+app.get("/x", authenticate, async (req, res) => {
+  const { id } = req.query;
+  if (!allowed.has(id)) { return res.status(400).end(); }
+  const text = `select ${id}`;
+  await db.query(text);
+});
+"""
+JS_GUARD = "if (!allowed.has(id)) { return res.status(400).end(); }"
+GUARD = "    if name not in ALLOWED:\n        raise ValueError\n"
 
 
-def one(code: str, *, rule: str = "r", scope: str = "f", language: str = "python") -> str:
-    return fingerprint(Matched(rule, code, scope, language))
+def describe(code: str, flagged: str, language: str = "python") -> Described:
+    """Of the first place where `flagged` is written."""
+    content = code.encode()
+    start = content.index(flagged.encode())
+    return CodeFile(content, language).describe(start, start + len(flagged.encode()), code)
 
 
-BASE = 'db.execute("SELECT 1" + q, [a, b])'
+def edited(code: str, *replacements: tuple[str, str]) -> str:
+    for old, new in replacements:
+        assert old in code
+        code = code.replace(old, new)
+    return code
 
 
 def test_form() -> None:
-    assert re.fullmatch(r"v1:[0-9a-f]{64}", one(BASE))
+    mark = fingerprint("r", describe(PYTHON, "os.system(command)"))
+    assert re.fullmatch(r"v2:[0-9a-f]{64}", mark)
     # Stored rows carry it, so it may not change without a new version.
-    assert one("eval(x)") == "v1:4c020ae5ff971ef0ecef3ef17cfed9c09a661fd380698889c48f60b33fc5e449"
-
-
-def test_layout_and_comments_do_not_count() -> None:
-    laid_out = 'db.execute(\n        "SELECT 1"  # why, "quoted"\n\n\t+ q,\n  [ a, b, ],\n)'
-    assert one(laid_out) == one(BASE)
-    assert one("f(\n  // x\n a /* y */ , `t`)", language="javascript") == one(
-        "f(a,`t`)", language="javascript"
+    assert (
+        fingerprint("r", describe("eval(x)", "eval(x)"))
+        == "v2:e10cb054d80ef4d1434d3c4b8a643794c70eb8bbe7e2feb9535221a5f86d88c5"
     )
 
 
-def test_a_reindented_text_block_is_the_same() -> None:
-    assert one('run("""\n    a\n      b\n""")') == one('run("""\n  a\n  b\n""")')
+KEEPS = {
+    "quotes and comments": (
+        [('"', "'"), ("    command", "\n\n    # why\n    command")],
+        "os.system(command)",
+    ),
+    "layout": ([("os.system(command)", "os.system(\n        command,  # why\n    )")], None),
+    "variables": ([("name", "value"), ("command", "line")], "os.system(line)"),
+    "parameter": ([("request", "req")], "os.system(command)"),
+    "function and route": ([("def show", "def display"), ('"/x"', '"/y"')], "os.system(command)"),
+    "argument of the function": ([("(request, db)", "(request, db, extra=None)")], "os.system(command)"),
+}
+NEUTRAL = {
+    "variable inlined": (
+        [('    command = "ls " + name\n', ""), ("(command)", '("ls " + name)')],
+        'os.system("ls " + name)',
+    ),
+    "guard nested": (
+        [
+            (GUARD, ""),
+            ("    command =", "    if name in ALLOWED:\n        command ="),
+            ("    os.", "        os."),
+        ],
+        "os.system(command)",
+    ),
+    "guard in a variable": ([("if name not in ALLOWED", "bad = name not in ALLOWED\n    if bad")], None),
+    "guard in a function": (
+        [
+            ("if name not in ALLOWED", "if not fine(name)"),
+            ("@app", "def fine(x):\n    return x in ALLOWED\n\n@app"),
+        ],
+        None,
+    ),
+    "guard in a function that raises": (
+        [(GUARD, "    ensure(name)\n"), ("@app", f"def ensure(name):\n{GUARD}\n@app")],
+        None,
+    ),
+    "sink in a function": (
+        [("os.system(command)", "run(command)"), ("@app", "def run(line):\n    os.system(line)\n\n@app")],
+        "os.system(line)",
+    ),
+    "decorator added": ([("@login", "@cached\n@login")], None),
+    "time limit added": ([("(command)", "(command, timeout=5)")], "os.system(command, timeout=5)"),
+}
+STALE = {
+    "guard removed": ([(GUARD, "")], None, "guard"),
+    "guard after the sink": ([(GUARD, ""), ("(command)\n", f"(command)\n{GUARD}")], None, "guard"),
+    "guard that only logs": ([("raise ValueError", "print(name)")], None, "guard"),
+    "guard with a way round": ([("not in ALLOWED", "not in ALLOWED and not DEBUG")], None, "guard"),
+    "another variable is checked": ([("if name not", "if db not")], None, "guard"),
+    "longer list": ([('"b"]', '"b", "c"]')], None, "guard"),
+    "no login": ([("@login_required\n", "")], None, "guard"),
+    "source": ([("request.args", "request.cookies")], None, "source"),
+    "sink": ([("os.system", "os.popen")], "os.popen(command)", "sink"),
+    "shell": ([("(command)", "(command, shell=True)")], "os.system(command, shell=True)", "source"),
+}
 
 
-def test_rule_code_and_scope_count() -> None:
-    different = {
-        one(BASE),
-        one(BASE, rule="s"),
-        one(BASE, scope="g"),
-        one(BASE.replace("q", "p")),
-        one(BASE + "0"),
-    }
-    assert len(different) == 5
+@pytest.mark.parametrize("name", KEEPS)
+def test_a_fingerprint_survives(name: str) -> None:
+    replacements, flagged = KEEPS[name]
+    older = describe(PYTHON, "os.system(command)")
+    newer = describe(edited(PYTHON, *replacements), flagged or "os.system(\n        command,  # why\n    )")
+    assert fingerprint("r", newer) == fingerprint("r", older)
+    assert changes_between(older.identity, newer.identity) == []
 
 
-def test_words_do_not_run_together() -> None:
-    assert one("a b") != one("ab")
-    assert one('"a" "b"') != one('"a b"')
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_a_verdict_holds(name: str) -> None:
+    replacements, flagged = NEUTRAL[name]
+    newer = describe(edited(PYTHON, *replacements), flagged or "os.system(command)")
+    assert changes_between(describe(PYTHON, "os.system(command)").identity, newer.identity) == []
 
 
-BLANKS = st.text(alphabet=" \t", max_size=3)
-PIECES = st.lists(
-    st.sampled_from(["eval", "(", ")", "x", "+", "'a # b'", '"c  d"', ".", "[", "]", "1"]), max_size=12
+@pytest.mark.parametrize("name", STALE)
+def test_a_verdict_is_stale(name: str) -> None:
+    replacements, flagged, change = STALE[name]
+    newer = describe(edited(PYTHON, *replacements), flagged or "os.system(command)")
+    assert change in changes_between(describe(PYTHON, "os.system(command)").identity, newer.identity)
+
+
+@pytest.mark.parametrize(
+    ("replacements", "flagged", "changes"),
+    [
+        pytest.param([(";", ""), ('"', "'")], None, [], id="semicolons and quotes"),
+        pytest.param([("const { id } = req.query", "const id = req.query.id")], None, [], id="destructuring"),
+        pytest.param(
+            [("  const text = `select ${id}`;\n", ""), ("(text)", "(`select ${id}`)")],
+            "db.query(`select ${id}`)",
+            [],
+            id="inlined",
+        ),
+        pytest.param(
+            [(JS_GUARD, "if (allowed.has(id)) {"), ("(text);", "(text); }")],
+            None,
+            [],
+            id="guard nested",
+        ),
+        pytest.param([(JS_GUARD, "")], None, ["guard"], id="no guard"),
+        pytest.param([("authenticate, ", "")], None, ["guard"], id="no middleware"),
+        pytest.param([("req.query", "req.body")], None, ["source", "guard"], id="source"),
+    ],
 )
+def test_javascript(replacements: list[tuple[str, str]], flagged: str | None, changes: list[str]) -> None:
+    older = describe(JAVASCRIPT, "db.query(text)", "javascript").identity
+    for language in ("javascript", "typescript"):
+        newer = describe(edited(JAVASCRIPT, *replacements), flagged or "db.query(text)", language).identity
+        assert changes_between(older, newer) == changes
 
 
-@given(pieces=PIECES, data=st.data())
-def test_blanks_between_tokens_never_count(pieces: list[str], data: st.DataObject) -> None:
-    spaced = "".join(piece + " " + data.draw(BLANKS) for piece in pieces)
-    lines = "".join(piece + data.draw(st.sampled_from([" ", "\n", "  # it's\n", "\r\n"])) for piece in pieces)
-    assert one(spaced) == one(" ".join(pieces)) == one(lines)
+def test_rule_statement_and_shape_count() -> None:
+    base = describe(PYTHON, "os.system(command)")
+    other = describe(edited(PYTHON, ("    return 1", "    if db:\n        return 1")), "os.system(command)")
+    marks = {
+        fingerprint("r", base),
+        fingerprint("s", base),
+        fingerprint("r", describe(PYTHON, "request.args")),
+        fingerprint("r", other),
+    }
+    assert len(marks) == 4
 
 
-@given(code=st.text(max_size=80), language=st.sampled_from(["python", "javascript"]))
-def test_normalising_twice_changes_nothing_more_for_one_line(code: str, language: str) -> None:
-    once = normalised(code.replace("\n", " ").replace("\\", ""), language)
-    assert normalised(once, language) == once
+def test_in_a_language_without_a_grammar_any_edit_of_the_function_makes_a_verdict_stale() -> None:
+    code = "func f(x string) {\n  if bad(x) { return }\n  run(x)\n}"
+    older = describe(code, "run(x)", "go").identity
+    assert changes_between(older, describe(code.replace("  ", "\t"), "run(x)", "go").identity) == []
+    newer = describe(code.replace("bad(x)", "false"), "run(x)", "go").identity
+    assert changes_between(older, newer) == ["guard"]
+
+
+LINES = ("  a = g(a, a)\n", "  if a and not (b or a): return\n")
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [
+        pytest.param("f(" * 50_000, "python", id="calls"),
+        pytest.param("(" * 100_000, "javascript", id="brackets"),
+        pytest.param("".join(f"{' ' * n}if x:\n" for n in range(700)), "python", id="blocks"),
+        pytest.param(f"def f(a):\n{LINES[0] * 3_000}", "python", id="definitions"),
+        pytest.param(f"def f(a):\n{LINES[1] * 5_000}", "python", id="guards"),
+        pytest.param("x = '" + "\\'" * 200_000, "python", id="a string without an end"),
+        pytest.param("x = [" + "a, " * 200_000, "python", id="a long list"),
+    ],
+)
+def test_code_that_was_made_to_exhaust_us(code: str, language: str) -> None:
+    assert describe(f"{code}\n  eval(a)", "eval(", language).identity.digest
+
+
+@given(code=st.text(max_size=120), start=st.integers(0, 120), size=st.integers(0, 60), data=st.data())
+def test_any_text_has_an_identity(code: str, start: int, size: int, data: st.DataObject) -> None:
+    language = data.draw(st.sampled_from(["python", "javascript", "typescript", "html"]))
+    content = code.encode()
+    described = CodeFile(content, language).describe(
+        min(start, len(content)), min(start + size, len(content)), code
+    )
+    assert changes_between(described.identity, described.identity) == []

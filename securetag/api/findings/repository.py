@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from uuid_utils.compat import uuid7
@@ -264,6 +277,7 @@ async def add_feedback(
         reviewer=reviewer,
         api_key_id=api_key_id,
     )
+    await session.execute(update(Finding).where(Finding.id == finding_id).values(verdict_stale_task_id=None))
     await audit.add(
         session,
         row,

@@ -27,7 +27,10 @@ DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "dupli
 
 
 class Finding(Base):
-    """One issue of a project, known by its fingerprint; words are those of the newest scan."""
+    """One issue of a project; words and fingerprint are those of the newest scan.
+
+    Its id is its identity: twins share a fingerprint, and an edit changes it.
+    """
 
     __tablename__ = "finding"
     __table_args__: TableArgs = (
@@ -35,7 +38,7 @@ class Finding(Base):
         within_tenant("project_id", "project"),
         within_tenant("first_task_id", "task"),
         within_tenant("last_task_id", "task"),
-        UniqueConstraint("tenant_id", "project_id", "fingerprint"),
+        Index("ix_finding_project_id_fingerprint", "tenant_id", "project_id", "fingerprint"),
         one_of("severity", SEVERITIES),
         one_of("confidence", SEVERITIES[1:4]),
         Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
@@ -62,6 +65,8 @@ class Finding(Base):
     rank: Mapped[int] = zero()
     first_task_id: Mapped[UUID]
     last_task_id: Mapped[UUID]
+    #: The scan since which the guard, source or sink differs from the code that was judged.
+    verdict_stale_task_id: Mapped[UUID | None]
     first_seen_at: Mapped[datetime] = now_column()
     last_seen_at: Mapped[datetime] = now_column()
 
@@ -93,6 +98,8 @@ class FindingOccurrence(Base):
     trace: Mapped[list[JsonObject]] = mapped_column(server_default="[]")
     #: A `securetag.records.WebLocation`; null for code.
     web: Mapped[JsonObject | None]
+    #: A `securetag.records.CodeIdentity`.
+    identity: Mapped[JsonObject | None]
     created_at: Mapped[datetime] = now_column()
 
 

@@ -12,6 +12,7 @@ from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.exclusion import leave_out, read_ignore_file
 from securetag.scanning.external import list_scanners, make_scanner
+from securetag.scanning.inventory import take_inventory
 from securetag.scanning.scanner import Scanner, ScanRequest
 from securetag.scanning.unpack import ArchiveSummary, Limits, unpack
 from securetag.system.version import package_version
@@ -37,6 +38,7 @@ class Audit(ScanTask):
                 self._skip(name)
             else:
                 findings += self._scan_with(make_scanner(name, settings), project, is_first=not number)
+        self.inventory = take_inventory(project, (finding.path for finding in findings)).pack()
         return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
     def _project(self) -> Path:

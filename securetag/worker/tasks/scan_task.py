@@ -34,6 +34,8 @@ class ScanTask(ABC):
     attempt: Attempt
     connect: Callable[[Settings], ModelClient] = connect
     executions: list[ToolExecution] = field(default_factory=list)
+    #: `ResultRequest.inventory`; empty where no code is scanned.
+    inventory: str = ""
     #: What helps where the time ran out.
     limit_hint: ClassVar[str]
 
@@ -53,6 +55,7 @@ class ScanTask(ABC):
             task_id=self.attempt.lease.task_id,
             outcome="completed",
             tool_executions=self.executions,
+            inventory=self.inventory,
             findings=[
                 TriagedFinding(finding=finding, verdict=verdict)
                 for finding, verdict in zip(findings, verdicts, strict=True)

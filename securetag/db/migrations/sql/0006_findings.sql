@@ -87,3 +87,9 @@ ALTER TABLE securetag.suppression ADD CONSTRAINT fk_suppression_tenant_id_occurr
 ALTER TABLE securetag.suppression ADD CONSTRAINT fk_suppression_tenant_id_lapsed_task_id
     FOREIGN KEY(tenant_id, lapsed_task_id) REFERENCES securetag.task (tenant_id, id);
 CREATE INDEX ix_suppression_project_id ON securetag.suppression (project_id);
+
+-- Identity: twins share a fingerprint, an occurrence keeps digests of its code, and a verdict can be stale.
+ALTER TABLE securetag.finding DROP CONSTRAINT uq_finding_tenant_id_project_id_fingerprint;
+CREATE INDEX ix_finding_project_id_fingerprint ON securetag.finding (tenant_id, project_id, fingerprint);
+ALTER TABLE securetag.finding ADD COLUMN verdict_stale_task_id UUID;
+ALTER TABLE securetag.finding_occurrence ADD COLUMN identity JSONB;

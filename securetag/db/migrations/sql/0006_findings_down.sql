@@ -1,3 +1,20 @@
+ALTER TABLE securetag.finding_occurrence DROP COLUMN identity;
+ALTER TABLE securetag.finding DROP COLUMN verdict_stale_task_id;
+DROP INDEX securetag.ix_finding_project_id_fingerprint;
+-- Every twin but the oldest gets a fingerprint of its own.
+ALTER TABLE securetag.finding NO FORCE ROW LEVEL SECURITY;
+UPDATE securetag.finding AS twin
+SET fingerprint = fingerprint_version || ':' || encode(sha256(convert_to(id::text, 'UTF8')), 'hex')
+WHERE EXISTS (
+    SELECT FROM securetag.finding AS older
+    WHERE (older.tenant_id, older.project_id, older.fingerprint)
+        = (twin.tenant_id, twin.project_id, twin.fingerprint)
+        AND older.id < twin.id
+);
+ALTER TABLE securetag.finding FORCE ROW LEVEL SECURITY;
+ALTER TABLE securetag.finding ADD CONSTRAINT uq_finding_tenant_id_project_id_fingerprint
+    UNIQUE (tenant_id, project_id, fingerprint);
+
 DROP INDEX securetag.ix_suppression_project_id;
 ALTER TABLE securetag.suppression DROP COLUMN lapsed_task_id;
 ALTER TABLE securetag.suppression DROP COLUMN lapsed_at;

@@ -1,0 +1,77 @@
+"""Does a verdict still hold for code that was edited? It does while the guards, the source and the sink do.
+
+Expressions are compared up to renaming: a local name corresponds to itself, or, where it is gone, to a
+name that is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from securetag.records import CodeIdentity, CodeTerm
+
+#: `code`: it differs, and its older version has no digests that say in what.
+Change = Literal["guard", "source", "sink", "code"]
+
+
+def changes_between(judged: CodeIdentity, now: CodeIdentity) -> list[Change]:
+    """Return what has changed; empty: a verdict on `judged` holds for `now`.
+
+    A guard that was added doesn't count.
+    """
+    if judged.digest == now.digest:
+        return []
+    names = _Correspondence(judged, now)
+    changes: list[Change] = []
+    # The sink comes first: what its names correspond to is certain.
+    if not names.matches(judged.sink, now.sink):
+        changes.append("sink")
+    if not _match_all(judged.sources, now.sources, names) or len(judged.sources) != len(now.sources):
+        changes.append("source")
+    if not _match_all(judged.guards, now.guards, names):
+        changes.append("guard")
+    return changes
+
+
+class _Correspondence:
+    """Which local name of the newer code is which of the older code."""
+
+    def __init__(self, judged: CodeIdentity, now: CodeIdentity) -> None:
+        older, newer = set(judged.local_names), set(now.local_names)
+        self._gone, self._added = older - newer, newer - older
+        self._new_name: dict[str, str] = {}
+        self._old_name: dict[str, str] = {}
+
+    def matches(self, old: CodeTerm, new: CodeTerm) -> bool:
+        """Are the terms equal? If so, their names correspond from here on."""
+        if old.shape != new.shape or len(old.names) != len(new.names):
+            return False
+        fresh: dict[str, str] = {}
+        back: dict[str, str] = {}
+        for before, after in zip(old.names, new.names, strict=True):
+            if before == after and before not in self._new_name and after not in self._old_name:
+                continue
+            mapped = self._new_name.get(before) or fresh.get(before)
+            origin = self._old_name.get(after) or back.get(after)
+            if mapped == after and origin == before:
+                continue
+            if mapped or origin or before not in self._gone or after not in self._added:
+                return False
+            fresh[before], back[after] = after, before
+        self._new_name.update(fresh)
+        self._old_name.update(back)
+        return True
+
+
+def _match_all(old: Sequence[CodeTerm], new: Sequence[CodeTerm], names: _Correspondence) -> bool:
+    """Has each old term an equal among the new ones?"""
+    left = list(new)
+    # Terms without a choice come first, so that they decide what the names correspond to.
+    ordered = sorted(old, key=lambda term: (sum(other.shape == term.shape for other in new), term.shape))
+    for term in ordered:
+        equal = next((other for other in left if names.matches(term, other)), None)
+        if equal is None:
+            return False
+        left.remove(equal)
+    return True

@@ -76,9 +76,13 @@ def counts(finding: FindingAnswer) -> bool:
 
 
 def is_dismissed_by_person(finding: FindingAnswer) -> bool:
-    """Has a person called the finding a false positive?"""
+    """Has a person called the finding a false positive, of the code as it is?"""
     feedback = _feedback_of_person(finding)
-    return feedback is not None and feedback.verdict == "false_positive"
+    return (
+        finding.verdict_stale_task_id is None
+        and feedback is not None
+        and feedback.verdict == "false_positive"
+    )
 
 
 def _feedback_of_person(finding: FindingAnswer) -> FeedbackAnswer | None:

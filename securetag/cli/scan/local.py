@@ -144,7 +144,13 @@ def _coverage(runs: Sequence[ScannerRun], before: Coverage) -> Coverage | None:
 
 def _answer(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:
     at = OccurrenceAnswer(
-        id=uuid7(), task_id=scan.task_id, **{name: getattr(finding, name) for name in OCCURRENCE_FIELDS}
+        id=uuid7(),
+        task_id=scan.task_id,
+        **{
+            name: getattr(finding, name)
+            for name in OCCURRENCE_FIELDS
+            if name in OccurrenceAnswer.model_fields
+        },
     )
     words = {name: getattr(finding, name) for name in FindingAnswer.model_fields if hasattr(finding, name)}
     now = scan.created_at

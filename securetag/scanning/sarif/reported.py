@@ -7,11 +7,12 @@ from typing import Literal
 import msgspec
 
 from securetag.records import OCCURRENCE_FIELDS, Decision, Finding, Verdict
-from securetag.wire.api import FindingAnswer, VerdictAnswer
+from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 from securetag.wire.verdicts import decide, is_dismissed_by_person
 
 #: In place of a verdict.
 NOT_TRIAGED = "not triaged"
+_OF_OCCURRENCE = tuple(name for name in OCCURRENCE_FIELDS if name in OccurrenceAnswer.model_fields)
 _OF_FINDING = tuple(name for name in Finding.__struct_fields__ if name not in OCCURRENCE_FIELDS)
 
 
@@ -37,7 +38,7 @@ def report_answer(answer: FindingAnswer) -> Reported:
     """Return what is to be said of a finding that the api has answered with."""
     at, decided, feedback = answer.occurrence, decide(answer), answer.feedback
     fields = {name: getattr(answer, name) for name in _OF_FINDING}
-    fields |= {name: getattr(at, name) for name in OCCURRENCE_FIELDS}
+    fields |= {name: getattr(at, name) for name in _OF_OCCURRENCE}
     reviewer = feedback.reviewer if feedback is not None and decided.by == "person" else ""
     justification = None
     if is_dismissed_by_person(answer):

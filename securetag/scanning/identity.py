@@ -90,6 +90,12 @@ class CodeFile:
         return Described(statement, "", identity)
 
 
+def describe_alone(code: str, language: str) -> Described:
+    """Describe a piece of code whose file isn't there. Its identity is of little use: it has no function."""
+    content = code.encode("utf-8", errors="replace")
+    return CodeFile(content, language).describe(0, len(content), code)
+
+
 class _Describer:
     def __init__(self, file: File, node: Node, file_digest: str) -> None:
         self._file = file

@@ -11,7 +11,8 @@ import msgspec
 
 from securetag.records import Finding, RuleMatch
 from securetag.scanning.evidence import PathClasses, rank, weigh
-from securetag.scanning.fingerprint import Matched, fingerprint
+from securetag.scanning.fingerprint import fingerprint
+from securetag.scanning.identity import describe_alone
 from securetag.scanning.languages import language_of
 from securetag.scanning.sarif.read import SarifResult
 from securetag.scanning.scanner import Match, findings_of
@@ -85,7 +86,7 @@ def _without_code(result: SarifResult) -> Finding:
         snippet=code,
         snippet_line=first,
         scope="",
-        fingerprint=fingerprint(Matched(match.rule_id, code or match.path, "", language)),
+        fingerprint=fingerprint(match.rule_id, describe_alone(code or match.path, language)),
         matches=[
             RuleMatch(
                 tool=tool,

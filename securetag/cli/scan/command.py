@@ -42,6 +42,9 @@ SarifFile = Annotated[
 CsvFile = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write the findings as a table for spreadsheets.")
 ]
+MarkdownFile = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="Write a comment for a pull request.")
+]
 Details = Annotated[
     bool, typer.Option("--details", help="Print each finding's message, code, evidence and advice too.")
 ]
@@ -78,6 +81,7 @@ def scan(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
     sarif: SarifFile = None,
     csv: CsvFile = None,
+    markdown: MarkdownFile = None,
     details: Details = False,
     local: Annotated[
         bool, typer.Option("--local", help="Scan in this process: no service, no database, nothing kept.")
@@ -107,7 +111,7 @@ def scan(
             done = _LocalScan(
                 path.resolve(), project, lang, timeout, exclude or [], triage=triage, quiet=as_json
             )
-            _finish(done, min_confidence, fail_on, sarif, csv, details=details, as_json=as_json)
+            _finish(done, min_confidence, fail_on, sarif, csv, markdown, details=details, as_json=as_json)
         return
     url, secret = find_api(api, key)
     with unexpected_errors(), connect(url, secret) as client:
@@ -115,7 +119,7 @@ def scan(
         scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
         result = _StoredScan(ended, findings, upload.packed if upload is not None else None, client)
-        _finish(result, min_confidence, fail_on, sarif, csv, details=details, as_json=as_json)
+        _finish(result, min_confidence, fail_on, sarif, csv, markdown, details=details, as_json=as_json)
 
 
 class _Scan(Protocol):
@@ -192,6 +196,7 @@ def _finish(
     fail_on: Level | None,
     sarif: Path | None,
     csv: Path | None,
+    markdown: Path | None,
     *,
     details: bool,
     as_json: bool,
@@ -210,11 +215,18 @@ def _finish(
         if hidden:
             typer.echo(describe_hidden(hidden, min_confidence))
     if scan.ended.state == "completed":
-        for file, export in ((sarif, scan.to_sarif), (csv, scan.to_csv)):
+        comment = partial(_comment, scan.ended, shown)
+        for file, export in ((sarif, scan.to_sarif), (csv, scan.to_csv), (markdown, comment)):
             if file is not None:
                 write_atomic(file, export())
                 typer.echo(f"wrote {file}", err=True)
     check_end(scan.ended, shown, fail_on)
+
+
+def _comment(ended: ScanDetail, findings: list[FindingAnswer]) -> bytes:
+    from securetag.cli.scan.markdown import to_markdown
+
+    return to_markdown(ended, findings).encode("utf-8", "replace")
 
 
 class _Upload:

@@ -75,8 +75,8 @@ def scan_locally(
     except Interrupted as interrupted:
         typer.echo("the scan was stopped", err=True)
         raise typer.Exit(interrupted.exit_code) from interrupted
-    scan = _describe_scan(project, started, findings, verdicts, _coverage(runs, before))
-    answers = [_answer(scan, finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)]
+    scan = describe_scan(project, started, findings, verdicts, _coverage(runs, before))
+    answers = [answer_of(scan, finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)]
     return scan, answers, packed
 
 
@@ -105,7 +105,7 @@ def _triage(
     return run.verdicts
 
 
-def _describe_scan(
+def describe_scan(
     project: str,
     started: datetime,
     findings: Sequence[Finding],
@@ -142,7 +142,7 @@ def _coverage(runs: Sequence[ScannerRun], before: Coverage) -> Coverage | None:
     return merge_coverage(reported, before) if reported else None
 
 
-def _answer(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:
+def answer_of(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:
     at = OccurrenceAnswer(
         id=uuid7(),
         task_id=scan.task_id,

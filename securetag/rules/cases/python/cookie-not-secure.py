@@ -7,3 +7,8 @@ def answer(response, value, options):
     response.set_cookie("name", value, secure=True)
     # ok: securetag.python.cookie-not-secure
     response.set_cookie("name", value, **options)
+
+
+def near(jar, cookie):
+    # ok: securetag.python.cookie-not-secure
+    jar.set_cookie(cookie)

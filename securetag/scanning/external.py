@@ -41,7 +41,7 @@ def make_scanner(name: str, settings: Settings) -> Scanner:
         return SCANNERS.get(name)(settings)
     if name in SCANNERS.names():
         raise SettingsError(
-            f"[scanners.{name}] has the name of a scanner that is built in or installed",
+            f"scanners.{name} has the name of a scanner that is built in or installed",
             hint="Give it another name.",
         )
     return ExternalScanner(settings, name)
@@ -76,8 +76,8 @@ class ExternalScanner(Scanner):
             if candidate.is_file() and os.access(candidate, os.X_OK):
                 return str(candidate)
         raise SettingsError(
-            f"{program} of [scanners.{self.name}] is neither in {candidates[0].parent} nor on PATH",
-            hint=self.entry.install or f"Install it, or remove [scanners.{self.name}] from the settings.",
+            f"{program}, which scanners.{self.name} runs, is neither in {candidates[0].parent} nor on PATH",
+            hint=self.entry.install or f"Install it, or remove scanners.{self.name} from the settings.",
         )
 
     def command(self, project: Path, limits: ScanLimits) -> list[str]:  # noqa: ARG002  # run in the project

@@ -113,7 +113,7 @@ def test_a_tool_isnt_started_for_a_project_without_its_language(project: Path, t
 def test_a_missing_program_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
     entry = {"command": ["no-such-program"], "install": "pip install no-such-program"}
     settings = make_settings(tmp_path, tool=entry)
-    with pytest.raises(SettingsError, match="no-such-program of") as refusal:
+    with pytest.raises(SettingsError, match=r"no-such-program, which scanners\.tool runs") as refusal:
         make_scanner("tool", settings).detect()
     assert refusal.value.hint == "pip install no-such-program"
 

@@ -146,10 +146,12 @@ def _find_places(findings: Sequence[Finding]) -> list[_Place]:
     return places
 
 
-def _strength(finding: Finding) -> tuple[int, int, int, int, str, str, int]:
+def _strength(finding: Finding) -> tuple[int, bool, int, int, int, str, str, int]:
     kind = min(_STATEMENT_ORDER.index(match.kind) for match in matches_of(finding))
     return (
         kind,
+        # Stored findings are known by the fingerprint of our rules: another engine doesn't replace it.
+        finding.tool != "semgrep",
         -CONFIDENCES.index(finding.confidence),
         -SEVERITIES.index(finding.severity),
         finding.start_line,

@@ -83,6 +83,13 @@ def test_one_rule_on_overlapping_lines_is_one_place(tmp_path: Path) -> None:
     assert (place.start_line, len(place.matches)) == (10, 2)
 
 
+def test_a_second_engine_doesnt_take_over_the_statement_of_our_rule(tmp_path: Path) -> None:
+    ours = make(10, "secret", cwe="CWE-798")
+    other = make(9, "secret", cwe="CWE-798", tool="secrets", confidence="high")
+    (place,) = combine_evidence([other, ours], tmp_path)
+    assert (place.tool, place.start_line, place.confidence) == ("semgrep", 10, "high")
+
+
 def test_the_order_of_the_scanners_changes_nothing(tmp_path: Path) -> None:
     findings = [
         make(10),

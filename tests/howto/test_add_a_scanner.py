@@ -67,12 +67,18 @@ def test_a_scanner_of_another_package_finds_something(
         assert scan.tool_executions[2].metrics_json["findings"] == 3
         assert scan.coverage is not None
         assert scan.coverage.files["python"] >= 1
-        findings = [item for item in client.scan_findings(task) if item.tool == "grep-passwords"]
-    assert {item.occurrence.path for item in findings} == {"db.py", "shop b:1:c.py", "binary.py"}
-    (finding,) = [item for item in findings if item.occurrence.path == "db.py"]
+        reported = [
+            (item, match)
+            for item in client.scan_findings(task)
+            for match in item.matches
+            if match.tool == "grep-passwords"
+        ]
+    assert {item.occurrence.path for item, _ in reported} == {"db.py", "shop b:1:c.py", "binary.py"}
+    ((finding, match),) = [pair for pair in reported if pair[0].occurrence.path == "db.py"]
     at = finding.occurrence
-    assert (finding.rule_id, finding.cwe, finding.severity) == ("grep.password", "CWE-259", "high")
-    assert (at.path, at.start_line, at.scope, at.snippet.strip()) == ("db.py", 2, "connect", CODE.strip())
+    assert (match.rule_id, match.cwe, finding.severity) == ("grep.password", "CWE-259", "high")
+    assert (at.path, at.start_line, at.scope) == ("db.py", 2, "connect")
+    assert at.snippet.strip() == CODE.replace("hunter2", "********").strip()
     assert finding.fingerprint.startswith("v2:")
 
 

@@ -65,7 +65,12 @@ def check(deployment: Deployment, task: str) -> None:
     artifacts = deployment.query(
         "SELECT name, storage_key FROM securetag.artifact WHERE task_id = %s ORDER BY 1", task
     )
-    assert [name for name, _ in artifacts] == ["semgrep.stderr.txt", "semgrep.stdout.json"]
+    assert [name for name, _ in artifacts] == [
+        "secrets.stderr.txt",
+        "secrets.stdout",
+        "semgrep.stderr.txt",
+        "semgrep.stdout.json",
+    ]
     stored = {
         path for path in (deployment.home / "artifacts").rglob("*") if path.is_file() and task in str(path)
     }

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from securetag.records import OCCURRENCE_FIELDS, Decision, Finding, Verdict
+from securetag.records import OCCURRENCE_FIELDS, BranchState, Decision, Finding, Verdict
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
 from securetag.wire.verdicts import decide, is_dismissed_by_person
 
@@ -29,6 +29,8 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     model: Verdict | None = None
     #: Why the finding doesn't count; None: it counts. Never by a model alone.
     justification: str | None = None
+    #: In the scan's branch; None where no branch is followed.
+    state: BranchState | None = None
     #: Of the stored finding; empty where nothing is stored.
     finding_id: str = ""
     occurrence_id: str = ""
@@ -53,6 +55,7 @@ def report_answer(answer: FindingAnswer) -> Reported:
         reviewer=reviewer,
         model=_verdict(answer.verdict) if answer.verdict is not None else None,
         justification=justification,
+        state=answer.state,
         finding_id=str(answer.id),
         occurrence_id=str(at.id),
     )

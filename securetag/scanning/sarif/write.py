@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from securetag.records import SEVERITIES, Finding, JsonObject, Severity, TraceStep, Verdict
+from securetag.records import SEVERITIES, BranchState, Finding, JsonObject, Severity, TraceStep, Verdict
 from securetag.scanning.sarif import document as sarif
 from securetag.scanning.sarif.coverage import describe_coverage
 from securetag.scanning.sarif.document import Message
@@ -39,6 +39,13 @@ _LEVELS: dict[Severity, Literal["note", "warning", "error"]] = {
 }
 #: GitHub's levels by `security-severity`: from 0.1 low, 4.0 medium, 7.0 high, above 9.0 critical.
 _SECURITY_SEVERITY: dict[Severity, str] = {"low": "2.0", "medium": "5.5", "high": "8.0", "critical": "9.5"}
+#: A finding's state in its branch → what SARIF calls it, compared with the scans before.
+_BASELINE: dict[BranchState, Literal["new", "unchanged", "updated", "absent"]] = {
+    "new": "new",
+    "open": "unchanged",
+    "reopened": "updated",
+    "fixed": "absent",
+}
 #: Characters of one text; GitHub shows 1,024 of a description and takes longer ones.
 _MAX_TEXT = 4_000
 
@@ -289,6 +296,7 @@ def _result(item: Reported, numbers: dict[str, int], ordinal: int, limits: Sarif
         code_flows=_code_flows(finding.trace, limits),
         related_locations=_related(finding, limits),
         suppressions=suppressions,
+        baseline_state=None if item.state is None else _BASELINE[item.state],
         rank=min(finding.rank, 1_000) / 10,
         properties=_properties(item),
     )

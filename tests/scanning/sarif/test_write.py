@@ -99,6 +99,7 @@ def rich() -> list[Reported]:
             by="person",
             reviewer="ana",
             justification="false positive, says ana: constant",
+            state="open",
             finding_id="f",
             occurrence_id="o",
         ),
@@ -115,6 +116,7 @@ def test_a_rich_document_is_valid_and_says_everything() -> None:
         {"kind": "external", "status": "accepted", "justification": "false positive, says ana: constant"}
     ]
     assert second["suppressions"] == []
+    assert (first["baselineState"], "baselineState" in second) == ("unchanged", False)
     said = {"verdict": "needs_review", "reason": "no model", "gate": "none", "probabilityFalsePositive": 0.5}
     assert second["properties"]["model"] == said
     place = first["locations"][0]["physicalLocation"]

@@ -12,6 +12,7 @@ from securetag.cli import (
     dataset,
     db,
     demo,
+    findings,
     key,
     model,
     scan,
@@ -41,6 +42,9 @@ app.add_typer(services.dagster, name="dagster")
 app.command("demo")(demo.demo)
 app.command("scan")(scan.scan)
 app.command("triage")(triage.triage)
+app.add_typer(findings.app, name="findings")
+app.command("feedback")(findings.feedback)
+app.add_typer(findings.suppressions, name="suppressions")
 app.add_typer(web.app, name="web")
 app.add_typer(source.app, name="source")
 app.add_typer(dataset.app, name="dataset")

@@ -25,6 +25,8 @@ from securetag.cli.scan.follow import (
 )
 
 if TYPE_CHECKING:
+    from securetag.cli.scan.compare import Selection
+    from securetag.cli.scan.git import Git
     from securetag.cli.scan.packing import Packed
     from securetag.client.api import ApiClient
     from securetag.wire.api import FindingAnswer, ScanDetail
@@ -47,6 +49,38 @@ MarkdownFile = Annotated[
 ]
 Details = Annotated[
     bool, typer.Option("--details", help="Print each finding's message, code, evidence and advice too.")
+]
+
+Branch = Annotated[
+    str | None, typer.Option(help="The branch that is scanned; git's by default, else the project's default.")
+]
+Commit = Annotated[
+    str | None, typer.Option(help="The commit that is scanned; git's by default, if nothing is changed.")
+]
+BaseCommit = Annotated[
+    str | None, typer.Option(help="Where the branch began; by default where it left origin's default branch.")
+]
+BaselineRef = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="REF|SCAN",
+        help="Count for --fail-on what the scan of this branch, commit or id didn't report.",
+    ),
+]
+NewOnly = Annotated[
+    bool,
+    typer.Option(
+        "--new-only",
+        help="Show and count what the baseline didn't report; by default the scan of the base commit, else "
+        "of the default branch.",
+    ),
+]
+GitDiff = Annotated[
+    str | None,
+    typer.Option(
+        "--git-diff", metavar="REF", help="Count for --fail-on only findings on lines that differ from REF."
+    ),
 ]
 
 ApiUrl = Annotated[str | None, typer.Option("--api", envvar="SECURETAG_API_URL", help="Address of the api.")]
@@ -78,6 +112,12 @@ def scan(
         MinConfidence,
         typer.Option(help="Show findings from this confidence on; --fail-on counts these alone."),
     ] = "medium",
+    branch: Branch = None,
+    commit: Commit = None,
+    base_commit: BaseCommit = None,
+    baseline: BaselineRef = None,
+    new_only: NewOnly = False,
+    git_diff: GitDiff = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the scan.")] = 900.0,
     sarif: SarifFile = None,
     csv: CsvFile = None,
@@ -101,25 +141,48 @@ def scan(
     key, unfinished scan, nothing scanned); 130 or 143: ended by a signal.
     """
     from securetag.cli.client import connect
+    from securetag.cli.scan.compare import Selection
+    from securetag.cli.scan.git import Git
 
     if (path is None) == (resume is None):
         raise typer.BadParameter("give either the folder of a project or --resume TASK", param_hint="PATH")
+    git = Git(path.resolve()) if path is not None else None
+    if git_diff is not None and git is None:
+        raise typer.BadParameter("needs the folder of a project", param_hint="--git-diff")
+    if local and (baseline is not None or new_only):
+        raise typer.BadParameter(
+            "--local keeps no scans to compare with; use --git-diff", param_hint="--baseline or --new-only"
+        )
+    changes = git.changed_lines(git_diff) if git is not None and git_diff is not None else None
+    selection = Selection(git, baseline, new_only=new_only, git_diff=git_diff, changes=changes)
     if local:
-        if path is None:
+        if git is None:
             raise typer.BadParameter("--local scans a folder", param_hint="--resume")
         with unexpected_errors():
-            done = _LocalScan(
-                path.resolve(), project, lang, timeout, exclude or [], triage=triage, quiet=as_json
+            done = _LocalScan(git.folder, project, lang, timeout, exclude or [], triage=triage, quiet=as_json)
+            _finish(
+                done,
+                selection,
+                min_confidence,
+                fail_on,
+                sarif,
+                csv,
+                markdown,
+                details=details,
+                as_json=as_json,
             )
-            _finish(done, min_confidence, fail_on, sarif, csv, markdown, details=details, as_json=as_json)
         return
     url, secret = find_api(api, key)
     with unexpected_errors(), connect(url, secret) as client:
-        upload = _Upload(client, path.resolve(), project, lang, exclude or []) if path is not None else None
+        given = (branch, commit, base_commit)
+        upload = _Upload(client, git, project, lang, exclude or [], given) if git is not None else None
         scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
+        selection.load_baseline(client, ended)
         result = _StoredScan(ended, findings, upload.packed if upload is not None else None, client)
-        _finish(result, min_confidence, fail_on, sarif, csv, markdown, details=details, as_json=as_json)
+        _finish(
+            result, selection, min_confidence, fail_on, sarif, csv, markdown, details=details, as_json=as_json
+        )
 
 
 class _Scan(Protocol):
@@ -192,6 +255,7 @@ class _LocalScan:
 
 def _finish(
     scan: _Scan,
+    selection: Selection,
     min_confidence: MinConfidence,
     fail_on: Level | None,
     sarif: Path | None,
@@ -208,19 +272,22 @@ def _finish(
 
     shown = select_confident(scan.findings, min_confidence)
     hidden = len(scan.findings) - len(shown)
+    shown, counted = selection.apply(shown)
     if as_json:
-        print_json(scan.ended, shown, scan.packed, below_min_confidence=hidden)
+        print_json(scan.ended, shown, scan.packed, below_min_confidence=hidden, counted=counted)
     else:
         print_table(scan.ended, shown, scan.packed, details=details)
         if hidden:
             typer.echo(describe_hidden(hidden, min_confidence))
+        if selection.note:
+            typer.echo(f"counted for --fail-on: {selection.note}")
     if scan.ended.state == "completed":
         comment = partial(_comment, scan.ended, shown)
         for file, export in ((sarif, scan.to_sarif), (csv, scan.to_csv), (markdown, comment)):
             if file is not None:
                 write_atomic(file, export())
                 typer.echo(f"wrote {file}", err=True)
-    check_end(scan.ended, shown, fail_on)
+    check_end(scan.ended, counted, fail_on)
 
 
 def _comment(ended: ScanDetail, findings: list[FindingAnswer]) -> bytes:
@@ -233,10 +300,17 @@ class _Upload:
     """A folder that becomes a scan."""
 
     def __init__(
-        self, client: ApiClient, folder: Path, project: str | None, lang: Lang | None, exclude: list[str]
+        self,
+        client: ApiClient,
+        git: Git,
+        project: str | None,
+        lang: Lang | None,
+        exclude: list[str],
+        given: tuple[str | None, str | None, str | None],
     ) -> None:
-        self._client, self._folder, self._project, self._lang = client, folder, project, lang
-        self._exclude = exclude
+        """`given`: branch, commit and base commit, each in place of what git says."""
+        self._client, self._git, self._folder, self._lang = client, git, git.folder, lang
+        self._project, self._exclude, self._given = project, exclude, given
         #: What of the folder was sent.
         self.packed: Packed | None = None
 
@@ -250,8 +324,15 @@ class _Upload:
         with tempfile.TemporaryDirectory() as temporary:
             archive = Path(temporary) / f"{self._folder.name}.zip"
             self.packed = pack(self._folder, archive, exclude=self._exclude)
+            checkout = self._git.read_checkout()
+            branch, commit, base_commit = self._given
             params = ScanParams(
-                lang=self._lang, exclude=self._exclude, not_uploaded=self.packed.count_by_reason()
+                lang=self._lang,
+                exclude=self._exclude,
+                not_uploaded=self.packed.count_by_reason(),
+                branch=branch or checkout.branch,
+                commit=commit or checkout.commit,
+                base_commit=base_commit or checkout.base_commit,
             )
             project = self._project or self._folder.name
             return self._client.upload(archive, project=project, params=params).task_id

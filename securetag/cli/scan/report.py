@@ -11,7 +11,7 @@ from securetag.cli.output import emit, show
 from securetag.cli.scan.packing import Packed
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, ScanDetail
 from securetag.wire.queue import Coverage
-from securetag.wire.verdicts import decide, is_dismissed
+from securetag.wire.verdicts import counts, decide, is_dismissed
 
 #: `SkipReason` → how many files, in words.
 _REASONS = {
@@ -33,6 +33,8 @@ _REASONS = {
     "folder": "in folders that aren't uploaded",
 }
 _OTHER = "other"
+#: Characters of a suppression's reason in a line of counts.
+MAX_REASON = 80
 #: `Refusal` → which requests the egress proxy did not make; the others are to addresses.
 _REFUSALS = {
     "other_host": "to other hosts",
@@ -51,11 +53,14 @@ def print_json(
     packed: Packed | None,
     *,
     below_min_confidence: int = 0,
+    counted: Sequence[FindingAnswer] | None = None,
 ) -> None:
     """Print the result as JSON. `not_uploaded` is null for a scan that another command has uploaded.
 
-    `below_min_confidence` is the number of findings that are not among `findings`.
+    `below_min_confidence` is the number of findings that are not among `findings`. `counted` are those of
+    `findings` that --fail-on looks at, by default all.
     """
+    looked_at = {finding.id for finding in (findings if counted is None else counted)}
     emit(
         {
             "task_id": str(scan.task_id),
@@ -66,10 +71,12 @@ def print_json(
                     **finding.model_dump(mode="json"),
                     "decided": decide(finding)._asdict(),
                     "dismissed": is_dismissed(finding),
+                    "counts": finding.id in looked_at and counts(finding),
                 }
                 for finding in findings
             ],
             "below_min_confidence": below_min_confidence,
+            "suppressed": sum(finding.suppression is not None for finding in findings),
             "by_severity": Counter(finding.severity for finding in findings),
             "by_verdict": Counter(decide(finding).verdict for finding in findings),
             "coverage": None if scan.coverage is None else scan.coverage.model_dump(mode="json"),
@@ -91,15 +98,16 @@ def print_table(
         rows.append(
             [
                 finding.severity,
+                "suppressed" if finding.suppression is not None else finding.state or "–",
                 finding.rule_id,
                 describe_place(at),
                 decided.verdict,
-                "–" if decided.by == "nobody" else decided.by,
+                describe_author(finding),
                 finding.title,
             ]
         )
     show(
-        ["severity", "rule", "where", "verdict", "by", "title"],
+        ["severity", "state", "rule", "where", "verdict", "by", "title"],
         rows,
         title=f"{len(findings)} findings, scan {scan.state}",
     )
@@ -108,6 +116,8 @@ def print_table(
             typer.echo(describe_finding(number, finding))
     if findings:
         typer.echo(describe_totals(findings))
+    if text := describe_suppressed(findings):
+        typer.echo(text)
     typer.echo(describe_requests(scan) if scan.kind == "web" else describe_coverage(scan.coverage))
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
@@ -131,6 +141,30 @@ def describe_totals(findings: Sequence[FindingAnswer]) -> str:
     worst_first = [f"{severities[name]} {name}" for name in reversed(SEVERITIES) if severities[name]]
     count = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
     return f"{count}: {', '.join(worst_first)}; verdicts: {_listed(verdicts, '{n} {name}')}"
+
+
+def describe_author(finding: FindingAnswer) -> str:
+    """Return whose verdict is shown: `person`, or `model securetag-v1 (no gate, p 0.91)`."""
+    by, verdict = decide(finding).by, finding.verdict
+    if by != "model" or verdict is None:
+        return "–" if by == "nobody" else by
+    gate = "no gate" if verdict.gate == "none" else f"gate {verdict.gate}"
+    chance = "" if verdict.p_false_positive is None else f", p {verdict.p_false_positive:.2f}"
+    return f"model {verdict.alias or 'without a name'} ({gate}{chance})"
+
+
+def describe_suppressed(findings: Sequence[FindingAnswer]) -> str:
+    """Return `suppressed, not counted: 3 (2 vendored code, 1 behind the firewall)`; empty for none."""
+    from securetag.triage import defuse
+
+    reasons = Counter(
+        defuse(" ".join(item.suppression.reason.split()))[:MAX_REASON]
+        for item in findings
+        if item.suppression is not None
+    )
+    if not reasons:
+        return ""
+    return f"suppressed, not counted: {reasons.total()} ({_listed(reasons, '{n} {name}')})"
 
 
 def describe_place(at: OccurrenceAnswer) -> str:

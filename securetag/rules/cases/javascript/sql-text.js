@@ -15,6 +15,10 @@ function quoted(name) {
   // ruleid: securetag.javascript.sql-text
   return "INSERT INTO customer VALUES (" + mysql.escape(name) + ")";
 }
+// ruleid: securetag.javascript.sql-text
+const condition = (name, value) => `${name} = '${value}'`;
+// ok: securetag.javascript.sql-text
+const attribute = (value) => `<a class='${value}'>`;
 // ok: securetag.javascript.sql-text
 const ALL = "SELECT id, name " + "FROM customer";
 // ok: securetag.javascript.sql-text

@@ -222,9 +222,9 @@ def test_a_project_packs_to_the_same_bytes_and_leaves_foreign_code_out(tmp_path:
 
 def test_nothing_to_scan_is_an_error(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    (project / "build").mkdir(parents=True)
-    (project / "build" / "a.py").touch()
-    with pytest.raises(InputError, match="no files to scan; left out: folders build"):
+    (project / "node_modules").mkdir(parents=True)
+    (project / "node_modules" / "a.py").touch()
+    with pytest.raises(InputError, match="no files to scan; left out: folders node_modules"):
         pack(project, tmp_path / "x.zip")
 
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from securetag.records import (
     BranchState,
     Confidence,
+    Finding,
     Gate,
     JsonObject,
     PathClass,
@@ -264,6 +265,17 @@ class FindingAnswer(Answer):
     #: May a model's false_positive dismiss it, where the model has passed a production gate? The project
     #: allows it, and the finding's class and severity aren't among those that no model dismisses.
     model_may_dismiss: bool = False
+
+    def to_finding(self) -> Finding:
+        """Return the Finding in this answer, without what no answer shows (`identity`)."""
+        at = self.occurrence
+        names = OccurrenceAnswer.model_fields
+        fields = {
+            name: getattr(at if name in names else self, name)
+            for name in Finding.__struct_fields__
+            if name in names or name in FindingAnswer.model_fields
+        }
+        return Finding(**fields)
 
 
 class FindingDetail(FindingAnswer):

@@ -74,9 +74,16 @@ def answer(verdict: str) -> FindingAnswer:
         owasp="",
         recommendation="",
         fingerprint="v1:" + "0" * 64,
+        rank=0,
         verdict=VerdictAnswer.model_construct(decision=verdict),
         occurrence=OccurrenceAnswer.model_construct(
-            path="a.py", start_line=3, end_line=3, snippet="x", snippet_line=1, scope="f"
+            path="a.py",
+            start_line=3,
+            end_line=3,
+            snippet="x",
+            snippet_line=1,
+            scope="f",
+            path_class="source",
         ),
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.records import Finding
 from securetag.rules.accuracy import Accuracy, score
 from securetag.wire.api import FindingAnswer
 
@@ -37,10 +36,4 @@ class ScanOutcome(msgspec.Struct):
 def compare_scan(items: Iterable[FindingAnswer], truth: Path) -> ScanOutcome:
     """Compare the rows of `GET /scans/{id}/findings` with a ground truth. Raises InputError for a bad one."""
     answers = list(items)
-    return ScanOutcome(answers, score([to_finding(answer) for answer in answers], truth))
-
-
-def to_finding(answer: FindingAnswer) -> Finding:
-    """Return the Finding in one row of `GET /scans/{id}/findings`; what else the row holds is left out."""
-    values = {**answer.occurrence.model_dump(), **answer.model_dump()}
-    return msgspec.convert({name: values[name] for name in Finding.__struct_fields__}, Finding)
+    return ScanOutcome(answers, score([answer.to_finding() for answer in answers], truth))

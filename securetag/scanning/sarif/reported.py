@@ -6,14 +6,12 @@ from typing import Literal
 
 import msgspec
 
-from securetag.records import OCCURRENCE_FIELDS, BranchState, Decision, Finding, Verdict
-from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
+from securetag.records import BranchState, Decision, Finding, Verdict
+from securetag.wire.api import FindingAnswer, VerdictAnswer
 from securetag.wire.verdicts import decide, is_dismissed_by_person
 
 #: In place of a verdict.
 NOT_TRIAGED = "not triaged"
-_OF_OCCURRENCE = tuple(name for name in OCCURRENCE_FIELDS if name in OccurrenceAnswer.model_fields)
-_OF_FINDING = tuple(name for name in Finding.__struct_fields__ if name not in OCCURRENCE_FIELDS)
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +36,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_answer(answer: FindingAnswer) -> Reported:
     """Return what is to be said of a finding that the api has answered with."""
-    at, decided, feedback = answer.occurrence, decide(answer), answer.feedback
-    fields = {name: getattr(answer, name) for name in _OF_FINDING}
-    fields |= {name: getattr(at, name) for name in _OF_OCCURRENCE}
+    decided, feedback = decide(answer), answer.feedback
     reviewer = feedback.reviewer if feedback is not None and decided.by == "person" else ""
     justification = None
     if is_dismissed_by_person(answer):
@@ -49,7 +45,7 @@ def report_answer(answer: FindingAnswer) -> Reported:
     elif (suppression := answer.suppression) is not None:
         justification = f"suppressed ({suppression.scope}), says {suppression.owner}: {suppression.reason}"
     return Reported(
-        finding=Finding(**fields),
+        finding=answer.to_finding(),
         verdict=decided.verdict,
         by=decided.by,
         reviewer=reviewer,
@@ -57,7 +53,7 @@ def report_answer(answer: FindingAnswer) -> Reported:
         justification=justification,
         state=answer.state,
         finding_id=str(answer.id),
-        occurrence_id=str(at.id),
+        occurrence_id=str(answer.occurrence.id),
     )
 
 

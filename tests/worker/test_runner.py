@@ -161,9 +161,11 @@ def test_version_control_is_counted_as_left_out(api: FakeApi, work: Callable[...
     api.archive = api.zipped({"app.py": "x = 1\n", ".git/config": "x", ".git/hooks/a.py": "x", "m.go": "x"})
     api.enqueue()
     work()
-    coverage = only(api).tool_executions[1].metrics.coverage  # type: ignore[union-attr]
+    unpacked, scanned, *_ = only(api).tool_executions
+    left_out, coverage = unpacked.metrics.coverage, scanned.metrics.coverage  # type: ignore[union-attr]
+    assert left_out is not None
+    assert left_out.skipped_by_reason == {SkipReason.VERSION_CONTROL: 2}
     assert coverage is not None
-    assert coverage.skipped_by_reason == {SkipReason.VERSION_CONTROL: 2}
     assert (coverage.files, coverage.unsupported) == ({"python": 1}, {"go": 1})
 
 

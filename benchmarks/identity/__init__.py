@@ -19,8 +19,10 @@ from benchmarks.identity.sites import package_files
 PACKAGES = ("werkzeug", "jinja2", "alembic", "click")
 UNSEEN_PACKAGES = ("django", "nbconvert", "jupyter_server", "IPython", "tornado", "pip")
 SEED = 13
-FILES_PER_PACKAGE = 12
-PER_KIND = 7
+#: Shorter files hold as many kinds of edits, and cost less.
+MAX_BYTES = 16_000
+FILES_PER_PACKAGE = 14
+PER_KIND = 9
 
 MIN_FOLLOWED, MIN_FOLLOWED_IN_KIND, MAX_FALSELY_STALE = 0.95, 0.90, 0.05
 
@@ -29,9 +31,9 @@ def collect_files(*, is_unseen: bool) -> list[tuple[str, bytes]]:
     """Return the files whose code is edited: Python of installed packages, JavaScript where there is some."""
     files: list[tuple[str, bytes]] = []
     for package in UNSEEN_PACKAGES if is_unseen else PACKAGES:
-        files += package_files(package, ".py", seed=SEED, count=FILES_PER_PACKAGE)
+        files += package_files(package, ".py", seed=SEED, count=FILES_PER_PACKAGE, max_bytes=MAX_BYTES)
     for folder in node_packages(is_unseen=is_unseen):
-        files += package_files(str(folder), ".js", seed=SEED, count=FILES_PER_PACKAGE)
+        files += package_files(str(folder), ".js", seed=SEED, count=FILES_PER_PACKAGE, max_bytes=MAX_BYTES)
     return files
 
 

@@ -235,12 +235,15 @@ def rename_all(case: Case, occurrences: Sequence[Node], new: bytes) -> list[Chan
     return changes
 
 
+_BINDINGS = frozenset({"identifier", "shorthand_property_identifier_pattern"})
+
+
 def local_names(function: Node) -> set[str]:
     """Return every name that a function, or one in it, binds."""
     names = {
         text_of(node)
         for node in walk(function.child_by_field_name("parameters") or function)
-        if node.type == "identifier"
+        if node.type in _BINDINGS
     }
     for node in walk(function):
         if node.type in {
@@ -259,7 +262,7 @@ def local_names(function: Node) -> set[str]:
                 or node.child_by_field_name("alias")
             )
             if target is not None:
-                names |= {text_of(each) for each in walk(target) if each.type == "identifier"}
+                names |= {text_of(each) for each in walk(target) if each.type in _BINDINGS}
     return names
 
 

@@ -126,9 +126,11 @@ def inverted(case: Case) -> Edit:
 
 def nested(case: Case) -> Edit:
     """`if bad: return` becomes `if not bad:` around the rest of the block."""
-    guard, condition, _ = _guard(case)
+    guard, condition, body = _guard(case)
     block = guard.parent
     assert block is not None
+    if body.named_child_count != 1 or body.named_children[0].type == "break_statement":
+        raise Unfit  # what else the guard does would be lost
     start, end = _lines(case, guard)
     last = block.named_children[-1]
     stop = case.line_end(last)
@@ -171,6 +173,8 @@ def in_function(case: Case) -> Edit:
     _, condition, _ = _guard(case)
     text = _bare(case, condition)
     if b"\n" in text or b":=" in text or b"await" in text or b"yield" in text or b"super" in text:
+        raise Unfit
+    if b"this" in text:
         raise Unfit
     assert case.function is not None
     around = [each for each in ancestors(case.call) if each.type in FUNCTIONS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tree_sitter import Node
+
 from benchmarks.identity.edits import Case, Change, Edit, Kind, Unfit
 from benchmarks.identity.neutral import comment, log_line
 from securetag.scanning.syntax import walk
@@ -63,7 +65,7 @@ def to_other_file(case: Case) -> Edit:
     suffix = case.path.rpartition(".")[2]
     other = f"{folder}/part.{suffix}"
     inside = [site.start for site in case.sites if start <= site.start < end]
-    head = b"import os\n\n\n" if case.is_python else b"const os = require;\n"
+    head = b"".join(case.text(node) + b"\n" for node in case.root.named_children if _is_import(case, node))
     edit = case.edit(
         "definition moved to another file",
         [Change(start, end, b"")],
@@ -72,6 +74,12 @@ def to_other_file(case: Case) -> Edit:
     )
     edit.truth |= {(case.path, offset): (other, len(head) + offset - start) for offset in inside}
     return edit
+
+
+def _is_import(case: Case, node: Node) -> bool:
+    if node.type in {"import_statement", "import_from_statement"}:
+        return True
+    return node.type in {"lexical_declaration", "variable_declaration"} and b"require(" in case.text(node)
 
 
 def twin(case: Case, where: str) -> Edit:

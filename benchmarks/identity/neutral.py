@@ -14,7 +14,7 @@ from benchmarks.identity.edits import (
     parameters_of,
     rename_all,
 )
-from benchmarks.identity.sites import find_sites
+from benchmarks.identity.sites import family_of_name, find_sites
 from securetag.scanning.syntax import FUNCTIONS, functions_around, text_of, walk
 
 
@@ -157,8 +157,8 @@ def function_name(case: Case) -> Edit:
         raise Unfit
     same = [each for each in walk(case.root) if each.type in {"identifier", "property_identifier"}]
     same = [each for each in same if text_of(each) == name]
-    if any(site.start == each.start_byte for site in case.sites for each in same):
-        raise Unfit
+    if family_of_name(name):
+        raise Unfit  # calls of that name are what is flagged
     return case.edit("function renamed", rename_all(case, same, f"{name}_renamed".encode()))
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
@@ -83,7 +84,12 @@ def family_of_call(node: Node) -> str:
     first = next(iter(arguments.named_children), None)
     if first is None or first.type in LITERALS | STRINGS or first.type == "comment":
         return ""
-    return _FAMILY.get(text_of(callee).rsplit(".", 1)[-1], "")
+    return family_of_name(text_of(callee).rsplit(".", 1)[-1])
+
+
+def family_of_name(name: str) -> str:
+    """Return the family of calls of this name; empty for a name that isn't flagged."""
+    return _FAMILY.get(name, "")
 
 
 def _around(node: Node) -> Iterator[Node]:
@@ -98,12 +104,18 @@ def scan(project: Project) -> tuple[list[Seen], Inventory]:
     seen: list[Seen] = []
     digests: set[bytes] = set(Inventory.MARKERS)
     for path in sorted(project):
-        content = project[path]
-        source = SourceFile(content, language_of(path))
-        sites = find_sites(path, content)
-        digests.update(digests_of(path, content, nameless=bool(sites)))
-        seen += [_see(source, site) for site in sites]
+        in_file, of_file = _scan_file(path, project[path])
+        seen += in_file
+        digests |= of_file
     return seen, Inventory(digests)
+
+
+@lru_cache(maxsize=200)
+def _scan_file(path: str, content: bytes) -> tuple[list[Seen], frozenset[bytes]]:
+    source = SourceFile(content, language_of(path))
+    sites = find_sites(path, content)
+    digests = frozenset(digests_of(path, content, nameless=bool(sites)))
+    return [_see(source, site) for site in sites], digests
 
 
 def _see(source: SourceFile, site: Site) -> Seen:

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from securetag.db.staleness import Change, changes_between
@@ -111,10 +111,13 @@ def match_similar(
     if not rest.places or not rest.findings:
         return []
     present = _Presence(scan, inventory)
+    scanned_order = _order_of_twins(rest.places)
+    stored_order = _order_of_twins({key: finding.place for key, finding in rest.findings.items()})
     candidates: list[_Candidate] = []
     for index, finding_id in _possible_pairs(rest):
         place, finding = rest.places[index], rest.findings[finding_id]
-        candidate = _score(index, place, finding, present)
+        distance = abs(scanned_order[index] - stored_order[finding_id])
+        candidate = _score(index, place, finding, present, distance)
         if candidate is not None:
             candidates.append(candidate)
     ambiguous = _ambiguous_moves(candidates)
@@ -271,8 +274,24 @@ def similarity(first: CodeIdentity | None, second: CodeIdentity | None) -> float
     return sum(value in both for value in lowest) / len(lowest)
 
 
-def _score(index: int, place: Place, finding: KnownFinding, present: _Presence) -> _Candidate | None:
-    """Rate a pair; None where the place can't be the finding."""
+Key = TypeVar("Key", int, UUID)
+
+
+def _order_of_twins(places: Mapping[Key, Place]) -> dict[Key, int]:
+    """Number the places of a function that share a fingerprint, by line: an edit shifts lines, not order."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    order: dict[Key, int] = {}
+    for key in sorted(places, key=lambda key: (places[key].start_line, places[key].end_line, key)):
+        twins = (places[key].path, places[key].scope, places[key].fingerprint)
+        order[key] = counts[twins]
+        counts[twins] += 1
+    return order
+
+
+def _score(
+    index: int, place: Place, finding: KnownFinding, present: _Presence, distance: int
+) -> _Candidate | None:
+    """Rate a pair; None where the place can't be the finding. `distance`: in the order of twins."""
     old = finding.place
     if not (place.rule_keys & old.rule_keys or (place.cwe and place.cwe == old.cwe)):
         return None
@@ -286,7 +305,7 @@ def _score(index: int, place: Place, finding: KnownFinding, present: _Presence) 
     moved = place.path != old.path
     is_same_code = resemblance.fingerprint and (place.scope == old.scope or moved)
     kind: Kind = "moved" if moved else "same" if is_same_code else "edited"
-    return _Candidate(index, finding.id, round(resemblance.score(), 6), kind)
+    return _Candidate(index, finding.id, round(resemblance.score() + 0.2 / (1 + distance), 6), kind)
 
 
 class _Resemblance:
@@ -318,8 +337,6 @@ class _Resemblance:
         score += 2.0 * self.scope + 1.0 * self.name + 1.5 * self.linked
         score += 2.0 * self.fingerprint + 1.5 * self.statement + self.sink + 0.5 * self.sources + self.file
         score += 2.0 * self.body + 0.5 * self.context + 0.5 * bool(place.rule_keys & old.rule_keys)
-        if place.path == old.path:
-            score += 0.2 / (1 + abs(place.start_line - old.start_line))
         return score
 
 

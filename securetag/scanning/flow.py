@@ -146,6 +146,11 @@ class File:
         return calls
 
 
+def class_around(node: Node) -> Node | None:
+    """Return the class that a node is in."""
+    return next((each for each in ancestors(node) if each.type in CLASSES), None)
+
+
 class Flow:
     """Expressions of one function with their variables followed to where they come from."""
 
@@ -188,6 +193,9 @@ class Flow:
         text = text_of(callee)
         name = re.fullmatch(r"(?:(?:self|cls|this)\.)?([A-Za-z_$][\w$]*)", text)
         functions = self._file.functions(name[1]) if name else []
+        around = class_around(call)
+        if name is not None and text != name[1] and around is not None:
+            functions = [each for each in functions if class_around(each) == around]
         if len(functions) != 1 or contains(functions[0], call):
             return None
         return functions[0]

@@ -10,7 +10,7 @@ from functools import cached_property
 from tree_sitter import Node
 
 from securetag.records import CodeIdentity, CodeTerm
-from securetag.scanning.flow import MAX_CALLERS, File, Flow
+from securetag.scanning.flow import MAX_CALLERS, File, Flow, class_around
 from securetag.scanning.guards import facts_at
 from securetag.scanning.lex import normalised
 from securetag.scanning.syntax import (
@@ -148,9 +148,15 @@ class _Describer:
         while current is not None and len(chain) < 2 and current.id not in visited:
             visited.add(current.id)
             name = name_of(current)
-            if not name or len(self._file.functions(name)) != 1:
+            around = class_around(current)
+            same = (
+                [each for each in self._file.functions(name) if class_around(each) == around] if name else []
+            )
+            if len(same) != 1:
                 break
+            # A method is called in its class; elsewhere the name may be that of another class's.
             calls = [call for call in self._file.calls(name) if not contains(current, call)]
+            calls = [call for call in calls if around is None or class_around(call) == around]
             if len(calls) != 1:
                 break
             caller = _function_of(calls[0])

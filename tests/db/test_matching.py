@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.db.matching import KnownFinding, Place, assign
+from securetag.records import CodeIdentity, CodeTerm
 from securetag.scanning.inventory import Inventory, digests_of
 
 
@@ -59,6 +60,16 @@ def test_a_finding_stays_where_its_function_still_is(left: bytes, stays: bool) -
 def test_a_finding_that_was_fixed_before_does_not_move() -> None:
     assert assign([place("b.py")], stored(place("a.py"), is_current=False)) == []
     assert assign([place("a.py")], stored(place("a.py"), is_current=False)) != []
+
+
+def test_twins_of_one_function_keep_their_order_when_lines_shift_and_the_fingerprint_changes() -> None:
+    code = CodeIdentity(digest="d", file="f", statement="s", sink=CodeTerm("sink"))
+    before = [replace(place("a.py", line), identity=code) for line in (7, 8)]
+    after = [replace(place("a.py", line, mark="edited"), identity=code) for line in (8, 9)]
+    pairs = assign(after, stored(*before))
+    assert {pair.place: pair.finding_id.int for pair in pairs} == {0: 1, 1: 2}
+    moved = [replace(each, path="b.py") for each in before]
+    assert {pair.place: pair.finding_id.int for pair in assign(moved, stored(*before))} == {0: 1, 1: 2}
 
 
 def test_another_weakness_is_another_finding() -> None:

@@ -173,6 +173,23 @@ def test_javascript(replacements: list[tuple[str, str]], flagged: str | None, ch
         assert changes_between(older, newer) == changes
 
 
+def test_a_method_is_called_in_its_own_class() -> None:
+    code = """
+class Shop:
+    def show(self, request):
+        if request.is_admin:
+            self.run(request.args["key"])
+
+    def run(self, line):
+        os.system(line)
+"""
+    older = describe(code, "os.system(line)").identity
+    twin = code.replace("class Shop", "class Copy")
+    assert changes_between(older, describe(code + twin, "os.system(line)").identity) == []
+    unguarded = code.replace("if request.is_admin", "if True")
+    assert "guard" in changes_between(older, describe(unguarded, "os.system(line)").identity)
+
+
 def test_rule_statement_and_shape_count() -> None:
     base = describe(PYTHON, "os.system(command)")
     other = describe(edited(PYTHON, ("    return 1", "    if db:\n        return 1")), "os.system(command)")

@@ -22,7 +22,7 @@ LEASE_S = 30
 HEARTBEAT_S = 8
 #: Version of everything in this module. Raise it with every change that the other side wouldn't understand:
 #: a new field in a request or answer, another meaning of an old one. Adding a `SkipReason` is one.
-PROTOCOL = 1
+PROTOCOL = 2
 #: The oldest version that the api still answers.
 MIN_PROTOCOL = 1
 #: Header in which a worker says which version it speaks; without one it is 1.

@@ -178,6 +178,7 @@ def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path
         "state",
         "reason",
         "findings",
+        "suppressed",
         "below_min_confidence",
         "by_severity",
         "by_verdict",
@@ -218,7 +219,7 @@ def _verify_rows(stack: Stack, task_id: UUID, finding_id: UUID, archive: Path) -
         assert hashlib.sha256(kept).hexdigest() == artifact["sha256"]
 
     finding, occurrence = row("finding"), row("finding_occurrence")
-    assert (finding["id"], finding["fingerprint_version"]) == (finding_id, "v1")
+    assert (finding["id"], finding["fingerprint_version"]) == (finding_id, "v2")
     assert (occurrence["finding_id"], occurrence["task_id"]) == (finding["id"], task["id"])
     verdict, feedback = row("triage_verdict"), row("feedback")
     assert (verdict["finding_id"], verdict["occurrence_id"]) == (finding["id"], occurrence["id"])

@@ -17,6 +17,7 @@ from securetag import rules
 from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
 from securetag.records import Example, Finding, Origin, Record, Status
+from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.semgrep import scan
 from securetag.settings.sections import SemgrepSettings
 
@@ -55,7 +56,7 @@ def make_fix_rows(
     rows: list[Example] = []
     for fix in readable:
         before, after = findings.get(_path_of(fix, "a"), []), findings.get(_path_of(fix, "b"), [])
-        remaining = {finding.rule_id for finding in after}
+        remaining = {match.rule_id for finding in after for match in finding.matches}
         removed = [finding for finding in before if finding.rule_id not in remaining]
         drops += [
             _drop(fix, DropReason.FIX_NOT_REMOVED) for finding in before if finding.rule_id in remaining
@@ -90,7 +91,7 @@ def _scan(
         lang=style.lang,
     ).check_complete()
     findings: dict[str, list[Finding]] = {}
-    for finding in run.findings:
+    for finding in combine_evidence(run.findings, root):
         findings.setdefault(finding.path, []).append(finding)
     return findings
 

@@ -49,6 +49,11 @@ VALUES = {
     "web_target.verified_by": "dns",
     "finding_occurrence.web": None,
     "finding_occurrence.path_class": "source",
+    "finding_occurrence.trace": json.dumps([{"path": TEXT, "start_line": 1, "end_line": 2, "text": TEXT}]),
+    "finding_occurrence.identity": None,
+    "finding.matches": json.dumps(
+        [{"tool": TEXT, "rule_id": TEXT, "cwe": TEXT, "kind": "shape", "start_line": 1, "end_line": 2}]
+    ),
     "codeaudit_upload.storage_key": "every-table/upload",
     "artifact.storage_key": "every-table/artifact",
 }

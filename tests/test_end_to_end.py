@@ -164,6 +164,7 @@ def test_the_loop_from_upload_to_harvest(stack: Stack, tmp_path: Path) -> None:
     _verify_rows(stack, task_id, finding.id, archive)
 
 
+@pytest.mark.system
 def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path) -> None:
     """`securetag scan` finds the api of this home by itself, waits, prints, and fails as it was told to."""
     remembered_key(stack.settings, "local-key", lambda: make_tenant(stack.settings, "local", USER_SCOPES).key)

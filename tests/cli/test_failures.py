@@ -158,6 +158,7 @@ def is_two_lines(stderr: str) -> bool:
     return len(lines) == 2 and lines[0].startswith("error: ") and lines[1].startswith("  next: ")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("place", get_args(Place))
 @pytest.mark.parametrize("kind", ["a file", "below /proc"])
 def test_a_folder_that_cannot_be_made_gives_two_lines(
@@ -181,6 +182,7 @@ def test_a_folder_that_cannot_be_made_gives_two_lines(
     assert any(line.startswith(expected) for line in failed)
 
 
+@pytest.mark.system
 def test_a_full_disk_gives_two_lines(tmp_path: Path) -> None:
     failed = []
     for line in COMMANDS:

@@ -242,6 +242,7 @@ print(json.dumps([summary.digest, sorted(p.name for p in Path(summary.path).iter
 """
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_the_digest_does_not_depend_on_folder_date_zone_hash_seed_or_database(tmp_path: Path) -> None:
     outputs = []

@@ -108,6 +108,7 @@ def test_a_private_home_with_a_long_path(tmp_path: Path) -> None:
     assert not cluster.data.exists()
 
 
+@pytest.mark.system
 def test_it_keeps_its_rows_and_its_address_over_restarts(cluster: Cluster) -> None:
     dsn = cluster.dsn("postgres", SUPERUSER)
     with psycopg.connect(dsn) as connection:
@@ -120,6 +121,7 @@ def test_it_keeps_its_rows_and_its_address_over_restarts(cluster: Cluster) -> No
         assert connection.execute("SELECT seven FROM kept").fetchone() == (7,)
 
 
+@pytest.mark.system
 def test_it_comes_back_after_kill_9(cluster: Cluster) -> None:
     for _ in range(3):
         killed = cluster.pid
@@ -153,6 +155,7 @@ def test_a_home_without_a_cluster_has_nothing_to_attach_to(tmp_path: Path) -> No
         Cluster(tmp_path).attach()
 
 
+@pytest.mark.system
 def test_data_of_a_deleted_home_is_set_aside(cluster: Cluster) -> None:
     with psycopg.connect(cluster.dsn("postgres", SUPERUSER)) as connection:
         connection.execute("CREATE TABLE theirs AS SELECT 7 AS seven")
@@ -164,6 +167,7 @@ def test_data_of_a_deleted_home_is_set_aside(cluster: Cluster) -> None:
     assert (cluster.data.with_name(cluster.data.name + ".previous") / "PG_VERSION").exists()
 
 
+@pytest.mark.system
 def test_an_interrupted_initdb_is_begun_again(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, durable=False)
     cluster.data.mkdir(parents=True)
@@ -175,6 +179,7 @@ def test_an_interrupted_initdb_is_begun_again(tmp_path: Path) -> None:
         cluster.destroy()
 
 
+@pytest.mark.system
 def test_the_launcher_serves_restarts_and_stops(launched_home: Path) -> None:
     process, about = launcher(launched_home)
     published = launched_home / "run" / "postgres.json"
@@ -195,6 +200,7 @@ def test_the_launcher_serves_restarts_and_stops(launched_home: Path) -> None:
     assert not published.exists()
 
 
+@pytest.mark.system
 def test_a_killed_launcher_leaves_no_server_and_no_lock(launched_home: Path) -> None:
     process, about = launcher(launched_home)
     process.kill()
@@ -205,6 +211,7 @@ def test_a_killed_launcher_leaves_no_server_and_no_lock(launched_home: Path) -> 
         assert answers(cluster.dsn())
 
 
+@pytest.mark.system
 def test_a_server_that_outlived_its_launcher_is_replaced(
     launched_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +227,7 @@ def test_a_server_that_outlived_its_launcher_is_replaced(
         assert answers(cluster.dsn())
 
 
+@pytest.mark.system
 def test_the_launcher_ends_with_whom_it_watches(launched_home: Path) -> None:
     with subprocess.Popen(["sleep", "600"]) as watched:
         process, about = launcher(launched_home, "--watch", str(watched.pid))
@@ -248,6 +256,7 @@ def python_of(uid: int) -> str:
     pytest.skip("another user can't read this environment")
 
 
+@pytest.mark.system
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_needs_nothing_of_root() -> None:
     nobody = pwd.getpwnam("nobody")

@@ -157,6 +157,7 @@ def test_the_cpu_limit_keeps_what_was_found_and_names_the_rest(
         outcome.check_complete()
 
 
+@pytest.mark.system
 def test_one_greedy_file_does_not_take_the_others_with_it(project: Path) -> None:
     """Both are in one batch, which is cut in two after the kernel has ended it."""
     write(project, {"a.js": "eval(x)\n", "huge.js": MINIFIED * 110_000 + "eval(x)"})

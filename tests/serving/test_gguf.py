@@ -94,6 +94,7 @@ def test_a_model_is_named_by_what_it_was_made_from() -> None:
     assert all(len(one) == 64 for one in ids)
 
 
+@pytest.mark.system
 def test_a_folder_that_is_no_model_is_said_by_the_converter(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(TrainingError, match="can't be converted"):
@@ -111,6 +112,7 @@ def test_the_embedded_base_is_the_file_that_was_tested() -> None:
     )
 
 
+@pytest.mark.system
 def test_the_header_says_what_the_library_reads() -> None:
     from gguf import GGUFReader, GGUFValueType
 

@@ -112,6 +112,7 @@ def daemon(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.system
 def test_the_daemon_follows_the_registry_and_outlives_its_server(
     daemon: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def gradients(model: Module, loss: Tensor) -> dict[str, Tensor]:
     return {name: w.grad.clone() for name, w in model.named_parameters() if w.grad is not None}
 
 
+@pytest.mark.system
 def test_loss_and_gradient_equal_those_of_trl(trained: Trained) -> None:
     import torch
 
@@ -69,6 +70,7 @@ def test_loss_and_gradient_equal_those_of_trl(trained: Trained) -> None:
             torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6, msg=name)
 
 
+@pytest.mark.system
 def test_a_batch_without_the_prefix_is_read_whole(trained: Trained) -> None:
     import torch
 

@@ -67,6 +67,7 @@ def test_without_a_key_it_says_what_to_set(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 @pytest.mark.parametrize(("key", "code", "says"), [("stk_known", 3, ""), ("stk_other", 1, "401")])
 def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> None:
@@ -78,6 +79,7 @@ def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> 
     assert list((tmp_path / "run" / "worker").glob("*-*")) == []
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: Path, idle_api: str) -> None:
     process = start(

@@ -183,13 +183,13 @@ def names_in(scope: Node) -> dict[str, list[Node]]:
 
 def assigned_names(scope: Node) -> list[str]:
     """Return the names that a function assigns by itself, in order."""
-    found = []
+    names = []
     for node in walk(scope, lambda each: each.type not in FUNCTIONS):
         if node.type in {"assignment", "variable_declarator"}:
             target = node.child_by_field_name("left") or node.child_by_field_name("name")
             if target is not None and target.type == "identifier":
-                found.append(text_of(target))
-    return list(dict.fromkeys(found))
+                names.append(text_of(target))
+    return list(dict.fromkeys(names))
 
 
 def parameters_of(function: Node) -> list[Node]:

@@ -106,11 +106,11 @@ def other_variable(case: Case) -> Edit:
     assert case.function is not None
     parameters = [text_of(node) for node in parameters_of(case.function)]
     used = names_in(condition)
-    own = [name for name in used if name in parameters]
+    guarded = [name for name in used if name in parameters]
     others = [name for name in parameters if name not in used]
-    if not own or not others:
+    if not guarded or not others:
         raise Unfit
-    changes = [Change(node.start_byte, node.end_byte, others[0].encode()) for node in used[own[0]]]
+    changes = [Change(node.start_byte, node.end_byte, others[0].encode()) for node in used[guarded[0]]]
     return case.edit("guard on another variable", changes, "stale")
 
 

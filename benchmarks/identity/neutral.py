@@ -117,11 +117,11 @@ def variable(case: Case) -> Edit:
     if case.function is None:
         raise Unfit
     names = names_in(case.function)
-    own = [name for name in assigned_names(case.function) if name in names and len(name) > 1]
-    own = [name for name in own if not _is_shared(case, name)]
-    if not own:
+    renamable = [name for name in assigned_names(case.function) if name in names and len(name) > 1]
+    renamable = [name for name in renamable if not _is_shared(case, name)]
+    if not renamable:
         raise Unfit
-    name = case.rng.choice(own)
+    name = case.rng.choice(renamable)
     return case.edit("variable renamed", rename_all(case, names[name], f"renamed_{name}".encode()))
 
 
@@ -139,10 +139,12 @@ def parameter(case: Case) -> Edit:
     _need_function(case)
     assert case.function is not None
     names = names_in(case.function)
-    own = [text_of(node) for node in parameters_of(case.function) if not _is_shared(case, text_of(node))]
-    if not own:
+    renamable = [
+        text_of(node) for node in parameters_of(case.function) if not _is_shared(case, text_of(node))
+    ]
+    if not renamable:
         raise Unfit
-    name = case.rng.choice(own)
+    name = case.rng.choice(renamable)
     return case.edit("parameter renamed", rename_all(case, names[name], f"renamed_{name}".encode()))
 
 
@@ -211,14 +213,14 @@ def annotations(case: Case) -> Edit:
     """Parameters get types."""
     _need_function(case)
     assert case.function is not None
-    own = [
+    untyped = [
         node
         for node in parameters_of(case.function)
         if node.parent == case.function.child_by_field_name("parameters")
     ]
-    if not case.is_python or not own:
+    if not case.is_python or not untyped:
         raise Unfit
-    return case.edit("types added", [Change(node.end_byte, node.end_byte, b": object") for node in own])
+    return case.edit("types added", [Change(node.end_byte, node.end_byte, b": object") for node in untyped])
 
 
 def decorator(case: Case) -> Edit:

@@ -83,7 +83,7 @@ def judge(edit: Edit) -> Outcome:
     """Match the versions one after the other, and compare with the truth."""
     first, _ = scan(edit.versions[0])
     judged = {finding_id(number): seen for number, seen in enumerate(first)}
-    known = [KnownFinding(key, seen.place) for key, seen in judged.items()]
+    stored = [KnownFinding(key, seen.place) for key, seen in judged.items()]
     last: list[Seen] = []
     placed: dict[At, object] = {}
     fresh = len(first)
@@ -91,7 +91,7 @@ def judge(edit: Edit) -> Outcome:
         last, inventory = scan(version)
         last = [_renamed(seen, edit) for seen in last]
         pairs = {
-            pair.place: pair.finding_id for pair in assign([seen.place for seen in last], known, inventory)
+            pair.place: pair.finding_id for pair in assign([seen.place for seen in last], stored, inventory)
         }
         now = []
         for index, seen in enumerate(last):
@@ -100,7 +100,7 @@ def judge(edit: Edit) -> Outcome:
                 fresh += 1
             now.append(KnownFinding(pairs[index], seen.place))
         present = {finding.id for finding in now}
-        known = [*now, *(replace(each, is_current=False) for each in known if each.id not in present)]
+        stored = [*now, *(replace(each, is_current=False) for each in stored if each.id not in present)]
         placed = {(seen.site.path, seen.site.start): pairs[index] for index, seen in enumerate(last)}
     where = {key: at for at, key in placed.items()}
     ids = {(seen.site.path, seen.site.start): key for key, seen in judged.items()}

@@ -50,10 +50,10 @@ def test_a_place_is_the_finding_that_it_was(
     ],
 )
 def test_a_finding_stays_where_its_function_still_is(left: bytes, stays: bool) -> None:
-    moved, known = [place("b.py")], stored(place("a.py"))
-    assert assign(moved, known) != []
+    moved, findings = [place("b.py")], stored(place("a.py"))
+    assert assign(moved, findings) != []
     inventory = Inventory({*Inventory.MARKERS, *digests_of("a.py", left, nameless=False)})
-    assert (assign(moved, known, inventory) == []) is stays
+    assert (assign(moved, findings, inventory) == []) is stays
     assert Inventory.unpack(inventory.pack()).has_path("a.py")
 
 

@@ -52,8 +52,8 @@ def test_the_entries_of_the_page_find_what_the_tools_find(name: str, project: Pa
     except SettingsError as error:
         pytest.skip(f"{error}. {error.hint}")
     run = scanner.scan(ScanRequest(project, tmp_path / "out")).check()
-    found = {(item.start_line, item.cwe) for item in run.findings if item.tool == name}
-    assert {(6, "CWE-78"), (7, "CWE-502")} <= found
+    reported = {(item.start_line, item.cwe) for item in run.findings if item.tool == name}
+    assert {(6, "CWE-78"), (7, "CWE-502")} <= reported
     assert {match.kind for item in run.findings for match in item.matches} == {"external"}
     assert combine_evidence(run.findings, project)
 

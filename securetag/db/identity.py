@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
+from securetag.db.feedback import standing_feedback
 from securetag.db.matching import Kind, KnownFinding, Place, match_same, match_similar
-from securetag.db.models import Feedback, Finding, FindingOccurrence, Project, ScanResult, Task, TriageVerdict
+from securetag.db.models import Finding, FindingOccurrence, Project, ScanResult, Task, TriageVerdict
 from securetag.db.staleness import Change, changes_between
 from securetag.records import CodeIdentity
 from securetag.records import Finding as ScannedFinding
@@ -291,14 +292,7 @@ async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UU
     A person's verdict comes before a script's. Older feedback names no occurrence: it was given on the
     newest of its time.
     """
-    feedback = aliased(
-        Feedback,
-        select(Feedback)
-        .where(Feedback.finding_id == Finding.id)
-        .order_by((Feedback.source == "person").desc(), Feedback.id.desc())
-        .limit(1)
-        .lateral("in_force"),
-    )
+    feedback = standing_feedback()
     shown = aliased(
         FindingOccurrence,
         select(FindingOccurrence)

@@ -30,6 +30,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from uuid_utils.compat import uuid7
 
 from securetag.db.branch_states import DEFAULT_BRANCH
+from securetag.db.feedback import standing_feedback
 from securetag.db.models import (
     Feedback,
     Finding,
@@ -96,14 +97,7 @@ def _select(
         .limit(1)
         .lateral("verdict"),
     )
-    feedback = aliased(
-        Feedback,
-        select(Feedback)
-        .where(Feedback.finding_id == Finding.id)
-        .order_by((Feedback.source == "person").desc(), Feedback.id.desc())
-        .limit(1)
-        .lateral("latest_feedback"),
-    )
+    feedback = standing_feedback()
     suppression = aliased(
         Suppression,
         select(Suppression)

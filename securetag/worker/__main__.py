@@ -20,11 +20,11 @@ from typing import Protocol
 
 from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError, SettingsError
-from securetag.scanning.external import list_scanners, make_scanner
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
 
 with exit_if_missing():
+    from securetag.scanning.external import list_scanners, make_scanner
     from securetag.scanning.web.scanner import select_scanners
     from securetag.worker.runner import Runner
     from securetag.worker.sandbox import Workspace

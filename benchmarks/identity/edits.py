@@ -10,8 +10,7 @@ from typing import Literal
 from tree_sitter import Node
 
 from benchmarks.identity.sites import Project, Site, find_sites
-from securetag.scanning.languages import language_of
-from securetag.scanning.syntax import (
+from securetag.scanning.identity.syntax import (
     BLOCKS,
     FUNCTIONS,
     ancestors,
@@ -22,6 +21,7 @@ from securetag.scanning.syntax import (
     text_of,
     walk,
 )
+from securetag.scanning.languages import language_of
 
 #: (path, offset of the call's first byte)
 At = tuple[str, int]

@@ -16,7 +16,7 @@ from benchmarks.identity.edits import (
     parameters_of,
 )
 from benchmarks.identity.sites import SINKS
-from securetag.scanning.syntax import FUNCTIONS, ancestors, text_of, walk
+from securetag.scanning.identity.syntax import FUNCTIONS, ancestors, text_of, walk
 
 
 def _guard(case: Case) -> tuple[Node, Node, Node]:

@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from benchmarks.identity.edits import Case, Change, Edit, Kind, Unfit
 from benchmarks.identity.neutral import comment, log_line
-from securetag.scanning.syntax import walk
+from securetag.scanning.identity.syntax import walk
 
 
 def file_name_and_edit(case: Case) -> Edit:

@@ -15,7 +15,7 @@ from benchmarks.identity.edits import (
     rename_all,
 )
 from benchmarks.identity.sites import family_of_name, find_sites
-from securetag.scanning.syntax import FUNCTIONS, functions_around, text_of, walk
+from securetag.scanning.identity.syntax import FUNCTIONS, functions_around, text_of, walk
 
 
 def _need_function(case: Case) -> None:

@@ -14,11 +14,11 @@ from tree_sitter import Node
 
 from securetag.db.matching import Place
 from securetag.records import CodeIdentity
-from securetag.scanning.fingerprint import VERSION
-from securetag.scanning.inventory import Inventory, digests_of
+from securetag.scanning.identity.fingerprint import VERSION
+from securetag.scanning.identity.inventory import Inventory, digests_of
+from securetag.scanning.identity.syntax import CALLS, LITERALS, STRINGS, parse, text_of, walk
 from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import SourceFile
-from securetag.scanning.syntax import CALLS, LITERALS, STRINGS, parse, text_of, walk
 
 #: A version of a project: path → content.
 Project = Mapping[str, bytes]

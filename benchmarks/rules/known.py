@@ -21,8 +21,8 @@ from benchmarks.real.fetch import fetch_package
 from securetag.records import Finding
 from securetag.rules import catalogue, compiled_pack
 from securetag.scanning.evidence import combine_evidence, family_of
+from securetag.scanning.identity.scopes import enclosing, scopes
 from securetag.scanning.languages import language_of
-from securetag.scanning.scopes import enclosing, scopes
 from securetag.scanning.semgrep import scan
 from securetag.settings.sections import SemgrepSettings
 

@@ -22,7 +22,7 @@ from securetag.records import CodeIdentity
 from securetag.records import Finding as ScannedFinding
 from securetag.rules.aliases import rule_key
 from securetag.scanning.evidence.families import family_of
-from securetag.scanning.inventory import Inventory
+from securetag.scanning.identity.inventory import Inventory
 
 T = TypeVar("T")
 

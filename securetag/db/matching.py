@@ -18,7 +18,7 @@ from uuid import UUID
 
 from securetag.db.staleness import Change, changes_between
 from securetag.records import CodeIdentity
-from securetag.scanning.inventory import Inventory, last_name
+from securetag.scanning.identity.inventory import Inventory, last_name
 
 #: Pairs of one bucket (places and findings that share a path, fingerprint, …) that are scored one by one;
 #: a larger bucket is split by scope and by statement. 250,000 pairs take about a second.

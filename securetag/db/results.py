@@ -30,7 +30,7 @@ from securetag.db.states import State
 from securetag.db.suppressions import lapse_suppressions
 from securetag.errors import InputError
 from securetag.records import OCCURRENCE_FIELDS, JsonObject, Verdict
-from securetag.scanning.inventory import Inventory
+from securetag.scanning.identity.inventory import Inventory
 from securetag.wire.queue import ResultAnswer, ResultRequest, TriagedFinding
 
 #: Findings that are converted and stored at a time.

@@ -17,8 +17,8 @@ from securetag.errors import ToolError
 from securetag.records import Finding, Lang, RuleMatch, Severity
 from securetag.rules import RuleMetadata
 from securetag.scanning.extraction import Extract
-from securetag.scanning.fingerprint import fingerprint
-from securetag.scanning.identity import Described
+from securetag.scanning.identity.describe import Described
+from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.scanner import read_source
 from securetag.scanning.snippet import Snippet, SourceFile
 

@@ -16,7 +16,7 @@ from typing import ClassVar, TypeGuard
 
 from securetag.errors import SecuretagError, ToolError
 from securetag.records import Confidence, Finding, Lang, RuleKind, RuleMatch, Severity, TraceStep
-from securetag.scanning.fingerprint import fingerprint
+from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
 from securetag.scanning.snippet import SourceFile

@@ -6,8 +6,8 @@ import bisect
 from dataclasses import dataclass
 from functools import cached_property
 
-from securetag.scanning.identity import CodeFile, Described
-from securetag.scanning.scopes import Scope, enclosing, scopes
+from securetag.scanning.identity.describe import CodeFile, Described
+from securetag.scanning.identity.scopes import Scope, enclosing, scopes
 
 #: Lines of a function that are shown whole.
 MAX_LINES = 80

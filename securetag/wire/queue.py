@@ -258,8 +258,8 @@ class ResultRequest(Wire):
     #: What a person reads when it isn't `completed`.
     error: str = ""
     tool_executions: list[ToolExecution] = []
-    #: Digests of the project's files and functions (`securetag.scanning.inventory`): a finding doesn't move
-    #: away from code that still exists.
+    #: Digests of the project's files and functions (`securetag.scanning.identity.inventory`): a finding
+    #: doesn't move away from code that still exists.
     inventory: Annotated[str, Field(max_length=1_000_000)] = ""
     findings: list[TriagedFinding] = []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from securetag.db.matching import KnownFinding, Place, assign
 from securetag.records import CodeIdentity, CodeTerm
-from securetag.scanning.inventory import Inventory, digests_of
+from securetag.scanning.identity.inventory import Inventory, digests_of
 
 
 def place(path: str, line: int = 1, scope: str = "f", mark: str = "m") -> Place:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetag.db.staleness import changes_between
-from securetag.scanning.fingerprint import fingerprint
-from securetag.scanning.identity import CodeFile, Described
+from securetag.scanning.identity.describe import CodeFile, Described
+from securetag.scanning.identity.fingerprint import fingerprint
 
 PYTHON = '''
 import os

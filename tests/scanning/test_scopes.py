@@ -12,8 +12,8 @@ from growth import assert_grows_linearly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.scanning.lex import normalised, tokens
-from securetag.scanning.scopes import Scope, enclosing, scopes
+from securetag.scanning.identity.lex import normalised, tokens
+from securetag.scanning.identity.scopes import Scope, enclosing, scopes
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 MODULES = [

@@ -11,8 +11,8 @@ import msgspec
 
 from securetag.records import Finding, RuleMatch
 from securetag.scanning.evidence import PathClasses, rank, weigh
-from securetag.scanning.fingerprint import fingerprint
-from securetag.scanning.identity import describe_alone
+from securetag.scanning.identity.describe import describe_alone
+from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.sarif.read import SarifResult
 from securetag.scanning.scanner import Match, findings_of

@@ -12,7 +12,7 @@ from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.exclusion import leave_out, read_ignore_file
 from securetag.scanning.external import list_scanners, make_scanner
-from securetag.scanning.inventory import take_inventory
+from securetag.scanning.identity.inventory import take_inventory
 from securetag.scanning.scanner import Scanner, ScanRequest
 from securetag.scanning.unpack import ArchiveSummary, Limits, unpack
 from securetag.system.version import package_version

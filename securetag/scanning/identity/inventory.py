@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from securetag.scanning.identity.scopes import scopes
 from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
-from securetag.scanning.scopes import scopes
 
 #: Digests that are sent; of a project with more, functions are left out.
 MAX_DIGESTS = 100_000

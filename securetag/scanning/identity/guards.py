@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tree_sitter import Node
 
-from securetag.scanning.flow import Flow
-from securetag.scanning.syntax import (
+from securetag.scanning.identity.flow import Flow
+from securetag.scanning.identity.syntax import (
     BLOCKS,
     CALLS,
     COMMENTS,
@@ -21,7 +21,7 @@ from securetag.scanning.syntax import (
     exits,
     text_of,
 )
-from securetag.scanning.terms import digest
+from securetag.scanning.identity.terms import digest
 
 #: Conditions of one place that are kept.
 MAX_FACTS = 64

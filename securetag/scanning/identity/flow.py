@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node, Tree
 
-from securetag.scanning.syntax import (
+from securetag.scanning.identity.syntax import (
     BLOCKS,
     CALLS,
     CLASSES,
@@ -26,7 +26,7 @@ from securetag.scanning.syntax import (
     text_of,
     walk,
 )
-from securetag.scanning.terms import MAX_RESOLVED, MAX_TOKENS, Local, anonymous, tokens_of
+from securetag.scanning.identity.terms import MAX_RESOLVED, MAX_TOKENS, Local, anonymous, tokens_of
 
 #: Call sites of a function that are read; with more of them its parameters stay unknown.
 MAX_CALLERS = 3

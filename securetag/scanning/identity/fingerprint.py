@@ -12,7 +12,7 @@ import unicodedata
 
 from securetag.records import content_id
 from securetag.rules.aliases import rule_key
-from securetag.scanning.identity import Described
+from securetag.scanning.identity.describe import Described
 
 VERSION = "v2"
 

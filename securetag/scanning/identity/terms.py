@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tree_sitter import Node
 
 from securetag.records import CodeTerm
-from securetag.scanning.syntax import COMMENTS, LITERALS, text_of
+from securetag.scanning.identity.syntax import COMMENTS, LITERALS, text_of
 
 #: Tokens of one expression with everything that its variables stand for.
 MAX_TOKENS = 1_500

@@ -10,10 +10,10 @@ from functools import cached_property
 from tree_sitter import Node
 
 from securetag.records import CodeIdentity, CodeTerm
-from securetag.scanning.flow import MAX_CALLERS, File, Flow, class_around
-from securetag.scanning.guards import facts_at
-from securetag.scanning.lex import normalised
-from securetag.scanning.syntax import (
+from securetag.scanning.identity.flow import MAX_CALLERS, File, Flow, class_around
+from securetag.scanning.identity.guards import facts_at
+from securetag.scanning.identity.lex import normalised
+from securetag.scanning.identity.syntax import (
     BLOCKS,
     CALLS,
     COMMENTS,
@@ -28,7 +28,7 @@ from securetag.scanning.syntax import (
     statement_of,
     walk,
 )
-from securetag.scanning.terms import anonymous, digest, name_digest, numbered, term, tokens_of
+from securetag.scanning.identity.terms import anonymous, digest, name_digest, numbered, term, tokens_of
 
 #: Values of a sketch: the error of a similarity of .5 is about .08.
 SKETCH = 40
@@ -321,7 +321,7 @@ def _function_of(node: Node) -> Node | None:
 
 
 def _qualified(function: Node | None) -> str:
-    """The qualified name as `securetag.scanning.scopes` makes it, of named functions."""
+    """The qualified name as `securetag.scanning.identity.scopes` makes it, of named functions."""
     if function is None:
         return ""
     names = []

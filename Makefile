@@ -43,7 +43,7 @@ test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 system: install wapiti ## the tests of whole systems: deployments, kills, trainings, packages of others
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not chaos"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not (chaos or long)"
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \

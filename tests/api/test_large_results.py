@@ -30,7 +30,7 @@ from securetag.settings import LOCAL_PEPPER
 from securetag.settings.sections import WorkerSettings
 from securetag.wire import queue as wire
 
-pytestmark = [pytest.mark.sockets, pytest.mark.slow]
+pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
 #: MiB by which the api may grow over a result of any size: it is never held whole.
 MAX_GROWTH_MIB = 150

@@ -19,7 +19,7 @@ from postgres import Database
 
 from securetag.api.connection import LINGER_S
 
-pytestmark = pytest.mark.sockets
+pytestmark = [pytest.mark.sockets, pytest.mark.system]
 
 MIB = 2**20
 #: What one attacker sends.

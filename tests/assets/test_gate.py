@@ -26,6 +26,8 @@ from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, get_settings
 from securetag.triage import Completion
 
+pytestmark = pytest.mark.system
+
 BASE, CANDIDATE = "a" * 64, "b" * 64
 Decide = Callable[[Example], str]
 

@@ -84,6 +84,7 @@ async def fire(cluster: Cluster, rounds: int) -> None:
     await db.dispose()
 
 
+@pytest.mark.system
 async def test_a_result_survives_kill_9(cluster: Cluster) -> None:
     await fire(cluster, 3)
 

@@ -22,6 +22,8 @@ from securetag.records import Example, JsonObject
 from securetag.settings import get_settings
 from securetag.triage import Predictor
 
+pytestmark = pytest.mark.system
+
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "loop.ipynb"
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("papermill") is None, reason="the extra `notebook` is not installed"

@@ -63,6 +63,7 @@ def test_the_pack_is_broad() -> None:
     assert len({rule.cwe for rule in rules}) >= 20
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_both_front_ends_of_semgrep_find_the_same(case_findings: list[Finding], tmp_path: Path) -> None:
     """Semgrep's older Python front end checks each rule more strictly than the one that a scan uses."""

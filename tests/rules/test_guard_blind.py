@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from securetag.records import Finding
 from securetag.rules import catalogue
+
+pytestmark = pytest.mark.system
 
 SOURCES = {
     "flask args": "request.args['x']",

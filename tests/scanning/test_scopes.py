@@ -166,6 +166,7 @@ def test_any_text_has_tokens_and_scopes_inside_it(code: str, language: str) -> N
     assert json.loads(json.dumps(again)) == again
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.parametrize(
     "piece",

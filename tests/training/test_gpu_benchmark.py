@@ -15,6 +15,8 @@ import pytest
 
 from securetag.records import JsonObject
 
+pytestmark = pytest.mark.system
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "lora.py"
 TINY = [
     "--device=cpu",

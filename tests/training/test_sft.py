@@ -144,6 +144,7 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.system
 def test_a_folder_of_another_run_is_refused(tiny_recipe: Path, tiny_release: Path, tmp_path: Path) -> None:
     sft._begin(load(tiny_recipe), tiny_release, tmp_path)
     sft._begin(load(tiny_recipe), tiny_release, tmp_path)

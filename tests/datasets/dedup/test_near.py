@@ -295,6 +295,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     return batch.rows
 
 
+@pytest.mark.system
 @pytest.mark.slow
 def test_contrastive_pairs_are_kept(synthetic: list[Example]) -> None:
     assert len(synthetic) > 350

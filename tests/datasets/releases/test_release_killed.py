@@ -15,6 +15,8 @@ import pytest
 from securetag.datasets.releases import release
 from securetag.errors import ReleaseError
 
+pytestmark = pytest.mark.system
+
 WRITER = Path(__file__).with_name("release_writer.py")
 
 

@@ -259,6 +259,7 @@ BURNERS = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("body", BURNERS.values(), ids=BURNERS)
 def test_a_function_over_the_cpu_limit_has_no_label_and_the_others_have(body: str) -> None:
     burner = trial("sql-number", f"{body}\ny = x")

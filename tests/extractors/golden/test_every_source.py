@@ -11,7 +11,7 @@ from securetag.extractors import catalog
 from securetag.extractors.record_files import Extraction
 from securetag.extractors.text import prose
 
-pytestmark = pytest.mark.mirror
+pytestmark = [pytest.mark.mirror, pytest.mark.system]
 
 SOURCES = sorted(row.name for row in catalog.load().values() if row.mirror)
 

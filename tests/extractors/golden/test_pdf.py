@@ -12,7 +12,7 @@ from securetag.extractors import catalog
 from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 
-pytestmark = pytest.mark.mirror
+pytestmark = [pytest.mark.mirror, pytest.mark.system]
 
 Golden = Callable[[str], Extraction]
 PUBLICATIONS = sorted(row.name for row in catalog.load().values() if row.reader == "pdf" and row.mirror)

@@ -193,6 +193,7 @@ print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["bomb", *HOSTILE])
 def test_the_processes_that_read_it_keep_to_their_limits(tmp_path: Path, name: str) -> None:
     """In an interpreter of its own, since children's peaks are counted over the life of a process."""

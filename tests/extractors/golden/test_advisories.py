@@ -72,6 +72,17 @@ def test_cve_list(golden: Golden) -> None:
     assert cve["CVE-2024-23142"].facts.cvss == 8.8
     assert (cve["CVE-2024-23265"].facts.cvss, cve["CVE-2024-23265"].facts.cwe) == (9.8, ["CWE-400"])
     assert cve["CVE-2024-23897"].facts.cwe == ["CWE-27"]
+    affected = {
+        "CVE-2024-26806": "- Linux/Linux: `≥ 6.7`, fixed in `6.7.9` (`6.7.*`) and `6.8`",
+        "CVE-2024-27050": "- Linux/Linux: `≥ 6.6`, fixed in `6.6.23` (`6.6.*`), `6.7.11` (`6.7.*`)",
+        "CVE-2024-22157": "- WebWizards/SalesKing: `≤ 1.6.15`, fixed in `1.6.30`",
+        "CVE-2024-23522": "- Strategy11 Form Builder Team/Formidable Forms: `≤ 6.7`, fixed in `6.7.1`",
+        "CVE-2024-3400": "`≥ 10.2.0, < 10.2.9-h1`; `≥ 11.0.0, < 11.0.4-h1`; `≥ 11.1.0, < 11.1.2-h3`",
+    }
+    for key, sentence in affected.items():
+        assert sentence in cve[key].text, key
+    log4j = keyed(published)["CVE-2021-44228"].text
+    assert "`≥ 2.0-beta9, < 2.3.1`; `≥ 2.4, < 2.12.2`; `≥ 2.13.0, < 2.15.0`" in log4j
     exploited = {key for key, record in cve.items() if record.facts.exploited}
     assert {"CVE-2024-3400", "CVE-2024-4577", "CVE-2024-8957"} <= exploited
     assert len(exploited) == 8

@@ -102,21 +102,52 @@ _NOTE_TEXTS: dict[str, dict[Note, str]] = {
     },
 }
 _VERSION_PHRASES = {
-    "en": {"all": "all versions", "except": "all versions except {}", "more": "and {} more"},
-    "es": {"all": "todas las versiones", "except": "todas las versiones salvo {}", "more": "y {} más"},
+    "en": {
+        "all": "all versions",
+        "except": "except",
+        "fixed": "fixed in",
+        "and": "and",
+        "more": "and {} more",
+        "limit": "(limit)",
+        "unfixed": "(no fix known)",
+    },
+    "es": {
+        "all": "todas las versiones",
+        "except": "salvo",
+        "fixed": "corregido en",
+        "and": "y",
+        "more": "y {} más",
+        "limit": "(límite)",
+        "unfixed": "(sin corrección conocida)",
+    },
 }
 _CWE_ID = re.compile(r"\bCWE-(\d{1,5})\b", re.I)
 _ISO_DAY = re.compile(r"(?!0001)\d{4}-\d\d-\d\d")
 
 
+#: What ends a range instead of a fix: OSV's `limit`, or the last version that is known to be affected.
+RangeNote = Literal["limit", "unfixed"]
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """A version that is fixed, and all later ones of its branch."""
+
+    version: str
+    #: `6.1.*`; empty where every later version is fixed.
+    branch: str = ""
+
+
 class Versions(msgspec.Struct, frozen=True):
-    """A package or product and its affected versions."""
+    """A package or product and its affected versions: those of `ranges`, without exceptions and fixes."""
 
     name: str
-    #: `< 2.1`, `≥ 3.0, < 3.2`, `5.6.0`.
+    #: `< 2.1`, `≥ 3.0, < 3.2`, `5.6.0`; `*` for all versions.
     ranges: list[str] = []
-    #: Whether all versions except `ranges` are affected.
-    excluding: bool = False
+    #: Versions or ranges inside `ranges` that are not affected.
+    exceptions: list[str] = []
+    fixed: list[Fix] = []
+    #: Range → what ends it.
+    notes: dict[str, RangeNote] = {}
 
 
 class Advisory(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,22 +260,51 @@ def _make_facts(advisory: Advisory, lang: TextLang) -> Facts:
 
 def render_versions(affected: Iterable[Versions], lang: TextLang) -> str:
     """Return a Markdown list with one line a product, at most MAX_PRODUCTS of them; ranges in code spans."""
-    phrases = _VERSION_PHRASES[lang]
-    by_name: dict[tuple[str, bool], list[str]] = {}
+    by_name: dict[tuple[str, tuple[str, ...], tuple[Fix, ...]], Versions] = {}
     for item in affected:
-        by_name.setdefault((item.name, item.excluding), []).extend(item.ranges)
+        key = (item.name, tuple(item.exceptions), tuple(item.fixed))
+        before = by_name.get(key, Versions(item.name))
+        by_name[key] = msgspec.structs.replace(
+            item, ranges=[*before.ranges, *item.ranges], notes=before.notes | item.notes
+        )
+    with_ranges = {item.name for item in by_name.values() if item.ranges}
     lines = []
-    for (name, excluding), ranges in by_name.items():
-        shown = [
-            prose.make_code_span(text) if text != "*" else phrases["all"] for text in drop_repeated(ranges)
-        ]
-        cut = len(shown) - MAX_PRODUCTS
-        words = "; ".join(shown[:MAX_PRODUCTS]) + (f"; {phrases['more'].format(cut)}" if cut > 0 else "")
-        words = phrases["except"].format(words) if excluding and words else words
-        lines.append(f"- {prose.clean_line(name)}" + (f": {words}" if words else ""))
+    for item in by_name.values():
+        if item.ranges or item.name not in with_ranges:
+            words = _render_ranges(item, _VERSION_PHRASES[lang])
+            lines.append(f"- {prose.clean_line(item.name)}" + (f": {words}" if words else ""))
     if len(lines) > MAX_PRODUCTS:
-        lines = [*lines[:MAX_PRODUCTS], f"- {phrases['more'].format(len(lines) - MAX_PRODUCTS)}"]
+        more = _VERSION_PHRASES[lang]["more"].format(len(lines) - MAX_PRODUCTS)
+        lines = [*lines[:MAX_PRODUCTS], f"- {more}"]
     return "\n".join(lines)
+
+
+def _render_ranges(item: Versions, phrases: dict[str, str]) -> str:
+    """Return `` `≥ 6.5` except `6.9`, fixed in `6.6.17` (`6.6.*`) and `6.8` ``."""
+    shown = []
+    for text in drop_repeated(item.ranges):
+        note = phrases[item.notes[text]] if text in item.notes else ""
+        words = phrases["all"] if text == "*" else prose.make_code_span(text)
+        shown.append(f"{words} {note}".strip())
+    words = _cut_list(shown, "; ", phrases)
+    if words and item.exceptions:
+        exceptions = [prose.make_code_span(text) for text in drop_repeated(item.exceptions)]
+        words += f" {phrases['except']} {_cut_list(exceptions, '; ', phrases)}"
+    if words and item.fixed:
+        fixes = [
+            prose.make_code_span(fix.version) + (f" ({prose.make_code_span(fix.branch)})" * bool(fix.branch))
+            for fix in item.fixed
+        ]
+        if 1 < len(fixes) <= MAX_PRODUCTS:
+            fixes[-2:] = [f"{fixes[-2]} {phrases['and']} {fixes[-1]}"]
+        words += f", {phrases['fixed']} {_cut_list(fixes, ', ', phrases)}"
+    return words
+
+
+def _cut_list(texts: list[str], separator: str, phrases: dict[str, str]) -> str:
+    cut = len(texts) - MAX_PRODUCTS
+    more = [phrases["more"].format(cut)] if cut > 0 else []
+    return separator.join([*texts[:MAX_PRODUCTS], *more])
 
 
 def format_range(

@@ -20,13 +20,13 @@ from securetag.extractors.readers.advisories.advisory import (
     Section,
     Versions,
     drop_repeated,
-    format_range,
     get_day,
     get_primary_language,
     group_by_language,
     list_cwe_ids,
     make_records,
 )
+from securetag.extractors.readers.advisories.affected_ranges import VersionEntry, evaluate_product
 from securetag.extractors.readers.advisories.cvss_score import Score, choose_best_score, parse_severity
 from securetag.extractors.readers.advisories.nvd import format_ssvc
 from securetag.extractors.readers.base import Drop, Item, Reader, decode_json, read_bytes
@@ -34,7 +34,6 @@ from securetag.extractors.text import prose
 from securetag.extractors.text.html_page import convert_fragment
 from securetag.records import JsonObject, Severity, Status
 
-_COMMIT_HASH = re.compile(r"[0-9a-f]{12,64}")
 #: Maximum tags of a description in HTML, since each may be a level of nesting.
 _MAX_TAGS = 2_000
 #: Minimum length of the HTML over the plain text's without URLs; a shorter one was cut or is empty.
@@ -92,11 +91,18 @@ class _Metric(_Camel, frozen=True):
     other: _Other | None = None
 
 
+class _Change(_Camel, frozen=True):
+    at: str = ""
+    status: str = ""
+
+
 class _Version(_Camel, frozen=True):
     version: str = ""
     status: str = "affected"
     less_than: str = ""
     less_than_or_equal: str = ""
+    version_type: str = ""
+    changes: list[_Change] = []
 
 
 class _Product(_Camel, frozen=True):
@@ -289,25 +295,17 @@ def _make_versions(product: _Product) -> Versions | None:
     """Return the affected versions; None for a product that isn't affected or has no name."""
     named = [part for part in (product.vendor, product.product) if part.strip().lower() not in _NO_VALUE]
     name = "/".join(named) or product.package_name
-    affected_versions = [version for version in product.versions if version.status == "affected"]
-    default = product.default_status or (
-        "unknown" if affected_versions or not product.versions else "unaffected"
-    )
-    if not name or (not affected_versions and default == "unaffected"):
+    if not name:
         return None
-    if not affected_versions and default == "affected":
-        unaffected_ranges = [text for version in product.versions if (text := _format_versions(version))]
-        return Versions(name, unaffected_ranges or ["*"], excluding=bool(unaffected_ranges))
-    return Versions(name, [text for version in affected_versions if (text := _format_versions(version))])
-
-
-def _format_versions(version: _Version) -> str:
-    """Return a range as text; empty for Git commits, which mean nothing to a reader, and for no version."""
-    high = version.less_than or version.less_than_or_equal
-    if _COMMIT_HASH.fullmatch(version.version) or _COMMIT_HASH.fullmatch(high):
-        return ""
-    if high and high != "*":
-        return format_range(version.version, high, high_included=not version.less_than)
-    if high:
-        return format_range(version.version)
-    return "" if version.version.strip().lower() in _NO_VALUE else version.version
+    entries = [
+        VersionEntry(
+            version=version.version,
+            status=version.status,
+            less_than=version.less_than,
+            less_than_or_equal=version.less_than_or_equal,
+            version_type=version.version_type,
+            changes=[(change.at, change.status) for change in version.changes],
+        )
+        for version in product.versions
+    ]
+    return evaluate_product(name, product.default_status or "unknown", entries)

@@ -18,12 +18,12 @@ from securetag.extractors.readers.advisories.advisory import (
     Section,
     Versions,
     drop_repeated,
-    format_range,
     get_day,
     group_by_language,
     list_cwe_ids,
     make_records,
 )
+from securetag.extractors.readers.advisories.affected_ranges import evaluate_osv
 from securetag.extractors.readers.advisories.cvss_score import (
     Score,
     choose_best_score,
@@ -75,6 +75,8 @@ class _Affected(msgspec.Struct, frozen=True):
     versions: list[str] | None = None
     severity: list[_Severity] | None = None
     ecosystem_specific: _Ecosystem | None = None
+    #: Free-form; GitHub's `last_known_affected_version_range` is read.
+    database_specific: Any = None
 
 
 class _Reference(msgspec.Struct, frozen=True):
@@ -189,30 +191,15 @@ def _choose_score(osv: Osv) -> Score | None:
 def _make_versions(item: _Affected) -> Versions | None:
     if not item.package.name:
         return None
-    ranges = [
-        text
-        for version_range in item.ranges or []
-        if version_range.type != "GIT"
-        for text in format_ranges(version_range.events)
-    ]
-    name = "/".join(part for part in (item.package.ecosystem, item.package.name) if part)
-    return Versions(name, ranges or list(item.versions or []))
-
-
-def format_ranges(events: list[dict[str, str]]) -> Iterator[str]:
-    """Yield `≥ 1.0, < 1.2` for the events of a range (`introduced`, `fixed`, `last_affected`), in order."""
-    low: str | None = None
-    for event in events:
-        if "introduced" in event:
-            if low is not None:
-                yield format_range(low)
-            low = event["introduced"]
-        high = event.get("fixed") or event.get("last_affected")
-        if low is not None and high:
-            yield format_range(low, high, high_included="fixed" not in event)
-            low = None
-    if low is not None:
-        yield format_range(low)
+    specific = item.database_specific
+    last_known = specific.get("last_known_affected_version_range") if isinstance(specific, dict) else ""
+    return evaluate_osv(
+        item.package.name,
+        item.package.ecosystem,
+        [(version_range.type, version_range.events) for version_range in item.ranges or []],
+        item.versions or [],
+        last_known if isinstance(last_known, str) else "",
+    )
 
 
 def _list_imports(affected: list[_Affected]) -> Iterator[tuple[str, list[str]]]:

@@ -120,11 +120,7 @@ def _make_advisory(front: _Front, title: str, body: str) -> Advisory:
         key=meta.id,
         name=title,
         texts=group_by_language([("en", body if body.strip() else title)]),
-        affected=[
-            Versions(
-                f"crates.io/{meta.package}", unaffected_versions or ["*"], excluding=bool(unaffected_versions)
-            )
-        ],
+        affected=[Versions(f"crates.io/{meta.package}", ["*"], exceptions=unaffected_versions)],
         sections=sections,
         score=compute_score(meta.cvss) if meta.cvss else None,
         # An informational advisory (unmaintained, unsound, notice) tells of no known attack.

@@ -105,7 +105,7 @@ def test_what_the_cna_says(read: Read, version: str) -> None:
         )
     )
     assert item.title == "CVE-2031-0001: Teapot: lid comes off"
-    assert "- Maker/Teapot: `≥ 1.0, < 1.2`; `≤ 0.9`\n- Maker/Tray: all versions except `7`\n" in item.text
+    assert "- Maker/Teapot: `≤ 0.9`; `≥ 1.0, < 1.2`\n- Maker/Tray: all versions except `7`\n" in item.text
     assert "CAPEC-1: Spilling" in item.text
     assert "disputed" in item.text
     facts = item.facts

@@ -5,12 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.fetching.files import Failure
-from securetag.extractors.readers.advisories.osv import OsvReader, format_ranges
+from securetag.extractors.readers.advisories.osv import OsvReader
 from securetag.extractors.readers.base import Item
 from securetag.records import JsonObject, Record, Status
 
@@ -107,35 +105,6 @@ def test_without_a_vector_the_databases_word_counts(read: Read) -> None:
     odd = OSV | {"severity": [{"type": "Ubuntu", "score": "medium"}]}
     facts = get_only_record(read(json.dumps(odd))).facts
     assert (facts.cvss, facts.severity) == (None, "high")
-
-
-@pytest.mark.parametrize(
-    ("events", "expected"),
-    [
-        pytest.param([{"introduced": "0"}], ["*"], id="all"),
-        pytest.param(
-            [{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}], ["< 2", "≥ 3"], id="two ranges"
-        ),
-        pytest.param([{"introduced": "1"}, {"last_affected": "2"}], ["≥ 1, ≤ 2"], id="last affected"),
-        pytest.param([{"fixed": "2"}, {"limit": "9"}], [], id="no start"),
-        pytest.param(
-            [{"introduced": "1"}, {"introduced": "2"}, {"fixed": "3"}], ["≥ 1", "≥ 2, < 3"], id="two starts"
-        ),
-    ],
-)
-def test_ranges(events: list[dict[str, str]], expected: list[str]) -> None:
-    assert list(format_ranges(events)) == expected
-
-
-@given(
-    st.lists(
-        st.dictionaries(
-            st.sampled_from(["introduced", "fixed", "last_affected", "limit"]), st.text(max_size=5)
-        )
-    )
-)
-def test_any_events_give_some_ranges(events: list[dict[str, str]]) -> None:
-    assert len(list(format_ranges(events))) <= len(events)
 
 
 @pytest.mark.hostile

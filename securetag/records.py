@@ -29,6 +29,8 @@ Confidence = Literal["low", "medium", "high"]
 RuleKind = Literal["shape", "traced", "template", "secret", "pattern", "external"]
 #: What a file is for, by its path and its first lines.
 PathClass = Literal["source", "test", "example", "vendored", "generated"]
+#: Where a model runs, nearest first: our network, an endpoint of the operator's alone, somebody else's.
+ModelLocation = Literal["local", "operator", "third_party"]
 #: The strictest gate that a served model has passed.
 Gate = Literal["production", "demo", "none"]
 #: Is a finding in the code of a branch? `new`: since this commit; `open`: since an earlier one; `fixed`: a

@@ -127,6 +127,7 @@ def _ask(
     from securetag.cli.triage_signals import stop_on_signals
     from securetag.scanning.sarif.findings import rank_each, to_findings
     from securetag.serving.client import connect
+    from securetag.worker.gates import PublishedGates
     from securetag.worker.triager import Triager
 
     findings = rank_each(to_findings(results, source), source)
@@ -137,7 +138,8 @@ def _ask(
     try:
         _check_model(client)
         with stop_on_signals(stop) as received:
-            run = Triager(client, settings.triage, lang=settings.triage.lang).run(
+            find_gate = PublishedGates(settings).find
+            run = Triager(client, settings.triage, lang=settings.triage.lang, find_gate=find_gate).run(
                 [findings[index] for index in wanted],
                 budget_s=settings.triage.budget_s,
                 stop=stop,

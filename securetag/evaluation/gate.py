@@ -16,7 +16,7 @@ import msgspec
 from securetag.errors import GateError, SettingsError
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
 from securetag.evaluation.metrics import HELD_OUT, NAMES
-from securetag.records import JsonObject
+from securetag.records import Gate, JsonObject
 from securetag.system.packaged import find_yaml, list_names
 
 Lang = Literal["en", "es"]
@@ -31,6 +31,8 @@ Rule = Literal[
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 #: The gates that come with the package; a name without a path means one of them.
+#: The gate of a model that people will rely on.
+PRODUCTION = "production"
 GATES_DIR = Path(str(resources.files("securetag"))) / "evaluation" / "gates"
 
 #: Rules that compare with `Requirement.value`.
@@ -155,6 +157,20 @@ def decide(comparison: Comparison, spec: GateSpec, *, lang: Lang = "en") -> Gate
     passed = all(check.passed for check in checks)
     reasons = [check.text(lang) for check in checks if check.passed == passed]
     return GateDecision(passed=passed, reasons=reasons, checks=checks, gate=spec.name)
+
+
+def classify(comparison: Comparison, decision: GateDecision) -> Gate:
+    """Return what a decision is worth on a verdict: `production` for the package's own production gate alone.
+
+    A gate's name can be given to any file, so its requirements are applied again; another gate that let the
+    model through counts as `demo`.
+    """
+    if not decision.passed:
+        return "none"
+    is_production = (
+        decision.gate == PRODUCTION and decide(comparison, load(GATES_DIR / f"{PRODUCTION}.yaml")).passed
+    )
+    return "production" if is_production else "demo"
 
 
 def report(comparison: Comparison, decision: GateDecision) -> JsonObject:

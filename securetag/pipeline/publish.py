@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from securetag.errors import GateError
+from securetag.errors import ConflictError, GateError
+from securetag.evaluation import gate
 from securetag.pipeline.evaluate import Evaluation
 from securetag.serving.modelfile import check_name
-from securetag.serving.registry import ModelEntry, Registry
+from securetag.serving.registry import GatePass, ModelEntry, Registry
 from securetag.settings import Settings
+from securetag.system.clock import utc_timestamp
+from securetag.system.hashing import hash_file
 
 if TYPE_CHECKING:
     from securetag.serving.ollama import Progress
@@ -26,8 +29,9 @@ def publish(
 
     A `public` name, or one with a namespace, is one under which the model will be distributed. Raises
     GateError unless the evaluation's gate let the model through (there is no other way in), and for a model
-    that was trained on rows which were withdrawn since; LicenceError for a name that the base's license
-    forbids; what the server raises (`securetag.serving.ollama.publish`).
+    that was trained on rows which were withdrawn since; ConflictError for a file that was changed after its
+    registration; LicenceError for a name that the base's license forbids; what the server
+    raises (`securetag.serving.ollama.publish`).
     """
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
@@ -39,6 +43,21 @@ def publish(
             hint="Build a release, which leaves them out, and train on that.",
         )
     check_name(alias, entry, public=public)
+    if hash_file(registry.path(entry)) != entry.file_sha256:
+        raise ConflictError(
+            f"{registry.path(entry)} is not the file that was evaluated as {entry.model_id[:12]}",
+            hint="Train or convert it again, evaluate that model and publish it.",
+        )
+    # Before it is served: the runtime reads this when it starts the model.
+    entry = registry.record_gate(
+        entry.model_id,
+        GatePass(
+            gate=gate.classify(evaluation.comparison, evaluation.decision),
+            release=evaluation.release,
+            base_id=evaluation.base_id,
+            at=utc_timestamp("milliseconds"),
+        ),
+    )
     _serve(entry, alias, settings, progress=progress)
     registry.publish(alias, entry.model_id)
 

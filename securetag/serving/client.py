@@ -34,6 +34,7 @@ from securetag.serving.openai_stream import (
     read_body,
     read_events,
 )
+from securetag.serving.registry import FILE_DIGEST, OLLAMA_DIGEST
 from securetag.settings import Settings
 from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
@@ -53,6 +54,8 @@ _GRACE_S = 2.0
 #: every reply carries (llama.cpp echoes the first alias in byte order, and `#` sorts first).
 MODEL_ID_TAG = "securetag.model_id="
 MODEL_ID_NAME = "#"
+#: What comes before the sha256 of the served file, which our own runtime has computed.
+FILE_SHA256_TAG = "securetag.file_sha256="
 #: Everything that an absent, broken or hostile server can cause while its reply is read.
 _FAILURES = (
     httpx.HTTPError,
@@ -73,6 +76,9 @@ class ModelInfo(msgspec.Struct, frozen=True):
     alias: str
     #: 64 hex digits; `openai:<name>` or `ollama:<digest>` for a model that isn't ours.
     model_id: str
+    #: What its server shows of the bytes: `file:<sha256>` from our own runtime, `ollama:<digest>`; empty
+    #: where a server shows nothing. A name can be given to any model, a digest can't.
+    digest: str = ""
 
 
 class ModelClient(Protocol):
@@ -376,8 +382,8 @@ class OllamaClient:
             name = alias if ":" in alias else f"{alias}:latest"
             if name in listed:
                 shown = (await self._ollama.show(alias)).modelinfo or {}
-                model_id = shown.get("securetag.model_id") or f"ollama:{listed[name]}"
-                return ModelInfo(alias, str(model_id))
+                digest = f"{OLLAMA_DIGEST}{listed[name]}"
+                return ModelInfo(alias, str(shown.get("securetag.model_id") or digest), digest)
         raise NotServedError(f"it serves none of {', '.join(self._aliases)}")
 
 
@@ -404,7 +410,9 @@ def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Serv
             if alias == model["id"] or alias in (model.get("aliases") or ()):
                 tags = [str(tag) for tag in model.get("tags") or ()]
                 ours = [tag.removeprefix(MODEL_ID_TAG) for tag in tags if tag.startswith(MODEL_ID_TAG)]
-                info = ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}")
+                files = [tag.removeprefix(FILE_SHA256_TAG) for tag in tags if tag.startswith(FILE_SHA256_TAG)]
+                digest = f"{FILE_DIGEST}{files[0]}" if files else ""
+                info = ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}", digest)
                 return _Served(url, info, model.get("owned_by") == "llamacpp")
     raise NotServedError(f"it serves none of {', '.join(aliases)}")
 

@@ -20,7 +20,7 @@ import httpx
 from securetag.errors import ConflictError, InputError, ModelUnavailableError, TriageError
 from securetag.serving import gguf, modelfile, smoke
 from securetag.serving.client import OLLAMA_HOST, OllamaClient, bearer
-from securetag.serving.registry import ModelEntry, Registry
+from securetag.serving.registry import OLLAMA_DIGEST, ModelEntry, Registry
 from securetag.serving.runtime import CONTEXT
 from securetag.settings import Settings
 
@@ -82,6 +82,8 @@ def publish(
                 f"Ollama shows another model as {alias} than {version}",
                 hint="Somebody else published meanwhile: look at `ollama list`, and publish again.",
             )
+        # By this digest a worker knows the model again, whatever anybody calls by its name later.
+        Registry(settings.models_dir).record_served(f"{OLLAMA_DIGEST}{digests[version]}", entry.model_id)
         _prune(client, alias, version, settings.publish.keep_versions)
     return version
 

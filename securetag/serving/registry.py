@@ -8,6 +8,7 @@ pushes, rollback pops, and `log` keeps both for ever.
 
     {"schema": 1,
      "models": {"<model_id>": {…ModelEntry…}},
+     "served": {"ollama:<digest that the server shows>": "<model_id>"},
      "aliases": {"securetag-v1": {"stack": ["<id>", "<id>"], "log": [{"at", "action", "model_id"}]}}}
 """
 
@@ -21,6 +22,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from securetag.errors import ConflictError, InputError, NotFoundError
+from securetag.records import Gate
 from securetag.system.clock import utc_timestamp
 from securetag.system.files import write_atomic
 from securetag.system.locks import FileLock
@@ -30,7 +32,23 @@ LIST_HINT = "`securetag model list` names models and aliases."
 #: A public name has a namespace before it: `acme/Llama-3.1-Securetag-v1`.
 _ALIAS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,79}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _ID = re.compile(r"[0-9a-f]{64}")
+#: What comes before the sha256 of a file, and before an Ollama server's digest of a model.
+FILE_DIGEST = "file:"
+OLLAMA_DIGEST = "ollama:"
+_STRICTNESS: tuple[Gate, ...] = ("none", "demo", "production")
 T = TypeVar("T")
+
+
+class GatePass(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate that a model has passed, and on what."""
+
+    gate: Gate
+    #: The release whose held-out rows decided.
+    release: str
+    #: The model that it was compared with.
+    base_id: str
+    #: RFC 3339 in UTC.
+    at: str
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +75,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: str = ""
     #: Ids of the erasures that took rows out of later releases which this model was trained on.
     erasures: list[str] = []
+    #: The strictest gate that it has passed; None before it is published.
+    gate_pass: GatePass | None = None
 
 
 class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,15 +101,18 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
 class _State(msgspec.Struct, kw_only=True):
     schema: Literal[1] = 1
     models: dict[str, ModelEntry] = {}
+    #: Digest under which a server shows what was published there → model_id.
+    served: dict[str, str] = {}
     aliases: dict[str, Alias] = {}
 
 
 class Registry:
     """The registry of one models folder."""
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, *, file: Path | None = None) -> None:
+        """Open the registry of `models_dir`, or a copy of it in `file`."""
         self.models_dir = models_dir
-        self._file = models_dir / FILE
+        self._file = file or models_dir / FILE
 
     def add(self, entry: ModelEntry) -> ModelEntry:
         """List a model; adding the same one again changes nothing.
@@ -133,6 +156,37 @@ class Registry:
             return state.models[model_id]
 
         return self._change(change)
+
+    def record_gate(self, model_id: str, gate_pass: GatePass) -> ModelEntry:
+        """Note that a model has passed a gate; a stricter one from before stays. Raises NotFoundError."""
+
+        def change(state: _State) -> ModelEntry:
+            registered = state.models.get(model_id)
+            if registered is None:
+                raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
+            before = registered.gate_pass
+            if before is None or _STRICTNESS.index(gate_pass.gate) > _STRICTNESS.index(before.gate):
+                state.models[model_id] = msgspec.structs.replace(registered, gate_pass=gate_pass)
+            return state.models[model_id]
+
+        return self._change(change)
+
+    def record_served(self, digest: str, model_id: str) -> None:
+        """Note under which digest a server shows a model that was published there."""
+        self._change(lambda state: state.served.update({digest: model_id}))
+
+    def find_gate(self, digest: str, model_id: str) -> Gate:
+        """Return the strictest gate that the served model has passed.
+
+        `digest` is what its server shows: `file:<sha256 of the GGUF>` for the embedded runtime, else what
+        `record_served` got. A model that isn't registered under this digest has passed none.
+        """
+        state = self._read()
+        entry = state.models.get(model_id)
+        if entry is None or entry.gate_pass is None:
+            return "none"
+        is_published = state.served.get(digest) == model_id or digest == FILE_DIGEST + entry.file_sha256
+        return entry.gate_pass.gate if is_published else "none"
 
     def publish(self, alias: str, model_id: str) -> ModelEntry:
         """Make `alias` mean `model_id`; publishing what it means already changes nothing.

@@ -27,13 +27,14 @@ import msgspec
 
 from securetag.errors import ModelUnavailableError, SecuretagError
 from securetag.serving import base
-from securetag.serving.client import MODEL_ID_NAME, MODEL_ID_TAG
+from securetag.serving.client import FILE_SHA256_TAG, MODEL_ID_NAME, MODEL_ID_TAG
 from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
-from securetag.serving.registry import Registry
+from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, cores, get_settings
 from securetag.system.extras import require_packages
 from securetag.system.files import make_private_folder
+from securetag.system.hashing import hash_file
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.system.services import announce_service, withdraw_service
 
@@ -139,12 +140,16 @@ def spec_for(
     ctx: int,
     threads: int | None,
     port: int = 0,
+    file_sha256: str | None = None,
 ) -> ServerSpec:
-    """Build the specification of a server that names its model over HTTP: see `client.MODEL_ID_TAG`."""
+    """Build the specification of a server that names its model over HTTP: see `client.MODEL_ID_TAG`.
+
+    `file_sha256` is that of the file as it is, where it was computed.
+    """
     return ServerSpec(
         model=str(gguf),
         aliases=[MODEL_ID_NAME + model_id, *aliases],
-        tags=[MODEL_ID_TAG + model_id],
+        tags=[MODEL_ID_TAG + model_id, *([FILE_SHA256_TAG + file_sha256] if file_sha256 else [])],
         slots=slots,
         ctx=ctx,
         threads=threads or max(1, cores() - SPARED_CORES),
@@ -257,6 +262,7 @@ class Daemon:
                 ctx=CONTEXT[self._settings.triage.profile],
                 threads=None,
                 port=self._port,
+                file_sha256=self._hash_gated(entry),
             )
             fresh = start(spec, log=self._log)
         except SecuretagError as error:
@@ -280,6 +286,15 @@ class Daemon:
         _say(f"serving {', '.join(wanted[1])} ({wanted[0][:12]}) at {fresh.url}")
         if old:
             old.stop()
+
+    def _hash_gated(self, entry: ModelEntry) -> str | None:
+        """Return the sha256 of the file of a model that has passed a gate: nobody asks for another's."""
+        if entry.gate_pass is None:
+            return None
+        digest = hash_file(self._registry.path(entry))
+        if digest != entry.file_sha256:
+            _say(f"{entry.path} is not the file that passed a gate: its answers carry none")
+        return digest
 
 
 def _say(text: str) -> None:

@@ -16,8 +16,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import pydantic_settings
 from pydantic import (
@@ -38,6 +40,7 @@ from pydantic_settings import (
 )
 
 from securetag.errors import SettingsError
+from securetag.records import ModelLocation
 from securetag.settings.sections import (
     ApiSettings,
     CloudSettings,
@@ -213,6 +216,15 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def model_location(self) -> ModelLocation:
+        """Where the model that triages runs: as the setting says, else by its address."""
+        triage = self.triage
+        if triage.location is not None:
+            return triage.location
+        address = self.ollama_host if triage.backend == "ollama" else triage.url
+        return "local" if address is None or _is_loopback(address) else "third_party"
+
+    @property
     def releases_dir(self) -> Path:
         return self.data / "releases"
 
@@ -229,6 +241,15 @@ class Settings(BaseSettings):
     def raw_dir(self) -> Path:
         """Where fetched publications lie, one folder a source."""
         return self.data / "raw"
+
+
+def _is_loopback(address: str) -> bool:
+    """Does an address, with or without a scheme, lead back to this machine?"""
+    try:
+        host = urlsplit(address if "//" in address else f"//{address}").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def cores() -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from securetag.records import Confidence, PathClass
+from securetag.records import Confidence, ModelLocation, PathClass
 
 
 class Section(BaseModel):
@@ -191,6 +191,13 @@ class TriageSettings(Section):
     url: str | None = None
     #: Sent to the model's endpoint, of either kind, as a bearer token.
     api_key: SecretStr | None = None
+    #: Where that endpoint is, which decides whose code it may be shown: `local` (these machines or their
+    #: network), `operator` (rented for this installation alone) or `third_party`. By default an address on
+    #: loopback is local and any other one third_party.
+    location: ModelLocation | None = None
+    #: The publisher's `registry.json`, or a copy of it, which says what gates served models have passed; by
+    #: default the one in `<home>/models`.
+    registry: Path | None = None
     #: Tried in this order; the first that the runtime serves answers.
     aliases: list[str] = ["securetag-v1", "securetag-base"]
     #: Form of prompt and answer: `compact` for the embedded model, `full` for the 8B one.

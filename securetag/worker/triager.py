@@ -21,9 +21,9 @@ import msgspec
 
 from securetag import triage
 from securetag.errors import ModelUnavailableError
-from securetag.records import SEVERITIES, Decision, Finding, Lang, RuleKind, Verdict
+from securetag.records import SEVERITIES, Decision, Finding, Gate, Lang, RuleKind, Verdict
 from securetag.scanning.secrets.mask import mask_finding
-from securetag.serving.client import ModelClient
+from securetag.serving.client import ModelClient, ModelInfo
 from securetag.settings.sections import TriageSettings
 from securetag.wire.queue import ModelMetrics
 
@@ -57,12 +57,16 @@ class Triager:
         settings: TriageSettings,
         *,
         lang: Lang = "en",
+        find_gate: Callable[[ModelInfo], Gate] = lambda _: "none",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`find_gate` returns the gate that a served model has passed (`securetag.worker.gates`)."""
         self._client = client
         self._settings = settings
         self._lang = lang
+        self._find_gate = find_gate
         self._clock = clock
+        self._model: ModelInfo | None = None
         self._failures = 0
         self._reason = ""
         self._transcript: list[str] = []
@@ -110,7 +114,8 @@ class Triager:
 
     def _find_model(self) -> None:
         with self._counted():
-            self._client.resolve()  # another model may have been published since the last scan
+            # Another model may have been published since the last scan.
+            self._model = self._client.resolve()
 
     def _verdict(self, finding: Finding, deadline: float) -> Verdict:
         prompt = triage.render(mask_finding(finding), profile=self._settings.profile, lang=self._lang)
@@ -135,9 +140,30 @@ class Triager:
                 completion_tokens=completion.completion_tokens,
                 duration_ms=completion.duration_ms,
             )
+            verdict = msgspec.structs.replace(verdict, gate=self._gate_of(completion))
             self._note(finding, prompt, completion, verdict)
             return verdict
         return triage.abstain(prompt, failure[0])
+
+    def _gate_of(self, completion: triage.Completion) -> Gate:
+        """Return the gate of the model that has answered, or `none` where it is in doubt which one that was.
+
+        A name may have got another model between the question and the answer, so the server is asked
+        again after it, where it matters.
+        """
+        before = self._model
+        if before is not None and (gate := self._find_gate(before)) == "none":
+            return "none"
+        try:
+            self._model = self._client.resolve()
+        except ModelUnavailableError:
+            self._model = None
+        is_same = (completion.model_id, completion.alias, self._model) == (
+            before and before.model_id,
+            before and before.alias,
+            before,
+        )
+        return gate if before is not None and is_same else "none"
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[list[str]]:

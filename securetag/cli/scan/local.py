@@ -90,12 +90,14 @@ def _triage(
     findings: Sequence[Finding], settings: Settings, lang: Lang, progress: Progress
 ) -> list[Verdict | None]:
     from securetag.serving.client import connect
+    from securetag.worker.gates import PublishedGates
     from securetag.worker.triager import Triager
 
     client = connect(settings)
     try:
         client.resolve()  # without a model the whole triage would be reasons for no verdict
-        run = Triager(client, settings.triage, lang=lang).run(
+        find_gate = PublishedGates(settings).find
+        run = Triager(client, settings.triage, lang=lang, find_gate=find_gate).run(
             findings,
             budget_s=settings.triage.budget_s,
             progress=None if progress is None else lambda done, total: progress(f"triage {done + 1}/{total}"),

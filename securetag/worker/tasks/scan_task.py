@@ -18,6 +18,7 @@ from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
 from securetag.wire.queue import ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
 from securetag.worker.attempt import Attempt, TimeLimitError
+from securetag.worker.gates import PublishedGates
 from securetag.worker.triager import Triager
 
 #: Bytes of one stored tool output; the api's own default limit is above it.
@@ -103,7 +104,8 @@ class ScanTask(ABC):
         started, began = datetime.now(UTC), time.monotonic()
         client = self.connect(settings)
         try:
-            triager = Triager(client, settings.triage, lang=self.lang())
+            find_gate = PublishedGates(settings).find
+            triager = Triager(client, settings.triage, lang=self.lang(), find_gate=find_gate)
             run = triager.run(
                 findings,
                 budget_s=attempt.left_s() - RESERVE_S,

@@ -24,6 +24,7 @@ from securetag.pipeline.publish import publish
 from securetag.records import Decision, Example, JsonObject, Message
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings, get_settings
+from securetag.system.hashing import hash_bytes
 from securetag.triage import Completion
 
 pytestmark = pytest.mark.system
@@ -49,7 +50,7 @@ def settings(release: Path) -> Settings:
             ModelEntry(
                 model_id=model_id,
                 path=f"{model_id}.gguf",
-                file_sha256=model_id,
+                file_sha256=hash_bytes(model_id),
                 base="constructed",
                 quantisation="none",
                 licence="Apache-2.0",

@@ -11,7 +11,18 @@ import pytest
 
 import securetag
 
-HEAVY = ["torch", "transformers", "trl", "peft", "dagster", "pymupdf", "pyarrow", "pandas", "sklearn"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "dagster",
+    "pymupdf",
+    "pyarrow",
+    "pandas",
+    "sklearn",
+    "django",
+]
 
 
 def modules(package: str) -> list[str]:

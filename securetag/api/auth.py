@@ -74,14 +74,19 @@ def require_scope(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets only keys with this scope through. Raises PermissionDeniedError."""
 
     async def allowed(caller: Annotated[Principal, Depends(read_principal)]) -> Principal:
-        if not caller.may(scope):
-            raise PermissionDeniedError(
-                f"this key has no scope `{scope}`",
-                hint=f"Use a key with `{scope}`, or have an administrator make one (POST /keys).",
-            )
+        check_scope(caller, scope)
         return caller
 
     return allowed
+
+
+def check_scope(caller: Principal, scope: str) -> None:
+    """Raise PermissionDeniedError where the caller's key lacks this scope."""
+    if not caller.may(scope):
+        raise PermissionDeniedError(
+            f"this key has no scope `{scope}`",
+            hint=f"Use a key with `{scope}`, or have an administrator make one (POST /keys).",
+        )
 
 
 async def _operator(caller: Annotated[Principal, Depends(read_principal)]) -> Principal:

@@ -24,6 +24,7 @@ _BUILTIN = [
     "targets",
     "tenants",
     "tools",
+    "ui",
 ]
 
 

@@ -6,7 +6,7 @@ somebody decided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 from uuid import UUID
@@ -15,8 +15,11 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    SQLColumnExpression,
     Text,
+    and_,
     cast,
+    false,
     func,
     literal,
     or_,
@@ -44,7 +47,7 @@ from securetag.db.models import (
 from securetag.db.repositories import audit
 from securetag.db.suppressions import hides, is_in_force
 from securetag.errors import ConflictError, NotFoundError
-from securetag.records import BranchState, Confidence
+from securetag.records import BranchState, Confidence, Decision
 
 #: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None, Project, branch, FindingState | None,
 #: Suppression | None)
@@ -73,15 +76,39 @@ class FindingFilter:
     states: frozenset[BranchState] | None = None
     #: Whose states count; by default the scan's, or the project's default branch.
     branch: str | None = None
+    #: Has a person given a verdict that still holds?
+    reviewed: bool | None = None
+    #: Does the model say the opposite of the person?
+    disagree: bool | None = None
+    #: A part of title, path or rule, in either case.
+    text: str | None = None
 
 
+OPPOSITES = (Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE)
 #: Every finding.
 ANY = FindingFilter()
 
 
-def _select(
-    wanted: FindingFilter, task_id: UUID | None = None
-) -> tuple[FindingQuery, type[FindingOccurrence]]:
+@dataclass(frozen=True, slots=True)
+class FindingCounts:
+    """How many findings of a list have which value."""
+
+    total: int
+    #: Facet (severity, confidence, decision, state, reviewed, project, rule_id, cwe) → value → findings.
+    by: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """A query and the parts of it that orders, cursors and counts name."""
+
+    query: FindingQuery
+    occurrence: type[FindingOccurrence]
+    #: Facet → its value.
+    facets: Mapping[str, SQLColumnExpression[str]]
+
+
+def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
     """Finding × one occurrence × what is known of both: verdict, feedback, state in a branch, suppression.
 
     The occurrence is that of the scan `task_id`; without one the newest of the branch, or of all where no
@@ -126,9 +153,43 @@ def _select(
         "path": occurrence.path.startswith(wanted.path or "", autoescape=True),
         "suppressed": suppression.id.is_not(None) == wanted.suppressed,
         "states": state.state.in_(wanted.states or ()),
+        "reviewed": _is_reviewed(feedback) == wanted.reviewed,
+        "disagree": _disagree(feedback, verdict) == wanted.disagree,
+        "text": or_(
+            *(
+                column.icontains(wanted.text or "", autoescape=True)
+                for column in (Finding.title, Finding.rule_id, occurrence.path)
+            )
+        ),
     }
     rules = [rule for name, rule in conditions.items() if getattr(wanted, name) is not None]
-    return query.where(*rules), occurrence
+    facets = {
+        "severity": Finding.severity,
+        "confidence": Finding.confidence,
+        "decision": verdict.decision,
+        "state": state.state,
+        "reviewed": cast(_is_reviewed(feedback), Text),
+        "project": Project.name,
+        "rule_id": Finding.rule_id,
+        "cwe": Finding.cwe,
+    }
+    return _Selection(query.where(*rules), occurrence, facets)
+
+
+def _is_reviewed(feedback: type[Feedback]) -> ColumnElement[bool]:
+    """Has a person given a verdict that isn't stale?"""
+    return and_(func.coalesce(feedback.source == "person", false()), Finding.verdict_stale_task_id.is_(None))
+
+
+def _disagree(feedback: type[Feedback], verdict: type[TriageVerdict]) -> ColumnElement[bool]:
+    """Does a person say true where the model says false, or false where it says true?"""
+    opposite = or_(
+        *(
+            and_(feedback.verdict == person, verdict.decision == model)
+            for person, model in (OPPOSITES, OPPOSITES[::-1])
+        )
+    )
+    return and_(_is_reviewed(feedback), func.coalesce(opposite, false()))
 
 
 def _at_least(confidence: Confidence | None) -> list[str]:
@@ -169,13 +230,13 @@ async def list_scan_findings(
     session: AsyncSession, task_id: UUID, wanted: FindingFilter = ANY, *, after: UUID | None, limit: int
 ) -> Sequence[FindingRow]:
     """Up to `limit + 1` findings of one scan, by rank; `after` is an occurrence's id."""
-    query, occurrence = _select(wanted, task_id)
+    selection = _select(wanted, task_id)
     last = None
     if after is not None:
         last = select(-Finding.rank, FindingOccurrence.id).where(
             FindingOccurrence.id == after, FindingOccurrence.finding_id == Finding.id
         )
-    ordered = _by_rank(query, occurrence.id, last)
+    ordered = _by_rank(selection.query, selection.occurrence.id, last)
     return (await session.execute(ordered.limit(limit + 1))).all()
 
 
@@ -183,14 +244,57 @@ async def list_findings(
     session: AsyncSession, wanted: FindingFilter = ANY, *, after: UUID | None, limit: int
 ) -> Sequence[FindingRow]:
     """Up to `limit + 1` findings of all scans, by rank; `after` is a finding's id."""
-    query, _ = _select(wanted)
+    query = _select(wanted).query
     last = select(-Finding.rank, Finding.id).where(Finding.id == after) if after is not None else None
     return (await session.execute(_by_rank(query, Finding.id, last).limit(limit + 1))).all()
 
 
+async def count_findings(session: AsyncSession, wanted: FindingFilter = ANY) -> FindingCounts:
+    """Count the findings of a list by each facet; a finding without a value, say a verdict, counts as ``."""
+    selection = _select(wanted)
+    rows = selection.query.with_only_columns(
+        *(column.label(name) for name, column in selection.facets.items())
+    ).subquery()
+    query = select(*rows.c, func.count()).group_by(*rows.c)
+    by: dict[str, dict[str, int]] = {name: {} for name in selection.facets}
+    total = 0
+    for *values, number in (await session.execute(query)).all():
+        total += number
+        for name, value in zip(selection.facets, values, strict=True):
+            by[name][value or ""] = by[name].get(value or "", 0) + number
+    return FindingCounts(total, by)
+
+
+async def find_neighbors(
+    session: AsyncSession, wanted: FindingFilter, finding_id: UUID
+) -> tuple[UUID | None, UUID | None]:
+    """Return the findings before and after this one in a list, whether or not the list still has this one."""
+    query = _select(wanted).query.with_only_columns(Finding.id)
+    place = (
+        select(-Finding.rank, Finding.id).where(Finding.id == finding_id).correlate(None).scalar_subquery()
+    )
+    order = tuple_(-Finding.rank, Finding.id)
+    before = query.where(order < place).order_by(Finding.rank, Finding.id.desc()).limit(1)
+    after = query.where(order > place).order_by(-Finding.rank, Finding.id).limit(1)
+    return await session.scalar(before), await session.scalar(after)
+
+
+async def list_occurrences(
+    session: AsyncSession, finding_id: UUID, limit: int = 20
+) -> Sequence[Row[FindingOccurrence, Task]]:
+    """The scans that reported a finding, newest first."""
+    query = (
+        select(FindingOccurrence, Task)
+        .join(Task, Task.id == FindingOccurrence.task_id)
+        .where(FindingOccurrence.finding_id == finding_id)
+        .order_by(FindingOccurrence.id.desc())
+    )
+    return (await session.execute(query.limit(limit))).all()
+
+
 async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | None = None) -> FindingRow:
     """Raises NotFoundError."""
-    query, _ = _select(FindingFilter(branch=branch))
+    query = _select(FindingFilter(branch=branch)).query
     row = (await session.execute(query.where(Finding.id == finding_id))).one_or_none()
     if row is None:
         raise NotFoundError("there is no such finding", hint="GET /findings lists yours.")

@@ -1,10 +1,11 @@
-"""A whole scan as one file: SARIF, or CSV."""
+"""A whole scan as one file: SARIF, CSV or JSON."""
 
 from __future__ import annotations
 
 import asyncio
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
@@ -17,13 +18,14 @@ from securetag.db.repositories.keys import Principal
 from securetag.errors import ConflictError
 from securetag.scanning.sarif.reported import report_answer
 from securetag.scanning.sarif.write import SarifLimits, describe_run, write_sarif
-from securetag.wire.api import ScanDetail
+from securetag.wire.api import FindingAnswer, ScanDetail
 from securetag.wire.csv import to_csv
 
 SARIF_TYPE = "application/sarif+json"
 CSV_TYPE = "text/csv; charset=utf-8"
 #: Findings of one file, those of the highest rank.
 MAX_EXPORTED = SarifLimits().results
+_FINDINGS = TypeAdapter(list[FindingAnswer])
 
 
 async def export_sarif(services: ApiServices, caller: Principal, task_id: UUID) -> Response:
@@ -46,6 +48,18 @@ async def export_csv(services: ApiServices, caller: Principal, task_id: UUID) ->
     triage = services.settings.triage
     text = await asyncio.to_thread(lambda: to_csv(to_finding_answer(row, triage) for row in rows))
     return _file(text.encode("utf-8", "replace"), CSV_TYPE, f"{task_id}.csv")
+
+
+async def export_json(services: ApiServices, caller: Principal, task_id: UUID) -> Response:
+    """Return the scan's findings as JSON. Raises NotFoundError, and ConflictError before it is completed."""
+    async with services.tenant(caller.tenant_id) as session:
+        _, rows = await _load(session, task_id)
+    triage = services.settings.triage
+
+    def write() -> bytes:
+        return _FINDINGS.dump_json([to_finding_answer(row, triage) for row in rows], indent=2)
+
+    return _file(await asyncio.to_thread(write), "application/json", f"{task_id}.json")
 
 
 async def _load(session: AsyncSession, task_id: UUID) -> tuple[ScanDetail, list[FindingRow]]:

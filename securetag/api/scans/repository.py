@@ -36,10 +36,17 @@ async def get_scan(session: AsyncSession, task_id: UUID, *, kind: str | None = N
 
 
 async def list_scans(
-    session: AsyncSession, *, kind: str, after: UUID | None, limit: int, project_id: UUID | None = None
+    session: AsyncSession,
+    *,
+    kind: str | None,
+    after: UUID | None,
+    limit: int,
+    project_id: UUID | None = None,
 ) -> Sequence[ScanRow]:
-    """Up to `limit + 1` scans, newest first; `after` is the last id of the page before."""
-    query = _scans().where(Task.kind == kind).order_by(Task.id.desc()).limit(limit + 1)
+    """Up to `limit + 1` scans of a kind or of all, newest first; `after` is the last of the page before."""
+    query = _scans().order_by(Task.id.desc()).limit(limit + 1)
+    if kind is not None:
+        query = query.where(Task.kind == kind)
     if project_id is not None:
         query = query.where(Task.project_id == project_id)
     if after is not None:

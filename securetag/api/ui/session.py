@@ -1,0 +1,173 @@
+"""Sessions of the page: a signed cookie that names a key, never the key itself.
+
+The cookie opens nothing by itself: every request looks whether the key still holds, so a revoked key ends
+its sessions on all replicas at once. A form carries a token that is derived from the cookie (CSRF).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Request
+from sqlalchemy import func, or_, select
+from starlette.responses import Response
+
+from securetag.api.services import ApiServices, Services
+from securetag.db.models import ApiKey
+from securetag.db.repositories.keys import Principal
+from securetag.errors import AuthenticationError, PermissionDeniedError
+
+COOKIE = "securetag_session"
+#: Of a browser that has not signed in, so that the form to sign in has a token too.
+VISIT_COOKIE = "securetag_visit"
+COOKIE_PATH = "/ui"
+#: A working day.
+SESSION_SECONDS = 12 * 3600
+#: Longer than any cookie that `_sign` makes.
+MAX_COOKIE = 1_000
+_SESSION, _CSRF = b"securetag-ui-session-v1:", b"securetag-ui-csrf-v1:"
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What the cookie says."""
+
+    tenant_id: UUID
+    key_id: UUID
+    #: Seconds since the epoch.
+    expires_at: int
+    nonce: str
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A person who has signed in."""
+
+    caller: Principal
+    #: To be sent with every form.
+    csrf: str
+
+    @property
+    def may_judge(self) -> bool:
+        return self.caller.may("feedback")
+
+    @property
+    def may_scan(self) -> bool:
+        return self.caller.may("scan")
+
+    @property
+    def role(self) -> str:
+        """`admin`, `analyst` or `viewer`, by the key's scopes."""
+        if self.caller.may("admin"):
+            return "admin"
+        return "analyst" if self.may_judge else "viewer"
+
+
+class SignInError(AuthenticationError):
+    """The page needs somebody who has signed in."""
+
+
+def start_session(response: Response, request: Request, services: ApiServices, caller: Principal) -> None:
+    """Set the cookie of a new session of this caller."""
+    session = Session(
+        caller.tenant_id, caller.key_id, int(time.time()) + SESSION_SECONDS, secrets.token_urlsafe(16)
+    )
+    payload = base64.urlsafe_b64encode(msgspec.json.encode(session)).rstrip(b"=").decode()
+    _set_cookie(response, request, services, COOKIE, f"{payload}.{_mac(_SESSION, payload, services)}")
+    response.delete_cookie(VISIT_COOKIE, path=COOKIE_PATH)
+
+
+def end_session(response: Response) -> None:
+    """Take the cookie away."""
+    response.delete_cookie(COOKIE, path=COOKIE_PATH)
+
+
+def start_visit(response: Response, request: Request, services: ApiServices) -> str:
+    """Return the token of the form to sign in, bound to a cookie of this browser."""
+    visit = request.cookies.get(VISIT_COOKIE, "")
+    if not 20 <= len(visit) <= 100:
+        visit = secrets.token_urlsafe(24)
+        _set_cookie(response, request, services, VISIT_COOKIE, visit)
+    return csrf_token(visit, services)
+
+
+def csrf_token(cookie: str, services: ApiServices) -> str:
+    """The token that forms carry beside this cookie."""
+    return _mac(_CSRF, cookie, services)
+
+
+def check_csrf(cookie: str, token: str, services: ApiServices) -> None:
+    """Raise PermissionDeniedError unless the form was rendered for this cookie."""
+    valid = [_mac(_CSRF, cookie, services, key) for key in _signing_keys(services)]
+    if not cookie or not any(hmac.compare_digest(item, token) for item in valid if token.isascii()):
+        raise PermissionDeniedError("the form is from another session", hint="Reload the page and try again.")
+
+
+async def read_visitor(request: Request, services: Services) -> Visitor:
+    """Return who has signed in. Raises SignInError and DatabaseUnavailableError."""
+    cookie = request.cookies.get(COOKIE, "")
+    session = _read_session(cookie, services)
+    if session is None or session.expires_at < time.time():
+        raise SignInError("nobody has signed in")
+    await services.check_revision()
+    async with services.tenant(session.tenant_id) as connection:
+        key = await connection.scalar(
+            select(ApiKey).where(
+                ApiKey.id == session.key_id,
+                ApiKey.revoked_at.is_(None),
+                or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
+            )
+        )
+    if key is None:
+        raise SignInError("the key has ended")
+    caller = Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
+    return Visitor(caller, csrf_token(cookie, services))
+
+
+SignedIn = Annotated[Visitor, Depends(read_visitor)]
+
+
+def _read_session(cookie: str, services: ApiServices) -> Session | None:
+    if len(cookie) > MAX_COOKIE or not cookie.isascii():
+        return None
+    payload, _, mac = cookie.partition(".")
+    macs = [_mac(_SESSION, payload, services, key) for key in _signing_keys(services)]
+    if not any(hmac.compare_digest(item, mac) for item in macs):
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return msgspec.json.decode(raw, type=Session)
+    except (binascii.Error, msgspec.DecodeError):
+        return None
+
+
+def _signing_keys(services: ApiServices) -> list[str]:
+    peppers = services.peppers
+    previous = peppers.previous if peppers.has_valid_previous else None
+    return [peppers.current, *([previous] if previous is not None else [])]
+
+
+def _mac(domain: bytes, text: str, services: ApiServices, key: str | None = None) -> str:
+    signing = (key if key is not None else services.peppers.current).encode()
+    return base64.urlsafe_b64encode(hmac.digest(signing, domain + text.encode(), hashlib.sha256)).decode()
+
+
+def _set_cookie(response: Response, request: Request, services: ApiServices, name: str, value: str) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=SESSION_SECONDS,
+        path=COOKIE_PATH,
+        httponly=True,
+        samesite="strict",
+        # Behind a proxy, TLS ends there and the request itself arrives as plain HTTP.
+        secure=services.settings.api.behind_proxy or request.url.scheme == "https",
+    )

@@ -10,3 +10,9 @@ function load(text) {
   // ok: securetag.javascript.deserialization-not-constant
   return [one, two, checked, JSON.parse(text)];
 }
+function settings(text) {
+  // ruleid: securetag.javascript.deserialization-not-constant
+  const read = yaml.load(text);
+  // ok: securetag.javascript.deserialization-not-constant
+  return [read, yaml.load("a: 1"), JSON.parse(text)];
+}

@@ -14,3 +14,9 @@ function leave(res, target) {
   // ok: securetag.javascript.redirect-not-constant
   res.setHeader("X-Shop", target);
 }
+function moved(response, address) {
+  // ruleid: securetag.javascript.redirect-not-constant
+  response.writeHead(302, { Location: address });
+  // ok: securetag.javascript.redirect-not-constant
+  response.writeHead(302, { Location: "/login" });
+}

@@ -17,3 +17,11 @@ app.get("/constant", (req, res) => {
   // ok: securetag.javascript.xss
   res.send("<h1>Hello</h1>");
 });
+
+function fastify(request, reply) {
+  // ruleid: securetag.javascript.xss
+  reply.type("text/html").send("<b>" + request.query.name);
+  // Sent as text/plain.
+  // ok: securetag.javascript.xss
+  reply.send(request.query.name);
+}

@@ -1,0 +1,19 @@
+const path = require("path");
+
+function unpack(entry, destination) {
+  const name = entry.fileName;
+  // ruleid: securetag.javascript.entry-name-joined
+  const target = path.join(destination, name);
+  // ruleid: securetag.javascript.entry-name-joined
+  fs.createWriteStream(entry.path);
+  // ruleid: securetag.javascript.entry-name-joined
+  const upload = destination + "/" + file.originalname;
+  // Cleaned first: reported all the same.
+  // ruleid: securetag.javascript.entry-name-joined
+  const cleaned = path.resolve(destination, sanitize(entry.linkname));
+  // ok: securetag.javascript.entry-name-joined
+  const fixed = path.join(destination, "data.json");
+  // ok: securetag.javascript.entry-name-joined
+  const label = "Entry " + entry.fileName;
+  return [target, upload, cleaned, fixed, label, path.join(destination, makeName())];
+}

@@ -1,0 +1,17 @@
+function clause(order, table, limit) {
+  // ruleid: securetag.javascript.sql-fragment
+  let text = " ORDER BY " + order;
+  // ruleid: securetag.javascript.sql-fragment
+  text += ` LIMIT ${limit}`;
+  // ruleid: securetag.javascript.sql-fragment
+  const name = table.replace(/`/g, "``");
+  // Made a number first: reported all the same.
+  // ruleid: securetag.javascript.sql-fragment
+  text += " OFFSET " + Number(limit);
+  // ok: securetag.javascript.sql-fragment
+  text += " ORDER BY " + "name";
+  // ok: securetag.javascript.sql-fragment
+  const message = "The order by " + order;
+  // ok: securetag.javascript.sql-fragment
+  return [text, name, message, table.replace(/-/g, "_")];
+}

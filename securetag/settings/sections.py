@@ -22,6 +22,9 @@ class ApiSettings(Section):
 
     #: Address to listen on; anything but loopback needs a proxy with TLS in front, and no default secrets.
     host: str = "127.0.0.1"
+    #: How far the code of new tenants may go to be judged by a model, until an admin says otherwise: `local`,
+    #: `operator` or `third_party` (docs/triage.md).
+    model_policy: ModelLocation = "local"
     #: TLS ends at a proxy in front, which alone reaches the api's address.
     behind_proxy: bool = False
     #: 0 takes a free one.

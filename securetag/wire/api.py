@@ -16,6 +16,7 @@ from securetag.records import (
     Finding,
     Gate,
     JsonObject,
+    ModelLocation,
     PathClass,
     RuleMatch,
     Severity,
@@ -101,6 +102,8 @@ class ScanDetail(ScanAnswer):
 
     #: What the last attempt read and what it did not; null while it has scanned nothing.
     coverage: Coverage | None
+    #: Why no model was asked about its findings, and what to do; empty where one was.
+    not_triaged: str = ""
     tool_executions: list[ExecutionAnswer]
     history: list[EventAnswer]
 
@@ -438,6 +441,14 @@ class TenantBody(Body):
     """A new tenant."""
 
     name: Name
+    #: By default what the installation's settings say (`api.model_policy`).
+    model_policy: ModelLocation | None = None
+
+
+class TenantChanges(Body):
+    """What is to be changed of a tenant."""
+
+    model_policy: ModelLocation
 
 
 class TenantAnswer(Answer):
@@ -445,6 +456,8 @@ class TenantAnswer(Answer):
 
     id: UUID
     name: str
+    #: The farthest place whose models may be shown its code.
+    model_policy: ModelLocation
     created_at: Time
 
 

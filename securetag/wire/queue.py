@@ -32,6 +32,10 @@ LEASE_HEADER = "X-Lease-Token"
 #: Header that carries the hex sha256 of an uploaded artifact.
 SHA256_HEADER = "X-Content-SHA256"
 
+#: Key of a lease's `params`: the farthest place whose models may be shown the code (`ModelLocation`). There,
+#: and not a field of the lease, since older workers refuse fields that they don't know.
+MODEL_POLICY = "model_policy"
+
 TaskKind = Literal["codeaudit", "web"]
 
 
@@ -64,6 +68,7 @@ class Lease(Wire):
     lease_s: int
     #: Seconds that the whole task may take.
     time_limit_s: int
+    #: The task's own, and under MODEL_POLICY the tenant's policy of this moment.
     params: JsonObject
     upload: Upload | None
 
@@ -192,6 +197,8 @@ class ModelMetrics(Wire):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     duration_ms: int = 0
+    #: Why no model was asked, and what to do; empty where one was.
+    refusal: str = ""
 
 
 class UnpackMetrics(Wire):

@@ -16,12 +16,12 @@ from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
 from securetag.db.leases import Lease
-from securetag.db.repositories import artifacts
+from securetag.db.repositories import artifacts, tenants
 from securetag.db.repositories.notifications import wait_for
 from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
 from securetag.wire.api import ArtifactAnswer
+from securetag.wire.queue import MODEL_POLICY, NextRequest, Upload
 from securetag.wire.queue import Lease as LeaseAnswer
-from securetag.wire.queue import NextRequest, Upload
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
     lease = claim.lease
     async with services.tenant(lease.tenant_id) as session:
         upload = await artifacts.upload_of(session, lease.task_id)
+        tenant = await tenants.get_current_tenant(session)
     return LeaseAnswer.model_validate(
         {
             "task_id": lease.task_id,
@@ -63,7 +64,7 @@ async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
             "lease_token": sign(lease, services.lease_keys[0]),
             "lease_s": services.settings.api.lease_s,
             "time_limit_s": claim.time_limit_s,
-            "params": claim.params,
+            "params": {**claim.params, MODEL_POLICY: tenant.model_policy},
             "upload": Upload(sha256=upload.sha256, size=upload.size, filename=upload.filename)
             if upload
             else None,

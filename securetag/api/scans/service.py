@@ -27,6 +27,7 @@ async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | Non
     return ScanDetail(
         **_fields(*row),
         coverage=coverage_of(executions, row[0].attempt),
+        not_triaged=find_refusal(executions, row[0].attempt),
         tool_executions=[ExecutionAnswer.model_validate(run) for run in executions],
         history=[EventAnswer.model_validate(event) for event in await scans.list_events(session, task_id)],
     )
@@ -41,6 +42,16 @@ def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage |
     }
     before = reported.pop("unpack", None)
     return merge_coverage(list(reported.values()), before) if reported else None
+
+
+def find_refusal(executions: Sequence[ToolExecution], attempt: int) -> str:
+    """Return why this attempt asked no model about its findings; empty where it did."""
+    refusals = [
+        str(run.metrics_json.get("refusal", ""))
+        for run in executions
+        if run.attempt == attempt and run.tool == "triage"
+    ]
+    return next(filter(None, refusals), "")
 
 
 def summarize_scan(row: scans.ScanRow) -> ScanAnswer:

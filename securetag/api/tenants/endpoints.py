@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from fastapi import APIRouter
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
@@ -12,7 +14,7 @@ from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
 from securetag.db.repositories import tenants
-from securetag.wire.api import TenantAnswer, TenantBody
+from securetag.wire.api import TenantAnswer, TenantBody, TenantChanges
 from securetag.wire.base import Page
 
 router = APIRouter(prefix="/tenants", tags=["tenants"], responses=RESPONSES)
@@ -42,9 +44,20 @@ async def create_tenant(
         async def work() -> TenantAnswer:
             tenant_id = uuid7()
             await tenants.switch_tenant(session, tenant_id)
-            await tenants.add_tenant(session, tenant_id, body.name, actor=caller.name)
+            policy = body.model_policy or services.settings.api.model_policy
+            await tenants.add_tenant(session, tenant_id, body.name, model_policy=policy, actor=caller.name)
             made = TenantAnswer.model_validate(await tenants.get_current_tenant(session))
             await tenants.switch_tenant(session, caller.tenant_id)
             return made
 
         return await once(session, caller.tenant_id, "POST /tenants", key, body, work)
+
+
+@router.patch("/{tenant_id}", response_model=TenantAnswer)
+async def change_tenant(tenant_id: UUID, body: TenantChanges, services: Services, caller: Admin) -> Response:
+    """Say how far the tenant's code may go: an admin for the own tenant, an operator for any."""
+    async with services.tenant(caller.tenant_id) as session:
+        if caller.operator:
+            await tenants.switch_tenant(session, tenant_id)
+        tenant = await tenants.set_model_policy(session, tenant_id, body.model_policy, actor=caller.name)
+        return json_answer(TenantAnswer.model_validate(tenant))

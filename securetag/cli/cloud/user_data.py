@@ -21,6 +21,8 @@ OVERRIDE = f"{FOLDER}/compose.cloud.yaml"
 SERVICES = "api worker proxy verification-key"
 #: Name of the tenant whose key the verification uses.
 TENANT = "verification"
+#: The rented model is the operator's, so new tenants' code may go there.
+TENANT_POLICY: JsonObject = {"SECURETAG_API__MODEL_POLICY": "operator"}
 
 
 def render(state: State, cloud: CloudSettings, triage: TriageSettings) -> str:
@@ -58,6 +60,7 @@ def model_environment(state: State, cloud: CloudSettings, triage: TriageSettings
         else {"SECURETAG_TRIAGE__BACKEND": "runtime", "SECURETAG_TRIAGE__URL": state.model_url}
     )
     return address | {
+        "SECURETAG_TRIAGE__LOCATION": "operator",
         "SECURETAG_TRIAGE__ALIASES": f'["{state.alias}"]',
         "SECURETAG_TRIAGE__PROFILE": triage.profile,
         "SECURETAG_TRIAGE__TIMEOUT_S": str(triage.timeout_s),
@@ -69,6 +72,7 @@ def _override(state: State, cloud: CloudSettings, triage: TriageSettings) -> Jso
     environment = model_environment(state, cloud, triage)
     return {
         "services": {
+            "api": {"environment": TENANT_POLICY},
             "worker": {
                 "environment": {
                     **environment,
@@ -84,6 +88,7 @@ def _override(state: State, cloud: CloudSettings, triage: TriageSettings) -> Jso
                     *("securetag", "key", "register", "/run/secrets/verification_key"),
                     *("--tenant", TENANT),
                 ],
+                "environment": TENANT_POLICY,
                 "secrets": ["verification_key"],
             },
         },

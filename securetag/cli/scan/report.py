@@ -79,6 +79,7 @@ def print_json(
             "suppressed": sum(finding.suppression is not None for finding in findings),
             "by_severity": Counter(finding.severity for finding in findings),
             "by_verdict": Counter(decide(finding).verdict for finding in findings),
+            "not_triaged": scan.not_triaged,
             "coverage": None if scan.coverage is None else scan.coverage.model_dump(mode="json"),
             "not_uploaded": packed.left_out if packed is not None else None,
         }
@@ -119,6 +120,8 @@ def print_table(
     if text := describe_suppressed(findings):
         typer.echo(text)
     typer.echo(describe_requests(scan) if scan.kind == "web" else describe_coverage(scan.coverage))
+    if scan.not_triaged:
+        typer.echo(scan.not_triaged)
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
 

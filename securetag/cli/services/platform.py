@@ -188,7 +188,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
     async def make() -> Tenant:
         engine = create_engine(settings)
         try:
-            tenant_id = await ensure_tenant(engine, name)
+            tenant_id = await ensure_tenant(engine, name, model_policy=settings.api.model_policy)
             pepper = settings.require_pepper()
             return Tenant(tenant_id, await create_key(engine, tenant_id, name, scopes, pepper))
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
@@ -15,27 +15,46 @@ from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import Tenant
 from securetag.db.repositories.audit import record
 from securetag.errors import ConflictError, NotFoundError
+from securetag.records import JsonObject, ModelLocation
 
 
-async def create_tenant(engine: AsyncEngine, name: str) -> UUID:
+async def create_tenant(engine: AsyncEngine, name: str, *, model_policy: ModelLocation = "local") -> UUID:
     """A new tenant. Raises ConflictError where the name is taken, DatabaseUnavailableError."""
     tenant_id = uuid7()
     async with tenant_transaction(engine, tenant_id) as session:
-        await add_tenant(session, tenant_id, name, actor="operator")
+        await add_tenant(session, tenant_id, name, model_policy=model_policy, actor="operator")
     return tenant_id
 
 
-async def add_tenant(session: AsyncSession, tenant_id: UUID, name: str, *, actor: str) -> None:
+async def add_tenant(
+    session: AsyncSession, tenant_id: UUID, name: str, *, model_policy: ModelLocation, actor: str
+) -> None:
     """The row, in a session that is already the new tenant's. Raises ConflictError."""
     made = await session.scalar(
         insert(Tenant)
-        .values(id=tenant_id, name=name)
+        .values(id=tenant_id, name=name, model_policy=model_policy)
         .on_conflict_do_nothing(index_elements=["name"])
         .returning(Tenant.id)
     )
     if made is None:
         raise ConflictError("a tenant of this name exists", hint="Choose another name.")
     await record(session, tenant_id, actor=actor, action="tenant.create", subject=str(tenant_id))
+
+
+async def set_model_policy(
+    session: AsyncSession, tenant_id: UUID, policy: ModelLocation, *, actor: str
+) -> Tenant:
+    """Say how far the code of the session's tenant may go. Raises NotFoundError."""
+    tenant: Tenant | None = await session.scalar(
+        update(Tenant).where(Tenant.id == tenant_id).values(model_policy=policy).returning(Tenant)
+    )
+    if tenant is None:
+        raise NotFoundError("there is no such tenant", hint="GET /tenants lists those that you may change.")
+    detail: JsonObject = {"model_policy": policy}
+    await record(
+        session, tenant_id, actor=actor, action="tenant.change", subject=str(tenant_id), detail=detail
+    )
+    return tenant
 
 
 async def switch_tenant(session: AsyncSession, tenant_id: UUID) -> None:
@@ -63,18 +82,20 @@ async def find_tenant(session: AsyncSession, name: str) -> UUID:
     return tenant_id
 
 
-async def ensure_tenant(engine: AsyncEngine, name: str) -> UUID:
-    """Return the tenant of this name, which is made where it is missing. For operators."""
+async def ensure_tenant(engine: AsyncEngine, name: str, *, model_policy: ModelLocation = "local") -> UUID:
+    """Return the tenant of this name, which is made, with this policy, where it is missing. For operators."""
     try:
-        return await create_tenant(engine, name)
+        return await create_tenant(engine, name, model_policy=model_policy)
     except ConflictError:
         async with cross_tenant_transaction(engine) as session:
             return await find_tenant(session, name)
 
 
 async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int | None) -> Sequence[Row[Any]]:
-    """Return up to `limit + 1` tenants (id, name, created_at), or all, oldest first. For operators."""
-    query = text("SELECT id, name, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)")
+    """Return up to `limit + 1` tenants as `TenantAnswer` has them, or all, oldest first. For operators."""
+    query = text(
+        "SELECT id, name, model_policy, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)"
+    )
     page = None if limit is None else limit + 1
     return (await session.execute(query, {"after": after, "page": page})).all()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from securetag.db.base import (
@@ -14,18 +15,22 @@ from securetag.db.base import (
     id_column,
     no,
     now_column,
+    one_of,
     referenced,
     tenant_column,
 )
-from securetag.records import JsonObject
+from securetag.records import JsonObject, ModelLocation
 
 
 class Tenant(Base):
     """Whose data it is. A tenant sees itself alone."""
 
     __tablename__ = "tenant"
+    __table_args__: TableArgs = (one_of("model_policy", get_args(ModelLocation)),)
     id: Mapped[UUID] = id_column()
     name: Mapped[str] = mapped_column(unique=True)
+    #: The farthest place whose models may be shown its code.
+    model_policy: Mapped[ModelLocation] = mapped_column(Text, server_default="local")
     created_at: Mapped[datetime] = now_column()
 
 

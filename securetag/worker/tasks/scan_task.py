@@ -16,9 +16,10 @@ from securetag.records import Finding, Lang, Verdict
 from securetag.scanning.scanner import ScannerRun
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
-from securetag.wire.queue import ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
+from securetag.wire.queue import MODEL_POLICY, ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
 from securetag.worker.attempt import Attempt, TimeLimitError
 from securetag.worker.gates import PublishedGates
+from securetag.worker.model_policy import describe_refusal
 from securetag.worker.triager import Triager
 
 #: Bytes of one stored tool output; the api's own default limit is above it.
@@ -106,8 +107,9 @@ class ScanTask(ABC):
         try:
             find_gate = PublishedGates(settings).find
             triager = Triager(client, settings.triage, lang=self.lang(), find_gate=find_gate)
+            refusal = self._refuse_model(sum(map(triager.asks, findings)))
             run = triager.run(
-                findings,
+                [] if refusal else findings,
                 budget_s=attempt.left_s() - RESERVE_S,
                 stop=attempt.stop,
                 progress=lambda done, total: attempt.stage(f"triage {done + 1}/{total}"),
@@ -135,10 +137,16 @@ class ScanTask(ABC):
                 duration_s=time.monotonic() - began,
                 started_at=started,
                 stdout=output,
-                metrics=run.metrics,
+                metrics=run.metrics.model_copy(update={"refusal": refusal}),
             )
         )
-        return run.verdicts
+        return [None] * len(findings) if refusal else run.verdicts
+
+    def _refuse_model(self, questions: int) -> str:
+        """Return why the tenant's code isn't shown to this worker's model; empty where it may be."""
+        return describe_refusal(
+            self.attempt.settings.model_location, self.attempt.lease.params.get(MODEL_POLICY), questions
+        )
 
     def _store(self, name: str, path: Path) -> str:
         self.attempt.check_lease()

@@ -33,10 +33,8 @@ HEAD = """\
 A value is taken from the first of these that has it:
 
 1. a flag of the command;
-2. the environment (`SECURETAG_…`; two underscores between a section and its field, as in
-   `SECURETAG_API__PORT`; a few names are spelt as everyone spells them);
-3. `securetag.toml` in the working directory, which uses the names in the second column (a section is
-   a table: `[api]`, then `port = 9000`);
+2. the environment (`SECURETAG_…`; two underscores before a field of a section: `SECURETAG_API__PORT`);
+3. `securetag.toml` in the working directory, with the names in the second column (a table: `[api]`);
 4. the default.
 
 Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.

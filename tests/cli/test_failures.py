@@ -81,6 +81,7 @@ COMMANDS = [
     "model serve",
     "model rollback",
     "tenant create acme",
+    "tenant policy acme local",
     f"key create --tenant {TENANT} --name ci",
     "key keep {out}/key --tenant acme",
     "key register {out}/records.json --tenant acme",

@@ -104,7 +104,7 @@ async def test_a_task_walks_from_upload_to_result(api: Api, archive: bytes) -> N
     task_id = (await tenant.upload(archive, params='{"lang": "es"}')).json()["task_id"]
 
     lease = await _claimed(worker, task_id)
-    assert (lease.attempt, lease.params, lease.lease_s) == (1, {"lang": "es"}, 30)
+    assert (lease.attempt, lease.params, lease.lease_s) == (1, {"lang": "es", "model_policy": "local"}, 30)
     assert lease.upload is not None
 
     bytes_ = await worker.get(f"/queue/tasks/{task_id}/upload", headers=_token(lease))

@@ -268,7 +268,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     for command, extra in {
         "up": "db",
         "demo": "worker",
-        "tenant": "db",
+        "tenant create": "db",
         "db upgrade": "db",
         "dataset build": "datasets",
         "model serve": "serving",

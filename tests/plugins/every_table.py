@@ -32,6 +32,7 @@ BY_TYPE = {
 VALUES = {
     "api_key.digest": "\\x" + "0a" * 32,
     "api_key.pepper_version": "0a1b2c3d",
+    "tenant.model_policy": "operator",
     "task.kind": "codeaudit",
     "task.state": "queued",
     "task.attempt": "0",

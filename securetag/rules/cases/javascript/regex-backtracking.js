@@ -25,3 +25,5 @@ const letters = /^(a|b)*c[a-z]+$/;
 const leading = /^\s+/;
 // ok: securetag.javascript.regex-backtracking
 const dated = /^\d{4}-\d{2}-\d{2}$/;
+// ok: securetag.javascript.regex-backtracking
+const spaced = /^\w+(?:\s+\w+)*$/;

@@ -28,3 +28,5 @@ domain = re.compile(r"^(?:[a-z]+\.)*[a-z]+$")
 letters = re.compile(r"^(a|b)*c[a-z]+$")
 # ok: securetag.python.regex-backtracking
 leading = re.sub(r"^\s+", "", "text")
+# ok: securetag.python.regex-backtracking
+spaced = re.compile(r"^\w+(?:\s+\w+)*$")

@@ -81,7 +81,8 @@ class LocalDroplet:
                 return subprocess.Popen([sys.executable, *argv], env=env, stdout=log, stderr=log)
 
             services = [start("-m", "securetag.api", "--port", str(self.port), env=environment)]
-            assert start("-c", CLI, *arguments, env=environment).wait(60) == 0
+            registration = environment | override["services"]["verification-key"].get("environment", {})
+            assert start("-c", CLI, *arguments, env=registration).wait(60) == 0
             services.append(start("-m", "securetag.worker", env=worker))
 
         def end() -> None:

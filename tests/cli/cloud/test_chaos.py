@@ -45,7 +45,8 @@ class SharedDroplet:
 
     async def _register(self, key: str) -> None:
         engine = create_engine(self.dsn)
-        tenant = await create_tenant(engine, f"verification {time.monotonic_ns()}")
+        name = f"verification {time.monotonic_ns()}"
+        tenant = await create_tenant(engine, name, model_policy="operator")
         await register_key(engine, tenant, "verification", ["read", "scan"], LOCAL_PEPPER, key)
         await engine.dispose()
 

@@ -111,16 +111,21 @@ def _copy_code(target: Path, *, files: int | None = None, lines: int = 0) -> tup
 
 
 def _scan_bare(code: Path, cache: Path) -> float:
-    """CPU-seconds of Semgrep itself with our rules on the same files."""
+    """CPU-seconds of Semgrep itself with our rules, and our memory settings, on the same files."""
     from securetag.rules import compiled_pack
+    from securetag.scanning.batches import memory_environment
     from securetag.scanning.semgrep import SemgrepScanner
-    from securetag.settings import get_settings
+    from securetag.settings import cores, get_settings
 
-    scanner = SemgrepScanner(get_settings())
+    settings = get_settings()
+    scanner = SemgrepScanner(settings)
+    environment = {**os.environ, **memory_environment(settings.semgrep.jobs or cores())}
     command = scanner.command(code, scanner.limits)
     command[command.index("--config") + 1] = str(compiled_pack(cache))
     before = os.times()
-    subprocess.run(command, cwd=code, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        command, cwd=code, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 

@@ -107,6 +107,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detections: list[str] = []
     consequences: list[str] = []
     examples: list[str] = []
+    observed: list[str] = []  # who used a technique, which CVE has a weakness; a sentence each
+    taxonomies: list[str] = []  # `WASC 19: SQL Injection`
     #: Short words: platforms, tactics, languages the item applies to.
     platforms: list[str] = []
     tactics: list[str] = []

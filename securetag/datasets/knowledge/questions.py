@@ -94,6 +94,7 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
     yield _Draft(Task.MAPPING, "platforms", ", ".join(facts.platforms[:_REFERRED]))
     yield _Draft(Task.MAPPING, "related", _referred(facts.related, titles))
     yield _Draft(Task.QA, "example", shorten(facts.examples[0], limit) if facts.examples else "")
+    yield _Draft(Task.QA, "observed", _listed(facts.observed, limit))
     yield _Draft(Task.MAPPING, "levels", ", ".join(facts.levels))
     if facts.kind in _NAMED and (gist := _without_names(shorten(record.text, _GIST), record)):
         yield _Draft(Task.MAPPING, "identify", _name(record), gist)

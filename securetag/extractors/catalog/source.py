@@ -87,6 +87,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     package: PackageMethod | None = None
     #: Globs over the URLs in the manifest of a mirror.
     mirror: list[str] = []
+    #: Globs of files that a mirror adds where it has them, and that alone do not make the row available.
+    mirror_companions: list[str] = []
     network: list[NetworkMethod] = []
     folder: FolderMethod | None = None
     web: WebMethod | None = None

@@ -162,7 +162,7 @@ def _fetch_from_mirror(
     source: Source, settings: Settings, progress: Progress | None, on_failure: OnFailure | None
 ) -> list[FetchedFile]:
     assert settings.mirror is not None
-    entries = MirrorManifest.load(settings.mirror).select(source.mirror)
+    entries = MirrorManifest.load(settings.mirror).select([*source.mirror, *source.mirror_companions])
     files = []
     for number, entry in enumerate(entries, 1):
         try:

@@ -29,6 +29,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
 
     source_name: str = ""
     external_id: str | None = None
+    description: str | None = None
     url: str | None = None
 
 

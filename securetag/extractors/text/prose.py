@@ -54,6 +54,13 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 _MAY_HAVE_RESIDUE = re.compile(r"\(Citation:|\{\{ insert:|xhtml:|\ufffd|&[#A-Za-z]")
 _PLAIN_LINE = re.compile(r"[\w \t\n.,;:!?'\"()/+#%=@*^|$–—’-]*")
 _FORBIDDEN = (("(Citation:", "(source:"), ("{{ insert:", "[parameter:"), ("xhtml:", "html "), ("\ufffd", ""))
+#: The opening line of fenced code.
+_FENCED_BLOCK = re.compile(r"[ >]*(?:`{3,}|~{3,})\s*(?P<language>[\w+#.-]*)")
+_MARKDOWN = {"markdown", "md", "mdx", "text", "txt", "gherkin"}
+#: Emphasis around a comment or a whole line: `*// comment*`, `// comment*`, `/* comment */*`, `**x = 1;**`.
+_STRAY_ASTERISK = re.compile(
+    r"^\s*\*{1,2}(?://|/\*|#|--)\s*\w|^\s*(?://|#)[^*]*[^*/\s]\*{1,2}\s*$|/\*.*\*/\*+\s*$|[;)}]\*\*\s*$|^\s*\*\*\S.*\*\*\s*$"
+)
 
 
 def iter_segments(text: str) -> Iterator[tuple[bool, str]]:
@@ -130,6 +137,27 @@ def find_entities(text: str) -> list[str]:
     if "&" not in text:
         return []
     return [entity for entity in _ENTITY.findall(text) if html.unescape(entity) != entity]
+
+
+def find_code_residue(text: str) -> list[str]:
+    """Return the lines of code blocks that a conversion left marks in: a fence, or asterisks of emphasis.
+
+    Blocks of Markdown may hold both and are skipped; a docstring may hold fences.
+    """
+    residue: list[str] = []
+    if "```" not in text:
+        return residue
+    for is_code, piece in iter_segments(text):
+        if not is_code or not (opening := _FENCED_BLOCK.match(piece)) or opening["language"] in _MARKDOWN:
+            continue
+        lines = piece.rstrip().split("\n")[1:-1]
+        has_docstring = '"""' in piece
+        residue += [
+            line
+            for line in lines
+            if (line.strip() == "```" and not has_docstring) or _STRAY_ASTERISK.search(line)
+        ]
+    return residue
 
 
 def find_residue(text: str) -> list[str]:

@@ -26,5 +26,6 @@ def test_every_record_is_clean_and_nothing_failed(name: str, golden: Callable[[s
         texts = [record.title, record.text, *facts.mitigations, *facts.detections, *facts.consequences]
         for text in [*texts, *facts.examples, facts.instruction or "", facts.response or ""]:
             assert prose.find_residue(text) == [], record.key
+            assert prose.find_code_residue(text) == [], record.key
         assert record.url.startswith("https://")
         assert record.licence

@@ -23,7 +23,7 @@ def keyed(extraction: Extraction, kind: str | None = None) -> dict[str, Record]:
 def test_cwe_4_19(golden: Golden) -> None:
     extraction = golden("mitre-cwe")
     assert extraction.report.by_status == {"active": 944, "deprecated": 25}
-    assert sum(extraction.report.dropped.values()) == 420 + 58
+    assert sum(extraction.report.dropped.values()) == 420 + 58 + 1  # the XML that lends its code
     cwe = keyed(extraction)
     usage = Counter(record.facts.mapping_usage for record in cwe.values())
     assert (usage["Prohibited"], usage["Discouraged"]) == (84, 44)
@@ -38,6 +38,13 @@ def test_cwe_4_19(golden: Golden) -> None:
     assert "XSS" in cwe["CWE-79"].facts.aliases
     assert "$username = $_GET['username'];" in cwe["CWE-79"].facts.examples[0]
     assert cwe["CWE-79"].url == "https://cwe.mitre.org/data/definitions/79.html"
+    # Clean code, where JSON alone has fences and asterisks in it; CWE-467's JSON has lost an asterisk.
+    examples = {key: "\n".join(cwe[key].facts.examples) for key in cwe}
+    assert "\t// Write data to remote host via socket output stream.\n" in examples["CWE-300"]
+    assert "\n\t// private member variables of OuterClass\n" in examples["CWE-492"]
+    assert "foo = (double *)malloc(sizeof(*foo));" in examples["CWE-467"]
+    assert "\tstrncpy(Filename, argv[1], sizeof(Filename));\n" in examples["CWE-126"]
+    assert "/* copy filename parameter to variable, may cause off-by-one overflow */\n" in examples["CWE-126"]
     assert cwe["CWE-1187"].status is Status.DEPRECATED
     assert not any("```" in detection for detection in cwe["CWE-89"].facts.detections)
 
@@ -128,6 +135,68 @@ def test_cwe_views_as_csv_tell_what_the_xml_tells(golden: Golden) -> None:
         assert record.facts.parents == other.parents
         assert record.facts.related == other.related
         assert len(record.facts.mitigations) == len(other.mitigations), key
+
+
+def test_attack_procedures(golden: Golden) -> None:
+    techniques = keyed(golden("mitre-attack-enterprise-15.0"), "technique")
+    assert sum(len(record.facts.observed) for record in techniques.values()) == 12_999
+    sentences = {
+        "T1557.002": "Cleaver (G0003): Cleaver has used custom tools to facilitate ARP cache poisoning.",
+        "T1218.008": "Cobalt Group (G0080): Cobalt Group has used `odbcconf` to proxy the execution",
+        "T1006": "esentutl (S0404): esentutl can use the Volume Shadow Copy service",
+        "T1195.002": "SolarWinds Compromise (C0024): During the SolarWinds Compromise, APT29 gained",
+        "T1499": "OnionDuke (S0052): OnionDuke has the capability to use a Denial of Service module.",
+    }
+    for key, sentence in sentences.items():
+        assert any(text.startswith(sentence) for text in techniques[key].facts.observed), key
+
+
+def test_attack_revoked_and_successors(golden: Golden) -> None:
+    techniques = keyed(golden("mitre-attack-enterprise"), "technique")
+    for old, new in (
+        ("T1086", "T1059.001"),
+        ("T1066", "T1027.005"),
+        ("T1193", "T1566.001"),
+        ("T1208", "T1558.003"),
+        ("T1094", "T1095"),
+    ):
+        assert techniques[old].text.endswith(f"({new}) replaces it."), old
+        last = techniques[new].text.rsplit("\n\n", 1)[1]
+        assert last.startswith("Replaces "), new
+        assert f"({old})" in last, new
+
+
+def test_cwe_observed_examples_and_taxonomies(golden: Golden) -> None:
+    cwe = keyed(golden("mitre-cwe"))
+    assert sum(len(record.facts.observed) for record in cwe.values()) == 3_062
+    sentences = {
+        "CWE-1004": "CVE-2015-4138: Appliance for managing encrypted communications does not use",
+        "CWE-121": "CVE-2021-35395: Stack-based buffer overflows in SFK for wifi chipset used for",
+        "CWE-1333": "CVE-2020-5243: server allows ReDOS with crafted User-Agent strings, due to overlapping",
+        "CWE-918": "CVE-2024-3095: SSRF in LLM application development framework because the URL retriever",
+        "CWE-611": "CVE-2022-42745: Recruiter software allows reading arbitrary files using XXE",
+    }
+    for key, sentence in sentences.items():
+        assert any(text.startswith(sentence) for text in cwe[key].facts.observed), key
+    for key, entry in {
+        "CWE-89": "SEI CERT Oracle Coding Standard for Java IDS00-J: Prevent SQL injection",
+        "CWE-121": "CLASP: Stack overflow",
+        "CWE-611": "WASC 43: XML External Entities",
+    }.items():
+        assert entry in cwe[key].facts.taxonomies, key
+
+
+def test_capec_taxonomies(golden: Golden) -> None:
+    capec = keyed(golden("mitre-capec"))
+    assert sum(len(record.facts.taxonomies) for record in capec.values()) == 272 + 39 + 37
+    for key, entry in {
+        "CAPEC-66": "WASC 19: SQL Injection",
+        "CAPEC-63": "OWASP Attacks: Cross Site Scripting (XSS)",
+        "CAPEC-61": "WASC 37: Session Fixation",
+        "CAPEC-84": "WASC 46: XQuery Injection",
+        "CAPEC-98": "ATTACK T1566: Phishing",
+    }.items():
+        assert entry in capec[key].facts.taxonomies, key
 
 
 def test_attack_detections(golden: Golden) -> None:

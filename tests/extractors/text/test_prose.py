@@ -149,3 +149,21 @@ def test_an_entity_that_was_escaped_twice_stays_readable_as_code() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_cost_of_hostile_text_is_linear(name: str) -> None:
     assert_grows_linearly(prose.clean, HOSTILE[name], 8_000)
+
+
+@pytest.mark.parametrize(
+    ("block", "residue"),
+    [
+        pytest.param("````c\na();\n```\n````", ["```"], id="fence"),
+        pytest.param("```c\n// note*\n*// note*\na();\n```", ["// note*", "*// note*"], id="comments"),
+        pytest.param("```c\n/* note */*\n```", ["/* note */*"], id="C comment"),
+        pytest.param("```v\n**a <= 1;**\nb <= 2;**\n```", ["**a <= 1;**", "b <= 2;**"], id="bold"),
+        pytest.param("```md\n**bold**\n```", [], id="Markdown"),
+        pytest.param("```http\nAccept: */*\n```", [], id="any type"),
+        pytest.param("```c\nchar **argv;\n/**\n * doc\n **/\n*p = a * b;\n```", [], id="code"),
+        pytest.param('````python\n"""\n    ```\n"""\n````', [], id="docstring"),
+        pytest.param("**bold** and *// note*", [], id="prose"),
+    ],
+)
+def test_marks_of_a_conversion_in_code(block: str, residue: list[str]) -> None:
+    assert prose.find_code_residue(block) == residue

@@ -48,6 +48,22 @@ class Tactic(Thing, frozen=True, gc=False, kw_only=True, tag="x-mitre-tactic"):
     """An adversary's goal."""
 
 
+class Actor(Thing, frozen=True, gc=False, kw_only=True, tag="intrusion-set"):
+    """A group whose use of techniques is described."""
+
+
+class Campaign(Actor, frozen=True, gc=False, kw_only=True, tag="campaign"):
+    """A series of intrusions."""
+
+
+class Malware(Actor, frozen=True, gc=False, kw_only=True, tag="malware"):
+    """Software of an adversary."""
+
+
+class Tool(Actor, frozen=True, gc=False, kw_only=True, tag="tool"):
+    """Software that an adversary uses and others do too."""
+
+
 class DataComponent(Thing, frozen=True, gc=False, kw_only=True, tag="x-mitre-data-component"):
     """An observable property; until version 17 it detects techniques."""
 
@@ -75,7 +91,8 @@ _AUXILIARY_TYPES = (
     "x-mitre-collection",
     "x-mitre-data-source",
 )
-_ACTOR_TYPES = ("campaign", "intrusion-set", "malware", "threat-actor", "tool", "x-mitre-asset")
+_UNREAD_ACTOR_TYPES = ("threat-actor", "x-mitre-asset")
+_ACTOR_TYPES = ("campaign", "intrusion-set", "malware", "tool", *_UNREAD_ACTOR_TYPES)
 #: `mitre-attack`, `mitre-mobile-attack`, `mitre-ics-attack`, `mitre-atlas`.
 _ATTACK_SOURCE = re.compile(r"mitre-((\w+-)?attack|atlas)")
 
@@ -89,9 +106,13 @@ class AttackReader(StixReader):
         DataComponent,
         DetectionStrategy,
         Analytic,
-        bare=[*_AUXILIARY_TYPES, *_ACTOR_TYPES],
+        Actor,
+        Campaign,
+        Malware,
+        Tool,
+        bare=[*_AUXILIARY_TYPES, *_UNREAD_ACTOR_TYPES],
     )
-    joins = frozenset({"mitigates", "subtechnique-of", "revoked-by", "detects"})
+    joins = frozenset({"mitigates", "subtechnique-of", "revoked-by", "detects", "uses"})
 
     def items(self, item: StixObject, file: FetchedFile, locator: str) -> Iterator[Item]:
         kind = _KINDS.get(type(item))
@@ -107,7 +128,7 @@ class AttackReader(StixReader):
             file,
             key=reference.external_id,
             title=self._title(item),
-            text=clean_description(item.description),
+            text="\n\n".join([clean_description(item.description), *self._succession(item)]).strip(),
             locator=locator,
             url=reference.url or "",
             facts=self._facts(item, kind, reference.external_id),
@@ -123,6 +144,19 @@ class AttackReader(StixReader):
         ]
         return f"{parents[0]}: {item.name}" if parents else item.name
 
+    def _succession(self, item: Thing) -> Iterator[str]:
+        """Yield what replaces the object, and what it replaces."""
+        for _, other in self.joined_from("revoked-by", of=item.id):
+            if isinstance(other, Thing) and (key := _get_key(other)):
+                yield f"Revoked: {self._title(other)} ({key}) replaces it."
+        replaced = [
+            f"{other.name} ({key})"
+            for _, other in self.joined("revoked-by", to=item.id)
+            if isinstance(other, Thing) and (key := _get_key(other))
+        ]
+        if replaced:
+            yield f"Replaces {', '.join(sorted(set(replaced)))}."
+
     def _facts(self, item: Thing, kind: str, key: str) -> Facts:
         parents = [_get_key(parent) for _, parent in self.joined_from("subtechnique-of", of=item.id)]
         if not parents and kind == "technique" and (parent_key := re.fullmatch(r"(.*T\d+)\.\d+", key)):
@@ -136,6 +170,7 @@ class AttackReader(StixReader):
             ],
             mitigations=list(self._mitigations(item)) if technique else [],
             detections=list(dict.fromkeys(self._detections(technique))) if technique else [],
+            observed=list(self._procedures(item)) if technique else [],
             platforms=list(technique.x_mitre_platforms or []) if technique else [],
             tactics=[phase.phase_name for phase in technique.kill_chain_phases] if technique else [],
             published=get_day(item.created),
@@ -155,6 +190,18 @@ class AttackReader(StixReader):
         for key, name, advice in sorted(advice_by_mitigation):
             if advice:
                 yield f"{name} ({key}): {advice}"
+
+    def _procedures(self, item: Thing) -> Iterator[str]:
+        """Yield `APT29 (G0016): what it does`, one for each group, software and campaign that uses it."""
+        procedures = {
+            (_get_key(other), other.name, text)
+            for relation, other in self.joined("uses", to=item.id)
+            if isinstance(other, Actor)
+            and other.status is Status.ACTIVE
+            and (text := clean_description(relation.description))
+        }
+        for key, name, text in sorted(procedures):
+            yield f"{name} ({key}): {text}" if key else f"{name}: {text}"
 
     def _detections(self, item: Technique) -> Iterator[str]:
         if description := clean_description(item.x_mitre_detection):

@@ -19,6 +19,7 @@ from securetag.extractors.readers.mitre.cwe import (
     clean_prose,
     drop_repeated,
     render_consequence,
+    render_taxonomy,
 )
 from securetag.extractors.text import prose
 from securetag.records import Facts, Severity, Status
@@ -66,6 +67,8 @@ class AttackPattern(msgspec.Struct, frozen=True, kw_only=True):
     cwe: list[str] = []
     #: Keys of ATT&CK techniques.
     techniques: list[str] = []
+    #: (taxonomy, id, name): ATT&CK, WASC, OWASP's attacks.
+    taxonomies: list[tuple[str, str, str]] = []
     #: (scopes, impacts, note)
     consequences: list[tuple[list[str], list[str], str]] = []
     mitigations: list[str] = []
@@ -157,6 +160,7 @@ def _make_facts(pattern: AttackPattern) -> Facts:
         mitigations=drop_repeated(pattern.mitigations),
         consequences=drop_repeated(render_consequence(*parts) for parts in pattern.consequences),
         examples=drop_repeated(pattern.examples),
+        taxonomies=drop_repeated(map(render_taxonomy, pattern.taxonomies)),
         platforms=drop_repeated(pattern.domains),
         published=pattern.published[:10] or None,
     )

@@ -52,6 +52,9 @@ class CourseOfAction(Thing, frozen=True, gc=False, kw_only=True, tag="course-of-
     """One mitigation."""
 
 
+_TAXONOMIES = ("ATTACK", "WASC", "OWASP Attacks")
+
+
 class CapecStixReader(CapecReader, StixReader):
     """Reads CAPEC's STIX, one object a file or all in one."""
 
@@ -84,6 +87,11 @@ class CapecStixReader(CapecReader, StixReader):
                 relations=list(self._relations(item)),
                 cwe=_list_references(item, "cwe", "CWE-"),
                 techniques=_list_references(item, "attack", "T"),
+                taxonomies=[
+                    (ref.source_name, ref.external_id or "", ref.description or "")
+                    for ref in item.external_references
+                    if ref.source_name in _TAXONOMIES
+                ],
                 consequences=list(_list_consequences(item)),
                 mitigations=list(self._mitigations(item)),
                 examples=_clean_fragments(item.x_capec_example_instances),

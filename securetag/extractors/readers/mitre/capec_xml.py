@@ -75,6 +75,11 @@ def _make_pattern(entry: Element) -> AttackPattern:
             if child.get("Taxonomy_Name") == "ATTACK"
             and (number := get_child_text(child, "Entry_ID").removeprefix("T"))
         ],
+        taxonomies=[
+            (taxonomy, _format_entry(taxonomy, child), get_child_text(child, "Entry_Name"))
+            for child in taxonomy_mappings
+            if (taxonomy := child.get("Taxonomy_Name") or "")
+        ],
         consequences=[
             (list_texts(child, "Scope"), list_texts(child, "Impact"), to_markdown(find_child(child, "Note")))
             for child in find_children(entry, "Consequences", "Consequence")
@@ -84,6 +89,12 @@ def _make_pattern(entry: Element) -> AttackPattern:
         terms=list_texts(entry, "Alternate_Terms", "Alternate_Term", "Term"),
         published=next(iter(list_texts(entry, "Content_History", "Submission", "Submission_Date")), ""),
     )
+
+
+def _format_entry(taxonomy: str, mapping: Element) -> str:
+    """Return the entry's id; ATT&CK's with the `T` that the XML leaves out."""
+    entry = get_child_text(mapping, "Entry_ID")
+    return f"T{entry.removeprefix('T')}" if taxonomy == "ATTACK" and entry else entry
 
 
 def _make_step(step: Element) -> Step:

@@ -57,6 +57,10 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True):
     detections: list[tuple[str, str]] = []
     #: Markdown texts with their code blocks.
     examples: list[str] = []
+    #: (CVE, sentence)
+    observed: list[tuple[str, str]] = []
+    #: (taxonomy, id, name)
+    taxonomies: list[tuple[str, str, str]] = []
     mapping_usage: str = ""
     #: Likelihood of exploit.
     likelihood: str = ""
@@ -115,6 +119,8 @@ def _make_facts(weakness: Weakness, groups: list[str]) -> Facts:
         detections=drop_repeated(_add_label(method, text) for method, text in weakness.detections),
         consequences=drop_repeated(render_consequence(*parts) for parts in weakness.consequences),
         examples=drop_repeated(weakness.examples),
+        observed=drop_repeated(_add_label(*case) for case in weakness.observed if case[1]),
+        taxonomies=drop_repeated(map(render_taxonomy, weakness.taxonomies)),
         platforms=drop_repeated(weakness.platforms),
         mapping_usage=weakness.mapping_usage or None,
         likelihood=_get_likelihood(weakness.likelihood),
@@ -147,6 +153,13 @@ def render_consequence(scopes: list[str], impacts: list[str], note: str) -> str:
     head = ": ".join(part for part in (", ".join(scopes), ", ".join(impacts)) if part)
     note = clean_prose(note)
     return f"{head}. {note}" if head and note else head or note
+
+
+def render_taxonomy(mapping: tuple[str, str, str]) -> str:
+    """Return `WASC 19: SQL Injection`; CAPEC uses the same form."""
+    taxonomy, entry, name = (prose.clean_line(part) for part in mapping)
+    key = f"{taxonomy} {entry}".strip()
+    return f"{key}: {name}" if name else key
 
 
 class CweReader(Reader):

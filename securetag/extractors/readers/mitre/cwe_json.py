@@ -1,22 +1,23 @@
 """Read CWE from its REST API: JSON, one entry a file or an envelope of several.
 
 Format: https://github.com/CWE-CAPEC/REST-API-wg. Upstream turned XHTML into Markdown on the way and
-left traces (fences around labels of detection methods), which are mended here.
+left traces: fences around labels of detection methods, which are mended here, and marks in code (`cwe_code`).
 """
 
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from securetag.errors import SourceError
+from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import Item, decode_json, describe_error, read_bytes
+from securetag.extractors.readers.base import Drop, Item, decode_json, describe_error, read_bytes
 from securetag.extractors.readers.mitre.cwe import CweReader, Group, Mitigation, Weakness, render_example
+from securetag.extractors.readers.mitre.cwe_code import index_code, make_code_key, repair_code
 
 
 class _Pascal(msgspec.Struct, rename="pascal", frozen=True):
@@ -68,6 +69,17 @@ class _Example(_Pascal, frozen=True):
     entries: list[_Entry] = []
 
 
+class _Observed(_Pascal, frozen=True):
+    reference: str = ""
+    description: str = ""
+
+
+class _Taxonomy(_Pascal, frozen=True):
+    taxonomy_name: str = ""
+    entry_id: str = msgspec.field(name="EntryID", default="")
+    entry_name: str = ""
+
+
 class _Mapping(_Pascal, frozen=True):
     usage: str = ""
 
@@ -112,13 +124,30 @@ class Entry(_Pascal, frozen=True):
     common_consequences: list[_Consequence] = []
     detection_methods: list[_Detection] = []
     demonstrative_examples: list[_Example] = []
+    observed_examples: list[_Observed] = []
+    taxonomy_mappings: list[_Taxonomy] = []
     mapping_notes: _Mapping = _Mapping()
     likelihood_of_exploit: str = ""
     content_history: list[_Event] = []
 
 
 class CweJsonReader(CweReader):
-    """Reads an entry, a list of entries, or `{"Weaknesses": […], "Categories": […], "Views": […]}`."""
+    """Reads an entry, a list of entries, or `{"Weaknesses": […], "Categories": […], "Views": […]}`.
+
+    An XML catalog among the files, of any edition, lends its form of the same example code.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        #: `make_code_key` of a code → the code as the XML has it.
+        self.clean_code: dict[str, str] = {}
+
+    def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
+        self.clean_code.clear()
+        for file in files:
+            if file.path.suffix == ".xml":
+                self.clean_code |= index_code(file.path)
+        yield from super().prepare([file for file in files if file.path.suffix != ".xml"])
 
     def groups(self, file: FetchedFile) -> Iterator[Group]:
         for _, raw in _list_entries(read_bytes(file)):
@@ -131,9 +160,12 @@ class CweJsonReader(CweReader):
                 yield Group(name=group.name, status=group.status, members=members)
 
     def read_file(self, file: FetchedFile) -> Iterator[Item]:
+        if file.path.suffix == ".xml":
+            yield Drop("another edition as XML, whose example code is joined to the entries")
+            return
         for locator, raw in _list_entries(read_bytes(file)):
             try:
-                yield self.item(_make_weakness(decode_json(raw, Entry)), file, locator)
+                yield self.item(_make_weakness(decode_json(raw, Entry), self.clean_code), file, locator)
             except SourceError as error:
                 yield Failure(str(file.path), locator, describe_error(error))
 
@@ -165,7 +197,7 @@ def _get_kind(entry: Entry) -> Literal["weakness", "category", "view"]:
     return "view" if entry.type is not None or entry.objective else "category"
 
 
-def _make_weakness(entry: Entry) -> Weakness:
+def _make_weakness(entry: Entry, clean_code: Mapping[str, str]) -> Weakness:
     platforms = [p.name or p.class_ for p in entry.applicable_platforms]
     return Weakness(
         kind=_get_kind(entry),
@@ -186,8 +218,11 @@ def _make_weakness(entry: Entry) -> Weakness:
         consequences=[(c.scope, c.impact, remove_indentation(c.note)) for c in entry.common_consequences],
         detections=[(d.method, repair_detection(d.description)) for d in entry.detection_methods],
         examples=[
-            render_example([_make_example_entry(e) for e in x.entries]) for x in entry.demonstrative_examples
+            render_example([_make_example_entry(e, clean_code) for e in x.entries])
+            for x in entry.demonstrative_examples
         ],
+        observed=[(o.reference, join_lines(o.description)) for o in entry.observed_examples],
+        taxonomies=[(t.taxonomy_name, t.entry_id, t.entry_name) for t in entry.taxonomy_mappings],
         mapping_usage=entry.mapping_notes.usage,
         likelihood=entry.likelihood_of_exploit,
         published=next(
@@ -196,21 +231,11 @@ def _make_weakness(entry: Entry) -> Weakness:
     )
 
 
-def _make_example_entry(entry: _Entry) -> tuple[str, str, str]:
+def _make_example_entry(entry: _Entry, clean_code: Mapping[str, str]) -> tuple[str, str, str]:
     if not entry.example_code:
         return "", "", remove_indentation(entry.intro_text or entry.body_text)
-    return entry.nature or "Code", entry.language, remove_fences(entry.example_code)
-
-
-def remove_fences(code: str) -> str:
-    """Return the lines between upstream's fences, without their common indentation."""
-    lines = code.strip("\n").split("\n")
-    if lines and lines[0].startswith("```"):
-        lines = lines[1:]
-    if lines and lines[-1].strip() == "```":
-        lines = lines[:-1]
-    lines = [line for line in lines if line != "```"]  # upstream's conversion leaves some inside
-    return textwrap.dedent("\n".join(lines)).strip("\n")
+    code = clean_code.get(make_code_key(entry.example_code)) or repair_code(entry.example_code)
+    return entry.nature or "Code", entry.language, code
 
 
 def join_lines(text: str) -> str:

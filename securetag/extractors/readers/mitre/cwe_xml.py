@@ -100,6 +100,18 @@ def _make_weakness(entry: Element, kind: str) -> Weakness:
             render_example([_make_example_entry(part) for part in child if get_name(part) in _EXAMPLE_PARTS])
             for child in find_children(entry, "Demonstrative_Examples", "Demonstrative_Example")
         ],
+        observed=[
+            (get_child_text(child, "Reference"), to_markdown(find_child(child, "Description")))
+            for child in find_children(entry, "Observed_Examples", "Observed_Example")
+        ],
+        taxonomies=[
+            (
+                child.get("Taxonomy_Name") or "",
+                get_child_text(child, "Entry_ID"),
+                get_child_text(child, "Entry_Name"),
+            )
+            for child in find_children(entry, "Taxonomy_Mappings", "Taxonomy_Mapping")
+        ],
         mapping_usage=next(iter(list_texts(entry, "Mapping_Notes", "Usage")), ""),
         likelihood=get_child_text(entry, "Likelihood_Of_Exploit"),
         published=next(iter(list_texts(entry, "Content_History", "Submission", "Submission_Date")), ""),

@@ -62,13 +62,21 @@ OBJECTS = [
     thing("x-mitre-data-component", 1, name="Sound"),
     thing("x-mitre-detection-strategy", 1, name="Strategy", x_mitre_analytic_refs=["x-mitre-analytic--1"]),
     thing("x-mitre-analytic", 1, description="Watch the bell."),
-    thing("malware", 1, "S9001"),
+    thing("malware", 1, "S9001", name="Ram"),
+    thing("intrusion-set", 1, "G9001", name="Thieves"),
+    thing("tool", 1, "S9002", x_mitre_deprecated=True),
     relation("mitigates", "course-of-action--1", "attack-pattern--2", description="Twice (Citation: B)."),
     relation("mitigates", "course-of-action--1", "attack-pattern--1"),
     relation("mitigates", "course-of-action--2", "attack-pattern--1", description="Outdated."),
     relation("mitigates", "course-of-action--1", "attack-pattern--3", x_mitre_deprecated=True),
     relation("subtechnique-of", "attack-pattern--2", "attack-pattern--1"),
     relation("revoked-by", "attack-pattern--3", "attack-pattern--1"),
+    relation(
+        "uses", "malware--1", "attack-pattern--2", description="[Ram](https://e.org) knocks. (Citation: B)"
+    ),
+    relation("uses", "intrusion-set--1", "attack-pattern--2", description="Thieves knock."),
+    relation("uses", "intrusion-set--1", "malware--1", description="Thieves have a ram."),
+    relation("uses", "tool--1", "attack-pattern--2", description="Outdated."),
     relation("detects", "x-mitre-data-component--1", "attack-pattern--1", description="Hear it."),
     relation("detects", "x-mitre-detection-strategy--1", "attack-pattern--2"),
 ]
@@ -86,6 +94,20 @@ def records(
     files = [make_file(f"{n}.json", bundle(part)) for n, part in enumerate(parts)]
     items = [item for item in AttackReader(make_source()).read(files) if isinstance(item, Record)]
     return {(str(item.facts.kind), item.key): item for item in items}
+
+
+def test_who_uses_a_technique(records: dict[tuple[str, str], Record]) -> None:
+    child = records["technique", "T9001.001"]
+    assert child.facts.observed == ["Thieves (G9001): Thieves knock.", "Ram (S9001): Ram knocks."]
+    assert records["technique", "T9001"].facts.observed == []
+
+
+def test_revoked_techniques_and_their_successors_name_each_other(
+    records: dict[tuple[str, str], Record],
+) -> None:
+    old, new = records["technique", "T9002"], records["technique", "T9001"]
+    assert old.text == "Text.\n\nRevoked: Knock (T9001) replaces it."
+    assert new.text == "Text.\n\nReplaces attack-pattern 3 (T9002)."
 
 
 def test_joins(records: dict[tuple[str, str], Record]) -> None:
@@ -116,7 +138,7 @@ def test_status(records: dict[tuple[str, str], Record]) -> None:
 def test_what_is_left_out_is_counted(make_source: MakeSource, make_file: MakeFile) -> None:
     items = list(AttackReader(make_source()).read([make_file("a.json", bundle(OBJECTS))]))
     drops = [item for item in items if isinstance(item, Drop)]
-    assert [drop.reason.split(":")[0] for drop in drops] == ["malware"]
+    assert [drop.reason.split(":")[0] for drop in drops] == ["malware", "intrusion-set", "tool"]
     assert drops[0].locator == "/objects/9"
 
 
@@ -139,6 +161,8 @@ def test_a_kind_of_object_that_is_not_known_yet_costs_no_other(
     assert [item.reason.split(":")[0] for item in items if isinstance(item, Drop)] == [
         "x-mitre-new",
         "malware",
+        "intrusion-set",
+        "tool",
     ]
     assert sum(isinstance(item, Record) for item in items) == 6
 

@@ -45,7 +45,7 @@ FULL = pattern(
         {"source_name": "capec", "external_id": "CAPEC-9001"},
         {"source_name": "cwe", "external_id": "CWE-7001"},
         {"source_name": "ATTACK", "external_id": "T9001.001"},
-        {"source_name": "WASC", "external_id": "7"},
+        {"source_name": "WASC", "external_id": "7", "description": "Doors"},
     ],
     x_capec_execution_flow=FLOW,
     x_capec_prerequisites=["A door."],
@@ -123,7 +123,8 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
    <Related_Weaknesses><Related_Weakness CWE_ID="7001"/></Related_Weaknesses>
    <Taxonomy_Mappings>
     <Taxonomy_Mapping Taxonomy_Name="ATTACK"><Entry_ID>9001.001</Entry_ID></Taxonomy_Mapping>
-    <Taxonomy_Mapping Taxonomy_Name="WASC"><Entry_ID>7</Entry_ID></Taxonomy_Mapping></Taxonomy_Mappings>
+    <Taxonomy_Mapping Taxonomy_Name="WASC"><Entry_ID>7</Entry_ID>
+      <Entry_Name>Doors</Entry_Name></Taxonomy_Mapping></Taxonomy_Mappings>
    <Content_History><Submission><Submission_Date>2014-06-23</Submission_Date></Submission></Content_History>
   </Attack_Pattern>
   <Attack_Pattern ID="9003" Name="Old" Status="Deprecated"><Description>Gone.</Description></Attack_Pattern>
@@ -183,6 +184,7 @@ def test_stix_and_xml_tell_the_same(make_source: MakeSource, make_file: MakeFile
         ["CAPEC-9003", "T9001.001"],
         ["CWE-7001"],
     )
+    assert facts.taxonomies == ["ATTACK T9001.001", "WASC 7: Doors"]
     assert facts.consequences == ["Confidentiality, Access Control: Read Data", "Integrity: Modify Data"]
     assert facts.mitigations == ["Lock it:\n\n- twice", "Then call."]
     assert (facts.examples, facts.aliases) == (["It happened."], ["Stroll"])

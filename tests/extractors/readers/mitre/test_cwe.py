@@ -4,7 +4,8 @@ import pytest
 from source_fixtures import MakeFile, MakeSource
 
 from securetag.extractors.readers.base import Drop
-from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, remove_fences, repair_detection
+from securetag.extractors.readers.mitre.cwe_code import repair_code
+from securetag.extractors.readers.mitre.cwe_json import CweJsonReader, repair_detection
 from securetag.extractors.readers.mitre.cwe_xml import CweXmlReader
 from securetag.extractors.text import prose
 from securetag.records import Record, Status
@@ -33,6 +34,11 @@ XML = """<?xml version="1.0"?>
 <Example_Code Nature="Bad" Language="C"><xhtml:div>if (knock()) {<xhtml:div style="margin-left:1em;">open(
         a &amp;&amp; b);<xhtml:br/>wave();</xhtml:div>}</xhtml:div></Example_Code>
      <Body_Text>It opens to all.</Body_Text></Demonstrative_Example></Demonstrative_Examples>
+   <Observed_Examples><Observed_Example><Reference>CVE-2031-0001</Reference>
+     <Description>House lets guests
+       in.</Description></Observed_Example></Observed_Examples>
+   <Taxonomy_Mappings><Taxonomy_Mapping Taxonomy_Name="WASC"><Entry_ID>99</Entry_ID>
+     <Entry_Name>Doors</Entry_Name></Taxonomy_Mapping></Taxonomy_Mappings>
    <Mapping_Notes><Usage>Allowed</Usage></Mapping_Notes>
    <Related_Attack_Patterns><Related_Attack_Pattern CAPEC_ID="9"/></Related_Attack_Patterns>
   </Weakness>
@@ -54,6 +60,8 @@ JSON = r"""{"ID":"7001","Name":"Unlocked \"Door\"","Abstraction":"Base","Status"
 "DemonstrativeExamples":[{"Entries":[{"IntroText":"A door:"},{"Nature":"Bad","Language":"C",
  "ExampleCode":"```\n\tif (knock()) {\n\t\topen( a && b);\n\t\twave();\n\t}\n```"},
  {"BodyText":"It opens to all."}]}],
+"ObservedExamples":[{"Reference":"CVE-2031-0001","Description":"House lets guests\n  in."}],
+"TaxonomyMappings":[{"TaxonomyName":"WASC","EntryID":"99","EntryName":"Doors"}],
 "MappingNotes":{"Usage":"Allowed"},"RelatedAttackPatterns":["9"]}"""
 
 
@@ -73,6 +81,8 @@ def test_xml_and_json_tell_the_same(make_source: MakeSource, make_file: MakeFile
     assert record.facts.platforms == ["C"]
     assert record.facts.mitigations == ["Operation (Locks): Lock it.\n\nKeep the key."]
     assert record.facts.consequences == ["Confidentiality, Integrity: Read Data. Guests see all."]
+    assert record.facts.observed == ["CVE-2031-0001: House lets guests in."]
+    assert record.facts.taxonomies == ["WASC 99: Doors"]
     assert record.facts.examples == [
         "A door:\n\nBad code (C):\n\n```c\nif (knock()) {\n\topen( a && b);\n\twave();\n}\n```\n\n"
         "It opens to all."
@@ -155,4 +165,42 @@ def test_traces_of_upstreams_conversion_are_mended() -> None:
         prose.clean(repair_detection(text))
         == "May help:\n\nCheap:\n\n- Scanner A\n- Scanner B\n\nDear:\n\n- Audit"
     )
-    assert remove_fences("```\n\tif x:\n\t\ty\n```") == "if x:\n\ty"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        pytest.param("```\n\tif x:\n\t\ty\n```", "if x:\n\ty", id="fences"),
+        pytest.param(
+            "```\n\tint f() {\n```\n// look* \n\t\t\n\t\t\n\t\t *// twice* \n"
+            "\t\tg();\n\t\t```\n\t\t\th();\n\t}\n```",
+            "int f() {\n\t// look\n\t// twice\n\tg();\n\t\th();\n}",
+            id="comments in nested fences",
+        ),
+        pytest.param("```\n\ta();\n```\n/* end */* \n\tb();", "a();\n/* end */\nb();", id="C comment"),
+        pytest.param(
+            "```\nif (x) begin** \n\t **y <= 1;** \n\tend", "if (x) begin\n\ty <= 1;\n\tend", id="bold"
+        ),
+        pytest.param("```\n\tf(\n```\na_reg**  ),\n\tb);", "f(\na_reg  ),\nb);", id="bold before code"),
+        pytest.param("// done*  }  }", "// done\n}\n}", id="comment before braces"),
+        pytest.param("a();\n...*", "a();\n...", id="ellipsis"),
+        pytest.param("int main(int argc, char **argv) {", "int main(int argc, char **argv) {", id="pointers"),
+        pytest.param(
+            "**p = 3;\n*q = a * b;\n/**\n * x\n */", "**p = 3;\n*q = a * b;\n/**\n * x\n */", id="code"
+        ),
+    ],
+)
+def test_marks_in_code_are_removed(code: str, expected: str) -> None:
+    assert repair_code(code) == expected
+
+
+def test_an_edition_as_xml_lends_its_form_of_the_same_code(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
+    damaged = JSON.replace(r"```\n\tif (knock()) {\n\t\topen(", r"```\n\tif (*knock()) {\n```\nopen(")
+    assert damaged != JSON
+    files = [make_file("7001.json", damaged), make_file("cwe.xml", XML)]
+    record, drop = CweJsonReader(make_source()).read(files)
+    assert isinstance(record, Record)
+    assert isinstance(drop, Drop)
+    assert "```c\nif (knock()) {\n\topen( a && b);\n\twave();\n}\n```" in record.facts.examples[0]

@@ -1,11 +1,13 @@
-"""Take the pictures of README with headless Chromium: the Dagster graph and the summary of a demo.
+"""Take the pictures of README and docs with headless Chromium: the Dagster graph, a demo's summary, the page.
 
     python tools/take_screenshots.py graph DEMO_HOME [--out docs/pictures]
     python tools/take_screenshots.py summary DEMO_OUTPUT [--out docs/pictures]
+    SECURETAG_KEY=stk_… python tools/take_screenshots.py page http://127.0.0.1:8080 [--out docs/pictures]
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
-of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. Both
-need `chromium` on the PATH.
+of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page`
+signs in at a running api and takes its pages, light and dark, wide and as on a phone. All need `chromium` on
+the PATH.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -34,6 +37,8 @@ COLUMNS = 118
 #: Milliseconds of the page's own time before the picture: the UI lays the graph out in a worker.
 RENDER_MS = 30_000
 START_SECONDS = 120.0
+#: Pixels of a laptop's window and of a phone's.
+WIDTHS = (1280, 390)
 #: The group of assets whose lineage is shown; that of the sources has dozens.
 LINEAGE = f"/locations/__repository__@{DEFINITIONS}/asset-groups/model/lineage"
 PAGE = """\
@@ -46,11 +51,17 @@ PAGE = """\
 """
 
 
-def take(url: str, out: Path, width: int, height: int) -> None:
-    """Write a PNG of `url` in a window of `width` × `height` pixels."""
+def find_browser() -> str:
+    """Return the path of Chromium, or end the process with what to do."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         sys.exit("chromium is not on the PATH: install it, for example with `apt-get install chromium`")
+    return browser
+
+
+def take(url: str, out: Path, width: int, height: int) -> None:
+    """Write a PNG of `url` in a window of `width` × `height` pixels."""
+    browser = find_browser()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
         command = [
@@ -89,6 +100,35 @@ def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
             server.wait(30)
 
 
+def take_page(address: str, out: Path) -> None:
+    """Take the pages of the api at `address`, signed in with the key in SECURETAG_KEY."""
+    from playwright.sync_api import sync_playwright
+
+    out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        for scheme, width, height in product(("light", "dark"), WIDTHS, (900,)):
+            context = browser.new_context(
+                color_scheme=scheme, viewport={"width": width, "height": height}, locale="en"
+            )
+            page = context.new_page()
+            page.goto(f"{address}/ui/sign-in")
+            page.screenshot(path=out / f"page-sign-in-{scheme}-{width}.png")
+            page.fill("#key", os.environ["SECURETAG_KEY"])
+            page.press("#key", "Enter")
+            page.wait_for_url("**/ui/findings")
+            page.screenshot(path=out / f"page-findings-{scheme}-{width}.png")
+            page.click("a.row >> nth=0")
+            page.wait_for_selector(".code")
+            page.screenshot(path=out / f"page-finding-{scheme}-{width}.png", full_page=True)
+            page.goto(f"{address}/ui/scans")
+            page.click("a.row >> nth=0")
+            page.wait_for_selector("#scan")
+            page.screenshot(path=out / f"page-scan-{scheme}-{width}.png", full_page=True)
+            context.close()
+        browser.close()
+
+
 def wait_for(url: str) -> None:
     """Wait until `url` answers."""
     deadline = time.monotonic() + START_SECONDS
@@ -124,11 +164,16 @@ def take_summary(printed: Path, out: Path) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("picture", choices=["graph", "summary"])
-    parser.add_argument("demo", type=Path, help="a demo's home, or for `summary` the file with its output")
+    parser.add_argument("picture", choices=["graph", "summary", "page"])
+    parser.add_argument(
+        "source", help="a demo's home; for `summary` the file with its output; for `page` an api's address"
+    )
     parser.add_argument("--out", type=Path, default=CHECKOUT / "docs" / "pictures")
     given = parser.parse_args()
-    (take_graph if given.picture == "graph" else take_summary)(given.demo, given.out)
+    if given.picture == "page":
+        take_page(given.source.rstrip("/"), given.out)
+    else:
+        (take_graph if given.picture == "graph" else take_summary)(Path(given.source), given.out)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,11 @@ _REVIEWED = {"true": "yes", "false": "no"}
 
 @router.get("/findings")
 async def list_findings(
-    request: Request, services: Services, visitor: SignedIn, filters: Annotated[Filters, Query()]
+    request: Request,
+    services: Services,
+    visitor: SignedIn,
+    filters: Annotated[Filters, Query()],
+    last: UUID | None = None,
 ) -> Response:
     """What is in the code now, the highest rank first."""
     async with services.tenant(visitor.caller.tenant_id) as session:
@@ -63,6 +67,7 @@ async def list_findings(
         "findings.html",
         visitor=visitor,
         filters=filters,
+        last=last,
         items=[(item, decide(item)) for item in items],
         projects={row[0].id: row[4].name for row in rows},
         total=counts.total,
@@ -92,6 +97,7 @@ async def show_finding(
     services: Services,
     visitor: SignedIn,
     filters: Annotated[Filters, Query()],
+    last: UUID | None = None,
 ) -> Response:
     """One finding, with the code and everything that is known of it."""
     async with services.tenant(visitor.caller.tenant_id) as session:
@@ -105,6 +111,7 @@ async def show_finding(
         "finding.html",
         visitor=visitor,
         filters=filters,
+        last=last,
         finding=finding,
         project=row[4].name,
         decided=decide(finding),
@@ -137,7 +144,7 @@ async def judge(finding_id: UUID, request: Request, services: Services, visitor:
             api_key_id=visitor.caller.key_id,
         )
         _, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
-    return _go_on(after, filters)
+    return _go_on(finding_id, after, filters)
 
 
 @router.post("/findings/{finding_id}/suppress")
@@ -159,7 +166,7 @@ async def suppress(finding_id: UUID, request: Request, services: Services, visit
             raise _refused(error) from error
         await suppressions.add_suppression(session, visitor.caller.tenant_id, body, actor=visitor.caller.name)
         _, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
-    return _go_on(after, filters)
+    return _go_on(finding_id, after, filters)
 
 
 @router.post("/findings/{finding_id}/suppressions/{suppression_id}/end")
@@ -202,7 +209,10 @@ def _refused(error: ValidationError) -> InputError:
     return InputError(f"{first['where']}: {first['what']}", hint="Correct it and send the form again.")
 
 
-def _go_on(after: UUID | None, filters: Filters) -> Response:
-    """Send the reviewer to the next finding of the list, or to the list where this was the last."""
+def _go_on(decided: UUID, after: UUID | None, filters: Filters) -> Response:
+    """Send the reviewer to the next finding of the list, or to the list where this was the last.
+
+    The next page links back to the finding that was just decided.
+    """
     place = f"/{after}" if after is not None else ""
-    return RedirectResponse(f"/ui/findings{place}?{filters.to_query()}", 303)
+    return RedirectResponse(f"/ui/findings{place}?{filters.to_query(last=decided)}", 303)

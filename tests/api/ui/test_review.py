@@ -79,16 +79,18 @@ async def test_pages_follow_each_other_by_rank(api: Api, monkeypatch: pytest.Mon
 async def test_a_verdict_is_stored_and_leads_to_the_next(api: Api) -> None:
     browser, key = await reviewer(api)
     await browser.open("/ui/findings?reviewed=no")
-    text = await browser.open(browser.links(r"/ui/findings/[^\"]*")[0])
+    first = browser.links(r"/ui/findings/[^\"]*")[0]
+    text = await browser.open(first)
     assert "<title>SQL injection" in text
     text = await browser.send(
         "/verdict", verdict="true_positive", disposition="fix", comment="reached\r\nby <b>"
     )
     assert "<title>Shell injection" in text
     assert "reviewed=no" in str(browser.page.url)
+    assert first in browser.links(r"/ui/findings/[^\"]*"), "the way back to decide otherwise"
     await browser.send("/verdict", verdict="false_positive")
     text = await browser.send("/verdict", verdict="needs_review")
-    assert str(browser.page.url).endswith("/ui/findings?reviewed=no"), "the last one leads to the list"
+    assert "/ui/findings?reviewed=no&last=" in str(browser.page.url), "the last one leads to the list"
     assert titles(text) == []
     assert titles(await browser.open("/ui/findings?disagree=yes")) == ["SQL injection"]
     items = (await api.client(key).get("/findings")).json()["items"]

@@ -41,6 +41,7 @@ HEADERS = {
 #: Name → (media type, where it lies). htmx comes from an installed package, which is not imported.
 STATIC: dict[str, tuple[str, Callable[[], Path | None]]] = {
     "ui.css": ("text/css", lambda: FOLDER / "static/ui.css"),
+    "icon.svg": ("image/svg+xml", lambda: FOLDER / "static/icon.svg"),
     "ui.js": ("text/javascript", lambda: FOLDER / "static/ui.js"),
     "htmx.js": (
         "text/javascript",

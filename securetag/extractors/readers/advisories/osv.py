@@ -76,7 +76,7 @@ class _Affected(msgspec.Struct, frozen=True):
     severity: list[_Severity] | None = None
     ecosystem_specific: _Ecosystem | None = None
     #: Free-form; GitHub's `last_known_affected_version_range` is read.
-    database_specific: Any = None
+    database_specific: object = None
 
 
 class _Reference(msgspec.Struct, frozen=True):

@@ -37,14 +37,13 @@ A value is taken from the first of these that has it:
 3. `securetag.toml` in the working directory, with the names in the second column (a table: `[api]`);
 4. the default.
 
-Lists are written as JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`.
-An empty variable counts as not set. Relative paths count from the working directory. A `SECURETAG_…`
-variable or a name in the file that isn't below is refused, with the setting that may be meant.
+Lists are JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable counts as
+not set. Relative paths count from the working directory. A `SECURETAG_…` variable or a name in the file that
+isn't below is refused, with the setting that may be meant.
 
 A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
-(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`, `DATABASE_URL_FILE`, `SECURETAG_WORKER__API_KEY_FILE`) names a
-file of which the content, without a last newline, is the value. Both at once, and a file that can't be read
-or is empty, are refused. Secrets are never printed; keep them out of `securetag.toml`.
+(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a file of which the content, without a last newline, is
+the value. Both at once, or an unreadable or empty file, are refused. Secrets are never printed.
 
 With `SECURETAG_ENVIRONMENT=production` the default pepper is refused. Outside loopback the api refuses to
 start with the default or a short pepper, with a well-known password of the database, and without

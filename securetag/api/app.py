@@ -82,6 +82,8 @@ def limit_body(api: ApiSettings) -> Callable[[str, str], int]:
     def limit(method: str, path: str) -> int:
         if (method, path) == ("POST", "/codeaudit/upload"):
             return api.max_upload + FORM_OVERHEAD
+        if (method, path) == ("POST", "/findings/import"):
+            return api.max_sarif + api.max_upload + FORM_OVERHEAD
         if (method, path) == ("POST", "/queue/result"):
             return api.max_result
         if method == "PUT" and path.startswith("/queue/tasks/"):

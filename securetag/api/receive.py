@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from streaming_form_data import ParseFailedException, StreamingFormDataParser
@@ -104,10 +105,11 @@ async def receive_raw(stream: AsyncIterator[bytes], into: Incoming) -> None:
 
 
 class _FilePart(BaseTarget):  # type: ignore[misc]  # the library is untyped
-    """The one file of the form."""
+    """A file of the form, given at most once."""
 
-    def __init__(self, into: Incoming) -> None:
+    def __init__(self, name: str, into: Incoming) -> None:
         super().__init__()
+        self.name = name
         self.into = into
         self.parts = 0
         self.complete = False
@@ -115,7 +117,7 @@ class _FilePart(BaseTarget):  # type: ignore[misc]  # the library is untyped
     def on_start(self) -> None:
         self.parts += 1
         if self.parts > 1:
-            raise InputError("the form has more than one `file`", hint=_FORM_HINT)
+            raise InputError(f"the form has more than one `{self.name}`", hint=_FORM_HINT)
 
     def on_data_received(self, chunk: bytes) -> None:
         self.into.write(chunk)
@@ -155,18 +157,26 @@ class _FieldPart(BaseTarget):  # type: ignore[misc]
 
 
 async def receive_form(
-    stream: AsyncIterator[bytes], headers: Mapping[str, str], fields: tuple[str, ...], into: Incoming
+    stream: AsyncIterator[bytes],
+    headers: Mapping[str, str],
+    fields: tuple[str, ...],
+    into: Incoming,
+    others: Mapping[str, Incoming] = MappingProxyType({}),
 ) -> tuple[str, dict[str, str]]:
     """A multipart form of one `file` and text `fields`: the file's name and the fields that were given.
 
+    `others` are files by the name of their part, which may be left out: nothing is written then.
     Raises InputError (no such form, cut off, unknown or doubled parts) and LimitError.
     """
-    file, texts = _FilePart(into), {name: _FieldPart(name) for name in fields}
+    file, texts = _FilePart("file", into), {name: _FieldPart(name) for name in fields}
+    optional = [_FilePart(name, other) for name, other in others.items()]
     try:
         parser = StreamingFormDataParser(
             headers={"Content-Type": headers.get("content-type", "")}, strict=True
         )
         parser.register("file", file)
+        for part in optional:
+            parser.register(part.name, part)
         for name, target in texts.items():
             parser.register(name, target)
         async for chunk in stream:
@@ -177,9 +187,10 @@ async def receive_form(
         raise InputError("the body is not a multipart form", hint=_FORM_HINT) from error
     if not file.parts:
         raise InputError("the form has no part `file`", hint=_FORM_HINT)
-    if not file.complete:
+    if not file.complete or any(part.parts and not part.complete for part in optional):
         raise InputError("the form is cut off", hint="Send the whole body again.")
-    into.flush()
+    for received in (into, *others.values()):
+        received.flush()
     given = {name: text for name, target in texts.items() if (text := target.text) is not None}
     return shown_name(file.multipart_filename), given
 

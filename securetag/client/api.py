@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeVar
 from uuid import UUID, uuid4
@@ -43,6 +44,7 @@ from securetag.wire.api import (
     UploadAccepted,
 )
 from securetag.wire.base import Body, Page
+from securetag.wire.imports import ImportAccepted, ImportParams
 from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -85,6 +87,34 @@ class ApiClient(HttpClient):
                 "POST",
                 "/codeaudit/upload",
                 files={"file": (archive.name, content, "application/zip")},
+                data=form,
+                headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            )
+
+    def import_findings(
+        self,
+        report: Path,
+        *,
+        project: str,
+        source: Path | None = None,
+        params: ImportParams | None = None,
+        idempotency_key: str | None = None,
+    ) -> ImportAccepted:
+        """Import another tool's SARIF; `source` is a zip archive of the code that it is about."""
+        form = {"project": project}
+        if params is not None:
+            form["params"] = params.model_dump_json(exclude_defaults=True)
+        with ExitStack() as opened:
+            content = opened.enter_context(report.open("rb"))
+            files = {"file": (report.name, content, "application/sarif+json")}
+            if source is not None:
+                code = opened.enter_context(source.open("rb"))
+                files["source"] = (source.name, code, "application/zip")
+            return self.read(
+                ImportAccepted,
+                "POST",
+                "/findings/import",
+                files=files,
                 data=form,
                 headers={"Idempotency-Key": idempotency_key or str(uuid4())},
             )

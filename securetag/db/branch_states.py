@@ -7,7 +7,7 @@ which a rule timed out, says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -16,7 +16,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from securetag.db.identity import IMPORT
 from securetag.db.models import Finding, FindingOccurrence, FindingState, Project, Task
+from securetag.db.models import ToolExecution as ExecutionRow
 from securetag.scanning.exclusion import Exclusion
 from securetag.wire.queue import Coverage, SkipReason, ToolExecution, ToolMetrics, UnpackMetrics
 
@@ -120,13 +122,14 @@ async def update_states(
     project is locked by the caller. A scan that ends after a newer one of its branch changes nothing.
     """
     branch = await branch_of(session, task)
-    if await _is_overtaken(session, task, branch):
+    if await _is_overtaken(session, task, branch, {run.tool for run in executions}):
         return
     await _add_seen(session, task, branch, changed)
     await _mark_fixed(session, task, branch, Reach.of(executions, task.kind))
 
 
-async def _is_overtaken(session: AsyncSession, task: Task, branch: str) -> bool:
+async def _is_overtaken(session: AsyncSession, task: Task, branch: str, tools: Collection[str]) -> bool:
+    """Has a newer scan of the branch ended? Of imports: a newer one of the same tools."""
     default = select(Project.default_branch).where(Project.id == task.project_id).scalar_subquery()
     newer = select(Task.id).where(
         Task.project_id == task.project_id,
@@ -135,6 +138,9 @@ async def _is_overtaken(session: AsyncSession, task: Task, branch: str) -> bool:
         Task.id > task.id,
         func.coalesce(Task.params["branch"].astext, default) == branch,
     )
+    if task.kind == IMPORT:
+        of_tool = select(ExecutionRow.id).where(ExecutionRow.task_id == Task.id, ExecutionRow.tool.in_(tools))
+        newer = newer.where(of_tool.exists())
     return bool(await session.scalar(select(newer.exists())))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, or_, select, true
+from sqlalchemy import Row, Select, cast, func, or_, select, true
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
@@ -26,6 +27,8 @@ from securetag.scanning.identity.inventory import Inventory
 
 T = TypeVar("T")
 
+#: Kind of the tasks that import the results of other tools.
+IMPORT = "import"
 #: Findings that one statement asks for.
 LOOKUP = 1_000
 #: Findings that are compared by their code at most; of more only those with the path or fingerprint of a
@@ -101,9 +104,17 @@ class _Stored:
 
 
 async def identify(
-    session: AsyncSession, task: Task, places: Sequence[ScannedPlace], inventory: Inventory | None = None
+    session: AsyncSession,
+    task: Task,
+    places: Sequence[ScannedPlace],
+    inventory: Inventory | None = None,
+    *,
+    tools: Collection[str] = (),
 ) -> list[Matched]:
     """Return which finding each place is; no two are the same. A new finding gets a new id.
+
+    An import and a scan have findings of their own, since each says nothing of the other's. `tools`: those
+    that the task reports of; an import takes over no finding that another tool reports too.
 
     Locks the project until the transaction ends: two results of one project must not each give the
     same finding to another place.
@@ -113,7 +124,8 @@ async def identify(
     )
     rest = dict(enumerate(places))
     previous = await _previous_scan(session, task)
-    stored = await _with_fingerprints(session, task, {item.place.fingerprint for item in places}, previous)
+    query = _stored_findings(task, tools)
+    stored = await _with_fingerprints(session, query, {item.place.fingerprint for item in places}, previous)
     kinds: dict[int, tuple[UUID, Kind]] = {}
     for pair in match_same(
         {index: item.place for index, item in rest.items()}, [item.finding for item in stored.values()]
@@ -122,7 +134,7 @@ async def identify(
         del rest[pair.place], stored[pair.finding_id]
     if rest:
         matched = {finding_id for finding_id, _ in kinds.values()}
-        candidates = await _candidates(session, task, rest, matched, previous)
+        candidates = await _candidates(session, query, rest, matched, previous)
         pairs = match_similar(
             {index: item.compared() for index, item in rest.items()},
             await _with_code(session, candidates),
@@ -195,8 +207,10 @@ _newest = aliased(
 )
 
 
-def _stored_findings(task: Task) -> Select[*tuple[object, ...]]:
-    return (
+def _stored_findings(task: Task, tools: Collection[str]) -> Select[*tuple[object, ...]]:
+    """Select the findings that the task may have seen again."""
+    last_task = aliased(Task)
+    query = (
         select(
             Finding.id,
             Finding.fingerprint,
@@ -212,23 +226,36 @@ def _stored_findings(task: Task) -> Select[*tuple[object, ...]]:
         )
         .select_from(Finding)
         .join(_newest, true())
+        .join(last_task, last_task.id == Finding.last_task_id)
         .where(Finding.tenant_id == task.tenant_id, Finding.project_id == task.project_id)
     )
+    if task.kind != IMPORT:
+        return query.where(last_task.kind != IMPORT)
+    reported = func.jsonb_array_elements(Finding.matches).table_valued("value")
+    others = (
+        select(reported.c.value)
+        .where(cast(reported.c.value, JSONB)["tool"].astext.not_in(tools))
+        .correlate(Finding)
+    )
+    return query.where(last_task.kind == IMPORT, ~others.exists())
 
 
 async def _with_fingerprints(
-    session: AsyncSession, task: Task, fingerprints: Iterable[str], previous: UUID | None
+    session: AsyncSession,
+    query: Select[*tuple[object, ...]],
+    fingerprints: Iterable[str],
+    previous: UUID | None,
 ) -> dict[UUID, _Stored]:
     stored: dict[UUID, _Stored] = {}
     for chunk in _chunks(sorted(fingerprints)):
-        rows = await session.execute(_stored_findings(task).where(Finding.fingerprint.in_(chunk)))
+        rows = await session.execute(query.where(Finding.fingerprint.in_(chunk)))
         stored.update((row.id, _known(row, previous)) for row in rows)
     return stored
 
 
 async def _candidates(
     session: AsyncSession,
-    task: Task,
+    query: Select[*tuple[object, ...]],
     rest: Mapping[int, ScannedPlace],
     matched: set[UUID],
     previous: UUID | None,
@@ -240,7 +267,7 @@ async def _candidates(
     fingerprints = {item.place.fingerprint for item in rest.values()}
     nearby: list[_Stored] = []
     others: list[_Stored] = []
-    page = _stored_findings(task).order_by(Finding.id).limit(LOOKUP)
+    page = query.order_by(Finding.id).limit(LOOKUP)
     rows = (await session.execute(page)).all()
     while rows:
         for row in rows:

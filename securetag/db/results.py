@@ -62,7 +62,7 @@ async def record_result(
         stored = 0
         if state is State.COMPLETED:
             scanned = request.findings if findings is None else findings
-            stored = await _add_findings(session, task, scanned, _inventory(request))
+            stored = await _add_findings(session, task, scanned, request)
             is_stale = Finding.verdict_stale_task_id == task.id
             await update_states(session, task, request.tool_executions, changed=is_stale)
             await lapse_suppressions(session, task)
@@ -111,12 +111,14 @@ def _inventory(request: ResultRequest) -> Inventory:
 
 
 async def _add_findings(
-    session: AsyncSession, task: Task, findings: Iterable[TriagedFinding], inventory: Inventory
+    session: AsyncSession, task: Task, findings: Iterable[TriagedFinding], request: ResultRequest
 ) -> int:
     """Upsert findings, add their occurrences and verdicts and the scan's summary; returns how many."""
     # Parsing and converting take seconds for a large result: beside the event loop.
     places = await asyncio.to_thread(lambda: [_place(item) for item in findings])
-    pairs = zip(findings, await identify(session, task, places, inventory), strict=True)
+    tools = {run.tool for run in request.tool_executions}
+    matched = await identify(session, task, places, _inventory(request), tools=tools)
+    pairs = zip(findings, matched, strict=True)
     severities: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     while chunk := await asyncio.to_thread(lambda: list(islice(pairs, CHUNK))):

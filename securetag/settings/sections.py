@@ -31,6 +31,10 @@ class ApiSettings(Section):
     port: int = 8080
     #: Bytes of one uploaded archive.
     max_upload: int = 50 * 1024 * 1024
+    #: Bytes of one SARIF file whose results are imported.
+    max_sarif: int = 50 * 1024 * 1024
+    #: Results of one such file.
+    max_sarif_results: int = 25_000
     #: Bytes of one artifact that a worker stores.
     max_artifact: int = 20 * 1024 * 1024
     #: Bytes of one scan's result: 50,000 findings with their code are about 150 MB.
@@ -71,7 +75,11 @@ class WorkerSettings(Section):
     #: Seconds that `POST /queue/next` may wait for work.
     poll_s: float = 10.0
     #: Kinds of tasks that it takes; a worker that scans web applications needs a way out to them.
-    kinds: Annotated[list[Literal["codeaudit", "web"]], Field(min_length=1)] = ["codeaudit", "web"]
+    kinds: Annotated[list[Literal["codeaudit", "web", "import"]], Field(min_length=1)] = [
+        "codeaudit",
+        "web",
+        "import",
+    ]
     #: Scanners that read each upload, one after the other.
     scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep", "secrets"]
     #: Files of one unpacked project.

@@ -36,7 +36,7 @@ SHA256_HEADER = "X-Content-SHA256"
 #: and not a field of the lease, since older workers refuse fields that they don't know.
 MODEL_POLICY = "model_policy"
 
-TaskKind = Literal["codeaudit", "web"]
+TaskKind = Literal["codeaudit", "web", "import"]
 
 
 class NextRequest(Wire):

@@ -38,12 +38,16 @@ from securetag.settings import Settings
 from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
 from securetag.worker.sandbox import Workspace
-from securetag.worker.tasks import codeaudit, web
+from securetag.worker.tasks import codeaudit, imported, web
 
 log = logging.getLogger(__name__)
 
 TaskFunction = Callable[[Attempt], ResultRequest]
-TASKS: Mapping[TaskKind, TaskFunction] = {"codeaudit": codeaudit.run, "web": web.run}
+TASKS: Mapping[TaskKind, TaskFunction] = {
+    "codeaudit": codeaudit.run,
+    "web": web.run,
+    "import": imported.run,
+}
 
 #: Seconds between calls to an api that is away, doubling from the first to the second.
 BACKOFF_S = (0.5, 15.0)

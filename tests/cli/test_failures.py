@@ -57,6 +57,7 @@ COMMANDS = [
     f"findings show {TENANT}",
     f"findings suppress {TENANT} --reason none",
     f"feedback {TENANT} --verdict true_positive",
+    "findings import {out}/records.json --project shop",
     "suppressions list",
     "suppressions add --project shop --path old --reason none",
     f"suppressions remove {TENANT}",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from securetag.api.auth import Reader, Scanner
-from securetag.api.codeaudit.schemas import ProjectFilter
+from securetag.api.codeaudit.schemas import ProjectFilter, UploadForm
 from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
@@ -55,7 +55,7 @@ async def upload(
     # No UploadFile: it would spool the whole body before this line runs.
     with incoming(services.incoming_dir, services.settings.api.max_upload) as body:
         filename, texts = await receive_form(request.stream(), request.headers, ("project", "params"), body)
-        return await accept(services, caller, body, filename, read_form(texts), key)
+        return await accept(services, caller, body, filename, read_form(texts, UploadForm), key)
 
 
 @router.get("/index", response_model=Page[ScanAnswer])

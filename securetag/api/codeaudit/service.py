@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -27,15 +29,19 @@ from securetag.db.repositories import artifacts
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
 from securetag.records import JsonObject
-from securetag.scanning.unpack import ArchiveSummary, inspect
-from securetag.wire.api import ScanParams, UploadAccepted
+from securetag.scanning.exclusion import Exclusion
+from securetag.scanning.unpack import inspect
+from securetag.wire.api import UploadAccepted
+from securetag.wire.queue import TaskKind
 
 log = logging.getLogger(__name__)
 
 OPERATION = "POST /codeaudit/upload"
 
+Form = TypeVar("Form", bound=UploadForm)
 
-def read_form(texts: dict[str, str]) -> UploadForm:
+
+def read_form(texts: dict[str, str], form: type[Form]) -> Form:
     """The form's text parts, checked. Raises InputError that names the part."""
     try:
         params = from_json(texts.get("params") or "{}")
@@ -44,16 +50,17 @@ def read_form(texts: dict[str, str]) -> UploadForm:
             "the part `params` is not JSON", hint='Send a JSON object, for example {"lang": "es"}.'
         ) from error
     try:
-        return UploadForm.model_validate(
-            {**{k: v for k, v in texts.items() if k != "params"}, "params": params}
-        )
+        read = form.model_validate({**{k: v for k, v in texts.items() if k != "params"}, "params": params})
     except ValidationError as error:
         first = handle_invalid_request(error.errors())[0]
-        accepted_fields = ", ".join(ScanParams.model_fields)
+        accepted_fields = ", ".join(form.params_type.model_fields)
         raise InputError(
             f"{first['where']}: {first['what']}",
             hint=f"`project` is a name of 1 to 200 characters; `params` knows {accepted_fields}.",
         ) from error
+    # A pattern that can't be read is refused here, before anything is kept.
+    Exclusion(read.params.exclude)
+    return read
 
 
 async def accept(
@@ -70,8 +77,16 @@ async def accept(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> UploadAccepted:
-            return await _enqueue(
-                services, session, caller, incoming, filename, form.project, params, summary
+            project_id, task_id = await enqueue_upload(
+                services, session, caller, "codeaudit", incoming, filename, form.project, params
+            )
+            return UploadAccepted(
+                task_id=task_id,
+                project_id=project_id,
+                project=form.project,
+                sha256=incoming.sha256,
+                size=incoming.size,
+                files=summary.files,
             )
 
         # The file's name is the client's business: the same bytes from another folder are the same.
@@ -89,22 +104,23 @@ async def accept(
     return accepted
 
 
-async def _enqueue(
+async def enqueue_upload(
     services: ApiServices,
     session: AsyncSession,
     caller: Principal,
+    kind: TaskKind,
     incoming: Incoming,
     filename: str,
     project: str,
     params: JsonObject,
-    summary: ArchiveSummary,
-) -> UploadAccepted:
+) -> tuple[UUID, UUID]:
+    """Queue a task with its archive; return the ids of its project and of itself."""
     project_id = await projects.ensure_project(session, caller.tenant_id, project)
     if await projects.allows_ignore_file(session, project_id):
         # Not a parameter of the request: whoever may upload can't decide what an upload hides.
         params = {**params, "allow_ignore_file": True}
     task_id = await queue.enqueue(
-        session, tenant_id=caller.tenant_id, project_id=project_id, kind="codeaudit", params=params
+        session, tenant_id=caller.tenant_id, project_id=project_id, kind=kind, params=params
     )
     storage_key = await artifacts.add_upload(
         session,
@@ -116,15 +132,8 @@ async def _enqueue(
         size=incoming.size,
     )
     await asyncio.to_thread(_keep, services, storage_key, incoming)
-    log.info("task %s of tenant %s: %d bytes accepted", task_id, caller.tenant_id, incoming.size)
-    return UploadAccepted(
-        task_id=task_id,
-        project_id=project_id,
-        project=project,
-        sha256=incoming.sha256,
-        size=incoming.size,
-        files=summary.files,
-    )
+    log.info("task %s of tenant %s: %s of %d bytes", task_id, caller.tenant_id, kind, incoming.size)
+    return project_id, task_id
 
 
 def _keep(services: ApiServices, storage_key: str, incoming: Incoming) -> None:

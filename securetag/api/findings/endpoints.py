@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Reviewer
+from securetag.api.auth import Reader, Reviewer, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
+from securetag.api.findings.importing import FORM, receive_import
 from securetag.api.findings.schemas import (
     BranchFilter,
     ConfidenceFilter,
@@ -32,6 +33,7 @@ from securetag.api.services import Services
 from securetag.records import BranchState
 from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
 from securetag.wire.base import Page
+from securetag.wire.imports import ImportAccepted
 
 router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
 
@@ -83,6 +85,17 @@ async def list_findings(
         rows = await findings.list_findings(session, wanted, after=cursor, limit=limit)
     items = [to_finding_answer(row, services.settings.triage) for row in rows]
     return json_answer(make_page(items, limit, [item.id for item in items]))
+
+
+@router.post("/import", response_model=ImportAccepted, status_code=202, openapi_extra=FORM)
+async def import_findings(
+    request: Request, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """Import the results of another tool, as SARIF, with the code they are about if it is to be triaged.
+
+    The Location header says where the import stands, which is read like a scan.
+    """
+    return await receive_import(services, caller, request, key)
 
 
 @router.get("/{finding_id}", response_model=FindingDetail)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from securetag.cli.findings import show, suppress
+from securetag.cli.findings import bring, show, suppress
 from securetag.cli.findings.judge import feedback
 
 app = typer.Typer(help="Findings of all scans.", no_args_is_help=True)
 app.command("list")(show.list_findings)
 app.command("show")(show.show_finding)
+app.command("import")(bring.import_findings)
 app.command("suppress")(suppress.suppress_finding)
 
 suppressions = typer.Typer(help="What people have chosen not to hear of.", no_args_is_help=True)

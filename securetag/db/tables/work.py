@@ -23,7 +23,7 @@ from securetag.db.base import (
 from securetag.db.states import State
 from securetag.records import JsonObject
 
-KINDS = ("codeaudit", "web")
+KINDS = ("codeaudit", "web", "import")
 
 
 class Task(Base):

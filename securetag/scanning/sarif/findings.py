@@ -18,6 +18,8 @@ from securetag.scanning.sarif.read import SarifResult
 from securetag.scanning.scanner import Match, findings_of
 
 _MAX_TOOL = 50
+#: Names of tool executions that are no scanner's.
+_RESERVED = frozenset({"triage", "unpack"})
 
 
 def to_findings(results: Sequence[SarifResult], project: Path | None) -> list[Finding]:
@@ -41,7 +43,8 @@ def to_findings(results: Sequence[SarifResult], project: Path | None) -> list[Fi
 def name_tool(name: str) -> str:
     """Return a tool's name in the form of our scanners' names: `Semgrep OSS` is `semgrep-oss`."""
     name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return (name if name[:1].isalpha() else f"tool-{name}")[:_MAX_TOOL].strip("-")
+    is_free = name[:1].isalpha() and name not in _RESERVED
+    return (name if is_free else f"tool-{name}")[:_MAX_TOOL].strip("-")
 
 
 def _group_by_tool(results: Sequence[SarifResult]) -> dict[str, list[Match]]:

@@ -25,6 +25,11 @@ LeftOut = Literal["not a problem", "no place", "outside the project"]
 
 #: Steps of a data flow, characters of a title, of a message and of a piece of code that are kept.
 MAX_STEPS, MAX_TITLE, MAX_MESSAGE, MAX_CODE = 100, 200, 2_000, 4_000
+#: Characters of a path and of a rule's id; a result with a longer path is left out. Folders of a path of
+#: another machine, and bases that a path is put together from.
+MAX_PATH, MAX_RULE, MAX_FOLDERS, MAX_BASES = 400, 300, 60, 10
+#: Characters of a message before it is cut, and of what is put in for one of its placeholders.
+_MAX_TEXT, _MAX_ARGUMENT = 10_000, 1_000
 _SEVERITIES: dict[str, Severity] = {"error": "high", "warning": "medium", "note": "low", "none": "info"}
 _WORDS: dict[str, Severity] = {
     "critical": "critical",
@@ -139,6 +144,10 @@ class _Tool(_Part, frozen=True):
     extensions: list[_Driver] | None = None
 
 
+class _Invocation(_Part, frozen=True):
+    execution_successful: bool | None = None
+
+
 class _Result(_Part, frozen=True):
     rule_id: str | None = None
     rule_index: int = -1
@@ -150,6 +159,7 @@ class _Result(_Part, frozen=True):
     code_flows: list[_CodeFlow] | None = None
     taxa: list[_Reference] | None = None
     suppressions: list[Properties] | None = None
+    baseline_state: str | None = None
     properties: Properties | None = None
 
 
@@ -158,6 +168,7 @@ class _Run(_Part, frozen=True):
     results: list[_Result] | None = None
     artifacts: list[_ListedArtifact] | None = None
     original_uri_base_ids: dict[str, _Artifact] | None = None
+    invocations: list[_Invocation] | None = None
 
 
 class _Log(_Part, frozen=True):
@@ -189,6 +200,10 @@ class SarifReport:
     #: Name → version of each tool.
     tools: dict[str, str] = field(default_factory=dict)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
+    #: Tools that ended with an error, as the document says: what they don't report may still be there.
+    failed: set[str] = field(default_factory=set)
+    #: Tool → paths of its results that aren't files of the project; empty for one of another machine.
+    outside: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_sarif(
@@ -230,12 +245,14 @@ class _RunReader:
         driver = self.run.tool.driver
         tool = driver.name.strip() or "unknown"
         self.report.tools[tool] = driver.semantic_version or driver.version or ""
+        if any(call.execution_successful is False for call in self.run.invocations or ()):
+            self.report.failed.add(tool)
         rules = [*(driver.rules or ())]
         for extension in self.run.tool.extensions or ():
             rules += extension.rules or ()
         by_id = {rule.id: rule for rule in rules}
         for index, result in enumerate(self.run.results or ()):
-            if result.kind in _NO_PROBLEM:
+            if result.kind in _NO_PROBLEM or result.baseline_state == "absent":
                 self.report.left_out["not a problem"] += 1
                 continue
             self._add(tool, index, result, _rule_of(result, driver.rules or (), by_id))
@@ -249,9 +266,11 @@ class _RunReader:
         path = self._path(place.artifact_location)
         if path is None:
             self.report.left_out["outside the project"] += 1
+            shown = self._shown_path(place.artifact_location)
+            self.report.outside.setdefault(tool, []).append(shown)
             return
         message = _text(result.message, rule)
-        identity = result.rule_id or rule.id or "unnamed"
+        identity = (result.rule_id or rule.id or "unnamed")[:MAX_RULE]
         match = Match(
             rule_id=identity,
             path=path,
@@ -288,6 +307,18 @@ class _RunReader:
 
     def _path(self, artifact: _Artifact | None) -> str | None:
         """Return the file's path relative to the project; None for what isn't one of its files."""
+        path = self._read_path(artifact)
+        return None if path is None else _relative(path, self.project)
+
+    def _shown_path(self, artifact: _Artifact | None) -> str:
+        """Return a relative path, wherever its file is; empty for another one."""
+        path = self._read_path(artifact)
+        if path is None or re.match(r"/|[A-Za-z]:/", path):
+            return ""
+        return _relative(path, None) or ""
+
+    def _read_path(self, artifact: _Artifact | None) -> str | None:
+        """Return the path as the document has it, without its scheme; None for what is no path."""
         listed = self.run.artifacts or ()
         if artifact is not None and artifact.uri is None and 0 <= artifact.index < len(listed):
             artifact = listed[artifact.index].location
@@ -295,22 +326,27 @@ class _RunReader:
             return None
         uri, base = artifact.uri, artifact.uri_base_id
         bases = self.run.original_uri_base_ids or {}
-        for _ in range(len(bases)):  # a base may have a base
-            if urlsplit(uri).scheme or base is None or (parent := bases.get(base)) is None:
-                break
-            uri, base = (parent.uri or "") + uri, parent.uri_base_id
-        scheme = urlsplit(uri).scheme
-        # A Windows drive is one letter.
-        path = unquote(urlsplit(uri).path if scheme == "file" else uri).replace("\\", "/")
-        if "\0" in path or (scheme != "file" and len(scheme) > 1):
+        try:
+            for _ in range(min(len(bases), MAX_BASES)):  # a base may have a base
+                if urlsplit(uri).scheme or base is None or (parent := bases.get(base)) is None:
+                    break
+                uri, base = (parent.uri or "") + uri, parent.uri_base_id
+            parts = urlsplit(uri)
+        except ValueError:  # `http://[`
             return None
-        return _relative(path, self.project)
+        # A Windows drive is one letter.
+        path = unquote(parts.path if parts.scheme == "file" else uri).replace("\\", "/")
+        if "\0" in path or (parts.scheme != "file" and len(parts.scheme) > 1):
+            return None
+        return path
 
 
 def _relative(path: str, project: Path | None) -> str | None:
     """Return a path below the project, without `.` and `..`."""
     pure = PurePosixPath(re.sub(r"^/?[A-Za-z]:/", "/", path))
     parts = [part for part in pure.parts if part not in {"/", "."}]
+    if len(path) > MAX_PATH or len(parts) > MAX_FOLDERS:
+        return None
     if project is None:
         return "/".join(parts) if parts and ".." not in parts else None
     if pure.is_absolute():
@@ -321,10 +357,17 @@ def _relative(path: str, project: Path | None) -> str | None:
         else:
             # Of another machine: the longest end of it that is a file here.
             ends = (parts[start:] for start in range(len(parts)))
-            parts = next((end for end in ends if (project / "/".join(end)).is_file()), [])
-    if not parts or ".." in parts or not (project / "/".join(parts)).is_file():
+            parts = next((end for end in ends if _is_file(project, end)), [])
+    if not parts or ".." in parts or not _is_file(project, parts):
         return None
     return "/".join(parts)
+
+
+def _is_file(project: Path, parts: Sequence[str]) -> bool:
+    try:
+        return project.joinpath(*parts).is_file()
+    except OSError:  # a name longer than a file system allows
+        return False
 
 
 def _rule_of(result: _Result, rules: Sequence[_Rule], by_id: Mapping[str, _Rule]) -> _Rule:
@@ -341,9 +384,9 @@ def _rule_of(result: _Result, rules: Sequence[_Rule], by_id: Mapping[str, _Rule]
 
 def _text(message: _Message, rule: _Rule) -> str:
     named = (rule.message_strings or {}).get(message.id or "")
-    text = message.text or (named.text if named is not None else "") or ""
+    text = (message.text or (named.text if named is not None else "") or "")[:_MAX_TEXT]
     for index, argument in enumerate((message.arguments or ())[:20]):
-        text = text.replace(f"{{{index}}}", argument)
+        text = text.replace(f"{{{index}}}", argument[:_MAX_ARGUMENT])[:_MAX_TEXT]
     return text.strip()
 
 
@@ -386,18 +429,22 @@ def _cwe(result: _Result, rule: _Rule) -> str:
     for reference in references:
         component = reference.tool_component.name if reference.tool_component is not None else ""
         digits = (reference.id or "").upper().removeprefix("CWE-")
-        if component.upper().startswith("CWE") and digits.isdecimal():
+        if component.upper().startswith("CWE") and _is_cwe_number(digits):
             return f"CWE-{int(digits)}"
     for properties in _properties(result, rule):
         for name in ("cwe", "cwes", "cwe-id", "cwe_id", "tags"):
             value = properties.get(name)
             texts = value if isinstance(value, list) else [value]
             for text in texts:
-                if name in {"cwe-id", "cwe_id", "cwe"} and str(text).isdecimal():
+                if name in {"cwe-id", "cwe_id", "cwe"} and _is_cwe_number(str(text)):
                     return f"CWE-{int(str(text))}"
                 if match := _CWE.search(str(text)):
                     return f"CWE-{int(match[1])}"
     return ""
+
+
+def _is_cwe_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 5
 
 
 def _by_prefix(rule_id: str, cwes: Mapping[str, str]) -> str:

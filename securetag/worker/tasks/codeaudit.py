@@ -31,7 +31,7 @@ class Audit(ScanTask):
     def scan(self) -> list[Finding]:
         """Run all scanners, one after the other; return one finding for each place."""
         settings = self.attempt.settings
-        project = self._project()
+        project = self.unpack(self.download("upload.zip"))
         findings: list[Finding] = []
         for number, name in enumerate(list_scanners(settings)):
             if number and self.attempt.left_s() <= RESERVE_S:
@@ -41,14 +41,19 @@ class Audit(ScanTask):
         self.inventory = take_inventory(project, (finding.path for finding in findings)).pack()
         return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
-    def _project(self) -> Path:
-        """The unpacked upload."""
-        attempt, limits = self.attempt, self.attempt.settings.worker
+    def download(self, name: str) -> Path:
+        """Fetch the upload into a file of this name."""
+        attempt = self.attempt
         attempt.check()
         attempt.stage("downloading")
-        archive = attempt.folder / "upload.zip"
+        archive = attempt.folder / name
         attempt.client.download(attempt.lease, archive)
         attempt.check()
+        return archive
+
+    def unpack(self, archive: Path) -> Path:
+        """Return the folder of the unpacked code; the archive is removed."""
+        attempt, limits = self.attempt, self.attempt.settings.worker
         attempt.stage("unpacking")
         root = attempt.folder / "project"
         started, began, metrics, code = datetime.now(UTC), time.monotonic(), UnpackMetrics(), 1

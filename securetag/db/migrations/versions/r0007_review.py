@@ -1,4 +1,4 @@
-"""Who may be shown what: the policy of a tenant."""
+"""What reviews need: the policy of a tenant, imported findings."""
 
 from __future__ import annotations
 

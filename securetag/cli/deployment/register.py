@@ -32,7 +32,7 @@ def register_key(
     async def run() -> bool:
         engine = create_engine(settings)
         try:
-            tenant_id = await ensure_tenant(engine, tenant)
+            tenant_id = await ensure_tenant(engine, tenant, model_policy=settings.api.model_policy)
             pepper = settings.require_pepper()
             return await register(engine, tenant_id, tenant, USER_SCOPES, pepper, file.read_text().strip())
         finally:

@@ -211,6 +211,8 @@ def test_in_a_language_without_a_grammar_any_edit_of_the_function_makes_a_verdic
 
 
 LINES = ("  a = g(a, a)\n", "  if a and not (b or a): return\n")
+#: Each variable comes from two places in each of which it stands twice: four times as many with each line.
+BRANCHES = "if (a) { x = x + y; y = y - x; } else { x = x * y; y = x / y; }\n" * 12
 
 
 @pytest.mark.hostile
@@ -228,6 +230,12 @@ LINES = ("  a = g(a, a)\n", "  if a and not (b or a): return\n")
 )
 def test_code_that_was_made_to_exhaust_us(code: str, language: str) -> None:
     assert describe(f"{code}\n  eval(a)", "eval(", language).identity.digest
+
+
+@pytest.mark.hostile
+def test_variables_with_many_definitions_each_do_not_exhaust_us() -> None:
+    code = f"function f(x, y) {{\n{BRANCHES}eval(x + y);\n}}\n"
+    assert describe(code, "eval(x + y);", "javascript").identity.digest
 
 
 @given(code=st.text(max_size=120), start=st.integers(0, 120), size=st.integers(0, 60), data=st.data())

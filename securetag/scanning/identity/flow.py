@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tree_sitter import Node, Tree
@@ -32,6 +32,8 @@ from securetag.scanning.identity.terms import MAX_RESOLVED, MAX_TOKENS, Local, a
 MAX_CALLERS = 3
 #: Bytes of a constant at module level that is written out where it is used.
 MAX_CONSTANT = 2_000
+#: Definitions that one flow follows in all: where each variable has several, their number is a power.
+MAX_FOLLOWED = 500
 _LITERAL_CONSTANTS = frozenset(
     {
         "string",
@@ -161,9 +163,12 @@ class Flow:
         arguments: Mapping[str, list[str]] | None = None,
         active: frozenset[tuple[int, str]] = frozenset(),
         depth: int = 0,
+        followed: Iterator[int] | None = None,
     ) -> None:
         self._file = file
         self._function = function
+        #: Counts what this flow and those within it follow; empty when there have been enough.
+        self._followed = followed if followed is not None else iter(range(MAX_FOLLOWED))
         self._arguments = arguments or {}
         self._active = active
         self._depth = depth
@@ -205,7 +210,7 @@ class Flow:
         arguments = self.arguments_of(call, function)
         if arguments is None or self._depth > 2:
             return None
-        return Flow(self._file, function, arguments, self._active, self._depth + 1)
+        return Flow(self._file, function, arguments, self._active, self._depth + 1, self._followed)
 
     def arguments_of(self, call: Node, function: Node) -> dict[str, list[str]] | None:
         """Return parameter → tokens of its argument; None where that can't be told."""
@@ -258,7 +263,10 @@ class Flow:
             if key in self._active:
                 origins.append([name])
                 continue
-            inner = Flow(self._file, self._function, self._arguments, self._active | {key}, self._depth)
+            if next(self._followed, None) is None:
+                return None
+            active = self._active | {key}
+            inner = Flow(self._file, self._function, self._arguments, active, self._depth, self._followed)
             origins.append([*inner.expand(definition.value), *definition.part])
         if not origins or sum(map(len, origins)) > MAX_TOKENS:
             return None
@@ -277,7 +285,8 @@ class Flow:
                 and value.end_byte - value.start_byte <= MAX_CONSTANT
                 and key not in self._active
             ):
-                return Flow(self._file, None, {}, self._active | {key}, self._depth).expand(value)
+                active = self._active | {key}
+                return Flow(self._file, None, {}, active, self._depth, self._followed).expand(value)
         return [name]
 
 

@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 SEMGREP := .venv-semgrep
 WAPITI := .venv-wapiti
+BANDIT := .venv-bandit
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
@@ -21,7 +22,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti
+.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti bandit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,10 +40,12 @@ notebook: install ## notebooks/loop.ipynb, executed on what the last demo left
 
 wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environment of its own
 
+bandit: $(BANDIT)/installed ## a scanner for Python that writes SARIF, in an environment of its own
+
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-system: install wapiti ## the tests of whole systems: deployments, kills, trainings, packages of others
+system: install wapiti bandit ## the tests of whole systems: deployments, kills, trainings, packages of others
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not (chaos or long)"
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy
@@ -63,7 +66,7 @@ wheels: install ## the wheel with each extra alone, in environments of its own (
 	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
 clean: ## all environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(WAPITI) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -85,6 +88,13 @@ $(SEMGREP)/installed: constraints-semgrep.txt
 	@echo "Installing Semgrep into .venv-semgrep …"
 	@$(PYTHON) -m venv $(SEMGREP)
 	@$(SEMGREP)/bin/python -m pip --disable-pip-version-check install -q -c constraints-semgrep.txt semgrep
+	@touch $@
+
+$(BANDIT)/installed: constraints-bandit.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@echo "Installing Bandit into .venv-bandit …"
+	@$(PYTHON) -m venv $(BANDIT)
+	@$(BANDIT)/bin/python -m pip --disable-pip-version-check install -q -c constraints-bandit.txt 'bandit[sarif]'
 	@touch $@
 
 # Wapiti 3.2 needs Python 3.12 or older; with a newer one alone, its tests are skipped and say so.

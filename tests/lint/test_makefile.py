@@ -14,15 +14,22 @@ READ = (
     "constraints.txt",
     "constraints-semgrep.txt",
     "constraints-wapiti.txt",
+    "constraints-bandit.txt",
     "requirements-data.txt",
 )
 
 
 def plan(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
     # Without what a `make test` around this test hands down.
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
     return subprocess.run(
-        ["make", "-n", "-C", str(folder), *targets], capture_output=True, text=True, check=True, env=own
+        ["make", "-n", "-C", str(folder), *targets],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
 
 
@@ -33,9 +40,9 @@ def test_a_checkout_may_lie_in_a_folder_with_blanks(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     planned = plan(folder, "demo", "test", "system")
     assert planned.stderr == ""
-    assert planned.stdout.count(" -m venv ") == 3
+    assert planned.stdout.count(" -m venv ") == 4
     assert ".venv/bin/securetag demo --size" in planned.stdout
-    for environment in (".venv", ".venv-semgrep", ".venv-wapiti"):
+    for environment in (".venv", ".venv-semgrep", ".venv-wapiti", ".venv-bandit"):
         (folder / environment).mkdir()
         (folder / environment / "installed").touch()
-    assert "pip" not in plan(folder, "demo", "wapiti").stdout
+    assert "pip" not in plan(folder, "demo", "wapiti", "bandit").stdout

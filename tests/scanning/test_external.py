@@ -43,7 +43,11 @@ def make_settings(tmp_path: Path, **scanners: Any) -> Settings:
     return Settings(home=tmp_path / "home", scanners=scanners)
 
 
-@pytest.mark.parametrize("name", sorted(ENTRIES))
+@pytest.mark.parametrize(
+    "name",
+    # `make system` installs Bandit, `make test` doesn't.
+    [pytest.param(name, marks=[pytest.mark.system] if name == "bandit" else []) for name in sorted(ENTRIES)],
+)
 def test_the_entries_of_the_page_find_what_the_tools_find(name: str, project: Path, tmp_path: Path) -> None:
     settings = make_settings(tmp_path, **{name: ENTRIES[name]})
     scanner = make_scanner(name, settings)

@@ -15,11 +15,21 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, TypeGuard
 
 from securetag.errors import SecuretagError, ToolError
-from securetag.records import Confidence, Finding, Lang, RuleKind, RuleMatch, Severity, TraceStep
+from securetag.records import (
+    CodeIdentity,
+    Confidence,
+    Finding,
+    Lang,
+    RuleKind,
+    RuleMatch,
+    Severity,
+    TraceStep,
+)
+from securetag.scanning.identity.describe import Described
 from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
-from securetag.scanning.snippet import SourceFile
+from securetag.scanning.snippet import Snippet, SourceFile
 from securetag.settings import Settings
 from securetag.system.processes import log_tail
 from securetag.system.registry import Registry
@@ -243,39 +253,62 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
         snippet = source.snippet(first, last)
         described = source.describe_lines(first, last, snippet)
         findings.append(
-            Finding(
+            make_finding(
+                match,
                 tool=tool,
-                rule_id=match.rule_id,
-                cwe=match.cwe,
-                owasp=match.owasp,
-                title=match.title,
-                message=match.message.replace("\0", "\ufffd"),
-                recommendation=match.recommendation,
-                severity=match.severity,
-                confidence=match.confidence,
                 language=source.language,
-                path=PurePosixPath(match.path).as_posix(),
-                start_line=first,
-                end_line=last,
-                snippet=snippet.text,
-                snippet_line=snippet.line,
-                scope=snippet.scope,
-                fingerprint=fingerprint(match.rule_id, described),
+                lines=(first, last),
+                snippet=snippet,
+                described=described,
                 identity=described.identity,
-                matches=[
-                    RuleMatch(
-                        tool=tool,
-                        rule_id=match.rule_id,
-                        cwe=match.cwe,
-                        kind=match.kind,
-                        start_line=first,
-                        end_line=last,
-                    )
-                ],
-                trace=list(match.trace),
             )
         )
     return findings
+
+
+def make_finding(
+    match: Match,
+    *,
+    tool: str,
+    language: str,
+    lines: tuple[int, int],
+    snippet: Snippet,
+    described: Described,
+    identity: CodeIdentity | None,
+) -> Finding:
+    """Return the finding of a match. `identity` is None where the code isn't there."""
+    first, last = lines
+    return Finding(
+        tool=tool,
+        rule_id=match.rule_id,
+        cwe=match.cwe,
+        owasp=match.owasp,
+        title=match.title,
+        message=match.message.replace("\0", "\ufffd"),
+        recommendation=match.recommendation,
+        severity=match.severity,
+        confidence=match.confidence,
+        language=language,
+        path=PurePosixPath(match.path).as_posix(),
+        start_line=first,
+        end_line=last,
+        snippet=snippet.text,
+        snippet_line=snippet.line,
+        scope=snippet.scope,
+        fingerprint=fingerprint(match.rule_id, described),
+        identity=identity,
+        matches=[
+            RuleMatch(
+                tool=tool,
+                rule_id=match.rule_id,
+                cwe=match.cwe,
+                kind=match.kind,
+                start_line=first,
+                end_line=last,
+            )
+        ],
+        trace=list(match.trace),
+    )
 
 
 def read_source(project: Path, path: str, tool: str) -> SourceFile:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.records import Finding, RuleMatch
+from securetag.records import Finding
 from securetag.scanning.evidence import PathClasses, rank, weigh
 from securetag.scanning.identity.describe import describe_alone
-from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.sarif.read import SarifResult
-from securetag.scanning.scanner import Match, findings_of
+from securetag.scanning.scanner import Match, findings_of, make_finding
+from securetag.scanning.snippet import Snippet
 
 _MAX_TOOL = 50
 #: Names of tool executions that are no scanner's.
@@ -72,35 +72,14 @@ def _without_code(result: SarifResult) -> Finding:
     code = result.snippet.replace("\0", "\ufffd")
     first = max(1, match.start_line)
     last = max(first, match.end_line)
-    return Finding(
+    return make_finding(
+        match,
         tool=tool,
-        rule_id=match.rule_id,
-        cwe=match.cwe,
-        owasp=match.owasp,
-        title=match.title,
-        message=match.message.replace("\0", "\ufffd"),
-        recommendation=match.recommendation,
-        severity=match.severity,
-        confidence=match.confidence,
         language=language,
-        path=match.path,
-        start_line=first,
-        end_line=last,
-        snippet=code,
-        snippet_line=first,
-        scope="",
-        fingerprint=fingerprint(match.rule_id, describe_alone(code or match.path, language)),
-        matches=[
-            RuleMatch(
-                tool=tool,
-                rule_id=match.rule_id,
-                cwe=match.cwe,
-                kind=match.kind,
-                start_line=first,
-                end_line=last,
-            )
-        ],
-        trace=list(match.trace),
+        lines=(first, last),
+        snippet=Snippet(text=code, line=first, scope=""),
+        described=describe_alone(code or match.path, language),
+        identity=None,
     )
 
 

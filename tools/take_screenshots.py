@@ -2,7 +2,7 @@
 
     python tools/take_screenshots.py graph DEMO_HOME [--out docs/pictures]
     python tools/take_screenshots.py summary DEMO_OUTPUT [--out docs/pictures]
-    SECURETAG_KEY=stk_… python tools/take_screenshots.py page http://127.0.0.1:8080 [--out docs/pictures]
+    API_KEY=stk_… python tools/take_screenshots.py page http://127.0.0.1:8080 [--out docs/pictures]
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
 of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page`
@@ -101,7 +101,7 @@ def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
 
 
 def take_page(address: str, out: Path) -> None:
-    """Take the pages of the api at `address`, signed in with the key in SECURETAG_KEY."""
+    """Take the pages of the api at `address`, signed in with the key in API_KEY."""
     from playwright.sync_api import sync_playwright
 
     out.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def take_page(address: str, out: Path) -> None:
             page = context.new_page()
             page.goto(f"{address}/ui/sign-in")
             page.screenshot(path=out / f"page-sign-in-{scheme}-{width}.png")
-            page.fill("#key", os.environ["SECURETAG_KEY"])
+            page.fill("#key", os.environ["API_KEY"])
             page.press("#key", "Enter")
             page.wait_for_url("**/ui/findings")
             page.screenshot(path=out / f"page-findings-{scheme}-{width}.png")

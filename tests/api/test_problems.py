@@ -154,7 +154,7 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
         settings = Settings(
             database_url=SecretStr(cluster.dsn()),
             home=tmp_path / "home",
-            api=ApiSettings(reap_s=0.2),
+            api=ApiSettings(reap_s=0.2, connect_timeout_s=60),
         )
         app = create_app(settings)
         async with app.router.lifespan_context(app):
@@ -176,7 +176,8 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                     assert "Idempotency-Key" in problem["hint"]
                     assert problem["hint"]
                     assert answer.headers["retry-after"] == "1"
-                    assert took < 1
+                    # Refused at once: nobody waits for the time that a connection may take.
+                    assert took < 30
                 assert (await client.get("/healthz")).status_code == 200
                 await asyncio.sleep(0.5)
                 assert "securetag_database_up 0.0" in (await client.get("/metrics")).text
@@ -210,7 +211,7 @@ async def test_a_database_that_hangs_is_503_too(tmp_path: Path) -> None:
                     for pid in family:
                         os.kill(pid, signal.SIGCONT)
                 _problem(answer, 503, "database-unavailable")
-                assert took < 4
+                assert took < 20
                 assert (await client.get("/findings", headers=key)).status_code == 401
 
 

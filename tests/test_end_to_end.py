@@ -184,6 +184,7 @@ def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path
         "by_severity",
         "by_verdict",
         "coverage",
+        "not_triaged",
         "not_uploaded",
     }
     assert found["coverage"]["files"] == {"python": 1}

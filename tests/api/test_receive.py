@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securetag.api import signing
 from securetag.api.lease import sign, verify
 from securetag.api.receive import STALE_S, incoming, receive_form, shown_name, sweep
 from securetag.db.leases import Lease
@@ -131,3 +132,12 @@ def test_keys_have_their_shape_and_their_pepper() -> None:
     assert (len(prefix), len(key)) == (12, 4 + 12 + 1 + 43)
     assert hash_key(key, "one") != hash_key(key, "two")
     assert len(hash_key(key, "one")) == 32
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text()), st.text(min_size=1), st.text(min_size=1))
+def test_a_token_is_read_for_its_purpose_alone(value: dict[str, int | str], key: str, other: str) -> None:
+    token = signing.sign("page", value, key)
+    assert signing.read_token("page", token, dict, [other, key]) == value
+    for purpose, keys in (("lease", [key]), ("page", [f"{key}."]), ("page", [])):
+        with pytest.raises(signing.TokenError):
+            signing.read_token(purpose, token, dict, keys)

@@ -85,6 +85,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Here, since uvicorn ends the process by the signal that it was sent.
             _unpublish(address)
+            app.state.services.streams.closing.set()
             await super().shutdown(sockets)
 
     try:

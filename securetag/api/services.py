@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from securetag.api.metrics import Metrics
+from securetag.api.streams import Streams
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories.notifications import Notifier
 from securetag.db.repositories.peppers import Peppers
@@ -38,6 +39,7 @@ class ApiServices:
     storage: Storage
     metrics: Metrics
     notifier: Notifier = field(default_factory=Notifier)
+    streams: Streams = field(default_factory=Streams)
     _revision_good_until: float = 0.0
     _last_use: dict[UUID, float] = field(default_factory=dict)
 

@@ -15,13 +15,16 @@ from securetag.api.findings import repository as findings
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, to_finding_answer
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.queue.schemas import ArtifactName
 from securetag.api.scans import repository as scans
+from securetag.api.scans.artifacts import send_artifact
 from securetag.api.scans.export import CSV_TYPE, SARIF_TYPE, export_csv, export_sarif
+from securetag.api.scans.following import follow_scan
 from securetag.api.scans.service import describe_scan, list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
 from securetag.db import queue
-from securetag.wire.api import FindingAnswer, ScanAnswer, ScanDetail
+from securetag.wire.api import ArtifactAnswer, FindingAnswer, ScanAnswer, ScanDetail
 from securetag.wire.base import Page
 from securetag.wire.web import WebScanAccepted, WebScanBody
 
@@ -56,6 +59,41 @@ async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Respons
     """A scan: its state, what ran, what it found by severity and verdict."""
     async with services.tenant(caller.tenant_id) as session:
         return json_answer(await describe_scan(session, task_id))
+
+
+@router.get(
+    "/{task_id}/events",
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+async def follow(task_id: UUID, services: Services, caller: Reader) -> Response:
+    """The scan as server-sent events: an event `scan` with its state at each change, then `end`.
+
+    A stream that breaks may be opened again: each event is the whole scan, as `GET /scans/{task_id}` has it.
+    """
+    async with services.tenant(caller.tenant_id) as session:
+        await scans.get_scan(session, task_id)
+    events = follow_scan(services, caller, task_id, lambda scan, _: scan.model_dump_json())
+    return services.streams.answer(caller.tenant_id, events)
+
+
+@router.get("/{task_id}/artifacts", response_model=Page[ArtifactAnswer])
+async def list_artifacts(task_id: UUID, services: Services, caller: Reader) -> Response:
+    """What the tools of the scan have written, by name."""
+    async with services.tenant(caller.tenant_id) as session:
+        await scans.get_scan(session, task_id)
+        rows = await scans.list_artifacts(session, task_id)
+    return json_answer(Page(items=[ArtifactAnswer.model_validate(row) for row in rows]))
+
+
+@router.get(
+    "/{task_id}/artifacts/{name}",
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+async def get_artifact(task_id: UUID, name: ArtifactName, services: Services, caller: Reader) -> Response:
+    """One of them, as the tool wrote it. It may quote the scanned code."""
+    return await send_artifact(services, caller, task_id, name)
 
 
 @router.get("/{task_id}/sarif", responses={200: {"content": {SARIF_TYPE: {}}}}, response_class=Response)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.db.models import CodeauditUpload, Project, ScanResult, Task, TaskEvent, ToolExecution
+from securetag.db.models import (
+    Artifact,
+    CodeauditUpload,
+    FindingOccurrence,
+    Project,
+    ScanResult,
+    Task,
+    TaskEvent,
+    ToolExecution,
+)
 from securetag.errors import NotFoundError
 
 #: (Task, name of its project, ScanResult | None, CodeauditUpload | None)
@@ -64,3 +73,25 @@ async def list_events(session: AsyncSession, task_id: UUID) -> Sequence[TaskEven
     """The task's state changes, in order."""
     query = select(TaskEvent).where(TaskEvent.task_id == task_id).order_by(TaskEvent.id)
     return (await session.scalars(query)).all()
+
+
+async def list_artifacts(session: AsyncSession, task_id: UUID) -> Sequence[Artifact]:
+    """What the tools of a scan have written, by name."""
+    query = select(Artifact).where(Artifact.task_id == task_id).order_by(Artifact.name)
+    return (await session.scalars(query)).all()
+
+
+async def read_progress(session: AsyncSession, task_id: UUID) -> tuple[object, ...]:
+    """Return values that differ whenever a scan has anything new to show. Raises NotFoundError.
+
+    One short query: whoever follows a scan asks it every second.
+    """
+    rows = (
+        select(func.count()).select_from(table).where(table.task_id == task_id).scalar_subquery()
+        for table in (TaskEvent, ToolExecution, FindingOccurrence, Artifact)
+    )
+    query = select(Task.state, Task.stage, Task.reason, Task.attempt, *rows).where(Task.id == task_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
+    return tuple(row)

@@ -47,13 +47,19 @@ STATIC: dict[str, tuple[str, Callable[[], Path | None]]] = {
         "text/javascript",
         lambda: find_package_file("django_htmx", "static/django_htmx/htmx-2.min.js"),
     ),
+    "sse.js": (
+        "text/javascript",
+        lambda: find_package_file("django_htmx", "static/django_htmx/ext/hx-sse-2.min.js"),
+    ),
 }
 
 
 @cache
 def load_texts() -> dict[str, dict[Lang, str]]:
     """Return key → language → text: every text of the page."""
-    texts: dict[str, dict[Lang, str]] = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
+    texts: dict[str, dict[Lang, str]] = {}
+    for path in sorted(FOLDER.glob("texts*.yaml")):
+        texts |= yaml.safe_load(path.read_text("utf-8"))
     return texts
 
 
@@ -117,11 +123,11 @@ def _environment() -> Environment:
     return environment
 
 
-def render(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
-    """Answer with a template, in the language that the request asks for."""
+def render_text(request: Request, template: str, **context: object) -> str:
+    """Return a template as text, in the language that the request asks for."""
     lang = choose_language(request)
     addresses = {code: request.url.include_query_params(lang=code) for code in LANGUAGES}
-    html = (
+    return (
         _environment()
         .get_template(template)
         .render(
@@ -131,4 +137,8 @@ def render(request: Request, template: str, *, status: int = 200, **context: obj
             **{"visitor": None, **context},
         )
     )
-    return HTMLResponse(html, status)
+
+
+def render(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+    """Answer with a template, in the language that the request asks for."""
+    return HTMLResponse(render_text(request, template, **context), status)

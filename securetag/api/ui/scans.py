@@ -1,7 +1,10 @@
-"""`/ui/scans`: the newest scans, one scan with its coverage, its files, and stopping it."""
+"""`/ui/scans`: the newest scans, one scan as it goes on, its coverage, its files, and stopping it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -9,19 +12,26 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from securetag.api.auth import check_scope
+from securetag.api.queue.schemas import ArtifactName
 from securetag.api.scans import repository as scans
+from securetag.api.scans.artifacts import send_artifact
 from securetag.api.scans.export import export_csv, export_json, export_sarif
+from securetag.api.scans.following import follow_scan
 from securetag.api.scans.service import describe_scan, summarize_scan
 from securetag.api.services import Services
 from securetag.api.ui.forms import read_form
-from securetag.api.ui.rendering import render
+from securetag.api.ui.rendering import load_texts, render, render_text
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import COOKIE, SignedIn
+from securetag.api.ui.session import COOKIE, SignedIn, Visitor
 from securetag.db import queue
+from securetag.db.models import Artifact
+from securetag.db.states import TERMINAL
+from securetag.records import JsonObject
+from securetag.wire.api import ScanDetail
 
 PAGE_SIZE = 50
-#: States in which a scan still changes.
-UNFINISHED = frozenset({"queued", "running", "retrying"})
+#: A stage that counts: `triage 3/10`.
+_COUNT = re.compile(r"\b(\d{1,9})/(\d{1,9})\b")
 _EXPORTS = {"sarif": export_sarif, "csv": export_csv, "json": export_json}
 
 router = APIRouter(prefix="/ui", route_class=PageRoute)
@@ -47,10 +57,48 @@ async def list_scans(
 
 @router.get("/scans/{task_id}")
 async def show_scan(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
-    """One scan; while it runs, the page asks for its state again."""
+    """One scan; while it runs, the page follows it."""
     async with services.tenant(visitor.caller.tenant_id) as session:
         scan = await describe_scan(session, task_id)
-    return render(request, "scan.html", visitor=visitor, scan=scan, is_running=scan.state in UNFINISHED)
+        artifacts = await scans.list_artifacts(session, task_id)
+    return render(request, "scan.html", **_context(visitor, scan), artifacts=artifacts)
+
+
+@router.get("/scans/{task_id}/events")
+async def follow(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
+    """The changing part of that page, as server-sent events."""
+    async with services.tenant(visitor.caller.tenant_id) as session:
+        await scans.get_scan(session, task_id)
+    show = partial(_render_part, request, visitor)
+    return services.streams.answer(
+        visitor.caller.tenant_id, follow_scan(services, visitor.caller, task_id, show)
+    )
+
+
+def _render_part(request: Request, visitor: Visitor, scan: ScanDetail, artifacts: Sequence[Artifact]) -> str:
+    return render_text(request, "scan_part.html", **_context(visitor, scan), artifacts=artifacts)
+
+
+def _context(visitor: Visitor, scan: ScanDetail) -> JsonObject:
+    """What the templates of a scan need beside its artifacts."""
+    word, _, rest = scan.stage.partition(" ")
+    rest = rest if any(map(str.isdigit, rest)) else ""
+    counted = _COUNT.search(scan.stage)
+    return {
+        "visitor": visitor,
+        "scan": scan,
+        "is_running": scan.state not in TERMINAL,
+        #: The stage's words, translated where they are known.
+        "stage_key": f"stage_{word}" if f"stage_{word}" in load_texts() else None,
+        "stage_rest": rest,
+        "done": (int(counted[1]), int(counted[2])) if counted else None,
+    }
+
+
+@router.get("/scans/{task_id}/artifacts/{name}")
+async def get_artifact(task_id: UUID, name: ArtifactName, services: Services, visitor: SignedIn) -> Response:
+    """What a tool has written, as a file."""
+    return await send_artifact(services, visitor.caller, task_id, name)
 
 
 @router.get("/scans/{task_id}/export/{form}")

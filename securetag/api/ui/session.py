@@ -6,10 +6,6 @@ its sessions on all replicas at once. A form carries a token that is derived fro
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -18,12 +14,11 @@ from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Request
-from sqlalchemy import func, or_, select
 from starlette.responses import Response
 
+from securetag.api import signing
 from securetag.api.services import ApiServices, Services
-from securetag.db.models import ApiKey
-from securetag.db.repositories.keys import Principal
+from securetag.db.repositories.keys import Principal, find_valid_key
 from securetag.errors import AuthenticationError, PermissionDeniedError
 
 COOKIE = "securetag_session"
@@ -32,9 +27,7 @@ VISIT_COOKIE = "securetag_visit"
 COOKIE_PATH = "/ui"
 #: A working day.
 SESSION_SECONDS = 12 * 3600
-#: Longer than any cookie that `_sign` makes.
-MAX_COOKIE = 1_000
-_SESSION, _CSRF = b"securetag-ui-session-v1:", b"securetag-ui-csrf-v1:"
+_SESSION, _CSRF = "securetag-ui-session-v1", "securetag-ui-csrf-v1"
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -80,8 +73,8 @@ def start_session(response: Response, request: Request, services: ApiServices, c
     session = Session(
         caller.tenant_id, caller.key_id, int(time.time()) + SESSION_SECONDS, secrets.token_urlsafe(16)
     )
-    payload = base64.urlsafe_b64encode(msgspec.json.encode(session)).rstrip(b"=").decode()
-    _set_cookie(response, request, services, COOKIE, f"{payload}.{_mac(_SESSION, payload, services)}")
+    token = signing.sign(_SESSION, session, services.peppers.current)
+    _set_cookie(response, request, services, COOKIE, token)
     response.delete_cookie(VISIT_COOKIE, path=COOKIE_PATH)
 
 
@@ -101,13 +94,12 @@ def start_visit(response: Response, request: Request, services: ApiServices) -> 
 
 def csrf_token(cookie: str, services: ApiServices) -> str:
     """The token that forms carry beside this cookie."""
-    return _mac(_CSRF, cookie, services)
+    return signing.compute_mac(_CSRF, cookie, services.peppers.current)
 
 
 def check_csrf(cookie: str, token: str, services: ApiServices) -> None:
     """Raise PermissionDeniedError unless the form was rendered for this cookie."""
-    valid = [_mac(_CSRF, cookie, services, key) for key in _signing_keys(services)]
-    if not cookie or not any(hmac.compare_digest(item, token) for item in valid if token.isascii()):
+    if not cookie or not signing.is_signed(_CSRF, cookie, token, _signing_keys(services)):
         raise PermissionDeniedError("the form is from another session", hint="Reload the page and try again.")
 
 
@@ -119,13 +111,7 @@ async def read_visitor(request: Request, services: Services) -> Visitor:
         raise SignInError("nobody has signed in")
     await services.check_revision()
     async with services.tenant(session.tenant_id) as connection:
-        key = await connection.scalar(
-            select(ApiKey).where(
-                ApiKey.id == session.key_id,
-                ApiKey.revoked_at.is_(None),
-                or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
-            )
-        )
+        key = await find_valid_key(connection, session.key_id)
     if key is None:
         raise SignInError("the key has ended")
     caller = Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
@@ -136,16 +122,9 @@ SignedIn = Annotated[Visitor, Depends(read_visitor)]
 
 
 def _read_session(cookie: str, services: ApiServices) -> Session | None:
-    if len(cookie) > MAX_COOKIE or not cookie.isascii():
-        return None
-    payload, _, mac = cookie.partition(".")
-    macs = [_mac(_SESSION, payload, services, key) for key in _signing_keys(services)]
-    if not any(hmac.compare_digest(item, mac) for item in macs):
-        return None
     try:
-        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        return msgspec.json.decode(raw, type=Session)
-    except (binascii.Error, msgspec.DecodeError):
+        return signing.read_token(_SESSION, cookie, Session, _signing_keys(services))
+    except signing.TokenError:
         return None
 
 
@@ -153,11 +132,6 @@ def _signing_keys(services: ApiServices) -> list[str]:
     peppers = services.peppers
     previous = peppers.previous if peppers.has_valid_previous else None
     return [peppers.current, *([previous] if previous is not None else [])]
-
-
-def _mac(domain: bytes, text: str, services: ApiServices, key: str | None = None) -> str:
-    signing = (key if key is not None else services.peppers.current).encode()
-    return base64.urlsafe_b64encode(hmac.digest(signing, domain + text.encode(), hashlib.sha256)).decode()
 
 
 def _set_cookie(response: Response, request: Request, services: ApiServices, name: str, value: str) -> None:

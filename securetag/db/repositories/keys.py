@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -179,6 +179,15 @@ async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Princ
     return Principal(
         tenant_id=row["tenant_id"], key_id=row["key_id"], name=row["name"], scopes=frozenset(row["scopes"])
     )
+
+
+async def find_valid_key(session: AsyncSession, key_id: UUID) -> ApiKey | None:
+    """Return the key, unless it was revoked or has expired."""
+    is_unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
+    key: ApiKey | None = await session.scalar(
+        select(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None), is_unexpired)
+    )
+    return key
 
 
 async def record_use(session: AsyncSession, key_id: UUID) -> None:

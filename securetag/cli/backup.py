@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from securetag.cli.output import Json, emit, format_counts, reported
+from securetag.cli.output import Json, emit, format_counts, make_console, reported
 
 if TYPE_CHECKING:
     from securetag.pipeline.backup.manifest import Progress
@@ -70,11 +70,12 @@ def _print(summary: Summary, what: str, as_json: bool) -> None:
 @contextmanager
 def _show_progress(quiet: bool) -> Iterator[Progress]:
     """Show what is being done, and how much of it is; nothing where standard error is no terminal."""
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if quiet or not console.is_terminal:
         yield lambda _what, _done: None
         return
     with console.status("") as status:
-        yield lambda what, done: status.update(f"{what} {done / 2**20:,.0f} MiB" if done else what)
+        # A spinner reads markup in a plain string, whatever its console does.
+        yield lambda what, done: status.update(Text(f"{what} {done / 2**20:,.0f} MiB" if done else what))

@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Annotated, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,9 +26,15 @@ GAP, MIN_CELL = 2, 6
 WIDTH = 120
 
 
+def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Return a console that prints text as it is: `[red]`, `:smile:` and numbers of others are no markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
 def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table to standard output."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
@@ -33,20 +42,18 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
     # A log or a pipe has no width of its own; at 80 columns the words of these tables break.
-    Console(width=None if console.is_terminal else WIDTH).print(table)
+    make_console(width=None if make_console().is_terminal else WIDTH).print(table)
 
 
 def show_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table with one line a row: the first column whole, the others cut where they must be."""
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = make_console()
     if not console.is_terminal:
-        console = Console(width=WIDTH)
+        console = make_console(width=WIDTH)
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     while sum(widths) + GAP * (len(widths) - 1) > console.width and max(widths[1:]) > MIN_CELL:
         widest = max(range(1, len(widths)), key=lambda index: widths[index])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from securetag.cli.output import Json, emit, reported, show
+from securetag.cli.output import Json, emit, make_console, reported, show
 
 if TYPE_CHECKING:
     from securetag.settings import Settings
@@ -49,11 +49,10 @@ def show_release(name: Name, as_json: Json = False) -> None:
     if as_json:
         emit(json.loads((folder / "manifest.json").read_text()))
     else:
-        from rich.console import Console
         from rich.markdown import Markdown
 
         card = (folder / "README.md").read_text()
-        Console().print(Markdown(card.split("---\n", 2)[-1]))
+        make_console().print(Markdown(card.split("---\n", 2)[-1]))
 
 
 @reported

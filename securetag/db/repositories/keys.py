@@ -8,7 +8,7 @@ Scopes:
 
 - `read`      see scans, findings, projects, consent;
 - `scan`      upload, make projects, cancel;
-- `feedback`  give verdicts;
+- `feedback`  give verdicts, suppress, change a project's settings;
 - `admin`     all of the above within the tenant, its keys and its consent;
 - `worker`    lease tasks of every tenant. Only an operator gives it out.
 

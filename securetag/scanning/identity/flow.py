@@ -184,7 +184,7 @@ class Flow:
     def sole_definition(self, name: Node) -> Node | None:
         """Return the expression that a variable names, if it can be but that one."""
         scope = self._scope_of(name, text_of(name))
-        definitions = _reaching(scope, name, text_of(name)) if scope is not None else []
+        definitions = reaching(scope, name, text_of(name)) if scope is not None else []
         if len(definitions) == 1 and definitions[0] is not None and not definitions[0].part:
             key = (definitions[0].value.id, text_of(name))
             return None if key in self._active else definitions[0].value
@@ -252,7 +252,7 @@ class Flow:
         if scope.node == self._file.root and functions_around(node):
             return self._constant(scope, name)
         origins = []
-        for definition in _reaching(scope, node, name):
+        for definition in reaching(scope, node, name):
             if definition is None:
                 if self._function is not None and scope.node == self._function and name in self._arguments:
                     origins.append(self._arguments[name])
@@ -290,7 +290,7 @@ class Flow:
         return [name]
 
 
-def _reaching(scope: Scope, use: Node, name: str) -> list[Definition | None]:
+def reaching(scope: Scope, use: Node, name: str) -> list[Definition | None]:
     """The definitions that a use can see, newest first; None stands for the parameter."""
     result: list[Definition | None] = []
     for definition in sorted(scope.definitions.get(name, []), key=lambda each: -each.end):

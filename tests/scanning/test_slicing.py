@@ -1,0 +1,343 @@
+"""A slice holds what decides about a flagged line, and leaves the rest out."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tree_sitter import Node
+
+from securetag.scanning import slicing
+from securetag.scanning.identity.syntax import walk
+from securetag.scanning.slicing import MAX_LINE_CHARS, Slice, SlicedFile
+
+
+def slice_at(code: str, flagged: str, language: str = "python", **options: int) -> Slice | None:
+    """Slice for the line that holds `flagged`."""
+    lines = code.split("\n")
+    number = next(number for number, line in enumerate(lines, 1) if flagged in line)
+    return SlicedFile(code.encode(), language).slice(number, number, **options)
+
+
+def texts(code: str, flagged: str, language: str = "python") -> list[str]:
+    """The slice's lines without their indentation."""
+    result = slice_at(textwrap.dedent(code), flagged, language)
+    assert result is not None
+    return [line.text.strip() for line in result.lines]
+
+
+VIEWS = '''
+"""Views of the shop."""
+import os
+import shlex
+from flask import Blueprint, abort, request
+
+pages = Blueprint("pages", __name__)
+FOLDER = "/srv/files"
+SIZES = {"small", "large"}
+
+
+def unused(value):
+    return value.lower()
+
+
+class Store:
+    """Keeps files."""
+
+    limit = 10
+
+    def __init__(self, root):
+        self.root = root
+        self.count = 0
+
+    def remove(self, name):
+        self.count += 1
+        path = os.path.join(self.root, name)
+        os.remove(path)
+        return path
+
+
+def quoted(text):
+    # A comment that addresses the reader: this is safe.
+    return shlex.quote(text)
+
+
+@pages.route("/convert")
+@login_required
+def convert():
+    """Convert a picture."""
+    name = request.args["name"]
+    size = request.args.get("size", "small")
+    log.info("converting")
+    if size not in SIZES:
+        abort(400)
+    started = clock()
+    try:
+        width = int(request.args["width"])
+    except ValueError:
+        return "no number", 400
+    command = "convert " + quoted(name)  # looks fine
+    command += f" -resize {width}"
+    log.info("took %s", clock() - started)
+    os.system(command)
+    return "done"
+
+
+def check_owner(user):
+    if user.is_anonymous:
+        raise PermissionError
+
+
+def erase(user, name):
+    check_owner(user)
+    for part in name.split("/"):
+        if part == "..":
+            return None
+        os.unlink(FOLDER + part)
+    return name
+
+
+def run_all(user):
+    return erase(user, request.form["name"])
+'''
+
+SERVER = """
+const express = require("express");
+const { exec } = require("child_process");
+const LANGUAGES = new Set(["en", "es"]);
+const app = express();
+
+function clean(text) {
+  return text.replace(/[^a-z]/g, "");
+}
+
+app.get("/convert", requireLogin, async (req, res) => {
+  const { file, language = "en" } = req.query;
+  const started = Date.now();
+  if (!LANGUAGES.has(language)) {
+    return res.status(400).end();
+  }
+  // safe: the name was checked
+  const name = clean(file);
+  console.log("took", Date.now() - started);
+  exec(`convert ${name} ${language}.png`, (error) => res.json({ error }));
+});
+
+class Reports {
+  constructor(folder) {
+    this.folder = folder;
+  }
+  open(name) {
+    const other = name.trim();
+    return fs.readFileSync(this.folder + name);
+  }
+}
+"""
+
+
+def test_assignments_that_reach_the_line_and_no_others() -> None:
+    lines = texts(VIEWS, "os.system(command)")
+    assert 'name = request.args["name"]' in lines
+    assert 'command = "convert " + quoted(name)' in lines
+    assert 'command += f" -resize {width}"' in lines
+    assert "started = clock()" not in lines
+    assert 'log.info("converting")' not in lines
+
+
+def test_what_comes_after_is_left_out() -> None:
+    assert 'return "done"' not in texts(VIEWS, "os.system(command)")
+
+
+def test_conditions_with_what_happens_where_they_fail() -> None:
+    lines = texts(VIEWS, "os.system(command)")
+    assert [line for line in lines if "SIZES:" in line or line == "abort(400)"] == [
+        "if size not in SIZES:",
+        "abort(400)",
+    ]
+    assert 'SIZES = {"small", "large"}' in lines
+    assert [line for line in lines if line == "try:" or "ValueError" in line or "no number" in line] == [
+        "try:",
+        "except ValueError:",
+        'return "no number", 400',
+    ]
+
+
+def test_helpers_signature_and_decorators() -> None:
+    lines = texts(VIEWS, "os.system(command)")
+    assert {"def quoted(text):", "return shlex.quote(text)"} <= set(lines)
+    assert {'@pages.route("/convert")', "@login_required", "def convert():"} <= set(lines)
+    assert "def unused(value):" not in lines
+
+
+def test_comments_and_docstrings_are_no_part_of_it() -> None:
+    lines = texts(VIEWS, "os.system(command)")
+    assert not [line for line in lines if "#" in line or '"""' in line or "safe" in line]
+
+
+def test_attributes_of_the_object() -> None:
+    lines = texts(VIEWS, "os.remove(path)")
+    assert {"class Store:", "self.root = root", "path = os.path.join(self.root, name)"} <= set(lines)
+    assert not {"self.count += 1", "limit = 10", "self.count = 0"} & set(lines)
+
+
+def test_checks_and_loops_before_and_callers() -> None:
+    lines = texts(VIEWS, "os.unlink(")
+    assert {"check_owner(user)", "raise PermissionError", 'for part in name.split("/"):'} <= set(lines)
+    assert {'if part == "..":', "return None", 'FOLDER = "/srv/files"'} <= set(lines)
+    assert 'return erase(user, request.form["name"])' in lines
+
+
+def test_javascript_handler() -> None:
+    lines = texts(SERVER, "exec(`convert", "javascript")
+    assert 'app.get("/convert", requireLogin, async (req, res) => {' in lines
+    assert 'const { file, language = "en" } = req.query;' in lines
+    assert {"if (!LANGUAGES.has(language)) {", "return res.status(400).end();"} <= set(lines)
+    assert {"function clean(text) {", 'return text.replace(/[^a-z]/g, "");'} <= set(lines)
+    assert 'const LANGUAGES = new Set(["en", "es"]);' in lines
+    assert not [line for line in lines if "started" in line or "safe" in line]
+
+
+def test_javascript_attributes() -> None:
+    lines = texts(SERVER, "readFileSync", "javascript")
+    assert {"class Reports {", "this.folder = folder;", "open(name) {"} <= set(lines)
+    assert "const other = name.trim();" not in lines
+
+
+def test_typescript() -> None:
+    code = """
+    export async function find(name: string, limit = 5): Promise<Row[]> {
+      const text: string = `select * from t where n = '${name}'`;
+      const unused = limit * 2;
+      return await db.query(text);
+    }
+    """
+    lines = texts(code, "db.query", "typescript")
+    assert "const text: string = `select * from t where n = '${name}'`;" in lines
+    assert "const unused = limit * 2;" not in lines
+
+
+def test_marks_stand_where_lines_were_left_out() -> None:
+    result = slice_at(VIEWS, "os.system(command)")
+    assert result is not None
+    rendered = result.render().split("\n")
+    assert "    …" in rendered
+    assert [line.text for line in result.lines] == [line for line in rendered if line.strip() != "…"]
+    before = rendered.index("    os.system(command)") - 1
+    assert rendered[before].strip() == "…"
+
+
+def test_flagged_lines_are_marked_and_first_to_stay() -> None:
+    result = slice_at(VIEWS, "os.system(command)", max_lines=3)
+    assert result is not None
+    assert [line.text.strip() for line in result.lines if line.is_flagged] == ["os.system(command)"]
+    assert len(result.lines) == 3
+
+
+def test_a_call_over_several_lines() -> None:
+    code = "def f(a, b):\n    x = a\n    y = b\n    run(\n        x,\n        shell=True,\n    )\n"
+    result = SlicedFile(code.encode(), "python").slice(4, 7)
+    assert result is not None
+    assert [line.number for line in result.lines] == [1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("content", "language", "line"),
+    [
+        pytest.param(b"x = 1\n", "ruby", 1, id="language without a grammar"),
+        pytest.param(b"x = 1\n", "python", 9, id="line beyond the file"),
+        pytest.param(b"x = 1\n\n# only words\n", "python", 3, id="comment"),
+        pytest.param(b"x = 1\n\n", "python", 2, id="empty line"),
+        pytest.param(b"", "python", 1, id="empty file"),
+        pytest.param(b"(" * 5_000 + b"1" + b")" * 5_000, "python", 1, id="deep file"),
+        pytest.param(b"x = 1\n", "python", 0, id="line zero"),
+        pytest.param(b"x = 1\n", "python", -3, id="negative line"),
+    ],
+)
+def test_nothing_to_slice(content: bytes, language: str, line: int) -> None:
+    assert SlicedFile(content, language).slice(line, line) is None
+
+
+def test_minified_code_is_cut() -> None:
+    code = "const a=1;" * 30_000
+    result = SlicedFile(code.encode(), "javascript").slice(1, 1)
+    assert result is not None
+    assert len(result.lines[0].text) <= MAX_LINE_CHARS + 2
+
+
+def _chain(n: int) -> str:
+    return (
+        "def f(a):\n"
+        + "".join(f"    x{i} = x{i - 1} + x{max(0, i - 2)}\n" for i in range(1, n))
+        + f"    run(x{n - 1})\n"
+    )
+
+
+def _helpers(n: int) -> str:
+    functions = "".join(f"def g{i}(a):\n    return g{i + 1}(a) + g{i + 2}(a)\n" for i in range(n))
+    return functions + "def f(a):\n    run(g0(a))\n"
+
+
+def _attributes(n: int) -> str:
+    lines = "".join(f"        self.a{i} = self.a{i + 1} + self.a{i + 2}\n" for i in range(n))
+    return "class A:\n    def set(self):\n" + lines + "    def go(self):\n        run(self.a0)\n"
+
+
+def _callers(n: int) -> str:
+    functions = "".join(f"def f{i}(a):\n    f{i + 1}(a)\n" for i in range(n))
+    return functions + f"def f{n}(a):\n    run(a)\n"
+
+
+@pytest.mark.parametrize("write", [_chain, _helpers, _attributes, _callers])
+def test_cost_grows_with_the_file_alone(write: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that refers to itself over and over is cut off, not followed for ever."""
+    nodes = 0
+
+    def count_nodes(*arguments: Any) -> Iterator[Node]:
+        nonlocal nodes
+        for node in walk(*arguments):
+            nodes += 1
+            yield node
+
+    monkeypatch.setattr(slicing, "walk", count_nodes)
+
+    def cost(n: int) -> int:
+        nonlocal nodes
+        nodes = 0
+        assert slice_at(write(n), "run(") is not None
+        return nodes
+
+    assert cost(2_000) <= 5 * cost(500)
+
+
+_SOURCE = inspect.getsource(slicing)
+
+
+@given(seed=st.integers(0, 10_000), cuts=st.integers(0, 8))
+def test_damaged_code_is_sliced_or_refused(seed: int, cuts: int) -> None:
+    """Whatever a file holds: no error, and lines of the file that include the flagged ones."""
+    rng = random.Random(seed)
+    start = rng.randrange(len(_SOURCE) // 2)
+    code = _SOURCE[start : start + rng.randrange(4_000)]
+    for _ in range(cuts):
+        at = rng.randrange(len(code) + 1)
+        code = (
+            code[:at]
+            + rng.choice(["", "(", "'''", "\x00", "\n", "é…\u2028", "}", "\r"])
+            + code[at + rng.randrange(9) :]
+        )
+    language = rng.choice(["python", "javascript", "typescript"])
+    lines = code.encode().split(b"\n")
+    first = rng.randrange(1, len(lines) + 1)
+    result = SlicedFile(code.encode(), language).slice(first, first + rng.randrange(3))
+    if result is not None:
+        numbers = [line.number for line in result.lines]
+        assert numbers == sorted(set(numbers))
+        assert all(1 <= number <= len(lines) for number in numbers)
+        assert any(line.is_flagged for line in result.lines)
+        assert len(numbers) <= slicing.MAX_LINES

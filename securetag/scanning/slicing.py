@@ -29,9 +29,11 @@ from securetag.scanning.identity.syntax import (
     COMPOUND,
     FUNCTIONS,
     ancestors,
+    body_of,
     contains,
     exits,
     functions_around,
+    is_docstring,
     parse,
     statement_of,
     text_of,
@@ -184,7 +186,7 @@ class _Slicer:
 
     def _add_head(self, node: Node, step: int) -> None:
         """Add a statement; of one that holds others, what stands before its block."""
-        body = _body_of(node)
+        body = body_of(node)
         first, last = node.start_point.row + 1, node.end_point.row + 1
         if body is not None:
             # The brace or colon ends the head; a body on the head's line is part of it.
@@ -353,7 +355,7 @@ class _Slicer:
             self._statement(body, step)
             return
         statements = [
-            each for each in body.named_children if each.type not in COMMENTS and not _is_docstring(each)
+            each for each in body.named_children if each.type not in COMMENTS and not is_docstring(each)
         ]
         if not statements:
             return
@@ -420,7 +422,7 @@ def _read_attributes(around: Node) -> dict[str, list[Node]]:
 
 def _names_in(node: Node) -> Iterator[Node]:
     """The variables that an expression or the head of a statement reads."""
-    body = _body_of(node)
+    body = body_of(node)
     for each in walk(node, lambda inner: inner != body and inner.type not in CLASSES):
         if each.type in _NAMES and not _is_label(each):
             yield each
@@ -440,23 +442,12 @@ def _is_label(name: Node) -> bool:
 
 def _own_attributes(node: Node) -> Iterator[Node]:
     """The `self.name` and `this.name` that code reads."""
-    body = _body_of(node)
+    body = body_of(node)
     for each in walk(node, lambda inner: inner != body):
         if each.type in _ATTRIBUTES:
             owner = each.child_by_field_name("object")
             if owner is not None and text_of(owner) in _SELF:
                 yield each
-
-
-def _body_of(node: Node) -> Node | None:
-    """Return the block of a compound statement."""
-    if node.type not in COMPOUND:
-        return None
-    for field in ("body", "consequence"):
-        body = node.child_by_field_name(field)
-        if body is not None:
-            return body
-    return next((child for child in node.named_children if child.type in BLOCKS), None)
 
 
 def _last_code_row(node: Node, body: Node) -> int:
@@ -495,14 +486,6 @@ def _call_of(statement: Node) -> Node | None:
     if node is not None and node.type in {"await", "await_expression"} and node.named_children:
         node = node.named_children[0]
     return node if node is not None and node.type in CALLS else None
-
-
-def _is_docstring(statement: Node) -> bool:
-    return (
-        statement.type == "expression_statement"
-        and statement.named_child_count == 1
-        and statement.named_children[0].type in {"string", "concatenated_string"}
-    )
 
 
 def _indentation(text: str) -> str:

@@ -123,6 +123,7 @@ def test_the_same_bytes_in_another_folder_time_zone_and_hash_seed(tmp_path: Path
     assert len(seen) == 1
 
 
+@pytest.mark.system
 def test_the_packages_alone_give_cwe_and_attack(settings: Settings) -> None:
     extraction = extract("mitre-cwe-4.14", settings)
     assert extraction.report.by_status == {"active": 938, "deprecated": 25}

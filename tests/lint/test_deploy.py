@@ -39,6 +39,7 @@ def test_every_kind_of_file_has_its_check(lint: ModuleType) -> None:
     assert programs == {"check-jsonschema", "hadolint", "shellcheck", "caddy", "actionlint"}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("program", "file", "old", "new"),
     [

@@ -19,6 +19,7 @@ from securetag.scanning.identity.syntax import (
     FUNCTIONS,
     ancestors,
     exits,
+    is_docstring,
     text_of,
 )
 from securetag.scanning.identity.terms import digest
@@ -354,16 +355,8 @@ def _sole_return(function: Node) -> Node | None:
     if body.type not in BLOCKS:
         return body
     statements = [
-        child for child in body.named_children if child.type not in COMMENTS and not _is_docstring(child)
+        child for child in body.named_children if child.type not in COMMENTS and not is_docstring(child)
     ]
     if len(statements) == 1 and statements[0].type == "return_statement":
         return next((child for child in statements[0].named_children if child.type not in COMMENTS), None)
     return None
-
-
-def _is_docstring(statement: Node) -> bool:
-    return (
-        statement.type == "expression_statement"
-        and statement.named_child_count == 1
-        and statement.named_children[0].type in {"string", "concatenated_string"}
-    )

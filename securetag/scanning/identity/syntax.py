@@ -203,6 +203,26 @@ def head_children(node: Node) -> list[Node]:
     ]
 
 
+def body_of(node: Node) -> Node | None:
+    """Return the block of a compound statement; None for any other node."""
+    if node.type not in COMPOUND:
+        return None
+    for field in ("body", "consequence"):
+        body = node.child_by_field_name(field)
+        if body is not None:
+            return body
+    return next((child for child in node.named_children if child.type in BLOCKS), None)
+
+
+def is_docstring(statement: Node) -> bool:
+    """Is the statement nothing but a string?"""
+    return (
+        statement.type == "expression_statement"
+        and statement.named_child_count == 1
+        and statement.named_children[0].type in {"string", "concatenated_string"}
+    )
+
+
 def exits(node: Node | None) -> bool:
     """Does the block, or the statement, always leave the function or the iteration?"""
     for _ in range(MAX_DEPTH):

@@ -10,7 +10,7 @@ import pytest
 from securetag.extractors.record_files import Extraction
 from securetag.records import Record, Status
 
-pytestmark = pytest.mark.mirror
+pytestmark = [pytest.mark.mirror, pytest.mark.system]
 
 
 Golden = Callable[[str], Extraction]

@@ -15,7 +15,7 @@ from securetag.extractors.record_files import Extraction
 from securetag.records import Record, Status
 from securetag.settings import Settings
 
-pytestmark = pytest.mark.mirror
+pytestmark = [pytest.mark.mirror, pytest.mark.system]
 
 Golden = Callable[[str], Extraction]
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from securetag.errors import ArchiveError
+from securetag.errors import ArchiveError, NotFoundError
 from securetag.wire.queue import SkippedFile, SkipReason
 
 CHUNK = 1 << 18
@@ -123,6 +123,34 @@ def unpack(archive: Path, destination: Path, limits: Limits) -> ArchiveSummary:
             shutil.rmtree(destination, ignore_errors=True)
             raise
     return replace(planned, bytes=written)
+
+
+def read_entry(archive: IO[bytes], path: str, limits: Limits, *, max_bytes: int) -> tuple[bytes, int]:
+    """Return the first `max_bytes` bytes of one file of an archive that was inspected, and its size.
+
+    `path` is as `unpack` writes it. Raises NotFoundError where there is no such file, ArchiveError for a
+    damaged archive.
+    """
+    try:
+        with zipfile.ZipFile(archive) as bundle:
+            for info in bundle.infolist():
+                if info.is_dir() or _name_of(info, limits) != path:
+                    continue
+                with bundle.open(info) as source:
+                    return source.read(max_bytes), info.file_size
+    except DAMAGED_ZIP as error:
+        raise ArchiveError(f"the archive is damaged: {error}", hint=_AGAIN) from error
+    raise NotFoundError("the archive has no such file", hint="Look at the newest scan of the project.")
+
+
+def _name_of(info: zipfile.ZipInfo, limits: Limits) -> str | None:
+    """Return the name under which `unpack` writes an entry; None for one that it leaves out."""
+    try:
+        name = _safe_name(info, limits)
+        _check_kind(info, name)
+    except (_OddEntry, ArchiveError):
+        return None
+    return name
 
 
 def _opened(archive: Path, limits: Limits) -> zipfile.ZipFile:

@@ -279,19 +279,6 @@ async def find_neighbors(
     return await session.scalar(before), await session.scalar(after)
 
 
-async def list_occurrences(
-    session: AsyncSession, finding_id: UUID, limit: int = 20
-) -> Sequence[Row[FindingOccurrence, Task]]:
-    """The scans that reported a finding, newest first."""
-    query = (
-        select(FindingOccurrence, Task)
-        .join(Task, Task.id == FindingOccurrence.task_id)
-        .where(FindingOccurrence.finding_id == finding_id)
-        .order_by(FindingOccurrence.id.desc())
-    )
-    return (await session.execute(query.limit(limit))).all()
-
-
 async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | None = None) -> FindingRow:
     """Raises NotFoundError."""
     query = _select(FindingFilter(branch=branch)).query

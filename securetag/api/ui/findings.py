@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -14,17 +15,18 @@ from starlette.responses import RedirectResponse, Response
 from securetag.api.auth import check_scope
 from securetag.api.errors import handle_invalid_request
 from securetag.api.findings import repository as findings
+from securetag.api.findings.history import list_sightings, list_states
 from securetag.api.findings.schemas import to_finding_answer, to_finding_detail
 from securetag.api.services import ApiServices, Services
 from securetag.api.suppressions import repository as suppressions
-from securetag.api.ui.code import list_lines
+from securetag.api.ui.code import WholeFile, list_lines, read_whole_file
 from securetag.api.ui.filters import Filters
 from securetag.api.ui.forms import read_form
 from securetag.api.ui.rendering import render
 from securetag.api.ui.route import PageRoute
 from securetag.api.ui.session import COOKIE, SignedIn, Visitor
 from securetag.db.models import DISPOSITIONS
-from securetag.errors import InputError
+from securetag.errors import ArchiveError, InputError, NotFoundError
 from securetag.records import SEVERITIES, JsonObject
 from securetag.wire.api import FeedbackBody, SuppressionBody
 from securetag.wire.verdicts import decide
@@ -103,7 +105,8 @@ async def show_finding(
     async with services.tenant(visitor.caller.tenant_id) as session:
         row = await findings.get_finding(session, finding_id, filters.branch)
         history = await findings.list_feedback(session, finding_id)
-        occurrences = await findings.list_occurrences(session, finding_id)
+        sightings = await list_sightings(session, finding_id)
+        states = await list_states(session, finding_id)
         before, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
     finding = to_finding_detail(row, list(history), services.settings.triage)
     return render(
@@ -116,10 +119,38 @@ async def show_finding(
         project=row[4].name,
         decided=decide(finding),
         lines=list(list_lines(finding)) if finding.occurrence.snippet else [],
-        occurrences=occurrences,
+        sightings=sightings,
+        states=states,
         before=before,
         after=after,
         dispositions=DISPOSITIONS,
+    )
+
+
+@router.get("/findings/{finding_id}/file")
+async def show_file(
+    finding_id: UUID,
+    request: Request,
+    services: Services,
+    visitor: SignedIn,
+    filters: Annotated[Filters, Query()],
+) -> Response:
+    """The whole file that a finding is in, as its newest scan has read it."""
+    async with services.tenant(visitor.caller.tenant_id) as session:
+        row = await findings.get_finding(session, finding_id, filters.branch)
+        finding = to_finding_answer(row, services.settings.triage)
+        whole: WholeFile | None = None
+        with contextlib.suppress(NotFoundError, ArchiveError):
+            whole = await read_whole_file(services, session, finding)
+    lines = list(list_lines(finding, whole)) if whole is not None else []
+    return render(
+        request,
+        "finding_file.html",
+        visitor=visitor,
+        filters=filters,
+        finding=finding,
+        whole=whole,
+        lines=lines,
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from securetag.errors import ArchiveError
+from securetag.errors import ArchiveError, NotFoundError
 from securetag.scanning.unpack import DAMAGED_ZIP
 
 _REPORT, _SOURCE = "report.sarif", "source.zip"
@@ -33,6 +36,20 @@ def write_bundle(target: Path, report: Path, source: Path | None) -> None:
                 entry.file_size = path.stat().st_size
                 with path.open("rb") as content, archive.open(entry, "w") as out:
                     shutil.copyfileobj(content, out)
+
+
+@contextmanager
+def open_source(archive: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Open the code in an import, a zip archive. Raises NotFoundError where it has none, ArchiveError."""
+    with ExitStack() as opened:
+        try:
+            bundle = opened.enter_context(zipfile.ZipFile(archive))
+            if _SOURCE not in bundle.namelist():
+                raise NotFoundError("no code came with this import", hint="Import it again, with the code.")
+            source = opened.enter_context(bundle.open(_SOURCE))
+        except DAMAGED_ZIP as error:
+            raise ArchiveError(f"the import is damaged: {error}", hint="Import the file again.") from error
+        yield source
 
 
 def read_bundle(archive: Path, folder: Path) -> Bundle:

@@ -224,7 +224,7 @@ async def test_the_code_shows_what_to_look_at(api: Api) -> None:
     browser = await signed_in(api, tenant.key)
     await browser.open("/ui/findings")
     text = await browser.open(browser.links(r"/ui/findings/[^\"]*")[0])
-    lines = re.findall(r'<span class="line([^"]*)"><span class="number">(\d+)</span>', text)
+    lines = re.findall(r'class="line([^"]*)"><span class="number">(\d+)</span>', text)
     assert lines == [(" traced", "11"), (" flagged", "12")]
     assert "Probability of a false positive: 93 %" in text
     assert "only the gate of the demo" in text

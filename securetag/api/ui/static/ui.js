@@ -54,6 +54,8 @@
   });
 
   function prepare() {
+    const flagged = document.querySelector(".code.whole .flagged");
+    if (flagged) flagged.scrollIntoView({ block: "center" });
     document.querySelectorAll(".needs-script").forEach(function (element) {
       element.hidden = false;
     });

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -26,7 +26,7 @@ from securetag.extractors.catalog import (
     find_package_file,
     to_spdx,
 )
-from securetag.extractors.fetching.download import Downloader, Progress
+from securetag.extractors.fetching.download import LOCKS, Downloader, Meta, Progress
 from securetag.extractors.fetching.files import Failure, FetchedFile, OnFailure
 from securetag.extractors.fetching.mirror import read_entry, unpack_entry
 from securetag.extractors.fetching.nvd_api import NvdApi
@@ -35,6 +35,7 @@ from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
 from securetag.system.files import write_atomic
 from securetag.system.hashing import hash_bytes, hash_file
+from securetag.system.locks import FileLock
 
 #: Members of one archive.
 MAX_MEMBERS = 100_000
@@ -93,10 +94,9 @@ def _fetch_by(
     if method == "web":
         return _fetch_from_web(source, settings, progress, on_failure)
     if client:
-        return _fetch_from_network(source, settings, progress, client)
-    timeout_s = settings.fetch.timeout_s
-    with httpx.Client(timeout=timeout_s, follow_redirects=True, max_redirects=5) as new_client:
-        return _fetch_from_network(source, settings, progress, new_client)
+        return _fetch_from_network(source, settings, progress, on_failure, client)
+    with httpx.Client(timeout=settings.fetch.timeout_s) as new_client:
+        return _fetch_from_network(source, settings, progress, on_failure, new_client)
 
 
 def _make_file(source: Source, path: Path, url: str, sha256: str, licence: str = "") -> FetchedFile:
@@ -135,7 +135,11 @@ def _fetch_from_web(
 
     method, folder = source.web, settings.raw_dir / source.name
     assert method is not None
-    with create_guarded_client(method.prefix, settings.fetch.timeout_s) as client:
+    host = urlsplit(method.prefix).hostname or ""
+    with (
+        FileLock(settings.raw_dir / LOCKS / host),
+        create_guarded_client(method.prefix, settings.fetch.timeout_s) as client,
+    ):
         visits = Crawl(method, folder, client).run(progress)
     for visit in visits:
         if on_failure and visit.reason and visit.is_failure:
@@ -185,29 +189,90 @@ def _fetch_from_mirror(
 
 
 def _fetch_from_network(
-    source: Source, settings: Settings, progress: Progress | None, client: httpx.Client
+    source: Source,
+    settings: Settings,
+    progress: Progress | None,
+    on_failure: OnFailure | None,
+    client: httpx.Client,
 ) -> list[FetchedFile]:
-    folder = settings.raw_dir / source.name
+    """Return the files of all URLs of the row; what one of them lacks goes to `on_failure`.
+
+    Raises SourceError or UnavailableError where no URL gives a file, or where `on_failure` is None.
+    """
+    downloads = _Downloads(source, settings, progress, client)
     files: list[FetchedFile] = []
-    folder.mkdir(parents=True, exist_ok=True)
-    downloader = Downloader(settings.fetch, client)
+    errors: list[SourceError | UnavailableError] = []
     for method in source.network:
-        if method.api == "nvd":
-            pages = NvdApi(method.url, folder, settings, client).fetch_pages(progress)
-            files += [_make_file(source, path, meta.url, meta.sha256) for path, meta in pages]
-            continue
-        path = folder / _make_file_name(method.url)
-        meta = downloader.get(method.url, path, sha256=method.sha256, progress=progress)
+        try:
+            files += downloads.fetch(method)
+        except (SourceError, UnavailableError) as error:
+            if on_failure is None:
+                raise
+            errors.append(error)
+            on_failure(Failure(method.url, "", str(error)))
+    if errors and not files:
+        raise errors[0]
+    return files
+
+
+class _Downloads:
+    """The downloads of one source: each URL once, and no further request to a host that doesn't answer."""
+
+    def __init__(
+        self, source: Source, settings: Settings, progress: Progress | None, client: httpx.Client
+    ) -> None:
+        self.source, self.settings, self.progress, self.client = source, settings, progress, client
+        self.folder = settings.raw_dir / source.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Where an edition appears every day or week under one address, a change is what is wanted.
+        changes = settings.fetch.accept_changes or source.cadence in ("daily", "weekly")
+        fetch_settings = settings.fetch.model_copy(update={"accept_changes": changes})
+        self.downloader = Downloader(fetch_settings, client, locks=settings.raw_dir / LOCKS)
+        self.metas: dict[str, Meta] = {}
+        self.unavailable: dict[str, UnavailableError] = {}
+
+    def fetch(self, method: NetworkMethod) -> list[FetchedFile]:
+        """Return the files of one URL. Raises SourceError, UnavailableError."""
+        source, folder, host = self.source, self.folder, urlsplit(method.url).netloc
+        if host in self.unavailable:
+            raise UnavailableError(f"{method.url}: not asked for: {self.unavailable[host]}")
+        try:
+            if method.api == "nvd":
+                api = NvdApi(method.url, folder, self.settings, self.client)
+                pages = api.fetch_pages(self.progress)
+                return [_make_file(source, path, meta.url, meta.sha256) for path, meta in pages]
+            path, meta = self._download(method)
+        except UnavailableError as error:
+            self.unavailable[host] = error
+            raise
         if zipfile.is_zipfile(path):
-            files += _unpack_members(source, method, path, folder)
-        elif path.suffix == ".gz":
+            files = _unpack_members(source, method, path, folder)
+            if not files:
+                raise SourceError(
+                    f"{method.url}: no member of the archive is like {method.members or '*'}",
+                    hint="Upstream moved its files: correct `members` in the catalog.",
+                )
+            return files
+        if path.suffix == ".gz":
             content = gunzip(path.read_bytes())
             digest = hash_bytes(content)
-            unpacked = _store_unpacked(folder, path.stem, digest, content)
-            files.append(_make_file(source, unpacked, method.url, digest))
-        else:
-            files.append(_make_file(source, path, method.url, meta.sha256))
-    return files
+            return [
+                _make_file(source, _store_unpacked(folder, path.stem, digest, content), method.url, digest)
+            ]
+        return [_make_file(source, path, method.url, meta.sha256)]
+
+    def _download(self, method: NetworkMethod) -> tuple[Path, Meta]:
+        """Return the file of a URL and its sidecar; several methods of a row may name one archive."""
+        path = self.folder / _make_file_name(method.url)
+        if method.url not in self.metas:
+            self.metas[method.url] = self.downloader.get(
+                method.url,
+                path,
+                sha256=method.sha256,
+                is_archive=method.members is not None,
+                progress=self.progress,
+            )
+        return path, self.metas[method.url]
 
 
 @contextmanager

@@ -20,13 +20,14 @@ import msgspec
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.download import (
-    TRANSIENT_STATUSES,
+    LOCKS,
     Downloader,
     Meta,
     Progress,
     meta_path,
     read_cached_meta,
 )
+from securetag.extractors.fetching.waiting import TRANSIENT_STATUSES
 from securetag.settings import Settings
 from securetag.system.clock import utc_now
 from securetag.system.files import write_atomic
@@ -110,7 +111,12 @@ class NvdApi:
         self._limit_rate = RateLimiter(MAX_REQUESTS[bool(self._key)], wait, clock)
         self._client, self._now = client, now
         self._downloader = Downloader(
-            settings.fetch, client, wait, transient=_RETRIED_STATUSES, first_wait_s=_FIRST_WAIT_S
+            settings.fetch,
+            client,
+            wait,
+            transient=_RETRIED_STATUSES,
+            first_wait_s=_FIRST_WAIT_S,
+            locks=settings.raw_dir / LOCKS,
         )
 
     def fetch_pages(self, progress: Progress | None = None) -> list[tuple[Path, Meta]]:

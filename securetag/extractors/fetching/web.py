@@ -15,9 +15,11 @@ from __future__ import annotations
 import os
 import re
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -29,6 +31,7 @@ from securetag.errors import SecuretagError, SourceError, UnavailableError
 from securetag.extractors.catalog import WebMethod
 from securetag.extractors.fetching.download import USER_AGENT, Progress
 from securetag.extractors.fetching.unpack import gunzip
+from securetag.extractors.fetching.waiting import MAX_WAIT_S, TRANSIENT_STATUSES, parse_retry_after
 from securetag.extractors.fetching.web_guard import AddressRefusedError
 from securetag.extractors.fetching.web_links import (
     Scope,
@@ -45,8 +48,6 @@ from securetag.system.hashing import hash_bytes
 
 #: Name of this crawler in robots.txt.
 ROBOT_NAME = "securetag"
-#: Upper limit of a delay that robots.txt or Retry-After asks for, seconds.
-MAX_DELAY_S = 60.0
 #: Redirects of one page.
 MAX_REDIRECTS = 5
 #: Attempts of one request.
@@ -57,7 +58,8 @@ MAX_SITEMAPS = 50
 MAX_PLAIN_BYTES = 50 << 20
 #: Seconds that the body of one page may take to arrive; a timeout between two bytes doesn't limit that.
 MAX_PAGE_SECONDS = 60.0
-_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+#: Encodings of a body that are unpacked; plain is asked for, and not every server listens.
+_ENCODINGS = {"identity", "gzip", "deflate"}
 _PAGE_TYPES = {"text/html", "application/xhtml+xml", "text/plain", "text/markdown", ""}
 _OPT_OUT = re.compile(r"\bno(?:ai|imageai)\b|\bnoindex\b", re.I)
 
@@ -114,8 +116,9 @@ class _TransientError(Exception):
 def _pause_s(state: RetryCallState) -> float:
     """Return the seconds until the next attempt: as the server asks, else twice as long each time."""
     failure = state.outcome.exception() if state.outcome else None
-    after = failure.response.headers.get("Retry-After", "") if isinstance(failure, _TransientError) else ""
-    return min(float(after) if after.isdigit() else 2.0 ** (state.attempt_number - 1), MAX_DELAY_S)
+    header = failure.response.headers.get("Retry-After", "") if isinstance(failure, _TransientError) else ""
+    after_s = parse_retry_after(header)
+    return min(after_s if after_s is not None else 2.0 ** (state.attempt_number - 1), MAX_WAIT_S)
 
 
 class Crawl:
@@ -201,10 +204,11 @@ class Crawl:
 
     def _fetch_robots(self) -> Protego:
         """Return the rules of robots.txt and set the delay. Raises UnavailableError where it can't be had."""
-        response = self._get(
-            urljoin(self.scope.prefix, "/robots.txt"), None, MAX_PLAIN_BYTES, anywhere_on_host=True
-        )
-        if response.status in _TRANSIENT_STATUSES or response.status >= 500 or not response.status:
+        url = urljoin(self.scope.prefix, "/robots.txt")
+        response = self._get(url, None, MAX_PLAIN_BYTES, within="internet")
+        is_away = response.status in TRANSIENT_STATUSES or response.status >= 500 or not response.status
+        is_unreadable = response.status == 200 and response.reason not in ("", "an empty page")
+        if is_away or is_unreadable:
             raise UnavailableError(
                 f"{response.url}: {response.reason or f'HTTP {response.status}'}",
                 hint="A site whose robots.txt can't be had is left alone (RFC 9309).",
@@ -214,7 +218,7 @@ class Crawl:
         robots_delay_s = robots.crawl_delay(ROBOT_NAME) or 0.0
         if rate := robots.request_rate(ROBOT_NAME):
             robots_delay_s = max(robots_delay_s, rate.seconds / max(rate.requests, 1))
-        self.delay_s = max(self.method.delay_s, min(float(robots_delay_s), MAX_DELAY_S))
+        self.delay_s = max(self.method.delay_s, min(float(robots_delay_s), MAX_WAIT_S))
         return robots
 
     def _probe_soft_404(self, robots: Protego) -> str:
@@ -242,7 +246,7 @@ class Crawl:
             if url in seen or urlsplit(url).netloc != urlsplit(root).netloc:
                 continue
             seen.add(url)
-            response = self._get(url, None, MAX_PLAIN_BYTES, anywhere_on_host=True)
+            response = self._get(url, None, MAX_PLAIN_BYTES, within="host")
             if response.status != 200 or response.reason:
                 continue
             try:
@@ -294,12 +298,16 @@ class Crawl:
         )
 
     def _get(
-        self, url: str, previous: Visit | None, limit: int, *, anywhere_on_host: bool = False
+        self,
+        url: str,
+        previous: Visit | None,
+        limit: int,
+        *,
+        within: Literal["section", "host", "internet"] = "section",
     ) -> _Response:
-        """Return the response for `url` after redirects inside the section.
+        """Return the response for `url` after redirects inside what `within` says.
 
-        `limit` is the maximum size of the body in bytes; `anywhere_on_host` allows redirects to the whole
-        host instead.
+        `limit` is the maximum size of the body in bytes. robots.txt may be on another host (RFC 9309).
         """
         host = urlsplit(url).netloc
         for _ in range(MAX_REDIRECTS + 1):
@@ -307,8 +315,9 @@ class Crawl:
             if response.status not in (301, 302, 303, 307, 308):
                 return response
             target = normalize_url(response.headers.get("Location", ""), url)
-            if anywhere_on_host:
-                refusal = "" if urlsplit(target).netloc == host else "on another host"
+            if within != "section":
+                is_refused = within == "host" and urlsplit(target).netloc != host
+                refusal = "on another host" if is_refused else ""
             else:
                 refusal = "" if target == url else self.scope.refuse(target)
             if refusal or not target:
@@ -338,11 +347,17 @@ class Crawl:
             response = self._request(url, previous, limit)
         except AddressRefusedError as error:
             return _Response(url, 0, b"", httpx.Headers(), str(error))
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL) as error:
             if isinstance(error.__cause__, AddressRefusedError):
                 return _Response(url, 0, b"", httpx.Headers(), str(error.__cause__))
             response = _Response(url, 0, b"", httpx.Headers(), str(error) or type(error).__name__)
-        if not response.status or response.status in _TRANSIENT_STATUSES:
+        if not response.status or response.status in TRANSIENT_STATUSES:
+            after_s = parse_retry_after(response.headers.get("Retry-After", "")) or 0.0
+            if after_s > MAX_WAIT_S:
+                raise UnavailableError(
+                    f"{url}: HTTP {response.status}, asks to wait {after_s:,.0f} s",
+                    hint="Run it again after that time: it goes on from there.",
+                )
             raise _TransientError(response)
         return response
 
@@ -369,7 +384,7 @@ class Crawl:
             is_plain = limit == MAX_PLAIN_BYTES
             if not is_plain and content_type not in _PAGE_TYPES:
                 response.reason = f"not a page but {content_type}"
-            elif stream.headers.get("Content-Encoding", "identity") != "identity":
+            elif stream.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
                 response.reason = "packed, although it was asked for plain"
             else:
                 response.body, response.reason = self._read_body(stream, limit)
@@ -378,13 +393,27 @@ class Crawl:
     def _read_body(self, stream: httpx.Response, limit: int) -> tuple[bytes, str]:
         """Return the body and "", or no body and the reason why it was refused."""
         body, started = bytearray(), self.clock()
-        for chunk in stream.iter_raw(1 << 16):
+        for chunk in stream.iter_raw():
             body += chunk
             if len(body) > limit:
                 return b"", f"more than {limit:,} bytes"
             if self.clock() - started > MAX_PAGE_SECONDS:
                 return b"", f"a page that takes more than {MAX_PAGE_SECONDS:g} s to arrive"
+        if stream.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return _unpack_body(bytes(body), limit)
         return bytes(body), "" if body else "an empty page"
+
+
+def _unpack_body(body: bytes, limit: int) -> tuple[bytes, str]:
+    """Return the unpacked body and "", or no body and the reason why it was refused."""
+    unpacker = zlib.decompressobj(wbits=47)  # gzip or zlib, as the header of the data says
+    try:
+        page = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        return b"", f"damaged, and packed although it was asked for plain: {error}"
+    if len(page) > limit:
+        return b"", f"more than {limit:,} bytes"
+    return (page, "") if unpacker.eof else (b"", "cut off, and packed although it was asked for plain")
 
 
 def _opts_out(text: str) -> bool:

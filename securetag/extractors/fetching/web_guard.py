@@ -87,7 +87,7 @@ def create_guarded_client(prefix: str, timeout_s: float) -> httpx.Client:
     """Return a client for the site of `prefix`: no proxy, no automatic redirect, no private address."""
     transport = httpx.HTTPTransport(trust_env=False)
     transport._pool = httpcore.ConnectionPool(  # httpx has no argument for it
-        ssl_context=httpx.create_ssl_context(trust_env=False),
+        ssl_context=httpx.create_ssl_context(),  # with the authorities of SSL_CERT_FILE
         network_backend=_GuardedBackend(get_loopback_host(prefix)),
     )
     return httpx.Client(transport=transport, timeout=timeout_s, follow_redirects=False, trust_env=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from streamed import StreamedTransport
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import FolderMethod, NetworkMethod, PackageMethod, Source, load
@@ -26,7 +27,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def client(handler: Handler) -> httpx.Client:
-    return httpx.Client(transport=httpx.MockTransport(handler))
+    return httpx.Client(transport=StreamedTransport(handler))
 
 
 def downloader(handler: Handler, waits: list[float] | None = None, **settings: Any) -> Downloader:
@@ -159,7 +160,8 @@ def test_a_cut_connection_is_resumed(tmp_path: Path) -> None:
         if ranges[-1]:
             start = int(ranges[-1].removeprefix("bytes=").rstrip("-"))
             assert request.headers["If-Range"] == '"v1"'
-            return httpx.Response(206, content=body[start:])
+            content_range = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            return httpx.Response(206, content=body[start:], headers={"Content-Range": content_range})
         headers = {"ETag": '"v1"', "Content-Length": str(len(body))}
         return httpx.Response(200, stream=Cut(), headers=headers)
 

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 from pydantic import SecretStr
+from streamed import StreamedTransport
 
 from securetag.errors import SourceError, UnavailableError
 from securetag.extractors.catalog import NetworkMethod, Source
@@ -87,7 +88,7 @@ def load(tmp_path: Path, settings: Settings) -> Load:
     """Ids on all pages after a load."""
 
     def loading(fake: FakeNvd, **changes: Any) -> list[str]:
-        client = httpx.Client(transport=httpx.MockTransport(fake))
+        client = httpx.Client(transport=StreamedTransport(fake))
         load_settings = settings.model_copy(update=changes)
         api = NvdApi(URL, tmp_path, load_settings, client, wait=fake.wait, clock=fake.clock, now=fake.time)
         pages = api.fetch_pages()
@@ -187,7 +188,7 @@ def test_the_key_does_not_follow_a_redirect(tmp_path: Path, settings: Settings) 
             return FakeNvd(cves=1).answer(request)
         return httpx.Response(302, headers={"Location": str(request.url.copy_with(host="elsewhere.example"))})
 
-    client = httpx.Client(transport=httpx.MockTransport(handler), follow_redirects=True)
+    client = httpx.Client(transport=StreamedTransport(handler))
     settings_with_key = settings.model_copy(update={"nvd_api_key": SecretStr("secret")})
     NvdApi(URL, tmp_path, settings_with_key, client).fetch_pages()
     assert seen == [("services.nvd.example", "secret"), ("elsewhere.example", None)]
@@ -197,7 +198,7 @@ def test_a_catalog_row_names_the_api(make_source: Callable[..., Source], setting
     source = make_source(folder=None, network=[NetworkMethod(f"{URL}?hasKev", api="nvd")])
     network_settings = settings.model_copy(update={"fetch": FetchSettings(mode="network")})
     fake = FakeNvd(cves=2)
-    (file,) = fetch(source, network_settings, client=httpx.Client(transport=httpx.MockTransport(fake)))
+    (file,) = fetch(source, network_settings, client=httpx.Client(transport=StreamedTransport(fake)))
     assert "hasKev" in file.url
     assert "startIndex=0" in file.url
     assert file.path.is_relative_to(settings.raw_dir)

@@ -249,7 +249,7 @@ def test_what_is_no_page(site: Site, crawl: RunCrawl) -> None:
         "more than 60,000 bytes",
         "an empty page",
         "a page that says it isn't there",
-        "packed, although it was asked for plain",
+        "cut off, and packed although it was asked for plain",
         "the page opts out of being mined",
         "the page opts out of being mined",
         f"the same page as {site.root}/guide/",

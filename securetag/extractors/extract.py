@@ -7,7 +7,7 @@ changed since the last time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +33,7 @@ from securetag.extractors.record_files import (
     write_extraction,
     write_state,
 )
+from securetag.extractors.record_scrubbing import scrub_record
 from securetag.records import Record, Status, content_id
 from securetag.settings import Settings
 from securetag.system.hashing import hash_file
@@ -43,11 +44,15 @@ _LIBRARIES = (
     "beautifulsoup4",
     "cvss",
     "datasets",
+    "detect-secrets",
+    "docutils",
     "lingua-language-detector",
     "lxml",
     "markdown-it-py",
     "msgspec",
+    "pygments",
     "pymupdf",
+    "pypandoc_binary",
     "pyoxigraph",
     "pyyaml",
     "selectolax",
@@ -130,7 +135,7 @@ def _refresh_parts(
 def _read_source(fetched: _FetchedSource, settings: Settings, started_s: float) -> Extraction:
     source, failures = fetched.source, list(fetched.failures)
     reader = create_reader(source)
-    records, dropped = _read_files(reader, fetched.files, failures, is_superseded=fetched.is_superseded)
+    records, dropped, scrubbed = _read_files(reader, fetched, failures)
     report = Report(
         source=source.name,
         edition=source.edition,
@@ -139,6 +144,7 @@ def _read_source(fetched: _FetchedSource, settings: Settings, started_s: float) 
         records=len(records),
         by_status=dict(sorted(Counter(str(record.status) for record in records).items())),
         dropped=dict(sorted(dropped.items())),
+        scrubbed=dict(sorted(scrubbed.items())),
         failures=[_with_relative_path(failure, settings) for failure in failures],
         cpu_s=round(cpu_seconds() - started_s + reader.child_cpu_s, 3),
     )
@@ -156,7 +162,8 @@ def _digest_inputs(fetched: _FetchedSource) -> str:
 def _digest_code() -> str:
     """Return a digest of this package, of the schema of Records, and of the versions of the libraries."""
     package = Path(__file__).parent
-    modules = sorted([*package.rglob("*.py"), package.parent / "records.py"])
+    shared = (package.parent / "scrubbing").rglob("*.py")
+    modules = sorted([*package.rglob("*.py"), *shared, package.parent / "records.py"])
     return content_id([*map(_get_version, _LIBRARIES), *map(hash_file, modules)])
 
 
@@ -168,23 +175,30 @@ def _get_version(library: str) -> str:
 
 
 def _read_files(
-    reader: Reader, files: Sequence[FetchedFile], failures: list[Failure], *, is_superseded: bool
-) -> tuple[list[Record], Counter[str]]:
-    """Return the Records, sorted by id, and the number of drops by reason; append to `failures`."""
+    reader: Reader, fetched: _FetchedSource, failures: list[Failure]
+) -> tuple[list[Record], Counter[str], Counter[str]]:
+    """Return the Records, sorted by id, and the numbers of drops by reason and of scrubbed values by kind.
+
+    Failures are appended to `failures`.
+    """
     records: dict[str, Record] = {}
     dropped: Counter[str] = Counter()
-    for item in reader.read(files):
+    scrubbed: Counter[str] = Counter()
+    for item in reader.read(fetched.files):
         if isinstance(item, Failure):
             failures.append(item)
-        elif isinstance(item, Drop):
+            continue
+        if isinstance(item, Drop):
             dropped[item.reason] += 1
-        elif item.id in records:
+            continue
+        record = scrub_record(item, scrubbed) if fetched.source.scrub else item
+        if record.id in records:
             dropped["the same item twice"] += 1
-        elif is_superseded and item.status is Status.ACTIVE:
-            records[item.id] = msgspec.structs.replace(item, status=Status.SUPERSEDED)
+        elif fetched.is_superseded and record.status is Status.ACTIVE:
+            records[record.id] = msgspec.structs.replace(record, status=Status.SUPERSEDED)
         else:
-            records[item.id] = item
-    return sorted(records.values(), key=lambda record: record.id), dropped
+            records[record.id] = record
+    return sorted(records.values(), key=lambda record: record.id), dropped, scrubbed
 
 
 def _with_relative_path(failure: Failure, settings: Settings) -> Failure:

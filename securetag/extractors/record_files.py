@@ -31,6 +31,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     #: Reason → number of items that were left out.
     dropped: dict[str, int]
     failures: list[Failure]
+    #: Kind of secret or personal data → number of values that were replaced in texts.
+    scrubbed: dict[str, int] = {}
     #: CPU-seconds of this process and of the processes that the reader started.
     cpu_s: float
 

@@ -1,5 +1,7 @@
 """Release rows → token ids with labels on the completion alone. Pure but for the tokenizer.
 
+Control tokens of the tokenizer in a message's text are escaped: only the template's own are tokens.
+
 A row is never cut: one whose completion would be truncated trains on nothing, or on half an answer,
 so it is left out and counted.
 """
@@ -18,6 +20,7 @@ import msgspec
 
 from securetag.errors import ReleaseError, TriageError
 from securetag.records import Decision, Example, Message, Task
+from securetag.scrubbing import escape_tokens, list_control_tokens
 from securetag.training.recipe import Recipe
 from securetag.triage import MAX_COMPLETION_TOKENS, read_prompt
 
@@ -189,8 +192,10 @@ def _find_verdict_token(
 def _tokens(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, add_generation_prompt: bool
 ) -> list[int]:
+    tokens = list_control_tokens(tokenizer.added_tokens_decoder.values())
+    escaped = [Message(message.role, escape_tokens(message.content, tokens)) for message in messages]
     text = tokenizer.apply_chat_template(
-        msgspec.to_builtins(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+        msgspec.to_builtins(escaped), tokenize=False, add_generation_prompt=add_generation_prompt
     )
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids

@@ -10,7 +10,6 @@ import hashlib
 
 import msgspec
 
-from securetag.datasets.feedback.scrub import scrub
 from securetag.records import (
     Decision,
     Facts,
@@ -21,6 +20,7 @@ from securetag.records import (
     Record,
     content_id,
 )
+from securetag.scrubbing import scrub
 
 SOURCE = "securetag-harvest"
 LICENCE = "LicenseRef-Securetag-Tenant-Consent"

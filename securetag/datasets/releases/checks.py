@@ -14,10 +14,10 @@ import msgspec
 from securetag.datasets.decontamination.decontaminate import find_split_overlaps, find_suite_overlaps
 from securetag.datasets.decontamination.suites import Suite
 from securetag.datasets.feedback.harvest import SOURCE as HARVEST
-from securetag.datasets.feedback.scrub import scrub
 from securetag.datasets.licences import Purpose, find_refused
 from securetag.datasets.releases import baselines
 from securetag.records import Example
+from securetag.scrubbing import scrub
 
 #: Share of the more frequent label that synthetic rows of an axis may have.
 BALANCE = 0.55

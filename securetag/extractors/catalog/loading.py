@@ -23,7 +23,7 @@ def load(extra: Path | None = None) -> dict[str, Source]:
     for name, row in _read(extra).items() if extra else ():
         if name in sources:
             raise SettingsError(f"catalog {extra}: {name} is a name of the built-in catalog")
-        sources[name] = _with_absolute_folder(row, extra.parent)  # type: ignore[union-attr]
+        sources[name] = _complete_row(row, extra.parent)  # type: ignore[union-attr]
     for row in sources.values():
         for name in row.supersedes:
             if name not in sources:
@@ -44,8 +44,12 @@ def get_source(name: str, settings: Settings) -> Source:
     return sources[name]
 
 
-def _with_absolute_folder(row: Source, base: Path) -> Source:
-    """Return the row with the path of its folder, if it has one, resolved against `base`."""
+def _complete_row(row: Source, base: Path) -> Source:
+    """Return a user's row with its defaults.
+
+    Its Records are scrubbed unless they are made of others, and its folder is resolved against `base`.
+    """
+    row = msgspec.structs.replace(row, scrub=not row.records if row.scrub is None else row.scrub)
     if row.folder is None or Path(row.folder.path).is_absolute():
         return row
     folder = msgspec.structs.replace(row.folder, path=str(base / row.folder.path))

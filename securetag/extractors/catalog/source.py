@@ -94,6 +94,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     web: WebMethod | None = None
     #: Names of the rows whose Records are merged into those of this row, the preferred one first.
     records: list[str] = []
+    #: Whether secrets and personal data in its Records are replaced. By default a user's rows are scrubbed,
+    #: and ours, which are publications, are not.
+    scrub: bool | None = None
 
     @property
     def methods(self) -> list[FetchMethod]:

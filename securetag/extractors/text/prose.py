@@ -43,10 +43,11 @@ _LINK = re.compile(
 )
 #: `[text][label]`, `[label][]` and `[label]`, which are links only where the label is defined.
 _REFERENCE = re.compile(r"\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n))+)\](?:\[(?P<label>[^\[\]\n]*)\]|(?![\[(:]))")
+#: A label that begins with `^` is a footnote's, whose text stays.
 _LINK_DEFINITION = re.compile(
-    r"^ {0,3}\[(?P<label>[^\[\]\n]+)\]:[ \t]*\n?[ \t]*<?(?P<target>[^\s<>]+)>?.*\n?", re.M
+    r"^ {0,3}\[(?P<label>(?!\^)[^\[\]\n]+)\]:[ \t]*\n?[ \t]*<?(?P<target>[^\s<>]+)>?.*\n?", re.M
 )
-_ANY_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$", re.M)
+_ANY_DEFINITION = re.compile(r"^ {0,3}\[(?!\^)[^\]\n]+\]:\s*\S+.*$", re.M)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]+)>")
 _TRAILING_SPACES = re.compile(r"[ \t]+(?=\n)")
 _EMPTY_LINES = re.compile(r"\n{3,}")

@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from securetag.extractors.extract import extract
@@ -152,3 +153,48 @@ def test_guesses(tmp_path: Path) -> None:
         ("/CVE-1", "CVE-1"),
         ("/CVE-2", "CVE-2"),
     ]
+
+
+HANDBOOK = """---
+title: Secrets handling
+---
+# Secrets handling
+
+Contact jane.doe@corp.example or +1 202-555-0143. The old deploy key AKIAIOSFODNN7EXAMPLE was rotated; the new
+password is hunter2-Prod!. Never put keys in code.
+
+## Rotating AKIAIOSFODNN7EXAMPLE
+
+```python
+key = os.environ["KEY"]  # {{ template }} stays
+```
+
+Create a new key, then deploy it. It has a lifetime of thirty days[^1].
+
+[^1]: The footnote says something of importance about rotation.
+"""
+
+
+def test_secrets_and_personal_data_of_a_users_documents_are_masked(docs: Path, settings: Settings) -> None:
+    (docs / "handbook.md").write_text(HANDBOOK)
+    (docs / "chat.jsonl").write_text(
+        json.dumps(
+            {"question": "What is the password?", "answer": "The password is hunter2-Prod! for all of us."}
+        )
+    )
+    extraction = read(docs, settings)
+    written = json.dumps(msgspec.to_builtins(extraction.records))
+    for secret in ("jane.doe", "555-0143", "AKIAIOSFODNN7EXAMPLE", "akiaiosfodnn7example", "hunter2"):
+        assert secret not in written
+    assert 'key = os.environ[\\"KEY\\"]  # {{ template }} stays' in written
+    assert "The footnote says something of importance about rotation." in written
+    assert extraction.report.scrubbed == {"email": 1, "phone": 1, "secret": 4}
+
+
+def test_a_row_may_switch_scrubbing_off(docs: Path, settings: Settings) -> None:
+    (docs / "handbook.md").write_text(HANDBOOK)
+    catalog = docs.parent / "mine.yaml"
+    catalog.write_text(CATALOG.replace("reader: folder", "reader: folder, scrub: false"))
+    extraction = read(docs, settings)
+    assert "hunter2-Prod!" in extraction.records[0].text
+    assert extraction.report.scrubbed == {}

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from securetag.datasets.feedback import patterns
+from securetag.scrubbing import patterns
 
 SECRET, EMAIL, HOST, USER, ACCOUNT = (
     "REDACTED_SECRET",
@@ -50,8 +50,16 @@ def scrub(text: str) -> Scrubbed:
     """`text` without what identifies or unlocks; idempotent. Lines keep their numbers."""
     counts: Counter[str] = Counter()
     text = _without_identities(_without_secrets(text, counts), counts)
-    text = _substituted(text, counts, "secret", SECRET, (patterns.LONG,), lambda value: not _random(value))
-    return Scrubbed(text, dict(sorted(counts.items())))
+    return Scrubbed(_without_random(text, counts), dict(sorted(counts.items())))
+
+
+def remove_secrets(text: str, counts: Counter[str]) -> str:
+    """Return `text` without secrets, hosts and names untouched; add to `counts`. Idempotent."""
+    return _without_random(_without_secrets(text, counts), counts)
+
+
+def _without_random(text: str, counts: Counter[str]) -> str:
+    return substitute(text, counts, "secret", SECRET, (patterns.LONG,), lambda value: not _random(value))
 
 
 def _without_secrets(text: str, counts: Counter[str]) -> str:
@@ -60,7 +68,7 @@ def _without_secrets(text: str, counts: Counter[str]) -> str:
         return SECRET + "\n" * match.group().count("\n")
 
     text = patterns.PEM.sub(whole, text)
-    swap = partial(_substituted, counts=counts, kind="secret", placeholder=SECRET)
+    swap = partial(substitute, counts=counts, kind="secret", placeholder=SECRET)
     text = swap(text, patterns=(patterns.URL_LOGIN,), keep=lambda value: value == USER)
     text = swap(text, patterns=_ALWAYS)
     text = swap(text, patterns=_NAMED, keep=_no_secret)
@@ -72,7 +80,7 @@ def _without_secrets(text: str, counts: Counter[str]) -> str:
 
 
 def _without_identities(text: str, counts: Counter[str]) -> str:
-    swap = partial(_substituted, counts=counts)
+    swap = partial(substitute, counts=counts)
     text = swap(text, kind="email", placeholder=EMAIL, patterns=(patterns.EMAIL,), keep=_no_email)
     text = swap(text, kind="user", placeholder=ACCOUNT, patterns=(patterns.ACCOUNT,))
     host = partial(swap, kind="host", placeholder=HOST)
@@ -112,7 +120,7 @@ _USERS = (
 )
 
 
-def _substituted(
+def substitute(
     text: str,
     counts: Counter[str],
     kind: str,
@@ -120,7 +128,7 @@ def _substituted(
     patterns: Sequence[re.Pattern[str]],
     keep: Keep | None = None,
 ) -> str:
-    """`text` with what the patterns find replaced, unless `keep` says that it stays."""
+    """Return `text` with what the patterns find replaced, unless `keep` says that it stays."""
     swap = partial(_replaced, kind=kind, placeholder=placeholder, keep=keep, counts=counts)
     for pattern in patterns:
         text = pattern.sub(swap, text)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import IDENTITIES, SECRETS, planted, survivors
 
-from securetag.datasets.feedback.scrub import EMAIL, HOST, SECRET, scrub
 from securetag.datasets.synthetic.guards import GUARDS
 from securetag.datasets.synthetic.sample import _plans
 from securetag.datasets.synthetic.shapes import write_function
+from securetag.scrubbing.scrub import EMAIL, HOST, SECRET, scrub
 
 #: Share of planted names and addresses that may be missed. Measured: 1 of 960.
 MISSED_ALLOWED = 0.02

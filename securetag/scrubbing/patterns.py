@@ -1,4 +1,4 @@
-"""What `scrub` looks for: shapes of secrets, addresses and names.
+"""What is scrubbed: shapes of secrets, addresses, names and numbers of persons.
 
 Each pattern replaces its group `value`, or all of its match where it has none, and keeps `before`.
 Issued tokens that detect-secrets knows as well are here too where it needs quotes around them.
@@ -124,6 +124,33 @@ AUTHOR = re.compile(
 LONG = re.compile(
     r"(?<![\w/+.=-])(?<!ommit )(?<!ommit: )(?<!ommit/)(?<!vision )(?<!msg )"
     r"[A-Za-z0-9+/_-]{20,}={0,2}(?![\w+/=-])"
+)
+#: In sentences: "the new password is …", "password: …". What is a plain word stays.
+IN_PROSE = (
+    re.compile(
+        r"(?i)(?P<before>\b(?:pass(?:word|phrase|code|wort)|passwd|pwd|contraseña|clave|secret|credentials?|pin)\b"
+        r"[*_`\"']{0,3}(?:[ \t]+(?:for|of|to|del?|para)[ \t]+[\w.@-]{1,40}){0,2}"
+        r"(?:[ \t]+(?:is|was|are|es|era|ist|now|to|set to|changed to)|[ \t]*(?:[:=]|->|→))+"
+        r"[ \t]+[*_`\"'“]{0,3})"
+        r"(?P<value>[^\s`\"'“”<>|]{5,64}?)(?=[.,;:)*_`\"'”]{0,5}(?:[\s|]|$))"
+    ),
+)
+#: 13 to 19 digits in groups: a payment card, if the check digit fits.
+CARD = re.compile(
+    r"(?<![\w.-])[3-6]\d{3}([ -]?)\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?(?![\w.-]*\w)"
+    r"|(?<![\w.-])3[47]\d{2}([ -]?)\d{6}\2\d{5}(?![\w-])"
+)
+IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
+SSN = re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
+#: International numbers; North American ones in their usual groups; and what says that it is a number.
+PHONES = (
+    re.compile(r"(?<![\w+./-])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,6}(?![\w-])"),
+    re.compile(r"(?<![\w./-])(?:1[ .-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[.-])[2-9]\d{2}[.-]\d{4}(?![\w-])"),
+    re.compile(
+        r"(?i)(?P<before>\b(?:tel(?:e(?:phone|fon)|éfono)?|phone|mobile|móvil|fax|whatsapp)\b"
+        r"\.?[ \t]*[:=]?[ \t]*)"
+        r"(?P<value>\(?\d[\d ()./-]{7,20}\d)"
+    ),
 )
 #: Words inside a name: `unzGetCurrentFileInfo64` is made of them, a random string holds few.
 WORDS = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{4,}")

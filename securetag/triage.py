@@ -25,6 +25,7 @@ import msgspec
 
 from securetag.errors import TriageError
 from securetag.records import Decision, Finding, JsonObject, Lang, Message, Verdict, WebLocation, content_id
+from securetag.scanning.secrets.mask import mask_finding
 
 Profile = Literal["full", "compact"]
 
@@ -167,7 +168,11 @@ class FullAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
-    """Render the chat messages that ask for a verdict on `finding`, for training rows and live triage."""
+    """Render the chat messages that ask for a verdict on `finding`, for training rows and live triage.
+
+    Values of secrets are masked here, so that no model gets one, and none learns from code with one.
+    """
+    finding = mask_finding(finding)
     tongue = lang if lang in _WORDS else "en"
     words = _WORDS[tongue]
     code, dropped = _window(finding, MAX_SNIPPET_CHARS[profile])

@@ -34,9 +34,11 @@ from securetag.cli.services.platform import (
 )
 from securetag.cli.services.supervise import Services
 from securetag.client.api import ApiClient
-from securetag.db.embedded import Cluster
+from securetag.datasets.build import BuildParams
+from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.db.engine import API, dsn_for
 from securetag.pipeline.harvest import harvest, read_harvest
+from securetag.pipeline.release import build_release
 from securetag.settings import Settings, get_settings
 from securetag.storage import storage_for
 from securetag.wire.api import FeedbackBody
@@ -189,6 +191,125 @@ def test_the_command_line_scans_with_what_runs_here(stack: Stack, tmp_path: Path
     }
     assert found["coverage"]["files"] == {"python": 1}
     assert (found["state"], found["by_severity"]) == ("completed", {"critical": 1})
+
+
+#: Values of secrets, by the file that they are planted in. None is of a form that only its file tells.
+PLANTED = {
+    "app/settings.py": "django-insecure-$3n0*w%u1x7$hd^#8q&2lf5@z!",
+    "app/views.py": "q9X8w7V6u5T4s3R2q1P0",
+    "app/db.py": "Tr0ub4dorAndTh3Rest",
+    "app/broken.py": "b7C6d5E4f3G2h1J0k9L8",
+    ".env": "correcthorse9batterystaple",
+    "deploy/values.yaml": "hunter2hunter2hunter2",
+    "config.json": "r3K9v5Xt7Lq2Wm8Zp4Yc",
+    "notebook.ipynb": "n0T3b00kS3cr3tV4lu3",
+    "key.pem": "MIIEpAIBAAKCAQEAwq7Lr9mZtYc0VbNx3Kd8",
+}
+
+
+def plant() -> dict[str, str]:
+    """A project with a secret in each file, most of them in code that rules report for something else."""
+    value = PLANTED
+    body = "\n".join(f"{value['key.pem']}{number}Zk{number}Qp4RsTuVwXyZ01" for number in range(6))
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n"
+    cell = {"cell_type": "code", "source": [f"api_key = '{value['notebook.ipynb']}'\n", "eval(input())\n"]}
+    return {
+        "app/settings.py": f"SECRET_KEY = '{value['app/settings.py']}'\nDEBUG = True\n",
+        "app/views.py": "import os\n\nfrom flask import request\n\n\ndef ping():\n"
+        f"    token = '{value['app/views.py']}'\n"
+        f"    os.system('curl -H {value['app/views.py']} ' + request.args['host'])\n"
+        # A value of another file, where nothing tells that it is one.
+        f"    os.system(request.args['q'] + '{value['.env']}')\n",
+        "app/db.py": "import sqlite3\n\n\ndef find(name):\n"
+        f"    url = 'postgresql://shop:{value['app/db.py']}@sql.internal/shop'\n"
+        "    sqlite3.connect(url).execute('SELECT * FROM user WHERE name = ' + name)\n",
+        "app/broken.py": f"import os\n\ndef f(:\n    os.system(x); pwd = '{value['app/broken.py']}' ) (\n",
+        ".env": f"DB_PASSWORD={value['.env']}\n",
+        "deploy/values.yaml": f"db:\n  password: {value['deploy/values.yaml']}\n",
+        "config.json": json.dumps({"clientSecret": value["config.json"]}),
+        "notebook.ipynb": json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}),
+        "key.pem": key,
+    }
+
+
+def report_on(project: dict[str, str]) -> bytes:
+    """SARIF of another tool that quotes each secret in a message and as a snippet."""
+    results = []
+    for path, value in PLANTED.items():
+        line = 1 + next(n for n, text in enumerate(project[path].split("\n")) if value in text)
+        region = {"startLine": line, "snippet": {"text": project[path].split("\n")[line - 1]}}
+        place = {"artifactLocation": {"uri": path}, "region": region}
+        message = {"text": f"Possible hardcoded password: '{value}'"}
+        results.append({"ruleId": "P1", "message": message, "locations": [{"physicalLocation": place}]})
+    rule = {"id": "P1", "properties": {"tags": ["external/cwe/cwe-798"]}}
+    run = {"tool": {"driver": {"name": "Other", "rules": [rule]}}, "results": results}
+    return json.dumps({"version": "2.1.0", "runs": [run]}).encode()
+
+
+def every_row(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield (table, row as text) of the whole database, whoever's it is."""
+    cluster = Cluster(settings.home)
+    cluster.attach()
+    with psycopg.connect(cluster.dsn(role=SUPERUSER)) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'securetag'"
+        ).fetchall()
+        for (table,) in tables:
+            query = f"SELECT row::text FROM {table} AS row"
+            yield from ((table, text) for (text,) in connection.execute(query.encode()).fetchall())
+
+
+@pytest.mark.system
+def test_no_value_of_a_secret_is_stored_shown_or_trained_on(stack: Stack, tmp_path: Path) -> None:
+    """Scan, triage, import, feedback, harvest, release; then all rows, logs and files are searched."""
+    settings, acme = stack.settings, stack.acme
+    acme.set_consent(True)
+    project, archive = plant(), tmp_path / "planted.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for path, text in project.items():
+            out.writestr(path, text)
+    task_id = acme.upload(archive, project="planted", idempotency_key="planted").task_id
+    assert acme.wait(task_id, timeout_s=300).state == "completed"
+    report = tmp_path / "report.sarif"
+    report.write_bytes(report_on(project))
+    folder = tmp_path / "planted"
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    imported = CliRunner().invoke(
+        app,
+        ["findings", "import", str(report), "--source", str(folder), "--project", "planted", "--json"],
+        env={"SECURETAG_API_URL": stack.url, "SECURETAG_API_KEY": stack.tenant.key},
+    )
+    assert imported.exit_code == 0, imported.output
+    shown = [imported.output]
+    findings = [*acme.scan_findings(task_id)]
+    assert {"CWE-78", "CWE-798"} <= {finding.cwe for finding in findings}
+    for finding in findings:
+        answer = FeedbackBody(
+            occurrence_id=finding.occurrence.id, verdict="true_positive", saw_model=True, source="person"
+        )
+        acme.add_feedback(finding.id, answer)
+        shown.append(finding.model_dump_json())
+    assert harvest(settings).rows >= len(findings)
+    built = build_release(BuildParams(synthetic=0, knowledge=0), settings)
+    assert built.rows
+
+    kept = {f"row of {table}": text for table, text in every_row(settings)}
+    kept |= {f"answer {number}": text for number, text in enumerate(shown)}
+    names = set()
+    for root in (settings.home, settings.data):
+        for file in root.rglob("*"):
+            inside = file.relative_to(root)
+            # The upload is the project itself; of the database every row is read instead.
+            if (
+                file.is_file()
+                and not inside.parts[0].startswith("postgres")
+                and "uploads" not in inside.parts
+            ):
+                kept[str(file)] = file.read_bytes().decode("utf-8", errors="replace")
+                names.add(file.name)
+    assert {"semgrep.stdout.json", "secrets.stdout", "triage.stdout.jsonl", "harvest.jsonl"} <= names
+    assert [(at, value) for at, text in kept.items() for value in PLANTED.values() if value in text] == []
 
 
 def _verify_rows(stack: Stack, task_id: UUID, finding_id: UUID, archive: Path) -> None:

@@ -24,6 +24,7 @@ from securetag.datasets.licences import Purpose, is_allowed
 from securetag.errors import InputError, LicenceError, ModelUnavailableError, SettingsError
 from securetag.pipeline.release import read_sources
 from securetag.records import Message, Record, Status
+from securetag.scanning.secrets.mask import mask_issued
 from securetag.serving.client import ModelClient, OllamaClient, RuntimeClient
 from securetag.settings import Settings
 from securetag.settings.sections import TeacherSettings
@@ -259,7 +260,8 @@ class _Run:
             prompt_version=teacher.PROMPT_VERSION,
             record_id=record.id,
             licence=self._licence,
-            text=text or "",
+            # A model that has read the world writes tokens that may be somebody's.
+            text=mask_issued(text or ""),
             prompt_tokens=spent[0],
             completion_tokens=spent[1],
         )

@@ -21,7 +21,6 @@ from securetag.scanning.scanner import (
     ScanRequest,
     findings_of,
 )
-from securetag.scanning.secrets.mask import mask_report
 from securetag.settings import Settings, beside_environment
 from securetag.system.clock import utc_now
 from securetag.wire.queue import ToolMetrics
@@ -113,11 +112,7 @@ class ExternalScanner(Scanner):
             self._report = request.out / f"{self.name}.sarif"
         if self.entry.languages and not _has_language(request.project, set(self.entry.languages)):
             return self._skipped(request)
-        run = super().scan(request)
-        # The worker stores both, and a report quotes the code.
-        for path in (run.stdout_path, run.stderr_path):
-            path.write_bytes(mask_report(path.read_bytes()))
-        return run
+        return super().scan(request)
 
     def _skipped(self, request: ScanRequest) -> ScannerRun:
         """Return a run of no process and no finding."""

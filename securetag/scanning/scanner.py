@@ -29,6 +29,7 @@ from securetag.scanning.identity.describe import Described
 from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
+from securetag.scanning.secrets.output import mask_text
 from securetag.scanning.snippet import Snippet, SourceFile
 from securetag.settings import Settings
 from securetag.system.processes import log_tail
@@ -211,7 +212,7 @@ def describe_end(
     if result.stopped:
         return f"{title} was stopped"
     if result.exit_code not in good_exit_codes:
-        message = log_tail(stderr, lines=1)[:300] or "no message"
+        message = mask_text(log_tail(stderr, lines=1))[:300] or "no message"
         return f"{title} ended with exit code {result.exit_code}: {message}"
     return ""
 

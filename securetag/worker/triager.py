@@ -22,7 +22,6 @@ import msgspec
 from securetag import triage
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Gate, Lang, RuleKind, Verdict
-from securetag.scanning.secrets.mask import mask_finding
 from securetag.serving.client import ModelClient, ModelInfo
 from securetag.settings.sections import TriageSettings
 from securetag.wire.queue import ModelMetrics
@@ -118,7 +117,7 @@ class Triager:
             self._model = self._client.resolve()
 
     def _verdict(self, finding: Finding, deadline: float) -> Verdict:
-        prompt = triage.render(mask_finding(finding), profile=self._settings.profile, lang=self._lang)
+        prompt = triage.render(finding, profile=self._settings.profile, lang=self._lang)
         left = deadline - self._clock()
         if left <= 0:
             self._give_up("the time for this scan's triage was used up")

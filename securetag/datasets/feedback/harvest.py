@@ -20,6 +20,7 @@ from securetag.records import (
     Record,
     content_id,
 )
+from securetag.scanning.secrets.mask import mask_finding
 from securetag.scrubbing import scrub
 
 SOURCE = "securetag-harvest"
@@ -69,11 +70,12 @@ def to_verdict(
 
 
 def scrub_finding(finding: Finding) -> Finding:
-    """The finding with every text scrubbed, and a fingerprint of the scrubbed code.
+    """The finding with every text masked as in a scan, then scrubbed, and a fingerprint of the scrubbed code.
 
     The scanner's own fingerprint is a digest over the code as it was: of a snippet that differs from
     the scrubbed one by a short password, it would let that be guessed.
     """
+    finding = mask_finding(finding)
     texts = {
         name: scrub(getattr(finding, name)).text
         for name in ("title", "message", "path", "snippet", "scope", "recommendation")

@@ -40,14 +40,16 @@ def combine_evidence(
     rule are two places, unless they overlap: the rule tells them apart.
     """
     # Here, since detect-secrets takes a while to import, and masking knows the families of this package.
-    from securetag.scanning.secrets.mask import mask_finding
+    from securetag.scanning.secrets.mask import collect_values, mask_finding
 
+    # A value that another file has, or another function, is hidden wherever it stands.
+    values = collect_values(project, (finding.path for finding in findings))
     classes = PathClasses(project, path_globs)
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.path, family_of(finding.cwe) or finding.rule_id].append(finding)
     combined = [
-        mask_finding(place.combine(classes.get(place.first.path)))
+        mask_finding(place.combine(classes.get(place.first.path)), values)
         for group in groups.values()
         for place in _find_places(group)
     ]

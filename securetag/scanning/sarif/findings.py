@@ -15,6 +15,7 @@ from securetag.scanning.identity.describe import describe_alone
 from securetag.scanning.languages import language_of
 from securetag.scanning.sarif.read import SarifResult
 from securetag.scanning.scanner import Match, findings_of, make_finding
+from securetag.scanning.secrets.mask import collect_values, mask_finding
 from securetag.scanning.snippet import Snippet
 
 _MAX_TOOL = 50
@@ -84,15 +85,21 @@ def _without_code(result: SarifResult) -> Finding:
 
 
 def rank_each(findings: Sequence[Finding], project: Path) -> list[Finding]:
-    """Return each finding with the rank that its own evidence gives, in the same order: none is merged."""
+    """Return each finding with the rank that its own evidence gives, in the same order: none is merged.
+
+    Values of secrets are masked, as `combine_evidence` masks them.
+    """
     classes = PathClasses(project)
+    values = collect_values(project, (finding.path for finding in findings))
     ranked = []
     for finding in findings:
         path_class = classes.get(finding.path)
         evidence = weigh(finding.matches, finding.confidence)
         ranked.append(
             msgspec.structs.replace(
-                finding, path_class=path_class, rank=rank(finding.severity, evidence, path_class)
+                mask_finding(finding, values),
+                path_class=path_class,
+                rank=rank(finding.severity, evidence, path_class),
             )
         )
     return ranked

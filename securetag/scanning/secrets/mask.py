@@ -1,14 +1,21 @@
-"""Put a mask in the place of each secret's value, before a text is stored, shown or sent to a model."""
+"""Put a mask in the place of each secret's value, before a text is stored, shown or sent to a model.
+
+This is the one definition of what a mask hides: what `find_secrets` reports, wherever its value stands in the
+text. A caller that has the files collects their values too (`collect_values`), so that a value stays hidden
+where nothing around it tells that it is one.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
 from securetag.records import Finding, TraceStep
 from securetag.scanning.evidence.families import family_of
-from securetag.scanning.secrets.detect import KEY_BEGIN, KEY_END, TELLING, find_secrets
+from securetag.scanning.secrets.detect import KEY_BEGIN, KEY_END, Secret, find_secrets
 
 #: Of one length, which says nothing of the value's.
 MASK = "********"
@@ -17,24 +24,80 @@ _QUOTED = re.compile(r"(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\\\n]|\\.){
 _UNQUOTED = re.compile(r"^(?P<before>[^=:\n]{1,200}[=:][ \t]*)(?P<value>[^\s\"'`].*)$")
 #: A line of a key: base64, perhaps in the quotes of a string.
 _KEY_LINE = re.compile(r"[\s\"'+,(]*[A-Za-z0-9+/=]{8,}(?:\\n|[\s\"'+,)])*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
+#: Characters of base64 that are hidden wherever they stand: of a shorter part there are too many like it.
+_MIN_KEY_PART = 16
 _LONG_KEY_LINE = re.compile(r"[\s\"'+,(]*[A-Za-z0-9+/=]{60,}(?:\\n|[\s\"'+,)])*")
-#: What a tool prints of a setting.
-_PRINTED = re.compile(
-    rf"(?P<before>{TELLING}[\w-]*[\"']?\s?[=:]\s?[\"']?)(?P<value>[^\s\"']{{6,}})", re.IGNORECASE
-)
+#: Kinds of secrets that tell themselves what they are.
+_ISSUED = frozenset({"private-key", "provider-token"})
+#: Characters of a value that is hidden wherever it stands; a shorter one is a word of the code as well.
+MIN_VALUE = 8
+#: Bytes of a file whose values are collected, and values of one project.
+_MAX_FILE, _MAX_VALUES = 2_000_000, 2_000
 
 
-def mask(text: str, path: str) -> str:
-    """Return a text of the file at `path` with a mask in place of each secret."""
+def mask(text: str, path: str, values: Collection[str] = ()) -> str:
+    """Return a text of the file at `path` with a mask in place of each secret, and of each of `values`."""
+    return _mask_secrets(text, find_secrets(text, path), values)
+
+
+def mask_issued(text: str) -> str:
+    """Return a text of any kind with a mask in place of private keys and of issued tokens."""
+    return _mask_secrets(text, [secret for secret in find_secrets(text, "") if secret.kind in _ISSUED], ())
+
+
+def _mask_secrets(text: str, secrets: Sequence[Secret], values: Collection[str]) -> str:
     lines = text.split("\n")
-    for secret in reversed(find_secrets(text, path)):
+    values = {*values, *_values_of(lines, secrets)}
+    for secret in reversed(secrets):
         if secret.end_line > secret.line:
             for number in range(secret.line, secret.end_line - 1):
                 lines[number] = MASK
         else:
             line = lines[secret.line - 1]
             lines[secret.line - 1] = line[: secret.start] + MASK + line[secret.end :]
-    return "\n".join(_mask_key_part(lines))
+    return hide_values("\n".join(_mask_key_part(lines)), values)
+
+
+def hide_values(text: str, values: Collection[str]) -> str:
+    """Return a text with a mask in place of each value that is long enough.
+
+    A value of letters alone is hidden as a whole string: it may be the name of something, too.
+    """
+    for value in sorted(values, key=lambda value: (-len(value), value)):
+        if len(value) < MIN_VALUE or value not in text:
+            continue
+        if value.isalpha():
+            text = re.sub(rf"(?<=[\"'`]){re.escape(value)}(?=[\"'`\\])", MASK, text)
+        else:
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MASK, text)
+    return text
+
+
+def collect_values(project: Path, paths: Iterable[str]) -> frozenset[str]:
+    """Return the values of the secrets in files of a project; what can't be read has none."""
+    values: set[str] = set()
+    for path in dict.fromkeys(paths):
+        try:
+            with (project / path).open("rb") as file:
+                text = file.read(_MAX_FILE).decode("utf-8", errors="replace")
+        except (OSError, ValueError):
+            continue
+        values |= _values_of(text.split("\n"), find_secrets(text, path))
+        if len(values) >= _MAX_VALUES:
+            break
+    return frozenset(values)
+
+
+def _values_of(lines: list[str], secrets: Iterable[Secret]) -> set[str]:
+    values: set[str] = set()
+    for secret in secrets:
+        if secret.end_line == secret.line:
+            values.add(lines[secret.line - 1][secret.start : secret.end])
+            continue
+        for line in lines[secret.line : secret.end_line - 1]:
+            values |= {part for part in _BASE64.findall(line) if len(part) >= _MIN_KEY_PART}
+    return {value for value in values if len(value) >= MIN_VALUE and MASK not in value}
 
 
 def _mask_key_part(lines: list[str]) -> list[str]:
@@ -67,28 +130,38 @@ def _run(lines: list[str], order: range, pattern: re.Pattern[str]) -> set[int]:
     return run
 
 
-def mask_finding(finding: Finding) -> Finding:
-    """Return the finding without a secret's value in its snippet, its message and its data flow.
+def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
+    """Return the finding without a secret's value in any of its texts. `values` are those of its project.
 
     Where the finding itself is about a secret, whatever is quoted or assigned on its lines is one.
     """
-    snippet, message = finding.snippet, finding.message
+    snippet, path = finding.snippet, finding.path
+    values = {*values, *_values_of(snippet.split("\n"), find_secrets(snippet, path))}
+    quoted: set[str] = set()
     if family_of(finding.cwe) == "secret":
         lines = snippet.split("\n")
-        values: set[str] = set()
         for number in range(
             finding.start_line - finding.snippet_line, finding.end_line - finding.snippet_line + 1
         ):
             if 0 <= number < len(lines):
-                lines[number] = _mask_values(lines[number], values)
+                lines[number] = _mask_values(lines[number], quoted)
         snippet = "\n".join(lines)
-        for value in sorted(values, key=len, reverse=True):
-            snippet, message = snippet.replace(value, MASK), message.replace(value, MASK)
+        for value in sorted(quoted, key=len, reverse=True):
+            snippet = snippet.replace(value, MASK)
+        values |= quoted
+
+    def hide(text: str) -> str:
+        for value in quoted:
+            text = text.replace(value, MASK)
+        return mask(text, path, values)
+
     return msgspec.structs.replace(
         finding,
-        snippet=mask(snippet, finding.path),
-        message=mask(message, finding.path),
-        trace=[_mask_step(step) for step in finding.trace],
+        snippet=mask(snippet, path, values),
+        title=mask(finding.title, path, values),
+        message=hide(finding.message),
+        recommendation=mask(finding.recommendation, path, values),
+        trace=[_mask_step(step, values) for step in finding.trace],
     )
 
 
@@ -116,35 +189,10 @@ def _after_name(line: str) -> tuple[str, str]:
     return (name[0], line[name.end() :]) if name and _QUOTED.search(line, name.end()) else ("", line)
 
 
-def mask_report(content: bytes) -> bytes:
-    """Return a SARIF report without code and without what its messages quote; other output masked as a text.
-
-    What a tool prints is stored as it is otherwise, and tools quote the secrets that they report.
-    """
-    try:
-        report: object = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = mask(content.decode("utf-8", errors="replace"), ".env")
-        return _PRINTED.sub(lambda match: match["before"] + MASK, text).encode()
-    _strip(report)
-    return msgspec.json.encode(report)
+def _mask_step(step: TraceStep, values: Collection[str]) -> TraceStep:
+    return msgspec.structs.replace(step, text=mask(step.text, step.path, values))
 
 
-def _strip(part: object) -> None:
-    waiting = [part]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            for name in ("snippet", "contextRegion", "rendered", "contents", "fixes"):
-                part.pop(name, None)
-            message = part.get("message")
-            if isinstance(message, dict) and isinstance(message.get("text"), str):
-                quoted = _QUOTED.sub(lambda match: match["quote"] + MASK + match["quote"], message["text"])
-                message["text"] = mask(quoted, ".env")
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
-def _mask_step(step: TraceStep) -> TraceStep:
-    return msgspec.structs.replace(step, text=mask(step.text, step.path))
+def mask_quoted(text: str) -> str:
+    """Return a text without what it quotes: a tool's message quotes the code."""
+    return _QUOTED.sub(lambda match: match["quote"] + MASK + match["quote"], text)

@@ -1,13 +1,16 @@
 """Secrets out of requests and answers before they are stored, shown or put into a prompt.
 
 A scanner sends the sessions and keys that it was given, and an answer may hold anything. What is attacked
-stays readable: the value of `keep`, the parameter that a finding is about.
+stays readable: the value of `keep`, the parameter that a finding is about. Issued tokens are masked as
+everywhere (`secrets.mask`); here are the forms of HTTP.
 """
 
 from __future__ import annotations
 
 import re
 from functools import partial
+
+from securetag.scanning.secrets.mask import mask_issued
 
 REDACTED = "[redacted]"
 
@@ -46,7 +49,7 @@ def redact(text: str, *, keep: str = "") -> str:
     text = _ISSUED.sub(REDACTED, _LOGIN.sub(REDACTED, text[:MAX_CHARS]))
     text = _HEADER.sub(rf"\1\2{REDACTED}", text)
     text = _COOKIES.sub(partial(_cookies, keep=keep), text)
-    return _NAMED.sub(partial(_named, keep=keep), text)
+    return mask_issued(_NAMED.sub(partial(_named, keep=keep), text))
 
 
 def _cookies(match: re.Match[str], *, keep: str) -> str:

@@ -14,6 +14,7 @@ import securetag.triage
 from securetag.errors import InputError, LimitError, SecuretagError, ToolError
 from securetag.records import Finding, Lang, Verdict
 from securetag.scanning.scanner import ScannerRun
+from securetag.scanning.secrets.output import mask_file
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
 from securetag.wire.queue import MODEL_POLICY, ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
@@ -71,12 +72,14 @@ class ScanTask(ABC):
     def log_run(
         self, run: ScannerRun, metrics: ToolMetrics | None = None, *, keeps_others: bool = False
     ) -> list[Finding]:
-        """Store a scanner's output and log its run; return its findings.
+        """Store a scanner's output, without secrets, and log its run; return its findings.
 
         Raises TimeLimitError where a limit has ended it, unless the findings of others are to be kept;
         ToolError where it failed.
         """
         self.attempt.check_lease()
+        for path in (run.stdout_path, run.stderr_path):
+            mask_file(path)
         stdout = self._store(run.stdout_path.name, run.stdout_path)
         stderr = self._store(run.stderr_path.name, run.stderr_path)
         metrics = metrics or run.metrics

@@ -19,7 +19,7 @@ from securetag.scanning.sarif.write import RunInfo, write_sarif
 from securetag.scanning.scanner import Match, ScanRequest, findings_of
 from securetag.scanning.secrets.__main__ import scan_folder
 from securetag.scanning.secrets.detect import find_secrets
-from securetag.scanning.secrets.mask import MASK, mask, mask_report
+from securetag.scanning.secrets.mask import MASK, mask
 from securetag.scanning.secrets.scanner import SecretsScanner
 from securetag.settings import Settings
 
@@ -142,15 +142,6 @@ def test_no_value_is_in_any_output(
     text = outputs(combined) + report.decode()
     assert value not in text
     assert MASK in text
-
-
-def test_a_report_of_another_tool_is_stored_without_code() -> None:
-    result = {"message": {"text": "Possible password: 'hunter2'"}, "snippet": {"text": "x='hunter2'"}}
-    report = {"runs": [{"results": [result]}]}
-    masked = mask_report(msgspec.json.encode(report))
-    assert b"hunter2" not in masked
-    assert b"Possible password" in masked
-    assert b"hunter2hunter2" not in mask_report(b"warning: password=hunter2hunter2\n")
 
 
 def test_what_is_masked_stays_masked() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +15,7 @@ from securetag.db.models import Task
 from securetag.db.repositories import artifacts
 from securetag.errors import NotFoundError
 from securetag.scanning.sarif.bundle import open_source
+from securetag.scanning.secrets.mask import is_about_secret, mask, mask_lines
 from securetag.scanning.unpack import read_entry
 from securetag.wire.api import FindingAnswer
 
@@ -73,7 +74,7 @@ def split_lines(text: str) -> list[str]:
 
 
 async def read_whole_file(services: ApiServices, session: AsyncSession, finding: FindingAnswer) -> WholeFile:
-    """Return the file in which a finding is, as its scan has read it.
+    """Return the file in which a finding is, as its scan has read it, without the values of secrets.
 
     Raises NotFoundError where no code was uploaded or retention has removed it.
     """
@@ -83,15 +84,24 @@ async def read_whole_file(services: ApiServices, session: AsyncSession, finding:
     if at.web is not None or task is None or upload is None or not at.snippet:
         raise NotFoundError("there is no file to show", hint="Scan the project again.")
 
-    def read() -> tuple[bytes, int]:
+    def read() -> WholeFile:
         with ExitStack() as opened:
             archive: IO[bytes] = opened.enter_context(services.storage.open(upload.storage_key))
             if task.kind == "import":
                 archive = opened.enter_context(open_source(archive))
-            return read_entry(archive, at.path, services.archive_limits, max_bytes=MAX_FILE_BYTES)
+            content, size = read_entry(archive, at.path, services.archive_limits, max_bytes=MAX_FILE_BYTES)
+        text = content.decode("utf-8", "replace")
+        return mask_file_of(finding, cut_around(text, at.start_line, is_cut=size > len(content)))
 
-    content, size = await asyncio.to_thread(read)
-    return cut_around(content.decode("utf-8", "replace"), at.start_line, is_cut=size > len(content))
+    return await asyncio.to_thread(read)
+
+
+def mask_file_of(finding: FindingAnswer, whole: WholeFile) -> WholeFile:
+    """Return a finding's file with a mask in place of secrets: those of its lines where it is about one."""
+    at, text, values = finding.occurrence, whole.text, set[str]()
+    if is_about_secret(finding.cwe):
+        text, values = mask_lines(text, range(at.start_line - whole.first, at.end_line - whole.first + 1))
+    return replace(whole, text=mask(text, at.path, values))
 
 
 def cut_around(text: str, line: int, *, is_cut: bool) -> WholeFile:

@@ -135,19 +135,12 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
 
     Where the finding itself is about a secret, whatever is quoted or assigned on its lines is one.
     """
-    snippet, path = finding.snippet, finding.path
-    values = {*values, *_values_of(snippet.split("\n"), find_secrets(snippet, path))}
+    path, first = finding.path, finding.snippet_line
+    values = {*values, *_values_of(finding.snippet.split("\n"), find_secrets(finding.snippet, path))}
     quoted: set[str] = set()
-    if family_of(finding.cwe) == "secret":
-        lines = snippet.split("\n")
-        for number in range(
-            finding.start_line - finding.snippet_line, finding.end_line - finding.snippet_line + 1
-        ):
-            if 0 <= number < len(lines):
-                lines[number] = _mask_values(lines[number], quoted)
-        snippet = "\n".join(lines)
-        for value in sorted(quoted, key=len, reverse=True):
-            snippet = snippet.replace(value, MASK)
+    snippet = finding.snippet
+    if is_about_secret(finding.cwe):
+        snippet, quoted = mask_lines(snippet, range(finding.start_line - first, finding.end_line - first + 1))
         values |= quoted
 
     def hide(text: str) -> str:
@@ -163,6 +156,23 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
         recommendation=mask(finding.recommendation, path, values),
         trace=[_mask_step(step, values) for step in finding.trace],
     )
+
+
+def is_about_secret(cwe: str) -> bool:
+    """Return whether a weakness is that of a secret in the code."""
+    return family_of(cwe) == "secret"
+
+
+def mask_lines(text: str, numbers: range) -> tuple[str, set[str]]:
+    """Mask what is quoted, else assigned, on lines of a text, counted from 0; return its values too."""
+    lines, values = text.split("\n"), set[str]()
+    for number in numbers:
+        if 0 <= number < len(lines):
+            lines[number] = _mask_values(lines[number], values)
+    text = "\n".join(lines)
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text, values
 
 
 def _mask_values(line: str, values: set[str]) -> str:

@@ -81,6 +81,22 @@ async def test_the_whole_file_is_shown_with_the_flagged_line(api: Api, source_zi
     assert stranger.page.status_code == 404
 
 
+async def test_the_whole_file_is_shown_without_the_values_of_secrets(api: Api) -> None:
+    source = "API_KEY = 'q9X8w7V6u5T4s3R2'\n\n\ndef run(x):\n    connect(x, 'only it knows')\n"
+    tenant = await api.tenant()
+    about_secret = make_finding(
+        "a", path="a.py", start_line=5, end_line=5, snippet="    connect(x)\n", snippet_line=5, cwe="CWE-798"
+    )
+    await uploaded(api, tenant, zipped({"a.py": source}), about_secret)
+    browser = await signed_in(api, tenant.key)
+    await browser.open(await first_finding(browser))
+    (link,) = set(browser.links(r"/ui/findings/[^\"]*/file[^\"]*"))
+    text = await browser.open(link)
+    assert "q9X8w7V6u5T4s3R2" not in text
+    assert "only it knows" not in text
+    assert text.count("********") == 2
+
+
 async def test_a_file_that_is_not_stored_is_said_to_be_so(api: Api, source_zip: bytes) -> None:
     tenant = await api.tenant()
     await uploaded(api, tenant, source_zip, finding_in("lib/other.py"))

@@ -144,6 +144,7 @@ def _read_source(fetched: _FetchedSource, settings: Settings, started_s: float) 
         records=len(records),
         by_status=dict(sorted(Counter(str(record.status) for record in records).items())),
         dropped=dict(sorted(dropped.items())),
+        unmapped_columns=dict(sorted(reader.unmapped_columns.items())),
         scrubbed=dict(sorted(scrubbed.items())),
         failures=[_with_relative_path(failure, settings) for failure in failures],
         cpu_s=round(cpu_seconds() - started_s + reader.child_cpu_s, 3),

@@ -33,6 +33,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[Failure]
     #: Kind of secret or personal data → number of values that were replaced in texts.
     scrubbed: dict[str, int] = {}
+    #: Column that no field of a mapping took → number of rows with it.
+    unmapped_columns: dict[str, int] = {}
     #: CPU-seconds of this process and of the processes that the reader started.
     cpu_s: float
 

@@ -43,6 +43,8 @@ class Reader(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        #: Column of a row that no field of the mapping takes → number of rows that have it.
+        self.unmapped_columns: Counter[str] = Counter()
 
     #: CPU-seconds of child processes that still run, so that the system hasn't added them to ours.
     child_cpu_s: float = 0.0

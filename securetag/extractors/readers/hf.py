@@ -1,8 +1,9 @@
 """Read data sets in Hugging Face form with the `datasets` library from local files.
 
-Files are JSON, JSON Lines, CSV, TSV or Parquet. The catalog row's `mapping` (`tabular.Mapping`) gives the
-meaning of the columns, so that another data set needs only a row. The hub is never contacted, and the
-library's cache is a folder below `home` that is removed after the file. A file that the library refuses
+Files are JSON, JSON Lines or Parquet, and CSV or TSV, whose rows `table_rows` reads: a cell is what a
+publisher wrote, and a row of the wrong length is a failure. The catalog row's `mapping` (`columns.Mapping`)
+gives the meaning of the columns, so that another data set needs only a row. The hub is never contacted, and
+the library's cache is a folder below `home` that is removed after the file. A file that the library refuses
 because of one row (broken, or of another type) is read row by row.
 """
 
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.tabular import Row, TabularReader, read_header, read_rows
+from securetag.extractors.readers.table_rows import Row, read_rows
+from securetag.extractors.readers.tabular import TabularReader
 from securetag.settings import get_settings
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ class HfReader(TabularReader):
     """Reads any data set whose files are local."""
 
     def rows(self, file: FetchedFile) -> Iterator[tuple[str, Row | Failure]]:
+        if not _is_json_or_parquet(file.path):
+            for number, (_, row) in enumerate(read_rows(file.path)):
+                yield f"/{number}", row
+            return
         home = get_settings().home
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="datasets-", dir=home) as cache:
@@ -54,9 +60,16 @@ def _is_parquet(path: Path) -> bool:
         return stream.read(4) == b"PAR1"
 
 
+def _is_json_or_parquet(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start[:1] in (b"[", b"{") or start.startswith(b"PAR1")
+
+
 def load_dataset(path: Path, cache: Path) -> Dataset:
-    """Return a `datasets.Dataset` of one local file, with its cache in `cache`. Raises what the library
-    raises.
+    """Return a `datasets.Dataset` of one local JSON or Parquet file, with its cache in `cache`.
+
+    Raises what the library raises.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -67,13 +80,4 @@ def load_dataset(path: Path, cache: Path) -> Dataset:
     options = {"cache_dir": str(cache), "keep_in_memory": False}
     if _is_parquet(path):
         return datasets.Dataset.from_parquet(str(path), **options)
-    with path.open("rb") as stream:
-        start = stream.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in (b"[", b"{"):
-        return datasets.Dataset.from_json(str(path), **options)
-    # Cells are text: `NA` and `007` are what a publisher wrote.
-    delimiter, columns = read_header(path)
-    text = datasets.Features({name: datasets.Value("string") for name in columns})
-    return datasets.Dataset.from_csv(
-        str(path), features=text, sep=delimiter, keep_default_na=False, encoding="utf-8-sig", **options
-    )
+    return datasets.Dataset.from_json(str(path), **options)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from securetag.extractors.extract import extract
-from securetag.extractors.readers.tabular import guess_mapping, read_rows
+from securetag.extractors.readers.columns import guess_mapping
+from securetag.extractors.readers.table_rows import read_rows
 from securetag.extractors.record_files import Extraction
 from securetag.records import Record
 from securetag.settings import Settings
@@ -136,10 +137,7 @@ def test_guesses(tmp_path: Path) -> None:
             {"role": "assistant", "content": "a"},
         ]
     }
-    assert (guess_mapping(chat).instruction, guess_mapping(chat).response) == (
-        "messages.1.content",
-        "messages.2.content",
-    )
+    assert guess_mapping(chat).conversation == "messages"
     flag = guess_mapping({"id": 1, "Vulnerable": True, "text": "x"})
     assert not flag.vulnerable
     assert (

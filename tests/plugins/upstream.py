@@ -59,6 +59,8 @@ class Upstream:
 
     def __init__(self, hosts: Iterable[str], bodies: dict[str, Body] | None = None) -> None:
         self.bodies: dict[str, Body] = dict(bodies or {})
+        #: By URL without its query, for what `bodies` doesn't hold.
+        self.queries: dict[str, Body] = {}
         self.requests: list[Request] = []
         #: Most requests in progress at the same time, by host.
         self.most: Counter[str] = Counter()
@@ -133,7 +135,7 @@ class Upstream:
             self._open[host] += 1
             self.most[host] = max(self.most[host], self._open[host])
         try:
-            body = self.bodies.get(url)
+            body = self.bodies.get(url, self.queries.get(url.partition("?")[0]))
             answer = body(request) if callable(body) else body
             reply = (
                 Reply(404, b"not found")

@@ -263,7 +263,7 @@ class _Downloads:
 
     def _download(self, method: NetworkMethod) -> tuple[Path, Meta]:
         """Return the file of a URL and its sidecar; several methods of a row may name one archive."""
-        path = self.folder / _make_file_name(method.url)
+        path = _make_path(self.folder, method.url)
         if method.url not in self.metas:
             self.metas[method.url] = self.downloader.get(
                 method.url,
@@ -306,7 +306,7 @@ def _unpack_members(source: Source, method: NetworkMethod, path: Path, folder: P
                 raise SourceError(f"{method.url}: unpacks to more than {MAX_FILE_BYTES:,} bytes")
             digest = hash_bytes(content)
             unpacked = _store_unpacked(folder, Path(info.filename).name, digest, content)
-            url = method.url if method.members is None else f"{method.url}#{info.filename}"
+            url = method.url if method.members is None else _locate_member(method.url, info.filename)
             files.append(_make_file(source, unpacked, url, digest))
     return files
 
@@ -319,7 +319,19 @@ def _store_unpacked(folder: Path, name: str, sha256: str, data: bytes) -> Path:
     return path
 
 
-def _make_file_name(url: str) -> str:
-    """Return a file name that is unique to the URL: a hash of all of it, and its last segment."""
+def _make_path(folder: Path, url: str) -> Path:
+    """Return the path of a downloaded file: a folder of its URL's own, and the name that the publisher uses.
+
+    Keys of Records may hold that name, which is the same wherever the bytes came from.
+    """
     segment = re.sub(r"[?#].*", "", url).rstrip("/").rsplit("/", 1)[-1]
-    return f"{hash_bytes(url)[:8]}-{re.sub(r'[^A-Za-z0-9._-]', '_', segment)[-80:]}"
+    return folder / hash_bytes(url)[:8] / re.sub(r"[^A-Za-z0-9._-]", "_", segment)[-80:]
+
+
+def _locate_member(url: str, member: str) -> str:
+    """Return the address of a member of an archive: of GitHub's, that of the file itself."""
+    archive = re.fullmatch(r"https://codeload\.github\.com/([^/]+/[^/]+)/zip/([^/]+)", url)
+    if archive is None:
+        return f"{url}#{member}"
+    path = member.partition("/")[2]  # the first folder is the repository's name and the commit
+    return f"https://raw.githubusercontent.com/{archive[1]}/{archive[2]}/{quote(path)}"

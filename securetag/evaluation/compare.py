@@ -23,9 +23,10 @@ from securetag.evaluation.metrics import (
     measure,
     split_into_suites,
 )
-from securetag.evaluation.significance import Interval, bootstrap, mcnemar
+from securetag.evaluation.significance import bootstrap, mcnemar
 from securetag.evaluation.suites import Row, SuiteResult
 from securetag.records import JsonObject
+from securetag.system.intervals import Interval
 
 if TYPE_CHECKING:
     import numpy as np

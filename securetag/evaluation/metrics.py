@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from securetag.evaluation.significance import bootstrap, wilson
+from securetag.evaluation.significance import bootstrap
 from securetag.evaluation.suites import Row
 from securetag.records import Decision
+from securetag.system.intervals import wilson
 
 if TYPE_CHECKING:
     import numpy as np

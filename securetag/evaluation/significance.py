@@ -1,9 +1,7 @@
-"""How sure a figure is: Wilson intervals, clustered bootstrap, exact McNemar.
+"""How sure a figure is: Wilson intervals (`securetag.system.intervals`), clustered bootstrap, exact McNemar.
 
 Sources:
 
-- Wilson score interval: E. B. Wilson, "Probable inference, the law of succession, and statistical
-  inference", JASA 22 (1927), https://doi.org/10.2307/2276774; computed by scipy.
 - Exact McNemar: the discordant pairs of a paired 2×2 table are binomial with p = 1/2 under the null
   hypothesis. Q. McNemar, Psychometrika 12 (1947), https://doi.org/10.1007/BF02295996; the test is
   scipy's `binomtest`.
@@ -21,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import msgspec
+from securetag.system.intervals import Interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,29 +36,6 @@ RESAMPLES = 2_000
 _BLOCK = 200
 #: Up to this many groups the draws are kept between calls: 500 × 2,000 × 8 bytes is 8 MB.
 _KEPT_GROUPS = 500
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A two-sided confidence interval."""
-
-    low: float
-    high: float
-
-
-def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Return the Wilson interval of a proportion; (0, 1) for n = 0.
-
-    Raises ValueError unless 0 ≤ hits ≤ n.
-    """
-    from scipy.stats import binomtest
-
-    if not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n} is no proportion")
-    if n == 0:
-        return Interval(0.0, 1.0)
-    bounds = binomtest(hits, n).proportion_ci(confidence, method="wilson")
-    # The bounds contain hits / n by algebra; rounding may miss it by one ulp.
-    return Interval(min(float(bounds.low), hits / n), max(float(bounds.high), hits / n))
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securetag.evaluation.significance import bootstrap, mcnemar, wilson
+from securetag.evaluation.significance import bootstrap, mcnemar
+from securetag.system.intervals import wilson
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,6 @@ _EXPORTS = {"sarif": export_sarif, "csv": export_csv, "json": export_json}
 router = APIRouter(prefix="/ui", route_class=PageRoute)
 
 
-@router.get("/")
-async def begin() -> Response:
-    """Where work begins: the findings."""
-    return RedirectResponse("/ui/findings", 303)
-
-
 @router.get("/scans")
 async def list_scans(
     request: Request, services: Services, visitor: SignedIn, cursor: UUID | None = None

@@ -10,6 +10,7 @@
     ├── NotFoundError              no such thing, or not yours
     ├── ConflictError              the state of the thing forbids it
     │   └── FencedError            a lease that somebody else holds now
+    ├── GoneError                  what the request is about has been removed for good
     ├── AuthenticationError        no key, or a key that isn't known
     ├── PermissionDeniedError      a known key without the scope
     ├── VersionError               worker and api speak different versions of the queue's protocol
@@ -104,6 +105,13 @@ class FencedError(ConflictError):
     """The lease is lost: another worker holds the task, or it has ended."""
 
     slug = "fenced"
+
+
+class GoneError(SecuretagError):
+    """What the request is about has been removed for good."""
+
+    status = 410
+    slug = "gone"
 
 
 class AuthenticationError(SecuretagError):

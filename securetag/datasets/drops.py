@@ -77,6 +77,7 @@ class DropReason(StrEnum):
     VERDICT_CONSENT_ENDED = "verdict_consent_ended", "feedback", "the consent ended after the harvest"
     VERDICT_DISAGREEMENT = "verdict_disagreement", "feedback", "the finding's reviewers disagree"
     VERDICT_CONTRADICTION = "verdict_contradiction", "feedback", "the tenant contradicts the others"
+    VERDICT_BULK = "verdict_bulk", "feedback", "a bulk decision is one vote, which another row has"
 
     FIX_NOT_REMOVED = "fix_not_removed", "fixes", "the fix didn't remove the finding"
     FIX_NO_FINDING = "fix_no_finding", "fixes", "no rule of ours reports the vulnerable code"

@@ -36,6 +36,8 @@ class HarvestRow(msgspec.Struct, frozen=True, kw_only=True):
     reviewer: str
     #: Did the person see the model's answer first?
     saw_model: bool
+    #: The bulk decision that this verdict is a part of, if any.
+    bulk_id: UUID | None
     #: True where a script gave the verdict from ground truth.
     scripted: bool
     disposition: str | None
@@ -45,17 +47,20 @@ class HarvestRow(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str
 
 
-#: Each reviewer's newest feedback on a finding; of an abstention nothing is trained on. The code is that
-#: of the occurrence that the reviewer saw: the named one, else the newest before the feedback.
+#: Each reviewer's newest feedback on a finding that wasn't withdrawn; of an abstention nothing is trained on.
+#: The code is that of the occurrence that the reviewer saw: the named one, else the newest before the feedback.
 _QUERY = text("""
 WITH word AS (
     SELECT DISTINCT ON (finding_id, reviewer) *
     FROM securetag.feedback
+    WHERE NOT EXISTS (
+        SELECT FROM securetag.feedback_withdrawal WHERE feedback_withdrawal.feedback_id = feedback.id
+    )
     ORDER BY finding_id, reviewer, id DESC
 )
 SELECT
     word.id AS feedback_id, word.verdict AS label, word.reviewer, word.saw_model,
-    word.source = 'script' AS scripted, word.disposition, word.comment, word.tenant_id,
+    word.bulk_id, word.source = 'script' AS scripted, word.disposition, word.comment, word.tenant_id,
     consent.id AS consent_id, finding.id AS finding_id, finding.project_id, finding.tool,
     finding.rule_id, finding.cwe, finding.owasp, finding.title, finding.message,
     finding.recommendation, finding.severity, finding.confidence, finding.language,

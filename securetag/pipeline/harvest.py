@@ -57,6 +57,7 @@ def harvest(settings: Settings) -> HarvestSummary:
                 finding_id=str(row.finding_id), tenant_id=str(row.tenant_id), consent_id=str(row.consent_id)
             ),
             project=projects.get(row.project_id, ""),
+            bulk=str(row.bulk_id or ""),
         )
         for row in verdicts
     ]

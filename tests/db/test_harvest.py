@@ -9,11 +9,19 @@ from postgres import Database
 from rows import Place, make_finding, make_place, make_task, result
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from uuid_utils.compat import uuid7
 
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest, list_new_tool_executions, list_oldest_findings
-from securetag.db.models import Consent, Feedback, Finding, FindingOccurrence, TriageVerdict
+from securetag.db.models import (
+    Consent,
+    Feedback,
+    FeedbackWithdrawal,
+    Finding,
+    FindingOccurrence,
+    TriageVerdict,
+)
 from securetag.records import Decision, Verdict, WebLocation
 from securetag.wire import queue as wire
 
@@ -75,6 +83,39 @@ async def test_only_consenting_tenants_are_harvested(
     assert row.model_decision is Decision.TRUE_POSITIVE
     assert row.finding.fingerprint == make_finding("a").fingerprint
     assert row.finding.snippet == make_finding("a").snippet
+
+
+async def test_withdrawn_feedback_is_not_harvested_and_what_it_replaced_is(
+    db: AsyncEngine, place: Place, pg_database: Database
+) -> None:
+    await scan(db, place, "a")
+    await consent(db, place)
+    bulk = uuid7()
+    await judge(db, place, "true_positive", reviewer="ben", saw_model=False, bulk_id=bulk)
+    await judge(db, place, "false_positive")
+    await judge(db, place, "true_positive")
+
+    async def withdraw_newest() -> None:
+        async with tenant_transaction(db, place.tenant_id) as session:
+            kept = select(FeedbackWithdrawal.feedback_id)
+            rows = select(Feedback).where(Feedback.reviewer == "ana", Feedback.id.not_in(kept))
+            newest = (await session.scalars(rows.order_by(Feedback.id.desc()).limit(1))).one()
+            session.add(
+                FeedbackWithdrawal(
+                    tenant_id=place.tenant_id, feedback_id=newest.id, saw_model=False, reviewer="ana"
+                )
+            )
+
+    def harvested() -> list[tuple[str, str, object]]:
+        rows = harvest(pg_database.dsn_harvest)
+        return [(row.reviewer, row.label, row.bulk_id) for row in rows if row.tenant_id == place.tenant_id]
+
+    by_ben = ("ben", "true_positive", bulk)
+    assert harvested() == [by_ben, ("ana", "true_positive", None)]
+    await withdraw_newest()
+    assert harvested() == [by_ben, ("ana", "false_positive", None)]
+    await withdraw_newest()
+    assert harvested() == [by_ben]
 
 
 async def test_a_project_keeps_its_oldest_finding_while_it_grows(

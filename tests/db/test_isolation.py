@@ -49,7 +49,16 @@ async def test_a_tenant_cannot_point_at_anothers_rows(db: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["task_event", "audit_log", "triage_verdict", "feedback", "finding_occurrence"]
+    "table",
+    [
+        "task_event",
+        "audit_log",
+        "triage_verdict",
+        "feedback",
+        "feedback_withdrawal",
+        "finding_note",
+        "finding_occurrence",
+    ],
 )
 async def test_history_is_append_only(db: AsyncEngine, table: str) -> None:
     place = await make_place(db)

@@ -101,7 +101,7 @@ def read_every_table(superuser: str, catalog: Catalog | None = None) -> dict[str
 
 
 def read_catalog(superuser: str) -> Catalog:
-    """Return table → (column, type, whether the database counts it)."""
+    """Return table → (column, type, whether the database fills it)."""
     with psycopg.connect(superuser) as connection:
         return _catalog(connection)[0]
 
@@ -111,7 +111,7 @@ def _catalog(
 ) -> tuple[Catalog, dict[tuple[str, str], tuple[str, str]]]:
     columns: Catalog = {}
     for table, column, kind, is_identity in connection.execute(
-        "SELECT relname, attname, typname, attidentity <> '' FROM pg_attribute"
+        "SELECT relname, attname, typname, attidentity <> '' OR attgenerated <> '' FROM pg_attribute"
         " JOIN pg_class ON pg_class.oid = attrelid JOIN pg_type ON pg_type.oid = atttypid"
         " WHERE relnamespace = 'securetag'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'"
         " AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum"

@@ -9,6 +9,8 @@
 - *Cap*: where a lie can't be seen, it can be kept small. With 20 tenants or more none holds over 10 % of a
   label's reviewed rows. A reviewer belongs to one tenant, so that holds for reviewers as well.
 
+A bulk decision says one thing of many findings at once: it is one vote, and no part of kappa or anchoring.
+
 Nothing here looks at a tenant's name but to tell it from others: two databases give the same rows.
 """
 
@@ -33,7 +35,7 @@ LABELS: tuple[Label, ...] = ("true_positive", "false_positive")
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """Of people; scripted verdicts are left out."""
+    """Of people who looked at each finding; scripted verdicts and bulk decisions are left out."""
 
     #: Findings that two reviewers or more judged, pairs of reviewers who share any, and judgments shared.
     findings: int
@@ -62,7 +64,7 @@ def measure_agreement(harvested: Iterable[HarvestedVerdict]) -> Agreement:
 
     findings: dict[str, dict[str, Label]] = {}
     for verdict in harvested:
-        if not verdict.scripted:
+        if not verdict.scripted and not verdict.bulk:
             findings.setdefault(verdict.record.id, {})[verdict.reviewer] = verdict.label
     pairs: dict[tuple[str, str], list[tuple[Label, Label]]] = {}
     for words in findings.values():
@@ -91,7 +93,8 @@ def measure_anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
     """One entry a label, of the verdicts of people on findings of which the model had said something."""
     counts: Counter[tuple[Label, bool, bool]] = Counter()
     for verdict in harvested:
-        if not verdict.scripted and verdict.model_decision not in (None, Decision.NEEDS_REVIEW):
+        is_individual = not verdict.scripted and not verdict.bulk
+        if is_individual and verdict.model_decision not in (None, Decision.NEEDS_REVIEW):
             counts[verdict.label, verdict.saw_model, verdict.model_decision is Decision(verdict.label)] += 1
     return [
         Anchoring(
@@ -103,6 +106,25 @@ def measure_anchoring(harvested: Iterable[HarvestedVerdict]) -> list[Anchoring]:
         )
         for label in LABELS
     ]
+
+
+def split_bulk_votes(
+    harvested: Sequence[HarvestedVerdict],
+) -> tuple[list[HarvestedVerdict], list[HarvestedVerdict]]:
+    """Return the verdicts that are votes, and those that repeat the vote of their bulk decision.
+
+    Of a bulk decision the verdict with the smallest record id is the vote, in whatever order they came.
+    """
+    votes: dict[str, str] = {}
+    for verdict in harvested:
+        if verdict.bulk:
+            votes[verdict.bulk] = min(votes.get(verdict.bulk, verdict.record.id), verdict.record.id)
+    kept: list[HarvestedVerdict] = []
+    repeated: list[HarvestedVerdict] = []
+    for verdict in harvested:
+        is_vote = not verdict.bulk or votes[verdict.bulk] == verdict.record.id
+        (kept if is_vote else repeated).append(verdict)
+    return kept, repeated
 
 
 def tenant_id_of(verdict: HarvestedVerdict) -> str:
@@ -120,7 +142,7 @@ def find_contradicting(harvested: Iterable[HarvestedVerdict]) -> frozenset[str]:
     from scipy.stats import binom
 
     labels: dict[str, dict[str, Counter[Label]]] = {}
-    for verdict in harvested:
+    for verdict in split_bulk_votes(list(harvested))[0]:
         words = labels.setdefault(verdict.record.id, {})
         words.setdefault(tenant_id_of(verdict), Counter())[verdict.label] += 1
     judged: Counter[str] = Counter()

@@ -37,6 +37,7 @@ def to_verdict(
     reviewer: str,
     origin: Origin,
     project: str = "",
+    bulk: str = "",
 ) -> HarvestedVerdict:
     """Scrub a finding and the reviewer's name. Nothing of the arguments but numbers passes unscrubbed;
     `project` is a name made of scrubbed content already (`scrubbed(oldest finding).fingerprint`).
@@ -66,6 +67,7 @@ def to_verdict(
         reviewer=make_pseudonym(reviewer, origin.tenant_id or ""),
         origin=origin,
         project=project,
+        bulk=bulk,
     )
 
 

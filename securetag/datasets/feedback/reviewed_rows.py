@@ -1,9 +1,10 @@
 """Verdicts of people → triage rows.
 
-A finding on which its reviewers disagree is left out: the question may be unanswerable from the code. So is
-every verdict of a tenant that contradicts the others far more than chance allows
-(`agreement.find_contradicting`). The rows of one project are in one split, since its findings have author,
-helpers and habits in common. The same code isn't in two splits either, in whatever project it was reviewed.
+A bulk decision is one vote, so it gives one row at most. A finding on which its reviewers disagree is left out:
+the question may be unanswerable from the code. So is every verdict of a tenant that contradicts the others far
+more than chance allows (`agreement.find_contradicting`). The rows of one project are in one split, since its
+findings have author, helpers and habits in common. The same code isn't in two splits either, in whatever project
+it was reviewed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from securetag.datasets.drops import Drop, DropReason, StepResult
-from securetag.datasets.feedback.agreement import find_contradicting, tenant_id_of
+from securetag.datasets.feedback.agreement import find_contradicting, split_bulk_votes, tenant_id_of
 from securetag.datasets.feedback.harvest import SOURCE
 from securetag.datasets.splitting.groups import GroupKeys
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
@@ -36,9 +37,10 @@ def make_reviewed_rows(verdicts: Sequence[HarvestedVerdict], style: PromptStyle)
     """Return one row for each finding on which all its reviewers agree."""
     by_record: dict[str, list[HarvestedVerdict]] = {}
     rows: list[Example] = []
-    drops: list[Drop] = []
-    contradicting = find_contradicting(verdicts)
-    for verdict in verdicts:
+    votes, repeated = split_bulk_votes(verdicts)
+    drops = [_drop(verdict.record.id, DropReason.VERDICT_BULK) for verdict in repeated]
+    contradicting = find_contradicting(votes)
+    for verdict in votes:
         if tenant_id_of(verdict) in contradicting:
             drops.append(_drop(verdict.record.id, DropReason.VERDICT_CONTRADICTION))
         else:

@@ -48,6 +48,9 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: int
     scripted: int
     saw_model: int
+    #: Verdicts that are part of a bulk decision, and bulk decisions.
+    in_bulk: int
+    bulk_decisions: int
     reviewers: int
     tenants: int
     #: Tenants whose verdicts are left out, since they contradict the others.
@@ -65,6 +68,8 @@ def measure_facts(examples: Sequence[Example], verdicts: Sequence[HarvestedVerdi
         verdicts=len(verdicts),
         scripted=sum(verdict.scripted for verdict in verdicts),
         saw_model=sum(verdict.saw_model for verdict in verdicts),
+        in_bulk=sum(bool(verdict.bulk) for verdict in verdicts),
+        bulk_decisions=len({verdict.bulk for verdict in verdicts if verdict.bulk}),
         reviewers=len({verdict.reviewer for verdict in verdicts}),
         tenants=len({tenant_id_of(verdict) for verdict in verdicts}),
         contradicting=len(find_contradicting(verdicts)),
@@ -139,6 +144,7 @@ def _analysts(facts: CardFacts) -> list[str]:
         f"{facts.verdicts:,} verdicts of {facts.reviewers:,} reviewers of {facts.tenants:,} tenants came "
         f"in, {facts.saw_model:,} of them after the reviewer saw the model's answer. {facts.scripted:,} were "
         "scripted from a ground truth and are no person's. "
+        f"{facts.in_bulk:,} were given by {facts.bulk_decisions:,} bulk decisions, each of them one vote. "
         f"Tenants whose verdicts contradict the others' and train nothing: {facts.contradicting:,}. {cap}",
         "",
         f"Cohen's kappa {kappa}: {overlap}.",

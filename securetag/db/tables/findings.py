@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Computed, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from securetag.db.base import (
@@ -23,6 +23,7 @@ from securetag.db.base import (
 )
 from securetag.records import SEVERITIES, BranchState, Decision, Gate, JsonObject, PathClass
 
+_MODE = "CASE WHEN bulk_id IS NOT NULL THEN 'bulk' WHEN saw_model THEN 'assisted' ELSE 'blind' END"
 DISPOSITIONS = ("fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate")
 
 
@@ -44,6 +45,12 @@ class Finding(Base):
         Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
         # Lists begin with the highest rank, and with the oldest of the same.
         Index("ix_finding_tenant_id_rank_id", "tenant_id", text("(- rank)"), "id"),
+        Index(
+            "ix_finding_tenant_id_assignee",
+            "tenant_id",
+            "assignee",
+            postgresql_where=text("assignee IS NOT NULL"),
+        ),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
@@ -67,6 +74,8 @@ class Finding(Base):
     last_task_id: Mapped[UUID]
     #: The scan since which the guard, source or sink differs from the code that was judged.
     verdict_stale_task_id: Mapped[UUID | None]
+    #: Who works on it.
+    assignee: Mapped[str | None]
     first_seen_at: Mapped[datetime] = now_column()
     last_seen_at: Mapped[datetime] = now_column()
 
@@ -145,10 +154,14 @@ class TriageVerdict(Base):
 
 
 class Feedback(Base):
-    """A person's verdict. The disposition says what is done about it and never trains the verdict."""
+    """A person's verdict. The disposition says what is done about it and never trains the verdict.
+
+    Rows are never changed; one that is taken back has a `FeedbackWithdrawal`.
+    """
 
     __tablename__ = "feedback"
     __table_args__: TableArgs = (
+        referenced(),
         within_tenant("finding_id", "finding"),
         within_tenant("occurrence_id", "finding_occurrence"),
         within_tenant("verdict_id", "triage_verdict"),
@@ -157,6 +170,7 @@ class Feedback(Base):
         one_of("disposition", DISPOSITIONS),
         one_of("source", ("person", "script")),
         Index("ix_feedback_finding_id_id", "finding_id", "id"),
+        Index("ix_feedback_bulk_id", "bulk_id", postgresql_where=text("bulk_id IS NOT NULL")),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
@@ -173,6 +187,47 @@ class Feedback(Base):
     #: Name of the API key.
     reviewer: Mapped[str]
     api_key_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = now_column()
+    #: Shared by the rows of one bulk decision, which is one vote.
+    bulk_id: Mapped[UUID | None]
+    #: A `securetag.records.ReviewMode`.
+    mode: Mapped[str] = mapped_column(Computed(_MODE, persisted=True))
+
+
+class FeedbackWithdrawal(Base):
+    """Takes one row of feedback back, as if it had not been given."""
+
+    __tablename__ = "feedback_withdrawal"
+    __table_args__: TableArgs = (
+        within_tenant("feedback_id", "feedback"),
+        within_tenant("api_key_id", "api_key"),
+        UniqueConstraint("feedback_id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    feedback_id: Mapped[UUID]
+    #: Had the person seen the model's verdict by then? If so, their next verdict isn't blind.
+    saw_model: Mapped[bool]
+    #: Name of the API key.
+    reviewer: Mapped[str]
+    api_key_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = now_column()
+
+
+class FindingNote(Base):
+    """What a person noted about a finding. It trains nothing."""
+
+    __tablename__ = "finding_note"
+    __table_args__: TableArgs = (
+        within_tenant("finding_id", "finding"),
+        Index("ix_finding_note_finding_id_id", "finding_id", "id"),
+    )
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    finding_id: Mapped[UUID]
+    text: Mapped[str]
+    #: Name of the API key.
+    author: Mapped[str]
     created_at: Mapped[datetime] = now_column()
 
 

@@ -58,6 +58,25 @@ def test_kappa_is_scikit_learns_weighed_by_overlap(judged: MakeVerdict) -> None:
     assert result.kappa == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_bulk_decision_is_one_vote_and_no_part_of_kappa(judged: MakeVerdict) -> None:
+    tp = Decision.TRUE_POSITIVE
+    bulk = [judged(n, WORDS[1], reviewer="Ada", bulk="b", model_decision=tp) for n in range(10)]
+    single = [judged(n, WORDS[n % 2], reviewer="Bo", model_decision=tp) for n in range(4, 14)]
+    assert agreement.measure_agreement([*bulk, *single]) == agreement.measure_agreement(single)
+    assert agreement.measure_anchoring([*bulk, *single]) == agreement.measure_anchoring(single)
+    results = [
+        reviewed_rows.make_reviewed_rows(verdicts, PromptStyle("compact", "en"))
+        for verdicts in ([*bulk, *single], [*single, *bulk[::-1]])
+    ]
+    for rows, drops in results:
+        # Number 0 has the vote; what Bo says of 4 to 13 isn't contradicted by the other nine.
+        assert sorted(row.origins[0].finding_id or "" for row in rows) == sorted(
+            f"t-{n}" for n in (0, *range(4, 14))
+        )
+        assert [drop.reason for drop in drops] == [DropReason.VERDICT_BULK] * 9
+    assert results[0].rows == results[1].rows
+
+
 def test_kappa_is_not_measurable_without_overlap_or_with_one_label(judged: MakeVerdict) -> None:
     without_overlap = [judged(n, WORDS[n % 2], reviewer="AdaBo"[n % 2 :]) for n in range(4)]
     assert agreement.measure_agreement(without_overlap) == agreement.Agreement(

@@ -33,9 +33,6 @@ PathClass = Literal["source", "test", "example", "vendored", "generated"]
 ModelLocation = Literal["local", "operator", "third_party"]
 #: The strictest gate that a served model has passed.
 Gate = Literal["production", "demo", "none"]
-#: How a person gave a verdict. `blind`: without having seen a model's; `assisted`: having seen it; `bulk`: on
-#: many findings at once, so that nobody has looked at each.
-ReviewMode = Literal["blind", "assisted", "bulk"]
 #: Is a finding in the code of a branch? `new`: since this commit; `open`: since an earlier one; `fixed`: a
 #: scan has read its file and no longer reports it; `reopened`: it came back, or its code has changed so that
 #: what was decided doesn't hold.
@@ -498,8 +495,7 @@ class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     scripted: bool
     reviewer: str
     origin: Origin
-    #: Its project, named by content: the fingerprint of the project's oldest finding, scrubbed. Rows of
-    #: one project share a side. Empty where it isn't known.
+    #: Its project, named by the scrubbed fingerprint of the project's oldest finding; empty: not known.
     project: str = ""
-    #: The bulk decision that it is a part of, by its id in the database. A bulk decision is one vote.
+    #: Id of the bulk decision that it is a part of. A bulk decision is one vote.
     bulk: str = ""

@@ -41,7 +41,7 @@ from securetag.pipeline.harvest import harvest, read_harvest
 from securetag.pipeline.release import build_release
 from securetag.settings import Settings, get_settings
 from securetag.storage import storage_for
-from securetag.wire.api import FeedbackBody
+from securetag.wire.feedback import FeedbackBody
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow]
 

@@ -63,6 +63,11 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
+def describe_error(title: str) -> JsonObject:
+    """Return what OpenAPI says of an answer that is a problem document."""
+    return {"description": title, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
+
+
 _TITLES = {
     401: "No API key, or one that isn't known",
     403: "The key lacks a scope",
@@ -75,10 +80,7 @@ _TITLES = {
 }
 
 #: `responses=` of every router: what any call may answer.
-RESPONSES: dict[int | str, JsonObject] = {
-    status: {"description": title, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
-    for status, title in _TITLES.items()
-}
+RESPONSES: dict[int | str, JsonObject] = {status: describe_error(title) for status, title in _TITLES.items()}
 
 
 def problem_response(

@@ -15,6 +15,7 @@ _BUILTIN = [
     "codeaudit",
     "consent",
     "erasure",
+    "feedback",
     "findings",
     "keys",
     "projects",

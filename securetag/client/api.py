@@ -29,8 +29,6 @@ from securetag.records import BranchState
 from securetag.wire.api import (
     ConsentAnswer,
     ConsentBody,
-    FeedbackAnswer,
-    FeedbackBody,
     FindingAnswer,
     FindingDetail,
     ProjectAnswer,
@@ -44,6 +42,15 @@ from securetag.wire.api import (
     UploadAccepted,
 )
 from securetag.wire.base import Body, Page
+from securetag.wire.feedback import (
+    BulkFeedbackAnswer,
+    BulkFeedbackBody,
+    FeedbackAnswer,
+    FeedbackBody,
+    FindingChanges,
+    NoteAnswer,
+    NoteBody,
+)
 from securetag.wire.imports import ImportAccepted, ImportParams
 from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
 
@@ -207,6 +214,12 @@ class ApiClient(HttpClient):
         rule_id: str | None = None,
         cwe: str | None = None,
         path: str | None = None,
+        reviewed: bool | None = None,
+        disagree: bool | None = None,
+        since: str | None = None,
+        assignee: str | None = None,
+        assigned: bool | None = None,
+        noted: bool | None = None,
     ) -> Iterator[FindingAnswer]:
         """Return what is in the code now, page by page; in `states` where they are given."""
         filters: Filters = {
@@ -217,7 +230,13 @@ class ApiClient(HttpClient):
             "severity": severity,
             "confidence": confidence,
             "verdict": verdict,
-            "suppressed": None if suppressed is None else str(suppressed).lower(),
+            "suppressed": _flag(suppressed),
+            "reviewed": _flag(reviewed),
+            "disagree": _flag(disagree),
+            "since": since,
+            "assignee": assignee,
+            "assigned": _flag(assigned),
+            "noted": _flag(noted),
             "rule_id": rule_id,
             "cwe": cwe,
             "path": path,
@@ -232,6 +251,27 @@ class ApiClient(HttpClient):
     def add_feedback(self, finding_id: UUID | str, feedback: FeedbackBody) -> FeedbackAnswer:
         """Say whether a finding is true. Raises ConflictError where a newer scan has seen it since."""
         return self._post(FeedbackAnswer, f"/findings/{finding_id}/feedback", feedback)
+
+    def withdraw_feedback(self, finding_id: UUID | str, feedback_id: UUID | str) -> FeedbackAnswer:
+        """Take a verdict back. Raises PermissionDeniedError for another reviewer's."""
+        return self.read(FeedbackAnswer, "DELETE", f"/findings/{finding_id}/feedback/{feedback_id}")
+
+    def add_bulk_feedback(self, feedback: BulkFeedbackBody) -> BulkFeedbackAnswer:
+        """Give one verdict on many findings; it counts as one vote. Raises ConflictError and GoneError."""
+        return self._post(BulkFeedbackAnswer, "/findings/feedback", feedback)
+
+    def withdraw_bulk_feedback(self, bulk_id: UUID | str) -> BulkFeedbackAnswer:
+        """Take a bulk decision back."""
+        return self.read(BulkFeedbackAnswer, "DELETE", f"/findings/feedback/{bulk_id}")
+
+    def assign(self, finding_id: UUID | str, assignee: str | None) -> FindingAnswer:
+        """Say who works on a finding; None: nobody."""
+        body = FindingChanges(assignee=assignee).model_dump(mode="json")
+        return self.read(FindingAnswer, "PATCH", f"/findings/{finding_id}", json=body, repeatable=True)
+
+    def add_note(self, finding_id: UUID | str, text: str) -> NoteAnswer:
+        """Note something about a finding for colleagues."""
+        return self._post(NoteAnswer, f"/findings/{finding_id}/notes", NoteBody(text=text))
 
     def suppressions(
         self, *, project: str | None = None, include_ended: bool = False
@@ -288,3 +328,7 @@ class ApiClient(HttpClient):
             if page.next_cursor is None:
                 return
             query["cursor"] = str(page.next_cursor)
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()

@@ -43,6 +43,7 @@ _BY_STATUS: Mapping[int, type[SecuretagError]] = {
     404: errors.NotFoundError,
     408: UnavailableError,
     409: errors.ConflictError,
+    410: errors.GoneError,
     413: errors.LimitError,
     422: errors.InputError,
     425: UnavailableError,

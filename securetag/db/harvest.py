@@ -48,7 +48,7 @@ class HarvestRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: Each reviewer's newest feedback on a finding that wasn't withdrawn; of an abstention nothing is trained on.
-#: The code is that of the occurrence that the reviewer saw: the named one, else the newest before the feedback.
+#: The code is that of the occurrence that the reviewer saw: the named one, else the newest before that.
 _QUERY = text("""
 WITH word AS (
     SELECT DISTINCT ON (finding_id, reviewer) *

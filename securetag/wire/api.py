@@ -24,14 +24,13 @@ from securetag.records import (
     WebLocation,
 )
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
+from securetag.wire.feedback import Decision, FeedbackAnswer, NoteAnswer
 from securetag.wire.queue import Coverage, SkipReason
 
 #: Name of a branch.
 Branch = Annotated[Text, Field(min_length=1, max_length=250, pattern=r"^[^\x00-\x20\x7f]+$")]
 #: A commit's full hash.
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
-Decision = Literal["true_positive", "false_positive", "needs_review"]
-Disposition = Literal["fix", "accept_risk", "test_code", "mitigated_elsewhere", "duplicate"]
 
 
 ScanState = Literal[
@@ -151,23 +150,6 @@ class VerdictAnswer(Answer):
     created_at: Time
 
 
-class FeedbackAnswer(Answer):
-    """What a person said."""
-
-    id: UUID
-    finding_id: UUID
-    occurrence_id: UUID | None
-    #: The model's verdict that stood beside it.
-    verdict_id: UUID | None
-    verdict: Decision
-    disposition: Disposition | None
-    comment: str
-    saw_model: bool
-    source: Literal["person", "script"]
-    reviewer: str
-    created_at: Time
-
-
 SuppressionScope = Literal["finding", "rule", "path"]
 
 
@@ -253,6 +235,8 @@ class FindingAnswer(Answer):
     #: The scan since which the guard, source or sink differs from the code that was judged; null: the verdict
     #: in force holds. A stale verdict dismisses nothing.
     verdict_stale_task_id: UUID | None = None
+    #: Who works on it.
+    assignee: str | None = None
     first_seen_at: Time
     last_seen_at: Time
     occurrence: OccurrenceAnswer
@@ -282,24 +266,10 @@ class FindingAnswer(Answer):
 
 
 class FindingDetail(FindingAnswer):
-    """A finding with all its feedback, newest first."""
+    """A finding with all its feedback, newest first, also what was withdrawn, and its notes, oldest first."""
 
     feedback_history: list[FeedbackAnswer]
-
-
-class FeedbackBody(Body):
-    """A person's verdict on a finding, as one scan showed it."""
-
-    #: Id of the `occurrence` that the person looked at; 409 where a newer scan has seen the finding since.
-    occurrence_id: UUID
-    verdict: Decision
-    #: What is done about it; never trains the verdict.
-    disposition: Disposition | None = None
-    comment: Annotated[Text, Field(max_length=4_000)] = ""
-    #: Had the person seen the model's verdict before giving this one?
-    saw_model: bool
-    #: `script` where a program gave it, for example from a ground truth.
-    source: Literal["person", "script"] = "person"
+    notes: list[NoteAnswer] = []
 
 
 class ScanParams(Body):

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 
 from securetag.wire.api import FindingAnswer
-from securetag.wire.verdicts import decide, is_dismissed
+from securetag.wire.verdicts import decide, is_dismissed, review_mode
 
 COLUMNS = (
     "finding_id",
@@ -16,6 +16,7 @@ COLUMNS = (
     "rank",
     "verdict",
     "by",
+    "mode",
     "dismissed",
     "suppressed",
     "state",
@@ -28,6 +29,7 @@ COLUMNS = (
     "end_line",
     "scope",
     "path_class",
+    "assignee",
     "message",
     "recommendation",
     "first_seen_at",
@@ -54,9 +56,11 @@ def to_csv(findings: Iterable[FindingAnswer]) -> str:
             "finding_id": finding.id,
             "verdict": decided.verdict,
             "by": decided.by,
+            "mode": review_mode(finding) or "",
             "dismissed": "yes" if is_dismissed(finding) else "no",
             "suppressed": "no" if finding.suppression is None else f"yes: {finding.suppression.reason}",
             "state": finding.state or "",
+            "assignee": finding.assignee or "",
         }
         writer.writerow([_cell(values[name]) for name in COLUMNS])
     return out.getvalue()

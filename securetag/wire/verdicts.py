@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 from securetag.records import SEVERITIES, Severity
-from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
+from securetag.wire.api import FindingAnswer, VerdictAnswer
+from securetag.wire.feedback import FeedbackAnswer, ReviewMode
 
 
 class Decided(NamedTuple):
@@ -73,6 +74,12 @@ def is_dismissed(finding: FindingAnswer) -> bool:
 def counts(finding: FindingAnswer) -> bool:
     """May the finding end a scan with exit code 1? Neither a dismissed nor a suppressed one may."""
     return finding.suppression is None and not is_dismissed(finding)
+
+
+def review_mode(finding: FindingAnswer) -> ReviewMode | None:
+    """Return how the person gave the verdict that counts; None where nobody's does."""
+    feedback = _feedback_of_person(finding)
+    return feedback.mode if feedback is not None and decide(finding).by == "person" else None
 
 
 def is_dismissed_by_person(finding: FindingAnswer) -> bool:

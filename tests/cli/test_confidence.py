@@ -7,7 +7,8 @@ import pytest
 from securetag.cli.scan.confidence import describe_hidden, select_confident
 from securetag.cli.scan.follow import MinConfidence
 from securetag.records import Confidence, JsonObject
-from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
+from securetag.wire.api import FindingAnswer, VerdictAnswer
+from securetag.wire.feedback import FeedbackAnswer
 
 
 def answer(confidence: Confidence, rank: int = 0, **fields: JsonObject) -> FindingAnswer:

@@ -28,7 +28,8 @@ from securetag.cli.scan import Level
 from securetag.cli.scan.report import describe_coverage
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.records import SEVERITIES, JsonObject
-from securetag.wire.api import FeedbackAnswer, FindingAnswer, VerdictAnswer
+from securetag.wire.api import FindingAnswer, VerdictAnswer
+from securetag.wire.feedback import FeedbackAnswer
 from securetag.wire.queue import Coverage, RuleTimeout, SkipReason
 from securetag.wire.verdicts import decide, is_dismissed
 

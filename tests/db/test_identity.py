@@ -12,13 +12,17 @@ from rows import make_finding, make_place, make_task, result
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from securetag.api.feedback import repository as feedback
 from securetag.api.findings import repository as findings
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.harvest import harvest
-from securetag.db.models import Consent, Finding, Task
+from securetag.db.models import ApiKey, Consent, Finding, Task
+from securetag.db.repositories.keys import Principal, create_key
 from securetag.records import CodeIdentity, CodeTerm, Decision, Verdict
+from securetag.settings import LOCAL_PEPPER
 from securetag.wire import queue as wire
+from securetag.wire.feedback import FeedbackBody
 
 
 def code(guard: str = "is_allowed", **changes: Any) -> CodeIdentity:
@@ -57,21 +61,13 @@ async def ids(db: AsyncEngine, project: Project) -> dict[str, UUID]:
 
 async def judge(db: AsyncEngine, project: Project, finding_id: UUID) -> UUID:
     """A person's `false_positive` on the newest occurrence, whose id is returned."""
+    await create_key(db, project.tenant_id, "ana", ("feedback",), LOCAL_PEPPER)
     async with tenant_transaction(db, project.tenant_id) as session:
+        key_id = (await session.scalars(select(ApiKey.id).limit(1))).one()
         row = await findings.get_finding(session, finding_id)
-        await findings.add_feedback(
-            session,
-            project.tenant_id,
-            finding_id,
-            occurrence_id=row[1].id,
-            verdict="false_positive",
-            disposition=None,
-            comment="",
-            saw_model=False,
-            source="person",
-            reviewer="ana",
-            api_key_id=None,
-        )
+        caller = Principal(project.tenant_id, key_id, "ana", frozenset({"feedback"}))
+        body = FeedbackBody(occurrence_id=row[1].id, verdict="false_positive", saw_model=False)
+        await feedback.add_feedback(session, caller, finding_id, body)
         shown: UUID = row[1].id
         return shown
 

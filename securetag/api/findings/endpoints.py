@@ -8,30 +8,38 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Reviewer, Scanner
+from securetag.api.auth import Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
+from securetag.api.feedback.notes import list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.importing import FORM, receive_import
 from securetag.api.findings.schemas import (
+    AssignedFilter,
+    AssigneeFilter,
     BranchFilter,
     ConfidenceFilter,
     CweFilter,
+    DisagreeFilter,
+    NotedFilter,
     PathFilter,
+    ReviewedFilter,
     RuleFilter,
     SeverityFilter,
+    SinceFilter,
     StateFilter,
     SuppressedFilter,
     VerdictFilter,
+    read_since,
     to_finding_answer,
     to_finding_detail,
 )
-from securetag.api.idempotency import IdempotencyKey, once
+from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
 from securetag.records import BranchState
-from securetag.wire.api import FeedbackAnswer, FeedbackBody, FindingAnswer, FindingDetail
+from securetag.wire.api import FindingAnswer, FindingDetail
 from securetag.wire.base import Page
 from securetag.wire.imports import ImportAccepted
 
@@ -59,6 +67,12 @@ async def list_findings(
     rule_id: RuleFilter = None,
     cwe: CweFilter = None,
     path: PathFilter = None,
+    reviewed: ReviewedFilter = None,
+    disagree: DisagreeFilter = None,
+    since: SinceFilter = None,
+    assignee: AssigneeFilter = None,
+    assigned: AssignedFilter = None,
+    noted: NotedFilter = None,
 ) -> Response:
     """What is in the code now: every finding once, as the branch's newest scan shows it.
 
@@ -81,6 +95,12 @@ async def list_findings(
             if "any" in state
             else frozenset(item for item in state if item != "any") or IN_THE_CODE,
             branch=branch,
+            reviewed=reviewed,
+            disagree=disagree,
+            since=await read_since(session, since),
+            assignee=assignee,
+            assigned=assigned,
+            noted=noted,
         )
         rows = await findings.list_findings(session, wanted, after=cursor, limit=limit)
     items = [to_finding_answer(row, services.settings.triage) for row in rows]
@@ -102,32 +122,9 @@ async def import_findings(
 async def get_finding(
     finding_id: UUID, services: Services, caller: Reader, branch: BranchFilter = None
 ) -> Response:
-    """One finding with all its feedback."""
+    """One finding with all its feedback and notes."""
     async with services.tenant(caller.tenant_id) as session:
         row = await findings.get_finding(session, finding_id, branch)
         history = await findings.list_feedback(session, finding_id)
-    return json_answer(to_finding_detail(row, list(history), services.settings.triage))
-
-
-@router.post("/{finding_id}/feedback", response_model=FeedbackAnswer, status_code=201)
-async def add_feedback(
-    finding_id: UUID, body: FeedbackBody, services: Services, caller: Reviewer, key: IdempotencyKey = None
-) -> Response:
-    """Say whether the finding is true, as the occurrence shows it. The key's name is the reviewer's.
-
-    409 where a newer scan of the branch has seen the finding: look at the newest occurrence first.
-    """
-    async with services.tenant(caller.tenant_id) as session:
-
-        async def work() -> FeedbackAnswer:
-            row = await findings.add_feedback(
-                session,
-                caller.tenant_id,
-                finding_id,
-                **body.model_dump(),
-                reviewer=caller.name,
-                api_key_id=caller.key_id,
-            )
-            return FeedbackAnswer.model_validate(row)
-
-        return await once(session, caller.tenant_id, f"POST /findings/{finding_id}/feedback", key, body, work)
+        notes = await list_notes(session, finding_id)
+    return json_answer(to_finding_detail(row, history, notes, services.settings.triage))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
     Row,
     Select,
     SQLColumnExpression,
@@ -26,17 +28,17 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
-from uuid_utils.compat import uuid7
 
 from securetag.db.branch_states import DEFAULT_BRANCH
 from securetag.db.feedback import standing_feedback
 from securetag.db.models import (
     Feedback,
+    FeedbackWithdrawal,
     Finding,
+    FindingNote,
     FindingOccurrence,
     FindingState,
     Project,
@@ -44,7 +46,7 @@ from securetag.db.models import (
     Task,
     TriageVerdict,
 )
-from securetag.db.repositories import audit
+from securetag.db.review_queue import is_due
 from securetag.db.suppressions import hides, is_in_force
 from securetag.errors import ConflictError, NotFoundError
 from securetag.records import BranchState, Confidence, Decision
@@ -80,6 +82,15 @@ class FindingFilter:
     reviewed: bool | None = None
     #: Does the model say the opposite of the person?
     disagree: bool | None = None
+    #: First reported at this time or later, or by a scan after this one.
+    since: datetime | UUID | None = None
+    assignee: str | None = None
+    #: Does somebody work on it?
+    assigned: bool | None = None
+    #: Has it notes?
+    noted: bool | None = None
+    #: In the review queue of the reviewer of this name.
+    due_for: str | None = None
     #: A part of title, path or rule, in either case.
     text: str | None = None
 
@@ -94,7 +105,8 @@ class FindingCounts:
     """How many findings of a list have which value."""
 
     total: int
-    #: Facet (severity, confidence, decision, state, reviewed, project, rule_id, cwe) → value → findings.
+    #: Facet (severity, confidence, decision, state, reviewed, project, rule_id, cwe, assignee) → value →
+    #: findings.
     by: dict[str, dict[str, int]]
 
 
@@ -105,7 +117,7 @@ class _Selection:
     query: FindingQuery
     occurrence: type[FindingOccurrence]
     #: Facet → its value.
-    facets: Mapping[str, SQLColumnExpression[str]]
+    facets: Mapping[str, SQLColumnExpression[str] | SQLColumnExpression[str | None]]
 
 
 def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
@@ -155,6 +167,11 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "states": state.state.in_(wanted.states or ()),
         "reviewed": _is_reviewed(feedback) == wanted.reviewed,
         "disagree": _disagree(feedback, verdict) == wanted.disagree,
+        "since": _is_since(wanted.since),
+        "assignee": Finding.assignee == wanted.assignee,
+        "assigned": Finding.assignee.is_not(None) == wanted.assigned,
+        "noted": select(FindingNote.id).where(FindingNote.finding_id == Finding.id).exists() == wanted.noted,
+        "due_for": is_due(wanted.due_for or "", occurrence, verdict),
         "text": or_(
             *(
                 column.icontains(wanted.text or "", autoescape=True)
@@ -163,7 +180,7 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         ),
     }
     rules = [rule for name, rule in conditions.items() if getattr(wanted, name) is not None]
-    facets = {
+    facets: dict[str, SQLColumnExpression[str] | SQLColumnExpression[str | None]] = {
         "severity": Finding.severity,
         "confidence": Finding.confidence,
         "decision": verdict.decision,
@@ -172,8 +189,16 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "project": Project.name,
         "rule_id": Finding.rule_id,
         "cwe": Finding.cwe,
+        "assignee": Finding.assignee,
     }
     return _Selection(query.where(*rules), occurrence, facets)
+
+
+def _is_since(since: datetime | UUID | None) -> ColumnElement[bool]:
+    """Was the finding first reported since then? Ids rise with time, so those of scans are compared."""
+    if isinstance(since, UUID):
+        return Finding.first_task_id > since
+    return Finding.first_seen_at >= literal(since, DateTime(timezone=True))
 
 
 def _is_reviewed(feedback: type[Feedback]) -> ColumnElement[bool]:
@@ -288,10 +313,22 @@ async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | Non
     return row
 
 
-async def list_feedback(session: AsyncSession, finding_id: UUID, limit: int = 50) -> Sequence[Feedback]:
-    """The newest feedback first."""
-    query = select(Feedback).where(Feedback.finding_id == finding_id).order_by(Feedback.id.desc())
-    return (await session.scalars(query.limit(limit))).all()
+async def list_feedback(
+    session: AsyncSession, finding_id: UUID, limit: int = 50
+) -> Sequence[Row[Feedback, FeedbackWithdrawal]]:
+    """The newest feedback first, each with its withdrawal or None."""
+    query = (
+        select(Feedback, FeedbackWithdrawal)
+        .outerjoin(FeedbackWithdrawal, FeedbackWithdrawal.feedback_id == Feedback.id)
+        .where(Feedback.finding_id == finding_id)
+        .order_by(Feedback.id.desc())
+    )
+    return (await session.execute(query.limit(limit))).all()
+
+
+def branch_of(task: type[Task]) -> ColumnElement[str]:
+    """The branch that a task of the query's `Project` is about."""
+    return func.coalesce(task.params["branch"].astext, Project.default_branch, DEFAULT_BRANCH)
 
 
 async def check_shown(session: AsyncSession, finding_id: UUID, occurrence_id: UUID) -> FindingOccurrence:
@@ -299,7 +336,7 @@ async def check_shown(session: AsyncSession, finding_id: UUID, occurrence_id: UU
 
     Raises NotFoundError, and ConflictError where a scan of the branch has stored a newer one.
     """
-    branch = func.coalesce(Task.params["branch"].astext, Project.default_branch, DEFAULT_BRANCH)
+    branch = branch_of(Task)
     rows = (
         select(FindingOccurrence, branch)
         .join(Task, Task.id == FindingOccurrence.task_id)
@@ -321,54 +358,3 @@ async def check_shown(session: AsyncSession, finding_id: UUID, occurrence_id: UU
             hint=f"Look at GET /findings/{finding_id} and repeat with the id of its `occurrence`.",
         )
     return occurrence
-
-
-async def add_feedback(
-    session: AsyncSession,
-    tenant_id: UUID,
-    finding_id: UUID,
-    *,
-    occurrence_id: UUID,
-    verdict: str,
-    disposition: str | None,
-    comment: str,
-    saw_model: bool,
-    source: str,
-    reviewer: str,
-    api_key_id: UUID | None,
-) -> Feedback:
-    """A person's verdict on the occurrence that was shown, which must be the newest of its branch.
-
-    Raises NotFoundError, and ConflictError where a scan has stored a newer occurrence meanwhile.
-    """
-    occurrence = await check_shown(session, finding_id, occurrence_id)
-    model = await session.scalar(
-        select(TriageVerdict)
-        .where(TriageVerdict.occurrence_id == occurrence.id)
-        .order_by(TriageVerdict.id.desc())
-        .limit(1)
-    )
-    row = Feedback(
-        id=uuid7(),
-        tenant_id=tenant_id,
-        finding_id=finding_id,
-        occurrence_id=occurrence.id,
-        verdict_id=model.id if model is not None else None,
-        verdict=verdict,
-        disposition=disposition,
-        comment=comment,
-        saw_model=saw_model,
-        source=source,
-        reviewer=reviewer,
-        api_key_id=api_key_id,
-    )
-    await session.execute(update(Finding).where(Finding.id == finding_id).values(verdict_stale_task_id=None))
-    await audit.add(
-        session,
-        row,
-        actor=reviewer,
-        action="feedback.add",
-        detail={"verdict": verdict, "source": source},
-        subject=finding_id,
-    )
-    return row

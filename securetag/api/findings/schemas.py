@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import Query
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from securetag.api.feedback.schemas import to_feedback_answer
 from securetag.api.findings.repository import FindingRow
 from securetag.api.suppressions.schemas import to_suppression_answer
-from securetag.db.models import Feedback, Finding, FindingState, Project
+from securetag.db.models import (
+    Feedback,
+    FeedbackWithdrawal,
+    Finding,
+    FindingNote,
+    FindingState,
+    Project,
+    Task,
+)
+from securetag.errors import InputError, NotFoundError
 from securetag.records import SEVERITIES, BranchState, Confidence, JsonObject, Severity
 from securetag.settings.sections import TriageSettings
 from securetag.wire.api import (
     Branch,
-    Decision,
-    FeedbackAnswer,
     FindingAnswer,
     FindingDetail,
     OccurrenceAnswer,
     VerdictAnswer,
 )
+from securetag.wire.feedback import Decision, NoteAnswer
 from securetag.wire.verdicts import allows_model_to_dismiss
 
 SeverityFilter = Annotated[Severity | None, Query(description="Of this severity alone.")]
@@ -45,6 +59,28 @@ PathFilter = Annotated[
     str | None,
     Query(max_length=1_000, pattern=r"^[^\x00]*$", description="With a path that begins with this."),
 ]
+ReviewedFilter = Annotated[
+    bool | None, Query(description="Only what a person has judged as it is now, or only the rest.")
+]
+DisagreeFilter = Annotated[
+    bool | None, Query(description="Only where the model says the opposite of a person, or only the rest.")
+]
+#: An RFC 3339 date or time, or the id of a scan.
+SinceFilter = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        description="First reported on this day (UTC) or at this time, or later: `2026-11-01`, "
+        "`2026-11-01T12:00:00Z`; or, given the id of a scan, by a scan after that.",
+    ),
+]
+AssigneeFilter = Annotated[
+    str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="Who works on it.")
+]
+AssignedFilter = Annotated[
+    bool | None, Query(description="Only what somebody works on, or only what nobody works on.")
+]
+NotedFilter = Annotated[bool | None, Query(description="Only with notes, or only without.")]
 SuppressedFilter = Annotated[bool | None, Query(description="Only suppressed ones, or only the others.")]
 
 
@@ -57,7 +93,7 @@ def _answers(row: FindingRow, triage: TriageSettings) -> JsonObject:
     return fields | {
         "occurrence": OccurrenceAnswer.model_validate(occurrence),
         "verdict": VerdictAnswer.model_validate(verdict) if verdict is not None else None,
-        "feedback": FeedbackAnswer.model_validate(feedback) if feedback is not None else None,
+        "feedback": to_feedback_answer(feedback) if feedback is not None else None,
         "branch": branch,
         "state": state.state if state is not None else None,
         "state_since": state.since if state is not None else None,
@@ -82,9 +118,38 @@ def to_finding_answer(row: FindingRow, triage: TriageSettings) -> FindingAnswer:
     return FindingAnswer(**_answers(row, triage))
 
 
-def to_finding_detail(row: FindingRow, history: list[Feedback], triage: TriageSettings) -> FindingDetail:
-    """From a row and all the feedback on it, newest first."""
+def to_finding_detail(
+    row: FindingRow,
+    history: Sequence[Row[Feedback, FeedbackWithdrawal]],
+    notes: Sequence[FindingNote],
+    triage: TriageSettings,
+) -> FindingDetail:
+    """From a row, all the feedback on it, newest first, and its notes, oldest first."""
     return FindingDetail(
         **_answers(row, triage),
-        feedback_history=[FeedbackAnswer.model_validate(feedback) for feedback in history],
+        feedback_history=[to_feedback_answer(*given) for given in history],
+        notes=[NoteAnswer.model_validate(note) for note in notes],
     )
+
+
+async def read_since(session: AsyncSession, text: str | None) -> datetime | UUID | None:
+    """Return the time, or the scan, that a list begins after.
+
+    Raises InputError for anything else, NotFoundError for a scan that isn't there.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    try:
+        task_id = UUID(text)
+    except ValueError as error:
+        raise InputError(
+            "`since` is neither a date nor the id of a scan", hint="Write 2026-11-01, or a scan's id."
+        ) from error
+    if await session.get(Task, task_id) is None:
+        raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
+    return task_id

@@ -13,7 +13,8 @@ from securetag.api.findings.endpoints import IN_THE_CODE
 from securetag.api.findings.repository import FindingFilter
 from securetag.api.projects import repository as projects
 from securetag.records import BranchState, Confidence, Severity
-from securetag.wire.api import Branch, Decision
+from securetag.wire.api import Branch
+from securetag.wire.feedback import Decision
 
 Words = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]
 

@@ -14,6 +14,8 @@ from starlette.responses import RedirectResponse, Response
 
 from securetag.api.auth import check_scope
 from securetag.api.errors import handle_invalid_request
+from securetag.api.feedback import repository as feedback
+from securetag.api.feedback.notes import list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.history import list_sightings, list_states
 from securetag.api.findings.schemas import to_finding_answer, to_finding_detail
@@ -28,7 +30,8 @@ from securetag.api.ui.session import COOKIE, SignedIn, Visitor
 from securetag.db.models import DISPOSITIONS
 from securetag.errors import ArchiveError, InputError, NotFoundError
 from securetag.records import SEVERITIES, JsonObject
-from securetag.wire.api import FeedbackBody, SuppressionBody
+from securetag.wire.api import SuppressionBody
+from securetag.wire.feedback import FeedbackBody
 from securetag.wire.verdicts import decide
 
 PAGE_SIZE = 50
@@ -107,8 +110,9 @@ async def show_finding(
         history = await findings.list_feedback(session, finding_id)
         sightings = await list_sightings(session, finding_id)
         states = await list_states(session, finding_id)
+        notes = await list_notes(session, finding_id)
         before, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
-    finding = to_finding_detail(row, list(history), services.settings.triage)
+    finding = to_finding_detail(row, history, notes, services.settings.triage)
     return render(
         request,
         "finding.html",
@@ -164,16 +168,7 @@ async def judge(finding_id: UUID, request: Request, services: Services, visitor:
     except ValidationError as error:
         raise _refused(error) from error
     async with services.tenant(visitor.caller.tenant_id) as session:
-        if not (await findings.get_finding(session, finding_id, filters.branch))[1].snippet:
-            raise InputError("the code of this finding has been removed, so nobody can judge it")
-        await findings.add_feedback(
-            session,
-            visitor.caller.tenant_id,
-            finding_id,
-            **body.model_dump(),
-            reviewer=visitor.caller.name,
-            api_key_id=visitor.caller.key_id,
-        )
+        await feedback.add_feedback(session, visitor.caller, finding_id, body)
         _, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
     return _go_on(finding_id, after, filters)
 

@@ -37,7 +37,7 @@ from securetag.client.api import ApiClient
 from securetag.errors import NotFoundError, SecuretagError
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import require_packages
-from securetag.wire.api import FeedbackBody
+from securetag.wire.feedback import FeedbackBody
 
 #: Packages of the offline half, one of each extra.
 OFFLINE_PACKAGES = ["lxml", "pyarrow", "rensa", "torch", "trl", "gguf", "scipy", "matplotlib"]

@@ -36,7 +36,7 @@ def feedback(
 
     It is bound to the code that you have looked at: if a newer scan has seen the finding, nothing is stored.
     """
-    from securetag.wire.api import FeedbackBody
+    from securetag.wire.feedback import FeedbackBody
 
     with connected(api, key) as client:
         shown = client.finding(finding)

@@ -58,7 +58,8 @@ def _words(finding: FindingAnswer) -> Iterator[str]:
     """Yield what a person, and what the model, said of it."""
     feedback, verdict = finding.feedback, finding.verdict
     if feedback is not None:
-        yield f"   {feedback.reviewer} ({feedback.source}): {feedback.verdict} {feedback.comment}".rstrip()
+        given = f"{feedback.reviewer} ({feedback.source}, {feedback.mode}): {feedback.verdict}"
+        yield f"   {given} {feedback.comment}".rstrip()
     if verdict is not None:
         chance = verdict.p_false_positive
         shown = "" if chance is None else f", probability of a false positive {chance:.2f}"

@@ -1,10 +1,10 @@
 """Verdicts of people → triage rows.
 
-A bulk decision is one vote, so it gives one row at most. A finding on which its reviewers disagree is left out:
-the question may be unanswerable from the code. So is every verdict of a tenant that contradicts the others far
-more than chance allows (`agreement.find_contradicting`). The rows of one project are in one split, since its
-findings have author, helpers and habits in common. The same code isn't in two splits either, in whatever project
-it was reviewed.
+A bulk decision is one vote, so it gives one row at most. A finding on which its reviewers disagree is left
+out: the question may be unanswerable from the code. So is every verdict of a tenant that contradicts the
+others far more than chance allows (`agreement.find_contradicting`). The rows of one project are in one
+split, since its findings have author, helpers and habits in common. The same code isn't in two splits
+either, in whatever project it was reviewed.
 """
 
 from __future__ import annotations

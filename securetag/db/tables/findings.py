@@ -190,7 +190,7 @@ class Feedback(Base):
     created_at: Mapped[datetime] = now_column()
     #: Shared by the rows of one bulk decision, which is one vote.
     bulk_id: Mapped[UUID | None]
-    #: A `securetag.records.ReviewMode`.
+    #: A `securetag.wire.feedback.ReviewMode`.
     mode: Mapped[str] = mapped_column(Computed(_MODE, persisted=True))
 
 

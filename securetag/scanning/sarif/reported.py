@@ -8,7 +8,8 @@ import msgspec
 
 from securetag.records import BranchState, Decision, Finding, Verdict
 from securetag.wire.api import FindingAnswer, VerdictAnswer
-from securetag.wire.verdicts import decide, is_dismissed_by_person
+from securetag.wire.feedback import ReviewMode
+from securetag.wire.verdicts import decide, is_dismissed_by_person, review_mode
 
 #: In place of a verdict.
 NOT_TRIAGED = "not triaged"
@@ -23,6 +24,8 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     by: Literal["person", "model", "nobody"] = "nobody"
     #: The person who decided.
     reviewer: str = ""
+    #: How that person gave the verdict; None where no person's counts.
+    mode: ReviewMode | None = None
     #: What the model said, whoever decided.
     model: Verdict | None = None
     #: Why the finding doesn't count; None: it counts. Never by a model alone.
@@ -49,6 +52,7 @@ def report_answer(answer: FindingAnswer) -> Reported:
         verdict=decided.verdict,
         by=decided.by,
         reviewer=reviewer,
+        mode=review_mode(answer),
         model=_verdict(answer.verdict) if answer.verdict is not None else None,
         justification=justification,
         state=answer.state,

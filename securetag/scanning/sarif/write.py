@@ -309,6 +309,7 @@ def _properties(item: Reported) -> JsonObject:
         "verdict": item.verdict,
         "by": item.by,
         "reviewer": item.reviewer,
+        "mode": item.mode or "",
         "model": None if item.model is None else _describe_model(item.model),
         "severity": finding.severity,
         "confidence": finding.confidence,

@@ -242,7 +242,7 @@ async def test_code_that_retention_removed_takes_no_verdict(api: Api) -> None:
     token = re.findall(r'name="csrf" value="([^"]+)"', text)[0]
     occurrence = (await tenant.client.get("/findings")).json()["items"][0]["occurrence"]["id"]
     form = {"csrf": token, "occurrence_id": occurrence, "verdict": "true_positive"}
-    assert (await browser.client.post(f"{address}/verdict", data=form)).status_code == 422
+    assert (await browser.client.post(f"{address}/verdict", data=form)).status_code == 410
 
 
 async def test_a_scan_is_read_downloaded_and_stopped(api: Api) -> None:

@@ -1,0 +1,1 @@
+"""What people say of findings: verdicts, bulk decisions, withdrawals, notes and who works on what."""

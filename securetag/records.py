@@ -497,5 +497,4 @@ class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
     #: Its project, named by the scrubbed fingerprint of the project's oldest finding; empty: not known.
     project: str = ""
-    #: Id of the bulk decision that it is a part of. A bulk decision is one vote.
-    bulk: str = ""
+    bulk: str = ""  # Id of the bulk decision that it is a part of, which is one vote.

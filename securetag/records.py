@@ -121,6 +121,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Day on which upstream first published the item, `YYYY-MM-DD`: splits by time lean on it.
     published: str | None = None
     cvss_vector: str | None = None
+    cvss_metrics: list[
+        str
+    ] = []  # `AV:N: the attack comes over a network`, for each base metric of the vector
     #: Whether known to be exploited (CISA KEV).
     exploited: bool = False
     #: Affected packages or products as upstream names them: `PyPI/django`, `crates.io/time`.

@@ -244,6 +244,35 @@ def test_a_spanish_record_gives_spanish_questions(record: MakeRecord) -> None:
     assert make_questions(record(4, lang="de"), "compact") == []
 
 
+def questions_by_answer(record: Record) -> dict[str, str]:
+    return {e.messages[1].content: e.messages[0].content for e in make_questions(record, "compact")}
+
+
+def test_a_score_is_asked_of_the_description_and_answered_metric_by_metric(record: MakeRecord) -> None:
+    facts = Facts(
+        kind="vulnerability",
+        severity="high",
+        cvss=7.5,
+        cvss_vector="CVSS:3.1/AV:N/…",
+        cvss_metrics=["AV:N: over a network", "AC:L: nothing has to be right"],
+    )
+    text = "A parser of a small language reads past the end of its input when a string is not closed. " * 2
+    for lang, severity in (("en", "high"), ("es", "alta")):
+        of_lang = msgspec.structs.replace(record(5, facts=facts, text=text), lang=lang)
+        answer = (
+            f"`CVSS:3.1/AV:N/…`, 7.5 ({severity}):\n\n- AV:N: over a network\n- AC:L: nothing has to be right"
+        )
+        assert text.strip() in questions_by_answer(of_lang)[answer]
+    named = record(5, facts=facts, text=f"{record(5).key}: {text}")
+    assert not any("AV:N: over" in answer for answer in questions_by_answer(named))
+
+
+def test_other_classifications_are_asked_for(record: MakeRecord) -> None:
+    facts = Facts(kind="weakness", taxonomies=["WASC 19: SQL Injection", "CLASP: Doors"])
+    answers = questions_by_answer(record(6, facts=facts))
+    assert record(6).title in answers["- WASC 19: SQL Injection\n- CLASP: Doors"]
+
+
 def test_phrasings_are_evenly_used(record: MakeRecord) -> None:
     phrasings = Counter(
         make_questions(record(n), "compact")[0].messages[0].content.split("Weak")[0] for n in range(300)

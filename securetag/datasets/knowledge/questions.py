@@ -90,11 +90,14 @@ def _drafts(record: Record, limit: int, titles: Titles) -> Iterator[_Draft]:
     yield _Draft(Task.MAPPING, "parent", _referred(facts.parents, titles))
     yield _Draft(Task.MAPPING, "tactic", ", ".join(facts.tactics))
     yield _Draft(Task.MAPPING, "severity", _severity(record))
+    if facts.cvss_metrics and (gist := _without_names(shorten(record.text, _GIST), record)):
+        yield _Draft(Task.MAPPING, "score", _within(_score(record), limit), gist)
     yield _Draft(Task.MAPPING, "packages", ", ".join(facts.packages[:_REFERRED]))
     yield _Draft(Task.MAPPING, "platforms", ", ".join(facts.platforms[:_REFERRED]))
     yield _Draft(Task.MAPPING, "related", _referred(facts.related, titles))
     yield _Draft(Task.QA, "example", shorten(facts.examples[0], limit) if facts.examples else "")
     yield _Draft(Task.QA, "observed", _listed(facts.observed, limit))
+    yield _Draft(Task.MAPPING, "taxonomies", _listed(facts.taxonomies[:_REFERRED], limit))
     yield _Draft(Task.MAPPING, "levels", ", ".join(facts.levels))
     if facts.kind in _NAMED and (gist := _without_names(shorten(record.text, _GIST), record)):
         yield _Draft(Task.MAPPING, "identify", _name(record), gist)
@@ -121,6 +124,8 @@ _NAMED = frozenset(
         "practice",
     }
 )
+#: Severities in the words of the question's language, where that isn't English.
+_SEVERITIES = {"es": {"low": "baja", "medium": "media", "high": "alta", "critical": "crítica"}}
 #: Characters of a description that is to be recognized, and entries that an answer refers to.
 _GIST, _REFERRED = 420, 12
 
@@ -145,6 +150,14 @@ def _severity(record: Record) -> str:
         return f"{facts.severity} severity"
     vector = f", {facts.cvss_vector}" if facts.cvss_vector else ""
     return f"{facts.severity} (CVSS {facts.cvss:.1f}{vector})"
+
+
+def _score(record: Record) -> str:
+    """Return the vector, its score, and what each metric says."""
+    facts = record.facts
+    severity = _SEVERITIES.get(record.lang, {}).get(facts.severity or "", facts.severity or "")
+    head = f"`{facts.cvss_vector}`, {facts.cvss or 0.0:.1f}" + (f" ({severity})" if severity else "")
+    return "\n".join([f"{head}:", "", *(f"- {metric}" for metric in facts.cvss_metrics)])
 
 
 def _referred(keys: Sequence[str], titles: Titles) -> str:

@@ -56,6 +56,27 @@ def test_nvd(golden: Golden) -> None:
     assert "exploitation none, automatable yes, technical impact total" in xz.text
 
 
+def test_metrics_in_words(golden: Golden) -> None:
+    nvd = keyed(golden("nist-nvd"))
+    scored = [record for record in golden("nist-nvd").records if record.facts.cvss_vector]
+    assert all(record.facts.cvss_metrics for record in scored if record.lang in ("en", "es"))
+    for source, key, lang, entry in (
+        ("nist-nvd", "CVE-2016-1585", "en", "AV:N: the attack comes over a network"),
+        ("nist-nvd", "CVE-2023-4863", "en", "UI:R: another person has to act"),
+        ("nist-nvd", "CVE-2018-14618", "es", "PR:N: no se necesitan privilegios"),
+        (
+            "nist-nvd",
+            "CVE-2024-47177",
+            "es",
+            "AC:H: tienen que darse condiciones que el atacante no controla",
+        ),
+        ("mitre-cve-list", "CVE-2024-3094", "en", "A:H: availability is lost entirely"),
+        ("rustsec-advisories", "RUSTSEC-2024-0367", "en", "C:L: some confidentiality is lost"),
+    ):
+        assert entry in keyed(golden(source), lang)[key].facts.cvss_metrics, key
+    assert "US federal agencies had to act by 2023-10-04." in nvd["CVE-2023-4863"].text
+
+
 def test_cve_list(golden: Golden) -> None:
     published, enriched = golden("mitre-cve-list"), golden("cisa-vulnrichment")
     assert (len(published.records), len(keyed(enriched))) == (10, 308)

@@ -16,6 +16,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.cvss_score import Score
+from securetag.extractors.readers.advisories.cvss_words import describe_vector
 from securetag.extractors.readers.base import Item, Reader, describe_error
 from securetag.extractors.text import prose
 from securetag.extractors.text.language import detect_language
@@ -246,6 +247,7 @@ def _make_facts(advisory: Advisory, lang: TextLang) -> Facts:
         severity=(score.severity if score else None) or advisory.severity,
         cvss=score.value if score else None,
         cvss_vector=score.vector if score else None,
+        cvss_metrics=list(describe_vector(score.vector if score else None, lang)),
         related=drop_repeated(advisory.related),
         aliases=drop_repeated(alias for alias in advisory.aliases if alias != advisory.key),
         cwe=drop_repeated(advisory.cwe),

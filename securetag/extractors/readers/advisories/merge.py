@@ -17,6 +17,7 @@ from securetag.errors import InputError
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.advisories.advisory import drop_repeated
 from securetag.extractors.readers.advisories.cvss_score import get_cvss_version
+from securetag.extractors.readers.advisories.cvss_words import describe_vector
 from securetag.extractors.readers.base import Item, Reader, describe_error
 from securetag.extractors.record_files import read_records
 from securetag.extractors.text import prose
@@ -82,6 +83,7 @@ class MergeReader(Reader):
             severity=scored.severity if scored else next((f.severity for f in facts if f.severity), None),
             cvss=scored.cvss if scored else None,
             cvss_vector=scored.cvss_vector if scored else None,
+            cvss_metrics=list(describe_vector(scored.cvss_vector if scored else None, same_language[0].lang)),
             aliases=drop_repeated(
                 name for name in names if name != key and not _is_other_vulnerability(name)
             ),

@@ -125,6 +125,7 @@ class Cve(_Camel, frozen=True):
     evaluator_solution: str = ""
     evaluator_impact: str = ""
     cisa_exploit_add: str = ""
+    cisa_action_due: str = ""
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -254,6 +255,8 @@ def _list_notes(cve: Cve, tags: list[str]) -> Iterator[tuple[Note, str]]:
         yield "deferred", ""
     if cve.cisa_exploit_add:
         yield "exploited", ""
+    if due := get_day(cve.cisa_action_due):
+        yield "due", due
     for ssvc in cve.metrics.ssvc:
         yield "ssvc", format_ssvc(ssvc.ssvc_data.options)
 

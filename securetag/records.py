@@ -95,8 +95,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Kind of item inside its dataset: `weakness`, `technique`, `control`, `section`, `advisory`, …
     kind: str | None = None
     severity: Severity | None = None
-    #: CVSS base score, 0.0 to 10.0, of the best source.
-    cvss: float | None = None
+    cvss: float | None = None  # base score, 0.0 to 10.0, of the best source
     #: Keys of Records of the same or another source.
     parents: list[str] = []
     related: list[str] = []
@@ -109,8 +108,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     examples: list[str] = []
     observed: list[str] = []  # who used a technique, which CVE has a weakness; a sentence each
     taxonomies: list[str] = []  # `WASC 19: SQL Injection`
-    #: Short words: platforms, tactics, languages the item applies to.
-    platforms: list[str] = []
+    platforms: list[str] = []  # platforms and languages that the item applies to; short words
     tactics: list[str] = []
     #: Headings from the document's title down to this section.
     section: list[str] = []
@@ -124,14 +122,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cvss_metrics: list[
         str
     ] = []  # `AV:N: the attack comes over a network`, for each base metric of the vector
-    #: Whether known to be exploited (CISA KEV).
-    exploited: bool = False
+    exploited: bool = False  # CISA KEV lists it
     #: Affected packages or products as upstream names them: `PyPI/django`, `crates.io/time`.
     packages: list[str] = []
     #: Levels, profiles or baselines that hold the item: `L1`, `MODERATE`.
     levels: list[str] = []
-    #: URLs that upstream refers to.
-    references: list[str] = []
+    references: list[str] = []  # URLs that upstream refers to
     #: Programming language of `vulnerable` and `fixed`, lower case.
     language: str | None = None
     #: A fix as a pair: the code before and after.

@@ -1,10 +1,4 @@
-"""The vocabulary: Record, Example, Finding, Verdict, and what identifies them.
-
-Every other package speaks in these types. They are msgspec structs: typed,
-frozen, and decoded from JSONL at the speed that a release needs.
-
-This module knows no format, no database and no model.
-"""
+"""The vocabulary that every package speaks in, as msgspec structs: Record, Example, Finding, Verdict."""
 
 from __future__ import annotations
 
@@ -230,8 +224,14 @@ class Construction(msgspec.Struct, frozen=True, kw_only=True):
     sink: str
     framework: str
     shape: str
-    #: Version of the oracle whose execution gave the label.
+    #: Version of the oracle whose execution gave the label, and the inputs that it tried.
     oracle: str
+    inputs: int = 0
+    #: The input that did harm and what every other parameter held then; None where no input did harm.
+    witness: str | None = None
+    witness_other: str | None = None
+    #: What reached the sink in that attack; of a safe function, what became of an attack there, if anything.
+    effect: str | None = None
 
 
 class EvidenceSpan(msgspec.Struct, frozen=True):

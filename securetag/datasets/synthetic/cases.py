@@ -16,8 +16,10 @@ import msgspec
 
 from securetag import rules
 from securetag.datasets.drops import Drop, DropReason
+from securetag.datasets.synthetic.child import Outcome
 from securetag.datasets.synthetic.holdout import BUCKETS, quotas
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION, Progress
+from securetag.datasets.synthetic.reasons import explain
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
 from securetag.datasets.synthetic.shapes import Function
 from securetag.datasets.synthetic.sinks import CLASSES
@@ -62,7 +64,7 @@ def make_synthetic_rows(
     """
     if count < 2:
         return SyntheticRows(rows=[], drops=[], scan_cpu_s=0.0)
-    sample = sample_pairs(count, seed, progress=progress)
+    sample = sample_pairs(count, seed, progress=progress, cache=work / "oracle-outcomes.sqlite")
     pairs = sample.pairs
     flagged: dict[str, list[Finding]] = {}
     cpu_s = 0.0
@@ -85,8 +87,8 @@ def make_synthetic_rows(
     for bucket, wanted in quotas(count).items():
         for pair, true, false in by_bucket[bucket][:wanted]:
             rows += [
-                _make_row(pair, pair.true, true, "true_positive", style),
-                _make_row(pair, pair.false, false, "false_positive", style),
+                _make_row(pair, pair.true, true, "true_positive", pair.attack, style),
+                _make_row(pair, pair.false, false, "false_positive", pair.search, style),
             ]
         missing = wanted - len(by_bucket[bucket])
         if missing > 0:
@@ -147,14 +149,16 @@ def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) 
     return min(fit, key=lambda finding: (finding.rule_id, finding.start_line), default=None)
 
 
-def _make_row(pair: Pair, function: Function, finding: Finding, label: Label, style: PromptStyle) -> Example:
+def _make_row(
+    pair: Pair, function: Function, finding: Finding, label: Label, outcome: Outcome, style: PromptStyle
+) -> Example:
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
     is_true = label == "true_positive"
     labelled = Labelled(
         label=label,
         label_source="execution",
-        reasoning=_WHY[style.prompt_lang][label],
+        reasoning=explain(pair.plan.sink, function.mode, label, outcome, style.prompt_lang),
         recommendation=finding.recommendation if is_true else _NOTHING_TO_DO[style.prompt_lang],
         origin="composition",
         origins=[Origin(record_id=record_of(function).id)],
@@ -171,6 +175,10 @@ def _make_row(pair: Pair, function: Function, finding: Finding, label: Label, st
         framework=plan.framework.name,
         shape=f"{plan.shape}/{function.mode}",
         oracle=ORACLE_VERSION,
+        witness=outcome.witness,
+        witness_other=outcome.witness_other if outcome.witness is not None else None,
+        effect=outcome.effect,
+        inputs=outcome.tried,
     )
     row = make_triage_row(
         finding, labelled, style, evidence=evidence, pair_id=pair.pair_id, construction=construction
@@ -197,14 +205,4 @@ def record_of(function: Function) -> Record:
     )
 
 
-_WHY: dict[str, dict[Label, str]] = {
-    "en": {
-        "true_positive": "Line {source} reads untrusted text; line {guard} leaves line {sink} open to it.",
-        "false_positive": "Line {source} reads untrusted text; line {guard} keeps line {sink} safe from it.",
-    },
-    "es": {
-        "true_positive": "La línea {source} lee texto no confiable; la {guard} no protege la {sink}.",
-        "false_positive": "La línea {source} lee texto no confiable; la {guard} impide que altere la {sink}.",
-    },
-}
 _NOTHING_TO_DO = {"en": "No change is needed.", "es": "No hace falta ningún cambio."}

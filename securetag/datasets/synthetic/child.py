@@ -26,6 +26,7 @@ import msgspec
 from securetag.datasets.synthetic import meaning, stage
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
 from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
+from securetag.datasets.synthetic.search import search_witness
 from securetag.datasets.synthetic.sinks import Sink, sink_named
 
 #: CPU seconds that one function may take over all its inputs. One takes 1 to 100 milliseconds.
@@ -37,6 +38,8 @@ KILL_SECONDS = FUNCTION_SECONDS + 2
 PROCESS_SECONDS = 600
 #: The first line of output: what follows are outcomes.
 READY = b"ready"
+#: Characters of an effect that are kept.
+MAX_EFFECT_CHARS = 160
 #: The error of a function that used up its CPU seconds.
 OUT_OF_TIME = "out of CPU time"
 
@@ -50,6 +53,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     plain: str
     #: Name of the sink, which decides the honest values and the payloads.
     sink: str
+    #: Inputs to try before the function is called safe; the listed attacks alone where it is less.
+    inputs: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +68,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     witness: str | None = None
     #: What every other parameter held in that attack.
     witness_other: str = ""
+    #: What reached the sink in that attack. Where no attack did harm: what became of the first payload
+    #: there, None where it didn't get there.
+    effect: str | None = None
     #: Why the function couldn't be judged; empty when it could.
     error: str = ""
 
@@ -209,12 +217,53 @@ def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meani
     reached = sum(map(bool, honest))
     # A guard may reshape what honest values mean (a number for a name); that is no injection.
     permitted = baselines[trial.plain].union(*map(frozenset, honest)) - {OUTSIDE}
+    recorder = world.recorder
+
+    def is_harmful(payload: str, other: str) -> bool:
+        return not permitted.issuperset(handler(payload, other))
+
+    def attempt(payload: str, other: str) -> tuple[list[str], bool]:
+        harm = is_harmful(payload, other)
+        return recorder.texts, harm
+
+    def witnessed(payload: str, other: str, tried: int) -> Outcome:
+        harmful = next(
+            text
+            for text, each in zip(recorder.texts, recorder.meanings, strict=True)
+            if each not in permitted
+        )
+        return Outcome(
+            honest=reached,
+            tried=tried,
+            witness=payload,
+            witness_other=other,
+            effect=_shortened(harmful),
+        )
+
     tried = 0
     for payload, other in list_attacks(sink, uses_others=uses_others, is_reached=reached > 0):
         tried += 1
-        if not permitted.issuperset(handler(payload, other)):
-            return Outcome(honest=reached, tried=tried, witness=payload, witness_other=other)
-    return Outcome(honest=reached, tried=tried)
+        if is_harmful(payload, other):
+            return witnessed(payload, other, tried)
+    if reached and tried < trial.inputs:
+        witness, more = search_witness(
+            attempt,
+            sink,
+            trial.code,
+            count=trial.inputs - tried,
+            uses_others=uses_others,
+        )
+        tried += more
+        if witness is not None:
+            return witnessed(witness.payload, witness.other, tried)
+    handler(list_payloads(sink)[0], sink.benign[0])
+    effect = _shortened(recorder.texts[0]) if recorder.texts else None
+    return Outcome(honest=reached, tried=tried, effect=effect)
+
+
+def _shortened(text: str) -> str:
+    """The beginning of a text as a plain string that can be written as UTF-8."""
+    return str(text)[:MAX_EFFECT_CHARS].encode("utf-8", "backslashreplace").decode()
 
 
 def list_attacks(sink: Sink, *, uses_others: bool, is_reached: bool) -> Iterator[tuple[str, str]]:

@@ -56,8 +56,16 @@ def sql(statement: str) -> Meaning:
             kind = "number" if number else "keyword:" + text.lower() if text.lower() in _KEYWORDS else "name"
         elif kind == "other":
             kind = text
+        # `id = -4`: the sign is the number's, unless something stands before it to take it from.
+        if kind == "number" and facts[-1:] in (["-"], ["+"]) and _is_sign(facts[:-1]):
+            facts.pop()
         facts.append(kind)
     return tuple(facts)
+
+
+def _is_sign(before: list[str]) -> bool:
+    """Does what comes before a plus or minus leave nothing to add to or take from?"""
+    return not before or before[-1].startswith("keyword:") or before[-1] in {"=", "<", ">", "(", ","}
 
 
 @_remembered

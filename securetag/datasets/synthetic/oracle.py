@@ -23,6 +23,7 @@ from typing import IO
 import msgspec
 
 from securetag.datasets.synthetic.child import OUT_OF_TIME, READY, Outcome, Trial
+from securetag.datasets.synthetic.outcome_cache import OutcomeCache
 from securetag.errors import ToolError
 from securetag.records import Label
 from securetag.settings import cores
@@ -30,7 +31,7 @@ from securetag.system.processes import ChildProcess, last_lines
 
 #: Stands in every synthetic row, in the lineage of its function and in the release's digest. Raise it
 #: with every change of a label: `tools/label_table.py` says when one changed, and a test asks it.
-ORACLE_VERSION = "oracle-2"
+ORACLE_VERSION = "oracle-3"
 #: Functions in a batch: about 5 CPU-seconds, of which the process's start is 0.4.
 BATCH_SIZE = 2_000
 #: Seconds without an outcome after which a process is ended. A function takes milliseconds of CPU
@@ -46,13 +47,29 @@ Progress = Callable[[str], None]
 
 
 def run_trials(
-    trials: Sequence[Trial], *, progress: Progress | None = None, hang_s: float = HANG_SECONDS
+    trials: Sequence[Trial],
+    *,
+    progress: Progress | None = None,
+    hang_s: float = HANG_SECONDS,
+    cache: Path | None = None,
 ) -> list[Outcome]:
     """Run every trial in a sandboxed process and return the outcomes in the trials' order.
 
-    A function that exhausts its CPU limit, waits for ever or ends its process has an outcome with an
-    error; the others are not affected. Raises ToolError when the sandbox can't be started.
+    Those that the file `cache` holds aren't run again, and the others are added to it. A function that
+    exhausts its CPU limit, waits for ever or ends its process has an outcome with an error; the others
+    are not affected. Raises ToolError when the sandbox can't be started.
     """
+    kept = OutcomeCache(cache, ORACLE_VERSION) if cache is not None else None
+    outcomes = kept.load(trials) if kept is not None else {}
+    missing = [number for number in range(len(trials)) if number not in outcomes]
+    judged = _run([trials[number] for number in missing], progress, hang_s)
+    if kept is not None:
+        kept.store((trials[number], outcome) for number, outcome in zip(missing, judged, strict=True))
+    outcomes.update(zip(missing, judged, strict=True))
+    return [outcomes[number] for number in range(len(trials))]
+
+
+def _run(trials: Sequence[Trial], progress: Progress | None, hang_s: float) -> list[Outcome]:
     if not trials:
         return []
     with tempfile.TemporaryDirectory(prefix="securetag-oracle-") as folder:

@@ -92,6 +92,8 @@ _BASE: dict[str, tuple[str, ...]] = {
         "https://api.example.com.evil.net/v1",
         "https://evil.net/v1",
         "evil.net/v1",
+        "localhost",
+        "2",
     ),
     "CWE-79": (
         "<script>alert(1)</script>",
@@ -112,6 +114,7 @@ _BASE: dict[str, tuple[str, ...]] = {
         "&lt;script&gt;",
         "x/onerror=alert(1)",
         "x\nonerror=alert(1)",
+        "x\\",
     ),
     "CWE-601": (
         "https://evil.net/",
@@ -140,6 +143,8 @@ _BASE: dict[str, tuple[str, ...]] = {
         "//evil.net/home",
         "HTTPS://EVIL.NET/",
         "/shop.example.com.evil.net",
+        "evil",
+        "/evil",
     ),
     "CWE-94": (
         "__import__('os').system('id')",

@@ -11,14 +11,16 @@ which split a pair is in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import msgspec
 
 from securetag.datasets.synthetic import oracle
-from securetag.datasets.synthetic.child import Trial
+from securetag.datasets.synthetic.child import Outcome, Trial
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard, guards_of
 from securetag.datasets.synthetic.holdout import (
@@ -29,6 +31,7 @@ from securetag.datasets.synthetic.holdout import (
     is_unseen_cell,
     quotas,
 )
+from securetag.datasets.synthetic.search import MIN_INPUTS
 from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, list_modes, write_function
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, choose_spelling, make_literal
 from securetag.records import Label, content_id
@@ -53,6 +56,13 @@ _SPARE = 1.6
 _STEP, _TIP = 10, 1
 
 
+#: Runs trials and returns their outcomes in order.
+_Run = Callable[[Sequence[Trial]], list[Outcome]]
+
+#: Why a pair is left out whose safe function the search changed.
+FOUND_BY_SEARCH = "the search changed what a function does that the listed attacks don't"
+
+
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """Two functions of one plan whose labels differ, as executed."""
 
@@ -60,6 +70,9 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     true: Function
     false: Function
+    #: The attack that did harm to the true one, and the search that found none in the false one.
+    attack: Outcome
+    search: Outcome
 
     @property
     def group(self) -> str:
@@ -79,11 +92,17 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_pairs(
-    rows: int, seed: int, *, reserve: float = 0.12, progress: oracle.Progress | None = None
+    rows: int,
+    seed: int,
+    *,
+    reserve: float = 0.12,
+    progress: oracle.Progress | None = None,
+    cache: Path | None = None,
 ) -> Sample:
     """Return pairs for about `rows` rows and a reserve for those that a scanner won't flag.
 
-    The same `rows` and `seed` give the same pairs. Raises ToolError when the oracle can't start.
+    The same `rows` and `seed` give the same pairs. `cache` is a file of the oracle's outcomes. Raises
+    ToolError when the oracle can't start.
     """
     wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
     pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
@@ -94,6 +113,7 @@ def sample_pairs(
     cells: Counter[tuple[str, str]] = Counter()
     unjudged: Counter[str] = Counter()
     most = max(1, int(rows * MAX_CELL_SHARE) // 2)
+    run = partial(oracle.run_trials, progress=progress, cache=cache)
     for _ in range(8):
         drafts: list[tuple[str, Plan, list[Function]]] = []
         for bucket in BUCKETS:
@@ -102,7 +122,7 @@ def sample_pairs(
             drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
         if not drafts:
             break
-        for pair in _paired(drafts, seed, unjudged, progress):
+        for pair in _searched(list(_paired(drafts, seed, unjudged, run)), unjudged, run):
             within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
             has_room = len(pairs[pair.bucket]) < wanted[pair.bucket] and all(
                 cells[cell] < most for cell in within
@@ -205,24 +225,42 @@ def _paired(
     drafts: list[tuple[str, Plan, list[Function]]],
     seed: int,
     unjudged: Counter[str],
-    progress: oracle.Progress | None,
+    run: _Run,
 ) -> Iterator[Pair]:
     """Run all functions of all drafts; yield a pair for each plan that has both labels.
 
     Adds to `unjudged` the reasons why functions couldn't be judged.
     """
     trials = [trial_of(plan, function) for _, plan, functions in drafts for function in functions]
-    judged = oracle.run_trials(trials, progress=progress)
+    judged = run(trials)
     # What follows a colon is the function's own.
     unjudged.update(outcome.error.partition(":")[0] for outcome in judged if outcome.error)
     outcomes = iter(judged)
     for bucket, plan, functions in drafts:
-        labels = {function.mode: oracle.label_of(next(outcomes)) for function in functions}
+        by_mode = {function.mode: next(outcomes) for function in functions}
+        labels = {mode: oracle.label_of(outcome) for mode, outcome in by_mode.items()}
         rng = Random(f"{seed}/{plan.function}/{group_of(plan)}/{plan.variable}/{plan.source}")
         false = _choose(rng, functions, labels, "false_positive", None)
         true = _choose(rng, functions, labels, "true_positive", false)
         if true is not None and false is not None:
-            yield Pair(plan=plan, bucket=bucket, true=true, false=false)
+            attack, search = by_mode[true.mode], by_mode[false.mode]
+            yield Pair(plan=plan, bucket=bucket, true=true, false=false, attack=attack, search=search)
+
+
+def _searched(pairs: list[Pair], unjudged: Counter[str], run: _Run) -> Iterator[Pair]:
+    """Yield the pairs whose safe function withstands a search beyond the listed attacks.
+
+    What the search alone finds may be an attack that nobody would call one, so such a pair is left out and
+    counted in `unjudged`.
+    """
+    trials = [msgspec.structs.replace(trial_of(pair.plan, pair.false), inputs=MIN_INPUTS) for pair in pairs]
+    for pair, outcome in zip(pairs, run(trials), strict=True):
+        if outcome.error:
+            unjudged[outcome.error.partition(":")[0]] += 1
+        elif outcome.witness is not None:
+            unjudged[FOUND_BY_SEARCH] += 1
+        else:
+            yield msgspec.structs.replace(pair, search=outcome)
 
 
 def _choose(

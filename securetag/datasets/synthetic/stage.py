@@ -44,12 +44,19 @@ class Recorder:
 
     def __init__(self) -> None:
         self.meanings: list[Meaning] = []
+        #: What was read, text by text, beside the meanings.
+        self.texts: list[str] = []
+
+    def take(self, read: Callable[[str], Meaning], text: str) -> None:
+        """Note a text and what it means."""
+        self.meanings.append(read(text))
+        self.texts.append(text)
 
     def sink(self, read: Callable[[str], Meaning]) -> Callable[..., Any]:
         """A function that records what its first argument means, and returns something harmless."""
 
         def call(value: object, *_: object, **__: object) -> Any:
-            self.meanings.append(read(value if isinstance(value, str) else str(value)))
+            self.take(read, value if isinstance(value, str) else str(value))
             return _Result()
 
         return call
@@ -57,7 +64,7 @@ class Recorder:
     def answered(self, value: object) -> None:
         """Take note of what a handler returned."""
         if isinstance(value, Answer):
-            self.meanings.append(value.read(value.content))
+            self.take(value.read, value.content)
 
 
 class _Result:
@@ -254,6 +261,7 @@ class Stage:
         """Begin a new request."""
         self.values.variable, self.values.payload, self.values.other = variable, payload, other
         self.recorder.meanings = []
+        self.recorder.texts = []
         self.response.text = None
 
 

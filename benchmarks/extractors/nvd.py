@@ -36,7 +36,7 @@ SAMPLE_BYTES = 4 * 2**20
 MEMORY = """
 import json, re, sys
 from pathlib import Path
-from securetag.extractors.readers.advisories.nvd import decode
+from securetag.extractors.readers.advisories.nvd import decode_cves as decode
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 with open(sys.argv[1], "rb") as file:

@@ -14,6 +14,7 @@ import msgspec
 
 from securetag.scanning.evidence.paths import classify_path
 from securetag.scanning.secrets.detect import find_secrets
+from securetag.wire.queue import SkipReason
 
 #: Bytes of a file; a larger one is data.
 MAX_BYTES = 2_000_000
@@ -25,7 +26,7 @@ _SKIPPED_NAMES = frozenset({"package-lock.json", "npm-shrinkwrap.json", "pnpm-lo
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One secret, or with `files` the number of files that were read, which ends the report."""
+    """One secret, a skipped file, or with `files` the number of files read, which ends the report."""
 
     path: str = ""
     line: int = 0
@@ -33,17 +34,25 @@ class Line(msgspec.Struct, frozen=True):
     kind: str = ""
     confidence: str = "low"
     files: int = -1
+    #: Why the file was skipped, and its bytes.
+    skipped: SkipReason | None = None
+    bytes: int = 0
 
 
 def scan_folder(root: Path) -> Iterator[Line]:
-    """Yield the secrets of all texts below a folder."""
+    """Yield the secrets of all texts below a folder, and the texts that are left out."""
     files = 0
-    for path in _texts(root):
+    for path in _candidates(root):
         try:
-            content = (root / path).read_bytes()
+            with (root / path).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
         except OSError:
+            yield Line(path, skipped=SkipReason.UNREADABLE)
             continue
         if b"\0" in content[:8192]:
+            continue
+        if len(content) > MAX_BYTES:
+            yield Line(path, skipped=SkipReason.TOO_LARGE, bytes=(root / path).stat().st_size)
             continue
         files += 1
         yield from scan_text(content.decode("utf-8", errors="replace"), path)
@@ -60,7 +69,7 @@ def scan_text(text: str, path: str) -> Iterator[Line]:
         yield Line(path, secret.line, secret.end_line, secret.kind, confidence)
 
 
-def _texts(root: Path) -> Iterator[str]:
+def _candidates(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names):
@@ -68,7 +77,7 @@ def _texts(root: Path) -> Iterator[str]:
             lower = name.lower()
             if lower in _SKIPPED_NAMES or lower.endswith(tuple(_SKIPPED_SUFFIXES)):
                 continue
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
+            if path.is_file() and not path.is_symlink():
                 yield PurePosixPath(path.relative_to(root)).as_posix()
 
 

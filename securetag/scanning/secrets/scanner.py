@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -12,6 +13,7 @@ import msgspec
 
 from securetag.errors import SettingsError, ToolError
 from securetag.records import Confidence, Finding, Lang, Severity
+from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.scanner import Match, ScanLimits, Scanner, ScannerRun, ScanRequest, findings_of
 from securetag.scanning.secrets.__main__ import Line
 from securetag.system.version import package_version
@@ -59,17 +61,23 @@ class SecretsScanner(Scanner):
     def scan(self, request: ScanRequest) -> ScannerRun:
         """Scan, with texts in the language that the request names."""
         self._lang = request.lang
-        return super().scan(request)
+        run = super().scan(request)
+        if run.failure:
+            return run
+        entries = _read_report(run.stdout_path.read_bytes())
+        # A file that it reads is no code that was scanned: a project in another language stays unscanned.
+        counter = CoverageCounter()
+        for entry in entries:
+            if entry.skipped is not None:
+                counter.add_skipped(entry.path, entry.skipped, entry.bytes)
+        coverage = counter.coverage()
+        metrics = run.metrics.model_copy(update={"files": entries[-1].files, "coverage": coverage})
+        return replace(run, metrics=metrics, coverage=coverage)
 
     def parse(self, output: bytes, project: Path) -> list[Finding]:
         """Return the findings of the report. Raises ToolError for one that isn't whole."""
-        try:
-            entries = msgspec.json.Decoder(Line).decode_lines(output)
-        except msgspec.DecodeError as error:
-            raise ToolError(f"the report of secrets can't be read: {error}") from error
-        if not entries or entries[-1].files < 0:
-            raise ToolError("the report of secrets isn't whole")
-        return findings_of([self._match(entry) for entry in entries[:-1]], project, tool=self.name)
+        entries = [entry for entry in _read_report(output) if entry.kind]
+        return findings_of([self._match(entry) for entry in entries], project, tool=self.name)
 
     def _match(self, entry: Line) -> Match:
         confidence = next(word for word in get_args(Confidence) if word == entry.confidence)
@@ -87,3 +95,14 @@ class SecretsScanner(Scanner):
             confidence=confidence,
             kind="secret",
         )
+
+
+def _read_report(output: bytes) -> list[Line]:
+    """Return the lines of a report, of which the last says that it is whole. Raises ToolError."""
+    try:
+        entries = msgspec.json.Decoder(Line).decode_lines(output)
+    except msgspec.DecodeError as error:
+        raise ToolError(f"the report of secrets can't be read: {error}") from error
+    if not entries or entries[-1].files < 0:
+        raise ToolError("the report of secrets isn't whole")
+    return entries

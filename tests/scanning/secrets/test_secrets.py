@@ -45,6 +45,25 @@ KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *["Mv4" * 21 + "x"] * 4, "--
         ("a.ts", "const apiKey: string = 'q9X8w7V6u5T4s3R2';", "assigned"),
         ("a.txt", "use AKIA" + "2E0A8F3B244C9986", "provider-token"),
         ("id_rsa", KEY, "private-key"),
+        # GitHub's own pattern has a group of the prefix alone.
+        ("a.py", "use('ghp_" + "a18CZ8cM0nF76uUVP52FP3C2KJkDoN0C1LoZ')", "provider-token"),
+        ("a.py", "use('hf_" + "ZYoByiNxRFYpNmmTIafxnCjQXhIEXhCGmH')", "provider-token"),
+        ("a.py", "use('acme_pat_" + "k3Jd8Hs7Wq2Zx9Lm4Vb6Nc1Rt5Yp0Gf8')", "provider-token"),
+        (".env", "AWS_SECRET_ACCESS_KEY=wJa8rXUt/FEMI/K7MDENG+bPx2fiCYkLq9Zs", "assigned"),
+        (".env", "SMTP_PASS=Harbor_meadow25!", "assigned"),
+        (".npmrc", "//r.io/:_authToken=26929c16-1ffa-7233-84ca-97c3795f30a9", "assigned"),
+        ("settings.py", "SECRET_KEY = (\n    'a5p1jhbb6kh^uxi5w8!g$x%yn32o$ozl'\n)", "assigned"),
+        ("settings.py", "SECRET_KEY = os.getenv('K') or 'a5p1jhbb6kh^uxi5w8!g'", "environment-default"),
+        ("run.sh", 'P="${DB_PASSWORD:-Pepper_saddle11!}"', "environment-default"),
+        ("a.go", 'password := "Harborsaddle33"', "assigned"),
+        ("a.go", 'dsn := "shop:Rocket_saddle84@tcp(db1:3306)/shop"', "connection-string"),
+        ("k8s.yaml", "- name: DB_PASSWORD\n  value: 'Copper_pepper78'", "assigned"),
+        ("a.php", "define('AUTH_KEY', '=48b%(n20o%*fy@(c7(nd8v_r1pa4uo*8%i&ie4j3w7z');", "assigned"),
+        ("a.py", "get(url, auth=('admin', 'Copper-winter18!'))", "assigned"),
+        ("run.sh", "curl -u ci:Saddle_rocket37 https://acme.io/", "assigned"),
+        ("Dockerfile", "ENV DB_PASSWORD Pepper_harbor63!", "assigned"),
+        ("a.xml", "<password>Saddle-winter29!</password>", "assigned"),
+        ("db.java", '"jdbc:mysql://db1/shop?user=shop&password=Lanternwinter75"', "connection-string"),
     ],
 )
 def test_each_form_is_found_once(path: str, text: str, kind: str | None) -> None:
@@ -72,6 +91,16 @@ def test_each_form_is_found_once(path: str, text: str, kind: str | None) -> None
         ("a.yaml", "secretName: my-secret-name"),
         ("a.yaml", "password: {{ .Values.password }}"),
         ("a.pem", "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"),
+        ("settings.py", "    SECRET_KEY = 'development key'"),
+        ("a.py", 'qtoken = \'(?:"[^"]+"|[A-Za-z0-9_]+?)\''),
+        ("a.py", "if token == 'endif2':"),
+        ("a.py", "CACHE_KEY = 'shop-items-2'"),
+        ("a.yaml", "- name: DB_PASSWORD\n  value: ${DB_PASSWORD}"),
+        ("a.html", "<script integrity='sha512-k3Jd8Hs7Wq2Zx9Lm4Vb6Nc1Rt5Yp0Gf8k3Jd8Hs7Wq2Zx9Lm4Vb6'>"),
+        ("run.sh", "curl -u $USER:$PASSWORD https://acme.io/"),
+        ("run.sh", "docker login -u ci -p ${TOKEN}"),
+        ("a.py", "get(url, params={'next_page': 'https://acme.io/?page_token=first'})"),
+        ("a.py", "key_id = 'db150360-a16f-d7ed-8c37-420bc9067ca4'"),
         ("a.pem", KEY.replace("RSA PRIVATE KEY", "CERTIFICATE")),
     ],
 )
@@ -158,11 +187,20 @@ def test_the_scanner_runs_as_a_process_and_writes_no_value(tmp_path: Path) -> No
         values.append(f"q9X8w7V6u5T4s3R2q1P{number}")
         (project / path).parent.mkdir(exist_ok=True)
         (project / path).write_text(write(values[-1]))
+    (project / "large.txt").write_bytes(b"x" * 2_000_001)
+    (project / "large.bin").write_bytes(b"\0" * 2_000_001)
     (project / "binary.env").write_bytes(b"\0DB_PASSWORD=correcthorse9battery\n")
     (project / "odd\xff name.env").write_text("DB_PASSWORD=correcthorse9battery\n")
     run = SecretsScanner(Settings(home=tmp_path / "home")).scan(
         ScanRequest(project, tmp_path / "out", lang="es")
     )
+    # Without a coverage nobody could say that a secret is gone; and no file of code counts as scanned.
+    coverage = run.metrics.coverage
+    assert coverage is not None
+    assert [(file.path, file.reason, file.bytes) for file in coverage.skipped] == [
+        ("large.txt", "too_large", 2_000_001)
+    ]
+    assert (coverage.files, run.metrics.files) == ({}, len(FORMS) + 1)
     findings = combine_evidence(run.check().findings, project)
     assert {item.path for item in findings} == {*(path for path, _ in FORMS), "odd\xff name.env"}
     assert {(item.cwe, item.matches[0].kind) for item in findings} == {("CWE-798", "secret")}

@@ -13,7 +13,15 @@ import re
 from collections import Counter
 
 from securetag.scrubbing import patterns
-from securetag.scrubbing.scrub import EMAIL, SECRET, USER, Scrubbed, remove_secrets, substitute
+from securetag.scrubbing.scrub import (
+    EMAIL,
+    SECRET,
+    USER,
+    Scrubbed,
+    is_made_of_words,
+    remove_secrets,
+    substitute,
+)
 
 PHONE, CARD, ACCOUNT_NUMBER, PERSON_NUMBER = "[phone]", "[card]", "[account number]", "[person number]"
 
@@ -33,6 +41,7 @@ def scrub_document(text: str) -> Scrubbed:
 def _scrub_once(text: str, counts: Counter[str]) -> str:
     text = substitute(text, counts, "secret", SECRET, patterns.IN_PROSE, _is_no_password)
     text = remove_secrets(text, counts)
+    text = substitute(text, counts, "secret", SECRET, (patterns.CONTINUED,), _is_no_continuation)
     text = substitute(text, counts, "email", EMAIL, (patterns.EMAIL,), _is_no_email)
     text = substitute(text, counts, "card", CARD, (patterns.CARD,), lambda value: not _is_card(value))
     text = substitute(
@@ -52,6 +61,12 @@ def _is_no_password(value: str) -> bool:
         return True
     is_mixed = any(c.isdigit() for c in bare) and any(c.isalpha() for c in bare)
     return not is_mixed and not (bare.isdigit() and len(bare) >= 6) and not re.search(r"[!@#$%^&*+=~]", bare)
+
+
+def _is_no_continuation(value: str) -> bool:
+    """Whether what follows a secret is a word, rather than the rest of it that a line break cut off."""
+    is_mixed = any(c.isupper() for c in value) and any(c.islower() for c in value)
+    return not is_mixed or is_made_of_words(value)
 
 
 def _is_no_email(value: str) -> bool:

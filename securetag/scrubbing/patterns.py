@@ -135,6 +135,8 @@ IN_PROSE = (
         r"(?P<value>[^\s`\"'“”<>|]{5,64}?)(?=[.,;:)*_`\"'”]{0,5}(?:[\s|]|$))"
     ),
 )
+#: In a PDF a token may go on in the next line.
+CONTINUED = re.compile(r"(?P<before>REDACTED_SECRET[ \n])(?P<value>[A-Za-z0-9+/_=-]{10,})")
 #: 13 to 19 digits in groups: a payment card, if the check digit fits.
 CARD = re.compile(
     r"(?<![\w.-])[3-6]\d{3}([ -]?)\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?(?![\w.-]*\w)"

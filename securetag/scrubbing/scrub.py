@@ -234,10 +234,10 @@ def _random(value: str) -> bool:
     if re.fullmatch(r"[0-9a-fA-F]+", body):
         return len(body) >= 32 and digits >= 4 and _entropy(body) > 2.8
     enough = 2 if len(body) < 32 else 1
-    return digits >= enough and 0 < upper < len(body) and _entropy(body) > 3.8 and not _worded(body)
+    return digits >= enough and 0 < upper < len(body) and _entropy(body) > 3.8 and not is_made_of_words(body)
 
 
-def _worded(value: str) -> bool:
+def is_made_of_words(value: str) -> bool:
     """Whether at least half of it is words. Of random letters and digits a fifth is, by chance."""
     spoken = [word for word in patterns.WORDS.findall(value) if not _VOWELS.isdisjoint(word)]
     return "+" not in value and 2 * sum(map(len, spoken)) >= len(value)
@@ -298,7 +298,7 @@ def _detected(line: str) -> Iterator[str]:
                 continue
             if by_entropy and (
                 detector.calculate_shannon_entropy(value) <= detector.entropy_limit
-                or _worded(value)
+                or is_made_of_words(value)
                 or is_sequential_string(value)
                 or is_potential_uuid(value)
             ):

@@ -81,7 +81,7 @@ class MarkdownReader(Reader):
     """Reads `.md` files of any publisher."""
 
     def prepare(self, files: Sequence[FetchedFile]) -> Iterator[Failure]:
-        self._names = _name_pages(files, self.source.lang)
+        self._names = name_pages(files, self.source.lang)
         self._seen: Counter[tuple[str, TextLang]] = Counter()
         yield from ()
 
@@ -183,7 +183,7 @@ def get_upstream_path(file: FetchedFile) -> PurePosixPath:
     return PurePosixPath(unquote(url.fragment or url.path))
 
 
-def _name_pages(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, str]:
+def name_pages(files: Sequence[FetchedFile], lang: TextLang) -> dict[FetchedFile, str]:
     """Return file → the shortest end of its path that no other file of its language has."""
     ends: dict[FetchedFile, list[tuple[TextLang, str]]] = {}
     for file in files:

@@ -203,6 +203,8 @@ def _read_delimited(path: Path) -> Iterator[tuple[str, Row | Failure]]:
             lines.taken.clear()
             try:
                 cells = next(csv.reader(lines, delimiter=delimiter, strict=True))
+                while len(cells) > len(names) and not cells[-1]:
+                    cells.pop()  # a delimiter at the end of the line
                 fault = _find_table_fault(cells, len(names))
             except StopIteration:
                 return

@@ -28,6 +28,7 @@ from securetag.extractors.readers.columns import (
 )
 from securetag.extractors.readers.table_rows import Row, read_rows
 from securetag.extractors.text import prose
+from securetag.extractors.text.prose_check import MIN_PROSE_SHARE, measure_prose_share
 from securetag.records import Facts
 
 _CWE = re.compile(r"\bcwe[-_ ]?0*(\d{1,5})(?!\d)", re.I)
@@ -92,8 +93,14 @@ class TabularReader(Reader):
             del rest[name]
             yield Drop("a rejected answer, which is not to be learned", where)
         text = _render_text(prose.clean(values["text"]), facts)
+        if mapping.rest and not (text or values["title"] or later) and not _is_prose(rest):
+            yield Drop("a row without prose: settings or data", where)
+            return
         if mapping.rest:
-            parts = [text, prose.clean(later), _render_columns(rest)]
+            whole_title = (
+                values["title"] if _shorten(values["title"]) != " ".join(values["title"].split()) else ""
+            )
+            parts = [prose.clean(whole_title), text, prose.clean(later), _render_columns(rest)]
             text = "\n\n".join(part for part in parts if part)
         text = text or _render_columns(row)
         key = " ".join(values["key"].split()) or f"{file.path.stem}/{where.strip('/')}"
@@ -119,6 +126,10 @@ def _render_text(text: str, facts: Facts) -> str:
             parts.append(f"{name}:\n\n{prose.make_code_block(code, facts.language or '')}")
     dialogue = [part for part in (facts.instruction, facts.response) if part and part != text]
     return "\n\n".join(parts + dialogue)
+
+
+def _is_prose(row: Row) -> bool:
+    return measure_prose_share("\n".join(to_text(value) for value in row.values())) >= MIN_PROSE_SHARE
 
 
 def _render_columns(row: Row) -> str:

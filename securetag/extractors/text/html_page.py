@@ -91,9 +91,14 @@ def parse_page(text: str) -> Page:
 
 def convert_fragment(html: str) -> str:
     """Return a piece of HTML as Markdown. Raises SourceError for one that is nested too deeply."""
+    return join_blocks(parse_fragment(html))
+
+
+def parse_fragment(html: str) -> list[Block]:
+    """Return the blocks of a piece of HTML, all of it. Raises SourceError for one nested too deeply."""
     _refuse_deep_nesting(html)
     try:
-        return join_blocks(extract_blocks(LexborHTMLParser(html).body))
+        return extract_blocks(LexborHTMLParser(html).body)
     except RecursionError as error:
         raise SourceError("nested too deeply", hint=_DEPTH_HINT) from error
 

@@ -189,6 +189,43 @@ def test_secrets_and_personal_data_of_a_users_documents_are_masked(docs: Path, s
     assert extraction.report.scrubbed == {"email": 1, "phone": 1, "secret": 4}
 
 
+NOTES = """\
+= Threat model
+:toc:
+
+== Assets
+
+The *token store* holds refresh tokens. It is the most valuable asset that we have in this service.
+
+[source,java]
+----
+String t = store.get(id);
+----
+
+NOTE: Rotate often.
+"""
+
+
+def test_asciidoc_is_read_by_pandoc(docs: Path, settings: Settings) -> None:
+    (docs / "notes.adoc").write_text(NOTES)
+    (record,) = read(docs, settings).records
+    assert (record.key, record.title, record.facts.section) == ("notes", "Threat model", ["Threat model"])
+    assert record.text == (
+        "## Assets\n\nThe **token store** holds refresh tokens. It is the most valuable asset that we have in"
+        " this service.\n\n```java\nString t = store.get(id);\n```\n\n**Note**\n\nRotate often."
+    )
+
+
+def test_without_the_extra_a_document_is_left_out_and_counted(
+    docs: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securetag.extractors.readers.file_kinds.is_pandoc_installed", lambda: False)
+    (docs / "notes.adoc").write_text(NOTES)
+    extraction = read(docs, settings)
+    assert extraction.records == []
+    assert extraction.report.dropped == {"AsciiDoc, which pip install 'securetag[documents]' reads": 1}
+
+
 def test_a_row_may_switch_scrubbing_off(docs: Path, settings: Settings) -> None:
     (docs / "handbook.md").write_text(HANDBOOK)
     catalog = docs.parent / "mine.yaml"

@@ -154,13 +154,15 @@ def test_broken_rows_are_failures_with_their_lines_and_cost_no_other(read: Read)
 def test_nan_and_nul_cost_their_record(read: Read) -> None:
     text = "A text of a row."
     document = (
-        f'[{{"id": 1, "text": "{text}"}}, {{"id": 2, "x": NaN}}, {{"id": 3, "text": "a\0b"}}, {{"id": 4}}]'
+        f'[{{"id": 1, "text": "{text}"}}, {{"id": 2, "x": NaN}}, {{"id": 3, "text": "a\0b"}},'
+        ' {"id": 4, "text": "b"}]'
     )
     records, failures, _ = read("a.json", document)
     assert [record.key for record in records] == ["1", "4"]
     assert [failure.locator for failure in failures] == ["/1", "/2"]
     lines = (
-        f'{{"id": 1, "text": "{text}"}}\n{{"id": 2, "x": NaN}}\n{{"id": 3, "t": "a\\u0000b"}}\n{{"id": 4}}\n'
+        f'{{"id": 1, "text": "{text}"}}\n{{"id": 2, "x": NaN}}\n'
+        '{"id": 3, "t": "a\\u0000b"}\n{"id": 4, "text": "b"}\n'
     )
     records, failures, _ = read("a.jsonl", lines)
     assert [record.key for record in records] == ["1", "4"]

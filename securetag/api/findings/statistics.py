@@ -147,7 +147,8 @@ async def measure_worth(session: AsyncSession) -> list[Worth]:
     """Return what people's verdicts say of each model's, the model that people judged last first.
 
     Over findings that a person has judged true or false, of the code as it is, with the model's newest
-    verdict on the code that the person has looked at.
+    verdict on the code that the person has looked at. Decisions on many findings at once are left out: they
+    are one vote.
     """
     feedback = standing_feedback()
     verdict = aliased(
@@ -162,7 +163,7 @@ async def measure_worth(session: AsyncSession) -> list[Worth]:
         select(
             verdict.model_id,
             func.max(verdict.alias),
-            ~feedback.saw_model,
+            feedback.mode,
             feedback.verdict,
             func.count(),
             func.count().filter(verdict.decision == "false_positive"),
@@ -173,18 +174,19 @@ async def measure_worth(session: AsyncSession) -> list[Worth]:
         .join(verdict, true())
         .where(
             feedback.source == "person",
+            feedback.mode != "bulk",
             feedback.verdict != "needs_review",
             verdict.model_id != "",
             Finding.verdict_stale_task_id.is_(None),
         )
-        .group_by(verdict.model_id, ~feedback.saw_model, feedback.verdict)
+        .group_by(verdict.model_id, feedback.mode, feedback.verdict)
     )
     rows = (await session.execute(query)).all()
     groups: dict[tuple[str, bool], dict[str, tuple[int, int]]] = {}
     aliases: dict[str, str] = {}
     newest: dict[str, datetime] = {}
-    for model_id, alias, is_blind, judged, number, dismissed, last_at in rows:
-        groups.setdefault((model_id, is_blind), {})[judged] = (number, dismissed)
+    for model_id, alias, mode, judged, number, dismissed, last_at in rows:
+        groups.setdefault((model_id, mode == "blind"), {})[judged] = (number, dismissed)
         aliases[model_id] = max(aliases.get(model_id, ""), alias)
         newest[model_id] = max(newest.get(model_id, last_at), last_at)
     return [

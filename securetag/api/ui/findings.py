@@ -169,7 +169,7 @@ async def judge(finding_id: UUID, request: Request, services: Services, visitor:
         raise _refused(error) from error
     async with services.tenant(visitor.caller.tenant_id) as session:
         await feedback.add_feedback(session, visitor.caller, finding_id, body)
-        _, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
+        after = await findings.find_next(session, await filters.resolve(session), finding_id)
     return _go_on(finding_id, after, filters)
 
 
@@ -191,7 +191,7 @@ async def suppress(finding_id: UUID, request: Request, services: Services, visit
         except ValidationError as error:
             raise _refused(error) from error
         await suppressions.add_suppression(session, visitor.caller.tenant_id, body, actor=visitor.caller.name)
-        _, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
+        after = await findings.find_next(session, await filters.resolve(session), finding_id)
     return _go_on(finding_id, after, filters)
 
 

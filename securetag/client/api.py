@@ -155,11 +155,17 @@ class ApiClient(HttpClient):
         return self._pages(ScanAnswer, "/codeaudit/index", {"project": project})
 
     def wait(
-        self, task_id: UUID | str, *, timeout_s: float, progress: Callable[[str], None] | None = None
+        self,
+        task_id: UUID | str,
+        *,
+        timeout_s: float,
+        progress: Callable[[str], None] | None = None,
+        on_findings: Callable[[ScanDetail], None] | None = None,
     ) -> ScanDetail:
         """Return the scan when it has ended; `progress` hears of each state and stage.
 
-        Raises UnavailableError where it hasn't after `timeout_s` seconds.
+        `on_findings` gets the scan once, when it has findings whose verdicts are still to come.
+        Raises UnavailableError where it hasn't ended after `timeout_s` seconds.
         """
         began, shown = time.monotonic(), ""
         while True:
@@ -168,6 +174,9 @@ class ApiClient(HttpClient):
             if progress is not None and stage != shown:
                 progress(stage)
                 shown = stage
+            if on_findings is not None and scan.being_triaged:
+                on_findings(scan)
+                on_findings = None
             if scan.state in ENDED:
                 return scan
             waited = time.monotonic() - began

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
+from pydantic import BaseModel
 
 from securetag.client.http import HttpClient
 from securetag.errors import (
@@ -27,6 +29,8 @@ from securetag.wire.queue import (
     PROTOCOL,
     PROTOCOL_HEADER,
     SHA256_HEADER,
+    FindingsAnswer,
+    FindingsRequest,
     HeartbeatAnswer,
     HeartbeatRequest,
     Lease,
@@ -35,6 +39,8 @@ from securetag.wire.queue import (
     ResultRequest,
     TaskKind,
 )
+
+Item = TypeVar("Item", bound=BaseModel)
 
 CHUNK = 1 << 18
 #: Seconds that the api may take to store a result; its own limit (`api.result_timeout_s`) is shorter.
@@ -112,22 +118,25 @@ class QueueClient(HttpClient):
         headers = {**_lease_header(lease), SHA256_HEADER: digest, "Content-Type": "application/octet-stream"}
         self.send("PUT", f"/queue/tasks/{lease.task_id}/artifacts/{name}", headers=headers, content=body)
 
+    def findings(self, lease: Lease, request: FindingsRequest) -> FindingsAnswer:
+        """Store findings before their triage. Raises FencedError when the attempt has ended."""
+        return self._send_lines(FindingsAnswer, "/queue/findings", lease, request)
+
     def result(self, lease: Lease, request: ResultRequest) -> ResultAnswer:
         """End the attempt. Raises FencedError when it has ended already, or is somebody else's."""
+        return self._send_lines(ResultAnswer, "/queue/result", lease, request)
+
+    def _send_lines(
+        self, kind: type[Item], path: str, lease: Lease, request: FindingsRequest | ResultRequest
+    ) -> Item:
         headers = {
             **_lease_header(lease),
             "Content-Type": "application/x-ndjson",
             "Content-Length": str(result_size(request)),
         }
         timeout = httpx.Timeout(TIMEOUT_S, read=RESULT_TIMEOUT_S)
-        return self.read(
-            ResultAnswer,
-            "POST",
-            "/queue/result",
-            headers=headers,
-            content=_joined(result_lines(request)),
-            timeout=timeout,
-        )
+        content = _joined(result_lines(request))
+        return self.read(kind, "POST", path, headers=headers, content=content, timeout=timeout)
 
     def _post(
         self, path: str, body: Wire, *, lease: Lease | None = None, timeout: float = TIMEOUT_S
@@ -137,14 +146,16 @@ class QueueClient(HttpClient):
         return self.send("POST", path, headers=headers, content=content, timeout=timeout)
 
 
-def result_lines(request: ResultRequest) -> Iterator[bytes]:
-    """The body of a result: the request without its findings, then a line for each of them."""
-    yield request.model_copy(update={"findings": []}).model_dump_json(by_alias=True).encode() + b"\n"
-    for finding in request.findings:
-        yield finding.model_dump_json(by_alias=True).encode() + b"\n"
+def result_lines(request: FindingsRequest | ResultRequest) -> Iterator[bytes]:
+    """The body of a request: itself without its findings and verdicts, then a line for each of them."""
+    verdicts = request.verdicts if isinstance(request, ResultRequest) else []
+    empty: dict[str, list[Wire]] = {"findings": [], **({"verdicts": []} if verdicts else {})}
+    yield request.model_copy(update=empty).model_dump_json(by_alias=True).encode() + b"\n"
+    for item in (*request.findings, *verdicts):
+        yield item.model_dump_json(by_alias=True).encode() + b"\n"
 
 
-def result_size(request: ResultRequest) -> int:
+def result_size(request: FindingsRequest | ResultRequest) -> int:
     """Bytes of that body."""
     return sum(len(line) for line in result_lines(request))
 

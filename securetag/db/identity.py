@@ -17,7 +17,15 @@ from uuid_utils.compat import uuid7
 
 from securetag.db.feedback import standing_feedback
 from securetag.db.matching import Kind, KnownFinding, Place, match_same, match_similar
-from securetag.db.models import Finding, FindingOccurrence, Project, ScanResult, Task, TriageVerdict
+from securetag.db.models import (
+    Finding,
+    FindingOccurrence,
+    Project,
+    ScanReport,
+    ScanResult,
+    Task,
+    TriageVerdict,
+)
 from securetag.db.staleness import Change, changes_between
 from securetag.records import CodeIdentity
 from securetag.records import Finding as ScannedFinding
@@ -123,7 +131,8 @@ async def identify(
         select(Project.id).where(Project.id == task.project_id).with_for_update(key_share=True)
     )
     rest = dict(enumerate(places))
-    previous = await _previous_scan(session, task)
+    # An earlier attempt at the task may have stored the same findings: it scanned the same code.
+    previous = {task.id, *await _previous_scans(session, task)}
     query = _stored_findings(task, tools)
     stored = await _with_fingerprints(session, query, {item.place.fingerprint for item in places}, previous)
     kinds: dict[int, tuple[UUID, Kind]] = {}
@@ -185,16 +194,28 @@ def _changes(item: ScannedPlace, judged: _Judged) -> list[Change]:
     return changes_between(msgspec.json.decode(judged.identity, type=CodeIdentity), now)
 
 
-async def _previous_scan(session: AsyncSession, task: Task) -> UUID | None:
-    """The newest scan of the project, of the same kind, that has a result."""
-    previous: UUID | None = await session.scalar(
-        select(ScanResult.task_id)
+async def _previous_scans(session: AsyncSession, task: Task) -> set[UUID]:
+    """The newest scan of the project, of the same kind, that has a result; and a newer unfinished one's."""
+    others = (Task.project_id == task.project_id, Task.kind == task.kind, Task.id != task.id)
+    result = await session.execute(
+        select(ScanResult.id, ScanResult.task_id)
         .join(Task, Task.id == ScanResult.task_id)
-        .where(Task.project_id == task.project_id, Task.kind == task.kind, Task.id != task.id)
+        .where(*others)
         .order_by(ScanResult.id.desc())
         .limit(1)
     )
-    return previous
+    newest = result.one_or_none()
+    report = (
+        select(ScanReport.task_id)
+        .join(Task, Task.id == ScanReport.task_id)
+        .where(*others, Task.state != "completed")
+        .order_by(ScanReport.id.desc())
+        .limit(1)
+    )
+    if newest is not None:
+        report = report.where(ScanReport.id > newest.id)
+    reported = await session.scalar(report)
+    return {task_id for task_id in (newest.task_id if newest else None, reported) if task_id is not None}
 
 
 _newest = aliased(
@@ -244,7 +265,7 @@ async def _with_fingerprints(
     session: AsyncSession,
     query: Select[*tuple[object, ...]],
     fingerprints: Iterable[str],
-    previous: UUID | None,
+    previous: Collection[UUID],
 ) -> dict[UUID, _Stored]:
     stored: dict[UUID, _Stored] = {}
     for chunk in _chunks(sorted(fingerprints)):
@@ -258,7 +279,7 @@ async def _candidates(
     query: Select[*tuple[object, ...]],
     rest: Mapping[int, ScannedPlace],
     matched: set[UUID],
-    previous: UUID | None,
+    previous: Collection[UUID],
 ) -> list[_Stored]:
     """The unmatched findings of the project that one of the places could be."""
     cwes = sorted({item.place.cwe for item in rest.values()} - {""})
@@ -285,7 +306,7 @@ async def _candidates(
     return nearby if len(nearby) + len(others) > MAX_COMPARED else [*nearby, *others]
 
 
-def _known(row: Row[*tuple[object, ...]], previous: UUID | None) -> _Stored:
+def _known(row: Row[*tuple[object, ...]], previous: Collection[UUID]) -> _Stored:
     rule_ids = {row.rule_id, *(match["rule_id"] for match in row.matches)}
     place = Place(
         fingerprint=row.fingerprint,
@@ -296,7 +317,7 @@ def _known(row: Row[*tuple[object, ...]], previous: UUID | None) -> _Stored:
         rule_keys=frozenset(map(rule_key, rule_ids)),
         cwe=family_of(row.cwe),
     )
-    return _Stored(KnownFinding(row.id, place, is_current=row.last_task_id == previous), row.occurrence_id)
+    return _Stored(KnownFinding(row.id, place, is_current=row.last_task_id in previous), row.occurrence_id)
 
 
 async def _with_code(session: AsyncSession, stored: Sequence[_Stored]) -> list[KnownFinding]:

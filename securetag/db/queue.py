@@ -2,7 +2,7 @@
 
 One attempt's life::
 
-    enqueue → claim (attempt counted, lease, fence) → heartbeat … → record_result or finish
+    enqueue → claim (attempt counted, lease, fence) → heartbeat …, record_findings → record_result or finish
                      └ silence → reap → retrying, or dead_letter after the last attempt
 
 Everything that a worker writes goes through its `Lease`. A worker that lost it gets FencedError and
@@ -26,7 +26,7 @@ from uuid_utils.compat import uuid7
 from securetag.db.engine import cross_tenant_transaction
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import Task, WorkerHeartbeat
-from securetag.db.results import record_result
+from securetag.db.results import record_findings, record_result
 from securetag.db.states import TERMINAL, State
 from securetag.errors import ConflictError, FencedError, NotFoundError
 from securetag.records import JsonObject
@@ -44,6 +44,7 @@ __all__ = [
     "heartbeat",
     "lock_lease",
     "reap",
+    "record_findings",
     "record_result",
 ]
 

@@ -73,7 +73,10 @@ class EventAnswer(Answer):
 
 
 class ScanAnswer(Answer):
-    """A scan. The counts are zero and empty until it is completed."""
+    """A scan. Its counts are zero and empty until it is completed.
+
+    Where a model is asked, `findings` and `by_severity` are there once the scanners have ended.
+    """
 
     task_id: UUID
     kind: str
@@ -93,6 +96,8 @@ class ScanAnswer(Answer):
     findings: int
     by_severity: dict[str, int]
     by_verdict: dict[str, int]
+    #: Findings that a model is being asked about now: their verdicts are still to come.
+    being_triaged: int = 0
     upload: UploadAnswer | None
 
 
@@ -252,6 +257,8 @@ class FindingAnswer(Answer):
     #: May a model's false_positive dismiss it, where the model has passed a production gate? The project
     #: allows it, and the finding's class and severity aren't among those that no model dismisses.
     model_may_dismiss: bool = False
+    #: Is a model being asked about it now? Of a scan's findings while it runs.
+    being_triaged: bool = False
 
     def to_finding(self) -> Finding:
         """Return the Finding in this answer, without what no answer shows (`identity`)."""

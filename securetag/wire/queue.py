@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from securetag.records import Finding, JsonObject, Verdict
 from securetag.wire.base import AS_JSON, Wire
@@ -22,7 +22,7 @@ LEASE_S = 30
 HEARTBEAT_S = 8
 #: Version of everything in this module. Raise it with every change that the other side wouldn't understand:
 #: a new field in a request or answer, another meaning of an old one. Adding a `SkipReason` is one.
-PROTOCOL = 2
+PROTOCOL = 3
 #: The oldest version that the api still answers.
 MIN_PROTOCOL = 1
 #: Header in which a worker says which version it speaks; without one it is 1.
@@ -248,13 +248,42 @@ class TriagedFinding(Wire):
 
     finding: Annotated[Finding, AS_JSON]
     verdict: Annotated[Verdict, AS_JSON] | None = None
+    #: Is a model going to be asked about it?
+    awaits_verdict: bool = False
+
+
+class FindingsRequest(Wire):
+    """`POST /queue/findings`: what the scanners have reported, before a model is asked about it.
+
+    Sent as lines of JSON like a result. The task goes on; its result brings the verdicts.
+    """
+
+    task_id: UUID
+    #: Those of the result aren't repeated there.
+    tool_executions: list[ToolExecution] = []
+    inventory: Annotated[str, Field(max_length=1_000_000)] = ""
+    findings: list[TriagedFinding] = []
+
+
+class FindingsAnswer(Wire):
+    """What was stored: the occurrence of each finding, in the order in which they were sent."""
+
+    task_id: UUID
+    occurrence_ids: list[UUID]
+
+
+class OccurrenceVerdict(Wire):
+    """A verdict on an occurrence that the attempt has sent before."""
+
+    occurrence_id: UUID
+    verdict: Annotated[Verdict, AS_JSON]
 
 
 class ResultRequest(Wire):
     """`POST /queue/result`: the end of an attempt, written in one transaction.
 
     Sent as lines of JSON, so that neither side holds a large one whole: this on the first line, each
-    finding on one of its own.
+    finding on one of its own. Where the findings were sent before (`findings_sent`) each verdict is instead.
 
     `completed` ends the task; `retry` is a transient error; `failed` a permanent one (the user's
     input is at fault); `timeout` means that the task's time limit ran out.
@@ -269,6 +298,15 @@ class ResultRequest(Wire):
     #: doesn't move away from code that still exists.
     inventory: Annotated[str, Field(max_length=1_000_000)] = ""
     findings: list[TriagedFinding] = []
+    #: Has this attempt sent its findings, executions and inventory by `POST /queue/findings`?
+    findings_sent: bool = False
+    verdicts: list[OccurrenceVerdict] = []
+
+    @model_validator(mode="after")
+    def _sent_once(self) -> ResultRequest:
+        if self.findings if self.findings_sent else self.verdicts:
+            raise ValueError("a result has findings, or verdicts on those that were sent before")
+        return self
 
 
 class ResultAnswer(Wire):

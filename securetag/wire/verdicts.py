@@ -29,7 +29,7 @@ def decide(finding: FindingAnswer) -> Decided:
         return Decided(finding.verdict.decision, "model")
     if feedback is not None:
         return Decided("stale", "person")
-    return Decided("not triaged", "nobody")
+    return Decided("being triaged" if finding.being_triaged else "not triaged", "nobody")
 
 
 def has_passed_production_gate(verdict: VerdictAnswer) -> bool:

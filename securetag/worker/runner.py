@@ -1,7 +1,8 @@
 """Claim, work, report, again: until told to stop.
 
-Nothing of a task outlives its attempt here. What the queue must know is sent once, at the end; a
-worker that is killed sends nothing, and the lease's end gives the task to another.
+Nothing of a task outlives its attempt here. What the queue must know is sent at the end, and findings that a
+model is asked about before. A worker that is killed ends nothing, and the lease's end gives the task to
+another.
 """
 
 from __future__ import annotations
@@ -11,20 +12,15 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import msgspec
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_exception,
-    retry_if_exception_type,
     sleep_using_event,
-    stop_after_attempt,
     stop_when_event_set,
-    wait_exponential,
     wait_exponential_jitter,
 )
 
-from securetag.client.queue import QueueClient, result_size
+from securetag.client.queue import QueueClient
 from securetag.errors import (
     AuthenticationError,
     FencedError,
@@ -35,9 +31,10 @@ from securetag.errors import (
     VersionError,
 )
 from securetag.settings import Settings
-from securetag.wire.queue import Lease, ResultRequest, TaskKind, TriagedFinding
+from securetag.wire.queue import Lease, ResultRequest, TaskKind
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
 from securetag.worker.sandbox import Workspace
+from securetag.worker.sending import BACKOFF_S, send_while_away, shorten, warn
 from securetag.worker.tasks import codeaudit, imported, web
 
 log = logging.getLogger(__name__)
@@ -48,15 +45,6 @@ TASKS: Mapping[TaskKind, TaskFunction] = {
     "web": web.run,
     "import": imported.run,
 }
-
-#: Seconds between calls to an api that is away, doubling from the first to the second.
-BACKOFF_S = (0.5, 15.0)
-#: Bytes of a result with its findings' code whole; below the api's own default limit (`api.max_result`).
-MAX_RESULT = 250 << 20
-#: Lines on each side of a flagged one that a result keeps which was too large.
-NEXT_TO = 2
-#: Times that a result is sent to an api that is away, before the lease is left to run out.
-RESULT_TRIES = 12
 
 
 class Runner:
@@ -116,7 +104,7 @@ class Runner:
             wait=wait_exponential_jitter(max=BACKOFF_S[1], jitter=BACKOFF_S[0], multiplier=BACKOFF_S[0]),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
-            before_sleep=partial(_warn, "no task could be claimed"),
+            before_sleep=partial(warn, "no task could be claimed"),
             retry_error_callback=lambda _: None,
         )
         return retrying(ask)
@@ -161,18 +149,8 @@ class Runner:
             )
 
     def _report(self, attempt: Attempt, result: ResultRequest) -> None:
-        if result_size(result) > MAX_RESULT:
-            # An api that refuses a body may hang up before the worker reads why.
-            result = shorten(result)
-        retrying = Retrying(
-            retry=retry_if_exception_type(UnavailableError),
-            wait=wait_exponential(BACKOFF_S[0], max=BACKOFF_S[1]),
-            stop=stop_after_attempt(RESULT_TRIES),
-            before_sleep=partial(_warn, f"task {result.task_id}: the result is sent again"),
-            reraise=True,
-        )
         try:
-            answer = retrying(self._client.result, attempt.lease, result)
+            answer = send_while_away(self._client.result, attempt.lease, result)
         except FencedError as error:
             # Also the answer to a repeated result whose first answer was lost: it counted once.
             log.warning("task %s: %s was not taken: %s", result.task_id, result.outcome, error)
@@ -200,23 +178,3 @@ class Runner:
                 log.error("task %s: so was a shorter one: %s", result.task_id, again)
             else:
                 return
-
-
-def _warn(what: str, state: RetryCallState) -> None:
-    assert state.outcome is not None, "a try has failed"
-    log.warning("%s: %s", what, state.outcome.exception())
-
-
-def shorten(result: ResultRequest) -> ResultRequest:
-    """The result with each finding's code cut to the lines next to the flagged ones."""
-
-    def cut(triaged: TriagedFinding) -> TriagedFinding:
-        finding = triaged.finding
-        lines = finding.snippet.split("\n")
-        flagged = max(0, finding.start_line - finding.snippet_line)
-        first, last = max(0, flagged - NEXT_TO), flagged + NEXT_TO + 1
-        code = "\n".join(lines[first:last])
-        shorter = msgspec.structs.replace(finding, snippet=code, snippet_line=finding.snippet_line + first)
-        return triaged.model_copy(update={"finding": shorter})
-
-    return result.model_copy(update={"findings": [cut(triaged) for triaged in result.findings]})

@@ -107,9 +107,8 @@ class Triager:
         return TriageRun(verdicts, metrics, self._transcript)
 
     def asks(self, finding: Finding) -> bool:
-        """Return whether the finding needs the model: it is severe, or its evidence is a shape alone."""
-        is_severe = SEVERITIES.index(finding.severity) >= SEVERITIES.index(self._settings.min_severity)
-        return is_severe or {match.kind for match in finding.matches} in _SHAPE_ALONE
+        """Return whether the finding needs the model."""
+        return needs_model(finding, self._settings)
 
     def _find_model(self) -> None:
         with self._counted():
@@ -197,6 +196,12 @@ class Triager:
             "duration_ms": completion.duration_ms,
         }
         self._transcript.append(json.dumps(noted))
+
+
+def needs_model(finding: Finding, settings: TriageSettings) -> bool:
+    """Return whether a finding is severe, or its evidence is a shape alone."""
+    is_severe = SEVERITIES.index(finding.severity) >= SEVERITIES.index(settings.min_severity)
+    return is_severe or {match.kind for match in finding.matches} in _SHAPE_ALONE
 
 
 def _storable(verdict: Verdict) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from datetime import UTC, datetime
 
@@ -17,8 +18,10 @@ from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
     Coverage,
+    FindingsRequest,
     HeartbeatAnswer,
     Lease,
+    OccurrenceVerdict,
     ResultRequest,
     RuleTimeout,
     SkippedFile,
@@ -263,3 +266,82 @@ async def test_hostile_results_are_problems(api: Api, archive: bytes) -> None:
     assert (await worker.post("/queue/heartbeat", json=huge, headers=_token(lease))).status_code == 422
     nul = good.replace("os.system(input())", "a\\u0000b").encode()
     assert (await worker.post("/queue/result", content=nul, headers=_token(lease))).status_code == 200
+
+
+async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: bytes) -> None:
+    tenant, worker = await api.tenant(), await api.worker()
+    task_id = (await tenant.upload(archive)).json()["task_id"]
+    lease = await _claimed(worker, task_id)
+    whole = _result(lease)
+    (run,), (triaged,) = whole.tool_executions, whole.findings
+    asked = triaged.model_copy(update={"verdict": None, "awaits_verdict": True})
+    other = TriagedFinding(finding=make_finding("other", path="b.py", severity="low"))
+    first_line = FindingsRequest(task_id=lease.task_id, tool_executions=[run])
+    body = "\n".join(item.model_dump_json(by_alias=True) for item in (first_line, asked, other))
+
+    async def send() -> httpx.Response:
+        return await worker.post("/queue/findings", content=body, headers=_token(lease))
+
+    sent = await send()
+    assert sent.status_code == 200, sent.text
+    assert (await send()).json() == sent.json()
+
+    scan = (await tenant.client.get(f"/scans/{task_id}")).json()
+    assert (scan["state"], scan["findings"], scan["being_triaged"]) == ("running", 2, 1)
+    assert (scan["by_severity"], scan["by_verdict"]) == ({"high": 1, "low": 1}, {})
+    assert scan["coverage"] == COVERAGE.model_dump(mode="json")
+    listed = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert {item["occurrence"]["path"]: item["being_triaged"] for item in listed} == {
+        "app.py": True,
+        "b.py": False,
+    }
+    assert {item["verdict"] for item in listed} == {None}
+    # Nothing is in the code for certain before the scan has ended.
+    assert (await tenant.client.get("/findings")).json()["items"] == []
+    assert (await tenant.client.get(f"/scans/{task_id}/sarif")).status_code == 409
+
+    # A person needn't wait for the model.
+    finding = next(item for item in listed if item["being_triaged"])
+    answer = await tenant.client.post(
+        f"/findings/{finding['id']}/feedback",
+        json={"occurrence_id": finding["occurrence"]["id"], "verdict": "true_positive", "saw_model": False},
+    )
+    assert answer.status_code == 201, answer.text
+
+    verdict = OccurrenceVerdict(occurrence_id=sent.json()["occurrence_ids"][0], verdict=triaged.verdict)
+    end = ResultRequest(task_id=lease.task_id, outcome="completed", findings_sent=True)
+    lines = "\n".join(item.model_dump_json(by_alias=True) for item in (end, verdict))
+    done = await worker.post("/queue/result", content=lines, headers=_token(lease))
+    assert done.json() == {"task_id": task_id, "state": "completed", "findings": 2}
+    assert (await send()).status_code == 409
+
+    scan = (await tenant.client.get(f"/scans/{task_id}")).json()
+    assert (scan["findings"], scan["being_triaged"]) == (2, 0)
+    assert scan["by_verdict"] == {"true_positive": 1, "none": 1}
+    assert len(scan["tool_executions"]) == 1
+    listed = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert not any(item["being_triaged"] for item in listed)
+    assert len((await tenant.client.get("/findings")).json()["items"]) == 2
+
+
+async def test_a_scan_that_ends_during_triage_says_so(api: Api, archive: bytes) -> None:
+    tenant, worker = await api.tenant(), await api.worker()
+    task_id = (await tenant.upload(archive)).json()["task_id"]
+    lease = await _claimed(worker, task_id)
+    asked = _result(lease).findings[0].model_copy(update={"verdict": None, "awaits_verdict": True})
+    body = FindingsRequest(task_id=lease.task_id, findings=[asked]).model_dump_json(by_alias=True)
+    assert (await worker.post("/queue/findings", content=body, headers=_token(lease))).status_code == 200
+    await tenant.client.post(f"/scans/{task_id}/cancel")
+    scan = (await tenant.client.get(f"/scans/{task_id}")).json()
+    assert (scan["findings"], scan["being_triaged"]) == (1, 0)
+    assert scan["not_triaged"].startswith("no model has judged 1 of the findings")
+    (item,) = (await tenant.client.get(f"/scans/{task_id}/findings")).json()["items"]
+    assert not item["being_triaged"]
+
+
+async def test_a_result_has_its_findings_or_verdicts_on_earlier_ones(api: Api, archive: bytes) -> None:
+    tenant, worker = await api.tenant(), await api.worker()
+    lease = await _claimed(worker, (await tenant.upload(archive)).json()["task_id"])
+    both = json.loads(_result(lease).model_dump_json(by_alias=True)) | {"findings_sent": True}
+    answer = await worker.post("/queue/result", content=json.dumps(both), headers=_token(lease))
+    assert (answer.status_code, "verdicts" in answer.text) == (422, True)

@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from securetag.wire.queue import (
     LEASE_HEADER,
     SHA256_HEADER,
+    FindingsAnswer,
+    FindingsRequest,
     HeartbeatAnswer,
     HeartbeatRequest,
     Lease,
     NextRequest,
+    OccurrenceVerdict,
     ResultAnswer,
     ResultRequest,
     TriagedFinding,
@@ -50,6 +53,8 @@ class FakeApi:
 
     archive: bytes = field(default_factory=lambda: zipped(PROJECT))
     queued: list[Lease] = field(default_factory=list)
+    #: What was sent before a result; the result holds it too.
+    sent: list[FindingsRequest] = field(default_factory=list)
     results: list[ResultRequest] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     stages: list[str] = field(default_factory=list)
@@ -121,13 +126,37 @@ class FakeApi:
             self.artifacts[path.rsplit("/", 1)[-1]] = body
             return 200, b"{}"
         first, *lines = body.splitlines()
+        if path == "/queue/findings":
+            sent = FindingsRequest.model_validate_json(first)
+            findings = [TriagedFinding.model_validate_json(line) for line in lines]
+            self.sent.append(sent.model_copy(update={"findings": findings}))
+            answer = FindingsAnswer(
+                task_id=sent.task_id, occurrence_ids=[UUID(int=n) for n in range(len(lines))]
+            )
+            return 200, answer.model_dump_json().encode()
         result = ResultRequest.model_validate_json(first)
-        findings = [TriagedFinding.model_validate_json(line) for line in lines]
-        result = result.model_copy(update={"findings": [*result.findings, *findings]})
+        if result.findings_sent:
+            result = self._merged(result, [OccurrenceVerdict.model_validate_json(line) for line in lines])
+        else:
+            findings = [TriagedFinding.model_validate_json(line) for line in lines]
+            result = result.model_copy(update={"findings": [*result.findings, *findings]})
         self.results.append(result)
         self.ended = True
-        answer = ResultAnswer(task_id=result.task_id, state=result.outcome, findings=len(result.findings))
-        return 200, answer.model_dump_json().encode()
+        ended = ResultAnswer(task_id=result.task_id, state=result.outcome, findings=len(result.findings))
+        return 200, ended.model_dump_json().encode()
+
+    def _merged(self, result: ResultRequest, verdicts: list[OccurrenceVerdict]) -> ResultRequest:
+        """The result as if it had brought what was sent before."""
+        sent = self.sent[-1]
+        by_id = {item.occurrence_id: item.verdict for item in verdicts}
+        findings = [
+            item.model_copy(update={"verdict": by_id.get(UUID(int=number))})
+            for number, item in enumerate(sent.findings)
+        ]
+        executions = [*sent.tool_executions, *result.tool_executions]
+        return result.model_copy(
+            update={"findings": findings, "tool_executions": executions, "inventory": sent.inventory}
+        )
 
 
 def problem(detail: str) -> bytes:

@@ -21,6 +21,7 @@ from securetag.settings import Settings
 from securetag.settings.sections import WorkerSettings
 from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
+from securetag.worker import sending
 from securetag.worker.attempt import Attempt
 from securetag.worker.runner import Runner
 from securetag.worker.sandbox import Workspace
@@ -266,7 +267,8 @@ def test_a_told_stop_gives_the_task_back(api: FakeApi, client: QueueClient, sett
 def test_the_api_is_away_for_a_while(
     api: FakeApi, client: QueueClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "BACKOFF_S", (0.01, 0.05))
+    for module in (runner_module, sending):
+        monkeypatch.setattr(module, "BACKOFF_S", (0.01, 0.05))
     answers = iter([(503, b"{}"), (502, b"<html>"), (200, b"not json")])
     api.broken = lambda path: next(answers, None)
     api.enqueue()
@@ -296,20 +298,69 @@ def test_a_result_that_is_refused_ends_the_task_with_the_reason(
     )
 
 
-def test_a_result_that_is_too_large_is_sent_with_less_code(api: FakeApi, work: Callable[..., bool]) -> None:
+@pytest.mark.parametrize(
+    ("path_of_findings", "location"),
+    [
+        pytest.param("/queue/findings", "local", id="before triage"),
+        pytest.param("/queue/result", "third_party", id="no model may be asked"),
+    ],
+)
+def test_what_is_too_large_is_sent_with_less_code(
+    api: FakeApi,
+    work: Callable[..., bool],
+    settings: Settings,
+    path_of_findings: str,
+    location: str,
+) -> None:
     filler = "".join(f"    x{n} = {n}\n" for n in range(30))
     api.archive = api.zipped(
         {"a.py": f"import os\ndef f(request):\n{filler}    os.system(request.args['c'])\n"}
     )
     api.enqueue()
     refusals = iter([(413, b"{}")])
-    api.broken = lambda path: next(refusals, None) if path == "/queue/result" else None
-    work()
+    api.broken = lambda path: next(refusals, None) if path == path_of_findings else None
+    work(triage=settings.triage.model_copy(update={"location": location}))
     result = only(api)
     assert result.outcome == "completed"
+    assert len(api.sent) == (path_of_findings == "/queue/findings")
     finding = result.findings[0].finding
     assert (finding.start_line, finding.snippet_line) == (33, 31)
     assert finding.snippet.split("\n") == ["    x28 = 28", "    x29 = 29", "    os.system(request.args['c'])"]
+
+
+def test_findings_are_sent_before_the_model_is_asked(api: FakeApi, work: Callable[..., bool]) -> None:
+    api.enqueue()
+    assert work()
+    (sent,) = api.sent
+    assert [(item.verdict, item.awaits_verdict) for item in sent.findings] == [(None, True)]
+    assert [run.tool for run in sent.tool_executions] == ["unpack", "semgrep", "secrets"]
+    assert sent.inventory
+    order = [path for path in api.calls if path in {"/queue/findings", "/queue/result"}]
+    assert order == ["/queue/findings", "/queue/result"]
+    result = only(api)
+    # The fake has put both together: each run once.
+    assert [run.tool for run in result.tool_executions] == ["unpack", "semgrep", "secrets", "triage"]
+    assert [item.verdict is not None for item in result.findings] == [True]
+
+
+def test_findings_wait_for_an_api_that_is_away(
+    api: FakeApi, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BACKOFF_S", (0.01, 0.05))
+    refusals = iter([(503, b"{}"), (503, b"{}")])
+    api.broken = lambda path: next(refusals, None) if path == "/queue/findings" else None
+    api.enqueue()
+    assert work()
+    assert (len(api.sent), only(api).outcome) == (1, "completed")
+
+
+def test_a_task_that_was_fenced_before_its_findings_sends_no_more(
+    api: FakeApi, work: Callable[..., bool]
+) -> None:
+    api.broken = lambda path: (409, b"{}") if path == "/queue/findings" else None
+    api.enqueue()
+    work()
+    assert (api.sent, api.results) == ([], [])
 
 
 def test_a_refused_key_ends_the_worker(api: FakeApi, settings: Settings) -> None:

@@ -51,6 +51,7 @@ from securetag.db.models import (
     TriageVerdict,
 )
 from securetag.db.review_queue import is_due
+from securetag.db.states import State
 from securetag.db.suppressions import hides, is_in_force
 from securetag.errors import ConflictError, NotFoundError
 from securetag.records import BranchState, Confidence, Decision
@@ -378,7 +379,10 @@ async def check_shown(session: AsyncSession, finding_id: UUID, occurrence_id: UU
         )
     occurrence: FindingOccurrence
     occurrence, shown_branch = shown
-    newer = rows.where(FindingOccurrence.id > occurrence_id, branch == shown_branch)
+    # A scan that hasn't ended may see it again, and nobody is shown that as the newest.
+    newer = rows.where(
+        FindingOccurrence.id > occurrence_id, branch == shown_branch, Task.state == State.COMPLETED
+    )
     if (await session.execute(newer.limit(1))).first() is not None:
         raise ConflictError(
             "a newer scan has seen this finding, perhaps with other code",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -113,9 +113,13 @@ def _severity_of(finding: Finding) -> Severity:
     return next(severity for severity in SEVERITIES if severity == finding.severity)
 
 
-def to_finding_answer(row: FindingRow, triage: TriageSettings) -> FindingAnswer:
-    """From a row; the settings name what no model dismisses."""
-    return FindingAnswer(**_answers(row, triage))
+def to_finding_answer(
+    row: FindingRow, triage: TriageSettings, awaiting: Collection[UUID] = ()
+) -> FindingAnswer:
+    """From a row; the settings name what no model dismisses. `awaiting`: occurrences being triaged."""
+    answer = FindingAnswer(**_answers(row, triage))
+    answer.being_triaged = answer.occurrence.id in awaiting and answer.verdict is None
+    return answer
 
 
 def to_finding_detail(

@@ -14,7 +14,7 @@ from securetag.api.lease import verify
 from securetag.api.paging import json_answer
 from securetag.api.queue import service
 from securetag.api.queue.protocol import OTHER_VERSION, check_protocol
-from securetag.api.queue.results import ReceivedResult
+from securetag.api.queue.results import ReceivedLines
 from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
 from securetag.api.services import Services
@@ -22,6 +22,8 @@ from securetag.db import queue
 from securetag.wire.api import ArtifactAnswer
 from securetag.wire.queue import (
     SHA256_HEADER,
+    FindingsAnswer,
+    FindingsRequest,
     HeartbeatAnswer,
     HeartbeatRequest,
     Lease,
@@ -43,12 +45,15 @@ _BYTES = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-_RESULT = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": ResultRequest.model_json_schema()}},
+_FINDINGS, _RESULT = (
+    {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": kind.model_json_schema()}},
+        }
     }
-}
+    for kind in (FindingsRequest, ResultRequest)
+)
 
 
 @router.post("/next", response_model=Lease, responses={204: {"description": "No work within `wait_s`."}})
@@ -73,20 +78,39 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
     return json_answer(HeartbeatAnswer(lease_until=beat.lease_until, cancelled=beat.cancelled))
 
 
+@router.post("/findings", response_model=FindingsAnswer, openapi_extra=_FINDINGS)
+async def findings(request: Request, services: Services, token: LeaseToken = None) -> Response:
+    """Store what the scanners have found, before a model is asked; the result brings the verdicts.
+
+    The body is lines of JSON like that of a result. Repeated under the same lease it changes nothing.
+    """
+    api = services.settings.api
+    with incoming(services.incoming_dir, api.max_result) as body:
+        await receive_raw(request.stream(), body)
+        received = await asyncio.to_thread(ReceivedLines, FindingsRequest, body.path, max_line=api.max_body)
+        lease = verify(token, received.request.task_id, *services.lease_keys)
+        async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
+            stored = await queue.record_findings(session, lease, received.request, findings=received)
+    return json_answer(stored)
+
+
 @router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
 async def result(request: Request, services: Services, token: LeaseToken = None) -> Response:
     """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice.
 
-    The body is one line of JSON; further findings may follow, each on a line of its own.
+    The body is one line of JSON; further findings may follow, each on a line of its own, or the verdicts on
+    those that were sent before.
     """
     api = services.settings.api
     # Kept in a file: results are large, and nobody without a key should have one parsed.
     with incoming(services.incoming_dir, api.max_result) as body:
         await receive_raw(request.stream(), body)
-        received = await asyncio.to_thread(ReceivedResult, body.path, max_line=api.max_body)
+        received = await asyncio.to_thread(ReceivedLines, ResultRequest, body.path, max_line=api.max_body)
         lease = verify(token, received.request.task_id, *services.lease_keys)
         async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
-            ended = await queue.record_result(session, lease, received.request, findings=received)
+            ended = await queue.record_result(
+                session, lease, received.request, findings=received, verdicts=received.verdicts()
+            )
     await service.drop_orphans(services, lease)
     return json_answer(ended)
 

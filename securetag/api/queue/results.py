@@ -1,41 +1,53 @@
-"""A result as it arrives: lines of JSON in a file, read as often as needed and never whole.
+"""What a worker has found, as it arrives: lines of JSON in a file, read as often as needed and never whole.
 
-The first line is a `ResultRequest`, which may hold findings itself; each further line is one more
-`TriagedFinding`. A result of a single line is therefore plain JSON.
+The first line is a `FindingsRequest` or a `ResultRequest`, which may hold findings and verdicts itself; each
+further line is one more `TriagedFinding`, or after findings that were sent before an `OccurrenceVerdict`. A
+result of a single line is therefore plain JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
 from securetag.api.errors import handle_invalid_request
 from securetag.errors import InputError, LimitError
 from securetag.wire.base import Wire
-from securetag.wire.queue import ResultRequest, TriagedFinding
+from securetag.wire.queue import FindingsRequest, OccurrenceVerdict, ResultRequest, TriagedFinding
 
 Part = TypeVar("Part", bound=Wire)
+RequestKind = TypeVar("RequestKind", FindingsRequest, ResultRequest)
 
 
-class ReceivedResult:
+class ReceivedLines(Generic[RequestKind]):
     """The request on the file's first line; iterating yields the findings of all lines, each time anew."""
 
-    def __init__(self, path: Path, *, max_line: int) -> None:
+    def __init__(self, kind: type[RequestKind], path: Path, *, max_line: int) -> None:
         """Read the first line. Raises InputError, LimitError."""
         self._path = path
         self._max_line = max_line
         _, first = next(self._lines(), (1, b""))
-        self.request = _read(ResultRequest, first, 1)
+        self.request: RequestKind = _read(kind, first, 1)
 
     def __iter__(self) -> Iterator[TriagedFinding]:
         """Raises InputError, LimitError at the line that is wrong."""
         yield from self.request.findings
+        yield from self._others(TriagedFinding)
+
+    def verdicts(self) -> Iterator[OccurrenceVerdict]:
+        """Yield the verdicts of all lines, for a result without findings. Raises as iterating does."""
+        if isinstance(self.request, ResultRequest):
+            yield from self.request.verdicts
+        yield from self._others(OccurrenceVerdict)
+
+    def _others(self, kind: type[Part]) -> Iterator[Part]:
+        """Yield what is on the lines after the first one."""
         for number, line in self._lines():
             if number > 1:
-                yield _read(TriagedFinding, line, number)
+                yield _read(kind, line, number)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         with self._path.open("rb") as lines:

@@ -121,14 +121,18 @@ async def get_scan_findings(
         Query(alias="format", description="`csv`: the whole scan by rank, without filters and pages."),
     ] = "json",
 ) -> Response:
-    """What this scan found, each with the model's verdict in this scan and the feedback that stands."""
+    """What this scan found, each with the model's verdict in this scan and the feedback that stands.
+
+    While the scan runs, those that a model is asked about are `being_triaged`.
+    """
     if form == "csv":
         return await export_csv(services, caller, task_id)
     async with services.tenant(caller.tenant_id) as session:
         await scans.get_scan(session, task_id)
         wanted = findings.FindingFilter(severity=severity, decision=verdict, rule_id=rule_id)
         rows = await findings.list_scan_findings(session, task_id, wanted, after=cursor, limit=limit)
-    items = [to_finding_answer(row, services.settings.triage) for row in rows]
+        awaiting = await scans.list_awaiting(session, task_id)
+    items = [to_finding_answer(row, services.settings.triage, awaiting) for row in rows]
     return json_answer(make_page(items, limit, [item.occurrence.id for item in items]))
 
 

@@ -5,31 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from securetag.db.models import (
     Artifact,
     CodeauditUpload,
     FindingOccurrence,
     Project,
+    ScanReport,
     ScanResult,
     Task,
     TaskEvent,
     ToolExecution,
 )
+from securetag.db.states import TERMINAL
 from securetag.errors import NotFoundError
+from securetag.records import JsonObject
 
-#: (Task, name of its project, ScanResult | None, CodeauditUpload | None)
-ScanRow = Row[Task, str, ScanResult, CodeauditUpload]
+#: (Task, name of its project, ScanResult | None, CodeauditUpload | None), and without a result of the newest
+#: attempt that has sent findings: how many, how many a model is asked about, severity → count; or None.
+ScanRow = Row[Task, str, ScanResult, CodeauditUpload, int, int, JsonObject]
 
 
-def _scans() -> Select[Task, str, ScanResult, CodeauditUpload]:
+def _scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObject]:
+    report = aliased(
+        ScanReport,
+        select(ScanReport)
+        .where(ScanReport.task_id == Task.id, ScanResult.id.is_(None))
+        .order_by(ScanReport.fence.desc())
+        .limit(1)
+        .lateral("report"),
+    )
     return (
-        select(Task, Project.name, ScanResult, CodeauditUpload)
+        select(
+            Task,
+            Project.name,
+            ScanResult,
+            CodeauditUpload,
+            func.cardinality(report.occurrence_ids),
+            func.cardinality(report.awaiting_ids),
+            report.by_severity,
+        )
         .join(Project, Project.id == Task.project_id)
         .outerjoin(ScanResult, ScanResult.task_id == Task.id)
         .outerjoin(CodeauditUpload, CodeauditUpload.task_id == Task.id)
+        .outerjoin(report, true())
     )
 
 
@@ -95,3 +117,15 @@ async def read_progress(session: AsyncSession, task_id: UUID) -> tuple[object, .
     if row is None:
         raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
     return tuple(row)
+
+
+async def list_awaiting(session: AsyncSession, task_id: UUID) -> frozenset[UUID]:
+    """Return the occurrences that a model is being asked about; none once the scan has ended."""
+    ids = await session.scalar(
+        select(ScanReport.awaiting_ids)
+        .join(Task, Task.id == ScanReport.task_id)
+        .where(Task.id == task_id, Task.state.not_in(TERMINAL))
+        .order_by(ScanReport.fence.desc())
+        .limit(1)
+    )
+    return frozenset(ids or ())

@@ -14,6 +14,7 @@ from securetag.api.scans import repository as scans
 from securetag.api.services import ApiServices
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
 from securetag.db.repositories.keys import Principal
+from securetag.db.states import TERMINAL
 from securetag.records import JsonObject
 from securetag.scanning.coverage import merge_coverage
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
@@ -24,10 +25,14 @@ async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | Non
     """Raises NotFoundError."""
     row = await scans.get_scan(session, task_id, kind=kind)
     executions = await scans.list_tool_executions(session, task_id)
+    task, awaiting = row[0], row[5]
+    refusal = find_refusal(executions, task.attempt)
+    if awaiting and task.state in TERMINAL:
+        refusal = f"no model has judged {awaiting} of the findings: the scan ended as {task.state} before."
     return ScanDetail(
         **_fields(*row),
-        coverage=coverage_of(executions, row[0].attempt),
-        not_triaged=find_refusal(executions, row[0].attempt),
+        coverage=coverage_of(executions, task.attempt),
+        not_triaged=refusal,
         tool_executions=[ExecutionAnswer.model_validate(run) for run in executions],
         history=[EventAnswer.model_validate(event) for event in await scans.list_events(session, task_id)],
     )
@@ -75,7 +80,13 @@ async def list_page(
 
 
 def _fields(
-    task: Task, project: str, result: ScanResult | None, upload: CodeauditUpload | None
+    task: Task,
+    project: str,
+    result: ScanResult | None,
+    upload: CodeauditUpload | None,
+    reported: int | None,
+    awaiting: int | None,
+    severities: JsonObject | None,
 ) -> JsonObject:
     """Return the fields of a ScanAnswer."""
     return {
@@ -92,8 +103,9 @@ def _fields(
         "created_at": task.created_at,
         "started_at": task.started_at,
         "finished_at": task.finished_at,
-        "findings": result.findings if result else 0,
-        "by_severity": result.by_severity if result else {},
+        "findings": result.findings if result else reported or 0,
+        "by_severity": result.by_severity if result else severities or {},
         "by_verdict": result.by_verdict if result else {},
+        "being_triaged": 0 if task.state in TERMINAL else awaiting or 0,
         "upload": UploadAnswer.model_validate(upload) if upload else None,
     }

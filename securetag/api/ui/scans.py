@@ -12,6 +12,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from securetag.api.auth import check_scope
+from securetag.api.findings import repository as findings
+from securetag.api.findings.schemas import to_finding_answer
 from securetag.api.queue.schemas import ArtifactName
 from securetag.api.scans import repository as scans
 from securetag.api.scans.artifacts import send_artifact
@@ -30,6 +32,8 @@ from securetag.records import JsonObject
 from securetag.wire.api import ScanDetail
 
 PAGE_SIZE = 50
+#: Findings of a scan that isn't completed which its page lists.
+MAX_FINDINGS = 200
 #: A stage that counts: `triage 3/10`.
 _COUNT = re.compile(r"\b(\d{1,9})/(\d{1,9})\b")
 _EXPORTS = {"sarif": export_sarif, "csv": export_csv, "json": export_json}
@@ -56,6 +60,18 @@ async def show_scan(task_id: UUID, request: Request, services: Services, visitor
         scan = await describe_scan(session, task_id)
         artifacts = await scans.list_artifacts(session, task_id)
     return render(request, "scan.html", **_context(visitor, scan), artifacts=artifacts)
+
+
+@router.get("/scans/{task_id}/findings")
+async def show_findings(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
+    """What a scan has found so far, the highest rank first, while a model may still be asked about it."""
+    async with services.tenant(visitor.caller.tenant_id) as session:
+        scan = await describe_scan(session, task_id)
+        rows = await findings.list_scan_findings(session, task_id, after=None, limit=MAX_FINDINGS)
+        awaiting = await scans.list_awaiting(session, task_id)
+    triage = services.settings.triage
+    items = [to_finding_answer(row, triage, awaiting) for row in rows[:MAX_FINDINGS]]
+    return render(request, "scan_findings.html", visitor=visitor, scan=scan, items=items)
 
 
 @router.get("/scans/{task_id}/events")

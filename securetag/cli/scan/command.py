@@ -176,7 +176,7 @@ def scan(
     with unexpected_errors(), connect(url, secret) as client:
         given = (branch, commit, base_commit)
         upload = _Upload(client, git, project, lang, exclude or [], given) if git is not None else None
-        scan = FollowedScan(client, as_json, str(resume) if resume is not None else None)
+        scan = FollowedScan(client, as_json, min_confidence, str(resume) if resume is not None else None)
         ended, findings = scan.follow(upload.start if upload is not None else None, timeout)
         selection.load_baseline(client, ended)
         result = _StoredScan(ended, findings, upload.packed if upload is not None else None, client)

@@ -31,6 +31,8 @@ class FollowedScan:
 
     client: ApiClient
     quiet: bool
+    #: Below this confidence no finding is shown before its triage ends.
+    min_confidence: MinConfidence = "low"
     #: None until the api has accepted the scan.
     task_id: str | None = None
 
@@ -53,7 +55,12 @@ class FollowedScan:
                         typer.echo(f"scan {self.task_id}")
                 assert self.task_id is not None, "given, or made by the start"
                 progress = None if self.quiet else typer.echo
-                ended = self.client.wait(self.task_id, timeout_s=timeout, progress=progress)
+                ended = self.client.wait(
+                    self.task_id,
+                    timeout_s=timeout,
+                    progress=progress,
+                    on_findings=None if self.quiet else self._show_early,
+                )
                 return ended, list(self.client.scan_findings(self.task_id))
         except Interrupted as interrupted:
             if self.task_id is not None:
@@ -65,6 +72,14 @@ class FollowedScan:
             if self.task_id is not None:
                 error.hint = f"{error.hint} {_way_back(self.task_id)}".strip()
             raise
+
+    def _show_early(self, scan: ScanDetail) -> None:
+        """Print what was found, while a model is asked about it."""
+        from securetag.cli.scan.confidence import select_confident
+        from securetag.cli.scan.report import print_findings
+
+        findings = select_confident(list(self.client.scan_findings(scan.task_id)), self.min_confidence)
+        print_findings(findings, title=f"{len(findings)} findings, {scan.being_triaged} being triaged")
 
 
 def _cancel(client: ApiClient, task_id: str) -> None:

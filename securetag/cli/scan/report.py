@@ -92,26 +92,8 @@ def print_table(
     """Print the result for people: the highest rank first, then totals and coverage."""
     from securetag.cli.scan.details import describe_finding
 
-    rows = []
     findings = sort_by_rank(findings)
-    for finding in findings:
-        at, decided = finding.occurrence, decide(finding)
-        rows.append(
-            [
-                finding.severity,
-                "suppressed" if finding.suppression is not None else finding.state or "–",
-                finding.rule_id,
-                describe_place(at),
-                decided.verdict,
-                describe_author(finding),
-                finding.title,
-            ]
-        )
-    show(
-        ["severity", "state", "rule", "where", "verdict", "by", "title"],
-        rows,
-        title=f"{len(findings)} findings, scan {scan.state}",
-    )
+    print_findings(findings, title=f"{len(findings)} findings, scan {scan.state}")
     if details:
         for number, finding in enumerate(findings, 1):
             typer.echo(describe_finding(number, finding))
@@ -124,6 +106,25 @@ def print_table(
         typer.echo(scan.not_triaged)
     if packed is not None and packed.left_out:
         typer.echo(f"not uploaded: {packed.describe()}")
+
+
+def print_findings(findings: Sequence[FindingAnswer], *, title: str) -> None:
+    """Print a table of findings, the highest rank first."""
+    rows = []
+    for finding in sort_by_rank(findings):
+        at, decided = finding.occurrence, decide(finding)
+        rows.append(
+            [
+                finding.severity,
+                "suppressed" if finding.suppression is not None else finding.state or "–",
+                finding.rule_id,
+                describe_place(at),
+                decided.verdict,
+                describe_author(finding),
+                finding.title,
+            ]
+        )
+    show(["severity", "state", "rule", "where", "verdict", "by", "title"], rows, title=title)
 
 
 def sort_by_rank(findings: Sequence[FindingAnswer]) -> list[FindingAnswer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy import ARRAY, CheckConstraint, Identity, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from securetag.db.base import (
@@ -171,6 +171,23 @@ class ToolExecution(Base):
     stderr: Mapped[str | None]
     #: `{"schema": 1, "tool": …}`, the union of `securetag.wire.queue.Metrics`.
     metrics_json: Mapped[JsonObject]
+    created_at: Mapped[datetime] = now_column()
+
+
+class ScanReport(Base):
+    """What an attempt has reported before its findings were triaged. One an attempt, by the lease's fence."""
+
+    __tablename__ = "scan_report"
+    __table_args__: TableArgs = (within_tenant("task_id", "task"), UniqueConstraint("task_id", "fence"))
+    id: Mapped[UUID] = id_column()
+    tenant_id: Mapped[UUID] = tenant_column()
+    task_id: Mapped[UUID]
+    fence: Mapped[int]
+    #: In the order in which the worker has sent them; and those that a model is going to be asked about.
+    occurrence_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    awaiting_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    #: Severity → count.
+    by_severity: Mapped[JsonObject]
     created_at: Mapped[datetime] = now_column()
 
 

@@ -50,9 +50,13 @@ class Import(Audit):
             self.inventory = take_inventory(project, (finding.path for finding in findings)).pack()
         return combine_evidence(findings, project, path_globs=attempt.settings.evidence.path_classes)
 
-    def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
+    def _questions(self, findings: list[Finding]) -> tuple[list[bool], str]:
         """Ask the model where there is code to ask about."""
-        return super()._triage(findings) if self.has_code else [None] * len(findings)
+        return super()._questions(findings) if self.has_code else ([False] * len(findings), "")
+
+    def _triage(self, findings: list[Finding], refusal: str) -> list[Verdict | None]:
+        """Ask the model where there is code to ask about."""
+        return super()._triage(findings, refusal) if self.has_code else [None] * len(findings)
 
     def _log_tools(self, report: SarifReport, findings: list[Finding]) -> None:
         """Log an execution for each tool of the report, with what it says of the project."""

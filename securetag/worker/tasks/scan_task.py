@@ -17,11 +17,21 @@ from securetag.scanning.scanner import ScannerRun
 from securetag.scanning.secrets.output import mask_file
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
-from securetag.wire.queue import MODEL_POLICY, ResultRequest, ToolExecution, ToolMetrics, TriagedFinding
+from securetag.wire.queue import (
+    MODEL_POLICY,
+    FindingsAnswer,
+    FindingsRequest,
+    OccurrenceVerdict,
+    ResultRequest,
+    ToolExecution,
+    ToolMetrics,
+    TriagedFinding,
+)
 from securetag.worker.attempt import Attempt, TimeLimitError
 from securetag.worker.gates import PublishedGates
 from securetag.worker.model_policy import describe_refusal
-from securetag.worker.triager import Triager
+from securetag.worker.sending import send_or_shorten
+from securetag.worker.triager import Triager, needs_model
 
 #: Bytes of one stored tool output; the api's own default limit is above it.
 MAX_ARTIFACT = 16 * 1024 * 1024
@@ -32,12 +42,15 @@ RESERVE_S = 5.0
 
 @dataclass
 class ScanTask(ABC):
-    """One attempt at a scan. `executions` grows as it goes, so that a failure reports them too."""
+    """One attempt at a scan. `executions` grows as it goes, so that a failure reports them too.
+
+    Once they were sent with the findings it begins anew.
+    """
 
     attempt: Attempt
     connect: Callable[[Settings], ModelClient] = connect
     executions: list[ToolExecution] = field(default_factory=list)
-    #: `ResultRequest.inventory`; empty where no code is scanned.
+    #: Digests of the project's files (`ResultRequest.inventory`); empty where no code is scanned.
     inventory: str = ""
     #: What helps where the time ran out.
     limit_hint: ClassVar[str]
@@ -46,7 +59,10 @@ class ScanTask(ABC):
         """The result to send. Raises what `Attempt.check` raises, and UnavailableError for another try."""
         try:
             findings = self.scan()
-            verdicts = self._triage(findings)
+            questions, refusal = self._questions(findings)
+            # Who waits sees the findings while a model is asked about them.
+            sent = self._send(findings, questions) if any(questions) else None
+            verdicts = self._triage(findings, refusal)
             self.attempt.check_lease()
         except InputError as error:  # ArchiveError too: the user's to correct
             return self._result("failed", error)
@@ -54,16 +70,44 @@ class ScanTask(ABC):
             return self._result("timeout", error)
         except ToolError as error:
             return self._result("retry", error)
-        return ResultRequest(
-            task_id=self.attempt.lease.task_id,
-            outcome="completed",
+        result = self._result("completed")
+        if sent is not None:
+            given = [
+                OccurrenceVerdict(occurrence_id=occurrence_id, verdict=verdict)
+                for occurrence_id, verdict in zip(sent.occurrence_ids, verdicts, strict=True)
+                if verdict is not None
+            ]
+            return result.model_copy(update={"findings_sent": True, "verdicts": given})
+        triaged = [
+            TriagedFinding(finding=finding, verdict=verdict)
+            for finding, verdict in zip(findings, verdicts, strict=True)
+        ]
+        return result.model_copy(update={"inventory": self.inventory, "findings": triaged})
+
+    def _questions(self, findings: list[Finding]) -> tuple[list[bool], str]:
+        """Return which findings the model is asked about, and why none is although it should be."""
+        settings = self.attempt.settings.triage
+        questions = [needs_model(finding, settings) for finding in findings]
+        refusal = self._refuse_model(sum(questions))
+        return ([False] * len(findings) if refusal else questions), refusal
+
+    def _send(self, findings: list[Finding], questions: list[bool]) -> FindingsAnswer:
+        """Have what was found stored. Raises FencedError, UnavailableError."""
+        attempt = self.attempt
+        attempt.stage("storing findings")
+        body = FindingsRequest(
+            task_id=attempt.lease.task_id,
             tool_executions=self.executions,
             inventory=self.inventory,
             findings=[
-                TriagedFinding(finding=finding, verdict=verdict)
-                for finding, verdict in zip(findings, verdicts, strict=True)
+                TriagedFinding(finding=finding, awaits_verdict=is_asked)
+                for finding, is_asked in zip(findings, questions, strict=True)
             ],
         )
+        answer = send_or_shorten(attempt.client.findings, attempt.lease, body, attempt.stop)
+        # The result brings what runs from here on.
+        self.executions = []
+        return answer
 
     @abstractmethod
     def scan(self) -> list[Finding]:
@@ -103,14 +147,13 @@ class ScanTask(ABC):
             raise TimeLimitError(run.failure, hint=self.limit_hint)
         return run.check().findings
 
-    def _triage(self, findings: list[Finding]) -> list[Verdict | None]:
+    def _triage(self, findings: list[Finding], refusal: str) -> list[Verdict | None]:
         attempt, settings = self.attempt, self.attempt.settings
         started, began = datetime.now(UTC), time.monotonic()
         client = self.connect(settings)
         try:
             find_gate = PublishedGates(settings).find
             triager = Triager(client, settings.triage, lang=self.lang(), find_gate=find_gate)
-            refusal = self._refuse_model(sum(map(triager.asks, findings)))
             run = triager.run(
                 [] if refusal else findings,
                 budget_s=attempt.left_s() - RESERVE_S,
@@ -167,10 +210,14 @@ class ScanTask(ABC):
             return "es"
         return "en" if wanted == "en" else self.attempt.settings.triage.lang
 
-    def _result(self, outcome: Literal["failed", "timeout", "retry"], error: SecuretagError) -> ResultRequest:
+    def _result(
+        self,
+        outcome: Literal["completed", "failed", "timeout", "retry"],
+        error: SecuretagError | None = None,
+    ) -> ResultRequest:
         return ResultRequest(
             task_id=self.attempt.lease.task_id,
             outcome=outcome,
-            error=f"{error}. {error.hint}".strip(),
+            error=f"{error}. {error.hint}".strip() if error is not None else "",
             tool_executions=self.executions,
         )

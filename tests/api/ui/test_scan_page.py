@@ -19,6 +19,7 @@ from securetag.api.services import ApiServices
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories.keys import authenticate, revoke_key
+from securetag.wire import queue as wire
 from securetag.wire.api import ScanDetail
 
 pytestmark = pytest.mark.anyio
@@ -159,3 +160,26 @@ async def test_what_tools_wrote_is_read_by_their_tenant_alone(api: Api, archive:
     assert (await other.client.get(link.removeprefix("/ui"))).status_code == 404
     assert (await other.client.get(f"/scans/{task_id}/artifacts")).status_code == 404
     assert (await tenant.client.get(f"/scans/{task_id}/artifacts/other")).status_code == 404
+
+
+async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: bytes) -> None:
+    tenant = await api.tenant()
+    task_id = (await tenant.upload(archive)).json()["task_id"]
+    claim = await queue.claim(api.engine, "w", ["codeaudit"])
+    assert claim is not None
+    request = wire.FindingsRequest(
+        task_id=claim.lease.task_id,
+        findings=[wire.TriagedFinding(finding=make_finding(title="<b>x"), awaits_verdict=True)],
+    )
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        await queue.record_findings(session, claim.lease, request)
+    browser = await signed_in(api, tenant.key)
+    assert "1 being triaged" in await browser.open(f"/ui/scans/{task_id}")
+    page = await browser.open(f"/ui/scans/{task_id}/findings")
+    assert "&lt;b&gt;x" in page
+    assert "being triaged" in page
+    (link,) = browser.links(r"/ui/findings/[0-9a-f-]{36}")
+    assert "&lt;b&gt;x" in await browser.open(link)
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        await queue.cancel(session, claim.lease.task_id)
+    assert "being triaged" not in await browser.open(f"/ui/scans/{task_id}/findings")

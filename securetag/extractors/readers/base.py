@@ -121,6 +121,7 @@ class Reader(ABC):
         seen: Counter[str],
         *,
         locator: str,
+        title: str = "",
         url: str = "",
         lang: TextLang | None = None,
         is_lang_certain: bool = False,
@@ -128,6 +129,7 @@ class Reader(ABC):
         """Return a section of a document as a Record, or a Drop where it is too short.
 
         `path` holds the headings from the document's title down; `seen` counts the keys of the document.
+        The Record's title is `title`, by default the first and the last of the headings.
         """
         if len(text) < MIN_SECTION_CHARS:
             return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
@@ -136,7 +138,7 @@ class Reader(ABC):
         return self.record(
             file,
             key=key if seen[key] == 1 else f"{key}-{seen[key]}",
-            title=": ".join(dict.fromkeys([path[0], path[-1]])),
+            title=title or ": ".join(dict.fromkeys([path[0], path[-1]])),
             text=text,
             locator=locator,
             url=url,

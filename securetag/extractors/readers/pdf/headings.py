@@ -1,4 +1,4 @@
-"""Find where sections begin: by the outline's headings on the page, else by the type. Pure functions."""
+"""Find where sections begin: by the outline's headings on the page, else by type and numbers. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from securetag.extractors.readers.pdf import front
+from securetag.extractors.readers.pdf.numbering import find_arabic_sections, find_roman_sections
 from securetag.extractors.readers.pdf.pages import Line, PdfDocument
 
 #: (page, line) from 0 → (level, title, number of lines).
@@ -19,19 +21,53 @@ _LETTERS = re.compile(r"[^\W\d_]{3}")
 #: Items of lists, and visible markup.
 _ITEM = re.compile(r"[•▪●○◦‣·∙□■◼◆➢❖✓–—<{$%.-]|[o§]\s+\w|\S*https?://")
 _NOT_WORD = re.compile(r"[\W_]+")
-#: Maximum words of a large or bold line that is a heading.
-MAX_HEADING_WORDS = 14
+#: Maximum words of a large or bold line that is a heading, and of one that wraps; maximum lines of that.
+MAX_HEADING_WORDS, MAX_WRAPPED_WORDS, MAX_WRAPPED_LINES = 14, 24, 4
+#: Minimum headings that the type shows before plain numbers are tried.
+MIN_TYPOGRAPHIC = 3
+#: A line that goes on: it ends with a hyphen, a comma, or a word that ends no heading.
+_GOES_ON = re.compile(
+    r"(?:[-–—,:/&(]|\b(?:a|an|and|as|at|by|for|from|in|into|of|on|or|the|to|using|via|with|y|e|o|u|de|del|la|las|el|los"
+    r"|en|para|por|con|des?|du|et|les?|pour|und|der|die|das|von))$",
+    re.I,
+)
 
 
 def find_headings(document: PdfDocument, pages: list[list[Line]], body: int) -> Headings:
-    """Return the headings of the outline or of the type; `body` is the font size of most characters."""
+    """Return the headings of the outline or of the type; `body` is the font size of most characters.
+
+    A heading of level 0 is the title of the document, which is no section.
+    """
     headings = _find_outline_headings(document, pages)
+    named = sum(bool(_normalize(title)) for _, title, _ in document.toc)
     # An outline that names pages and no headings (bookmarks of a scan) is worth less than the type.
-    return (
-        headings
-        if len(headings) >= max(3, len(document.toc) // 2)
-        else _find_typographic_headings(pages, body)
-    )
+    return headings if len(headings) >= max(3, named // 2) else _find_shown_headings(pages, body)
+
+
+def _find_shown_headings(pages: list[list[Line]], body: int) -> Headings:
+    """Return the headings that type and numbers show, without the title and the authors."""
+    abstract = front.find_abstract(pages)
+    title = front.find_title(pages, body)
+    roman = find_roman_sections(pages)
+    headings = _find_typographic_headings(pages, body)
+    if roman:
+        headings = {
+            place: (min(6, level + 2), text, count) for place, (level, text, count) in headings.items()
+        }
+        headings |= _number_headings(roman, pages)
+    elif len(headings) < MIN_TYPOGRAPHIC:
+        headings |= _number_headings(find_arabic_sections(pages), pages)
+    if title is not None:
+        authors = front.find_author_lines(pages, title)
+        headings = {place: heading for place, heading in headings.items() if place not in authors}
+    if abstract is not None and len(headings) > 1:
+        level = min(level for place, (level, _, _) in headings.items() if not title or place != title.place)
+        headings[abstract] = (level, pages[abstract[0]][abstract[1]].text, 1)
+    return headings
+
+
+def _number_headings(numbered: dict[tuple[int, int], int], pages: list[list[Line]]) -> Headings:
+    return {place: (level, pages[place[0]][place[1]].text, 1) for place, level in numbered.items()}
 
 
 def _normalize(text: str) -> str:
@@ -79,21 +115,47 @@ def _find_typographic_headings(pages: list[list[Line]], body: int) -> Headings:
     headings: Headings = {}
     last: tuple[int, int] | None = None
     for page, index, line, depth in candidates:
+        before = headings[last] if last and last[0] == page else None
+        if before and last and index < last[1] + before[2]:
+            continue  # the heading above has wrapped into this line
         small = line.size < body * 1.05
         level = min(6, max(depth, ranks[line.size] + small))
-        before = headings[last] if last and last[0] == page else None
         if small and not depth and before and last and last[1] + before[2] == index and before[0] >= level:
             level = min(6, before[0] + 1)  # headings right under each other: the second is inside the first
-        if last and before and last[1] + before[2] == index and not depth and level - before[0] in (0, 1):
-            above = pages[page][index - 1]
-            wrapped = not small or _fills_column(pages[page], above)
-            is_same_size = abs(above.size - line.size) <= line.size // 20
-            if wrapped and is_same_size and line.y0 - above.y1 < line.size * 0.6:
-                headings[last] = (before[0], f"{before[1]} {line.text}", before[2] + 1)
-                continue
         last = (page, index)
-        headings[last] = (level, line.text, 1)
+        count = _count_wrapped_lines(pages[page], index, is_large=not small)
+        headings[last] = (level, " ".join(part.text for part in pages[page][index : index + count]), count)
     return headings
+
+
+def _count_wrapped_lines(lines: list[Line], index: int, *, is_large: bool) -> int:
+    """Return the number of lines of a heading: more than 1 where it goes on in lines of the same type."""
+    count, words = 1, len(lines[index].text.split())
+    while index + count < len(lines) and count < MAX_WRAPPED_LINES:
+        above, line = lines[index + count - 1], lines[index + count]
+        words += len(line.text.split())
+        aligned = is_large or _is_aligned(above, line) or _NUMBERED.match(lines[index].text)
+        if not aligned or not _continues_heading(above, line, is_large=is_large) or words > MAX_WRAPPED_WORDS:
+            break
+        goes_on = is_large or _fills_column(lines, above) or _GOES_ON.search(above.text)
+        if not goes_on and not line.text[0].islower():
+            break
+        count += 1
+    return count
+
+
+def _continues_heading(above: Line, line: Line, *, is_large: bool) -> bool:
+    """Whether a line has the type of the heading above it, the distance of its lines, and no number.
+
+    Large type needs no equal weight: a title may have a word in another font.
+    """
+    same = not line.table and (is_large or line.bold == above.bold) and line.mono == above.mono
+    if not same or abs(above.size - line.size) > line.size // 20:
+        return False
+    distance = line.baseline - above.baseline
+    return (
+        0 < distance * 10 < 17 * line.size and not _NUMBERED.match(line.text) and not _ITEM.match(line.text)
+    )
 
 
 def _rank_sizes(sizes: list[int]) -> dict[int, int]:
@@ -122,22 +184,51 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
             text = line.text
             if len(text.split()) > MAX_HEADING_WORDS or not _LETTERS.search(text) or _ITEM.match(text):
                 continue
+            if line.size >= large and _is_in_paragraph(lines, index):
+                continue
             numbered = _NUMBERED.match(text)
             if line.size < large and not numbered and line.size < larger and not _stands_alone(lines, index):
                 continue
             yield page, index, line, (numbered[1] or "").count(".") + 1 if numbered else 0
 
 
+def _is_in_paragraph(lines: list[Line], index: int) -> bool:
+    """Whether a large line is one of a paragraph in large type: more lines and words than a heading has."""
+    first = last = index
+    while first > 0 and _continues_heading(lines[first - 1], lines[first], is_large=True):
+        first -= 1
+    while last + 1 < len(lines) and _continues_heading(lines[last], lines[last + 1], is_large=True):
+        last += 1
+    words = sum(len(line.text.split()) for line in lines[first : last + 1])
+    return last - first >= 2 and words > 2 * MAX_WRAPPED_WORDS
+
+
 def _stands_alone(lines: list[Line], index: int) -> bool:
-    """Whether a bold line of the body's size is separate, and neither a sentence nor a file name."""
+    """Whether a bold line of the body's size is separate, and neither a sentence nor a file name.
+
+    It may go on in up to two lines like it.
+    """
     line = lines[index]
-    if _SENTENCE.search(line.text) or len(line.text.split()) > 10 or not line.text[0].isupper():
+    if len(line.text.split()) > 10 or not line.text[0].isupper():
+        return False
+    end = index + 1
+    while (
+        end < len(lines) and _is_similar(lines[end], lines[end - 1]) and _fills_column(lines, lines[end - 1])
+    ):
+        end += 1
+    words = sum(len(part.text.split()) for part in lines[index:end])
+    if end - index > 3 or words > MAX_WRAPPED_WORDS or _SENTENCE.search(lines[end - 1].text):
         return False
     above = lines[index - 1] if index else None
-    below = lines[index + 1] if index + 1 < len(lines) else None
-    if below is None or below.table or (_is_similar(below, line) and _fills_column(lines, line)):
+    if end == len(lines) or lines[end].table:
         return False
     return above is None or not _is_similar(above, line) or not _fills_column(lines, above)
+
+
+def _is_aligned(above: Line, line: Line) -> bool:
+    """Whether two lines begin at one place or are centered on each other; labels of a figure do neither."""
+    middles = abs(above.x0 + above.x1 - line.x0 - line.x1) // 2
+    return min(abs(above.x0 - line.x0), middles) <= line.size
 
 
 def _is_similar(other: Line, line: Line) -> bool:

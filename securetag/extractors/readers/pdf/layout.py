@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from securetag.extractors.readers.pdf.pages import Line, Page
 
@@ -22,8 +23,11 @@ _PAGE_NUMBER = re.compile(
 _CONTENTS = re.compile(r"(?:^|- |– )(?:(?:table of )?contents|índice|(?:tabla de )?contenidos?)$")
 _CONTENTS_ENTRY = re.compile(r"(?:[.…]\s?){5,}\s*(?:\d{1,4}|[ivxlc]{1,7})?$")
 _CONTENTS_WORDS = ("contents", "índice", "contenido", "contenidos")
+#: Masked texts that many pages begin with and that are of none's head: a bullet, the number of a section.
+_NOT_RUNNING = re.compile(r"[^\w#]{1,2}|#(?:\.#)+\.?")
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 _LEADERS = re.compile(r"(?:\.\s?){5,}|(?:…\s?){2,}|_{8,}")
+_LAST_NUMBER = re.compile(r"\d{1,3}$")
 _ENDS_IN_PAGE_NUMBER = re.compile(r"[^\W\d].*\s\d{1,3}$")
 #: Parts of leaders. Searching for them before the pattern is ten times as fast.
 _LEADER_MARKS = ("..", ". .", "…", "____")
@@ -40,8 +44,9 @@ def find_running_lines(pages: list[Page], body: int) -> Running:
     texts: Counter[tuple[str, int]] = Counter()
     places: Counter[int] = Counter()
     for page in pages:
-        keys = {(_mask_digits(line, body), _get_height_step(line)) for line in _split_margins(page)[0]}
-        texts.update(keys)
+        margin = _split_margins(page)[0]
+        keys = {(_mask_digits(line, body), _get_height_step(line)) for line in margin}
+        texts.update(key for key in keys if not _NOT_RUNNING.fullmatch(key[0]))
         places.update({place for _, place in keys})
     min_pages = max(3, min(len(pages) // 20, 8))
     # A large line isn't masked, and several chapters may begin with the same one.
@@ -90,7 +95,7 @@ def is_contents(lines: list[Line], *, named: bool) -> bool:
 
     Short titles count only with `named`: the page has a heading that says so.
     """
-    texts = [line.text for line in lines if not line.table and len(line.text) > 3]
+    texts = [line.text for line in lines if not line.table and not line.mono and len(line.text) > 3]
     if len(texts) < 6:
         return False
     leading_texts = [
@@ -104,9 +109,15 @@ def is_contents(lines: list[Line], *, named: bool) -> bool:
         return True
     ending = sum(bool(_ENDS_IN_PAGE_NUMBER.search(text)) for text in leading_texts)
     if max(numbers, ending) >= (0.35 if named else 0.6) * len(texts):
-        return True
+        return named or _ascend(texts)
     sentences = sum(text.endswith(".") for text in texts)
     return named and sum(map(len, texts)) < 60 * len(texts) and sentences < 0.1 * len(texts)
+
+
+def _ascend(texts: list[str]) -> bool:
+    """Whether the numbers at the ends of lines grow, as those of pages do and those of a figure don't."""
+    numbers = [int(match[0]) for text in texts if (match := _LAST_NUMBER.search(text))]
+    return sum(first <= second for first, second in pairwise(numbers)) >= 0.8 * (len(numbers) - 1)
 
 
 def is_contents_entry(line: Line) -> bool:
@@ -155,14 +166,19 @@ def _get_neighbors(place: int) -> tuple[int, int, int]:
     return place - 1, place, place + 1
 
 
+def _place(line: Line) -> tuple[int, int]:
+    """Return where a line stands: its baseline (tall boxes and large type begin higher), then its left."""
+    return line.baseline, line.x0
+
+
 def _order_by_columns(lines: list[Line], width: int, depth: int) -> Iterator[Line]:
     gutters = _find_gutters(lines, width) if len(lines) >= 2 * _COLUMN_LINES and depth < 3 else []
     if not gutters:
-        yield from sorted(lines, key=lambda line: (line.y0, line.x0))
+        yield from sorted(lines, key=_place)
         return
     for band in _split_bands(lines, gutters):
         if len(band) == 1:
-            yield from sorted(band[0], key=lambda line: (line.y0, line.x0))
+            yield from sorted(band[0], key=_place)
         else:
             for column in band:
                 yield from _order_by_columns(column, width, depth + 1)
@@ -172,7 +188,7 @@ def _split_bands(lines: list[Line], gutters: list[int]) -> Iterator[list[list[Li
     """Yield bands from top to bottom: one list of lines that cross a gutter, or several columns."""
     columns: list[list[Line]] = [[] for _ in range(len(gutters) + 1)]
     across: list[Line] = []
-    for line in sorted(lines, key=lambda line: line.y0):
+    for line in sorted(lines, key=_place):
         if any(line.x0 < gutter - 20 and line.x1 > gutter + 20 for gutter in gutters):
             if any(columns):
                 yield columns

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, pairwise
 
 from securetag.extractors.readers.pdf.code import mark_listings, render_listing
 from securetag.extractors.readers.pdf.headings import Headings
+from securetag.extractors.readers.pdf.notes import NOTE_MARK, find_notes
 from securetag.extractors.readers.pdf.pages import Line
 from securetag.extractors.readers.pdf.tables import render_table
 from securetag.extractors.text import prose
@@ -17,7 +18,11 @@ _BULLET = re.compile(r"^[•▪●○◦‣·∙□■◼◆➢❖✓]\s*|^[o§]
 _ORDERED = re.compile(r"^(?:\d{1,2}[.)]|\(?[a-z]\)|[a-z]\.)\s+")
 _LIST_ITEM = re.compile(rf"{_BULLET.pattern}|{_ORDERED.pattern}")
 _SENTENCE_END = re.compile(r"[.!?:;]['\"”’)\]]*$")
+#: Minimum distance of lines that is taken for usual, percent of their size.
+MIN_PITCH = 115
 _BROKEN_WORD = re.compile(r"([^\W\d_]{2,})-$")
+#: Where a heading that wraps was broken inside a word.
+_HYPHEN = re.compile(r"(?<=[^\W\d_]-) (?=[^\W\d_])")
 _HAS_WORD = re.compile(r"\w")
 _LETTERS = re.compile(r"[^\W\d_]+")
 #: Second halves of compounds that English writes with a hyphen.
@@ -39,7 +44,6 @@ _MARKUP = re.compile(
 )
 #: An address that continues on the next line.
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+$")
-_NOTE_NUMBER = re.compile(r"(\d{1,3})\s+(?=\S)")
 
 
 def join_rows(rows: Iterable[list[Line]]) -> list[Line]:
@@ -69,6 +73,7 @@ class Flow:
         self._pages = pages
         self._headings = headings
         self._body = body
+        self._pitch = measure_pitch(pages, body)
         self._words = Words(pages)
         self._paragraph: list[str] = []
         self._code: list[Line] = []
@@ -84,7 +89,7 @@ class Flow:
         yield from self._footnotes(len(self._pages))
 
     def _page(self, number: int, lines: list[Line]) -> Iterator[tuple[int, str, int]]:
-        foot = find_first_note(lines, self._body)
+        notes = find_notes(lines, self._body)
         last: Line | None = None
         skip = 0
         for index, line in enumerate(lines):
@@ -94,13 +99,14 @@ class Flow:
             if heading := self._headings.get((number, index)):
                 yield from self._close()
                 yield from self._footnotes(number + 1)
-                yield heading[0], heading[1], number + 1
+                if heading[0]:  # else the title, which all sections have
+                    yield heading[0], join_lines(_HYPHEN.split(heading[1]), self._words), number + 1
                 skip, last, self._header = heading[2] - 1, None, None
             elif line.table:
                 yield from self._close()
                 yield 0, f"\n{self._table(line.table, first=last is None)}\n", number + 1
                 last = line
-            elif index >= foot:
+            elif index in notes:
                 self._note(line.text)
             elif line.mono:
                 yield from self._close_paragraph()
@@ -109,7 +115,7 @@ class Flow:
                 last = line
             else:
                 yield from self._close_code()
-                if self._paragraph and _starts_paragraph(line, last, self._paragraph[-1]):
+                if self._paragraph and _starts_paragraph(line, last, self._paragraph[-1], self._pitch):
                     yield from self._close_paragraph()
                 if not self._paragraph:
                     self._begun = number + 1
@@ -145,8 +151,8 @@ class Flow:
         return render_table(cells, [escape_markup(cell) for cell in before] if goes_on and before else None)
 
     def _note(self, text: str) -> None:
-        """Collect a line of a footnote: a number begins another, other text continues the last."""
-        begins = _NOTE_NUMBER.match(text)
+        """Collect a line of a footnote: a mark begins another, other text continues the last."""
+        begins = NOTE_MARK.match(text)
         if begins or not self._notes:
             self._notes.append(text[begins.end() :] if begins else text)
         else:
@@ -167,15 +173,18 @@ def escape_markup(text: str) -> str:
     return f"\\{text}" if text.startswith(("#", "|")) else text
 
 
-def find_first_note(lines: list[Line], body: int) -> int:
-    """Return the index of the first line of the small print at a page's end; the line count without any."""
-    first = len(lines)
-    while first and (last := lines[first - 1]).size <= 0.9 * body and not last.table and not last.mono:
-        first -= 1
-    return first if first else len(lines)  # a page all in small print is a page, not a footnote
+def measure_pitch(pages: list[list[Line]], body: int) -> int:
+    """Return the usual distance of two lines of a paragraph, percent of their size; 120 without any."""
+    distances: Counter[int] = Counter()
+    for lines in pages:
+        for above, line in pairwise(lines):
+            distance = line.baseline - above.baseline
+            if above.size == line.size == body and body * 9 < distance * 10 < body * 25:
+                distances[distance * 50 // body * 2] += 1
+    return distances.most_common(1)[0][0] if distances else 120
 
 
-def _starts_paragraph(line: Line, last: Line | None, before: str) -> bool:
+def _starts_paragraph(line: Line, last: Line | None, before: str, pitch: int) -> bool:
     """Whether `line` begins a paragraph, given the line above it on the page (None: a new page)."""
     if _LIST_ITEM.match(line.text):
         return True
@@ -183,10 +192,10 @@ def _starts_paragraph(line: Line, last: Line | None, before: str) -> bool:
         return bool(_SENTENCE_END.search(before)) or (
             line.text[:1].isupper() and not _BROKEN_WORD.search(before)
         )
-    height = last.y1 - last.y0
     if line.y1 < last.y0:  # the top of the next column
         return bool(_SENTENCE_END.search(before))
-    return (line.y0 - last.y0) * 20 > 29 * height or abs(line.size - last.size) > 15
+    usual = max(line.size, last.size) * max(pitch, MIN_PITCH) // 100
+    return (line.baseline - last.baseline) * 100 > 124 * usual or abs(line.size - last.size) > 15
 
 
 class Words:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import resource
 import signal
 import sys
@@ -36,6 +37,10 @@ MAX_ANSWER_BYTES = 256 << 20
 MAX_BROKEN_PAGES = 50
 #: Maximum characters of a reason.
 _MAX_REASON_CHARS = 300
+#: Warnings of MuPDF that mean lost text.
+_DAMAGE = re.compile(
+    r"zlib|lzw|inflate|syntax error|premature|truncated|cannot (?:load|find|read|decode|open)", re.I
+)
 
 
 def read_document(request: Request, pymupdf: ModuleType) -> PdfDocument:
@@ -46,7 +51,9 @@ def read_document(request: Request, pymupdf: ModuleType) -> PdfDocument:
         raise ValueError("it is encrypted and asks for a password")
     pages = list(_read_pages(document, request, pymupdf))
     _allow_cpu_seconds(request.step_s)
-    return PdfDocument((document.metadata or {}).get("title") or "", _read_outline(document), pages)
+    title = (document.metadata or {}).get("title") or ""
+    damage = "it is damaged: its table of objects had to be rebuilt" if document.is_repaired else ""
+    return PdfDocument(title, _read_outline(document), pages, damage=damage)
 
 
 def _read_outline(document: Document) -> list[tuple[int, str, int]]:
@@ -70,6 +77,7 @@ def _read_pages(document: Document, request: Request, pymupdf: ModuleType) -> It
                 read.images = len(page.get_images())
             elif request.tables:
                 pdf_grids.replace_ruled_tables(page, read)
+            read.error = _find_damage(pymupdf)
             broken = 0
         except Exception as error:  # one page costs no other, whatever MuPDF's bindings raise
             read = Page(0, 0, [], error=_format_error(error))
@@ -80,6 +88,13 @@ def _read_pages(document: Document, request: Request, pymupdf: ModuleType) -> It
         if time.process_time() > allowed:
             raise ValueError(f"it takes more than {allowed:.0f} CPU-seconds")
         yield read
+
+
+def _find_damage(pymupdf: ModuleType) -> str:
+    """Return what of the page MuPDF had to leave out; empty for a sound page."""
+    warnings: str = pymupdf.TOOLS.mupdf_warnings(reset=True)
+    damage = next((line for line in warnings.splitlines() if _DAMAGE.search(line)), "")
+    return f"it is damaged, text may be missing: {damage[:_MAX_REASON_CHARS]}" if damage else ""
 
 
 def _read_page_text(page: Any, pymupdf: ModuleType) -> pdf_spans.PageText:

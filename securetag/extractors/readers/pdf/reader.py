@@ -3,22 +3,25 @@
 Headings come from the outline where there is one, else from type sizes and numbering. Running heads
 and feet, turned margin text and contents pages go; hyphens at line ends are mended; tables and listings
 become Markdown. How bytes become lines is `pages`' business. Options of the catalog row: `tables`
-(default true), `title`, `key` (prefix of keys), `skip` (headings), `whole`.
+(default true), `title`, `key` (prefix of keys), `skip` (headings), `whole`. Without `title` the document's
+own is taken: that of its metadata unless a program wrote it, else the largest text of the first page.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure, FetchedFile
-from securetag.extractors.readers.base import MIN_SECTION_CHARS, Drop, Item, Reader
-from securetag.extractors.readers.pdf.headings import find_headings
+from securetag.extractors.readers.base import MIN_SECTION_CHARS, Drop, Item, Reader, make_slug
+from securetag.extractors.readers.pdf import front
+from securetag.extractors.readers.pdf.direction import remove_right_to_left
+from securetag.extractors.readers.pdf.headings import Headings, find_headings
 from securetag.extractors.readers.pdf.layout import (
     find_running_lines,
     has_contents_heading,
@@ -45,6 +48,10 @@ _SKIPPED_HEADINGS = {
 }  # fmt: skip
 #: Maximum characters before the first heading that are dropped as a cover.
 MAX_COVER_CHARS = 12_000
+#: Maximum share of the text from right to left in a document of which the rest is read.
+MAX_RIGHT_TO_LEFT_SHARE = 0.5
+#: Characters above which a paragraph shows its language, and isn't part of a cover.
+MIN_PROSE_CHARS = 200
 #: Paragraphs that are used to detect the language.
 MAX_PARAGRAPHS = 20
 #: Characters of a URL that aren't escaped.
@@ -59,6 +66,9 @@ class PdfReader(Reader):
         tables = bool(self.source.options.get("tables", True))
         document = load_document(file.path, tables=tables)
         self.child_cpu_s += document.cpu_s
+        yield from self._refuse_right_to_left(document)
+        if document.damage:
+            yield Failure(str(file.path), "", f"{document.damage}, so pages or text may be missing")
         body = measure_body_size(document.pages)
         pages: list[list[Line]] = []
         for number, (lines, why) in enumerate(clean_pages(document, body, tables=tables), 1):
@@ -68,30 +78,51 @@ class PdfReader(Reader):
                 yield Drop(why, f"page {number}")
             pages.append(lines)
         if not any(pages):
-            raise SourceError(
-                f"its {len(pages)} pages hold no text",
-                hint="Are they scanned? Text recognition has to come first.",
-            )
-        yield from self._sections(file, document, Flow(pages, find_headings(document, pages, body), body))
-
-    def _sections(self, file: FetchedFile, document: PdfDocument, flow: Flow) -> Iterator[Item]:
+            raise _describe_no_text(document)
         stem = PurePosixPath(unquote(urlsplit(file.url).path)).stem
-        title = self.source.options.get("title") or prose.clean_line(document.title) or stem
-        items = list(flow.items())
+        headings = find_headings(document, pages, body)
+        title = _choose_title(document, pages, headings, body, stem)
+        has_cover = not any(level == 0 for level, _, _ in headings.values())
+        title = str(self.source.options.get("title") or title)
+        items = list(Flow(pages, headings, body).items())
+        yield from self._sections(file, title, stem, items, has_cover=has_cover)
+
+    def _refuse_right_to_left(self, document: PdfDocument) -> Iterator[Drop]:
+        """Yield a drop for each page with text from right to left. Raises SourceError when most text is."""
+        numbers, share = remove_right_to_left(document.pages)
+        if share > MAX_RIGHT_TO_LEFT_SHARE:
+            raise SourceError(
+                "its text is written from right to left, and a PDF doesn't keep the order of such text",
+                hint="Is there an HTML or Markdown edition?",
+            )
+        yield from (Drop("text from right to left, whose order is lost", f"page {n}") for n in numbers)
+
+    def _sections(
+        self, file: FetchedFile, title: str, stem: str, items: list[tuple[int, str, int]], *, has_cover: bool
+    ) -> Iterator[Item]:
+        """Yield the sections; text before the first is a cover, or (not `has_cover`) may be prose to keep."""
         lang = _detect_document_language([text for level, text, _ in items if level == 0], self.source.lang)
-        root = build_tree(str(title), iter(items))
+        root = build_tree(title, iter(items))
+        split = split_section(root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS)))
+        pieces = list(_merge_short_pieces(split))
         seen: Counter[str] = Counter()
-        for piece in _merge_short_pieces(
-            split_section(root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS)))
-        ):
-            cover = root.children and piece.path == (root.title,) and piece.text == root.own_text
-            if cover and len(piece.text) <= MAX_COVER_CHARS:
+        for piece, record_title in zip(pieces, make_titles(pieces), strict=True):
+            first = root.children and piece.path == (root.title,) and piece.text == root.own_text
+            is_cover = has_cover or not any(_is_prose(block) for block in piece.text.split("\n\n"))
+            if first and is_cover and len(piece.text) <= MAX_COVER_CHARS:
                 yield Drop("cover and front matter", f"page {piece.start}")
             else:
-                yield self._item(piece, file, str(self.source.options.get("key", stem)), seen, lang)
+                key = str(self.source.options.get("key", stem))
+                yield self._item(piece, file, key, record_title, seen, lang)
 
     def _item(
-        self, piece: Piece, file: FetchedFile, prefix: str, seen: Counter[str], lang: TextLang | None
+        self,
+        piece: Piece,
+        file: FetchedFile,
+        prefix: str,
+        title: str,
+        seen: Counter[str],
+        document_lang: TextLang | None,
     ) -> Item:
         path = [prose.clean_line(title) for title in piece.path]
         locator = f"page {piece.start}"
@@ -100,19 +131,88 @@ class PdfReader(Reader):
             return Drop("front or back matter", locator)
         text = prose.clean(piece.text)
         url = f"{quote(file.url, safe=_SAFE_URL_CHARS)}#page={piece.start}"
-        certain = lang is not None
+        hint = document_lang or self.source.lang
+        lang = _detect_document_language(text.split("\n\n"), hint) or document_lang
         return self.section_record(
-            file, prefix, path, text, seen, locator=locator, url=url, lang=lang, is_lang_certain=certain
+            file,
+            prefix,
+            path,
+            text,
+            seen,
+            locator=locator,
+            title=title,
+            url=url,
+            lang=lang,
+            is_lang_certain=lang is not None,
         )
 
 
 def _detect_document_language(blocks: list[str], hint: TextLang) -> TextLang | None:
-    """Return the language of the document by its paragraphs; None for one without paragraphs.
+    """Return the language of a document or a section by its paragraphs; None for one without paragraphs.
 
     Tables of names don't show a language.
     """
-    prose_alone = [text for text in blocks if len(text) > 200 and not text.lstrip().startswith(("|", "`"))]
+    prose_alone = [text for text in blocks if _is_prose(text)]
     return detect_language("\n\n".join(prose_alone[:MAX_PARAGRAPHS]), hint) if prose_alone else None
+
+
+def _is_prose(block: str) -> bool:
+    """Whether a block of Markdown is a paragraph of sentences, and neither a table nor a listing."""
+    return len(block) > MIN_PROSE_CHARS and not block.lstrip().startswith(("|", "`"))
+
+
+def _describe_no_text(document: PdfDocument) -> SourceError:
+    """Return the error for a document whose pages all came to nothing."""
+    reason = f"its {len(document.pages)} pages hold no text"
+    if document.damage or any(page.error for page in document.pages):
+        return SourceError(
+            f"{reason}: {document.damage or 'they are damaged'}", hint="Is there a sound copy?"
+        )
+    if any(page.images for page in document.pages):
+        return SourceError(reason, hint="Are they scanned? Text recognition has to come first.")
+    return SourceError(reason)
+
+
+def _choose_title(
+    document: PdfDocument, pages: list[list[Line]], headings: Headings, body: int, stem: str
+) -> str:
+    """Return the title of the metadata unless a program wrote it, else the one on the first page.
+
+    The heading that shows the title becomes one of level 0, unless other headings are as large.
+    """
+    named = prose.clean_line(document.title)
+    is_named = front.is_title(named, stem)
+    title = front.find_title(pages, body)
+    if title is None:
+        return named if is_named else front.strip_program(named) or stem
+    shown = prose.clean_line(title.text)
+    is_above_all = title.is_largest(pages, headings) or (is_named and make_slug(shown) == make_slug(named))
+    if title.place in headings and len(headings) > 1 and is_above_all:
+        headings[title.place] = (0, shown, title.count)
+    return named if is_named else shown
+
+
+def make_titles(pieces: Sequence[Piece]) -> list[str]:
+    """Return the titles of a document's Records: its title, the chapter, the heading; no two the same.
+
+    Those that would share a title have all headings in it, then their page, then a number.
+    """
+    paths = [list(dict.fromkeys(map(prose.clean_line, piece.path))) for piece in pieces]
+    forms = [
+        [": ".join(dict.fromkeys([*path[:2], path[-1]])) for path in paths],
+        [": ".join(path) for path in paths],
+        [f"{': '.join(path)} (page {piece.start})" for path, piece in zip(paths, pieces, strict=True)],
+    ]
+    titles = forms[0]
+    for form in forms[1:]:
+        counts = Counter(titles)
+        titles = [longer if counts[title] > 1 else title for title, longer in zip(titles, form, strict=True)]
+    seen: Counter[str] = Counter()
+    for index, title in enumerate(titles):
+        seen[title] += 1
+        if seen[title] > 1:
+            titles[index] = f"{title} ({seen[title]})"
+    return titles
 
 
 def _merge_short_pieces(pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -1,4 +1,5 @@
-"""Convert MuPDF's JSON of a page to lines: adjacent spans joined, footnote marks and rotated text removed.
+"""Convert MuPDF's JSON of a page to lines: adjacent spans joined; footnote marks, rotated text and glyphs
+that are drawn twice removed.
 
 Pure: it knows the JSON and no PDF library. It works on integers, tenths of a point.
 """
@@ -18,6 +19,10 @@ from securetag.extractors.text import prose
 MAX_LINE_CHARS = 10_000
 #: Maximum lines of a page.
 MAX_PAGE_LINES = 20_000
+#: Maximum offset of a glyph that is drawn a second time for simulated bold, percent of its font's size.
+MAX_STRIKE_OFFSET_PERCENT = 12
+#: Height of a line above and below its baseline, tenths of its font's size.
+_ASCENT, _DESCENT = 9, 2
 _MONO = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt|inconsolata|source ?code|terminal", re.I)
 _BOLD = re.compile(r"bold|black|heavy|semibold|[-,](?:bd|demi)\b", re.I)
 _FOOTNOTE_MARK = re.compile(r"[\d,*†‡\[\]\s]{1,8}")
@@ -54,6 +59,7 @@ class _Font(msgspec.Struct, gc=False):
     name: str
     family: str
     weight: str
+    style: str
     size: int
 
 
@@ -96,9 +102,14 @@ def decode_page_text(data: bytes, width: float, height: float) -> PageText:
 
 
 def _is_turned(span: _Span) -> bool:
-    """Whether a span is rotated: it is much taller than its font."""
-    box = span.bbox
-    return box.h > 2 * span.font.size and box.h > box.w and len(span.text) > 1
+    """Whether a span is rotated: its baseline begins at the head or foot of its box, not at the left.
+
+    A box that is much taller than the font shows nothing, since some fonts claim such boxes.
+    """
+    box, size = span.bbox, span.font.size
+    if (span.x - box.x) * 10 < size or len(span.text) < 2:
+        return False
+    return min(abs(span.y - box.y), abs(span.y - box.y - box.h)) * 20 <= max(size, 20)
 
 
 def find_rotation(text: PageText) -> int:
@@ -124,9 +135,35 @@ def _get_style(name: str, family: str, weight: str) -> tuple[bool, bool]:
     return weight == "bold" or bool(_BOLD.search(plain)), family == "monospace" or bool(_MONO.search(plain))
 
 
+def _merge_double_strikes(text: PageText) -> None:
+    """Remove spans that are drawn again with a small offset, and mark the first as bold, which that means."""
+    placed: dict[str, list[_Span]] = {}
+    for block in text.blocks:
+        doubled = False
+        for span in block:
+            if len(span.text) < 2 or span.text.isspace():
+                continue
+            same = placed.setdefault(span.text, [])
+            first = next((other for other in same if _is_struck_again(other, span)), None)
+            if first is None:
+                same.append(span)
+            else:
+                first.font = msgspec.structs.replace(first.font, weight="bold")
+                span.text, doubled = "", True
+        if doubled:
+            block[:] = [span for span in block if span.text]
+
+
+def _is_struck_again(first: _Span, span: _Span) -> bool:
+    near = max(2, span.font.size * MAX_STRIKE_OFFSET_PERCENT // 100)
+    same_size = first.font.size == span.font.size
+    return same_size and abs(first.x - span.x) <= near and abs(first.y - span.y) <= near
+
+
 def make_page(text: PageText) -> Page:
     """Return the lines of a page in the order of the file."""
     lines: list[Line] = []
+    _merge_double_strikes(text)
     for block in text.blocks:
         for run in _split_runs(block):
             line = _make_line(run)
@@ -143,7 +180,7 @@ def _split_runs(block: list[_Span]) -> list[list[_Span]]:
     end = base = size = 0
     for span in block:
         box = span.bbox
-        if box.h > 2 * span.font.size and _is_turned(span):
+        if _is_turned(span):
             continue
         gap = box.x - end
         wide = size if size > span.font.size else span.font.size
@@ -165,8 +202,15 @@ def _make_line(run: list[_Span]) -> Line | None:
         bold, mono = _get_style(font.name, font.family, font.weight)
         if not (words := _clean_words(span.text, mono=mono)):
             return None
-        return Line(box.x, box.y, box.x + box.w, box.y + box.h, font.size, bold, mono, words)
+        return _place_line(span, box.x, box.x + box.w, bold, mono, words, italic=font.style == "italic")
     return _join_run(run)
+
+
+def _place_line(span: _Span, x0: int, x1: int, bold: bool, mono: bool, text: str, *, italic: bool) -> Line:
+    """Return a line that stands on the baseline of `span` and has its size."""
+    size = span.font.size
+    top, foot = span.y - size * _ASCENT // 10, span.y + size * _DESCENT // 10
+    return Line(x0, top, x1, foot, size, bold, mono, text, [], italic)
 
 
 def _clean_words(text: str, *, mono: bool = False) -> str:
@@ -196,17 +240,8 @@ def _join_run(run: list[_Span]) -> Line | None:
     text = _clean_words("".join(parts), mono=mono)
     if not text:
         return None
-    top = min(span.bbox.y for span in filled)
-    return Line(
-        first.x,
-        top,
-        last.x + last.w,
-        max(span.bbox.y + span.bbox.h for span in filled),
-        main.font.size,
-        bold,
-        mono,
-        text,
-    )
+    italic = all(span.font.style == "italic" for span in filled)
+    return _place_line(main, first.x, last.x + last.w, bold, mono, text, italic=italic)
 
 
 def _is_mark(span: _Span, beside: _Span) -> bool:

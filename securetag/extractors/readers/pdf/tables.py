@@ -66,6 +66,8 @@ def _find_aligned_table(rows: list[list[Line]], start: int) -> tuple[int, Line |
         places = _assign_columns(row, spans)
         if places == [0] and row[0].x1 > spans[0][1] + row[0].size:
             break  # a heading or paragraph that stands under the first column
+        if any(line.size * 10 > header[0].size * 12 for line in row):
+            break  # a heading below the table
         height = max(1, last.y1 - last.y0)
         if places is None or row[0].y0 - last.y1 > 4 * height or row[0].y0 < last.y0:
             break

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 from within import MOST_BYTES, MOST_CPU_S, alone
 
+from securetag.errors import SourceError
 from securetag.extractors.fetching.files import Failure
+from securetag.extractors.readers.base import Item
 from securetag.extractors.readers.pdf import pages as pdf_pages
 from securetag.extractors.readers.pdf.reader import PdfReader
 from securetag.records import Record
@@ -173,6 +178,93 @@ def test_a_process_that_ends_is_started_again(
     assert "takes more than" in failure.reason
     monkeypatch.undo()
     assert any(isinstance(item, Record) for item in PdfReader(make_source()).read([whole]))
+
+
+def test_a_file_that_is_cut_off_says_so_and_its_readable_pages_come(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
+    document = pymupdf.open()
+    for number in range(1, 4):
+        words = f"Page {number} has so many words that it is a Record of its own, not a stub of a page."
+        document.new_page().insert_textbox((72, 72, 500, 700), f"{words} " * 3)
+    data = document.tobytes()
+    items = list(PdfReader(make_source()).read([make_file("a.pdf", data[: data.rindex(b"endstream") - 20])]))
+    assert any(isinstance(item, Record) and "Page 1 has" in item.text for item in items)
+    reasons = [item.reason for item in items if isinstance(item, Failure)]
+    assert any("it is cut off: its end is missing" in reason for reason in reasons)
+    nothing = list(PdfReader(make_source()).read([make_file("b.pdf", data[: data.index(b"stream")])]))
+    assert not any(isinstance(item, Record) for item in nothing)
+    assert any("cut off" in item.reason for item in nothing if isinstance(item, Failure))
+    assert not any("scanned" in item.reason for item in nothing if isinstance(item, Failure))
+
+
+def test_a_damaged_file_says_so(make_source: MakeSource, make_file: MakeFile) -> None:
+    moved = make_file("moved.pdf", WHOLE.replace(b"startxref\n", b"startxref\n9"))
+    failure, record = PdfReader(make_source()).read([moved])
+    assert isinstance(failure, Failure)
+    assert "its table of objects had to be rebuilt" in failure.reason
+    assert isinstance(record, Record)
+    packed = bytearray(zlib.compress(WORDS * 40))
+    packed[len(packed) // 2] ^= 0xFF
+    torn = pdf(CATALOG, PAGES, page(), stream(bytes(packed), b"/Filter /FlateDecode"), FONT)
+    items = list(PdfReader(make_source()).read([make_file("torn.pdf", torn)]))
+    failures = [item for item in items if isinstance(item, Failure)]
+    assert any("damaged" in failure.reason for failure in failures)
+    assert not any("scanned" in failure.reason for failure in failures)
+
+
+def damage(whole: bytes, data: st.DataObject) -> bytes:
+    """Bytes overwritten, removed or doubled, as a bad disk or a bad transfer does it."""
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 6))):
+        start = data.draw(st.integers(0, len(damaged) - 1))
+        end = min(len(damaged), start + data.draw(st.integers(1, 60)))
+        noise = data.draw(st.binary(min_size=end - start, max_size=end - start))
+        damaged[start:end] = data.draw(st.sampled_from([b"", damaged[start:end] * 2, noise]))
+        damaged += b"" if damaged else b"%"
+    return bytes(damaged)
+
+
+def check_damaged(items: list[Item]) -> None:
+    """Records, or at least one failure; each failure has a reason for people."""
+    failures = [item for item in items if isinstance(item, Failure)]
+    assert failures or any(isinstance(item, Record) for item in items)
+    for failure in failures:
+        assert failure.reason
+        assert not re.match(r"\w*(?:Error|Exception)\b", failure.reason), failure.reason
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_random_damage_gives_records_or_a_reason(
+    make_source: MakeSource, make_file: MakeFile, data: st.DataObject
+) -> None:
+    check_damaged(list(PdfReader(make_source()).read([make_file("a.pdf", damage(WHOLE, data))])))
+
+
+@pytest.mark.system
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_random_damage_of_packed_files(
+    make_source: MakeSource, make_file: MakeFile, data: st.DataObject
+) -> None:
+    """With an outline, several pages and packed streams, of which most damage hits one."""
+    document = pymupdf.open()
+    for number in range(1, 4):
+        words = f"Page {number} has so many words that it is a Record of its own, not a stub of a page. "
+        document.new_page().insert_textbox((72, 72, 500, 700), words * 3)
+    document.set_toc([[1, f"Page {number}", number] for number in range(1, 4)])
+    whole = document.tobytes(deflate=True, use_objstms=data.draw(st.integers(0, 1)), no_new_id=True)
+    reader = PdfReader(make_source())
+    check_damaged(list(reader.read([make_file("a.pdf", damage(whole, data))])))
+    assert reader.child_cpu_s < MOST_CPU_S
+
+
+def test_a_pdf_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(many_words())
+    with pytest.raises(SourceError, match="one page takes more than"):
+        pdf_pages.load_document(path, tables=True, step_s=0.05)
 
 
 #: Reads one file, and prints what the processes that did it spent: CPU-seconds and the peak of the largest.

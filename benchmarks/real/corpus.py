@@ -58,7 +58,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.file and self.line)
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[Ecosystem, str]:
         """Ecosystem and package: what has a role."""
         return (self.ecosystem, self.package)
 

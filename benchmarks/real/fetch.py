@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import venv
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.real.corpus import Ecosystem
@@ -50,12 +52,11 @@ def fetch_package(ecosystem: Ecosystem, package: str, version: str) -> Path:
 
 
 def _download(ecosystem: Ecosystem, package: str, version: str, folder: Path) -> Path:
+    commands: Iterable[list[str]]
     if ecosystem == "npm":
         commands = [[_npm(), "pack", "--silent", "--ignore-scripts", f"{package}@{version}"]]
     else:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        only = ["--only-binary=:all:", "--ignore-requires-python", "--dest=.", f"{package}=={version}"]
-        commands = [[*pip, *platform, *only] for platform in _PLATFORMS]
+        commands = _pip_commands(f"{package}=={version}")
     message = ""
     for command in commands:
         done = subprocess.run(
@@ -69,6 +70,28 @@ def _download(ecosystem: Ecosystem, package: str, version: str, folder: Path) ->
         f"{package} {version} can't be fetched from {ecosystem}: {message}",
         hint="The corpus needs the package index; pip's and npm's own settings name it.",
     )
+
+
+def _pip_commands(requirement: str) -> Iterator[list[str]]:
+    """Yield the ways to download a wheel, the usual one first."""
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+    options += ["--ignore-requires-python", "--dest=.", requirement]
+    for platform in _PLATFORMS:
+        yield [sys.executable, "-m", "pip", "download", *platform, *options]
+    yield [str(_lenient_python()), "-m", "pip", "download", *options]
+
+
+def _lenient_python() -> Path:
+    """Return a Python whose pip is the one that Python brings.
+
+    From 24.1 on pip leaves out wheels whose metadata isn't valid, as that of some old versions is.
+    """
+    folder = corpus_folder() / ".pip"
+    python = folder / "bin" / "python"
+    with FileLock(folder.with_name(".pip.lock")):
+        if not python.is_file():
+            venv.create(folder, with_pip=True)
+    return python
 
 
 def _npm() -> str:

@@ -6,8 +6,6 @@ What is reported there is noise as a rule: these packages have many readers. Who
 from __future__ import annotations
 
 import csv
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import msgspec
 
 from benchmarks.real.corpus import Ecosystem
 from benchmarks.real.fetch import fetch_package
-from benchmarks.rules.known import scan_tree
+from benchmarks.rules.scans import scan_package
 from securetag.scanning.targets import count_lines
 
 CLEAN_CSV = Path(__file__).with_name("clean.csv")
@@ -41,6 +39,8 @@ class Density(msgspec.Struct, frozen=True, kw_only=True):
     #: Of the default confidence and above.
     shown: float
     all: float
+    #: CPU-seconds of Semgrep.
+    cpu_s: float
 
 
 def read_clean(path: Path = CLEAN_CSV) -> list[CleanPackage]:
@@ -49,25 +49,20 @@ def read_clean(path: Path = CLEAN_CSV) -> list[CleanPackage]:
         return [msgspec.convert(row, CleanPackage) for row in csv.DictReader(file)]
 
 
-def measure_density() -> tuple[list[Density], Counter[str]]:
-    """Scan every package; return the densities, and the findings of each rule on all of them."""
-    by_rule: Counter[str] = Counter()
-    densities = []
-    with tempfile.TemporaryDirectory() as folder:
-        for package in read_clean():
-            name = f"{package.package}-{package.version}"
-            root = Path(folder) / name
-            shutil.copytree(fetch_package(package.ecosystem, package.package, package.version), root)
-            findings = scan_tree(root)
-            by_rule.update(match.rule_id for finding in findings for match in finding.matches)
-            lines = sum(count_lines(path) for path in root.rglob("*") if path.suffix in SUFFIXES)
-            shown = sum(finding.confidence in DEFAULT_CONFIDENCES for finding in findings)
-            densities.append(
-                Density(
-                    package=name,
-                    lines=lines,
-                    shown=round(1000 * shown / lines, 2),
-                    all=round(1000 * len(findings) / lines, 2),
-                )
-            )
-    return densities, by_rule
+def measure_density(package: CleanPackage) -> tuple[Density, Counter[str]]:
+    """Scan a whole package; return its density, and the findings of each rule.
+
+    Raises ToolError where it can't be fetched or scanned.
+    """
+    code = fetch_package(package.ecosystem, package.package, package.version)
+    done = scan_package(package.ecosystem, package.package, package.version)
+    lines = sum(count_lines(path) for path in code.rglob("*") if path.suffix in SUFFIXES)
+    shown = sum(finding.confidence in DEFAULT_CONFIDENCES for finding in done.findings)
+    density = Density(
+        package=f"{package.package}-{package.version}",
+        lines=lines,
+        shown=round(1000 * shown / lines, 2),
+        all=round(1000 * len(done.findings) / lines, 2),
+        cpu_s=done.cpu_s,
+    )
+    return density, Counter(match.rule_id for finding in done.findings for match in finding.matches)

@@ -8,25 +8,23 @@ so that a real vulnerability which nobody reported counts as wrong.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.real.corpus import Place
+from benchmarks.real.corpus import Ecosystem, Place
 from benchmarks.real.fetch import fetch_package
+from benchmarks.rules.scans import scan_package
 from securetag.records import Finding
-from securetag.rules import catalogue, compiled_pack
-from securetag.scanning.evidence import combine_evidence, family_of
+from securetag.scanning.evidence import family_of
 from securetag.scanning.identity.scopes import enclosing, scopes
 from securetag.scanning.languages import language_of
-from securetag.scanning.semgrep import scan
-from securetag.settings.sections import SemgrepSettings
 
 NEAR_LINES = 3
+#: Findings of an application that somebody reads before deciding whether the tool is worth it.
+FIRST = 20
 
 
 class FamilyScore(msgspec.Struct, kw_only=True):
@@ -38,13 +36,35 @@ class FamilyScore(msgspec.Struct, kw_only=True):
     at_places: int = 0
 
 
+class FirstFindings(msgspec.Struct, kw_only=True):
+    """The first findings by rank of each application: their number, and of those at a known place."""
+
+    findings: int = 0
+    at_places: int = 0
+    #: Share of each application's first findings that are at a known place, by package.
+    by_package: dict[str, float] = {}
+
+    def add(self, package: str, at_places: Sequence[bool]) -> None:
+        """Count one application; `at_places` says of each of its first findings whether it is at a place."""
+        if at_places:
+            self.findings += len(at_places)
+            self.at_places += sum(at_places)
+            self.by_package[package] = sum(at_places) / len(at_places)
+
+
 class KnownScore(msgspec.Struct, kw_only=True):
     """How the rules did on the places of one role."""
 
-    families: dict[str, FamilyScore]
-    #: Flagged places that the corrected version doesn't have, or has with a lower rank.
-    cleared: int
-    missed: list[Place]
+    families: dict[str, FamilyScore] = {}
+    #: Flagged places that the corrected version doesn't have any more.
+    silenced: int = 0
+    #: Flagged places that the corrected version has with a lower rank.
+    lowered: int = 0
+    missed: list[Place] = []
+    #: Of the families that the files' places have, as in `families`.
+    first: FirstFindings = msgspec.field(default_factory=FirstFindings)
+    #: Of every family: what somebody sees who asks for all findings of these files.
+    first_of_any: FirstFindings = msgspec.field(default_factory=FirstFindings)
 
     def total(self) -> FamilyScore:
         """Return the sum over all families."""
@@ -57,71 +77,103 @@ class KnownScore(msgspec.Struct, kw_only=True):
         )
 
 
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a package: its findings by path, and where its code is."""
+
+    findings: dict[str, list[Finding]]
+    code: Path
+
+
+#: Ecosystem, package, version.
+VersionKey = tuple[Ecosystem, str, str]
+#: Path, line and CWE family: what counts as one finding.
+_Spot = tuple[str, int, str]
+
+
 def score_places(places: Sequence[Place]) -> KnownScore:
-    """Scan the files of `places` in both versions and score the findings."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "code"
-        for place in places:
-            for version in (place.vulnerable_version, place.fixed_version):
-                _copy(place, version, root)
-        findings: dict[str, list[Finding]] = defaultdict(list)
-        for finding in scan_tree(root):
-            findings[finding.path].append(finding)
-        return _score(places, findings, root)
+    """Scan the files of `places` in both versions and score the findings.
 
-
-def scan_tree(root: Path) -> list[Finding]:
-    """Return the findings of Semgrep with our rules in a folder, combined and ranked as a scan does it."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        settings = SemgrepSettings(cpu_s=3600, timeout_s=7200)
-        pack = compiled_pack(out / "pack")
-        done = scan(root, pack=pack, settings=settings, out=out, catalogue=catalogue()).check()
-        return combine_evidence(done.findings, root)
-
-
-def _copy(place: Place, version: str, root: Path) -> None:
-    source = fetch_package(place.ecosystem, place.package, version) / place.file
-    if source.is_file():
-        target = root / _path(place, version)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-
-
-def _path(place: Place, version: str) -> str:
-    return f"{place.package.replace('/', '__')}-{version}/{place.file}"
-
-
-def _score(places: Sequence[Place], findings: dict[str, list[Finding]], root: Path) -> KnownScore:
-    families: dict[str, FamilyScore] = defaultdict(FamilyScore)
-    at_places: set[tuple[str, int, str]] = set()
-    cleared, missed = 0, []
+    Raises ToolError where a package can't be fetched or scanned.
+    """
+    files: dict[VersionKey, set[str]] = defaultdict(set)
+    applications: dict[VersionKey, list[Place]] = defaultdict(list)
     for place in places:
-        family, path = family_of(place.cwe), _path(place, place.vulnerable_version)
-        scope = _function_at(root / path, int(place.line))
-        hits = [
-            finding
-            for finding in findings[path]
-            if family_of(finding.cwe) == family and _is_at(finding, int(place.line), scope)
-        ]
-        families[family].places += 1
-        families[family].flagged += bool(hits)
-        at_places |= {(path, finding.start_line, family) for finding in hits}
+        vulnerable, fixed = _versions_of(place)
+        files[vulnerable].add(place.file)
+        files[fixed].add(place.file)
+        applications[vulnerable].append(place)
+    versions = {key: _scan_version(*key, names) for key, names in sorted(files.items())}
+    score = KnownScore()
+    for key, known in applications.items():
+        score_application(score, key, known, versions)
+    return score
+
+
+def _versions_of(place: Place) -> tuple[VersionKey, VersionKey]:
+    """Return the vulnerable version and the one that corrects it."""
+    return (*place.key, place.vulnerable_version), (*place.key, place.fixed_version)
+
+
+def _scan_version(ecosystem: Ecosystem, package: str, version: str, files: Iterable[str]) -> Version:
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    for finding in scan_package(ecosystem, package, version, files).findings:
+        findings[finding.path].append(finding)
+    return Version(findings=findings, code=fetch_package(ecosystem, package, version))
+
+
+def score_application(
+    score: KnownScore, key: VersionKey, places: Sequence[Place], versions: Mapping[VersionKey, Version]
+) -> None:
+    """Add what was found in one vulnerable version to `score`."""
+    vulnerable = versions[key]
+    at_places: set[_Spot] = set()
+    for place in places:
+        family = family_of(place.cwe)
+        hits = _find_hits(place, vulnerable)
+        values = score.families.setdefault(family, FamilyScore())
+        values.places += 1
+        values.flagged += bool(hits)
+        at_places |= {_spot(finding) for finding in hits}
         if not hits:
-            missed.append(place)
+            score.missed.append(place)
             continue
         after = [
             finding.rank
-            for finding in findings[_path(place, place.fixed_version)]
+            for finding in versions[_versions_of(place)[1]].findings[place.file]
             if family_of(finding.cwe) == family and finding.scope == hits[0].scope
         ]
-        cleared += max(after, default=0) < max(finding.rank for finding in hits)
-    counted = {(_path(place, place.vulnerable_version), family_of(place.cwe)) for place in places}
-    for path, family in counted:
-        lines = {item.start_line for item in findings[path] if family_of(item.cwe) == family}
-        families[family].findings += len(lines)
-        families[family].at_places += len({key for key in at_places if key[0] == path and key[2] == family})
-    return KnownScore(families=dict(families), cleared=cleared, missed=missed)
+        score.silenced += not after
+        score.lowered += bool(after) and max(after) < max(finding.rank for finding in hits)
+    counted = {(place.file, family_of(place.cwe)) for place in places}
+    every = _order({place.file for place in places}, vulnerable)
+    related = [spot for spot in every if (spot[0], spot[2]) in counted]
+    for spot in related:
+        score.families[spot[2]].findings += 1
+        score.families[spot[2]].at_places += spot in at_places
+    name = f"{key[1]} {key[2]}"
+    score.first.add(name, [spot in at_places for spot in related[:FIRST]])
+    score.first_of_any.add(name, [spot in at_places for spot in every[:FIRST]])
+
+
+def _find_hits(place: Place, vulnerable: Version) -> list[Finding]:
+    """Return the findings that mean a known place."""
+    scope = _function_at(vulnerable.code / place.file, int(place.line))
+    return [
+        finding
+        for finding in vulnerable.findings[place.file]
+        if family_of(finding.cwe) == family_of(place.cwe) and _is_at(finding, int(place.line), scope)
+    ]
+
+
+def _order(files: Iterable[str], version: Version) -> list[_Spot]:
+    """Return the spots of all findings of some files once, by the highest rank first."""
+    findings = [finding for file in files for finding in version.findings[file]]
+    findings.sort(key=lambda finding: (-finding.rank, finding.path, finding.start_line))
+    return list(dict.fromkeys(_spot(finding) for finding in findings))
+
+
+def _spot(finding: Finding) -> _Spot:
+    return finding.path, finding.start_line, family_of(finding.cwe)
 
 
 def _function_at(file: Path, line: int) -> str:

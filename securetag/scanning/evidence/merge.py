@@ -12,6 +12,7 @@ import msgspec
 from securetag.records import SEVERITIES, Finding, PathClass, RuleKind, RuleMatch
 from securetag.scanning.evidence.families import family_of
 from securetag.scanning.evidence.paths import PathClasses
+from securetag.scanning.evidence.texts import Texts
 from securetag.scanning.evidence.weights import CONFIDENCES, rank, weigh
 
 #: Lines between two findings of one place: a statement that is built on one line and run on another.
@@ -37,7 +38,8 @@ def combine_evidence(
     No secret's value is left in a snippet, a message or a data flow.
 
     A place is one file, one CWE family, one function and at most NEAR_LINES lines. Two findings of the same
-    rule are two places, unless they overlap: the rule tells them apart.
+    rule are two places, unless they overlap: the rule tells them apart. A text that is put together further
+    up in the function is of the place where it is used.
     """
     # Here, since detect-secrets takes a while to import, and masking knows the families of this package.
     from securetag.scanning.secrets.mask import collect_values, mask_finding
@@ -48,10 +50,11 @@ def combine_evidence(
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.path, family_of(finding.cwe) or finding.rule_id].append(finding)
+    texts = Texts(project)
     combined = [
         mask_finding(place.combine(classes.get(place.first.path)), values)
         for group in groups.values()
-        for place in _find_places(group)
+        for place in _find_places(group, texts)
     ]
     return sorted(combined, key=lambda item: (-item.rank, item.path, item.start_line, item.rule_id))
 
@@ -73,6 +76,8 @@ class _Place:
 
     first: Finding
     findings: list[Finding] = field(default_factory=list)
+    #: Lines of the texts that `first` uses.
+    text_lines: frozenset[int] = frozenset()
 
     def distance(self, finding: Finding) -> int:
         """Return the lines between the place and a finding, 0 where they overlap."""
@@ -80,6 +85,8 @@ class _Place:
 
     def includes(self, finding: Finding) -> bool:
         """Return whether a finding means this place."""
+        if self.uses(finding):
+            return True
         distance = self.distance(finding)
         if distance > NEAR_LINES or not _same_scope(self.first.scope, finding.scope):
             return False
@@ -88,6 +95,14 @@ class _Place:
         return all(
             other.start_line <= finding.end_line and finding.start_line <= other.end_line
             for other in same_rule
+        )
+
+    def uses(self, finding: Finding) -> bool:
+        """Return whether a finding of another rule is about a text that is used here."""
+        return (
+            (finding.tool, finding.rule_id) != (self.first.tool, self.first.rule_id)
+            and finding.scope == self.first.scope
+            and not self.text_lines.isdisjoint(_lines_of(finding))
         )
 
     def combine(self, path_class: PathClass) -> Finding:
@@ -129,31 +144,40 @@ def matches_of(finding: Finding) -> list[RuleMatch]:
     ]
 
 
-def _find_places(findings: Sequence[Finding]) -> list[_Place]:
+def _find_places(findings: Sequence[Finding], texts: Texts) -> list[_Place]:
     """Assign each finding of one file and family to the nearest place, the strongest ones first."""
     places: list[_Place] = []
     by_line: dict[int, list[_Place]] = defaultdict(list)
-    for finding in sorted(findings, key=_strength):
-        last = min(finding.end_line, finding.start_line + _INDEXED_LINES)
-        near = [place for line in range(finding.start_line, last + 1) for place in by_line[line]]
+    by_scope: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_scope[finding.scope].append(finding)
+    text_lines = {id(finding): texts.find_lines(finding, by_scope[finding.scope]) for finding in findings}
+    for finding in sorted(findings, key=lambda item: _strength(item, uses_text=bool(text_lines[id(item)]))):
+        near = [place for line in _lines_of(finding) for place in by_line[line]]
         candidates = [place for place in near if place.includes(finding)]
         if candidates:
             nearest = min(candidates, key=lambda place: (place.distance(finding), place.first.start_line))
             nearest.findings.append(finding)
             continue
-        place = _Place(finding, [finding])
+        place = _Place(finding, [finding], text_lines[id(finding)])
         places.append(place)
-        for line in range(finding.start_line - NEAR_LINES, last + NEAR_LINES + 1):
+        lines = _lines_of(finding)
+        for line in {*range(lines.start - NEAR_LINES, lines.stop + NEAR_LINES), *place.text_lines}:
             by_line[line].append(place)
     return places
 
 
-def _strength(finding: Finding) -> tuple[int, bool, int, int, int, str, str, int]:
+def _lines_of(finding: Finding) -> range:
+    return range(finding.start_line, min(finding.end_line, finding.start_line + _INDEXED_LINES) + 1)
+
+
+def _strength(finding: Finding, *, uses_text: bool) -> tuple[int, bool, bool, int, int, int, str, str, int]:
     kind = min(_STATEMENT_ORDER.index(match.kind) for match in matches_of(finding))
     return (
         kind,
         # Stored findings are known by the fingerprint of our rules: another engine doesn't replace it.
         finding.tool != "semgrep",
+        not uses_text,
         -CONFIDENCES.index(finding.confidence),
         -SEVERITIES.index(finding.severity),
         finding.start_line,

@@ -130,6 +130,15 @@ class File:
             return self.scope(None).names
         return frozenset().union(*(self.scope(function).names for function in functions))
 
+    def scope_of(self, node: Node, name: str) -> Scope | None:
+        """Return the innermost scope in which the name is a variable."""
+        for function in [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]:
+            scope = self.scope(function)
+            if name in scope.names:
+                return scope
+        module = self.scope(None)
+        return module if name in module.names else None
+
     def _find_calls(self, name: str) -> list[Node]:
         pattern = re.compile(rb"(?<![\w.])(?:(?:self|cls|this)\.)?(" + re.escape(name.encode()) + rb")\s*\(")
         calls: list[Node] = []
@@ -183,7 +192,7 @@ class Flow:
 
     def sole_definition(self, name: Node) -> Node | None:
         """Return the expression that a variable names, if it can be but that one."""
-        scope = self._scope_of(name, text_of(name))
+        scope = self._file.scope_of(name, text_of(name))
         definitions = reaching(scope, name, text_of(name)) if scope is not None else []
         if len(definitions) == 1 and definitions[0] is not None and not definitions[0].part:
             key = (definitions[0].value.id, text_of(name))
@@ -236,17 +245,8 @@ class Flow:
                 position += 1
         return result
 
-    def _scope_of(self, node: Node, name: str) -> Scope | None:
-        """The innermost scope in which the name is a variable."""
-        for function in [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]:
-            scope = self._file.scope(function)
-            if name in scope.names:
-                return scope
-        module = self._file.scope(None)
-        return module if name in module.names else None
-
     def _resolve(self, node: Node, name: str) -> list[str] | None:
-        scope = self._scope_of(node, name)
+        scope = self._file.scope_of(node, name)
         if scope is None or len(self._active) > MAX_RESOLVED:
             return None
         if scope.node == self._file.root and functions_around(node):
@@ -291,7 +291,7 @@ class Flow:
 
 
 def reaching(scope: Scope, use: Node, name: str) -> list[Definition | None]:
-    """The definitions that a use can see, newest first; None stands for the parameter."""
+    """Return the definitions that a use can see, newest first; None stands for the parameter."""
     result: list[Definition | None] = []
     for definition in sorted(scope.definitions.get(name, []), key=lambda each: -each.end):
         if definition.end > use.start_byte:

@@ -138,3 +138,47 @@ def test_families_join_the_numbers_of_one_weakness() -> None:
     assert family_of("CWE-564") == family_of("CWE-89") != family_of("CWE-79")
     assert family_of("CWE-99999") == "CWE-99999"
     assert family_of("") == ""
+
+
+CODE = """\
+def view(db, table):
+    sql = f"select * from {table}"
+    rows = []
+    count = 0
+    size = 0
+    limit = 10
+    sql += f" where {table}"
+    order = 1
+    log(order)
+    log(limit)
+    db.execute(sql)
+    db.execute("select 1")
+"""
+
+
+def test_a_text_belongs_to_the_place_that_uses_it_however_far_above(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(CODE)
+    texts = [make(2, rule_id="sql-text"), make(7, rule_id="sql-text")]
+    (place,) = combine_evidence([*texts, make(11, rule_id="sql-formatted")], tmp_path)
+    assert (place.rule_id, place.start_line) == ("sql-formatted", 11)
+    assert [(match.rule_id, match.start_line) for match in place.matches] == [
+        ("sql-formatted", 11),
+        ("sql-text", 2),
+        ("sql-text", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        pytest.param({"line": 12}, id="another text is used"),
+        pytest.param({"line": 11, "rule_id": "sql-text"}, id="the same rule"),
+        pytest.param({"line": 11, "cwe": "CWE-79"}, id="another weakness"),
+        pytest.param({"line": 11, "language": "generic"}, id="lines that aren't those of the file"),
+    ],
+)
+def test_a_text_that_isnt_used_at_a_place_is_its_own(tmp_path: Path, used: dict[str, Any]) -> None:
+    (tmp_path / "app.py").write_text(CODE)
+    line = used.pop("line")
+    findings = [make(2, rule_id="sql-text"), make(line, **{"rule_id": "sql-formatted", **used})]
+    assert len(combine_evidence(findings, tmp_path)) == 2

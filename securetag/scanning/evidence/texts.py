@@ -1,0 +1,53 @@
+"""Which findings are about a text that is put together above the line where another finding uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from securetag.records import Finding
+from securetag.scanning.identity.texts import TextFlow
+from securetag.scanning.languages import language_of
+
+
+class Texts:
+    """The texts of one project's files; a file is read when findings of it may be connected."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._flows: dict[str, TextFlow | None] = {}
+
+    def find_lines(self, finding: Finding, others: Sequence[Finding]) -> frozenset[int]:
+        """Return the lines of the texts that a finding's code uses, where another finding is at one of them.
+
+        `others` are those of the same file and CWE family. Empty for a file that can't be read, or in whose
+        language variables can't be followed.
+        """
+        above = [
+            other
+            for other in others
+            if other.scope == finding.scope
+            and other.start_line < finding.start_line
+            and (other.tool, other.rule_id) != (finding.tool, finding.rule_id)
+        ]
+        flow = self._flow(finding) if above and finding.scope else None
+        if flow is None:
+            return frozenset()
+        lines = flow.built_lines(finding.start_line, finding.end_line)
+        return (
+            lines if any(lines & set(range(it.start_line, it.end_line + 1)) for it in above) else frozenset()
+        )
+
+    def _flow(self, finding: Finding) -> TextFlow | None:
+        if finding.path not in self._flows:
+            self._flows[finding.path] = self._read(finding)
+        return self._flows[finding.path]
+
+    def _read(self, finding: Finding) -> TextFlow | None:
+        # Lines of a notebook or a template are those of its code, not of the file.
+        if language_of(finding.path) != finding.language:
+            return None
+        try:
+            return TextFlow((self._project / finding.path).read_bytes(), finding.language)
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,91 @@
+"""How the findings in the files of known vulnerabilities are scored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from benchmarks.real.corpus import Place, Role
+from benchmarks.rules.known import FIRST, KnownScore, Version, VersionKey, score_application
+from securetag.records import Finding
+
+CODE = "def view(db, name):\n" + "    pass\n" * 9 + "\n\ndef other(db):\n" + "    pass\n" * 40
+BEFORE: VersionKey = ("pypi", "shop", "1.0")
+AFTER: VersionKey = ("pypi", "shop", "1.1")
+
+
+def make(line: int, rank: int = 400, scope: str = "view", cwe: str = "CWE-89") -> Finding:
+    return Finding(
+        tool="semgrep",
+        rule_id="rule",
+        path="app.py",
+        language="python",
+        start_line=line,
+        end_line=line,
+        snippet="",
+        snippet_line=1,
+        scope=scope,
+        cwe=cwe,
+        title="",
+        message="",
+        severity="high",
+        confidence="low",
+        rank=rank,
+        fingerprint="v1:" + "0" * 64,
+    )
+
+
+def score(before: list[Finding], after: list[Finding], folder: Path, line: int = 5) -> KnownScore:
+    (folder / "app.py").write_text(CODE)
+    place = Place(
+        ecosystem="pypi",
+        package="shop",
+        vulnerable_version="1.0",
+        fixed_version="1.1",
+        advisory="CVE-1",
+        cwe="CWE-89",
+        file="app.py",
+        line=str(line),
+        role=Role.RULES_DEV,
+    )
+    versions = {
+        key: Version(findings=defaultdict(list, {"app.py": findings}), code=folder)
+        for key, findings in ((BEFORE, before), (AFTER, after))
+    }
+    result = KnownScore()
+    score_application(result, BEFORE, [place], versions)
+    return result
+
+
+def test_the_first_findings_are_those_of_the_highest_rank(tmp_path: Path) -> None:
+    noise = [make(line, rank=500, scope="other") for line in range(14, 14 + FIRST - 1)]
+    known, late, style = make(2, rank=450), make(9, rank=10), make(3, rank=900, cwe="CWE-79")
+    result = score([*noise, known, late, style], [], tmp_path)
+    assert (result.total().findings, result.total().at_places) == (FIRST + 1, 2)
+    assert (result.first.findings, result.first.at_places) == (FIRST, 1)
+    assert result.first.by_package == {"shop 1.0": 1 / FIRST}
+    assert (result.first_of_any.findings, result.first_of_any.at_places) == (FIRST, 0)
+
+
+@pytest.mark.parametrize(
+    ("after", "silenced", "lowered"),
+    [
+        pytest.param([], 1, 0, id="silent"),
+        pytest.param([make(5, rank=399)], 0, 1, id="lower"),
+        pytest.param([make(5)], 0, 0, id="as before"),
+        pytest.param([make(14, scope="other")], 1, 0, id="another function"),
+    ],
+)
+def test_a_fix_silences_a_place_or_lowers_its_rank(
+    tmp_path: Path, after: list[Finding], silenced: int, lowered: int
+) -> None:
+    result = score([make(5)], after, tmp_path)
+    assert (result.silenced, result.lowered) == (silenced, lowered)
+
+
+def test_a_place_without_a_finding_is_missed(tmp_path: Path) -> None:
+    result = score([make(14, scope="other"), make(5, cwe="CWE-79")], [], tmp_path)
+    assert [place.line for place in result.missed] == ["5"]
+    assert (result.total().flagged, result.total().findings) == (0, 1)

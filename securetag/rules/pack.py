@@ -28,7 +28,7 @@ LANGUAGES = ("python", "javascript", "template")
 _SCANNED_METADATA = ("cwe", "owasp", "severity", "confidence")
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """YAML where a repeated key is an error: by default the last one silently wins."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:

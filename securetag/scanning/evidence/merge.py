@@ -38,8 +38,8 @@ def combine_evidence(
     No secret's value is left in a snippet, a message or a data flow.
 
     A place is one file, one CWE family, one function and at most NEAR_LINES lines. Two findings of the same
-    rule are two places, unless they overlap: the rule tells them apart. A text that is put together further
-    up in the function is of the place where it is used.
+    rule are two places, unless they overlap or are in one text: the rule tells them apart. A text that is put
+    together further up in the function is of the place where it is used.
     """
     # Here, since detect-secrets takes a while to import, and masking knows the families of this package.
     from securetag.scanning.secrets.mask import collect_values, mask_finding
@@ -78,6 +78,8 @@ class _Place:
     findings: list[Finding] = field(default_factory=list)
     #: Lines of the texts that `first` uses.
     text_lines: frozenset[int] = frozenset()
+    #: Lines of the text that `first` is in, where its rule reports others of them too.
+    own_lines: frozenset[int] = frozenset()
 
     def distance(self, finding: Finding) -> int:
         """Return the lines between the place and a finding, 0 where they overlap."""
@@ -85,7 +87,7 @@ class _Place:
 
     def includes(self, finding: Finding) -> bool:
         """Return whether a finding means this place."""
-        if self.uses(finding):
+        if self.uses(finding) or (self.is_of_rule(finding) and finding.start_line in self.own_lines):
             return True
         distance = self.distance(finding)
         if distance > NEAR_LINES or not _same_scope(self.first.scope, finding.scope):
@@ -100,10 +102,14 @@ class _Place:
     def uses(self, finding: Finding) -> bool:
         """Return whether a finding of another rule is about a text that is used here."""
         return (
-            (finding.tool, finding.rule_id) != (self.first.tool, self.first.rule_id)
+            not self.is_of_rule(finding)
             and finding.scope == self.first.scope
             and not self.text_lines.isdisjoint(_lines_of(finding))
         )
+
+    def is_of_rule(self, finding: Finding) -> bool:
+        """Return whether a finding is of the rule that the place's statement is of."""
+        return (finding.tool, finding.rule_id) == (self.first.tool, self.first.rule_id)
 
     def combine(self, path_class: PathClass) -> Finding:
         """Return the place as one finding."""
@@ -159,10 +165,15 @@ def _find_places(findings: Sequence[Finding], texts: Texts) -> list[_Place]:
             nearest = min(candidates, key=lambda place: (place.distance(finding), place.first.start_line))
             nearest.findings.append(finding)
             continue
-        place = _Place(finding, [finding], text_lines[id(finding)])
+        own_lines = texts.find_own_lines(finding, by_scope[finding.scope])
+        place = _Place(finding, [finding], text_lines[id(finding)], own_lines)
         places.append(place)
         lines = _lines_of(finding)
-        for line in {*range(lines.start - NEAR_LINES, lines.stop + NEAR_LINES), *place.text_lines}:
+        for line in {
+            *range(lines.start - NEAR_LINES, lines.stop + NEAR_LINES),
+            *place.text_lines,
+            *own_lines,
+        }:
             by_line[line].append(place)
     return places
 

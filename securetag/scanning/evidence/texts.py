@@ -9,6 +9,9 @@ from securetag.records import Finding
 from securetag.scanning.identity.texts import TextFlow
 from securetag.scanning.languages import language_of
 
+#: Lines between two findings that may be about one text.
+MAX_TEXT_LINES = 60
+
 
 class Texts:
     """The texts of one project's files; a file is read when findings of it may be connected."""
@@ -37,6 +40,25 @@ class Texts:
         return (
             lines if any(lines & set(range(it.start_line, it.end_line + 1)) for it in above) else frozenset()
         )
+
+    def find_own_lines(self, finding: Finding, others: Sequence[Finding]) -> frozenset[int]:
+        """Return the lines of the text that a finding is in, where its rule reports that text twice.
+
+        A rule of shapes that looks for words in a text reports each line that has some.
+        """
+        if all(match.kind != "shape" for match in finding.matches):
+            return frozenset()
+        near = [
+            other.start_line
+            for other in others
+            if 0 < abs(other.start_line - finding.start_line) <= MAX_TEXT_LINES
+            and (other.tool, other.rule_id) == (finding.tool, finding.rule_id)
+        ]
+        flow = self._flow(finding) if near else None
+        if flow is None:
+            return frozenset()
+        lines = flow.text_around(finding.start_line)
+        return frozenset(lines) if any(line in lines for line in near) else frozenset()
 
     def _flow(self, finding: Finding) -> TextFlow | None:
         if finding.path not in self._flows:

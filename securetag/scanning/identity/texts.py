@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tree_sitter import Node
 
 from securetag.scanning.identity.flow import MAX_FOLLOWED, File, reaching
-from securetag.scanning.identity.syntax import CALLS, FUNCTIONS, STRINGS, parse, text_of, walk
+from securetag.scanning.identity.syntax import CALLS, FUNCTIONS, STRINGS, ancestors, parse, text_of, walk
 
 _IDENTIFIERS = frozenset({"identifier", "shorthand_property_identifier"})
 #: What holds a text without being one.
@@ -56,6 +56,20 @@ class TextFlow:
                         lines.update(range(part.start_point.row + 1, part.end_point.row + 2))
                     waiting += [node for node in walk(part, _is_text) if node.type in _IDENTIFIERS]
         return frozenset(lines - set(range(first, last + 1)))
+
+    def text_around(self, line: int) -> range:
+        """Return the lines of the text that a line begins in, or with; that line alone for other code."""
+        if self._file is None:
+            return range(line, line + 1)
+        code = self._file.content.split(b"\n")[line - 1 : line]
+        column = len(code[0]) - len(code[0].lstrip()) if code else 0
+        node = self._file.root.descendant_for_point_range((line - 1, column), (line - 1, column))
+        around = (
+            [each for each in (node, *ancestors(node)) if each.type in STRINGS] if node is not None else []
+        )
+        if not around:
+            return range(line, line + 1)
+        return range(around[-1].start_point.row + 1, around[-1].end_point.row + 2)
 
     def _values(self, name: Node) -> Iterator[Node]:
         """Yield the expressions that a variable of a function can hold."""

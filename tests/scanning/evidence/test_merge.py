@@ -182,3 +182,16 @@ def test_a_text_that_isnt_used_at_a_place_is_its_own(tmp_path: Path, used: dict[
     line = used.pop("line")
     findings = [make(2, rule_id="sql-text"), make(line, **{"rule_id": "sql-formatted", **used})]
     assert len(combine_evidence(findings, tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [pytest.param("shape", 2, id="a shape"), pytest.param("secret", 3, id="secrets, which are two")],
+)
+def test_a_rule_that_reports_two_lines_of_one_text_means_one_place(
+    tmp_path: Path, kind: RuleKind, places: int
+) -> None:
+    text = 'def view(table):\n    one = f"""\n' + "\n".join(["select 1 from {table}"] * 9) + '\n"""\n'
+    (tmp_path / "app.py").write_text(f'{text}    two = f"select {{table}}"\n')
+    combined = combine_evidence([make(3, kind), make(9, kind), make(13, kind)], tmp_path)
+    assert len(combined) == places

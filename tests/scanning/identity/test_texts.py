@@ -52,3 +52,17 @@ def test_a_text_is_found_where_it_is_put_together(
 def test_a_variable_that_holds_itself_ends() -> None:
     code = "def f(a):\n    while a:\n        a = b + 'x'\n        b = a + 'y'\n    use(a)\n"
     assert TextFlow(code.encode(), "python").built_lines(5, 5) <= {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        pytest.param(2, range(2, 3), id="the statement before the text"),
+        pytest.param(3, range(2, 5), id="in the text"),
+        pytest.param(5, range(5, 6), id="after it"),
+        pytest.param(70, range(70, 71), id="a line that isn't there"),
+    ],
+)
+def test_the_lines_of_a_text_are_known_from_one_of_them(line: int, lines: range) -> None:
+    code = 'def f(a):\n    x = f"""\n  {a}\n"""\n    return x\n'
+    assert TextFlow(code.encode(), "python").text_around(line) == lines

@@ -31,3 +31,15 @@ function shallow(from, to) {
   // ok: securetag.javascript.nested-key-not-constant
   part["name"] = from.name;
 }
+function tidy(stack, options, kind) {
+  let part = stack[0];
+  part = stack[stack.length - 1];
+  // ok: securetag.javascript.nested-key-not-constant
+  part[kind] = part[kind].trim();
+  // ok: securetag.javascript.nested-key-not-constant
+  part[kind] = part[kind].replace("a", "b").trim();
+  // ok: securetag.javascript.nested-key-not-constant
+  part[options.childKey] = [];
+  // ruleid: securetag.javascript.nested-key-not-constant
+  part[kind] = stack.join(part[kind]);
+}

@@ -9,6 +9,8 @@ function clause(order, table, limit) {
   // ruleid: securetag.javascript.sql-fragment
   text += " OFFSET " + Number(limit);
   // ok: securetag.javascript.sql-fragment
+  text += ` ORDER BY ${this.quoteIdentifier(order)}`;
+  // ok: securetag.javascript.sql-fragment
   text += " ORDER BY " + "name";
   // ok: securetag.javascript.sql-fragment
   const message = "The order by " + order;

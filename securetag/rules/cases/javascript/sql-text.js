@@ -25,3 +25,10 @@ const ALL = "SELECT id, name " + "FROM customer";
 const bound = (name) => sql`SELECT id FROM customer WHERE name = ${name}`;
 // ok: securetag.javascript.sql-text
 const label = (what) => "Select the colour from " + what;
+// ok: securetag.javascript.sql-text
+const drop = (name) => `DROP TABLE ${this.quoteTable(name)} `;
+// ok: securetag.javascript.sql-text
+const empty = (name) => "DELETE FROM " + db.escapeId(name);
+// A name beside a value.
+// ruleid: securetag.javascript.sql-text
+const clear = (name, id) => `DELETE FROM ${quoteIdentifier(name)} WHERE id = ${id}`;

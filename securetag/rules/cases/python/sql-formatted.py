@@ -19,3 +19,11 @@ def near(cursor, query, name):
     cursor.execute(query)
     # ok: securetag.python.sql-formatted
     cursor.execute("SELECT 1", (f"{name}",))
+    # ok: securetag.python.sql-formatted
+    cursor.execute(f"VACUUM {self.TABLE_NAME}")
+    # ok: securetag.python.sql-formatted
+    cursor.execute(f"VALUES ({', '.join('?' for each in name)})", name)
+    # ruleid: securetag.python.sql-formatted
+    cursor.execute(f"{PREFIX} {', '.join(name)}")
+    # ok: securetag.python.sql-formatted
+    cursor.execute(f"SAVEPOINT {quote_identifier(name)}")

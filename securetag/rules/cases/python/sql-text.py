@@ -19,3 +19,27 @@ def near(name):
     log(f"Select one of {name}")
     # ok: securetag.python.sql-text
     return "SELECT id FROM users WHERE name = ?"
+
+
+class Store:
+    def by_keys(self, keys, field):
+        placeholders = ", ".join("?" for key in keys)
+        # ok: securetag.python.sql-text
+        text = f"SELECT id FROM {self.TABLE} WHERE id IN ({placeholders})"
+        # ok: securetag.python.sql-text
+        text = f"DELETE FROM store WHERE id IN ({','.join(['?'] * len(keys))})"
+        # ok: securetag.python.sql-text
+        text = "SELECT id FROM %s" % TABLE
+        # A name beside the placeholders is a value.
+        # ruleid: securetag.python.sql-text
+        return f"INSERT INTO {field} VALUES ({placeholders})"
+
+
+def quoted(connection, table, name):
+    # ok: securetag.python.sql-text
+    text = f"DROP TABLE {connection.ops.quote_name(table)}"
+    # ok: securetag.python.sql-text
+    text = "TRUNCATE TABLE " + quote_ident(table)
+    # Quoted as a value: reported all the same.
+    # ruleid: securetag.python.sql-text
+    return f"SELECT {quote_literal(name)} FROM users"

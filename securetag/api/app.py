@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,7 +13,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
-from securetag.api import errors, health
+from securetag.api import errors, health, openapi
 from securetag.api.metrics import Metrics
 from securetag.api.middleware import BodyLimit, Observe
 from securetag.api.nouns import NOUNS
@@ -25,7 +24,6 @@ from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
 from securetag.db.upgrade import head_revision
 from securetag.errors import DatabaseUnavailableError
-from securetag.records import JsonObject
 from securetag.settings import Settings
 from securetag.settings.sections import ApiSettings
 from securetag.storage import storage_for
@@ -38,7 +36,6 @@ log = logging.getLogger(__name__)
 FORM_OVERHEAD = 4 * MAX_FIELD
 #: Bytes of a JSON body that a person or a script sends.
 SMALL_BODY = 64 * 1024
-_SENTENCE_END = re.compile(r"(?<=\.)\s+")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -55,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         # Prometheus is served at /metrics; nothing leaves the machine by itself.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        generate_unique_id_function=openapi.name_operation,
         redoc_url=None,
         static_url="/docs/assets",
     )
@@ -62,18 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     for noun in NOUNS.names():
         app.include_router(NOUNS.get(noun))
-    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
-
-
-def _openapi(app: FastAPI) -> JsonObject:
-    """An endpoint's summary is its docstring's first sentence, where FastAPI puts the function's name."""
-    if app.openapi_schema is None:
-        for operations in FastAPI.openapi(app)["paths"].values():
-            for operation in operations.values():
-                first, *rest = _SENTENCE_END.split(operation["description"], maxsplit=1)
-                operation["summary"], operation["description"] = first.rstrip("."), "".join(rest)
-    return FastAPI.openapi(app)
 
 
 def limit_body(api: ApiSettings) -> Callable[[str, str], int]:

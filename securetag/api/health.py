@@ -23,20 +23,24 @@ class Health(BaseModel):
 
 
 @router.get("/healthz", response_model=Health)
-async def healthz() -> Response:
+async def check_process() -> Response:
     """The process answers. Says nothing of the database, so that its outage restarts no process."""
     return json_answer(Health())
 
 
 @router.get("/healthz/db", response_model=Health, responses={503: RESPONSES[503]})
-async def healthz_db(services: Services) -> Response:
+async def check_database(services: Services) -> Response:
     """PostgreSQL answers and its schema is the one that this api needs; else 503."""
     services.forget_revision()
     await services.check_revision()
     return json_answer(Health())
 
 
-@router.get("/metrics", response_class=Response)
-async def metrics(services: Services) -> Response:
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
+async def get_metrics(services: Services) -> Response:
     """Prometheus text format. Holds counts alone, no tenant and no name."""
     return Response(services.metrics.render(), media_type=MEDIA_TYPE)

@@ -48,7 +48,7 @@ _FORM = {
 
 
 @router.post("/upload", response_model=UploadAccepted, status_code=202, openapi_extra=_FORM)
-async def upload(
+async def upload_archive(
     request: Request, services: Services, caller: Scanner, key: IdempotencyKey = None
 ) -> Response:
     """Upload a zip archive to be scanned. The Location header says where the scan stands."""
@@ -59,7 +59,7 @@ async def upload(
 
 
 @router.get("/index", response_model=Page[ScanAnswer])
-async def index(
+async def list_archive_scans(
     services: Services,
     caller: Reader,
     limit: Limit = 50,
@@ -71,7 +71,9 @@ async def index(
 
 
 @router.get("/latest", response_model=ScanDetail)
-async def latest(services: Services, caller: Reader, project: ProjectFilter = None) -> Response:
+async def get_latest_archive_scan(
+    services: Services, caller: Reader, project: ProjectFilter = None
+) -> Response:
     """The newest code audit, of one project or of all."""
     async with services.tenant(caller.tenant_id) as session:
         project_id = await projects.find_project(session, project) if project is not None else None
@@ -82,7 +84,7 @@ async def latest(services: Services, caller: Reader, project: ProjectFilter = No
 
 
 @router.get("/{task_id}", response_model=ScanDetail)
-async def get_codeaudit(task_id: UUID, services: Services, caller: Reader) -> Response:
+async def get_archive_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
     """One code audit."""
     async with services.tenant(caller.tenant_id) as session:
         return json_answer(await describe_scan(session, task_id, kind="codeaudit"))

@@ -39,7 +39,7 @@ async def get_consent(services: Services, caller: Reader) -> Response:
 
 
 @router.put("", response_model=ConsentAnswer)
-async def put_consent(body: ConsentBody, services: Services, caller: Admin) -> Response:
+async def set_consent(body: ConsentBody, services: Services, caller: Admin) -> Response:
     """Grant consent, or withdraw it. Saying again what holds already changes nothing."""
     async with services.tenant(caller.tenant_id) as session:
         change = consent.grant_consent if body.granted else consent.withdraw_consent

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/erasure", tags=["erasure"], responses=RESPONSES)
 
 
 @router.post("", response_model=ErasureAnswer, status_code=202)
-async def post_erasure(
+async def request_erasure(
     body: ErasureBody, services: Services, caller: Admin, key: IdempotencyKey = None
 ) -> Response:
     """Have a finding, a project or everything forgotten.

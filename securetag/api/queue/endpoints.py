@@ -57,14 +57,14 @@ _FINDINGS, _RESULT = (
 
 
 @router.post("/next", response_model=Lease, responses={204: {"description": "No work within `wait_s`."}})
-async def next_task(body: NextRequest, request: Request, services: Services) -> Response:
+async def lease_task(body: NextRequest, request: Request, services: Services) -> Response:
     """Lease one task, waiting for it if wished."""
     lease = await service.next_lease(services, body, request.is_disconnected)
     return json_answer(lease) if lease is not None else Response(status_code=204)
 
 
 @router.post("/heartbeat", response_model=HeartbeatAnswer)
-async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
+async def send_heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToken = None) -> Response:
     """Extend the lease, say what is being done, hear whether the task was canceled."""
     lease = verify(token, body.task_id, *services.lease_keys)
     async with services.tenant(lease.tenant_id) as session:
@@ -79,7 +79,7 @@ async def heartbeat(body: HeartbeatRequest, services: Services, token: LeaseToke
 
 
 @router.post("/findings", response_model=FindingsAnswer, openapi_extra=_FINDINGS)
-async def findings(request: Request, services: Services, token: LeaseToken = None) -> Response:
+async def send_findings(request: Request, services: Services, token: LeaseToken = None) -> Response:
     """Store what the scanners have found, before a model is asked; the result brings the verdicts.
 
     The body is lines of JSON like that of a result. Repeated under the same lease it changes nothing.
@@ -95,7 +95,7 @@ async def findings(request: Request, services: Services, token: LeaseToken = Non
 
 
 @router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
-async def result(request: Request, services: Services, token: LeaseToken = None) -> Response:
+async def send_result(request: Request, services: Services, token: LeaseToken = None) -> Response:
     """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice.
 
     The body is one line of JSON; further findings may follow, each on a line of its own, or the verdicts on
@@ -115,8 +115,12 @@ async def result(request: Request, services: Services, token: LeaseToken = None)
     return json_answer(ended)
 
 
-@router.get("/tasks/{task_id}/upload", response_class=Response)
-async def get_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
+@router.get(
+    "/tasks/{task_id}/upload",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def download_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
     """The archive, streamed."""
     lease = verify(token, task_id, *services.lease_keys)
     key, sha256, size = await service.upload_key_of(services, lease)
@@ -128,7 +132,7 @@ async def get_upload(task_id: UUID, services: Services, token: LeaseToken = None
 
 
 @router.put("/tasks/{task_id}/artifacts/{name}", response_model=ArtifactAnswer, openapi_extra=_BYTES)
-async def put_artifact(
+async def store_artifact(
     task_id: UUID,
     name: ArtifactName,
     request: Request,

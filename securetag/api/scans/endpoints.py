@@ -32,7 +32,7 @@ router = APIRouter(prefix="/scans", tags=["scans"], responses=RESPONSES)
 
 
 @router.post("/web", response_model=WebScanAccepted, status_code=202)
-async def scan_web(
+async def start_web_scan(
     body: WebScanBody, services: Services, caller: Scanner, key: IdempotencyKey = None
 ) -> Response:
     """Scan a web application. It must be a target whose ownership is proven (`/targets`).
@@ -66,7 +66,7 @@ async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Respons
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     response_class=Response,
 )
-async def follow(task_id: UUID, services: Services, caller: Reader) -> Response:
+async def follow_scan_events(task_id: UUID, services: Services, caller: Reader) -> Response:
     """The scan as server-sent events: an event `scan` with its state at each change, then `end`.
 
     A stream that breaks may be opened again: each event is the whole scan, as `GET /scans/{task_id}` has it.
@@ -96,7 +96,11 @@ async def get_artifact(task_id: UUID, name: ArtifactName, services: Services, ca
     return await send_artifact(services, caller, task_id, name)
 
 
-@router.get("/{task_id}/sarif", responses={200: {"content": {SARIF_TYPE: {}}}}, response_class=Response)
+@router.get(
+    "/{task_id}/sarif",
+    responses={200: {"content": {SARIF_TYPE: {"schema": {"type": "object"}}}}},
+    response_class=Response,
+)
 async def get_scan_sarif(task_id: UUID, services: Services, caller: Reader) -> Response:
     """The scan as SARIF 2.1.0, within the limits of GitHub code scanning. 409 before it is completed."""
     return await export_sarif(services, caller, task_id)
@@ -105,7 +109,7 @@ async def get_scan_sarif(task_id: UUID, services: Services, caller: Reader) -> R
 @router.get(
     "/{task_id}/findings",
     response_model=Page[FindingAnswer],
-    responses={200: {"content": {CSV_TYPE: {}}}},
+    responses={200: {"content": {CSV_TYPE: {"schema": {"type": "string"}}}}},
 )
 async def get_scan_findings(
     task_id: UUID,

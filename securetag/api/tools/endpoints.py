@@ -17,7 +17,7 @@ router = APIRouter(prefix="/tools", tags=["tools"], responses=RESPONSES)
 
 
 @router.get("/status", response_model=ToolsStatus)
-async def get_status(services: Services, caller: Reader) -> Response:
+async def get_tools_status(services: Services, caller: Reader) -> Response:
     """How the tools have been doing, what waits, and whether a worker is alive."""
     async with services.tenant(caller.tenant_id) as session:
         runs = await tools.count_runs(session)

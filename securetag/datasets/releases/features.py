@@ -6,10 +6,15 @@ null throughout train and a string in test can't be loaded.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from msgspec import inspect
 
 from securetag.records import Example, JsonObject, Origin
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: The fields of `Origin` that rows show (`release.as_published`); the others would be columns of nulls.
 SHOWN_OF_ORIGIN = ("record_id",)
@@ -29,6 +34,24 @@ def list_features() -> list[JsonObject]:
     Form: https://huggingface.co/docs/datasets/about_dataset_features, as YAML in a card's header.
     """
     return _columns(Example)
+
+
+def make_arrow_schema() -> pa.Schema:
+    """Return the Arrow schema of the same columns."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(column["name"], _arrow_type(column)) for column in list_features()])
+
+
+def _arrow_type(feature: JsonObject) -> pa.DataType:
+    import pyarrow as pa
+
+    if "list" in feature:
+        item = feature["list"]
+        return pa.list_(_arrow_type({"struct": item} if isinstance(item, list) else {"dtype": item}))
+    if "struct" in feature:
+        return pa.struct([pa.field(column["name"], _arrow_type(column)) for column in feature["struct"]])
+    return pa.type_for_alias(feature["dtype"])
 
 
 def _columns(struct: type[msgspec.Struct]) -> list[JsonObject]:

@@ -1,7 +1,8 @@
 """The release directory: written whole or not at all, never changed, verified when read.
 
 ``data/releases/<first 12 hex of the digest>/``: train.jsonl, validation.jsonl, test.jsonl,
-manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet.
+manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet, and the rows again as
+Parquet (`shards`).
 
 The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
 depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
@@ -24,7 +25,7 @@ import msgspec
 import rfc8785
 
 from securetag.datasets.drops import Drop
-from securetag.datasets.releases import lineage
+from securetag.datasets.releases import lineage, shards
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, JsonObject, Origin, content_id
 from securetag.system.files import Draft, draft_folder
@@ -127,6 +128,8 @@ def write_release(
     with draft_folder(releases_dir) as draft:
         folder = draft.path
         files = {f"{split}.jsonl": _write_split(folder, split, examples) for split in SPLITS}
+        for split in SPLITS:
+            shards.write_shards(folder, split)
         digest = digest_of(params, inputs, files)
         manifest = Manifest(
             schema=SCHEMA,

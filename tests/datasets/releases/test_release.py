@@ -67,7 +67,9 @@ def test_a_written_release_is_read_back(tmp_path: Path) -> None:
         "dropped.parquet",
         "lineage.parquet",
         "manifest.json",
+        "test-00000-of-00001.parquet",
         "test.jsonl",
+        "train-00000-of-00001.parquet",
         "train.jsonl",
         "validation.jsonl",
     ]

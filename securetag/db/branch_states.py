@@ -81,7 +81,7 @@ class Reach:
                 continue
             if run.metrics.coverage is not None:
                 tools[run.tool] = ReadFiles.of(run.metrics.coverage)
-            elif kind == "web" and run.exit_code == 0 and not run.timed_out:
+            elif run.metrics.read_all or (kind == "web" and run.exit_code == 0 and not run.timed_out):
                 tools[run.tool] = ReadFiles()
         left_out = frozenset(item.path for item in before.skipped)
         return cls(tools, left_out, Exclusion(list(before.excluded)))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from securetag.wire.queue import MAX_LISTED, Coverage, RuleTimeout, SkippedFile, SkipReason
+from securetag.wire.queue import MAX_LISTED, Coverage, FailedTool, RuleTimeout, SkippedFile, SkipReason
 
 
 class CoverageCounter:
@@ -65,12 +65,14 @@ class CoverageCounter:
         )
 
 
-def merge_coverage(scanners: Sequence[Coverage], before: Coverage | None = None) -> Coverage:
+def merge_coverage(
+    scanners: Sequence[Coverage], before: Coverage | None = None, failures: Mapping[str, str] | None = None
+) -> Coverage:
     """Return one coverage for several scanners of the same files; `before` left out what none of them saw.
 
     A file is scanned when any scanner has read it: of counts by language the highest stands, and a language
     is unsupported as far as no scanner reads it. What one scanner has skipped, or a rule not finished, is
-    listed whatever the others did.
+    listed whatever the others did. `failures`: scanner → why its findings are missing.
     """
     files = _highest([item.files for item in scanners])
     unsupported: dict[str, int] = {}
@@ -92,6 +94,7 @@ def merge_coverage(scanners: Sequence[Coverage], before: Coverage | None = None)
         parse_errors=parse_errors[:MAX_LISTED],
         unsupported=unsupported,
         skipped_by_reason=dict(by_reason),
+        failed_tools=[FailedTool(tool=tool, reason=reason) for tool, reason in (failures or {}).items()],
         excluded=before.excluded if before is not None else {},
         timeouts_total=sum(item.timeouts_total for item in parts),
         parse_errors_total=max([len(parse_errors), *(item.parse_errors_total for item in parts)]),

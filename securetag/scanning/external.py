@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from securetag.errors import InputError, SettingsError, ToolError
@@ -50,6 +51,7 @@ class ExternalScanner(Scanner):
     """One entry of `scanners` in the settings."""
 
     name = "external"
+    is_required = False
 
     def __init__(self, settings: Settings, name: str) -> None:
         super().__init__(settings)
@@ -112,7 +114,8 @@ class ExternalScanner(Scanner):
             self._report = request.out / f"{self.name}.sarif"
         if self.entry.languages and not _has_language(request.project, set(self.entry.languages)):
             return self._skipped(request)
-        return super().scan(request)
+        run = super().scan(request)
+        return replace(run, metrics=run.metrics.model_copy(update={"read_all": not run.failure}))
 
     def _skipped(self, request: ScanRequest) -> ScannerRun:
         """Return a run of no process and no finding."""
@@ -120,9 +123,8 @@ class ExternalScanner(Scanner):
         stdout.write_bytes(b"")
         stderr.write_text(f"not run: the project has no file in {', '.join(self.entry.languages)}\n")
         nothing = ProcessResult(0, False, False, False, utc_now(), 0.0, 0.0, 0.0)
-        return ScannerRun(
-            self.name, [], self.detect(), [], nothing, ToolMetrics(tool=self.name), stdout, stderr
-        )
+        metrics = ToolMetrics(tool=self.name, read_all=True)
+        return ScannerRun(self.name, [], self.detect(), [], nothing, metrics, stdout, stderr)
 
 
 def _has_language(project: Path, languages: set[str]) -> bool:

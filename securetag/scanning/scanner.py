@@ -126,6 +126,8 @@ class Scanner(ABC):
     name: ClassVar[str]
     #: Exit codes after which its output counts.
     good_exit_codes: ClassVar[frozenset[int]] = frozenset({0})
+    #: Does a scan fail with it? If not, the coverage says that it failed, and what the others found stays.
+    is_required: ClassVar[bool] = True
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

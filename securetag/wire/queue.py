@@ -146,6 +146,13 @@ class RuleTimeout(Wire):
     path: str
 
 
+class FailedTool(Wire):
+    """A scanner whose findings are missing, while those of the others are there."""
+
+    tool: str
+    reason: str
+
+
 class Coverage(Wire):
     """What a scan read and what it did not.
 
@@ -163,6 +170,8 @@ class Coverage(Wire):
     #: Language → files that no rule reads; `other` are texts, images and data.
     unsupported: dict[str, int] = {}
     skipped_by_reason: dict[SkipReason, int] = {}
+    #: Scanners that failed: what they alone would have reported isn't among the findings.
+    failed_tools: list[FailedTool] = []
     #: Pattern of an exclusion → files that it left out.
     excluded: dict[str, int] = {}
     timeouts_total: int = 0
@@ -184,6 +193,10 @@ class ToolMetrics(Wire):
     requests: int = 0
     refused: dict[str, int] = {}
     coverage: Coverage | None = None
+    #: Of a tool that says nothing of single files: has it read the project to the end?
+    read_all: bool = False
+    #: Why its findings don't count; empty where they do.
+    failure: Annotated[str, Field(max_length=1_000)] = ""
 
 
 class ModelMetrics(Wire):

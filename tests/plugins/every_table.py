@@ -26,6 +26,7 @@ BY_TYPE = {
     "timestamptz": "2026-11-27 06:00:00.123456+00",
     "date": "2026-11-01",
     "jsonb": json.dumps({"schema": 1, "text": TEXT, "list": [1, None]}),
+    "_uuid": "{0193a1b2-0000-7000-8000-000000000001}",
     "_text": '{a,"b,\\"c",NULL}',
 }
 #: Column → value, where a check allows few.

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from securetag.cli.scan.report import describe_coverage
 from securetag.errors import ToolError
 from securetag.rules import compiled_pack
 from securetag.scanning import targets
 from securetag.scanning.coverage import CoverageCounter, merge_coverage
 from securetag.scanning.languages import SCANNED_SUFFIXES, check_languages, language_of
+from securetag.scanning.sarif.coverage import describe_coverage as describe_notes
 from securetag.scanning.scanner import ScannerRun
 from securetag.scanning.semgrep import scan
 from securetag.settings.sections import SemgrepSettings
@@ -312,3 +314,15 @@ def test_semgrep_reads_every_file_name_that_is_handed_to_it(project: Path, langu
 )
 def test_the_language_of_a_name(path: str, language: str) -> None:
     assert language_of(path) == language
+
+
+def test_a_scanner_that_failed_is_named_with_the_reason() -> None:
+    counter = CoverageCounter()
+    counter.add_scanned("python", 3)
+    merged = merge_coverage([counter.coverage()], None, {"bandit": "no license"})
+    assert [(failed.tool, failed.reason) for failed in merged.failed_tools] == [("bandit", "no license")]
+    assert "bandit failed: no license" in describe_coverage(merged)
+    notes = describe_notes(merged).notifications
+    assert [(note.level, note.message.text) for note in notes] == [("error", "bandit failed: no license")]
+    # Nothing else was read: then it is the scan that failed.
+    assert merge_coverage([], None, {"bandit": "x"}).files == {}

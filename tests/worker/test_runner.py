@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from fake_queue import FakeApi
 from pydantic import SecretStr
 
 from securetag.client.queue import QueueClient
+from securetag.db.branch_states import Reach
 from securetag.errors import AuthenticationError, SettingsError
 from securetag.scanning import targets
 from securetag.settings import Settings
-from securetag.settings.sections import WorkerSettings
+from securetag.settings.sections import ExternalScannerSettings, WorkerSettings
 from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker import sending
@@ -382,3 +384,44 @@ def test_a_large_output_is_cut_and_says_so(api: FakeApi, client: QueueClient, tm
     assert api.artifacts["a.txt"].endswith(b"cut: the whole output had 10,000 bytes\n")
     client.put_artifact(lease, "b.txt", path, limit=10_000)
     assert api.artifacts["b.txt"] == path.read_bytes()
+
+
+def tool(*words: str) -> dict[str, Any]:
+    return {"command": [sys.executable, "-c", *words]}
+
+
+BROKEN = "import sys; print('no [red]license', file=sys.stderr); sys.exit(3)"
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        pytest.param(tool(BROKEN), "ended with exit code 3: no [red]license", id="exit code"),
+        pytest.param(tool("print('{}')"), "can't be read", id="no SARIF"),
+        pytest.param({**tool("while True: pass"), "cpu_s": 1}, "CPU time", id="limit"),
+        pytest.param({"command": ["no-such-program"]}, "neither in", id="not installed"),
+    ],
+)
+def test_an_external_scanner_that_fails_takes_no_finding_of_others_along(
+    api: FakeApi, work: Callable[..., bool], entry: dict[str, Any], reason: str
+) -> None:
+    api.enqueue()
+    work(scanners={"other": ExternalScannerSettings(**entry)})
+    result = only(api)
+    assert (result.outcome, len(result.findings)) == ("completed", 1)
+    (failed,) = [run for run in result.tool_executions if run.tool == "other"]
+    assert reason in failed.metrics.failure  # type: ignore[union-attr]
+    reach = Reach.of(result.tool_executions, "codeaudit")
+    assert (reach.covers(["semgrep"], "app.py"), reach.covers(["semgrep", "other"], "app.py")) == (
+        True,
+        False,
+    )
+
+
+def test_an_external_scanner_that_ends_well_has_read_the_project(
+    api: FakeApi, work: Callable[..., bool]
+) -> None:
+    api.enqueue()
+    empty = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "T"}}, "results": []}]}
+    work(scanners={"other": ExternalScannerSettings(**tool(f"print({json.dumps(empty)!r})"))})
+    assert Reach.of(only(api).tool_executions, "codeaudit").covers(["other"], "app.py")

@@ -39,14 +39,21 @@ async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | Non
 
 
 def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage | None:
-    """Return what the scanners of this attempt covered together; None where none of them reports it."""
+    """Return what the scanners of this attempt covered together; None where none of them says it."""
     reported = {
         run.tool: Coverage.model_validate(coverage)
         for run in executions
         if run.attempt == attempt and (coverage := run.metrics_json.get("coverage")) is not None
     }
     before = reported.pop("unpack", None)
-    return merge_coverage(list(reported.values()), before) if reported else None
+    failures = {
+        run.tool: str(failure)
+        for run in executions
+        if run.attempt == attempt and (failure := run.metrics_json.get("failure"))
+    }
+    if not reported and not failures:
+        return None
+    return merge_coverage(list(reported.values()), before, failures)
 
 
 def find_refusal(executions: Sequence[ToolExecution], attempt: int) -> str:

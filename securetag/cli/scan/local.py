@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from uuid_utils.compat import uuid7
 from securetag.cli.scan.follow import Lang
 from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
 from securetag.cli.scan.packing import Packed, pack
+from securetag.errors import SettingsError, ToolError
 from securetag.records import OCCURRENCE_FIELDS, Finding, Verdict
 from securetag.scanning.coverage import merge_coverage
 from securetag.scanning.evidence import combine_evidence
@@ -46,8 +48,8 @@ def scan_locally(
     """Scan a folder; return what an api would have answered. The ids in it are of this run alone.
 
     The folder is packed and unpacked as an upload is, so that the same files are scanned. Raises
-    SettingsError where a scanner is missing, ToolError where one fails, ModelUnavailableError where `triage`
-    finds no model.
+    SettingsError where a required scanner is missing, ToolError where one fails,
+    ModelUnavailableError where `triage` finds no model.
     """
     started = datetime.now(UTC)
     try:
@@ -60,10 +62,9 @@ def scan_locally(
             )
             before = leave_out(root, unpacked, exclude, packed.count_by_reason())
             language = lang or settings.triage.lang
-            runs = [
-                _run(name, settings, ScanRequest(root, work / name, language, timeout_s), progress)
-                for name in list_scanners(settings)
-            ]
+            runs, failures = _run_all(
+                settings, ScanRequest(root, work / "scanners", language, timeout_s), progress
+            )
             findings = combine_evidence(
                 [finding for run in runs for finding in run.findings],
                 root,
@@ -75,15 +76,31 @@ def scan_locally(
     except Interrupted as interrupted:
         typer.echo("the scan was stopped", err=True)
         raise typer.Exit(interrupted.exit_code) from interrupted
-    scan = describe_scan(project, started, findings, verdicts, _coverage(runs, before))
+    scan = describe_scan(project, started, findings, verdicts, _coverage(runs, before, failures))
     answers = [answer_of(scan, finding, verdict) for finding, verdict in zip(findings, verdicts, strict=True)]
     return scan, answers, packed
 
 
-def _run(name: str, settings: Settings, request: ScanRequest, progress: Progress) -> ScannerRun:
-    if progress is not None:
-        progress(f"running {name}")
-    return make_scanner(name, settings).scan(request).check()
+def _run_all(
+    settings: Settings, request: ScanRequest, progress: Progress
+) -> tuple[list[ScannerRun], dict[str, str]]:
+    """Run all scanners in folders below `request.out`; return the runs, and scanner → why it failed.
+
+    Raises SettingsError and ToolError where one that is required fails.
+    """
+    runs: list[ScannerRun] = []
+    failures: dict[str, str] = {}
+    for name in list_scanners(settings):
+        if progress is not None:
+            progress(f"running {name}")
+        scanner = make_scanner(name, settings)
+        try:
+            runs.append(scanner.scan(replace(request, out=request.out / name)).check())
+        except (SettingsError, ToolError) as error:
+            if scanner.is_required:
+                raise
+            failures[name] = str(error)
+    return runs, failures
 
 
 def _triage(
@@ -138,10 +155,10 @@ def describe_scan(
     )
 
 
-def _coverage(runs: Sequence[ScannerRun], before: Coverage) -> Coverage | None:
-    """Return what the scanners covered together, as the api does; None where none of them reports it."""
+def _coverage(runs: Sequence[ScannerRun], before: Coverage, failures: Mapping[str, str]) -> Coverage | None:
+    """Return what the scanners covered together, as the api does; None where none of them says it."""
     reported = [run.metrics.coverage for run in runs if run.metrics.coverage is not None]
-    return merge_coverage(reported, before) if reported else None
+    return merge_coverage(reported, before, failures) if reported or failures else None
 
 
 def answer_of(scan: ScanDetail, finding: Finding, verdict: Verdict | None) -> FindingAnswer:

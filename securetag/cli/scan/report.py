@@ -193,6 +193,8 @@ def describe_coverage(coverage: Coverage | None) -> str:
     """Return one line: `scanned 12 files (python 10, javascript 2); not scanned: 3 go, 1 over 1 MB`."""
     if coverage is None:
         return "The scan doesn't say what it covered."
+    from securetag.triage import defuse
+
     files = coverage.files
     total = sum(files.values())
     parts = [f"scanned {_files(total)}" + (f" ({_listed(files, '{name} {n}')})" if files else "")]
@@ -203,6 +205,10 @@ def describe_coverage(coverage: Coverage | None) -> str:
         left_out.append(f"{_files(other)} without code")
     if left_out:
         parts.append(f"not scanned: {', '.join(left_out)}")
+    parts += [
+        f"{defuse(failed.tool)} failed: {defuse(' '.join(failed.reason.split()))}"
+        for failed in coverage.failed_tools
+    ]
     if coverage.excluded:
         parts.append(f"excluded by {', '.join(coverage.excluded)}")
     if partly := coverage.parse_errors_total:

@@ -18,6 +18,7 @@ from securetag.wire.queue import Coverage
 
 _DESCRIPTIONS = {
     "securetag/skipped": "A file was not scanned.",
+    "securetag/scanner-failed": "A scanner failed; findings that it alone reports are missing.",
     "securetag/rule-timeout": "A rule took too long on a file; the other rules ran on it.",
     "securetag/parse-error": "Only a part of a file could be read.",
     "securetag/unsupported": "No rule reads files of this language.",
@@ -53,6 +54,8 @@ def describe_coverage(coverage: Coverage | None) -> CoverageNotes:
         return notes
     if not sum(coverage.files.values()):
         notes.add("securetag/nothing-scanned", "No file was scanned.", level="error")
+    for failed in coverage.failed_tools:
+        notes.add("securetag/scanner-failed", f"{failed.tool} failed: {failed.reason}", level="error")
     for skipped in coverage.skipped:
         text = f"{skipped.path} was not scanned: {skipped.reason.value} ({skipped.bytes:,} bytes)"
         notes.add("securetag/skipped", text, path=skipped.path)

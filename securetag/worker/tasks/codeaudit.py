@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from securetag.errors import SettingsError
 from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.exclusion import leave_out, read_ignore_file
@@ -19,7 +20,7 @@ from securetag.system.version import package_version
 from securetag.wire.api import ScanParams
 from securetag.wire.queue import Coverage, ResultRequest, ToolExecution, ToolMetrics, UnpackMetrics
 from securetag.worker.attempt import Attempt
-from securetag.worker.tasks.scan_task import RESERVE_S, ScanTask
+from securetag.worker.tasks.scan_task import MAX_FAILURE, RESERVE_S, ScanTask
 
 
 @dataclass
@@ -35,9 +36,15 @@ class Audit(ScanTask):
         findings: list[Finding] = []
         for number, name in enumerate(list_scanners(settings)):
             if number and self.attempt.left_s() <= RESERVE_S:
-                self._skip(name)
-            else:
-                findings += self._scan_with(make_scanner(name, settings), project, is_first=not number)
+                self._note_failure(name, "the task's time was used up before its turn", timed_out=True)
+                continue
+            scanner = make_scanner(name, settings)
+            try:
+                findings += self._scan_with(scanner, project, is_first=not number)
+            except SettingsError as error:
+                if scanner.is_required:
+                    raise
+                self._note_failure(name, str(error))
         self.inventory = take_inventory(project, (finding.path for finding in findings)).pack()
         return combine_evidence(findings, project, path_globs=settings.evidence.path_classes)
 
@@ -81,8 +88,8 @@ class Audit(ScanTask):
             )
         return root
 
-    def _skip(self, name: str) -> None:
-        """Log a scanner that the task's limit left no time for; what the others reported is kept."""
+    def _note_failure(self, name: str, reason: str, *, timed_out: bool = False) -> None:
+        """Log a scanner that wasn't run; what the others reported is kept."""
         execution = ToolExecution(
             tool=name,
             version="",
@@ -90,8 +97,8 @@ class Audit(ScanTask):
             exit_code=None,
             duration_s=0.0,
             started_at=datetime.now(UTC),
-            timed_out=True,
-            metrics=ToolMetrics(tool=name),
+            timed_out=timed_out,
+            metrics=ToolMetrics(tool=name, failure=reason[:MAX_FAILURE]),
         )
         self.executions.append(execution)
 
@@ -115,7 +122,7 @@ class Audit(ScanTask):
             )
         finally:
             attempt.tool_started(None)
-        return self.log_run(run, keeps_others=not is_first)
+        return self.log_run(run, keeps_others=not is_first, is_required=scanner.is_required)
 
     def _leave_out(self, root: Path, unpacked: ArchiveSummary) -> Coverage:
         """Remove what the scan's exclusions name; return what no scanner is going to see.

@@ -14,6 +14,7 @@ import securetag.triage
 from securetag.errors import InputError, LimitError, SecuretagError, ToolError
 from securetag.records import Finding, Lang, Verdict
 from securetag.scanning.scanner import ScannerRun
+from securetag.scanning.secrets.mask import mask_issued
 from securetag.scanning.secrets.output import mask_file
 from securetag.serving.client import ModelClient, connect
 from securetag.settings import Settings
@@ -36,6 +37,8 @@ from securetag.worker.triager import Triager, needs_model
 #: Bytes of one stored tool output; the api's own default limit is above it.
 MAX_ARTIFACT = 16 * 1024 * 1024
 SHORT_ARTIFACT = 64 * 1024
+#: Characters of a scanner's failure that are kept.
+MAX_FAILURE = 500
 #: Seconds of the task's time that are kept for sending the result.
 RESERVE_S = 5.0
 
@@ -114,19 +117,26 @@ class ScanTask(ABC):
         """Return what the scanners report; their runs are logged by `log_run`."""
 
     def log_run(
-        self, run: ScannerRun, metrics: ToolMetrics | None = None, *, keeps_others: bool = False
+        self,
+        run: ScannerRun,
+        metrics: ToolMetrics | None = None,
+        *,
+        keeps_others: bool = False,
+        is_required: bool = True,
     ) -> list[Finding]:
         """Store a scanner's output, without secrets, and log its run; return its findings.
 
         Raises TimeLimitError where a limit has ended it, unless the findings of others are to be kept;
-        ToolError where it failed.
+        ToolError where one that is required failed.
         """
         self.attempt.check_lease()
         for path in (run.stdout_path, run.stderr_path):
             mask_file(path)
         stdout = self._store(run.stdout_path.name, run.stdout_path)
         stderr = self._store(run.stderr_path.name, run.stderr_path)
-        metrics = metrics or run.metrics
+        metrics = (metrics or run.metrics).model_copy(
+            update={"failure": mask_issued(run.failure)[:MAX_FAILURE]}
+        )
         self.executions.append(
             ToolExecution(
                 tool=run.tool,
@@ -141,6 +151,8 @@ class ScanTask(ABC):
                 metrics=metrics,
             )
         )
+        if run.failure and not is_required:
+            return []
         if run.failure and run.limited:
             if keeps_others:
                 return []

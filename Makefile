@@ -22,7 +22,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti bandit
+.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti bandit chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,10 +42,22 @@ wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environmen
 
 bandit: $(BANDIT)/installed ## a scanner for Python that writes SARIF, in an environment of its own
 
+# Debian's own, for the tests of the page; elsewhere those say that they were skipped, and why.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+			echo "Installing Chromium …" \
+				&& { { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+					|| echo "Chromium can't be installed: the page's tests in a browser are skipped" >&2; }; \
+		else \
+			echo "There is no Chromium: the page's tests in a browser are skipped (apt-get install chromium)" >&2; \
+		fi; \
+	}
+
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-system: install wapiti bandit ## the tests of whole systems: deployments, kills, trainings, packages of others
+system: install wapiti bandit chromium ## the tests of whole systems: deployments, kills, trainings, packages of others
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not (chaos or long)"
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy

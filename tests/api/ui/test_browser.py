@@ -13,10 +13,14 @@ from typing import Literal
 
 import pytest
 import uvicorn
-from api_in_process import Api
+from api_in_process import Api, Tenant
 from playwright.async_api import Page, async_playwright, expect
-from rows import make_finding
+from rows import make_finding, result
 from stored_scans import store_scan
+
+from securetag.db import queue
+from securetag.db.engine import tenant_transaction
+from securetag.wire import queue as wire
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -37,6 +41,7 @@ class Person:
 
     page: Page
     address: str
+    tenant: Tenant
     complaints: list[str] = field(default_factory=list)
 
 
@@ -71,7 +76,7 @@ async def person(api: Api, address: str, bypass_csp: bool) -> AsyncIterator[Pers
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(locale="en", bypass_csp=bypass_csp)
-        made = Person(page, address)
+        made = Person(page, address, tenant)
         page.on("console", lambda line: made.complaints.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: made.complaints.append(str(error)))
         await page.goto(f"{address}/ui/findings?reviewed=no")
@@ -128,7 +133,9 @@ async def test_pages_are_accessible_in_light_and_dark_and_in_spanish(person: Per
     await page.goto(f"{address}/ui/scans")
     await page.click("a.row >> nth=0")
     await page.wait_for_selector("#scan")
-    pages = [f"{address}/ui/findings", finding, page.url, f"{address}/ui/sign-in", f"{address}/ui/none"]
+    whole = finding.replace("?", "/file?")
+    pages = [f"{address}/ui/", f"{address}/ui/findings", finding, whole, page.url]
+    pages += [f"{address}/ui/sign-in", f"{address}/ui/none"]
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None
     assert spec.origin is not None
@@ -153,3 +160,56 @@ async def test_pages_are_accessible_in_light_and_dark_and_in_spanish(person: Per
     assert await page.inner_text("h1 >> nth=0") == "Hallazgos 101 hallazgos"
     missing = [text for text in person.complaints if "404" not in text]
     assert missing == []
+
+
+async def test_a_running_scan_changes_by_itself(person: Person, api: Api, archive: bytes) -> None:
+    page = person.page
+    task_id = (await person.tenant.upload(archive)).json()["task_id"]
+    await page.goto(f"{person.address}/ui/scans/{task_id}")
+    state = page.locator("#scan .state")
+    await expect(state).to_have_text("queued", timeout=WAIT_MS)
+    claim = await queue.claim(api.engine, "w", ["codeaudit"])
+    assert claim is not None
+    await expect(state).to_have_text("running", timeout=WAIT_MS)
+    async with tenant_transaction(api.engine, person.tenant.id) as session:
+        await queue.heartbeat(session, claim.lease, stage="triage 3/10")
+    await expect(page.locator("progress")).to_have_attribute("value", "3", timeout=WAIT_MS)
+    assert "asking the model 3/10" in await page.inner_text("#scan")
+    async with tenant_transaction(api.engine, person.tenant.id) as session:
+        await queue.record_result(session, claim.lease, result(claim.lease.task_id, "new"))
+    await expect(state).to_have_text("completed", timeout=WAIT_MS)
+    assert await page.locator("a[download]").count() == 3
+    assert person.complaints == []
+
+
+async def test_the_whole_file_opens_in_place_and_keys_go_on_working(
+    person: Person, api: Api, archive: bytes
+) -> None:
+    page = person.page
+    task_id = (await person.tenant.upload(archive)).json()["task_id"]
+    claim = await queue.claim(api.engine, "w", ["codeaudit"])
+    assert claim is not None
+    finding = make_finding(
+        "file",
+        title="Shell",
+        path="app.py",
+        rank=999,
+        start_line=2,
+        end_line=2,
+        snippet="os.system(input())\n",
+    )
+    request = wire.ResultRequest(
+        task_id=task_id, outcome="completed", findings=[wire.TriagedFinding(finding=finding, verdict=None)]
+    )
+    async with tenant_transaction(api.engine, person.tenant.id) as session:
+        await queue.record_result(session, claim.lease, request)
+    await page.goto(f"{person.address}/ui/findings")
+    await page.click("a.row >> nth=0")
+    await page.wait_for_selector("pre.code")
+    await page.keyboard.press("c")
+    await page.wait_for_selector("pre.code.whole")
+    assert await page.inner_text("#L1 .text") == "import os\n"
+    assert await page.locator("#L2.flagged").count() == 1
+    await page.keyboard.press("t")
+    await expect(page).not_to_have_title("Shell · Securetag", timeout=WAIT_MS)
+    assert person.complaints == []

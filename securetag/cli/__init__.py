@@ -14,6 +14,7 @@ from securetag.cli import (
     demo,
     findings,
     key,
+    mirror,
     model,
     scan,
     services,
@@ -47,6 +48,7 @@ app.command("feedback")(findings.feedback)
 app.add_typer(findings.suppressions, name="suppressions")
 app.add_typer(web.app, name="web")
 app.add_typer(source.app, name="source")
+app.add_typer(mirror.app, name="mirror")
 app.add_typer(dataset.app, name="dataset")
 app.command("trace")(trace.trace)
 app.command("train")(model.train)

@@ -109,7 +109,7 @@ def test_source_extract_reads_a_packages_data_and_has_the_agreed_shape(tmp_path:
     assert result.exit_code == 0, result.output
     (found,) = json.loads(result.output).values()
     agreed = {"files", "records", "by_status", "dropped", "cpu_s"}
-    assert set(found) == agreed | {"failures", "unchanged"}
+    assert set(found) == agreed | {"failures", "unchanged", "reasons", "scrubbed", "unmapped_columns"}
     assert (found["records"], found["by_status"]["deprecated"]) == (963, 25)
     assert (tmp_path / "data" / "records" / "mitre-cwe-4.14.parquet").is_file()
 

@@ -67,6 +67,8 @@ COMMANDS = [
     "source list",
     "source fetch mitre-cwe-4.14",
     "source extract mitre-cwe-4.14",
+    "source preview {project}",
+    "mirror create {project}",
     "dataset build --synthetic 4 --knowledge 0 --no-harvest",
     "dataset list",
     "dataset show 0123456789ab",

@@ -21,6 +21,7 @@ from securetag.extractors.catalog.editions import (
 )
 from securetag.extractors.catalog.licences import to_spdx
 from securetag.extractors.catalog.loading import get_source, load
+from securetag.extractors.catalog.mirror_creation import CreatedMirror, create_mirror
 from securetag.extractors.catalog.mirror_manifest import MirrorEntry, MirrorManifest
 from securetag.extractors.catalog.source import (
     FetchMethod,
@@ -33,6 +34,7 @@ from securetag.extractors.catalog.source import (
 
 __all__ = [
     "Availability",
+    "CreatedMirror",
     "FetchMethod",
     "FolderMethod",
     "MirrorEntry",
@@ -42,6 +44,7 @@ __all__ = [
     "Source",
     "WebMethod",
     "check_availability",
+    "create_mirror",
     "find_newer_edition",
     "find_package_file",
     "get_source",

@@ -30,7 +30,12 @@ from securetag.extractors.fetching.download import LOCKS, Downloader, Meta, Prog
 from securetag.extractors.fetching.files import Failure, FetchedFile, OnFailure
 from securetag.extractors.fetching.mirror import read_entry, unpack_entry
 from securetag.extractors.fetching.nvd_api import NvdApi
-from securetag.extractors.fetching.unpack import MAX_FILE_BYTES, gunzip, verify_checksum
+from securetag.extractors.fetching.unpack import (
+    MAX_FILE_BYTES,
+    gunzip,
+    read_bounded,
+    verify_checksum,
+)
 from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
 from securetag.system.files import write_atomic
@@ -66,15 +71,27 @@ def fetch(
     if source.records:
         return []
     last_error: SourceError | UnavailableError | None = None
+    reasons: list[str] = []
+
+    def note_failure(failure: Failure) -> None:
+        reasons.append(f"{failure.file}: {failure.reason}")
+        if on_failure:
+            on_failure(failure)
+
     for method in availability.methods:
         try:
-            files = _fetch_by(method, source, settings, progress, on_failure, client)
+            files = _fetch_by(method, source, settings, progress, on_failure and note_failure, client)
         except UnavailableError as error:
             last_error = error
             continue
         if files:
             return sorted(files, key=lambda file: file.url)
-    raise last_error or UnavailableError(f"{source.name}: {', '.join(availability.methods)} gave no file")
+        if method == "folder" and source.folder and not reasons:
+            reasons.append(f"nothing in {source.folder.path} matches {source.folder.glob}")
+    why = "; ".join(reasons[:3]) or "none is listed"
+    raise last_error or UnavailableError(
+        f"{source.name}: {', '.join(availability.methods)} gave no file: {why}"
+    )
 
 
 def _fetch_by(
@@ -300,10 +317,8 @@ def _unpack_members(source: Source, method: NetworkMethod, path: Path, folder: P
             if method.members and not fnmatchcase(info.filename, method.members):
                 continue
             with _reading_archive(method.url), archive.open(info) as stream:
-                content = stream.read(MAX_FILE_BYTES + 1 - total)
+                content = read_bounded(stream, info.compress_size, method.url, MAX_FILE_BYTES - total)
             total += len(content)
-            if total > MAX_FILE_BYTES:
-                raise SourceError(f"{method.url}: unpacks to more than {MAX_FILE_BYTES:,} bytes")
             digest = hash_bytes(content)
             unpacked = _store_unpacked(folder, Path(info.filename).name, digest, content)
             url = method.url if method.members is None else _locate_member(method.url, info.filename)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import FetchedFile
+from securetag.extractors.fetching.unpack import BOMB_BYTES, MAX_RATIO
 from securetag.extractors.text.pandoc import FORMATS, is_pandoc_installed
 from securetag.extractors.text.prose_check import (
     MIN_PROSE_SHARE,
@@ -134,10 +135,13 @@ def _detect_binary(path: Path, head: bytes) -> ReaderKind | Skipped | None:
 def _is_office_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {"[Content_Types].xml", "mimetype"}
-            return not names.isdisjoint(archive.namelist())
+            infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError):
         return False
+    unpacked = sum(info.file_size for info in infos)
+    if unpacked > max(BOMB_BYTES, MAX_RATIO * path.stat().st_size) or unpacked > MAX_FILE_BYTES:
+        raise SourceError(f"an Office document that unpacks to {unpacked:,} bytes")
+    return any(info.filename in ("[Content_Types].xml", "mimetype") for info in infos)
 
 
 def _is_text(head: bytes) -> bool:

@@ -155,6 +155,7 @@ class StixReader(Reader):
         self.objects: dict[str, StixObject] = {}
         self._of_file: dict[Path, list[tuple[str, StixObject]]] = {}
         self._broken: dict[Path, list[Failure]] = {}
+        self._relationships: dict[Path, list[tuple[str, Relationship]]] = defaultdict(list)
         self._incoming: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
         self._outgoing: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
 
@@ -168,6 +169,8 @@ class StixReader(Reader):
                 continue
             file_objects = self._of_file[file.path] = []
             for locator, item in objects:
+                if isinstance(item, Relationship):
+                    self._relationships[file.path].append((locator, item))
                 if not isinstance(item, Relationship):
                     self.objects[item.id] = item
                     file_objects.append((locator, item))
@@ -182,10 +185,16 @@ class StixReader(Reader):
                 raise SourceError(failures[0].reason)
         yield from self._broken[file.path]
         for locator, item in self._of_file[file.path]:
-            if isinstance(item, Unread):
+            if isinstance(item, Thing) and not item.name.strip():
+                yield Failure(str(file.path), locator, f"{item.id}: an object without a name")
+            elif isinstance(item, Unread):
                 yield Drop(f"{item.kind}: no Record is made of this kind of object", locator)
             else:
                 yield from self.items(item, file, locator)
+        for locator, relation in self._relationships[file.path]:
+            is_joined = relation.relationship_type in self.joins and relation.status is Status.ACTIVE
+            if is_joined and not {relation.source_ref, relation.target_ref} <= self.objects.keys():
+                yield Drop("a relationship with an object that isn't here", locator)
 
     @abstractmethod
     def items(self, item: StixObject, file: FetchedFile, locator: str) -> Iterator[Item]:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from source_fixtures import MakeSource
 
 from securetag.extractors.extract import extract
+from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.columns import guess_mapping
+from securetag.extractors.readers.folder import FolderReader
 from securetag.extractors.readers.table_rows import read_rows
 from securetag.extractors.record_files import Extraction
 from securetag.records import Record
@@ -233,3 +236,24 @@ def test_a_row_may_switch_scrubbing_off(docs: Path, settings: Settings) -> None:
     extraction = read(docs, settings)
     assert "hunter2-Prod!" in extraction.records[0].text
     assert extraction.report.scrubbed == {}
+
+
+def test_an_office_file_that_is_a_bomb_is_refused_unread(docs: Path, settings: Settings) -> None:
+    with zipfile.ZipFile(docs / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("[Content_Types].xml", "<Types/>")
+        made.writestr("word/document.xml", bytes(64 << 20))
+    (failure,) = read(docs, settings).report.failures
+    assert failure.reason == "an Office document that unpacks to 67,108,872 bytes"
+
+
+def test_the_time_of_the_pdf_process_is_in_the_report(docs: Path, make_source: MakeSource) -> None:
+    import pymupdf
+
+    document = pymupdf.open()
+    document.new_page().insert_textbox((50, 50, 550, 700), f"{LONG} " * 5)
+    document.save(docs / "paper.pdf")
+    file = FetchedFile(docs / "paper.pdf", "file:///paper.pdf", "0" * 64, "1", "MIT")
+    reader = FolderReader(make_source())
+    (record,) = reader.read([file])
+    assert isinstance(record, Record)
+    assert reader.child_cpu_s > 0

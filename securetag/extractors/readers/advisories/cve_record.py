@@ -177,6 +177,10 @@ class CveRecordReader(Reader):
         yield from make_records(
             self, file, partial(make_advisory, record), locator="/containers/cna", url=url
         )
+        containers = (record.containers.cna, *record.containers.adp)
+        others = [metric.other for container in containers for metric in container.metrics if metric.other]
+        if any(other.type.lower() == "ssvc" and not _list_ssvc_options(other) for other in others):
+            yield Drop("an SSVC assessment that says nothing", "/containers")
 
 
 def make_advisory(record: CveRecord) -> Advisory:
@@ -284,11 +288,15 @@ def _list_notes(cna: Container, others: list[_Other], *, exploited: bool) -> Ite
     if exploited:
         yield "exploited", ""
     for other in others:
-        options = other.content.get("options")
-        if other.type.lower() == "ssvc" and isinstance(options, list):
-            pairs = [option for option in options if isinstance(option, dict)]
-            strings = [{str(k): str(v) for k, v in option.items()} for option in pairs]
-            yield "ssvc", format_ssvc(strings)
+        if other.type.lower() == "ssvc" and (options := _list_ssvc_options(other)):
+            yield "ssvc", format_ssvc(options)
+
+
+def _list_ssvc_options(other: _Other) -> list[dict[str, str]]:
+    """Return the decisions of an SSVC assessment: `{"Exploitation": "poc"}`."""
+    options = other.content.get("options")
+    pairs = [option for option in options if isinstance(option, dict)] if isinstance(options, list) else []
+    return [{str(k): str(v) for k, v in option.items()} for option in pairs if option]
 
 
 def _make_versions(product: _Product) -> Versions | None:

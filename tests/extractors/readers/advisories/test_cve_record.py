@@ -204,3 +204,12 @@ def test_hostile_files_are_failures(read: Read, hostile: str) -> None:
 def test_html_that_nests_too_deeply_leaves_the_plain_text(read: Read, html: str) -> None:
     item = get_only_record(read(record({"descriptions": [text("The lid comes off.", html=html)]})))
     assert item.text == "The lid comes off."
+
+
+def test_an_empty_ssvc_is_counted(read: Read) -> None:
+    other = {"other": {"type": "ssvc", "content": {"id": "CVE-2031-0001", "options": []}}}
+    *records, drop = read(record({}, {"metrics": [other]}))
+    assert len(records) == 1
+    assert isinstance(drop, Drop)
+    assert drop.reason == "an SSVC assessment that says nothing"
+    assert "SSVC" not in get_only_record(records).text

@@ -201,3 +201,20 @@ def test_what_came_with_stix_21(make_source: MakeSource, make_file: MakeFile) ->
 def test_hostile_json_is_a_failure(make_source: MakeSource, make_file: MakeFile, hostile: str) -> None:
     items = list(AttackReader(make_source()).read([make_file("a.json", hostile)]))
     assert [type(item).__name__ for item in items] == ["Failure"]
+
+
+def test_a_relationship_into_nothing_and_an_object_without_a_name_are_reported(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
+    nameless = thing("attack-pattern", 9, "T9009") | {"name": " "}
+    dangling = [
+        relation("mitigates", "course-of-action--77", "attack-pattern--1"),
+        relation("uses", "malware--1", "attack-pattern--78"),
+    ]
+    file = make_file("all.json", bundle([*OBJECTS, *dangling, nameless]))
+    items = list(AttackReader(make_source()).read([file]))
+    reasons = [item.reason for item in items if isinstance(item, Drop)]
+    assert reasons.count("a relationship with an object that isn't here") == 2
+    (failure,) = (item for item in items if isinstance(item, Failure))
+    assert failure.reason == "attack-pattern--9: an object without a name"
+    assert not any(isinstance(item, Record) and item.key == "T9009" for item in items)

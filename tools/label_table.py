@@ -61,6 +61,7 @@ def plans(guard: Guard) -> Iterator[tuple[Plan, str]]:
                 spelling="concat",
                 weak=number // 343,
                 second=SECOND,
+                has_log=True,
             )
             if mode in {"sound", "combined", *list_modes(plan)}:
                 yield plan, mode

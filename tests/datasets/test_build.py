@@ -101,6 +101,10 @@ def test_lookups_score_near_chance(rows: Release) -> None:
     } == {}
 
 
+def test_no_word_gives_a_label_away(rows: Release) -> None:
+    assert baselines.find_telltales(all_rows(rows)) == []
+
+
 def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
     for example in synthetic(all_rows(rows)):
         prompt = triage.read_prompt(example.messages)

@@ -6,6 +6,7 @@ an average would hide the one that is hard.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ from securetag.records import Example
 NO_AXIS = "other"
 #: Characters of a prompt that count as one length.
 STEP = 25
+#: Log odds beyond which a word gives the label away, and the rows that it has to be in.
+MAX_LOG_ODDS, MIN_WORD_ROWS = 2.0, 50
+_WORD = re.compile(r"\w+|[^\w\s]")
 #: Rows that a figure needs on either side; fewer would be a coin flip with decimals.
 _ENOUGH = 20
 
@@ -95,6 +99,54 @@ def code(row: Example) -> str:
     return re.sub(r"(?m)^\d+ ", "", f"1 {numbered}")
 
 
+class Telltale(msgspec.Struct, frozen=True, kw_only=True):
+    """A word of the code that gives the label away."""
+
+    word: str
+    #: Rows of either label whose code has the word.
+    true: int
+    false: int
+    #: Logarithm of the odds of the word in true positives over those in false positives.
+    log_odds: float
+
+
+def find_telltales(rows: Sequence[Example]) -> list[Telltale]:
+    """Return the words whose log odds are beyond `MAX_LOG_ODDS` either way, the strongest first.
+
+    Looks at labeled synthetic rows, and at words that `MIN_WORD_ROWS` of them have. Half a row is added to
+    each count, so that a word of one label alone has finite odds.
+    """
+    synthetic = [row for row in rows if row.construction is not None and row.label is not None]
+    total, counts = Counter[str](), {"true_positive": Counter[str](), "false_positive": Counter[str]()}
+    for row in synthetic:
+        label = str(row.label)
+        total[label] += 1
+        counts[label].update(set(_WORD.findall(code(row))))
+    true, false = counts["true_positive"], counts["false_positive"]
+    telltales = [
+        Telltale(
+            word=word,
+            true=true[word],
+            false=false[word],
+            log_odds=round(
+                _log_odds(true[word], total["true_positive"])
+                - _log_odds(false[word], total["false_positive"]),
+                2,
+            ),
+        )
+        for word in {*true, *false}
+        if true[word] + false[word] >= MIN_WORD_ROWS
+    ]
+    return sorted(
+        (telltale for telltale in telltales if abs(telltale.log_odds) > MAX_LOG_ODDS),
+        key=lambda telltale: (-abs(telltale.log_odds), telltale.word),
+    )
+
+
+def _log_odds(count: int, total: int) -> float:
+    return math.log((count + 0.5) / (total - count + 0.5))
+
+
 def score_word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     """Axis → what TF-IDF over one to three tokens of the code and logistic regression reach.
 
@@ -108,7 +160,7 @@ def score_word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     labels = [row.label == "true_positive" for row in train]
     if min(sum(labels), len(labels) - sum(labels)) < _ENOUGH:
         return {}
-    vectors = TfidfVectorizer(lowercase=False, token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 3), min_df=2)
+    vectors = TfidfVectorizer(lowercase=False, token_pattern=_WORD.pattern, ngram_range=(1, 3), min_df=2)
     model = LogisticRegression(solver="liblinear", C=10.0, random_state=0)
     model.fit(vectors.fit_transform(map(code, train)), labels)
     scores = {}

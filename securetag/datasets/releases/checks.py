@@ -29,7 +29,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What one check found."""
 
     name: str
-    #: Ids of rows; of the last two checks, axes and properties.
+    #: Ids of rows; of the last three checks, axes, properties and words.
     offending: list[str]
     #: What the offending ones do, in a sentence.
     says: str
@@ -51,6 +51,7 @@ MEANINGS = {
     "licences": "Every row's license may enter a release of this purpose.",
     "balance": f"No axis of synthetic rows has more than {BALANCE:.0%} of one label.",
     "lookups": f"No lookup by one property beats the majority label by over {100 * LOOKUP:.0f} points.",
+    "telltales": f"No word's log odds between the labels are beyond {baselines.MAX_LOG_ODDS:g}.",
 }
 BLOCKING = frozenset(list(MEANINGS)[:5])
 
@@ -65,6 +66,7 @@ def run_checks(rows: Sequence[Example], *, purpose: Purpose, suites: Sequence[Su
         "licences": lambda: _find_unlicensed(rows, purpose),
         "balance": lambda: _find_unbalanced(rows),
         "lookups": lambda: _find_shortcuts(rows),
+        "telltales": lambda: [telltale.word for telltale in baselines.find_telltales(rows)],
     }
     return [
         Check(name=name, offending=checks[name](), says=meaning, blocking=name in BLOCKING)

@@ -199,6 +199,7 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
         spelling=choose_spelling(rng),
         weak=rng.randrange(4),
         second=second,
+        has_log=rng.random() < 0.3,
     )
 
 

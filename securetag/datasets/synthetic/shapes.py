@@ -31,7 +31,7 @@ SHAPES = ("straight", "early-return", "nested-if", "ternary", "helper", "loop", 
 #: What can be done wrong, or differently, with a check and with a transform.
 MODES: dict[str, tuple[str, ...]] = {
     "check": ("weak", "inverted", "dead", "after", "wrong-variable", "partial", "extended"),
-    "transform": ("weak", "dead", "after", "wrong-variable", "partial"),
+    "transform": ("weak", "dead", "after", "wrong-variable", "partial", "extended"),
 }
 
 
@@ -57,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     weak: int
     #: The guard that follows in mode `combined`.
     second: Guard | None
+    #: Does the function write a log entry where its guard decides? In every mode, so that it tells nothing.
+    has_log: bool
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +110,9 @@ def list_modes(plan: Plan) -> list[str]:
         fitting.remove("wrong-variable")
     if _sink_line(plan, "x").startswith("raise"):
         fitting.remove("after")
+    # A check without effect does something else instead: it writes to the log.
+    if plan.guard.kind == "check" and plan.shape != "ternary" and not plan.has_log:
+        fitting.remove("dead")
     return fitting
 
 
@@ -175,20 +180,26 @@ def _helper(plan: Plan, mode: str) -> list[Line]:
     return [(1, f"def {name}(v):", None), (2, f"return {text}", "guard")]
 
 
+def _refused(plan: Plan, mode: str, depth: int, refusal: str) -> list[Line]:
+    """What happens where a check fails: a log entry, a refusal, or both."""
+    log: list[Line] = [(depth, 'log.warning("refused")', None)] if plan.has_log else []
+    return log if mode == "dead" else [*log, (depth, refusal, None)]
+
+
 def _checked(plan: Plan, mode: str) -> list[Line]:
     x, y = plan.variable, plan.result
     passes, fails = _condition(plan, mode, x)
-    refusal = 'log.warning("refused")' if mode == "dead" else plan.refusal
+    refused = _refused(plan, mode, 2, plan.refusal)
     more = _second(plan, x, 1) if mode == "combined" else []
     sink = _sink_line(plan, x)
     if plan.shape == "straight":
-        return [(1, f"ok = {passes}", "guard"), (1, "if not ok:", None), (2, refusal, None), *more,
-                (1, sink, "sink")]  # fmt: skip
+        return [(1, f"ok = {passes}", "guard"), (1, "if not ok:", None), *refused, *more, (1, sink, "sink")]
     if plan.shape == "nested-if":
+        accepted: list[Line] = [(2, 'log.info("accepted")', None)] if plan.has_log else []
         if mode == "dead":
-            return [(1, f"if {passes}:", "guard"), (2, 'log.info("accepted")', None), (1, sink, "sink")]
+            return [(1, f"if {passes}:", "guard"), *accepted, (1, sink, "sink")]
         deeper = _second(plan, x, 2) if mode == "combined" else []
-        return [(1, f"if {passes}:", "guard"), *deeper, (2, sink, "sink"), (1, plan.refusal, None)]
+        return [(1, f"if {passes}:", "guard"), *accepted, *deeper, (2, sink, "sink"), (1, plan.refusal, None)]
     if plan.shape == "ternary":
         kept = x if mode == "dead" else y
         more = _second(plan, y, 1) if mode == "combined" else []
@@ -198,19 +209,18 @@ def _checked(plan: Plan, mode: str) -> list[Line]:
         return _looped(plan, mode)
     if plan.shape == "try-except":
         return [(1, "try:", None), (2, f"if {fails}:", "guard"), (3, 'raise ValueError("refused")', None),
-                (1, "except ValueError:", None), (2, refusal, None), *more, (1, sink, "sink")]  # fmt: skip
-    return [(1, f"if {fails}:", "guard"), (2, refusal, None), *more, (1, sink, "sink")]
+                (1, "except ValueError:", None), *refused, *more, (1, sink, "sink")]  # fmt: skip
+    return [(1, f"if {fails}:", "guard"), *refused, *more, (1, sink, "sink")]
 
 
 def _looped(plan: Plan, mode: str) -> list[Line]:
     """Each line of the parameter by itself: a loop variable takes the guarded variable's place."""
     x, y = plan.variable, plan.result
     _, inner = _condition(plan, mode, y)
-    skip = 'log.warning("refused")' if mode == "dead" else "continue"
     more = _second(plan, y, 2) if mode == "combined" else []
     return [
-        (1, f"for {y} in {x}.splitlines():", None), (2, f"if {inner}:", "guard"), (3, skip, None), *more,
-        (2, _sink_line(plan, y), "sink"),
+        (1, f"for {y} in {x}.splitlines():", None), (2, f"if {inner}:", "guard"),
+        *_refused(plan, mode, 3, "continue"), *more, (2, _sink_line(plan, y), "sink"),
     ]  # fmt: skip
 
 
@@ -243,6 +253,10 @@ def _transformed(plan: Plan, mode: str) -> list[Line]:
         ]
     more = _second(plan, y, 1) if mode == "combined" else []
     sink: Line = (1, _sink_line(plan, goes), "sink")
+    if mode == "extended":
+        # The text is changed in any case; long ones are cut before.
+        return [(1, f"if len({x}) > 64:", None), (2, f"{x} = {x}[:64]", None), (1, f"{y} = {value}", "guard"),
+                sink]  # fmt: skip
     if plan.shape == "early-return":
         return [
             (1, f"if not {x}:", None),

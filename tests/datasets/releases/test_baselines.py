@@ -8,7 +8,13 @@ from typing import Any
 
 import msgspec
 
-from securetag.datasets.releases.baselines import code, majority_share, score_lookups, score_word_counts
+from securetag.datasets.releases.baselines import (
+    code,
+    find_telltales,
+    majority_share,
+    score_lookups,
+    score_word_counts,
+)
 from securetag.records import Construction, Example, Message, Origin, Task
 
 
@@ -105,3 +111,19 @@ def test_too_few_rows_have_no_score() -> None:
 
 def test_the_code_is_read_without_its_line_numbers() -> None:
     assert code(row(7, "true_positive", "train")) == "x = get(7)\nrun(x)"
+
+
+def test_a_word_of_one_label_gives_it_away() -> None:
+    """One word stands in half of the true positives and in no other row, one in all rows, one in a few."""
+
+    def make(label: str, rng: random.Random) -> dict[str, str]:
+        is_true = label == "true_positive"
+        words = "both" + (" told" if is_true and rng.random() < 0.5 else "")
+        return {"line": f"run(x)  {words}" + (" rare" if is_true and rng.random() < 0.05 else "")}
+
+    (telltale,) = find_telltales(rows(make, n=400))
+    assert telltale.word == "told"
+    assert telltale.false == 0
+    assert telltale.true > 50
+    assert telltale.log_odds > 5
+    assert find_telltales(rows(lambda _, rng: {"line": rng.choice(["run(a)", "run(b)"])}, n=400)) == []

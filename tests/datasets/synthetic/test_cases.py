@@ -107,6 +107,7 @@ def plans(draw: st.DrawFn) -> Plan:
         spelling=draw(st.sampled_from(["concat", "fstring", "percent", "format"])),
         weak=draw(st.integers(0, 3)),
         second=draw(st.sampled_from(guards_of(sink.cwe))),
+        has_log=draw(st.booleans()),
     )
 
 

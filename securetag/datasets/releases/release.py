@@ -1,8 +1,8 @@
 """The release directory: written whole or not at all, never changed, verified when read.
 
 ``data/releases/<first 12 hex of the digest>/``: train.jsonl, validation.jsonl, test.jsonl,
-manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet, and the rows again as
-Parquet (`shards`).
+manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet, the rows again as
+Parquet (`shards`), croissant.json and bom.cdx.json (`metadata`).
 
 The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
 depends on a place or a time. The JSONL rows name the Records that they come from; which finding of
@@ -25,7 +25,7 @@ import msgspec
 import rfc8785
 
 from securetag.datasets.drops import Drop
-from securetag.datasets.releases import lineage, shards
+from securetag.datasets.releases import lineage, metadata, shards
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, JsonObject, Origin, content_id
 from securetag.system.files import Draft, draft_folder
@@ -146,6 +146,7 @@ def write_release(
             (folder / name).write_bytes(content)
         _write_dropped(folder / "dropped.parquet", drops)
         lineage.write_lineage(folder / lineage.FILE, examples)
+        metadata.write_metadata(folder, manifest)
         manifest = _sealed(manifest, folder)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         return _commit(draft, releases_dir / digest[:NAME_LENGTH]), manifest

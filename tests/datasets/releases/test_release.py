@@ -64,6 +64,8 @@ def test_a_written_release_is_read_back(tmp_path: Path) -> None:
     assert rows.validation == []
     assert sorted(file.name for file in path.iterdir()) == [
         "README.md",
+        "bom.cdx.json",
+        "croissant.json",
         "dropped.parquet",
         "lineage.parquet",
         "manifest.json",

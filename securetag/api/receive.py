@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 #: Seconds after which a temporary file belongs to no upload that still runs.
 STALE_S = 3600
 #: Bytes of one form field beside the file.
-MAX_FIELD = 16 * 1024
+MAX_FIELD = 256 * 1024
 _FORM_HINT = "Send multipart/form-data with the parts `file`, `project` and, if wanted, `params`."
 
 

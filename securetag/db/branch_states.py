@@ -28,6 +28,8 @@ DEFAULT_BRANCH = "main"
 CHUNK = 1_000
 #: Reasons for which the same file is skipped by every scan: a finding never was in one.
 _ALWAYS_SKIPPED = frozenset({SkipReason.MINIFIED, SkipReason.VERSION_CONTROL})
+#: Reasons for which a file may be left out of an upload in which an earlier scan has found something.
+_MAY_HOLD_CODE = frozenset({SkipReason.TOO_LARGE, SkipReason.NAME, SkipReason.UNREADABLE, SkipReason.EXPANDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class Reach:
     """What one scan has read, by tool. A tool that isn't named has read nothing for certain."""
 
     tools: Mapping[str, ReadFiles] = field(default_factory=dict)
-    #: Files that no tool has seen, and patterns of those that somebody excluded.
+    #: Files and folders that no tool has seen, and patterns of those that somebody excluded.
     left_out: frozenset[str] = frozenset()
+    #: Were there more of them, which may hold code, than are named?
+    is_cut: bool = False
     exclusion: Exclusion = field(default_factory=lambda: Exclusion([]))
 
     @classmethod
@@ -84,11 +88,16 @@ class Reach:
             elif run.metrics.read_all or (kind == "web" and run.exit_code == 0 and not run.timed_out):
                 tools[run.tool] = ReadFiles()
         left_out = frozenset(item.path for item in before.skipped)
-        return cls(tools, left_out, Exclusion(list(before.excluded)))
+        named = sum(item.reason in _MAY_HOLD_CODE for item in before.skipped)
+        counted = sum(n for reason, n in before.skipped_by_reason.items() if reason in _MAY_HOLD_CODE)
+        return cls(tools, left_out, counted > named, Exclusion(list(before.excluded)))
 
     def covers(self, tools: Iterable[str], path: str) -> bool:
         """Would each of the tools have reported its finding in this file?"""
-        if path in self.left_out or self.exclusion.excludes(path):
+        if self.is_cut or self.exclusion.excludes(path):
+            return False
+        parts = path.split("/")
+        if any("/".join(parts[:count]) in self.left_out for count in range(1, len(parts) + 1)):
             return False
         return all(
             tool in self.tools and not self.tools[tool].is_cut and path not in self.tools[tool].unread

@@ -17,7 +17,8 @@ from pathspec import GitIgnoreSpec
 from securetag.errors import InputError
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.unpack import ArchiveSummary
-from securetag.wire.queue import Coverage, SkipReason
+from securetag.wire.api import LeftOutFile
+from securetag.wire.queue import MAX_LISTED, Coverage, SkippedFile, SkipReason
 
 IGNORE_FILE = ".securetagignore"
 #: Bytes of an ignore file that are read.
@@ -63,11 +64,16 @@ def read_ignore_file(root: Path) -> list[str]:
 
 
 def leave_out(
-    root: Path, unpacked: ArchiveSummary, patterns: Sequence[str], not_uploaded: Mapping[SkipReason, int]
+    root: Path,
+    unpacked: ArchiveSummary,
+    patterns: Sequence[str],
+    not_uploaded: Mapping[SkipReason, int],
+    named: Sequence[LeftOutFile] = (),
 ) -> Coverage:
     """Remove what `patterns` exclude from an unpacked project; return all that no scanner is going to see.
 
-    `not_uploaded` counts what the client says that it left out: nobody here saw these files.
+    `not_uploaded` counts what the client says that it left out, and `named` are some of it: nobody here saw
+    these files.
     """
     counter, exclusion = CoverageCounter(), Exclusion(patterns)
     for file in unpacked.left_out:
@@ -77,8 +83,20 @@ def leave_out(
     reasons = Counter(coverage.skipped_by_reason)
     reasons.update({SkipReason.VERSION_CONTROL: unpacked.skipped} if unpacked.skipped else {})
     reasons.update(not_uploaded)
+    sent = {file.path for file in coverage.skipped}
+    skipped = [
+        SkippedFile(path=file.path, reason=file.reason, bytes=file.bytes)
+        for file in named
+        if file.path not in sent
+    ]
     excluded = {pattern: exclusion.files[pattern] for pattern in patterns}
-    return coverage.model_copy(update={"skipped_by_reason": dict(reasons), "excluded": excluded})
+    return coverage.model_copy(
+        update={
+            "skipped": [*skipped, *coverage.skipped][:MAX_LISTED],
+            "skipped_by_reason": dict(reasons),
+            "excluded": excluded,
+        }
+    )
 
 
 def remove_excluded(root: Path, exclusion: Exclusion, on_file: Callable[[str, int], None]) -> None:

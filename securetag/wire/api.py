@@ -25,7 +25,7 @@ from securetag.records import (
 )
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
 from securetag.wire.feedback import Decision, FeedbackAnswer, NoteAnswer
-from securetag.wire.queue import Coverage, SkipReason
+from securetag.wire.queue import MAX_LISTED, Coverage, SkipReason
 
 #: Name of a branch.
 Branch = Annotated[Text, Field(min_length=1, max_length=250, pattern=r"^[^\x00-\x20\x7f]+$")]
@@ -279,6 +279,14 @@ class FindingDetail(FindingAnswer):
     notes: list[NoteAnswer] = []
 
 
+class LeftOutFile(Body):
+    """A file, or a folder of them, that the client didn't send."""
+
+    path: Annotated[Text, Field(min_length=1, max_length=4_096)]
+    reason: SkipReason
+    bytes: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
 class ScanParams(Body):
     """The form's part `params`: a JSON object, each field optional. What is given goes to the worker."""
 
@@ -294,6 +302,8 @@ class ScanParams(Body):
     exclude: Annotated[list[Annotated[Text, Field(min_length=1, max_length=200)]], Field(max_length=100)] = []
     #: Reason → files that the client left out of the archive, for the scan's coverage.
     not_uploaded: dict[SkipReason, Annotated[int, Field(ge=0, le=10_000_000)]] = {}
+    #: Some of them by name: nothing in them is taken for fixed.
+    not_uploaded_files: Annotated[list[LeftOutFile], Field(max_length=MAX_LISTED)] = []
 
 
 class UploadAccepted(Answer):

@@ -324,6 +324,18 @@ async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: byte
     assert len((await tenant.client.get("/findings")).json()["items"]) == 2
 
 
+async def test_a_scans_parameters_dont_list_what_its_coverage_names(api: Api, archive: bytes) -> None:
+    tenant, worker = await api.tenant(), await api.worker()
+    left_out = [{"path": "a.py", "reason": "too_large", "bytes": 1}]
+    given = json.dumps({"not_uploaded_files": left_out})
+    task_id = (await tenant.upload(archive, params=given)).json()["task_id"]
+    assert (await tenant.client.get(f"/scans/{task_id}")).json()["params"] == {}
+    assert (await _claimed(worker, task_id)).params["not_uploaded_files"] == left_out
+    for wrong in ({"path": "a\0"}, {"path": ""}, {"bytes": -1}, {"reason": "other"}):
+        params = json.dumps({"not_uploaded_files": [{**left_out[0], **wrong}]})
+        assert (await tenant.upload(archive, params=params)).status_code == 422
+
+
 async def test_a_scan_that_ends_during_triage_says_so(api: Api, archive: bytes) -> None:
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]

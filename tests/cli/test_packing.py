@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from securetag.api.receive import MAX_FIELD
 from securetag.cli.scan.packing import DATA_BYTES, MAX_FILE, pack
 from securetag.errors import InputError
 from securetag.scanning.unpack import Limits, inspect
+from securetag.wire.api import ScanParams
 from securetag.wire.queue import SkipReason
 
 
@@ -57,7 +60,26 @@ def test_one_odd_file_is_left_out_with_its_reason_and_the_rest_is_packed(tmp_pat
     }
     assert packed.count_by_reason()[SkipReason.NAME] == 3
     assert "3 files with a name that can't be uploaded" in packed.describe()
+    assert "1 files over 20 MB (model.safetensors)" in packed.describe()
     assert inspect(archive, Limits(100, 1 << 20, 100)).left_out == ()
+    # Those first that may hold code; all of them as the coverage states them.
+    assert [(file.path, file.reason) for file in packed.named][:2] == [
+        ("model.safetensors", SkipReason.TOO_LARGE),
+        ("caf\\udce9.py", SkipReason.NAME),
+    ]
+    assert packed.named[0].bytes == 200 * MAX_FILE
+    assert Counter(file.reason for file in packed.named) == packed.count_by_reason()
+    assert len(ScanParams(not_uploaded_files=packed.named).model_dump_json()) < MAX_FIELD
+
+
+def test_what_may_hold_code_is_named_before_a_thousand_other_files(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    write(root, {f"dist/{number:04}.whl": b"PK" for number in range(1_000)} | {"a.py": b"x"})
+    with (root / "large.py").open("wb") as large:
+        large.truncate(MAX_FILE + 1)
+    packed = pack(root, tmp_path / "a.zip")
+    assert (len(packed.named), packed.named[0].path) == (200, "large.py")
+    assert packed.count_by_reason() == {SkipReason.FOLDER: 1_000, SkipReason.TOO_LARGE: 1}
 
 
 def test_builds_that_hold_sources_are_packed_and_what_was_generated_is_not(tmp_path: Path) -> None:

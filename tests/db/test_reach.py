@@ -38,3 +38,23 @@ def test_a_finding_in_a_file_that_was_excluded_or_left_out_is_not_fixed() -> Non
     assert reach.covers(["semgrep"], "app.py")
     assert not reach.covers(["semgrep"], "docs/conf.py")
     assert not reach.covers(["semgrep"], "link.py")
+
+
+def test_a_finding_in_what_the_client_did_not_send_is_not_fixed() -> None:
+    before = Coverage(
+        skipped=[
+            SkippedFile(path="large.py", reason=SkipReason.TOO_LARGE, bytes=1),
+            SkippedFile(path="vendor", reason=SkipReason.FOLDER, bytes=0),
+        ],
+        skipped_by_reason={SkipReason.TOO_LARGE: 1, SkipReason.FOLDER: 900, SkipReason.DATA: 7},
+    )
+    semgrep = execution("semgrep", ToolMetrics(coverage=Coverage(files={"python": 1})))
+    reach = Reach.of([execution("unpack", UnpackMetrics(coverage=before)), semgrep], "codeaudit")
+    assert reach.covers(["semgrep"], "app.py")
+    assert reach.covers(["semgrep"], "vendored.py")
+    assert not reach.covers(["semgrep"], "large.py")
+    assert not reach.covers(["semgrep"], "vendor/lib/a.py")
+    # Nobody knows which file it is: then it may be any.
+    cut = before.model_copy(update={"skipped_by_reason": {SkipReason.TOO_LARGE: 2}})
+    reach = Reach.of([execution("unpack", UnpackMetrics(coverage=cut)), semgrep], "codeaudit")
+    assert not reach.covers(["semgrep"], "app.py")

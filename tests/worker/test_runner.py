@@ -386,6 +386,19 @@ def test_a_large_output_is_cut_and_says_so(api: FakeApi, client: QueueClient, tm
     assert api.artifacts["b.txt"] == path.read_bytes()
 
 
+def test_what_the_client_left_out_is_named_in_the_coverage(api: FakeApi, work: Callable[..., bool]) -> None:
+    left_out = [{"path": "large.py", "reason": "too_large", "bytes": 20_000_001}]
+    api.enqueue(params={"not_uploaded": {"too_large": 1}, "not_uploaded_files": left_out})
+    work()
+    (unpacked,) = [run for run in only(api).tool_executions if run.tool == "unpack"]
+    coverage = unpacked.metrics.coverage  # type: ignore[union-attr]
+    assert coverage is not None
+    assert [item.model_dump(mode="json") for item in coverage.skipped] == left_out
+    assert coverage.skipped_by_reason == {SkipReason.TOO_LARGE: 1}
+    reach = Reach.of(only(api).tool_executions, "codeaudit")
+    assert (reach.covers(["semgrep"], "app.py"), reach.covers(["semgrep"], "large.py")) == (True, False)
+
+
 def tool(*words: str) -> dict[str, Any]:
     return {"command": [sys.executable, "-c", *words]}
 

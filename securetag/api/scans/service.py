@@ -106,7 +106,8 @@ def _fields(
         "max_attempts": task.max_attempts,
         "stage": task.stage,
         "reason": task.reason,
-        "params": task.params,
+        # The coverage names them.
+        "params": {name: value for name, value in task.params.items() if name != "not_uploaded_files"},
         "created_at": task.created_at,
         "started_at": task.started_at,
         "finished_at": task.finished_at,

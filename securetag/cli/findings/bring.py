@@ -122,8 +122,11 @@ class _Import:
             if self._source is not None:
                 archive = Path(temporary) / "source.zip"
                 self.packed = pack(self._source, archive)
-                counts = {"not_uploaded": self.packed.count_by_reason()}
-                self._params = self._params.model_copy(update=counts)
+                left_out = {
+                    "not_uploaded": self.packed.count_by_reason(),
+                    "not_uploaded_files": self.packed.named,
+                }
+                self._params = self._params.model_copy(update=left_out)
             self.accepted = self._client.import_findings(
                 self._file, project=self._project, source=archive, params=self._params
             )

@@ -330,6 +330,7 @@ class _Upload:
                 lang=self._lang,
                 exclude=self._exclude,
                 not_uploaded=self.packed.count_by_reason(),
+                not_uploaded_files=self.packed.named,
                 branch=branch or checkout.branch,
                 commit=commit or checkout.commit,
                 base_commit=base_commit or checkout.base_commit,

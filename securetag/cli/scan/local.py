@@ -60,7 +60,7 @@ def scan_locally(
             unpacked = unpack(
                 work / "upload.zip", root, Limits(limits.max_files, limits.max_unpacked, limits.max_ratio)
             )
-            before = leave_out(root, unpacked, exclude, packed.count_by_reason())
+            before = leave_out(root, unpacked, exclude, packed.count_by_reason(), packed.named)
             language = lang or settings.triage.lang
             runs, failures = _run_all(
                 settings, ScanRequest(root, work / "scanners", language, timeout_s), progress

@@ -15,14 +15,17 @@ from typing import Literal, TypedDict
 from securetag.errors import InputError
 from securetag.scanning.exclusion import Exclusion
 from securetag.scanning.languages import COPIED_SUFFIXES, SCANNED_SUFFIXES, language_of
+from securetag.wire.api import LeftOutFile
 from securetag.wire.queue import SkipReason
 
 #: Folders that hold no code of the project's own.
 SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__", ".mypy_cache", ".tox"})
 #: Folders of builds, some of which hold sources: of these the code is packed, unless it was generated.
 BUILDS = frozenset({"dist", "build"})
-#: Entries that `Packed.left_out` names.
-MAX_LISTED = 200
+#: Entries that `Packed.left_out` and `Packed.named` name, and characters of the latter.
+MAX_LISTED, MAX_NAMED = 200, 50_000
+#: Names that a line of text gives for each reason.
+EXAMPLES = 3
 #: Bytes of one file; no scanner reads a larger one.
 MAX_FILE = 20_000_000
 #: Bytes from which binary data is left out: weights, images, databases.
@@ -52,6 +55,21 @@ _TEXTS: dict[Reason, str] = {
 }
 
 
+#: Where not all can be named: those first in which a finding may be.
+_PRIORITIES: tuple[Reason, ...] = (
+    "too_large",
+    "unreadable",
+    "name",
+    "link",
+    "folder",
+    "data",
+    "minified",
+    "build",
+    "special",
+    "excluded",
+)
+
+
 class LeftOut(TypedDict):
     """A path that is not uploaded, and why."""
 
@@ -68,20 +86,55 @@ class Packed:
     left_out: list[LeftOut]
     #: How many of each kind, all counted.
     left_out_by_reason: dict[Reason, int]
+    #: Those that a scan's coverage names: first the ones that may hold code.
+    named: list[LeftOutFile]
 
     def describe(self) -> str:
-        """Return one line: `folders .git, node_modules; 2 links`."""
+        """Return one line: `folders .git, node_modules; 2 links; 1 files over 20 MB (dump.sql)`."""
         names = sorted({Path(item["path"]).name for item in self.left_out if item["reason"] == "folder"})
         counts = self.left_out_by_reason
-        counted = [f"{n} {_TEXTS[name]}" for name, n in counts.items() if name != "folder"]
+        counted = [
+            f"{n} {_TEXTS[name]}{self._examples(name, n)}" for name, n in counts.items() if name != "folder"
+        ]
         return "; ".join([f"folders {', '.join(names)}", *counted] if names else counted)
+
+    def _examples(self, reason: Reason, count: int) -> str:
+        """Return ` (a.py, b.py, …)` for a reason for which code may be missing, else nothing."""
+        if reason not in {"too_large", "unreadable", "name"}:
+            return ""
+        names = [file.path for file in self.named if file.reason == reason][:EXAMPLES]
+        return f" ({', '.join(names)}{', …' if len(names) < count else ''})"
 
     def count_by_reason(self) -> dict[SkipReason, int]:
         """Return the counts as a scan's coverage states them."""
         counts: Counter[SkipReason] = Counter()
         for reason, count in self.left_out_by_reason.items():
-            counts[SkipReason.FOLDER if reason == "build" else SkipReason(reason)] += count
+            counts[_to_skip_reason(reason)] += count
         return dict(counts)
+
+
+def _to_skip_reason(reason: Reason) -> SkipReason:
+    return SkipReason.FOLDER if reason == "build" else SkipReason(reason)
+
+
+def _name_some(left_out: Sequence[LeftOut], paths: Sequence[Path]) -> list[LeftOutFile]:
+    """Return at most MAX_LISTED of the files, and no more than MAX_NAMED characters of them."""
+    named: list[LeftOutFile] = []
+    characters = 0
+    for item, path in sorted(
+        zip(left_out, paths, strict=True), key=lambda pair: _PRIORITIES.index(pair[0]["reason"])
+    ):
+        characters += len(item["path"])
+        if len(named) == MAX_LISTED or characters > MAX_NAMED:
+            break
+        try:
+            size = path.lstat().st_size
+        except OSError:
+            size = 0
+        named.append(
+            LeftOutFile(path=item["path"][:4_096], reason=_to_skip_reason(item["reason"]), bytes=size)
+        )
+    return named
 
 
 def pack(folder: Path, archive: Path, *, exclude: Sequence[str] = ()) -> Packed:
@@ -95,6 +148,7 @@ def pack(folder: Path, archive: Path, *, exclude: Sequence[str] = ()) -> Packed:
     exclusion = Exclusion(exclude)
     count = 0
     left_out: list[LeftOut] = []
+    paths: list[Path] = []
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
         for path, kind in sorted(_walk(folder), key=lambda item: item[0]):
             name = path.relative_to(folder).as_posix()
@@ -104,13 +158,15 @@ def pack(folder: Path, archive: Path, *, exclude: Sequence[str] = ()) -> Packed:
                 reason, content = _read(path, name)
             if reason is not None:
                 left_out.append(LeftOut(path=_shown(name), reason=reason))
+                paths.append(path)
                 continue
             member = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
             member.external_attr = 0o600 << 16
             out.writestr(member, content)
             count += 1
-    packed = Packed(count, left_out[:MAX_LISTED], dict(Counter(item["reason"] for item in left_out)))
+    by_reason = dict(Counter(item["reason"] for item in left_out))
+    packed = Packed(count, left_out[:MAX_LISTED], by_reason, _name_some(left_out, paths))
     if not count:
         raise InputError(
             f"{folder} holds no files to scan" + (f"; left out: {packed.describe()}" if left_out else ""),

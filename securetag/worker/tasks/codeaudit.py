@@ -134,7 +134,8 @@ class Audit(ScanTask):
             {name: value for name, value in given.items() if name in ScanParams.model_fields}
         )
         ignored = read_ignore_file(root) if given.get("allow_ignore_file") is True else []
-        return leave_out(root, unpacked, [*params.exclude, *ignored], params.not_uploaded)
+        patterns = [*params.exclude, *ignored]
+        return leave_out(root, unpacked, patterns, params.not_uploaded, params.not_uploaded_files)
 
 
 def run(attempt: Attempt) -> ResultRequest:

@@ -234,6 +234,8 @@ def test_a_malformed_file_of_settings_gives_two_lines(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "securetag.toml").write_text("[api\nport = 1\n")
     for line in COMMANDS:
+        if line.startswith("source preview"):
+            continue  # no setting changes what it shows
         code, stderr = call(line, tmp_path, tmp_path)
         assert code == (2 if {"scan", "triage", "import"} & set(line.split()[:2]) else 1), line
         assert is_two_lines(stderr), (line, stderr)

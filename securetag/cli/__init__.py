@@ -9,11 +9,13 @@ import typer
 from securetag.cli import (
     backup,
     cloud,
+    consent,
     dataset,
     db,
     demo,
     findings,
     key,
+    key_changes,
     mirror,
     model,
     scan,
@@ -58,6 +60,11 @@ app.add_typer(model.app, name="model")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(key.app, name="key")
 key.app.command("register")(register_key)
+key.app.command("list")(key_changes.list_keys)
+key.app.command("revoke")(key_changes.revoke_key)
+key.app.command("rotate")(key_changes.rotate_key)
+tenant.app.command("list")(key_changes.list_tenants)
+app.add_typer(consent.app, name="consent")
 app.add_typer(db.app, name="db")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

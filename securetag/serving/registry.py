@@ -188,6 +188,20 @@ class Registry:
         is_published = state.served.get(digest) == model_id or digest == FILE_DIGEST + entry.file_sha256
         return entry.gate_pass.gate if is_published else "none"
 
+    def export_gates(self) -> str:
+        """Return as JSON what another machine needs for `find_gate`: models with a gate, and their digests.
+
+        Without aliases and paths, which mean something here alone.
+        """
+        state = self._read()
+        models = {
+            model_id: msgspec.structs.replace(entry, path=Path(entry.path).name, erasures=[])
+            for model_id, entry in state.models.items()
+            if entry.gate_pass is not None
+        }
+        served = {digest: model_id for digest, model_id in state.served.items() if model_id in models}
+        return msgspec.json.encode(_State(models=models, served=served)).decode()
+
     def publish(self, alias: str, model_id: str) -> ModelEntry:
         """Make `alias` mean `model_id`; publishing what it means already changes nothing.
 

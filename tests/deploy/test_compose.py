@@ -22,6 +22,7 @@ import yaml
 from compose_processes import COMPOSE, ComposeProcesses, compose_processes, load
 
 from securetag.db.binaries import install_folder
+from securetag.serving import registry
 from securetag.settings import PREFIX, Settings, list_variables
 from securetag.system.secret_files import SUFFIX, list_secrets
 
@@ -156,6 +157,18 @@ def test_every_secret_is_a_file_that_make_secrets_makes(tmp_path: Path) -> None:
     assert len(values) == len(secrets)
     assert min(map(len, values)) >= 64
     assert not any(value in COMPOSE.read_text() for value in values)
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-web"])
+def test_a_worker_reads_the_registry_that_dagster_writes_and_cant_change_it(name: str) -> None:
+    def mounts(service: str) -> dict[str, str]:
+        """Volume → where it is, and how."""
+        return dict(mount.split(":", 1) for mount in SERVICES[service]["volumes"] if mount[0] != ".")
+
+    file = Path(SERVICES[name]["environment"]["SECURETAG_TRIAGE__REGISTRY"])
+    assert mounts(name)["models"] == f"{file.parent}:ro"
+    home = Path(SERVICES["dagster-code"]["environment"]["SECURETAG_HOME"])
+    assert Settings(home=home).models_dir / file.name == Path(mounts("dagster-code")["models"], registry.FILE)
 
 
 def test_volumes_and_networks_are_all_declared_and_used() -> None:

@@ -75,6 +75,9 @@ class LocalDroplet:
             }
         )
         worker.pop("DATABASE_URL")
+        registry = override["secrets"][Path(worker["SECURETAG_TRIAGE__REGISTRY"]).name]["file"]
+        (home / "registry.json").write_text(files[registry])
+        worker["SECURETAG_TRIAGE__REGISTRY"] = str(home / "registry.json")
         with (home / "droplet.log").open("ab") as log:
 
             def start(*argv: str, env: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from securetag.errors import ConflictError, InputError, NotFoundError
-from securetag.serving.registry import ModelEntry, Registry
+from securetag.serving.registry import GatePass, ModelEntry, Registry
 
 IDS = [digit * 64 for digit in "abcd"]
 ALIASES = ["securetag-v1", "securetag-base"]
@@ -159,3 +159,26 @@ def test_a_broken_registry_says_where_and_is_not_overwritten(tmp_path: Path) -> 
     with pytest.raises(InputError, match="no model registry"):
         Registry(tmp_path).add(entry(IDS[0], tmp_path))
     assert (tmp_path / "registry.json").read_text() == "{"
+
+
+def test_a_copy_for_another_machine_says_which_models_have_passed_a_gate_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.models_dir.mkdir()
+    gated, other = "a" * 64, "b" * 64
+    for model_id in (gated, other):
+        registry.add(entry(model_id, tmp_path / "models", sha256=model_id))
+        registry.record_served(f"ollama:{model_id}", model_id)
+        registry.publish(f"name-{model_id[0]}", model_id)
+    gate_pass = GatePass(gate="production", release="r", base_id="b", at="2026-11-28T00:00:00Z")
+    registry.record_gate(gated, gate_pass)
+    copy = tmp_path / "registry.json"
+    copy.write_text(registry.export_gates())
+    elsewhere = Registry(tmp_path / "elsewhere", file=copy)
+    assert elsewhere.find_gate(f"ollama:{gated}", gated) == "production"
+    assert elsewhere.find_gate(f"ollama:{gated}", other) == "none"
+    assert [model.model_id for model in elsewhere.list()] == [gated]
+    assert other not in copy.read_text()
+    assert "name-" not in copy.read_text()
+    assert str(tmp_path) not in copy.read_text()

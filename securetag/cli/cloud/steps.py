@@ -127,7 +127,8 @@ def _build(
     )
     if not all(check.ok for check in checks):
         return checks
-    data = user_data.render(deployment, cloud, settings.triage)
+    gates = Registry(settings.models_dir).export_gates()
+    data = user_data.render(deployment, cloud, settings.triage, gates)
     droplets = resources.find_droplets(clouds, deployment.name)
     if not droplets:
         deployment.droplet_model_url = deployment.model_url

@@ -25,8 +25,8 @@ TENANT = "verification"
 TENANT_POLICY: JsonObject = {"SECURETAG_API__MODEL_POLICY": "operator"}
 
 
-def render(state: State, cloud: CloudSettings, triage: TriageSettings) -> str:
-    """Return the user data, in cloud-init's form."""
+def render(state: State, cloud: CloudSettings, triage: TriageSettings, gates: str) -> str:
+    """Return the user data, in cloud-init's form. `gates` is of `Registry.export_gates`."""
     command = f"docker compose -f deploy/compose.yaml -f {OVERRIDE}"
     domain = shlex.quote(cloud.domain) if cloud.domain else "$(cat /run/securetag-domain)"
     document: JsonObject = {
@@ -37,6 +37,7 @@ def render(state: State, cloud: CloudSettings, triage: TriageSettings) -> str:
             # Read by the containers' user.
             _file("model_api_key", state.model_key, "0444"),
             _file("verification_key", state.api_key, "0444"),
+            _file("registry.json", gates, "0444"),
         ],
         "runcmd": [
             f"chmod 711 {FOLDER}",
@@ -77,8 +78,9 @@ def _override(state: State, cloud: CloudSettings, triage: TriageSettings) -> Jso
                 "environment": {
                     **environment,
                     "SECURETAG_TRIAGE__API_KEY_FILE": "/run/secrets/model_api_key",
+                    "SECURETAG_TRIAGE__REGISTRY": "/run/secrets/model_registry",
                 },
-                "secrets": ["model_api_key"],
+                "secrets": ["model_api_key", "model_registry"],
                 # The only way out, to the model: compose.yaml's networks of the worker have none.
                 "networks": ["worker-net", "model-net"],
             },
@@ -96,6 +98,8 @@ def _override(state: State, cloud: CloudSettings, triage: TriageSettings) -> Jso
         "secrets": {
             "model_api_key": {"file": f"{FOLDER}/model_api_key"},
             "verification_key": {"file": f"{FOLDER}/verification_key"},
+            # No secret; compose mounts it alike.
+            "model_registry": {"file": f"{FOLDER}/registry.json"},
         },
     }
 

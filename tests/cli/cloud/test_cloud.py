@@ -18,6 +18,7 @@ from securetag.cloud import RunPod
 from securetag.errors import InputError
 from securetag.records import JsonObject
 from securetag.serving import base
+from securetag.serving.registry import GatePass, Registry
 from securetag.serving.runtime import Runtime
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
@@ -192,7 +193,7 @@ def test_machines_whose_secrets_are_lost_are_left_to_a_person(rental: Rental) ->
 
 
 def test_the_user_data_gives_the_worker_its_model_and_hides_the_key(
-    rental: Rental, droplet: LocalDroplet
+    rental: Rental, droplet: LocalDroplet, tmp_path: Path
 ) -> None:
     rental.publish(OLD)
     seen: list[dict[str, Any]] = []
@@ -203,8 +204,14 @@ def test_the_user_data_gives_the_worker_its_model_and_hides_the_key(
         return boot(machine)
 
     rental.digitalocean.boot = note
+    gate_pass = GatePass(gate="production", release="r", base_id="b", at="2026-11-28T00:00:00Z")
+    (model,) = rental.registry.list()
+    rental.registry.record_gate(model.model_id, gate_pass)
     assert rental.deploy()[0] == 0
     override, files = read_user_data(seen[0]["_user_data"])
+    copied = Registry(tmp_path, file=Path(next(droplet.folder.glob("*/registry.json"))))
+    served = json.loads((rental.registry.models_dir / "registry.json").read_text())["served"]
+    assert [copied.find_gate(digest, model_id) for digest, model_id in served.items()] == ["production"]
     environment = worker_environment(override, files)
     state = json.loads((rental.home / "cloud" / "shop.json").read_text())
     assert environment["OLLAMA_HOST"] == rental.ollama.host

@@ -72,7 +72,7 @@ def limit_body(api: ApiSettings) -> Callable[[str, str], int]:
             return api.max_upload + FORM_OVERHEAD
         if (method, path) == ("POST", "/findings/import"):
             return api.max_sarif + api.max_upload + FORM_OVERHEAD
-        if (method, path) == ("POST", "/queue/result"):
+        if method == "POST" and path in {"/queue/findings", "/queue/result"}:
             return api.max_result
         if method == "PUT" and path.startswith("/queue/tasks/"):
             return api.max_artifact

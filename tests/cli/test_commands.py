@@ -244,4 +244,4 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     packed = pack(project, tmp_path / "x.zip")
     assert (packed.files, packed.left_out) == (1, [{"path": "b.py", "reason": "unreadable"}])
-    assert packed.describe() == "1 unreadable files"
+    assert packed.describe() == "1 unreadable files (b.py)"

@@ -13,7 +13,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from securetag.api.ui.rendering import HEADERS, LANG_COOKIE, LANGUAGES, render
+from securetag.api.ui.problems import describe_problem
+from securetag.api.ui.rendering import HEADERS, LANG_COOKIE, LANGUAGES, choose_language, render
 from securetag.api.ui.session import COOKIE_PATH, SignInError
 from securetag.errors import SecuretagError, UnavailableError
 
@@ -64,7 +65,8 @@ def explain(request: Request, error: Exception) -> Response:
         status = error.status_code
     title = f"error_{status}" if status in {403, 404, 409, 422, 503} else "error_other"
     headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    response = render(request, "error.html", status=status, title_key=title, what=what, hint=hint)
+    problem = describe_problem(what, hint, choose_language(request))
+    response = render(request, "error.html", status=status, title_key=title, problem=problem)
     response.headers.update(headers)
     return response
 

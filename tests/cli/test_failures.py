@@ -75,6 +75,7 @@ COMMANDS = [
     "dataset verify 0123456789ab",
     "dataset diff 0123456789ab 0123456789ab",
     "dataset export 0123456789ab --format openai --out {out}/export",
+    "dataset push 0123456789ab acme/rows --dry-run",
     "dataset erase --source mitre-cwe",
     "dataset teach",
     "dataset review export 0123456789ab --out {out}/review",

@@ -9,6 +9,7 @@ from securetag.cli.dataset.build import build
 from securetag.cli.dataset.diff import diff
 from securetag.cli.dataset.erase import erase
 from securetag.cli.dataset.export import export
+from securetag.cli.dataset.push import push
 from securetag.cli.dataset.releases import list_releases, show_release, verify
 from securetag.cli.dataset.teach import teach
 
@@ -19,6 +20,7 @@ app.command("show")(show_release)
 app.command("verify")(verify)
 app.command("diff")(diff)
 app.command("export")(export)
+app.command("push")(push)
 app.command("erase")(erase)
 app.command("teach")(teach)
 app.add_typer(review.app, name="review")

@@ -6,8 +6,8 @@
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
 of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page`
-signs in at a running api and takes its pages, light and dark, wide and as on a phone. All need `chromium` on
-the PATH.
+signs in at a running api and takes its pages, light and dark, wide and as on a phone; those in the documents show
+what `python -m benchmarks.page.running` serves. All need `chromium` on the PATH.
 """
 
 from __future__ import annotations
@@ -116,7 +116,10 @@ def take_page(address: str, out: Path) -> None:
             page.screenshot(path=out / f"page-sign-in-{scheme}-{width}.png")
             page.fill("#key", os.environ["API_KEY"])
             page.press("#key", "Enter")
-            page.wait_for_url("**/ui/findings")
+            page.wait_for_selector("h1 + .figures, h1 + .card")
+            page.screenshot(path=out / f"page-overview-{scheme}-{width}.png", full_page=True)
+            page.goto(f"{address}/ui/findings")
+            page.wait_for_selector("a.row")
             page.screenshot(path=out / f"page-findings-{scheme}-{width}.png")
             page.click("a.row >> nth=0")
             page.wait_for_selector(".code")

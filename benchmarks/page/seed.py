@@ -81,6 +81,11 @@ KINDS = (
 )
 FOLDERS = ("app/users", "app/orders", "app/reports", "web/admin", "web/static", "lib/mail", "jobs")
 DECISIONS = ("true_positive", "false_positive", "needs_review")
+_REASONS = {
+    "true_positive": "The value comes from the request and is used as it is.",
+    "false_positive": "The caller allows only names of a fixed list.",
+    "needs_review": "Whether the caller checks the value is not in the code shown.",
+}
 MODEL_ID = hashlib.sha256(b"a made-up model").hexdigest()
 ALIAS = "securetag-v1"
 #: Days between two scans.
@@ -207,7 +212,7 @@ def seed(
                 last_id,
                 decision,
                 Jsonb([[line, line]]),
-                "The value comes from the request and is used as it is.",
+                _REASONS[decision],
                 MODEL_ID,
                 ALIAS,
                 "compact-2",

@@ -6,8 +6,8 @@
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
 of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page`
-signs in at a running api and takes its pages, light and dark, wide and as on a phone; those in the documents show
-what `python -m benchmarks.page.running` serves. All need `chromium` on the PATH.
+signs in at a running api and takes its pages, light and dark, wide and as on a phone; those in the documents
+show what `python -m benchmarks.page.running` serves. All need `chromium` on the PATH.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from api_in_process import Api
 
 HEADERS = {"Accept": "text/html,application/xhtml+xml", "Accept-Language": "en"}
 _FORM = re.compile(r'<form method="post" action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
-_INPUT = re.compile(r'<input[^>]*name="([^"]*)"[^>]*value="([^"]*)"')
+_INPUT = re.compile(r'<input(?![^>]*type="checkbox")[^>]*name="([^"]*)"[^>]*value="([^"]*)"')
 
 
 @dataclass

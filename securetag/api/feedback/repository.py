@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, Select, SQLColumnExpression, insert, select, update
+from sqlalchemy import ScalarSelect, Select, SQLColumnExpression, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
@@ -152,6 +152,24 @@ async def withdraw_bulk(session: AsyncSession, caller: Principal, bulk_id: UUID)
     if not rows:
         raise NotFoundError("there is no such bulk decision", hint="Its answer named its `bulk_id`.")
     return await _withdraw(session, caller, rows, saw_model=False)
+
+
+async def list_answered(session: AsyncSession, reviewer: str, finding_ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Return the findings of which this person may know what the model said.
+
+    Those that they have judged, and those whose verdict they took back after they had seen it.
+    """
+    rows = await session.scalars(
+        select(Feedback.finding_id)
+        .outerjoin(FeedbackWithdrawal, FeedbackWithdrawal.feedback_id == Feedback.id)
+        .where(
+            Feedback.finding_id.in_(finding_ids),
+            Feedback.reviewer == reviewer,
+            Feedback.source == "person",
+            or_(FeedbackWithdrawal.id.is_(None), FeedbackWithdrawal.saw_model),
+        )
+    )
+    return frozenset(rows)
 
 
 async def _withdraw(

@@ -6,7 +6,7 @@ somebody decided.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -279,6 +279,14 @@ async def list_findings(
     query = _select(wanted).query
     last = select(-Finding.rank, Finding.id).where(Finding.id == after) if after is not None else None
     return (await session.execute(_by_rank(query, Finding.id, last).limit(limit + 1))).all()
+
+
+async def list_by_id(
+    session: AsyncSession, wanted: FindingFilter, finding_ids: Iterable[UUID]
+) -> Sequence[FindingRow]:
+    """Those of a list that are named, by rank."""
+    query = _select(wanted).query.where(Finding.id.in_(list(finding_ids)))
+    return (await session.execute(_by_rank(query, Finding.id, None))).all()
 
 
 async def count_findings(session: AsyncSession, wanted: FindingFilter = ANY) -> FindingCounts:

@@ -174,6 +174,7 @@ async def measure_worth(session: AsyncSession) -> list[Worth]:
         .join(verdict, true())
         .where(
             feedback.source == "person",
+            # Nobody has looked at each finding of a bulk decision.
             feedback.mode != "bulk",
             feedback.verdict != "needs_review",
             verdict.model_id != "",

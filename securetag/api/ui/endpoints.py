@@ -8,13 +8,14 @@ from starlette.responses import RedirectResponse, Response
 
 from securetag.api.ui import findings, overview, scans, sign_in
 from securetag.api.ui.rendering import load_static
+from securetag.api.ui.review import blind, bulk, notes, queue, undo
 from securetag.api.ui.route import PageRoute
 
 YEAR_SECONDS = 365 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
 pages = APIRouter(prefix="/ui", route_class=PageRoute)
-for part in (sign_in, overview, findings, scans):
+for part in (sign_in, overview, blind, undo, bulk, queue, notes, findings, scans):
     router.include_router(part.router)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from securetag.api.findings.endpoints import IN_THE_CODE
 from securetag.api.findings.repository import FindingFilter
+from securetag.api.findings.schemas import read_since
 from securetag.api.projects import repository as projects
 from securetag.records import BranchState, Confidence, Severity
 from securetag.wire.api import Branch
@@ -36,6 +37,13 @@ class Filters(BaseModel):
     reviewed: Literal["yes", "no"] | None = None
     disagree: Literal["yes"] | None = None
     suppressed: Literal["yes", "no"] | None = None
+    #: A date, or the id of a scan.
+    since: Annotated[str, Field(max_length=40)] | None = None
+    assignee: Words | None = None
+    assigned: Literal["yes", "no"] | None = None
+    noted: Literal["yes", "no"] | None = None
+    #: The review queue of whoever looks.
+    queue: Literal["yes"] | None = None
     #: A part of title, path or rule.
     q: Words | None = None
     #: The last finding of the page before.
@@ -59,8 +67,11 @@ class Filters(BaseModel):
             name: str(value) for name, value in self.model_dump(exclude_none=True, exclude={"cursor"}).items()
         }
 
-    async def resolve(self, session: AsyncSession) -> FindingFilter:
-        """Return what the repository takes. Raises NotFoundError for an unknown project."""
+    async def resolve(self, session: AsyncSession, reviewer: str) -> FindingFilter:
+        """Return what the repository takes; `reviewer` is who looks.
+
+        Raises NotFoundError for an unknown project or scan, InputError for what is neither date nor scan.
+        """
         states = frozenset({self.state}) if self.state and self.state != "any" else IN_THE_CODE
         return FindingFilter(
             project_id=await projects.find_project(session, self.project) if self.project else None,
@@ -74,6 +85,11 @@ class Filters(BaseModel):
             reviewed=_as_bool(self.reviewed),
             disagree=_as_bool(self.disagree),
             suppressed=_as_bool(self.suppressed),
+            since=await read_since(session, self.since),
+            assignee=self.assignee,
+            assigned=_as_bool(self.assigned),
+            noted=_as_bool(self.noted),
+            due_for=reviewer if self.queue else None,
             text=self.q,
         )
 

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Annotated
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from securetag.api.auth import check_scope
-from securetag.api.errors import handle_invalid_request
 from securetag.api.feedback import repository as feedback
-from securetag.api.feedback.notes import list_notes
+from securetag.api.feedback.notes import count_notes, list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.history import list_sightings, list_states
 from securetag.api.findings.schemas import to_finding_answer, to_finding_detail
-from securetag.api.services import ApiServices, Services
+from securetag.api.services import Services
 from securetag.api.suppressions import repository as suppressions
 from securetag.api.ui.code import WholeFile, list_lines, read_whole_file
 from securetag.api.ui.filters import Filters
-from securetag.api.ui.forms import read_form
+from securetag.api.ui.forms import read_back, read_review_form, refuse
 from securetag.api.ui.rendering import render
+from securetag.api.ui.review.blind import conceal, is_blind, list_concealed, restrict
+from securetag.api.ui.review.undo import Undo
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import COOKIE, SignedIn, Visitor
+from securetag.api.ui.session import SignedIn
 from securetag.db.models import DISPOSITIONS
 from securetag.errors import ArchiveError, InputError, NotFoundError
 from securetag.records import SEVERITIES, JsonObject
-from securetag.wire.api import SuppressionBody
-from securetag.wire.feedback import FeedbackBody
+from securetag.wire.api import FindingDetail, SuppressionBody
+from securetag.wire.feedback import FeedbackAnswer, FeedbackBody
 from securetag.wire.verdicts import decide
 
 PAGE_SIZE = 50
@@ -48,6 +48,7 @@ FACETS = {
     "project": "project",
     "cwe": "cwe",
     "rule_id": "rule",
+    "assignee": "assignee",
 }
 #: Values of the database → those of the address.
 _REVIEWED = {"true": "yes", "false": "no"}
@@ -59,24 +60,37 @@ async def list_findings(
     services: Services,
     visitor: SignedIn,
     filters: Annotated[Filters, Query()],
-    last: UUID | None = None,
+    undo: Undo = None,
+    done: int | None = None,
 ) -> Response:
     """What is in the code now, the highest rank first."""
+    filters = restrict(filters, visitor)
     async with services.tenant(visitor.caller.tenant_id) as session:
-        wanted = await filters.resolve(session)
+        wanted = await filters.resolve(session, visitor.caller.name)
         rows = await findings.list_findings(session, wanted, after=filters.cursor, limit=PAGE_SIZE)
         counts = await findings.count_findings(session, wanted)
+        shown = [row[0].id for row in rows[:PAGE_SIZE]]
+        concealed = await list_concealed(session, filters, visitor, shown)
+        noted = await count_notes(session, shown)
     items = [to_finding_answer(row, services.settings.triage) for row in rows[:PAGE_SIZE]]
+    items = [conceal(item) if item.id in concealed else item for item in items]
+    facets = _facets(counts)
+    if is_blind(filters, visitor):
+        del facets["verdict"]
     return render(
         request,
         "findings.html",
         visitor=visitor,
         filters=filters,
-        last=last,
+        undo=undo,
+        done=done,
         items=[(item, decide(item)) for item in items],
+        concealed=concealed,
+        noted=noted,
+        is_blind=is_blind(filters, visitor),
         projects={row[0].id: row[4].name for row in rows},
         total=counts.total,
-        facets=_facets(counts),
+        facets=facets,
         next_page=filters.to_query(cursor=items[-1].id) if len(rows) > PAGE_SIZE else None,
     )
 
@@ -102,26 +116,36 @@ async def show_finding(
     services: Services,
     visitor: SignedIn,
     filters: Annotated[Filters, Query()],
-    last: UUID | None = None,
+    undo: Undo = None,
 ) -> Response:
     """One finding, with the code and everything that is known of it."""
+    filters = restrict(filters, visitor)
     async with services.tenant(visitor.caller.tenant_id) as session:
         row = await findings.get_finding(session, finding_id, filters.branch)
         history = await findings.list_feedback(session, finding_id)
         sightings = await list_sightings(session, finding_id)
         states = await list_states(session, finding_id)
         notes = await list_notes(session, finding_id)
-        before, after = await findings.find_neighbors(session, await filters.resolve(session), finding_id)
+        before, after = await findings.find_neighbors(
+            session, await filters.resolve(session, visitor.caller.name), finding_id
+        )
+        concealed = await list_concealed(session, filters, visitor, [finding_id])
     finding = to_finding_detail(row, history, notes, services.settings.triage)
+    yours = _find_yours(finding, visitor.caller.name)
+    if concealed:
+        finding = conceal(finding)
+        sightings = [replace(item, verdict=None) for item in sightings]
     return render(
         request,
         "finding.html",
         visitor=visitor,
         filters=filters,
-        last=last,
+        undo=undo,
         finding=finding,
         project=row[4].name,
         decided=decide(finding),
+        is_concealed=bool(concealed),
+        yours=yours,
         lines=list(list_lines(finding)) if finding.occurrence.snippet else [],
         sightings=sightings,
         states=states,
@@ -143,6 +167,8 @@ async def show_file(
     async with services.tenant(visitor.caller.tenant_id) as session:
         row = await findings.get_finding(session, finding_id, filters.branch)
         finding = to_finding_answer(row, services.settings.triage)
+        if await list_concealed(session, filters, visitor, [finding_id]):
+            finding = conceal(finding)
         whole: WholeFile | None = None
         with contextlib.suppress(NotFoundError, ArchiveError):
             whole = await read_whole_file(services, session, finding)
@@ -161,23 +187,24 @@ async def show_file(
 @router.post("/findings/{finding_id}/verdict")
 async def judge(finding_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
     """Store a person's verdict on what the page has shown, and go on to the next finding."""
-    form = await _form_of_reviewer(request, services, visitor)
-    filters = _filters(form.pop("back", ""))
+    form = await read_review_form(request, services, visitor)
+    filters = read_back(form)
     try:
         body = FeedbackBody.model_validate({**form, "saw_model": form.get("saw_model") == "yes"})
     except ValidationError as error:
-        raise _refused(error) from error
+        raise refuse(error) from error
     async with services.tenant(visitor.caller.tenant_id) as session:
-        await feedback.add_feedback(session, visitor.caller, finding_id, body)
-        after = await findings.find_next(session, await filters.resolve(session), finding_id)
-    return _go_on(finding_id, after, filters)
+        row = await feedback.add_feedback(session, visitor.caller, finding_id, body)
+        wanted = await filters.resolve(session, visitor.caller.name)
+        after = await findings.find_next(session, wanted, finding_id)
+    return _go_on(after, filters, f"verdict.{row.id}")
 
 
 @router.post("/findings/{finding_id}/suppress")
 async def suppress(finding_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
     """Choose not to hear of this finding, of its rule in a path, or of a path."""
-    form = await _form_of_reviewer(request, services, visitor)
-    filters = _filters(form.pop("back", ""))
+    form = await read_review_form(request, services, visitor)
+    filters = read_back(form)
     common = {"reason": form.get("reason", ""), "owner": form.get("owner"), "expires_at": _end_of(form)}
     scope = form.get("scope", "finding")
     async with services.tenant(visitor.caller.tenant_id) as session:
@@ -189,10 +216,13 @@ async def suppress(finding_id: UUID, request: Request, services: Services, visit
         try:
             body = SuppressionBody.model_validate({**common, **target})
         except ValidationError as error:
-            raise _refused(error) from error
-        await suppressions.add_suppression(session, visitor.caller.tenant_id, body, actor=visitor.caller.name)
-        after = await findings.find_next(session, await filters.resolve(session), finding_id)
-    return _go_on(finding_id, after, filters)
+            raise refuse(error) from error
+        added = await suppressions.add_suppression(
+            session, visitor.caller.tenant_id, body, actor=visitor.caller.name
+        )
+        wanted = await filters.resolve(session, visitor.caller.name)
+        after = await findings.find_next(session, wanted, finding_id)
+    return _go_on(after, filters, f"suppression.{added.id}.{finding_id}")
 
 
 @router.post("/findings/{finding_id}/suppressions/{suppression_id}/end")
@@ -200,25 +230,22 @@ async def end_suppression(
     finding_id: UUID, suppression_id: UUID, request: Request, services: Services, visitor: SignedIn
 ) -> Response:
     """End a suppression: what it hid counts again."""
-    form = await _form_of_reviewer(request, services, visitor)
+    form = await read_review_form(request, services, visitor)
     async with services.tenant(visitor.caller.tenant_id) as session:
         await suppressions.remove_suppression(session, suppression_id, actor=visitor.caller.name)
-    return RedirectResponse(f"/ui/findings/{finding_id}?{_filters(form.get('back', '')).to_query()}", 303)
+    return RedirectResponse(f"/ui/findings/{finding_id}?{read_back(form).to_query()}", 303)
 
 
-async def _form_of_reviewer(request: Request, services: ApiServices, visitor: Visitor) -> dict[str, str]:
-    """Raises PermissionDeniedError for a form from elsewhere, or a key that may only read."""
-    form = await read_form(request, services, COOKIE)
-    check_scope(visitor.caller, "feedback")
-    return form
-
-
-def _filters(query: str) -> Filters:
-    """Return the list that a form was opened from. Raises InputError."""
-    try:
-        return Filters.model_validate(dict(parse_qsl(query)))
-    except ValidationError as error:
-        raise _refused(error) from error
+def _find_yours(finding: FindingDetail, reviewer: str) -> FeedbackAnswer | None:
+    """Return this person's verdict, unless they took it back."""
+    return next(
+        (
+            given
+            for given in finding.feedback_history
+            if given.reviewer == reviewer and given.source == "person" and given.withdrawn_at is None
+        ),
+        None,
+    )
 
 
 def _end_of(form: dict[str, str]) -> datetime | None:
@@ -230,15 +257,10 @@ def _end_of(form: dict[str, str]) -> datetime | None:
         raise InputError("this is no date", hint="Write it as 2026-12-31.") from error
 
 
-def _refused(error: ValidationError) -> InputError:
-    first = handle_invalid_request(error.errors(include_url=False))[0]
-    return InputError(f"{first['where']}: {first['what']}", hint="Correct it and send the form again.")
-
-
-def _go_on(decided: UUID, after: UUID | None, filters: Filters) -> Response:
+def _go_on(after: UUID | None, filters: Filters, undo: str) -> Response:
     """Send the reviewer to the next finding of the list, or to the list where this was the last.
 
-    The next page links back to the finding that was just decided.
+    The next page offers to undo the decision.
     """
     place = f"/{after}" if after is not None else ""
-    return RedirectResponse(f"/ui/findings{place}?{filters.to_query(last=decided)}", 303)
+    return RedirectResponse(f"/ui/findings{place}?{filters.to_query(undo=undo)}", 303)

@@ -133,6 +133,7 @@ def render_text(request: Request, template: str, **context: object) -> str:
         .render(
             t=partial(translate, lang=lang),
             lang=lang,
+            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             languages={code: f"{url.path}?{url.query}" for code, url in addresses.items()},
             **{"visitor": None, **context},
         )

@@ -21,8 +21,10 @@ from securetag.api.scans.export import export_csv, export_json, export_sarif
 from securetag.api.scans.following import follow_scan
 from securetag.api.scans.service import describe_scan, summarize_scan
 from securetag.api.services import Services
+from securetag.api.ui.filters import Filters
 from securetag.api.ui.forms import read_form
 from securetag.api.ui.rendering import load_texts, render, render_text
+from securetag.api.ui.review.blind import conceal, list_concealed
 from securetag.api.ui.route import PageRoute
 from securetag.api.ui.session import COOKIE, SignedIn, Visitor
 from securetag.db import queue
@@ -69,8 +71,11 @@ async def show_findings(task_id: UUID, request: Request, services: Services, vis
         scan = await describe_scan(session, task_id)
         rows = await findings.list_scan_findings(session, task_id, after=None, limit=MAX_FINDINGS)
         awaiting = await scans.list_awaiting(session, task_id)
+        shown = [row[0].id for row in rows[:MAX_FINDINGS]]
+        concealed = await list_concealed(session, Filters(), visitor, shown)
     triage = services.settings.triage
     items = [to_finding_answer(row, triage, awaiting) for row in rows[:MAX_FINDINGS]]
+    items = [conceal(item) if item.id in concealed else item for item in items]
     return render(request, "scan_findings.html", visitor=visitor, scan=scan, items=items)
 
 

@@ -24,6 +24,8 @@ from securetag.errors import AuthenticationError, PermissionDeniedError
 COOKIE = "securetag_session"
 #: Of a browser that has not signed in, so that the form to sign in has a token too.
 VISIT_COOKIE = "securetag_visit"
+#: Has the person switched blind mode on?
+BLIND_COOKIE = "securetag_blind"
 COOKIE_PATH = "/ui"
 #: A working day.
 SESSION_SECONDS = 12 * 3600
@@ -47,6 +49,8 @@ class Visitor:
     caller: Principal
     #: To be sent with every form.
     csrf: str
+    #: Hide what others say of a finding until this person has answered.
+    is_blind: bool = False
 
     @property
     def may_judge(self) -> bool:
@@ -79,8 +83,14 @@ def start_session(response: Response, request: Request, services: ApiServices, c
 
 
 def end_session(response: Response) -> None:
-    """Take the cookie away."""
+    """Take the cookies away."""
     response.delete_cookie(COOKIE, path=COOKIE_PATH)
+    response.delete_cookie(BLIND_COOKIE, path=COOKIE_PATH)
+
+
+def set_blind(response: Response, request: Request, services: ApiServices, *, is_on: bool) -> None:
+    """Switch blind mode on or off for this session."""
+    _set_cookie(response, request, services, BLIND_COOKIE, "on" if is_on else "off")
 
 
 def start_visit(response: Response, request: Request, services: ApiServices) -> str:
@@ -115,7 +125,7 @@ async def read_visitor(request: Request, services: Services) -> Visitor:
     if key is None:
         raise SignInError("the key has ended")
     caller = Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
-    return Visitor(caller, csrf_token(cookie, services))
+    return Visitor(caller, csrf_token(cookie, services), is_blind=request.cookies.get(BLIND_COOKIE) == "on")
 
 
 SignedIn = Annotated[Visitor, Depends(read_visitor)]

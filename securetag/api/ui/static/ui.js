@@ -4,7 +4,7 @@
   "use strict";
 
   function isTyping(target) {
-    return target.closest("input, textarea, select, [contenteditable]") !== null;
+    return target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
   }
 
   function moveBetweenRows(by) {
@@ -21,10 +21,21 @@
     return true;
   }
 
+  // In a list, x selects the row that has the focus.
+  function pickRow() {
+    const row = document.activeElement.closest("li.item");
+    const box = row && row.querySelector("input[name=pick]");
+    if (box) box.click();
+    return box !== null;
+  }
+
   function act(key) {
+    if (key === "x") return pickRow();
     const element = document.querySelector('[data-key="' + CSS.escape(key) + '"]');
     if (element === null) return (key === "j" || key === "k") && moveBetweenRows(key === "j" ? 1 : -1);
-    if (element.matches("input")) {
+    if (element.matches("input[type=checkbox]")) {
+      element.click();
+    } else if (element.matches("input")) {
       element.focus();
       element.select();
     } else if (element.matches("summary")) {

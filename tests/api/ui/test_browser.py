@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -17,7 +18,9 @@ from api_in_process import Api, Tenant
 from playwright.async_api import Page, async_playwright, expect
 from rows import make_finding, result
 from stored_scans import store_scan
+from typer.testing import CliRunner
 
+from securetag.cli import app
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.wire import queue as wire
@@ -105,6 +108,7 @@ async def test_a_hundred_findings_are_reviewed_with_keys_alone(person: Person, a
 
     await page.keyboard.press("u")
     await expect(page).to_have_title("Issue 99 · Securetag", timeout=WAIT_MS)
+    assert api.query("SELECT count(*) FROM securetag.feedback_withdrawal") == [(1,)]
     await page.goto(f"{person.address}/ui/findings")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
@@ -124,6 +128,120 @@ async def test_a_hundred_findings_are_reviewed_with_keys_alone(person: Person, a
     assert person.complaints == []
 
 
+async def test_many_findings_are_decided_and_undone_with_keys_alone(person: Person, api: Api) -> None:
+    page, keyboard = person.page, person.page.keyboard
+    verdicts = (
+        "SELECT count(*) FROM securetag.feedback WHERE mode = 'bulk' AND tenant_id = %s"
+        " AND id NOT IN (SELECT feedback_id FROM securetag.feedback_withdrawal)"
+    )
+    for key in "jxjxf":
+        await keyboard.press(key)
+    await expect(page.locator("h1")).to_have_text("Call 2 findings “false positive”?", timeout=WAIT_MS)
+    assert api.query(verdicts, person.tenant.id) == [(0,)]
+    await keyboard.press("Enter")
+    await expect(page.locator(".notice")).to_contain_text("Saved, for 2 findings.", timeout=WAIT_MS)
+    assert api.query(verdicts, person.tenant.id) == [(2,)]
+    assert await page.inner_text("a.row >> nth=0 >> b") == "Issue 2"
+    await keyboard.press("u")
+    await expect(page.locator("a.row >> nth=0 >> b")).to_have_text("Issue 0", timeout=WAIT_MS)
+    assert api.query(verdicts, person.tenant.id) == [(0,)]
+    await keyboard.press("A")
+    await keyboard.press("t")
+    heading = page.locator("h1")
+    await expect(heading).to_have_text(f"Call {REVIEWED + 1} findings “true positive”?", timeout=WAIT_MS)
+    await keyboard.press("/")
+    await page.wait_for_selector("a.row")
+    assert api.query(verdicts, person.tenant.id) == [(0,)]
+    assert person.complaints == []
+
+
+async def test_blind_mode_and_the_queue_in_a_browser(person: Person, api: Api) -> None:
+    page = person.page
+    assert "securetag-v1" not in await page.content()
+    assert "false positive</span>" in await page.content()
+    await page.get_by_role("button", name="Blind mode: off").click()
+    await page.get_by_role("button", name="Blind mode: on").wait_for()
+    assert "positive</span>" not in await page.content()
+    await page.click("a.row >> nth=0")
+    await expect(page).to_have_title("Issue 0 · Securetag", timeout=WAIT_MS)
+    for word in ("securetag-v1", "93 %", "positive</span>"):
+        assert word not in await page.content(), word
+    await page.keyboard.press("t")
+    await expect(page).to_have_title("Issue 1 · Securetag", timeout=WAIT_MS)
+    assert "securetag-v1" not in await page.content()
+    await page.goto(f"{person.address}/ui/findings?reviewed=yes")
+    await page.click("a.row >> nth=0")
+    await expect(page).to_have_title("Issue 0 · Securetag", timeout=WAIT_MS)
+    assert "securetag-v1" in await page.content(), "it is shown to who has answered"
+    await page.get_by_role("button", name="Blind mode: on").click()
+    await page.get_by_role("button", name="Blind mode: off").wait_for()
+    await page.goto(f"{person.address}/ui/findings?queue=yes&lang=es")
+    assert "positivo</span>" not in await page.content(), "the queue is blind, whatever the setting"
+    assert await page.inner_text("h1 >> nth=0") != ""
+    assert api.query("SELECT mode FROM securetag.feedback WHERE tenant_id = %s", person.tenant.id) == [
+        ("blind",)
+    ]
+    assert person.complaints == []
+
+
+def count_actions(command: str) -> int:
+    """Words that are typed or pasted, each taken as one action however long it is, and Enter."""
+    return len(command.split()) + 1
+
+
+async def test_keys_take_a_fraction_of_the_actions_of_the_command_line(person: Person, api: Api) -> None:
+    """The same task twice: read findings, judge each. A key press is an action, and so is a whole word."""
+    page, judged, verdict = person.page, 10, "false_positive"
+    # Pasting the key and Enter, which the fixture did: the command line has its key in the environment.
+    on_the_page = 2
+
+    async def press(key: str) -> None:
+        nonlocal on_the_page
+        await page.keyboard.press(key)
+        on_the_page += 1
+
+    await press("j")
+    await press("Enter")
+    for number in range(judged):
+        await expect(page).to_have_title(f"Issue {number} · Securetag", timeout=WAIT_MS)
+        await press("f")
+    await expect(page).to_have_title(f"Issue {judged} · Securetag", timeout=WAIT_MS)
+
+    runner, environment = (
+        CliRunner(),
+        {"SECURETAG_API_URL": person.address, "SECURETAG_API_KEY": person.tenant.key},
+    )
+
+    async def run(command: str) -> str:
+        done = await asyncio.to_thread(runner.invoke, app, command.split()[1:], env=environment)
+        assert done.exit_code == 0, done.output
+        return str(done.output)
+
+    items = json.loads(await run("securetag findings list --json"))[judged : 2 * judged]
+    at_the_prompt = count_actions("securetag findings list")
+    for item in items:
+        show = f"securetag findings show {item['id']}"
+        assert item["title"] in await run(show)
+        judge = f"securetag feedback {item['id']} --verdict {verdict}"
+        # A person confirms with `y` and Enter what a program names.
+        await run(f"{judge} --occurrence {item['occurrence']['id']}")
+        at_the_prompt += count_actions(show) + count_actions(judge) + 2
+    given = "SELECT count(*), min(verdict), max(verdict) FROM securetag.feedback WHERE tenant_id = %s"
+    assert api.query(given, person.tenant.id) == [(2 * judged, verdict, verdict)]
+    print(f"\n{judged} findings: {on_the_page} actions with keys, {at_the_prompt} at the command line")
+    assert on_the_page <= 0.4 * at_the_prompt
+
+
+async def list_serious(page: Page, axe: str) -> list[tuple[str, str, str]]:
+    """What axe-core finds on a page that is serious or critical: rule, element, what to do."""
+    result = await page.evaluate(f"(() => {{ {axe}; return axe.run(); }})()")
+    return [
+        (rule["id"], rule["nodes"][0]["html"], rule["nodes"][0]["failureSummary"])
+        for rule in result["violations"]
+        if rule["impact"] in {"serious", "critical"}
+    ]
+
+
 @pytest.mark.parametrize("bypass_csp", [True], ids=["axe"])
 async def test_pages_are_accessible_in_light_and_dark_and_in_spanish(person: Person) -> None:
     page, address = person.page, person.address
@@ -135,7 +253,8 @@ async def test_pages_are_accessible_in_light_and_dark_and_in_spanish(person: Per
     await page.wait_for_selector("#scan")
     whole = finding.replace("?", "/file?")
     pages = [f"{address}/ui/", f"{address}/ui/findings", finding, whole, page.url]
-    pages += [f"{address}/ui/sign-in", f"{address}/ui/none"]
+    pages += [f"{address}/ui/sign-in", f"{address}/ui/none", f"{address}/ui/review"]
+    pages += [f"{finding}&queue=yes", f"{address}/ui/findings?queue=yes"]
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None
     assert spec.origin is not None
@@ -149,13 +268,12 @@ async def test_pages_are_accessible_in_light_and_dark_and_in_spanish(person: Per
                 await page.goto(target)
                 wide = await page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= width, f"{target} scrolls sideways at {width} px"
-                result = await page.evaluate(f"(() => {{ {axe}; return axe.run(); }})()")
-                serious = [
-                    (rule["id"], rule["nodes"][0]["html"], rule["nodes"][0]["failureSummary"])
-                    for rule in result["violations"]
-                    if rule["impact"] in {"serious", "critical"}
-                ]
-                assert serious == [], (target, scheme, width)
+                assert await list_serious(page, axe) == [], (target, scheme, width)
+        await page.goto(f"{address}/ui/findings")
+        for key in ("A", "f"):
+            await page.keyboard.press(key)
+        await expect(page).to_have_title("Many findings at once · Securetag", timeout=WAIT_MS)
+        assert await list_serious(page, axe) == [], ("bulk", scheme)
     await page.goto(f"{address}/ui/findings?lang=es")
     assert await page.inner_text("h1 >> nth=0") == "Hallazgos 101 hallazgos"
     missing = [text for text in person.complaints if "404" not in text]

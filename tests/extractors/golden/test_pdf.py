@@ -218,3 +218,30 @@ def test_mitre_and_cncf(golden: Golden) -> None:
     assert "| Security Checks in Development | PO.3.1 PO.3.2 PO.3.3 PO.5.1 PS.1.1 |" in table
     assert section(paper, "#cloud-native-layers/distribute/image-hardening").locator == "page 14"
     assert paper.report.dropped["a contents page"] == 1
+
+
+def test_headings_that_wrap_and_lines_below_a_repeated_place(golden: Golden) -> None:
+    """Hand-checked on the rendered pages: what the order by baselines and the joined headings are about."""
+    top = golden("owasp-top10-2017")
+    assert section(top, "#a9-using-components-with-known-vulnerabilities").locator == "page 16"
+    assert section(top, "#a10-insufficient-logging-monitoring").title.endswith(
+        ": A10 Insufficient Logging & Monitoring"
+    )
+    tls = section(golden("nist-sp800-52r2"), "/3-3-1-1-cipher-suites-for-tls-1-2-and-earlier-versions")
+    notes = tls.text.split("\n\n")[-2:]
+    assert notes[0].startswith("The full list of IANA values for TLS parameters")
+    assert notes[1].startswith("Perfect forward secrecy is the condition")
+    fips = golden("nist-fips-140-2")
+    chips = section(fips, "/multiple-chip-embedded-cryptographic-modules")  # the first line of its page
+    assert chips.locator == "page 32"
+    assert section(fips, "/4-10-2delivery-and-operation").locator == "page 45"
+    paper = golden("cncf-cloud-native-security-2")
+    assert section(paper, "#cloud-native-layers/distribute/image-hardening").title.endswith(
+        ": Cloud Native Layers: Image hardening"
+    )
+
+
+@pytest.mark.parametrize("name", with_long_ones(PUBLICATIONS))
+def test_no_two_records_share_a_title(name: str, golden: Golden) -> None:
+    titles = [record.title for record in golden(name).records]
+    assert len(set(titles)) == len(titles)

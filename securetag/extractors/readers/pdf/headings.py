@@ -178,15 +178,22 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
     """Yield (page, line number, line, depth of its section number or 0)."""
     large, larger, smallest = body * 1.15, body * 1.05, body * 0.95
     for page, lines in enumerate(pages):
+        too_long = -1
         for index, line in enumerate(lines):
             if line.table or line.mono or not (line.size >= large or (line.bold and line.size >= smallest)):
                 continue
             text = line.text
-            if len(text.split()) > MAX_HEADING_WORDS or not _LETTERS.search(text) or _ITEM.match(text):
+            numbered = _NUMBERED.match(text)
+            goes_on = too_long == index - 1 >= 0 and _continues_heading(
+                lines[index - 1], line, is_large=False
+            )
+            if goes_on or len(text.split()) > (MAX_WRAPPED_WORDS if numbered else MAX_HEADING_WORDS):
+                too_long = index  # bold prose: no line of it is a heading
+                continue
+            if not _LETTERS.search(text) or _ITEM.match(text):
                 continue
             if line.size >= large and _is_in_paragraph(lines, index):
                 continue
-            numbered = _NUMBERED.match(text)
             if line.size < large and not numbered and line.size < larger and not _stands_alone(lines, index):
                 continue
             yield page, index, line, (numbered[1] or "").count(".") + 1 if numbered else 0

@@ -95,7 +95,9 @@ def is_contents(lines: list[Line], *, named: bool) -> bool:
 
     Short titles count only with `named`: the page has a heading that says so.
     """
-    texts = [line.text for line in lines if not line.table and not line.mono and len(line.text) > 3]
+    # The numbers of a listing are none of pages; a document may be all in one font, and its contents too.
+    lines = [line for line in lines if not line.mono] or lines
+    texts = [line.text for line in lines if not line.table and len(line.text) > 3]
     if len(texts) < 6:
         return False
     leading_texts = [

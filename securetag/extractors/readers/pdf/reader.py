@@ -38,12 +38,13 @@ from securetag.extractors.text.language import detect_language
 from securetag.extractors.text.sections import MAX_SECTION_CHARS, Piece, build_tree, split_section
 from securetag.records import TextLang
 
+_CONTENTS_HEADINGS = {"table of contents", "contents", "índice", "contenido", "tabla de contenidos"}
 #: Headings of front and back matter.
-_SKIPPED_HEADINGS = {
-    "references", "bibliography", "table of contents", "contents", "list of tables", "list of figures",
+_SKIPPED_HEADINGS = _CONTENTS_HEADINGS | {
+    "references", "bibliography", "list of tables", "list of figures",
     "acknowledgments", "acknowledgements", "authority", "audience", "trademark information",
     "patent disclosure notice", "keywords", "list of appendices", "contributors", "copyright and license",
-    "referencias", "bibliografía", "índice", "contenido", "tabla de contenidos", "agradecimientos",
+    "referencias", "bibliografía", "agradecimientos",
     "palabras clave",
 }  # fmt: skip
 #: Maximum characters before the first heading that are dropped as a cover.
@@ -104,7 +105,7 @@ class PdfReader(Reader):
         lang = _detect_document_language([text for level, text, _ in items if level == 0], self.source.lang)
         root = build_tree(title, iter(items))
         split = split_section(root, whole=int(self.source.options.get("whole", MAX_SECTION_CHARS)))
-        pieces = list(_merge_short_pieces(split))
+        pieces = [_remove_contents(piece) for piece in _merge_short_pieces(split)]
         seen: Counter[str] = Counter()
         for piece, record_title in zip(pieces, make_titles(pieces), strict=True):
             first = root.children and piece.path == (root.title,) and piece.text == root.own_text
@@ -154,6 +155,12 @@ def _detect_document_language(blocks: list[str], hint: TextLang) -> TextLang | N
     """
     prose_alone = [text for text in blocks if _is_prose(text)]
     return detect_language("\n\n".join(prose_alone[:MAX_PARAGRAPHS]), hint) if prose_alone else None
+
+
+def _remove_contents(piece: Piece) -> Piece:
+    """Return the piece without a table of contents among the headings above it, which holds no section."""
+    above = (title for title in piece.path[1:-1] if title.strip().lower() not in _CONTENTS_HEADINGS)
+    return piece if len(piece.path) < 3 else replace(piece, path=(piece.path[0], *above, piece.path[-1]))
 
 
 def _is_prose(block: str) -> bool:

@@ -227,7 +227,8 @@ def _join_run(run: list[_Span]) -> Line | None:
     tallest = max(filled, key=lambda span: span.font.size)
     main = max((span for span in filled if not _is_mark(span, tallest)), key=lambda span: len(span.text))
     styles = [_get_style(span.font.name, span.font.family, span.font.weight) for span in filled]
-    bold, mono = all(style[0] for style in styles), all(style[1] for style in styles)
+    mono = all(style[1] for style in styles)
+    bold = all(style[0] for style in styles if mono or not style[1])  # a bold heading may have code in it
     parts: list[str] = []
     for span in run:
         if span is not filled[0] and _is_mark(span, main):

@@ -217,12 +217,18 @@ def test_headings_that_wrap_are_joined(read: Read) -> None:
     sheet.write("1.1 A small and bold heading with its number, which fills the whole", font="hebo", gap=10)
     sheet.write("column and then wraps", font="hebo", x=92)
     sheet.write(*ENGLISH)
+    sheet.write(
+        "2 Why is the door of a house open when all of us have the key to it, and", size=10.6, font="hebo"
+    )
+    sheet.write("who is it that leaves?", size=10.6, font="hebo")
+    sheet.write(*ENGLISH)
     sheet.write("Consequences of unreasonable organizational responsibilities, and mis-", font="hebo", gap=10)
     sheet.write("configuration", font="hebo")
     sheet.write(*ENGLISH)
     assert headings(read(sheet)) == [
         "1 A large heading that goes on in a second line",
         "1.1 A small and bold heading with its number, which fills the whole column and then wraps",
+        "2 Why is the door of a house open when all of us have the key to it, and who is it that leaves?",
         "Consequences of unreasonable organizational responsibilities, and misconfiguration",
     ]
 
@@ -302,3 +308,32 @@ def test_no_two_records_of_a_document_share_a_title(paths: list[list[str]]) -> N
     titles = make_titles([Piece(("Doors", *path), "text", 1) for path in paths])
     assert len(set(titles)) == len(paths)
     assert all(title.startswith("Doors") for title in titles)
+
+
+def test_numbers_of_a_listing_are_no_table_of_contents(read: Read) -> None:
+    sheet = Sheet()
+    sheet.write("1 Numbers", size=14, font="hebo")
+    sheet.write(*ENGLISH)
+    sheet.write(*[f"> row {number} {number * 7}" for number in range(1, 25)], font="cour")
+    (record,) = records(read(sheet))
+    assert "> row 24 168" in record.text
+
+
+def test_sections_below_a_heading_of_contents_are_read(read: Read) -> None:
+    sheet = Sheet()
+    sheet.write("Contents", size=18, font="hebo")
+    for number in (1, 2):
+        sheet.write(f"{number} Part {number}", size=14, font="hebo", gap=20)
+        sheet.write(*ENGLISH)
+    items = read(sheet)
+    assert [record.facts.section[1:] for record in records(items)] == [["1 Part 1"], ["2 Part 2"]]
+
+
+def test_a_bold_heading_with_code_in_it(read: Read) -> None:
+    sheet = Sheet()
+    for number in (1, 2):
+        sheet.write(f"{number}. What does the function", font="hebo", gap=20)
+        x = 72 + pymupdf.get_text_length(f"{number}. What does the function ", "hebo", 11)
+        sheet.page.insert_text((x, sheet.y), "close()", fontsize=11, fontname="cour")
+        sheet.write(*ENGLISH)
+    assert headings(read(sheet)) == [f"{n}. What does the function `close()`" for n in (1, 2)]

@@ -101,7 +101,7 @@ def _show_summary(summary: dict[str, dict[str, object]], report_path: str) -> No
     )
     for name, row in rows.items():
         if columns := row["unmapped_columns"]:
-            typer.echo(f"{name}: columns that no field takes, kept in the text: {_flat(columns)}")
+            typer.echo(f"{name}: columns that no field takes: {_flat(columns)}")
     if any(row["failures"] for row in rows.values()):
         typer.echo(f"What failed, and why: {report_path}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -166,6 +167,8 @@ def to_text(value: object) -> str:
     """Return a cell as text: lists of plain values with commas, other structures as JSON."""
     if value is None or (isinstance(value, list | dict) and not value):
         return ""
+    if isinstance(value, float) and math.isnan(value):
+        return ""  # a missing value in Parquet
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):

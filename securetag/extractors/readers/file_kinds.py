@@ -83,7 +83,9 @@ _SETTINGS_NAMES = frozenset(
 #: A JSON schema, a file that follows one, or the description of an API.
 _SCHEMA = re.compile(rb'^\{(?:[^{}]*"\$schema"\s*:|[^{}]*"properties"\s*:\s*\{|\s*"(?:openapi|swagger)"\s*:)')
 _RST_MARK = re.compile(
-    r"^\.\. (?:[\w-]+::|_[^\n:]+:)|^[=~^*#-]{4,}\n\S[^\n]*\n[=~^*#-]{4,}$|:[\w:]+:`[^`\n]+`", re.M
+    r"^\.\. (?:[\w-]+::|_[^\n:]+:)|^[=~^*#-]{4,}\n\S[^\n]*\n[=~^*#-]{4,}$"
+    r"|(?<![\w:]):[\w:]{1,40}:`[^`\n]{1,200}`",
+    re.M,
 )
 
 

@@ -14,6 +14,9 @@ from securetag.errors import SourceError
 
 #: Characters of one document; docutils takes some 10 CPU-seconds for a million.
 MAX_RST_CHARS = 2 << 20
+#: Marks of inline markup in one paragraph, in whose number docutils takes quadratic time: 2 s for so many.
+MAX_MARKS = 4_000
+_MARK = re.compile(r"\w_\b|`|:(?=\w)|\*(?=\S)|\|(?=\S)")
 #: Directives whose content isn't text: they build pages or read other files and code.
 _MACHINERY = frozenset(
     {"toctree", "index", "include", "literalinclude", "raw", "graphviz", "digraph", "graph", "uml", "mermaid"}
@@ -47,10 +50,10 @@ _CODE = frozenset(
         "http",
     }
 )
-_DIRECTIVE = re.compile(r"^[ \t]*(?:\.\. |\S.*\|\s*\.\. )(?:\|[^|\n]+\| )?([A-Za-z][\w:.+-]*)::", re.M)
+_DIRECTIVE = re.compile(r"^[ \t]*(?:[|*+-][ \t]+)?\.\. (?:\|[^|\n]+\| )?([A-Za-z][\w:.+-]*)::", re.M)
 #: Sphinx's fields of a page.
 _PAGE_FIELD = re.compile(r"^:(?:orphan|tocdepth|nocomments|nosearch|no-search):.*\n", re.M)
-_ROLE = re.compile(r":([A-Za-z][\w:.+-]*):`")
+_ROLE = re.compile(r"(?<![\w:.+-]):([A-Za-z][\w:.+-]{0,60}):`")
 _TARGET = re.compile(r"^(?P<words>.+?)\s*<[^<>]*>$", re.S)
 
 
@@ -64,6 +67,8 @@ def convert_rst(text: str) -> tuple[str, list[str]]:
         raise SourceError(f"reStructuredText of more than {MAX_RST_CHARS >> 20} MiB")
     from docutils.core import publish_doctree, publish_from_doctree
 
+    if any(len(_MARK.findall(paragraph)) > MAX_MARKS for paragraph in text.split("\n\n")):
+        raise SourceError(f"reStructuredText with a paragraph of more than {MAX_MARKS:,} marks")
     text = _PAGE_FIELD.sub("", text)
     _register_unknown(text)
     try:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from securetag.errors import SourceError
 from securetag.extractors.text.html_page import convert_fragment
 from securetag.extractors.text.rst import convert_rst
 
@@ -88,6 +89,12 @@ PARTS = [
 @given(st.lists(st.sampled_from(PARTS), max_size=12))
 def test_any_text_is_converted(parts: list[str]) -> None:
     assert isinstance(markdown("".join(parts)), str)
+
+
+def test_a_paragraph_that_would_take_minutes_is_refused() -> None:
+    for paragraph in ("`a " * 20_000, "a_ " * 20_000):
+        with pytest.raises(SourceError, match="marks"):
+            convert_rst(f"Title\n=====\n\n{paragraph}\n")
 
 
 @pytest.mark.parametrize("name", ["csv-table", "include", "raw", "figure", "literalinclude"])

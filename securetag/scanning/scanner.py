@@ -30,7 +30,7 @@ from securetag.scanning.identity.fingerprint import fingerprint
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
 from securetag.scanning.secrets.output import mask_text
-from securetag.scanning.snippet import Snippet, SourceFile
+from securetag.scanning.snippet import Columns, Snippet, SourceFile
 from securetag.settings import Settings
 from securetag.system.processes import log_tail
 from securetag.system.registry import Registry
@@ -240,6 +240,8 @@ class Match:
     kind: RuleKind = "external"
     #: The data flow from the source to the sink, where the scanner gives one.
     trace: tuple[TraceStep, ...] = ()
+    #: None: the whole lines.
+    columns: Columns | None = None
 
 
 def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[Finding]:
@@ -254,7 +256,8 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
         first = min(max(match.start_line, 1), len(source.lines))
         last = min(max(match.end_line, first), len(source.lines))
         snippet = source.snippet(first, last)
-        described = source.describe_lines(first, last, snippet)
+        span = source.span(first, last, match.columns) if match.columns is not None else None
+        described = source.describe(*span, snippet) if span else source.describe_lines(first, last, snippet)
         findings.append(
             make_finding(
                 match,

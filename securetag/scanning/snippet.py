@@ -30,6 +30,16 @@ class Snippet:
     scope: str
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Where on its lines a place begins and ends: from 1, the end exclusive."""
+
+    start: int
+    end: int
+    #: A character outside the first 65,536 counts two.
+    in_utf16: bool = False
+
+
 class SourceFile:
     """One file's bytes, read as text, lines and scopes when asked for the first time.
 
@@ -71,6 +81,12 @@ class SourceFile:
         """Describe the code between two byte offsets, of which `snippet` shows the function."""
         return self._code_file.describe(start, end, snippet.text)
 
+    def span(self, first: int, last: int, columns: Columns) -> tuple[int, int] | None:
+        """Return the byte offsets of a place on lines that the file has; None for one beyond their ends."""
+        begin = self._starts[first - 1] + _bytes_before(self.lines[first - 1], columns.start, columns)
+        end = self._starts[last - 1] + _bytes_before(self.lines[last - 1], columns.end, columns)
+        return (begin, end) if begin < end <= len(self.content) else None
+
     def describe_lines(self, first: int, last: int, snippet: Snippet) -> Described:
         """Describe the code on whole lines, blanks around it apart."""
         start = self._starts[min(first, len(self._starts)) - 1]
@@ -97,6 +113,15 @@ class SourceFile:
         if scope.last - scope.first < MAX_LINES:
             return scope.first, scope.last
         return max(scope.first, start - BEFORE), min(scope.last, end + AFTER)
+
+
+def _bytes_before(line: str, column: int, columns: Columns) -> int:
+    """Return the bytes of a line before a column; of the whole line where it is shorter."""
+    if columns.in_utf16:
+        line = line.encode("utf-16-le", "replace")[: 2 * (column - 1)].decode("utf-16-le", "ignore")
+    else:
+        line = line[: column - 1]
+    return len(line.encode("utf-8", "replace"))
 
 
 def _lines(content: bytes) -> list[str]:

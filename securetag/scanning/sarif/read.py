@@ -18,8 +18,18 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from securetag.errors import InputError
-from securetag.records import Confidence, Severity, TraceStep
+from securetag.records import Confidence, TraceStep
+from securetag.scanning.sarif.grades import (
+    Properties,
+    confidence_of,
+    cwe_by_prefix,
+    cwe_of,
+    is_cwe_number,
+    severity_of,
+)
+from securetag.scanning.sarif.known_cwes import KNOWN_CWES
 from securetag.scanning.scanner import Match
+from securetag.scanning.snippet import Columns
 
 LeftOut = Literal["not a problem", "no place", "outside the project"]
 
@@ -30,28 +40,9 @@ MAX_STEPS, MAX_TITLE, MAX_MESSAGE, MAX_CODE = 100, 200, 2_000, 4_000
 MAX_PATH, MAX_RULE, MAX_FOLDERS, MAX_BASES = 400, 300, 60, 10
 #: Characters of a message before it is cut, and of what is put in for one of its placeholders.
 _MAX_TEXT, _MAX_ARGUMENT = 10_000, 1_000
-_SEVERITIES: dict[str, Severity] = {"error": "high", "warning": "medium", "note": "low", "none": "info"}
-_WORDS: dict[str, Severity] = {
-    "critical": "critical",
-    "high": "high",
-    "medium": "medium",
-    "moderate": "medium",
-    "low": "low",
-    "info": "info",
-}
-_CONFIDENCES: dict[str, Confidence] = {"very-high": "high", "high": "high", "medium": "medium", "low": "low"}
-#: GitHub's borders of `security-severity`.
-_SCORES: tuple[tuple[float, Severity], ...] = (
-    (9.0, "critical"),
-    (7.0, "high"),
-    (4.0, "medium"),
-    (0.0, "low"),
-)
-_CWE = re.compile(r"\bcwe[-_ :/]{0,2}0*(\d{1,5})\b", re.IGNORECASE)
+_LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\(\d{1,4}\)")
 #: Kinds of results that report no problem.
 _NO_PROBLEM = frozenset({"pass", "notApplicable", "informational"})
-
-Properties = dict[str, object]
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
@@ -77,6 +68,9 @@ class _ListedArtifact(_Part, frozen=True):
 class _Region(_Part, frozen=True):
     start_line: int | None = None
     end_line: int | None = None
+    #: From 1; the end is exclusive.
+    start_column: int | None = None
+    end_column: int | None = None
     snippet: _Message | None = None
 
 
@@ -103,7 +97,8 @@ class _CodeFlow(_Part, frozen=True):
 
 
 class _Component(_Part, frozen=True):
-    name: str = ""
+    name: str | None = None
+    index: int = -1
 
 
 class _Reference(_Part, frozen=True):
@@ -163,8 +158,15 @@ class _Result(_Part, frozen=True):
     properties: Properties | None = None
 
 
+class _Taxonomy(_Part, frozen=True):
+    name: str = ""
+    taxa: list[_Reference] | None = None
+
+
 class _Run(_Part, frozen=True):
     tool: _Tool
+    taxonomies: list[_Taxonomy] | None = None
+    column_kind: str | None = None
     results: list[_Result] | None = None
     artifacts: list[_ListedArtifact] | None = None
     original_uri_base_ids: dict[str, _Artifact] | None = None
@@ -255,7 +257,52 @@ class _RunReader:
             if result.kind in _NO_PROBLEM or result.baseline_state == "absent":
                 self.report.left_out["not a problem"] += 1
                 continue
-            self._add(tool, index, result, _rule_of(result, driver.rules or (), by_id))
+            self._add(tool, index, result, self._rule_of(result, by_id))
+
+    def _rule_of(self, result: _Result, by_id: Mapping[str, _Rule]) -> _Rule:
+        reference = result.rule
+        identity = result.rule_id or (reference.id if reference is not None else None)
+        index = result.rule_index if result.rule_index >= 0 or reference is None else reference.index
+        # CodeQL's rules are those of its packs, which are extensions of the tool.
+        component = reference.tool_component.index if reference and reference.tool_component else -1
+        extensions = self.run.tool.extensions or []
+        owner = extensions[component] if 0 <= component < len(extensions) else self.run.tool.driver
+        rules = owner.rules or ()
+        if identity is None and 0 <= index < len(rules):
+            return rules[index]
+        # `rule/sub-rule` is a form that the standard allows. Beside an id an index may be wrong: gosec's is.
+        return (
+            by_id.get(identity or "")
+            or by_id.get((identity or "").rpartition("/")[0])
+            or _Rule(identity or "")
+        )
+
+    def _cwe(self, tool: str, result: _Result, rule: _Rule, identity: str) -> str:
+        """Return the CWE as result or rule name it, else as the caller or the tool's own table does."""
+        references = [
+            *(result.taxa or ()),
+            *(link.target for link in rule.relationships or () if link.target),
+        ]
+        for reference in references:
+            if number := self._taxon(reference):
+                return number
+        named = cwe_of(_properties(result, rule))
+        return (
+            named or cwe_by_prefix(identity, self.cwes) or KNOWN_CWES.get(tool.lower(), {}).get(identity, "")
+        )
+
+    def _taxon(self, reference: _Reference) -> str:
+        """Return the CWE that a reference names by its id, or by its place in a taxonomy of the run."""
+        component, taxonomies = reference.tool_component, self.run.taxonomies or []
+        name = (component.name if component is not None else None) or ""
+        taxon = reference
+        if component is not None and 0 <= component.index < len(taxonomies):
+            taxonomy = taxonomies[component.index]
+            name = name or taxonomy.name
+            if reference.id is None and 0 <= reference.index < len(taxonomy.taxa or ()):
+                taxon = (taxonomy.taxa or [])[reference.index]
+        digits = (taxon.id or "").upper().removeprefix("CWE-")
+        return f"CWE-{int(digits)}" if name.upper().startswith("CWE") and is_cwe_number(digits) else ""
 
     def _add(self, tool: str, index: int, result: _Result, rule: _Rule) -> None:
         place = next((place.physical_location for place in result.locations or ()), None)
@@ -278,12 +325,13 @@ class _RunReader:
             end_line=max(region.start_line, region.end_line or 0),
             title=_title(rule, message, identity),
             message=message[:MAX_MESSAGE],
-            severity=_severity(result, rule),
-            confidence=_confidence(result, rule) or self.confidence,
-            cwe=_cwe(result, rule) or _by_prefix(identity, self.cwes),
+            severity=severity_of(_properties(result, rule), _level(result, rule)),
+            confidence=confidence_of(_properties(result, rule)) or self.confidence,
+            cwe=self._cwe(tool, result, rule, identity),
             recommendation=((rule.help and rule.help.text) or "")[:MAX_MESSAGE],
             kind="external",
             trace=tuple(self._trace(result)),
+            columns=_columns(region, in_utf16=self.run.column_kind != "unicodeCodePoints"),
         )
         snippet = ((region.snippet and region.snippet.text) or "")[:MAX_CODE]
         self.report.results.append(
@@ -370,16 +418,13 @@ def _is_file(project: Path, parts: Sequence[str]) -> bool:
         return False
 
 
-def _rule_of(result: _Result, rules: Sequence[_Rule], by_id: Mapping[str, _Rule]) -> _Rule:
-    reference = result.rule
-    identity = result.rule_id or (reference.id if reference is not None else None)
-    index = result.rule_index if result.rule_index >= 0 or reference is None else reference.index
-    if identity is None and 0 <= index < len(rules):
-        return rules[index]
-    # `rule/sub-rule` is a form that the standard allows.
-    return (
-        by_id.get(identity or "") or by_id.get((identity or "").rpartition("/")[0]) or _Rule(identity or "")
-    )
+def _columns(region: _Region, *, in_utf16: bool) -> Columns | None:
+    """Return a region's columns; None where it has none, or where they hold nothing."""
+    first, last = region.start_column, region.end_column
+    if first is None or last is None or first < 1:
+        return None
+    is_one_line = (region.end_line or region.start_line) == region.start_line
+    return Columns(first, last, in_utf16) if last > first or not is_one_line else None
 
 
 def _text(message: _Message, rule: _Rule) -> str:
@@ -387,7 +432,8 @@ def _text(message: _Message, rule: _Rule) -> str:
     text = (message.text or (named.text if named is not None else "") or "")[:_MAX_TEXT]
     for index, argument in enumerate((message.arguments or ())[:20]):
         text = text.replace(f"{{{index}}}", argument[:_MAX_ARGUMENT])[:_MAX_TEXT]
-    return text.strip()
+    # CodeQL links words to related locations: `[a value](1)`.
+    return _LINK.sub(r"\1", text).strip()
 
 
 def _title(rule: _Rule, message: str, identity: str) -> str:
@@ -401,53 +447,6 @@ def _properties(result: _Result, rule: _Rule) -> list[Properties]:
     return [result.properties or {}, rule.properties or {}]
 
 
-def _severity(result: _Result, rule: _Rule) -> Severity:
-    for properties in _properties(result, rule):
-        try:
-            score = float(str(properties["security-severity"]))
-        except (KeyError, ValueError):
-            continue
-        return next((word for border, word in _SCORES if score >= border and score > 0), "info")
-    for properties in _properties(result, rule):
-        for name in ("issue_severity", "severity", "problem.severity"):
-            if word := _WORDS.get(str(properties.get(name, "")).lower()):
-                return word
+def _level(result: _Result, rule: _Rule) -> str:
     default = rule.default_configuration.level if rule.default_configuration is not None else None
-    return _SEVERITIES.get(result.level or default or "warning", "medium")
-
-
-def _confidence(result: _Result, rule: _Rule) -> Confidence | None:
-    for properties in _properties(result, rule):
-        for name in ("issue_confidence", "confidence", "precision"):
-            if word := _CONFIDENCES.get(str(properties.get(name, "")).lower()):
-                return word
-    return None
-
-
-def _cwe(result: _Result, rule: _Rule) -> str:
-    references = [*(result.taxa or ()), *(link.target for link in rule.relationships or () if link.target)]
-    for reference in references:
-        component = reference.tool_component.name if reference.tool_component is not None else ""
-        digits = (reference.id or "").upper().removeprefix("CWE-")
-        if component.upper().startswith("CWE") and _is_cwe_number(digits):
-            return f"CWE-{int(digits)}"
-    for properties in _properties(result, rule):
-        for name in ("cwe", "cwes", "cwe-id", "cwe_id", "tags"):
-            value = properties.get(name)
-            texts = value if isinstance(value, list) else [value]
-            for text in texts:
-                if name in {"cwe-id", "cwe_id", "cwe"} and _is_cwe_number(str(text)):
-                    return f"CWE-{int(str(text))}"
-                if match := _CWE.search(str(text)):
-                    return f"CWE-{int(match[1])}"
-    return ""
-
-
-def _is_cwe_number(text: str) -> bool:
-    return text.isdecimal() and len(text) <= 5
-
-
-def _by_prefix(rule_id: str, cwes: Mapping[str, str]) -> str:
-    """Return the CWE of the longest entry with which the rule's id begins."""
-    entries = [prefix for prefix in cwes if rule_id.startswith(prefix)]
-    return cwes[max(entries, key=len)] if entries else ""
+    return result.level or default or "warning"

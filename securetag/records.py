@@ -365,10 +365,7 @@ class CodeTerm(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells whether a later scan shows the same code: digests of the code around a finding.
-
-    Layout, comments, quotes, and variables that merely name an expression don't count.
-    """
+    """Digests of the code around a finding. Layout, comments, quotes and names of values don't count."""
 
     #: Of everything below that decides whether a verdict still holds.
     digest: str
@@ -388,6 +385,10 @@ class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
     local_names: Annotated[list[str], msgspec.Meta(max_length=200)] = []
     #: Qualified names of the functions of the file that call this one.
     callers: Annotated[list[str], msgspec.Meta(max_length=20)] = []
+    #: Of sink, sources and guards as the function itself shows them, without the rest of its file.
+    own_digest: str = ""
+    #: Names outside the function whose definitions were read for the terms above.
+    outer_names: Annotated[list[str], msgspec.Meta(max_length=100)] = []
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,14 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 from benchmarks.identity import guards, moves, neutral
-from benchmarks.identity.edits import At, Case, Edit, Kind, Unfit
+from benchmarks.identity.edits import Case, Edit, Kind, Unfit
 from benchmarks.identity.sites import CWE, Seen, find_sites, finding_id, scan
-from securetag.db.matching import KnownFinding, assign
+from securetag.db.matching import KnownFinding, Place, assign
 from securetag.db.staleness import changes_between
+from securetag.scanning.identity.inventory import Inventory
 
 
 @dataclass
@@ -79,29 +81,38 @@ def make_edits(
     return edits
 
 
+def follow(first: Sequence[Place], later: Sequence[tuple[Sequence[Place], Inventory]]) -> list[UUID]:
+    """Match one scan after the other; return the finding of each place of the last one.
+
+    The n-th place of the first scan is the finding `finding_id(n)`.
+    """
+    stored = [KnownFinding(finding_id(number), place) for number, place in enumerate(first)]
+    fresh = len(first)
+    keys: list[UUID] = []
+    for places, inventory in later:
+        pairs = {pair.place: pair.finding_id for pair in assign(places, stored, inventory)}
+        for index in range(len(places)):
+            if index not in pairs:
+                pairs[index] = finding_id(fresh)
+                fresh += 1
+        keys = [pairs[index] for index in range(len(places))]
+        now = [KnownFinding(key, place) for key, place in zip(keys, places, strict=True)]
+        stored = [*now, *(replace(each, is_current=False) for each in stored if each.id not in set(keys))]
+    return keys
+
+
 def judge(edit: Edit) -> Outcome:
     """Match the versions one after the other, and compare with the truth."""
     first, _ = scan(edit.versions[0])
     judged = {finding_id(number): seen for number, seen in enumerate(first)}
-    stored = [KnownFinding(key, seen.place) for key, seen in judged.items()]
-    last: list[Seen] = []
-    placed: dict[At, object] = {}
-    fresh = len(first)
-    for version in edit.versions[1:]:
-        last, inventory = scan(version)
-        last = [_renamed(seen, edit) for seen in last]
-        pairs = {
-            pair.place: pair.finding_id for pair in assign([seen.place for seen in last], stored, inventory)
-        }
-        now = []
-        for index, seen in enumerate(last):
-            if index not in pairs:
-                pairs[index] = finding_id(fresh)
-                fresh += 1
-            now.append(KnownFinding(pairs[index], seen.place))
-        present = {finding.id for finding in now}
-        stored = [*now, *(replace(each, is_current=False) for each in stored if each.id not in present)]
-        placed = {(seen.site.path, seen.site.start): pairs[index] for index, seen in enumerate(last)}
+    scans = [scan(version) for version in edit.versions[1:]]
+    scans = [([_renamed(seen, edit) for seen in sites], inventory) for sites, inventory in scans]
+    last = scans[-1][0]
+    keys = follow(
+        [seen.place for seen in first],
+        [([seen.place for seen in sites], inventory) for sites, inventory in scans],
+    )
+    placed = {(seen.site.path, seen.site.start): key for seen, key in zip(last, keys, strict=True)}
     where = {key: at for at, key in placed.items()}
     ids = {(seen.site.path, seen.site.start): key for key, seen in judged.items()}
     misplaced = sum(1 for at, key in ids.items() if key in where and where[key] != edit.truth.get(at))
@@ -111,7 +122,8 @@ def judge(edit: Edit) -> Outcome:
     changes: tuple[str, ...] = ()
     if is_followed and expected_at is not None:
         seen = next(each for each in last if (each.site.path, each.site.start) == expected_at)
-        changes = tuple(changes_between(judged[target].identity, seen.identity))
+        is_moved = edit.target[0] != expected_at[0]
+        changes = tuple(changes_between(judged[target].identity, seen.identity, is_moved=is_moved))
     return Outcome(
         edit.kind,
         edit.expected,

@@ -170,6 +170,7 @@ class _Judged:
     digest: str
     snippet: bytes
     identity: bytes
+    path: str
 
 
 def _outcome(task: Task, item: ScannedPlace, finding_id: UUID, kind: Kind, judged: _Judged) -> Matched:
@@ -191,7 +192,8 @@ def _changes(item: ScannedPlace, judged: _Judged) -> list[Change]:
         return []
     now = item.identity
     assert now is not None, "a digest comes with an identity"
-    return changes_between(msgspec.json.decode(judged.identity, type=CodeIdentity), now)
+    older = msgspec.json.decode(judged.identity, type=CodeIdentity)
+    return changes_between(older, now, is_moved=item.place.path != judged.path)
 
 
 async def _previous_scans(session: AsyncSession, task: Task) -> set[UUID]:
@@ -369,6 +371,7 @@ async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UU
                 .label("by_model"),
                 shown.identity,
                 func.coalesce(shown.snippet, "").label("snippet"),
+                func.coalesce(shown.path, "").label("path"),
             )
             .select_from(Finding)
             .outerjoin(feedback, true())
@@ -384,6 +387,7 @@ async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UU
                 digest=str(identity.get("digest", "")),
                 snippet=_snippet_digest(row.snippet),
                 identity=msgspec.json.encode(identity) if identity else b"",
+                path=row.path,
             )
     return judged
 

@@ -16,7 +16,6 @@ from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from securetag.db.staleness import Change, changes_between
 from securetag.records import CodeIdentity
 from securetag.scanning.identity.inventory import Inventory, last_name
 
@@ -147,13 +146,6 @@ def assign(
     rest = {index: place for index, place in enumerate(places) if index not in taken}
     open_known = [finding for finding in findings if finding.id not in matched]
     return pairs + match_similar(rest, open_known, places, inventory or Inventory())
-
-
-def verdict_changes(judged: CodeIdentity | None, now: CodeIdentity | None) -> list[Change]:
-    """Return what of the code that a verdict depends on has changed; empty: the verdict holds."""
-    if judged is None or now is None:
-        return []
-    return changes_between(judged, now)
 
 
 class _Presence:
@@ -365,7 +357,11 @@ def _accepts_in_file(place: Place, old: Place, resemblance: _Resemblance, presen
 def _accepts_moved(old: Place, resemblance: _Resemblance, present: _Presence) -> bool:
     is_alike = resemblance.fingerprint or resemblance.body >= MIN_MOVED_SIMILARITY
     if not present.has_path(old.path):
-        renamed = resemblance.name and resemblance.body >= MIN_SIMILARITY and resemblance.sink
+        # Of a short function one more line is half of it: its full name and the statement itself tell more.
+        is_similar = resemblance.body >= MIN_SIMILARITY or (
+            resemblance.scope and resemblance.statement and bool(old.scope or resemblance.context)
+        )
+        renamed = resemblance.name and is_similar and resemblance.sink
         return resemblance.file or renamed or (is_alike and (resemblance.sink or not resemblance.has_code))
     gone = present.knows_scopes and bool(old.scope) and not present.has_scope(old.path, old.scope)
     return gone and resemblance.name and (resemblance.fingerprint or (is_alike and resemblance.sink))

@@ -15,12 +15,13 @@ from securetag.records import CodeIdentity, CodeTerm
 Change = Literal["guard", "source", "sink", "code"]
 
 
-def changes_between(judged: CodeIdentity, now: CodeIdentity) -> list[Change]:
+def changes_between(judged: CodeIdentity, now: CodeIdentity, *, is_moved: bool = False) -> list[Change]:
     """Return what has changed; empty: a verdict on `judged` holds for `now`.
 
-    A guard that was added doesn't count.
+    A guard that was added doesn't count. `is_moved`: the code is in another file now. Then definitions that
+    stayed behind are out of sight, and what the function itself shows decides.
     """
-    if judged.digest == now.digest:
+    if judged.digest == now.digest or (is_moved and _left_its_file(judged, now)):
         return []
     names = _Correspondence(judged, now)
     changes: list[Change] = []
@@ -32,6 +33,12 @@ def changes_between(judged: CodeIdentity, now: CodeIdentity) -> list[Change]:
     if not _match_all(judged.guards, now.guards, names):
         changes.append("guard")
     return changes
+
+
+def _left_its_file(judged: CodeIdentity, now: CodeIdentity) -> bool:
+    """Is it the same function without the definitions that its older file had, and without a caller there?"""
+    is_same = judged.own_digest != "" and judged.own_digest == now.own_digest
+    return is_same and not judged.callers and not set(judged.outer_names) & set(now.outer_names)
 
 
 class _Correspondence:

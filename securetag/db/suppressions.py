@@ -83,5 +83,5 @@ def has_changed(shown: FindingOccurrence, now: FindingOccurrence) -> bool:
     """Does the code differ from what was looked at: in guard, source or sink, else in more than blanks?"""
     if shown.identity and now.identity:
         codes = [msgspec.convert(item.identity, CodeIdentity) for item in (shown, now)]
-        return bool(changes_between(*codes))
+        return bool(changes_between(*codes, is_moved=shown.path != now.path))
     return "".join(shown.snippet.split()) != "".join(now.snippet.split())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from securetag.db.matching import KnownFinding, Place, assign
 from securetag.records import CodeIdentity, CodeTerm
+from securetag.scanning.identity.describe import CodeFile
 from securetag.scanning.identity.inventory import Inventory, digests_of
 
 
@@ -55,6 +56,28 @@ def test_a_finding_stays_where_its_function_still_is(left: bytes, stays: bool) -
     inventory = Inventory({*Inventory.MARKERS, *digests_of("a.py", left, nameless=False)})
     assert (assign(moved, findings, inventory) == []) is stays
     assert Inventory.unpack(inventory.pack()).has_path("a.py")
+
+
+def described(path: str, code: str) -> Place:
+    """The place of `run(…)` in some code."""
+    content = code.encode()
+    start = content.index(b"run(")
+    identity = CodeFile(content, "python").describe(start, content.index(b")", start) + 1, code).identity
+    scope = "f" if code.startswith("def f") else ""
+    return replace(place(path, scope=scope, mark=identity.digest + path), identity=identity)
+
+
+def test_a_short_function_with_one_more_line_is_followed_to_a_renamed_file() -> None:
+    older = described("a.py", "def f(x):\n    run(x)\n")
+    newer = described(
+        "b.py", "def f(x):\n    if log.is_open:\n        log.info('about to run', x)\n    run(x)\n"
+    )
+    other = described(
+        "b.py", "def f(x):\n    if log.is_open:\n        log.info('about to run', x)\n    run(y)\n"
+    )
+    inventory = Inventory({*Inventory.MARKERS, *digests_of("b.py", b"def f(x): pass\n", nameless=False)})
+    assert [pair.kind for pair in assign([newer], stored(older), inventory)] == ["moved"]
+    assert assign([other], stored(older), inventory) == []
 
 
 def test_a_finding_that_was_fixed_before_does_not_move() -> None:

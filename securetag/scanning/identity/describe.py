@@ -34,6 +34,7 @@ from securetag.scanning.identity.terms import anonymous, digest, name_digest, nu
 SKETCH = 40
 MAX_TERMS = 60
 MAX_NAMES = 200
+MAX_OUTER = 100
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class _Describer:
     def describe(self) -> Described:
         """Describe the node's place."""
         call = _sink_call(self._node, self._statement)
-        sink, sources, guards = self._follow(call)
+        outer: set[str] = set()
+        sink, sources, guards = self._follow(call, outer)
         statement = numbered(tokens_of(_code_of(self._statement), self._names))
         identity = CodeIdentity(
             digest=_digest_terms([sink], sources, guards),
@@ -124,18 +126,25 @@ class _Describer:
             guards=guards,
             local_names=sorted(map(name_digest, self._names | self._caller_names))[:MAX_NAMES],
             callers=self._callers[:MAX_CALLERS],
+            own_digest=self._own_digest(call),
+            outer_names=sorted(map(name_digest, outer))[:MAX_OUTER],
         )
         return Described(" ".join(statement), self._shape(), identity)
 
-    def _follow(self, call: Node) -> tuple[CodeTerm, list[CodeTerm], list[CodeTerm]]:
+    def _own_digest(self, call: Node) -> str:
+        flow = Flow(self._file, self._function, is_own=True)
+        guards = _unique([term(fact) for fact in facts_at(call, flow)])
+        return _digest_terms([_sink_term(call, flow)], _unique(_source_terms(call, flow)), guards)
+
+    def _follow(self, call: Node, outer: set[str]) -> tuple[CodeTerm, list[CodeTerm], list[CodeTerm]]:
         """Return sink, sources and guards of the call, as the only caller of its function has them."""
         chain = self._caller_chain(self._function)
-        flow = Flow(self._file, _function_of(chain[-1][0]) if chain else self._function)
+        flow = Flow(self._file, _function_of(chain[-1][0]) if chain else self._function, outer=outer)
         facts: list[list[str]] = []
         for caller_call, callee in reversed(chain):
             facts += facts_at(caller_call, flow)
             arguments = flow.arguments_of(caller_call, callee)
-            flow = Flow(self._file, callee, arguments or {})
+            flow = Flow(self._file, callee, arguments or {}, outer=outer)
         facts += facts_at(call, flow)
         guards = _unique([term(fact) for fact in facts])
         return _sink_term(call, flow), _unique(_source_terms(call, flow)), guards

@@ -173,8 +173,14 @@ class Flow:
         active: frozenset[tuple[int, str]] = frozenset(),
         depth: int = 0,
         followed: Iterator[int] | None = None,
+        outer: set[str] | None = None,
+        *,
+        is_own: bool = False,
     ) -> None:
+        """`outer` collects the names that are followed out of the function; `is_own`: none is."""
         self._file = file
+        self._outer = outer if outer is not None else set()
+        self._is_own = is_own
         self._function = function
         #: Counts what this flow and those within it follow; empty when there have been enough.
         self._followed = followed if followed is not None else iter(range(MAX_FOLLOWED))
@@ -202,7 +208,7 @@ class Flow:
     def function_called(self, call: Node) -> Node | None:
         """Return the function of this file that is called, if it is only one."""
         callee = call.child_by_field_name("function")
-        if callee is None or self._depth > 2:
+        if callee is None or self._depth > 2 or self._is_own:
             return None
         text = text_of(callee)
         name = re.fullmatch(r"(?:(?:self|cls|this)\.)?([A-Za-z_$][\w$]*)", text)
@@ -212,6 +218,8 @@ class Flow:
             functions = [each for each in functions if class_around(each) == around]
         if len(functions) != 1 or contains(functions[0], call):
             return None
+        if self._function is None or not contains(self._function, functions[0]):
+            self._outer.add(text)
         return functions[0]
 
     def called(self, call: Node, function: Node) -> Flow | None:
@@ -219,7 +227,9 @@ class Flow:
         arguments = self.arguments_of(call, function)
         if arguments is None or self._depth > 2:
             return None
-        return Flow(self._file, function, arguments, self._active, self._depth + 1, self._followed)
+        return Flow(
+            self._file, function, arguments, self._active, self._depth + 1, self._followed, self._outer
+        )
 
     def arguments_of(self, call: Node, function: Node) -> dict[str, list[str]] | None:
         """Return parameter → tokens of its argument; None where that can't be told."""
@@ -266,7 +276,16 @@ class Flow:
             if next(self._followed, None) is None:
                 return None
             active = self._active | {key}
-            inner = Flow(self._file, self._function, self._arguments, active, self._depth, self._followed)
+            inner = Flow(
+                self._file,
+                self._function,
+                self._arguments,
+                active,
+                self._depth,
+                self._followed,
+                self._outer,
+                is_own=self._is_own,
+            )
             origins.append([*inner.expand(definition.value), *definition.part])
         if not origins or sum(map(len, origins)) > MAX_TOKENS:
             return None
@@ -277,7 +296,7 @@ class Flow:
     def _constant(self, module: Scope, name: str) -> list[str] | None:
         """A name at module level: its value where that is constant, else the name as it is."""
         definitions = module.definitions.get(name, [])
-        if len(definitions) == 1 and not definitions[0].part:
+        if len(definitions) == 1 and not definitions[0].part and not self._is_own:
             value = definitions[0].value
             key = (value.id, name)
             if (
@@ -285,8 +304,10 @@ class Flow:
                 and value.end_byte - value.start_byte <= MAX_CONSTANT
                 and key not in self._active
             ):
+                self._outer.add(name)
                 active = self._active | {key}
-                return Flow(self._file, None, {}, active, self._depth, self._followed).expand(value)
+                inner = Flow(self._file, None, {}, active, self._depth, self._followed, self._outer)
+                return inner.expand(value)
         return [name]
 
 

@@ -190,6 +190,44 @@ class Shop:
     assert "guard" in changes_between(older, describe(unguarded, "os.system(line)").identity)
 
 
+HELPED = """
+COMMANDS = ["ls", "df"]
+
+def check(line):
+    if line not in COMMANDS:
+        raise ValueError
+
+def go(request):
+    line = request.args["line"]
+    check(line)
+    os.system(line)
+"""
+GO = HELPED[HELPED.index("def go") :]
+
+
+def test_a_function_that_leaves_its_definitions_behind_is_judged_by_what_it_shows() -> None:
+    older = describe(HELPED, "os.system(line)").identity
+    moved = describe("from shop import check\n\n" + GO, "os.system(line)").identity
+    assert changes_between(older, moved, is_moved=True) == []
+    # In the same file the definitions can't have stayed behind.
+    assert changes_between(older, moved) == ["guard"]
+    unguarded = describe(edited(GO, ("    check(line)\n", "")), "os.system(line)").identity
+    assert "guard" in changes_between(older, unguarded, is_moved=True)
+
+
+def test_a_definition_that_moves_along_is_compared() -> None:
+    older = describe(HELPED, "os.system(line)").identity
+    weaker = edited(HELPED, ("line not in COMMANDS", "not line"))
+    assert changes_between(older, describe(weaker, "os.system(line)").identity, is_moved=True) == ["guard"]
+
+
+def test_the_guard_of_a_caller_that_stays_behind_is_out_of_sight() -> None:
+    code = "def go(line):\n    os.system(line)\n\ndef show(request):\n    if request.ok:\n        go(1)\n"
+    older = describe(code, "os.system(line)").identity
+    moved = describe(code[: code.index("def show")], "os.system(line)").identity
+    assert "guard" in changes_between(older, moved, is_moved=True)
+
+
 def test_rule_statement_and_shape_count() -> None:
     base = describe(PYTHON, "os.system(command)")
     other = describe(edited(PYTHON, ("    return 1", "    if db:\n        return 1")), "os.system(command)")

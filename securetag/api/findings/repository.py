@@ -255,7 +255,7 @@ def _by_rank(
     """Order findings by rank, the highest first, then by `row_id`; begin after (-rank, id) of `last`."""
     if last is not None:
         query = query.where(tuple_(-Finding.rank, row_id) > last.correlate(None).scalar_subquery())
-    return query.order_by(-Finding.rank, row_id)
+    return query.order_by(Finding.rank.desc(), row_id)
 
 
 async def list_scan_findings(
@@ -323,17 +323,20 @@ async def find_next(session: AsyncSession, wanted: FindingFilter, finding_id: UU
 
 async def _find_place(session: AsyncSession, finding_id: UUID) -> dict[str, object]:
     rank = await session.scalar(select(Finding.rank).where(Finding.id == finding_id))
-    return {"place_rank": -(rank or 0), "place_id": finding_id}
+    return {"place_rank": rank or 0, "place_id": finding_id}
 
 
 @lru_cache(maxsize=128)
 def _select_neighbors(wanted: FindingFilter) -> tuple[Select[UUID], Select[UUID]]:
     query = _select(wanted).query.with_only_columns(Finding.id).limit(1)
-    # Values, not a subquery: with them PostgreSQL begins in the middle of the index.
-    place = tuple_(bindparam("place_rank", type_=Integer), bindparam("place_id", type_=Uuid))
-    order = tuple_(-Finding.rank, Finding.id)
-    before = query.where(order < place).order_by((-Finding.rank).desc(), Finding.id.desc())
-    return before, query.where(order > place).order_by(-Finding.rank, Finding.id)
+    # Values and a condition on the rank alone: with them PostgreSQL begins in the middle of the index.
+    rank, this = bindparam("place_rank", type_=Integer), bindparam("place_id", type_=Uuid)
+    before = query.where(Finding.rank >= rank, or_(Finding.rank > rank, Finding.id < this))
+    after = query.where(Finding.rank <= rank, or_(Finding.rank < rank, Finding.id > this))
+    return (
+        before.order_by(Finding.rank, Finding.id.desc()),
+        after.order_by(Finding.rank.desc(), Finding.id),
+    )
 
 
 async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | None = None) -> FindingRow:

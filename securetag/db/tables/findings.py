@@ -44,7 +44,7 @@ class Finding(Base):
         one_of("confidence", SEVERITIES[1:4]),
         Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
         # Lists begin with the highest rank, and with the oldest of the same.
-        Index("ix_finding_tenant_id_rank_id", "tenant_id", text("(- rank)"), "id"),
+        Index("ix_finding_tenant_id_rank_id", "tenant_id", text("rank DESC"), "id"),
         Index(
             "ix_finding_tenant_id_assignee",
             "tenant_id",

@@ -280,6 +280,7 @@ def test_a_soft_404_is_known_by_what_the_site_says_to_nonsense(site: Site, crawl
     assert visits["/guide/here"].sha256
 
 
+@pytest.mark.system
 def test_endless_sites_end(site: Site, crawl: RunCrawl) -> None:
     counter = iter(range(10_000))
 
@@ -330,6 +331,7 @@ Crawl(way, Path(sys.argv[2]), create_guarded_client(way.prefix, 5.0)).run()
 """
 
 
+@pytest.mark.system
 def test_a_killed_crawl_goes_on_where_it_was(site: Site, crawl: RunCrawl, tmp_path: Path) -> None:
     site.pages = {"/guide/": html("Start", *(f"p{n}x" for n in range(20)))}
     site.pages |= {f"/guide/p{n}x": html(f"Page {n}") for n in range(20)}

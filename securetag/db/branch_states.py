@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, select, true, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, case, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from securetag.db.branch_verdicts import find_stale
 from securetag.db.identity import IMPORT
 from securetag.db.models import Finding, FindingOccurrence, FindingState, Project, Task
 from securetag.db.models import ToolExecution as ExecutionRow
@@ -118,22 +119,15 @@ async def branch_of(session: AsyncSession, task: Task) -> str:
     return named or default
 
 
-async def update_states(
-    session: AsyncSession,
-    task: Task,
-    executions: Sequence[ToolExecution],
-    *,
-    changed: ColumnElement[bool] | None = None,
-) -> None:
+async def update_states(session: AsyncSession, task: Task, executions: Sequence[ToolExecution]) -> None:
     """Set the states that a completed scan's occurrences, which are stored, come to.
 
-    `changed`: of the findings that the scan reports, those whose code differs from what was judged. The
-    project is locked by the caller. A scan that ends after a newer one of its branch changes nothing.
+    The project is locked by the caller. A scan that ends after a newer one of its branch changes nothing.
     """
     branch = await branch_of(session, task)
     if await _is_overtaken(session, task, branch, {run.tool for run in executions}):
         return
-    await _add_seen(session, task, branch, changed)
+    await _add_seen(session, task, branch, await find_stale(session, task, branch))
     await _mark_fixed(session, task, branch, Reach.of(executions, task.kind))
 
 
@@ -153,10 +147,9 @@ async def _is_overtaken(session: AsyncSession, task: Task, branch: str, tools: C
     return bool(await session.scalar(select(newer.exists())))
 
 
-async def _add_seen(
-    session: AsyncSession, task: Task, branch: str, changed: ColumnElement[bool] | None
-) -> None:
-    """States of what the scan reports."""
+async def _add_seen(session: AsyncSession, task: Task, branch: str, stale: Collection[UUID]) -> None:
+    """States of what the scan reports; `stale`: findings whose verdict doesn't hold for the scan's code."""
+    is_stale = FindingOccurrence.finding_id == func.any(literal(list(stale), ARRAY(Uuid())))
     setter = aliased(Task)
     commit = task.params.get("commit")
     is_of_other_commit = (
@@ -164,7 +157,7 @@ async def _add_seen(
     )
     state = case(
         (FindingState.state == "fixed", "reopened"),
-        (false() if changed is None else changed, "reopened"),
+        (and_(is_stale, FindingState.verdict_stale_task_id.is_(None)), "reopened"),
         (and_(FindingState.state == "new", is_of_other_commit), "open"),
         else_=FindingState.state,
     )
@@ -183,6 +176,9 @@ async def _add_seen(
             seen_task_id=task.id,
             task_id=case((stays, FindingState.task_id), else_=task.id),
             since=case((stays, FindingState.since), else_=func.clock_timestamp()),
+            verdict_stale_task_id=case(
+                (is_stale, func.coalesce(FindingState.verdict_stale_task_id, task.id))
+            ),
         )
         .execution_options(synchronize_session=False)
     )
@@ -198,6 +194,7 @@ async def _add_seen(
             case((earlier, "open"), else_="new").label("state"),
             FindingOccurrence.task_id,
             FindingOccurrence.task_id.label("seen_task_id"),
+            case((is_stale, FindingOccurrence.task_id)).label("verdict_stale_task_id"),
         )
         .join(Finding, Finding.id == FindingOccurrence.finding_id)
         .where(FindingOccurrence.task_id == task.id)

@@ -123,8 +123,7 @@ async def record_result(
                 scanned = request.findings if findings is None else findings
                 await _add_findings(session, task, scanned, request)
             stored = await _add_result(session, task)
-            is_stale = Finding.verdict_stale_task_id == task.id
-            await update_states(session, task, await _executions(session, task), changed=is_stale)
+            await update_states(session, task, await _executions(session, task))
             await lapse_suppressions(session, task)
     wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
     await change_state(session, task, state, reason=storable(request.error), wait_s=wait)

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.models import Project
-from securetag.records import Decision, Finding, JsonObject, Verdict
+from securetag.records import CodeIdentity, CodeTerm, Decision, Finding, JsonObject, Verdict
 from securetag.wire import queue as wire
 from securetag.wire.api import FindingAnswer
-from securetag.wire.verdicts import counts
+from securetag.wire.verdicts import counts, is_dismissed
 
 pytestmark = pytest.mark.anyio
 
@@ -275,3 +275,54 @@ async def test_settings_of_a_project_are_changed_by_people_and_logged(api: Api) 
     assert (await tenant.client.get("/projects")).json()["items"][0]["default_branch"] == "trunk"
     log = api.query("SELECT detail FROM securetag.audit_log WHERE subject = %s", project["id"])
     assert log == [({"default_branch": "trunk"},), ({"allow_ignore_file": True},)]
+
+
+def _coded(digest: str, sink: str) -> Finding:
+    """The finding `a` with other code: digests differ, and so do sinks."""
+    identity = CodeIdentity(digest=digest, file=digest, statement="s", sink=CodeTerm(shape=sink))
+    return make_finding("a", title="a", identity=identity)
+
+
+async def test_a_verdict_is_stale_in_the_branch_whose_code_has_changed_and_in_no_other(api: Api) -> None:
+    tenant = await api.tenant()
+    await scan(api, tenant, _coded("d1", "s1"), branch="main")
+    a = await first(tenant)
+    path = f"/findings/{a['id']}/feedback"
+    body = {"occurrence_id": a["occurrence"]["id"], "verdict": "false_positive", "saw_model": True}
+    given = await tenant.client.post(path, json=body)
+    assert given.status_code == 201, given.text
+
+    async def in_branch(branch: str) -> tuple[str | None, bool]:
+        """State, and whether the verdict is stale there."""
+        items = (await tenant.client.get("/findings", params={"branch": branch})).json()["items"]
+        (item,) = [item for item in items if item["id"] == a["id"]]
+        return item["state"], item["verdict_stale_task_id"] is not None
+
+    await scan(api, tenant, _coded("d2", "s2"), branch="feature")
+    assert await in_branch("feature") == ("open", True)
+    assert await in_branch("main") == ("new", False), "main's code is what was judged"
+    # In main the verdict still dismisses it, in the branch it doesn't.
+    on_main = FindingAnswer.model_validate((await tenant.client.get(f"/findings/{a['id']}")).json())
+    params = {"branch": "feature"}
+    answer = await tenant.client.get(f"/findings/{a['id']}", params=params)
+    on_branch = FindingAnswer.model_validate(answer.json())
+    assert (is_dismissed(on_main), is_dismissed(on_branch)) == (True, False)
+    reviewed = (await tenant.client.get("/findings", params={"reviewed": "true"})).json()["items"]
+    assert [item["id"] for item in reviewed] == [a["id"]]
+
+    # A verdict on the branch's code holds there, and no longer for main's.
+    body |= {"occurrence_id": str(on_branch.occurrence.id), "verdict": "true_positive"}
+    second = await tenant.client.post(path, json=body)
+    assert second.status_code == 201, second.text
+    assert await in_branch("feature") == ("open", False)
+    assert await in_branch("main") == ("new", True)
+    # Taken back, the one before stands again.
+    assert (await tenant.client.delete(f"{path}/{second.json()['id']}")).status_code in {200, 204}
+    assert await in_branch("feature") == ("open", True)
+    assert await in_branch("main") == ("new", False)
+
+    # Main changes too, and is reopened; the branch gets the judged code back.
+    await scan(api, tenant, _coded("d3", "s3"), branch="main")
+    await scan(api, tenant, _coded("d1", "s1"), branch="feature")
+    assert await in_branch("main") == ("reopened", True)
+    assert await in_branch("feature") == ("open", False)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
 from securetag.api.findings.repository import branch_of, check_shown
+from securetag.db.branch_verdicts import judge_branches
 from securetag.db.feedback import is_withdrawn, restore_staleness, standing_feedback
 from securetag.db.models import (
     Feedback,
@@ -23,6 +24,7 @@ from securetag.db.models import (
 )
 from securetag.db.repositories import audit
 from securetag.db.repositories.keys import Principal
+from securetag.db.states import State
 from securetag.errors import ConflictError, GoneError, NotFoundError, PermissionDeniedError
 from securetag.wire.feedback import BulkFeedbackBody, FeedbackBody
 
@@ -60,6 +62,8 @@ async def add_feedback(
         detail={"verdict": row.verdict, "source": row.source},
         subject=finding_id,
     )
+    await session.flush()
+    await judge_branches(session, [finding_id])
     return row
 
 
@@ -107,6 +111,7 @@ async def add_bulk_feedback(session: AsyncSession, caller: Principal, body: Bulk
         .where(Finding.id.in_(list(shown.values())), Finding.verdict_stale_task_id.is_not(None))
         .values(verdict_stale_task_id=None)
     )
+    await judge_branches(session, list(shown.values()))
     await audit.record(
         session,
         caller.tenant_id,
@@ -209,6 +214,7 @@ async def _withdraw(
         ],
     )
     await restore_staleness(session, affected_ids)
+    await judge_branches(session, affected_ids)
     bulk_id = rows[0].bulk_id if len(rows) > 1 else None
     await audit.record(
         session,
@@ -237,6 +243,8 @@ def _shown_rows(occurrence_ids: Sequence[UUID]) -> Select[UUID, UUID, bool, bool
             later.finding_id == FindingOccurrence.finding_id,
             later.id > FindingOccurrence.id,
             branch_of(later_task) == branch_of(Task),
+            # A scan that hasn't ended may see it again, and nobody is shown that as the newest.
+            later_task.state == State.COMPLETED,
         )
         .exists()
     )

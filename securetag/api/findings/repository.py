@@ -24,6 +24,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     cast,
     false,
     func,
@@ -172,8 +173,8 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "path": occurrence.path.startswith(wanted.path or "", autoescape=True),
         "suppressed": suppression.id.is_not(None) == wanted.suppressed,
         "states": state.state.in_(wanted.states or ()),
-        "reviewed": _is_reviewed(feedback) == wanted.reviewed,
-        "disagree": _disagree(feedback, verdict) == wanted.disagree,
+        "reviewed": _is_reviewed(feedback, state) == wanted.reviewed,
+        "disagree": _disagree(feedback, verdict, state) == wanted.disagree,
         "since": _is_since(wanted.since),
         "assignee": Finding.assignee == wanted.assignee,
         "assigned": Finding.assignee.is_not(None) == wanted.assigned,
@@ -192,7 +193,7 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "confidence": Finding.confidence,
         "decision": verdict.decision,
         "state": state.state,
-        "reviewed": cast(_is_reviewed(feedback), Text),
+        "reviewed": cast(_is_reviewed(feedback, state), Text),
         "project": Project.name,
         "rule_id": Finding.rule_id,
         "cwe": Finding.cwe,
@@ -208,12 +209,15 @@ def _is_since(since: datetime | UUID | None) -> ColumnElement[bool]:
     return Finding.first_seen_at >= literal(since, DateTime(timezone=True))
 
 
-def _is_reviewed(feedback: type[Feedback]) -> ColumnElement[bool]:
-    """Has a person given a verdict that isn't stale?"""
-    return and_(func.coalesce(feedback.source == "person", false()), Finding.verdict_stale_task_id.is_(None))
+def _is_reviewed(feedback: type[Feedback], state: type[FindingState]) -> ColumnElement[bool]:
+    """Has a person given a verdict that holds for the code of the branch?"""
+    stale = case((state.id.is_(None), Finding.verdict_stale_task_id), else_=state.verdict_stale_task_id)
+    return and_(func.coalesce(feedback.source == "person", false()), stale.is_(None))
 
 
-def _disagree(feedback: type[Feedback], verdict: type[TriageVerdict]) -> ColumnElement[bool]:
+def _disagree(
+    feedback: type[Feedback], verdict: type[TriageVerdict], state: type[FindingState]
+) -> ColumnElement[bool]:
     """Does a person say true where the model says false, or false where it says true?"""
     opposite = or_(
         *(
@@ -221,7 +225,7 @@ def _disagree(feedback: type[Feedback], verdict: type[TriageVerdict]) -> ColumnE
             for person, model in (OPPOSITES, OPPOSITES[::-1])
         )
     )
-    return and_(_is_reviewed(feedback), func.coalesce(opposite, false()))
+    return and_(_is_reviewed(feedback, state), func.coalesce(opposite, false()))
 
 
 def _at_least(confidence: Confidence | None) -> list[str]:

@@ -97,6 +97,8 @@ def _answers(row: FindingRow, triage: TriageSettings) -> JsonObject:
         "branch": branch,
         "state": state.state if state is not None else None,
         "state_since": state.since if state is not None else None,
+        # A verdict holds or not for the code that the branch has.
+        "verdict_stale_task_id": (state or finding).verdict_stale_task_id,
         "suppression": to_suppression_answer(suppression) if suppression is not None else None,
         "model_may_dismiss": allows_model_to_dismiss(
             opted_in=project.model_may_dismiss,

@@ -72,7 +72,7 @@ class Finding(Base):
     rank: Mapped[int] = zero()
     first_task_id: Mapped[UUID]
     last_task_id: Mapped[UUID]
-    #: The scan since which the guard, source or sink differs from the code that was judged.
+    #: The scan, of whatever branch, since which the newest code differs from the one that was judged.
     verdict_stale_task_id: Mapped[UUID | None]
     #: Who works on it.
     assignee: Mapped[str | None]
@@ -254,6 +254,8 @@ class FindingState(Base):
     task_id: Mapped[UUID]
     #: The branch's newest scan that reported the finding.
     seen_task_id: Mapped[UUID]
+    #: The scan since which the branch's code isn't the one that was judged.
+    verdict_stale_task_id: Mapped[UUID | None]
     since: Mapped[datetime] = now_column()
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE securetag.finding_state DROP COLUMN verdict_stale_task_id;

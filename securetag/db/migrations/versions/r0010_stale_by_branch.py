@@ -1,0 +1,20 @@
+"""Whether a verdict holds, by branch."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from securetag.db.migrations.script import run
+
+revision = "0010_stale_by_branch"
+down_revision = "0009_early_findings"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run(op.get_bind(), "0010_stale_by_branch.sql")
+
+
+def downgrade() -> None:
+    run(op.get_bind(), "0010_stale_by_branch_down.sql")

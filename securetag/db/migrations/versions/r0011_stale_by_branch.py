@@ -6,15 +6,15 @@ from alembic import op
 
 from securetag.db.migrations.script import run
 
-revision = "0010_stale_by_branch"
-down_revision = "0009_early_findings"
+revision = "0011_stale_by_branch"
+down_revision = "0010_rank"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    run(op.get_bind(), "0010_stale_by_branch.sql")
+    run(op.get_bind(), "0011_stale_by_branch.sql")
 
 
 def downgrade() -> None:
-    run(op.get_bind(), "0010_stale_by_branch_down.sql")
+    run(op.get_bind(), "0011_stale_by_branch_down.sql")

@@ -40,6 +40,8 @@ class SeededApi:
 
     url: str
     key: str
+    #: Of the api's process.
+    pid: int
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def serve_findings(findings: int, *, reviewed: float = 0.0, fixed: float = 0.0) 
         }
         process = subprocess.Popen([sys.executable, "-m", "securetag.api", "--port", "0"], env=environment)
         try:
-            yield SeededApi(_address(home), key)
+            yield SeededApi(_address(home), key, process.pid)
         finally:
             process.terminate()
             process.wait(30)

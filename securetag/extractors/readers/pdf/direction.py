@@ -32,12 +32,16 @@ def is_right_to_left(line: Line) -> bool:
 def remove_right_to_left(pages: list[Page]) -> tuple[list[int], float]:
     """Remove the lines written from right to left; return the pages (from 1) and the share of all letters."""
     numbers: list[int] = []
-    kept_count = removed_count = 0
+    removed_count = 0
     for number, page in enumerate(pages, 1):
+        if all(line.text.isascii() and not line.table for line in page.lines):
+            continue  # most pages
         removed = [line for line in page.lines if is_right_to_left(line)]
         if removed:
             numbers.append(number)
             removed_count += sum(len(line.text) for line in removed)
             page.lines = [line for line in page.lines if not is_right_to_left(line)]
-        kept_count += sum(len(line.text) for line in page.lines)
+    if not numbers:
+        return [], 0.0
+    kept_count = sum(len(line.text) for page in pages for line in page.lines)
     return numbers, removed_count / max(1, kept_count + removed_count)

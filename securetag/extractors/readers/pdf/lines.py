@@ -73,7 +73,7 @@ class Flow:
         self._pages = pages
         self._headings = headings
         self._body = body
-        self._pitch = measure_pitch(pages, body)
+        self._pitch = max(MIN_PITCH, measure_pitch(pages, body))
         self._words = Words(pages)
         self._paragraph: list[str] = []
         self._code: list[Line] = []
@@ -178,8 +178,10 @@ def measure_pitch(pages: list[list[Line]], body: int) -> int:
     distances: Counter[int] = Counter()
     for lines in pages:
         for above, line in pairwise(lines):
-            distance = line.baseline - above.baseline
-            if above.size == line.size == body and body * 9 < distance * 10 < body * 25:
+            if line.size != body or above.size != body:
+                continue
+            distance = line.y1 - above.y1
+            if body * 9 < distance * 10 < body * 25:
                 distances[distance * 50 // body * 2] += 1
     return distances.most_common(1)[0][0] if distances else 120
 
@@ -194,8 +196,10 @@ def _starts_paragraph(line: Line, last: Line | None, before: str, pitch: int) ->
         )
     if line.y1 < last.y0:  # the top of the next column
         return bool(_SENTENCE_END.search(before))
-    usual = max(line.size, last.size) * max(pitch, MIN_PITCH) // 100
-    return (line.baseline - last.baseline) * 100 > 124 * usual or abs(line.size - last.size) > 15
+    if line.size == last.size:  # most lines: their feet are as far apart as their baselines
+        return (line.y1 - last.y1) * 10_000 > 124 * line.size * pitch
+    usual = max(line.size, last.size) * pitch
+    return (line.baseline - last.baseline) * 10_000 > 124 * usual or abs(line.size - last.size) > 15
 
 
 class Words:

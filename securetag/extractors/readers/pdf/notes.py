@@ -15,6 +15,8 @@ NOTE_MARK = re.compile(r"(?:\[?(?P<number>\d{1,3})\]?|[*†‡§¶]{1,3})[.)]?\s
 def find_notes(lines: list[Line], body: int) -> set[int]:
     """Return the indexes of the lines of a page that belong to footnotes."""
     notes: set[int] = set()
+    if not any(_is_small(line, body, MARKED_PERCENT) for line in lines):
+        return notes
     end = len(lines)
     while end > 0:
         start = _find_column_start(lines, end)

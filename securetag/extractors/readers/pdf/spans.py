@@ -137,13 +137,17 @@ def _get_style(name: str, family: str, weight: str) -> tuple[bool, bool]:
 
 def _merge_double_strikes(text: PageText) -> None:
     """Remove spans that are drawn again with a small offset, and mark the first as bold, which that means."""
-    placed: dict[str, list[_Span]] = {}
+    placed: dict[tuple[str, int], list[_Span]] = {}
     for block in text.blocks:
         doubled = False
         for span in block:
             if len(span.text) < 2 or span.text.isspace():
                 continue
-            same = placed.setdefault(span.text, [])
+            key = span.text, span.y >> 4  # the same text at about the same height
+            same = placed.get(key)
+            if same is None:
+                placed[key] = [span]
+                continue
             first = next((other for other in same if _is_struck_again(other, span)), None)
             if first is None:
                 same.append(span)
@@ -180,7 +184,7 @@ def _split_runs(block: list[_Span]) -> list[list[_Span]]:
     end = base = size = 0
     for span in block:
         box = span.bbox
-        if _is_turned(span):
+        if span.x > box.x and _is_turned(span):
             continue
         gap = box.x - end
         wide = size if size > span.font.size else span.font.size

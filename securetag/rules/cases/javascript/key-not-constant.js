@@ -24,8 +24,10 @@ function extend(target, source) {
   });
 }
 class Cache {
-  save(name, value) {
+  save(name, field, value) {
     // ruleid: securetag.javascript.key-not-constant
+    this.entries[name][field] = value;
+    // ok: securetag.javascript.key-not-constant
     this.entries[name] = value;
     // ok: securetag.javascript.key-not-constant
     this.entries.last = value;

@@ -242,7 +242,7 @@ async def _add_verdicts(
     if report is None:
         raise InputError(
             "this attempt has sent no findings before its result",
-            hint="Send them to POST /queue/findings, or with the result.",
+            hint="Send them before the result, or with it.",
         )
     findings = {occurrence: finding for finding, occurrence in (await _occurrences(session, task)).items()}
     awaited = set(report.occurrence_ids)
@@ -253,7 +253,7 @@ async def _add_verdicts(
             if item.occurrence_id not in awaited:
                 raise InputError(
                     f"a verdict is on {item.occurrence_id}, which this attempt hasn't sent, or is the second",
-                    hint="Use the ids in the answer of POST /queue/findings, each once.",
+                    hint="Use the ids that were given when the findings were sent, each once.",
                 )
             awaited.remove(item.occurrence_id)
             rows.append(_verdict_row(task, item.occurrence_id, findings[item.occurrence_id], item.verdict))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from benchmarks.identity.javascript import node_packages, prettier
+from benchmarks.identity.reported import judge_reported
 from benchmarks.identity.score import Outcome, Tally, judge, make_edits
 from benchmarks.identity.sites import package_files
 
@@ -53,7 +54,22 @@ def measure() -> Iterator[Figure]:
             unit="CPU-ms an edit",
         )
         yield from figures_of(tally, where)
+    yield from _reported_figures()
     yield Figure(figure="Prettier", value=float(prettier() is not None), unit="available")
+
+
+def _reported_figures() -> Iterator[Figure]:
+    """Yield what became of the places that Semgrep reports in PACKAGES."""
+    files: list[tuple[str, bytes]] = []
+    for package in PACKAGES:
+        files += package_files(package, ".py", seed=SEED, count=60, max_bytes=30_000)
+    tally = judge_reported(files, per_kind=4, seed=SEED)
+    yield _share("by Semgrep: followed", [each.is_right for each in tally.outcomes], MIN_FOLLOWED)
+    misplaced = sum(outcome.misplaced for outcome in tally.outcomes)
+    yield Figure(
+        figure="by Semgrep: at another place", value=misplaced, unit="findings", bar="0", ok=not misplaced
+    )
+    yield Figure(figure="by Semgrep: not reported after the edit", value=tally.silent, unit="edits")
 
 
 def figures_of(tally: Tally, where: str) -> Iterator[Figure]:

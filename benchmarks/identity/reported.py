@@ -17,12 +17,15 @@ from benchmarks.identity import guards, moves, neutral
 from benchmarks.identity.edits import Case, Edit, Kind, Unfit
 from benchmarks.identity.score import Outcome, follow
 from benchmarks.identity.sites import Project, find_sites, finding_id
-from benchmarks.rules.known import scan_tree
 from securetag.db.identity import ScannedPlace
 from securetag.db.matching import Place
 from securetag.db.staleness import changes_between
 from securetag.records import Finding
+from securetag.rules import catalogue, compiled_pack
+from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.identity.inventory import Inventory, digests_of
+from securetag.scanning.semgrep import scan
+from securetag.settings.sections import SemgrepSettings
 
 #: Edits that need other rules, which this run has not.
 _OTHER_RULES = (moves.rule_renamed, moves.rule_split)
@@ -94,10 +97,20 @@ def _scan_all(projects: dict[str, Project]) -> dict[str, list[Finding]]:
             for path, content in project.items():
                 (root / name / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / name / path).write_bytes(content)
-        for finding in scan_tree(root):
+        for finding in _scan_folder(root):
             name = next(name for name in _prefixes(finding.path) if name in projects)
             by_project[name].append(finding)
     return by_project
+
+
+def _scan_folder(root: Path) -> list[Finding]:
+    """Return what Semgrep reports by our rules, combined as a scan does it."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        settings = SemgrepSettings(cpu_s=3600, timeout_s=7200)
+        pack = compiled_pack(out / "pack")
+        done = scan(root, pack=pack, settings=settings, out=out, catalogue=catalogue()).check()
+        return combine_evidence(done.findings, root)
 
 
 def _prefixes(path: str) -> list[str]:

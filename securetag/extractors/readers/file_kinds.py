@@ -14,6 +14,7 @@ from typing import Literal
 from securetag.errors import SourceError
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.fetching.unpack import BOMB_BYTES, MAX_RATIO
+from securetag.extractors.readers.pdf.signature import find_other_format
 from securetag.extractors.text.pandoc import FORMATS, is_pandoc_installed
 from securetag.extractors.text.prose_check import (
     MIN_PROSE_SHARE,
@@ -118,6 +119,11 @@ def _detect_binary(path: Path, head: bytes) -> ReaderKind | Skipped | None:
     ending = path.suffix.lower()
     if b"%PDF-" in head[:1024]:
         return "pdf"
+    if ending == ".pdf" and (other := find_other_format(head)):
+        # Mostly the page of an error that was saved under the document's name.
+        raise SourceError(
+            f"is {other}, not PDF", hint="Fetch the document again, or give the file its own ending."
+        )
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"{\\rtf"):

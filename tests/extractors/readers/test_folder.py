@@ -107,6 +107,7 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     with zipfile.ZipFile(archive, "w") as out:
         out.writestr("a.txt", "x")
     (docs / "zipped.pdf").write_bytes(archive.getvalue())
+    (docs / "error.pdf").write_text(f"<!DOCTYPE html><title>404</title><p>{LONG}</p>")
     (docs / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
     (docs / "cut.json").write_text('[{"title": "x"')
     (docs / "lines.jsonl").write_text(f'{{"text": "{LONG}"}}\n{{broken\n{{"text": "{LONG} 2"}}\n')
@@ -122,7 +123,8 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     assert "circle.md" in failed
     assert failed["program.md"].startswith("a program")
     assert failed["binary.md"].startswith("binary data")
-    assert failed["zipped.pdf"].startswith("a zip archive")
+    assert failed["zipped.pdf"] == "is a ZIP archive or an office file, not PDF"
+    assert failed["error.pdf"] == "is HTML, not PDF"
     assert failed["deep.json"] == failed["page.html"] == "nested too deeply"
     assert failed["sheet.xml"].startswith("XML")
     assert {"cut.json", "lines.jsonl", "cell.csv"} <= set(failed)

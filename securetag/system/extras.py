@@ -33,6 +33,7 @@ EXTRAS = {
     "fastapi_offline": "api",
     "gguf": "training",
     "h11": "worker",
+    "huggingface_hub": "datasets",
     "libgguf": "training",
     "license_expression": "datasets",
     "jinja2": "api",

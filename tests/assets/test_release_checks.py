@@ -97,6 +97,7 @@ EXPECTED = {
     "licences": [NON_COMMERCIAL.id],
     "balance": ["other", "train"],
     "lookups": ["guard"],
+    "telltales": ["(", ")"],
 }
 
 

@@ -176,7 +176,12 @@ def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(
             SkipReason.FOLDER: 1,
             SkipReason.EXCLUDED: 1,
         }
-        assert [(file.path, file.reason) for file in coverage.skipped] == [("big.py", SkipReason.TOO_LARGE)]
+        assert [(file.path, file.reason) for file in coverage.skipped] == [
+            ("big.py", SkipReason.TOO_LARGE),
+            ("link.py", SkipReason.LINK),
+            ("node_modules", SkipReason.FOLDER),
+            ("docs/a.py", SkipReason.EXCLUDED),
+        ]
         assert shown["not_uploaded"] == [
             {"path": "docs/a.py", "reason": "excluded"},
             {"path": "link.py", "reason": "link"},

@@ -135,6 +135,8 @@ def substitute(
     return text
 
 
+#: What stands in the place of a value in findings that are stored: of one length, which tells nothing.
+MASK = "********"
 _PLACEHOLDERS = frozenset({SECRET, EMAIL, HOST, USER, ACCOUNT, IPV4, IPV6, MAC})
 
 
@@ -143,7 +145,7 @@ def _replaced(
 ) -> str:
     groups: dict[str, str] = match.groupdict()
     value = groups.get("value", match.group())
-    if value in _PLACEHOLDERS or (keep is not None and keep(value)):
+    if value in _PLACEHOLDERS or MASK in value or (keep is not None and keep(value)):
         return match.group()
     counts[kind] += 1
     return f"{groups.get('before', '')}{placeholder}"

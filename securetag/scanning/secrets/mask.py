@@ -16,9 +16,8 @@ import msgspec
 from securetag.records import Finding, TraceStep
 from securetag.scanning.evidence.families import family_of
 from securetag.scanning.secrets.detect import KEY_BEGIN, KEY_END, Secret, find_secrets
+from securetag.scrubbing.scrub import MASK
 
-#: Of one length, which says nothing of the value's.
-MASK = "********"
 _QUOTED = re.compile(r"(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\\\n]|\\.){3,}?)(?P=quote)")
 #: What stands behind the sign of an assignment without quotes.
 _UNQUOTED = re.compile(r"^(?P<before>[^=:\n]{1,200}[=:][ \t]*)(?P<value>[^\s\"'`].*)$")

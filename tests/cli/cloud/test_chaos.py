@@ -57,6 +57,7 @@ def shared(rental: Rental, tmp_path: Path, clean_database: Database) -> Iterator
     files = [
         {"path": "/o/compose.cloud.yaml", "content": json.dumps(override(rental))},
         {"path": "/o/key", "content": WORKER_KEY},
+        {"path": "/o/registry.json", "content": "{}"},
         {"path": "/o/verification_key", "content": f"stk_{'a' * 12}_{'b' * 43}"},
     ]
     user_data = "#cloud-config\n" + json.dumps({"write_files": files})
@@ -78,11 +79,16 @@ def override(rental: Rental) -> dict[str, Any]:
         "SECURETAG_TRIAGE__ALIASES": '["securetag-v1"]',
         "OLLAMA_HOST": rental.ollama.host,
         "SECURETAG_TRIAGE__API_KEY_FILE": "/run/secrets/key",
+        "SECURETAG_TRIAGE__REGISTRY": "/run/secrets/model_registry",
     }
     command = ["securetag", "key", "register", "/run/secrets/verification_key", "--tenant", "verification"]
     return {
         "services": {"worker": {"environment": environment}, "verification-key": {"command": command}},
-        "secrets": {"key": {"file": "/o/key"}, "verification_key": {"file": "/o/verification_key"}},
+        "secrets": {
+            "key": {"file": "/o/key"},
+            "verification_key": {"file": "/o/verification_key"},
+            "model_registry": {"file": "/o/registry.json"},
+        },
     }
 
 

@@ -15,9 +15,10 @@ from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.sarif.findings import rank_each
 from securetag.scanning.scanner import Match, findings_of
-from securetag.scanning.secrets.mask import MASK, collect_values, mask
+from securetag.scanning.secrets.mask import MASK, collect_values, mask, mask_lines
 from securetag.scanning.secrets.output import MAX_OUTPUT, mask_file, mask_output, mask_text
 from securetag.scanning.web.redact import redact
+from securetag.scrubbing import scrub
 
 VALUE = "q9X8w7V6u5T4s3R2"
 
@@ -148,3 +149,19 @@ def test_any_output_is_masked_without_an_error(content: bytes) -> None:
 def test_web_answers_lose_the_tokens_that_files_lose() -> None:
     token = "xapp-1-" + "A0B1C2D3E4F5G6H7I8J9K0"
     assert token not in redact(f"HTTP/1.1 200 OK\n\n<p>{token}</p>")
+
+
+def test_what_is_masked_stays_as_it_is_when_a_row_is_scrubbed() -> None:
+    """Rows are rendered with masks, and a check of releases scrubs them again."""
+    code = (
+        'JWT_SECRET = "n0t-a-live-one-7Qm2Zx9Lw4"\n'
+        'token = "q9X8w7V6u5T4s3R2q1P0"\n'
+        'headers = {"Authorization": "Bearer q9X8w7V6u5T4s3R2q1P0"}\n'
+        "url = 'postgresql://shop:Tr0ub4dorAndTh3Rest@redacted.example/shop'\n"
+    )
+    masked = mask(code, "app.py")
+    assert MASK in masked
+    scrubbed = scrub(masked).text
+    assert scrub(mask(scrubbed, "app.py")).text == mask(scrubbed, "app.py") == scrubbed
+    flagged, _ = mask_lines(scrubbed, range(4))
+    assert scrub(flagged).text == flagged

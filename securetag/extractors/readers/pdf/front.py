@@ -80,7 +80,7 @@ def find_title(pages: list[list[Line]], body: int) -> Title | None:
     lines = pages[0] if pages else []
     sizes = [line.size for line in lines if not line.table and not line.mono and _LETTERS.search(line.text)]
     largest = max(sizes, default=0)
-    if largest * 10 < body * MIN_TITLE_SIZE:
+    if not largest or largest * 10 < body * MIN_TITLE_SIZE:
         return None
     like = [not line.table and line.size * 100 >= largest * 94 for line in lines]
     first = next(i for i, line in enumerate(lines) if like[i] and _LETTERS.search(line.text))

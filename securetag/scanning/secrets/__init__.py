@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from securetag.scanning.secrets.mask import MASK, mask, mask_finding
+from securetag.scanning.secrets.mask import mask, mask_finding
 
-__all__ = ["MASK", "mask", "mask_finding"]
+__all__ = ["mask", "mask_finding"]

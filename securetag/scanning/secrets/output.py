@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from securetag.scanning.secrets.detect import MAX_LINE, TELLING
-from securetag.scanning.secrets.mask import MASK, mask, mask_quoted
+from securetag.scanning.secrets.mask import mask, mask_quoted
+from securetag.scrubbing.scrub import MASK
 
 #: Bytes of an output beyond which it isn't read; the worker stores less than that of one.
 MAX_OUTPUT = 64 * 1024 * 1024

@@ -15,10 +15,11 @@ from securetag.records import Finding
 from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.sarif.findings import rank_each
 from securetag.scanning.scanner import Match, findings_of
-from securetag.scanning.secrets.mask import MASK, collect_values, mask, mask_lines
+from securetag.scanning.secrets.mask import collect_values, mask, mask_lines
 from securetag.scanning.secrets.output import MAX_OUTPUT, mask_file, mask_output, mask_text
 from securetag.scanning.web.redact import redact
 from securetag.scrubbing import scrub
+from securetag.scrubbing.scrub import MASK
 
 VALUE = "q9X8w7V6u5T4s3R2"
 

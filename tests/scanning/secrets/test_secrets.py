@@ -19,8 +19,9 @@ from securetag.scanning.sarif.write import RunInfo, write_sarif
 from securetag.scanning.scanner import Match, ScanRequest, findings_of
 from securetag.scanning.secrets.__main__ import scan_folder
 from securetag.scanning.secrets.detect import find_secrets
-from securetag.scanning.secrets.mask import MASK, mask
+from securetag.scanning.secrets.mask import mask
 from securetag.scanning.secrets.scanner import SecretsScanner
+from securetag.scrubbing.scrub import MASK
 from securetag.settings import Settings
 
 KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *["Mv4" * 21 + "x"] * 4, "-----END RSA PRIVATE KEY-----"])

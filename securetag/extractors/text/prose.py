@@ -253,6 +253,7 @@ def convert_links_to_text(prose: str) -> str:
     """Replace links, images and autolinks by their text, and remove definitions of links."""
     if "](" in prose:
         prose = _LINK.sub(_render_link, prose)
+    if "](" in prose:
         prose = _LINK.sub(_render_link, prose)  # an image inside a link
     if "]:" in prose:
         prose = _ANY_DEFINITION.sub("", prose)
@@ -298,7 +299,9 @@ def _clean_prose(piece: str) -> str:
         piece = _TAG.sub(_render_tag, piece)
     piece = convert_links_to_text(piece)
     piece = _unescape(piece) if "&" in piece else piece
-    return _EMPTY_LINES.sub("\n\n", _TRAILING_SPACES.sub("", piece))
+    if " \n" in piece or "\t\n" in piece:
+        piece = _TRAILING_SPACES.sub("", piece)
+    return _EMPTY_LINES.sub("\n\n", piece) if "\n\n\n" in piece else piece
 
 
 def _remove_comments(text: str) -> str:

@@ -61,7 +61,10 @@ def check(deployment: Deployment, task: str) -> None:
     tools = deployment.query(
         "SELECT tool FROM securetag.tool_execution WHERE task_id = %s ORDER BY started_at", task
     )
-    assert tools == [("unpack",), ("semgrep",), ("secrets",), ("triage",)]
+    # An attempt that was killed during triage has stored its runs with its findings; they did happen.
+    scan = [("unpack",), ("semgrep",), ("secrets",)]
+    assert tools[-4:] == [*scan, ("triage",)]
+    assert tools[:-4] == scan * (len(tools[:-4]) // len(scan))
     artifacts = deployment.query(
         "SELECT name, storage_key FROM securetag.artifact WHERE task_id = %s ORDER BY 1", task
     )

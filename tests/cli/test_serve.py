@@ -59,6 +59,8 @@ def wait_for(answers: Callable[[], bool], process: subprocess.Popen[bytes], log:
 @pytest.mark.system
 @pytest.mark.timeout(600)
 def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> None:
+    # Dagster treats SIGTERM as SIGINT, which a shell ignores for what it starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     code, ui = find_free_port("127.0.0.1"), find_free_port("127.0.0.1")
     url = f"http://127.0.0.1:{ui}"
     log = log_of(tmp_path, "dagster", "web")
@@ -80,13 +82,8 @@ def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> No
             wait_for(shows_the_assets, web, log)
             for process in (web, code_server):
                 process.send_signal(signal.SIGTERM)
-                try:
-                    # Dagster lets the calls of its clients end for 60 s.
-                    process.wait(90)
-                except subprocess.TimeoutExpired:
-                    # Its code server was seen to wait for its child without end: tell it again.
-                    process.send_signal(signal.SIGTERM)
-                    process.wait(150)
+                # Dagster lets the calls of its clients end for 60 s, more on a busy machine.
+                process.wait(240)
 
 
 @pytest.mark.sockets

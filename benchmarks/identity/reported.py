@@ -157,8 +157,8 @@ def _judge(edit: Edit, versions: Sequence[list[Finding]]) -> Outcome | None:
     for key_index, finding in enumerate(versions[0]):
         allowed = _allowed(edit, finding, names[0])
         if allowed and finding_id(key_index) in keys:
-            there = last[keys.index(finding_id(key_index))]
-            misplaced += not any(_covers(there, at, edit.versions[-1], names[-1]) for at in allowed)
+            place = last[keys.index(finding_id(key_index))]
+            misplaced += not any(_covers(place, at, edit.versions[-1], names[-1]) for at in allowed)
     changes: tuple[str, ...] = ()
     if now is not None and now == expected:
         before, after = versions[0][target].identity, last[now].identity

@@ -79,9 +79,9 @@ async def test_a_withdrawn_verdict_counts_nowhere_and_stays_in_the_record(api: A
     client = tenant.client
     item = (await listed(client))[0]
     address = f"/findings/{item['id']}"
-    one = await judge(client, item, FP)
+    first_verdict = await judge(client, item, FP)
     two = await judge(client, item, TP)
-    for given, standing in ((two, FP), (two, FP), (one, None)):
+    for given, standing in ((two, FP), (two, FP), (first_verdict, None)):
         answer = await client.delete(f"{address}/feedback/{given['id']}")
         assert (answer.status_code, answer.json()["withdrawn_by"]) == (200, "test"), answer.text
         now = (await client.get(address)).json()

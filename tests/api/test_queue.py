@@ -274,10 +274,10 @@ async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: byte
     lease = await _claimed(worker, task_id)
     whole = _result(lease)
     (run,), (triaged,) = whole.tool_executions, whole.findings
-    asked = triaged.model_copy(update={"verdict": None, "awaits_verdict": True})
+    awaiting = triaged.model_copy(update={"verdict": None, "awaits_verdict": True})
     other = TriagedFinding(finding=make_finding("other", path="b.py", severity="low"))
     first_line = FindingsRequest(task_id=lease.task_id, tool_executions=[run])
-    body = "\n".join(item.model_dump_json(by_alias=True) for item in (first_line, asked, other))
+    body = "\n".join(item.model_dump_json(by_alias=True) for item in (first_line, awaiting, other))
 
     async def send() -> httpx.Response:
         return await worker.post("/queue/findings", content=body, headers=_token(lease))
@@ -340,8 +340,8 @@ async def test_a_scan_that_ends_during_triage_says_so(api: Api, archive: bytes) 
     tenant, worker = await api.tenant(), await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
     lease = await _claimed(worker, task_id)
-    asked = _result(lease).findings[0].model_copy(update={"verdict": None, "awaits_verdict": True})
-    body = FindingsRequest(task_id=lease.task_id, findings=[asked]).model_dump_json(by_alias=True)
+    awaiting = _result(lease).findings[0].model_copy(update={"verdict": None, "awaits_verdict": True})
+    body = FindingsRequest(task_id=lease.task_id, findings=[awaiting]).model_dump_json(by_alias=True)
     assert (await worker.post("/queue/findings", content=body, headers=_token(lease))).status_code == 200
     await tenant.client.post(f"/scans/{task_id}/cancel")
     scan = (await tenant.client.get(f"/scans/{task_id}")).json()

@@ -61,8 +61,8 @@ def score(before: list[Finding], after: list[Finding], folder: Path, line: int =
 
 def test_the_first_findings_are_those_of_the_highest_rank(tmp_path: Path) -> None:
     noise = [make(line, rank=500, scope="other") for line in range(14, 14 + FIRST - 1)]
-    known, late, style = make(2, rank=450), make(9, rank=10), make(3, rank=900, cwe="CWE-79")
-    result = score([*noise, known, late, style], [], tmp_path)
+    match, late, style = make(2, rank=450), make(9, rank=10), make(3, rank=900, cwe="CWE-79")
+    result = score([*noise, match, late, style], [], tmp_path)
     assert (result.total().findings, result.total().at_places) == (FIRST + 1, 2)
     assert (result.first.findings, result.first.at_places) == (FIRST, 1)
     assert result.first.by_package == {"shop 1.0": 1 / FIRST}

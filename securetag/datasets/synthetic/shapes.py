@@ -255,8 +255,12 @@ def _transformed(plan: Plan, mode: str) -> list[Line]:
     sink: Line = (1, _sink_line(plan, goes), "sink")
     if mode == "extended":
         # The text is changed in any case; long ones are cut before.
-        return [(1, f"if len({x}) > 64:", None), (2, f"{x} = {x}[:64]", None), (1, f"{y} = {value}", "guard"),
-                sink]  # fmt: skip
+        return [
+            (1, f"if len({x}) > 64:", None),
+            (2, f"{x} = {x}[:64]", None),
+            (1, f"{y} = {value}", "guard"),
+            sink,
+        ]
     if plan.shape == "early-return":
         return [
             (1, f"if not {x}:", None),

@@ -132,8 +132,8 @@ async def test_what_tools_wrote_is_read_by_their_tenant_alone(api: Api, archive:
     tenant, other = await api.tenant(), await api.tenant()
     worker = await api.worker()
     task_id = (await tenant.upload(archive)).json()["task_id"]
-    asked = {"worker_id": "w", "kinds": ["codeaudit"], "wait_s": 0}
-    lease = (await worker.post("/queue/next", json=asked)).json()
+    claim = {"worker_id": "w", "kinds": ["codeaudit"], "wait_s": 0}
+    lease = (await worker.post("/queue/next", json=claim)).json()
     content = b"<script>alert(1)</script>\x00\xff"
     sent = await worker.put(
         f"/queue/tasks/{task_id}/artifacts/semgrep.stdout",

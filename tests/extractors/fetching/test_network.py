@@ -105,11 +105,11 @@ def test_a_certificate_of_another_host_is_refused(upstream: Upstream, get: Get) 
 
 
 def test_a_redirect_to_another_host_is_followed(upstream: Upstream, get: Get) -> None:
-    there = "https://mirror.example/b.json"
-    upstream.bodies = {URL: lambda _: Reply(302, headers={"Location": there}), there: BODY}
+    target = "https://mirror.example/b.json"
+    upstream.bodies = {URL: lambda _: Reply(302, headers={"Location": target}), target: BODY}
     assert get().sha256 == hashlib.sha256(BODY).hexdigest()
     assert get().etag == ETAG
-    assert upstream.urls() == [URL, there, URL, there]
+    assert upstream.urls() == [URL, target, URL, target]
     assert upstream.requests[-1].headers["If-None-Match"] == ETAG
     assert "securetag/" in upstream.requests[0].headers["User-Agent"]
 
@@ -327,17 +327,19 @@ def test_one_file_costs_no_other_and_a_host_that_is_away_is_left_alone(
     upstream: Upstream, settings: Settings, make_source: MakeSource
 ) -> None:
     gone, later, away = (f"https://files.example/{name}.json" for name in ("gone", "later", "away"))
-    there = "https://mirror.example/a.json"
+    target = "https://mirror.example/a.json"
     busy = Reply(503, headers={"Retry-After": "3600"})
-    upstream.bodies = {URL: BODY, there: BODY, away: lambda _: busy, later: BODY}
-    source = make_source(folder=None, network=[NetworkMethod(url) for url in (URL, gone, away, later, there)])
+    upstream.bodies = {URL: BODY, target: BODY, away: lambda _: busy, later: BODY}
+    source = make_source(
+        folder=None, network=[NetworkMethod(url) for url in (URL, gone, away, later, target)]
+    )
     failures: list[Failure] = []
     files = fetch(source, settings, on_failure=failures.append)
-    assert [file.url for file in files] == [URL, there]
+    assert [file.url for file in files] == [URL, target]
     assert [failure.file for failure in failures] == [gone, away, later]
     assert "HTTP 404" in failures[0].reason
     assert "not asked for" in failures[2].reason
-    assert upstream.urls() == [URL, gone, away, there]
+    assert upstream.urls() == [URL, gone, away, target]
 
 
 def test_what_appears_daily_under_one_address_may_change(

@@ -78,10 +78,10 @@ def test_a_row_gives_over_the_network_what_the_mirror_gives(
     failures: list[Failure] = []
     files = fetch(row, network, on_failure=failures.append)
     assert failures == []
-    asked = upstream.urls()
-    assert len(asked) == len(set(asked))  # one request a file
+    requested = upstream.urls()
+    assert len(requested) == len(set(requested))  # one request a file
     assert fetch(row, network) == files
-    again = upstream.requests[len(asked) :]
+    again = upstream.requests[len(requested) :]
     assert all("If-None-Match" in request.headers for request in again)
     assert upstream.most.total() == len(upstream.most)  # one connection a host
     if row.reader == "pdf":

@@ -164,7 +164,7 @@ def _digest_code() -> str:
     """Return a digest of this package, of the schema of Records, and of the versions of the libraries."""
     package = Path(__file__).parent
     shared = (package.parent / "scrubbing").rglob("*.py")
-    modules = sorted([*package.rglob("*.py"), *shared, package.parent / "records.py"])
+    modules = sorted([*package.rglob("*.py"), *shared, *(package.parent / "records").rglob("*.py")])
     return content_id([*map(_get_version, _LIBRARIES), *map(hash_file, modules)])
 
 

@@ -10,8 +10,25 @@ for any text that a tokenizer reads::
 
 from __future__ import annotations
 
-from securetag.scrubbing.control_tokens import escape_tokens, list_control_tokens
+from securetag.scrubbing.control_tokens import (
+    CONTROL_TOKENS_KEY,
+    AddedToken,
+    escape_tokens,
+    list_control_tokens,
+    read_tokens,
+    write_tokens,
+)
 from securetag.scrubbing.documents import scrub_document
 from securetag.scrubbing.scrub import Scrubbed, scrub
 
-__all__ = ["Scrubbed", "escape_tokens", "list_control_tokens", "scrub", "scrub_document"]
+__all__ = [
+    "CONTROL_TOKENS_KEY",
+    "AddedToken",
+    "Scrubbed",
+    "escape_tokens",
+    "list_control_tokens",
+    "read_tokens",
+    "scrub",
+    "scrub_document",
+    "write_tokens",
+]

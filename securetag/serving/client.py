@@ -25,6 +25,7 @@ import msgspec
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import JsonObject, Message
+from securetag.scrubbing import CONTROL_TOKENS_KEY, escape_tokens, read_tokens
 from securetag.serving.grammar import gbnf
 from securetag.serving.openai_stream import (
     MAX_REPLY,
@@ -56,6 +57,8 @@ MODEL_ID_TAG = "securetag.model_id="
 MODEL_ID_NAME = "#"
 #: What comes before the sha256 of the served file, which our own runtime has computed.
 FILE_SHA256_TAG = "securetag.file_sha256="
+#: What comes before the model's control tokens, as `securetag.scrubbing.write_tokens` writes them.
+CONTROL_TOKENS_TAG = f"{CONTROL_TOKENS_KEY}="
 #: Everything that an absent, broken or hostile server can cause while its reply is read.
 _FAILURES = (
     httpx.HTTPError,
@@ -217,7 +220,7 @@ class RuntimeClient:
         served = self._served or self._resolve(timeout_s)
         body: JsonObject = {
             "model": served.info.alias,
-            "messages": msgspec.to_builtins(list(messages)),
+            "messages": _escape(messages, served.control_tokens),
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
@@ -309,6 +312,7 @@ class OllamaClient:
         self._deadlines = _Deadlines()
         self._ollama = ollama.AsyncClient(host=self._host, follow_redirects=False, headers=bearer(api_key))
         self._info: ModelInfo | None = None
+        self._control_tokens: frozenset[str] = frozenset()
 
     def resolve(self) -> ModelInfo:
         self._info = self._run(self._resolve(), RESOLVE_TIMEOUT_S)
@@ -336,7 +340,7 @@ class OllamaClient:
             # Read to its end: a stream that is left early is closed by nobody.
             async for part in await self._ollama.chat(
                 model=info.alias,
-                messages=msgspec.to_builtins(list(messages)),
+                messages=_escape(messages, self._control_tokens),
                 format=schema,
                 options=options,
                 stream=True,
@@ -383,6 +387,7 @@ class OllamaClient:
             if name in listed:
                 shown = (await self._ollama.show(alias)).modelinfo or {}
                 digest = f"{OLLAMA_DIGEST}{listed[name]}"
+                self._control_tokens = read_tokens(str(shown.get(CONTROL_TOKENS_KEY) or "[]"))
                 return ModelInfo(alias, str(shown.get("securetag.model_id") or digest), digest)
         raise NotServedError(f"it serves none of {', '.join(self._aliases)}")
 
@@ -392,6 +397,13 @@ class _Served(msgspec.Struct, frozen=True):
     info: ModelInfo
     #: llama.cpp's server, which takes a grammar beside a JSON schema.
     takes_grammar: bool
+    #: What the model's tokenizer takes for more than text; empty where a server doesn't say.
+    control_tokens: frozenset[str]
+
+
+def _escape(messages: Sequence[Message], tokens: frozenset[str]) -> list[JsonObject]:
+    """Return the messages as a request carries them, with the control tokens in their texts escaped."""
+    return [{"role": message.role, "content": escape_tokens(message.content, tokens)} for message in messages]
 
 
 def _constraint(schema: JsonObject, *, grammar: bool) -> JsonObject:
@@ -409,12 +421,17 @@ def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Serv
         for model in listed["data"]:
             if alias == model["id"] or alias in (model.get("aliases") or ()):
                 tags = [str(tag) for tag in model.get("tags") or ()]
-                ours = [tag.removeprefix(MODEL_ID_TAG) for tag in tags if tag.startswith(MODEL_ID_TAG)]
-                files = [tag.removeprefix(FILE_SHA256_TAG) for tag in tags if tag.startswith(FILE_SHA256_TAG)]
-                digest = f"{FILE_DIGEST}{files[0]}" if files else ""
-                info = ModelInfo(alias, ours[0] if ours else f"openai:{model['id']}", digest)
-                return _Served(url, info, model.get("owned_by") == "llamacpp")
+                file_sha256 = _find_tag(tags, FILE_SHA256_TAG)
+                digest = f"{FILE_DIGEST}{file_sha256}" if file_sha256 else ""
+                info = ModelInfo(alias, _find_tag(tags, MODEL_ID_TAG) or f"openai:{model['id']}", digest)
+                control_tokens = read_tokens(_find_tag(tags, CONTROL_TOKENS_TAG) or "[]")
+                return _Served(url, info, model.get("owned_by") == "llamacpp", control_tokens)
     raise NotServedError(f"it serves none of {', '.join(aliases)}")
+
+
+def _find_tag(tags: Sequence[str], prefix: str) -> str:
+    """Return what follows `prefix` in the first tag that has it; empty where none has."""
+    return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), "")
 
 
 def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavailableError:

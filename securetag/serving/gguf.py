@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from securetag.errors import InputError, TrainingError
 from securetag.records import content_id
+from securetag.scrubbing import CONTROL_TOKENS_KEY, AddedToken, list_control_tokens, write_tokens
 from securetag.system.files import replace_file
 from securetag.system.processes import run_to_end
 
@@ -35,6 +36,8 @@ Quantisation = Literal["Q8_0", "Q4_K_M", "F16"]
 
 #: Under this key a GGUF file says which model it is.
 MODEL_ID_KEY = "securetag.model_id"
+#: Types in `tokenizer.ggml.token_type` of what is looked for before a text is split.
+_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
 #: Seconds for the converter; 135M takes 10, an 8B model some minutes.
 CONVERT_TIMEOUT_S = 1800.0
 #: Value types of the format, and how `struct` reads the scalar ones.
@@ -109,7 +112,8 @@ def quantise(
 
     Rows whose length a block size doesn't divide fall back as in llama.cpp (Q4_K → Q5_0, Q6_K →
     Q8_0; SmolLM2's 576 is no multiple of 256). The chat template and all other metadata stay;
-    `metadata` is set beside them. The file appears whole or not at all.
+    `metadata` is set beside them, and the control tokens of the vocabulary, which Ollama shows no client
+    otherwise. The file appears whole or not at all.
     """
     import gguf
 
@@ -118,7 +122,7 @@ def quantise(
     with replace_file(dst, durable=False) as temporary:
         writer = gguf.GGUFWriter(temporary, arch=_text(reader, "general.architecture"))
         try:
-            _copy_metadata(reader, writer, kind, metadata or {})
+            _copy_metadata(reader, writer, kind, _name_control_tokens(src) | dict(metadata or {}))
             for tensor in reader.tensors:
                 shape, dtype, size = _layout(tensor, plan[tensor.name])
                 writer.add_tensor_info(tensor.name, shape, dtype, size, plan[tensor.name])
@@ -138,6 +142,34 @@ def read_metadata(path: Path) -> dict[str, object]:
     Only the header is read, and no vocabulary is built, which costs gguf's own reader seconds.
     Raises InputError for a file that is no GGUF.
     """
+    return _read_header(path, arrays=frozenset())
+
+
+def read_control_tokens(path: Path) -> frozenset[str]:
+    """Return the control tokens of a GGUF file's vocabulary; none without a vocabulary.
+
+    They are the tokens that training escapes in its rows: those of the tokenizer that the file was made from.
+    Raises InputError for a file that is no GGUF.
+    """
+    keys = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")
+    header = _read_header(path, arrays=frozenset(keys))
+    tokens, types = (header.get(key) for key in keys)
+    if not isinstance(tokens, list) or not isinstance(types, list):
+        return frozenset()
+    return list_control_tokens(
+        AddedToken(token, special=kind != _USER_DEFINED)
+        for token, kind in zip(tokens, types, strict=False)
+        if kind in {_UNKNOWN, _CONTROL, _USER_DEFINED}
+    )
+
+
+def _name_control_tokens(path: Path) -> dict[str, str]:
+    tokens = read_control_tokens(path)
+    return {CONTROL_TOKENS_KEY: write_tokens(tokens)} if tokens else {}
+
+
+def _read_header(path: Path, *, arrays: frozenset[str]) -> dict[str, object]:
+    """Read scalar and text metadata, and the arrays with these names."""
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             magic, _, _, count = struct.unpack_from("<4sIQQ", data)
@@ -148,16 +180,16 @@ def read_metadata(path: Path) -> dict[str, object]:
             for _ in range(count):
                 key, at = _string(data, at)
                 (kind,) = struct.unpack_from("<I", data, at)
-                value, at = _value(data, at + 4, kind)
-                if kind != _ARRAY:
+                value, at = _value(data, at + 4, kind, keep=key in arrays)
+                if kind != _ARRAY or key in arrays:
                     metadata[key] = value
         except (struct.error, ValueError, KeyError, OverflowError) as error:
             raise InputError(f"{path} is no GGUF file: {error}") from error
     return metadata
 
 
-def _value(data: mmap.mmap, at: int, kind: int) -> tuple[object, int]:
-    """Return the value of this kind at an offset (None for an array), and the offset after it."""
+def _value(data: mmap.mmap, at: int, kind: int, *, keep: bool) -> tuple[object, int]:
+    """Return the value of this kind at an offset (None for an array not to keep), and the offset after it."""
     if kind == _STRING:
         return _string(data, at)
     if kind != _ARRAY:
@@ -165,12 +197,22 @@ def _value(data: mmap.mmap, at: int, kind: int) -> tuple[object, int]:
     item, count = struct.unpack_from("<IQ", data, at)
     at += 12
     if item in _SCALARS:
-        return None, at + count * struct.calcsize(_SCALARS[item])
+        end = at + count * struct.calcsize(_SCALARS[item])
+        if not keep:
+            return None, end
+        if end > len(data):
+            raise ValueError("an array is longer than the file")
+        return [value for (value,) in struct.iter_unpack(_SCALARS[item], data[at:end])], end
     if item != _STRING:
         raise ValueError("an array of arrays")
+    texts: list[str] = []
     for _ in range(count):
-        at += 8 + struct.unpack_from("<Q", data, at)[0]
-    return None, at
+        if keep:
+            text, at = _string(data, at)
+            texts.append(text)
+        else:
+            at += 8 + struct.unpack_from("<Q", data, at)[0]
+    return (texts if keep else None), at
 
 
 def _string(data: mmap.mmap, at: int) -> tuple[str, int]:

@@ -26,8 +26,10 @@ import httpx
 import msgspec
 
 from securetag.errors import ModelUnavailableError, SecuretagError
+from securetag.scrubbing import write_tokens
 from securetag.serving import base
-from securetag.serving.client import FILE_SHA256_TAG, MODEL_ID_NAME, MODEL_ID_TAG
+from securetag.serving.client import CONTROL_TOKENS_TAG, FILE_SHA256_TAG, MODEL_ID_NAME, MODEL_ID_TAG
+from securetag.serving.gguf import read_control_tokens
 from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
 from securetag.serving.registry import ModelEntry, Registry
@@ -144,12 +146,15 @@ def spec_for(
 ) -> ServerSpec:
     """Build the specification of a server that names its model over HTTP: see `client.MODEL_ID_TAG`.
 
+    The tags also carry the model's control tokens, which a client must escape in a prompt.
+
     `file_sha256` is that of the file as it is, where it was computed.
     """
+    tags = [MODEL_ID_TAG + model_id, CONTROL_TOKENS_TAG + write_tokens(read_control_tokens(gguf))]
     return ServerSpec(
         model=str(gguf),
         aliases=[MODEL_ID_NAME + model_id, *aliases],
-        tags=[MODEL_ID_TAG + model_id, *([FILE_SHA256_TAG + file_sha256] if file_sha256 else [])],
+        tags=[*tags, *([FILE_SHA256_TAG + file_sha256] if file_sha256 else [])],
         slots=slots,
         ctx=ctx,
         threads=threads or max(1, cores() - SPARED_CORES),

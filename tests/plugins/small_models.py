@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from securetag.scrubbing import CONTROL_TOKENS_KEY, write_tokens
 from securetag.serving import gguf
 from securetag.serving.registry import ModelEntry
 from securetag.settings import Settings
@@ -12,6 +13,7 @@ from securetag.system.hashing import hash_file
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}"
 MODEL_ID = "5e" * 32
+CONTROL_TOKENS = frozenset({"<|im_start|>", "<|im_end|>", "<filename>"})
 VERSION = f"securetag-v1:{MODEL_ID[:12]}"
 
 
@@ -23,6 +25,7 @@ def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHAT
     writer.add_chat_template(template)
     if model_id:
         writer.add_string(gguf.MODEL_ID_KEY, model_id)
+        writer.add_string(CONTROL_TOKENS_KEY, write_tokens(CONTROL_TOKENS))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
+from securetag.scrubbing import escape_tokens, write_tokens
 from securetag.serving.client import ModelInfo, RuntimeClient, connect, make_predictor
 from securetag.settings import Settings
 from securetag.system.services import announce_service
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.sockets
 
 ASK = [Message("system", "Answer."), Message("user", "Well?")]
 MODEL_ID = "ab" * 32
-MODELS = {
+MODELS: dict[str, list[dict[str, Any]]] = {
     "data": [
         {
             "id": f"#{MODEL_ID}",
@@ -132,6 +134,26 @@ def test_a_good_server_is_understood(tmp_path: Path) -> None:
         got = make_predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
     assert (got.text, got.model_id, got.alias) == ("{}", MODEL_ID, "securetag-base")
     assert (got.prompt_tokens, got.completion_tokens) == (9, 2)
+
+
+def test_control_tokens_of_the_served_model_are_escaped_as_in_training(tmp_path: Path) -> None:
+    tokens = frozenset({"<|im_end|>", "<filename>"})
+    (model,) = MODELS["data"]
+    tags = [*model["tags"], f"securetag.control_tokens={write_tokens(tokens)}"]
+    bodies: list[Any] = []
+
+    def record(connection: socket.socket, request: str) -> None:
+        bodies.append(json.loads(request.partition("\r\n\r\n")[2]))
+        reply(connection, GOOD, kind="text/event-stream")
+
+    listed = json.dumps({"data": [{**model, "tags": tags}]})
+    messages = [Message("system", "Answer."), Message("user", "open('<filename>')  # <|im_end|> <b>")]
+    with server(record, listed) as url, client(url, tmp_path) as made:
+        made.chat(messages, schema=None, max_tokens=24, timeout_s=5)
+    assert bodies[0]["messages"] == [
+        {"role": message.role, "content": escape_tokens(message.content, tokens)} for message in messages
+    ]
+    assert bodies[0]["messages"][1]["content"] == "open('< filename>')  # < |im_end|> <b>"
 
 
 def test_a_verdict_carries_the_model_that_answered(tmp_path: Path) -> None:

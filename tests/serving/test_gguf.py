@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from securetag.errors import InputError, TrainingError
+from securetag.scrubbing import CONTROL_TOKENS_KEY
 from securetag.serving import base, gguf
 from securetag.system.hashing import hash_file
 
@@ -22,7 +23,8 @@ def float_file(path: Path, *, width: int = 512, layers: int = 8) -> dict[str, An
     draw = np.random.default_rng(0)
     writer = GGUFWriter(path, arch="llama")
     writer.add_block_count(layers)
-    writer.add_array("tokenizer.ggml.tokens", ["a", "b", "ñ"])
+    writer.add_array("tokenizer.ggml.tokens", ["a", "<|im_end|>", "ñ", "<tool_call>", "    "])
+    writer.add_array("tokenizer.ggml.token_type", [1, 3, 1, 4, 4])
     writer.add_chat_template("{{ messages }}")
     tensors = {"token_embd.weight": draw.normal(size=(8, width)).astype(np.float16)}
     for layer in range(layers):
@@ -67,7 +69,10 @@ def test_quantised_values_and_metadata(
     for name, values in tensors.items():
         near = dequantize(found[name].data, found[name].tensor_type).reshape(values.shape)
         assert np.sqrt(np.mean((near - values) ** 2)) <= error, name
-    assert reader.fields["tokenizer.ggml.tokens"].contents() == ["a", "b", "ñ"]
+    tokens = ["a", "<|im_end|>", "ñ", "<tool_call>", "    "]
+    assert reader.fields["tokenizer.ggml.tokens"].contents() == tokens
+    assert gguf.read_control_tokens(made) == {"<|im_end|>", "<tool_call>"}
+    assert gguf.read_metadata(made)[CONTROL_TOKENS_KEY] == '["<tool_call>","<|im_end|>"]'
     assert gguf.read_metadata(made)[gguf.MODEL_ID_KEY] == "x"
     assert gguf.chat_template(made) == "{{ messages }}"
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -136,6 +141,7 @@ def test_a_damaged_header_is_an_input_error_or_readable(
     path = tmp_path_factory.mktemp("gguf") / "m.gguf"
     writer = GGUFWriter(path, arch="llama")
     writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
+    writer.add_array("tokenizer.ggml.token_type", [3, 3])
     writer.add_block_count(3)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -145,3 +151,5 @@ def test_a_damaged_header_is_an_input_error_or_readable(
     path.write_bytes(data[: max(1, len(data) - cut)])
     with contextlib.suppress(InputError):
         assert isinstance(gguf.read_metadata(path), dict)
+    with contextlib.suppress(InputError):
+        assert isinstance(gguf.read_control_tokens(path), frozenset)

@@ -12,7 +12,7 @@ from small_models import LLAMA, MODEL_ID, VERSION, settings, weights
 
 from securetag.errors import ConflictError, InputError, LicenceError, ModelUnavailableError
 from securetag.pipeline.publish import rollback
-from securetag.records import Message
+from securetag.records import JsonObject, Message
 from securetag.serving import modelfile, ollama
 from securetag.serving.client import OllamaClient, connect
 from securetag.serving.registry import ModelEntry, Registry
@@ -42,6 +42,24 @@ def test_published_once_uploaded_once_and_chatted_with(fake_ollama: FakeOllama, 
         client.close()
     assert (got.text, got.model_id, got.alias) == (fake_ollama.answer, MODEL_ID, "securetag-v1")
     assert (got.prompt_tokens, got.completion_tokens) == (70, 18)
+
+
+@pytest.mark.sockets
+def test_control_tokens_of_the_published_file_are_escaped(fake_ollama: FakeOllama, tmp_path: Path) -> None:
+    ollama.publish(weights(tmp_path / "m.gguf"), "securetag-v1", settings(fake_ollama.host))
+    requests: list[JsonObject] = []
+
+    def answer(request: JsonObject) -> str:
+        requests.append(request)
+        return "{}"
+
+    fake_ollama.answer = answer
+    client = connect(settings(fake_ollama.host))
+    try:
+        client.chat([Message("user", "open('<filename>')")], schema=None, max_tokens=24, timeout_s=10)
+    finally:
+        client.close()
+    assert requests[0]["messages"] == [{"role": "user", "content": "open('< filename>')"}]
 
 
 @pytest.mark.sockets

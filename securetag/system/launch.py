@@ -45,10 +45,7 @@ def main(argv: list[str]) -> int:
     options: Options = json.loads(argv[0])
     command = argv[argv.index("--") + 1 :]
     try:
-        # What our parent ignores, the program would ignore too: a shell that starts us in the background
-        # has SIGINT ignored, and where Dagster runs, SIGTERM follows SIGINT.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        restore_signals()
         set_limits(options)
         if "parent" in options:
             die_with_parent(options["parent"])
@@ -60,6 +57,16 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(f"securetag: {command[0]} can't be run: {error}", file=sys.stderr)
         return 127
+
+
+def restore_signals() -> None:
+    """Let SIGINT and SIGTERM end what runs next in this process.
+
+    What our parent ignores, the program would ignore too: a shell that starts us in the background has SIGINT
+    ignored, and Dagster turns SIGTERM into SIGINT.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def set_limits(options: Options) -> None:

@@ -22,8 +22,8 @@ QUERY = "{ repositoriesOrError { ... on RepositoryConnection { nodes { location 
 
 @contextmanager
 def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in a process of its own; what it writes is in `log_of`."""
-    with log_of(home, *arguments).open("wb") as out:
+    """Run a command as a shell does in the background, SIGINT ignored; what it writes is in `log_of`."""
+    with log_of(home, *arguments).open("wb") as out, sigint_ignored():
         process = subprocess.Popen(
             [sys.executable, "-c", "from securetag.cli import app; app()", *arguments],
             env=os.environ | {"SECURETAG_HOME": str(home)},
@@ -35,6 +35,15 @@ def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def sigint_ignored() -> Iterator[None]:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def log_of(home: Path, *arguments: str) -> Path:
@@ -59,8 +68,6 @@ def wait_for(answers: Callable[[], bool], process: subprocess.Popen[bytes], log:
 @pytest.mark.system
 @pytest.mark.timeout(600)
 def test_dagsters_parts_find_one_another_and_end_when_told(tmp_path: Path) -> None:
-    # Dagster treats SIGTERM as SIGINT, which a shell ignores for what it starts in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     code, ui = find_free_port("127.0.0.1"), find_free_port("127.0.0.1")
     url = f"http://127.0.0.1:{ui}"
     log = log_of(tmp_path, "dagster", "web")

@@ -116,6 +116,15 @@ def test_files_are_capped_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "big").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_child_can_be_interrupted_whatever_its_parent_ignores() -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = run_to_end(python("import os; os.kill(os.getpid(), 2); print('ran on')"), timeout_s=20)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert (done.exit_code, done.stdout) == (-signal.SIGINT, b"")
+
+
 def test_output_code_and_the_last_lines_of_stderr() -> None:
     code = "import sys\nprint('out')\nfor n in range(9): print(f' line {n}\\n', file=sys.stderr)\nsys.exit(4)"
     done = run_to_end(python(code), timeout_s=60, tail_lines=2)

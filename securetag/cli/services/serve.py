@@ -102,7 +102,9 @@ def _become_dagster(module: str, *arguments: str) -> NoReturn:
     from securetag.orchestration.instance import prepare
     from securetag.settings import get_settings
     from securetag.system.extras import require_packages
+    from securetag.system.launch import restore_signals
 
     require_packages(["dagster", "dagster_webserver"])
+    restore_signals()
     environment = os.environ | {"DAGSTER_HOME": str(prepare(get_settings()))}
     os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)

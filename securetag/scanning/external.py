@@ -11,6 +11,7 @@ from pathlib import Path
 
 from securetag.errors import InputError, SettingsError, ToolError
 from securetag.records import Finding
+from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import language_of
 from securetag.scanning.process import ProcessResult
 from securetag.scanning.sarif.read import read_sarif
@@ -59,6 +60,8 @@ class ExternalScanner(Scanner):
         self.entry = settings.scanners[name]
         self.good_exit_codes = frozenset(self.entry.exit_codes)  # type: ignore[misc]
         self._report: Path | None = None
+        self._unread: frozenset[str] = frozenset()
+        self._has_errors = False
 
     def detect(self) -> str:
         """Return the path of the program. Raises SettingsError with how to install it.
@@ -97,6 +100,8 @@ class ExternalScanner(Scanner):
             )
         except InputError as error:
             raise ToolError(str(error), hint="Does the command write SARIF?") from error
+        self._has_errors = bool(report.failed)
+        self._unread = frozenset().union(*report.unread.values())
         return findings_of([result.match for result in report.results], project, tool=self.name)
 
     @property
@@ -108,14 +113,29 @@ class ExternalScanner(Scanner):
         return self.entry.environment
 
     def scan(self, request: ScanRequest) -> ScannerRun:
-        """Run the program once, unless the project has no file in its languages."""
+        """Run the program once, unless the project has no file in its languages.
+
+        Where its report says that it couldn't read a file, the coverage names it; of a program that reports
+        another error nobody can tell what it has read.
+        """
         request.out.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(REPORT in part for part in self.entry.command):
             self._report = request.out / f"{self.name}.sarif"
         if self.entry.languages and not _has_language(request.project, set(self.entry.languages)):
             return self._skipped(request)
         run = super().scan(request)
-        return replace(run, metrics=run.metrics.model_copy(update={"read_all": not run.failure}))
+        if run.failure or not (self._has_errors or self._unread):
+            return run
+        if self._has_errors:
+            return replace(run, metrics=run.metrics.model_copy(update={"read_all": False}))
+        counter = CoverageCounter()
+        for path in sorted(self._unread):
+            counter.add_parse_error(path)
+        coverage = counter.coverage()
+        metrics = run.metrics.model_copy(
+            update={"coverage": coverage, "parse_errors": coverage.parse_errors_total}
+        )
+        return replace(run, metrics=metrics, coverage=coverage)
 
     def _skipped(self, request: ScanRequest) -> ScannerRun:
         """Return a run of no process and no finding."""

@@ -162,7 +162,7 @@ class Scanner(ABC):
         return {}
 
     def scan(self, request: ScanRequest) -> ScannerRun:
-        """Run the command once and read its report.
+        """Run the command once and read its report: it has read the whole project unless it failed.
 
         Never raises for what the scanner does: see `ScannerRun.failure`. Raises SettingsError when it is
         missing.
@@ -197,6 +197,7 @@ class Scanner(ABC):
             findings=len(findings),
             cpu_s=round(result.cpu_s, 3),
             peak_mb=round(result.peak_mb, 1),
+            read_all=not failure,
         )
         return ScannerRun(
             self.name, findings, version, argv, result, metrics, stdout, stderr, failure=failure

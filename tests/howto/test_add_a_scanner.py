@@ -48,18 +48,22 @@ def test_a_scanner_of_another_package_finds_something(
         # Names and contents that a parser of lines would stumble over.
         out.writestr("shop b:1:c.py", CODE)
         out.writestr("binary.py", b"\x00\xff password = '\xfe'\n")
-    with ApiClient(deployment.url, deployment.key) as client:
-        task = client.upload(archive, project="shop").task_id
-        path = os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
-        worker = subprocess.run(
+    path = os.pathsep.join([str(project), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {"PYTHONPATH": path, "SECURETAG_WORKER__SCANNERS": PAGE.commands[0].split("'")[1]}
+
+    def work() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "securetag.worker", "--once"],
-            env=deployment.environment
-            | {"PYTHONPATH": path, "SECURETAG_WORKER__SCANNERS": PAGE.commands[0].split("'")[1]},
+            env=deployment.environment | environment,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
+
+    with ApiClient(deployment.url, deployment.key) as client:
+        task = client.upload(archive, project="shop").task_id
+        worker = work()
         assert worker.returncode == 0, worker.stderr
         scan = client.scan(task)
         assert scan.state == "completed", worker.stderr
@@ -73,6 +77,13 @@ def test_a_scanner_of_another_package_finds_something(
             for match in item.matches
             if match.tool == "grep-passwords"
         ]
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("db.py", "")
+    with ApiClient(deployment.url, deployment.key) as client, deployment.http() as http:
+        client.upload(archive, project="shop")
+        work()
+        items = http.get("/findings", params={"state": "any", "min_confidence": "low"}).json()["items"]
+        assert {item["state"] for item in items if item["tool"] == "grep-passwords"} == {"fixed"}
     assert {item.occurrence.path for item, _ in reported} == {"db.py", "shop b:1:c.py", "binary.py"}
     ((finding, match),) = [pair for pair in reported if pair[0].occurrence.path == "db.py"]
     at = finding.occurrence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -105,6 +106,34 @@ def test_a_tool_that_fails_says_so(project: Path, tmp_path: Path, text: str, fai
     run = make_scanner("tool", settings).scan(ScanRequest(project, tmp_path / "out"))
     assert failure in run.failure
     assert run.findings == []
+
+
+def error_at(place: dict[str, Any] | None) -> dict[str, Any]:
+    notification = {"level": "error", "locations": [{"physicalLocation": place}]}
+    return {"toolConfigurationNotifications": [notification]}
+
+
+@pytest.mark.parametrize(
+    ("invocation", "has_read_all", "unread"),
+    [
+        pytest.param({"executionSuccessful": True}, True, [], id="success"),
+        pytest.param({"executionSuccessful": False}, False, [], id="failure"),
+        pytest.param({"toolExecutionNotifications": [{"level": "error"}]}, False, [], id="error of the run"),
+        pytest.param({"toolExecutionNotifications": [{"message": {"text": "slow"}}]}, True, [], id="warning"),
+        pytest.param(error_at({"artifactLocation": {"uri": "./app.py"}}), True, ["app.py"], id="a file"),
+        pytest.param(error_at({"artifactLocation": {"uri": "../x.py"}}), False, [], id="another file"),
+        pytest.param(error_at(None), False, [], id="no file"),
+    ],
+)
+def test_what_a_tool_says_that_it_could_not_read(
+    project: Path, tmp_path: Path, invocation: dict[str, Any], has_read_all: bool, unread: list[str]
+) -> None:
+    run = {"tool": {"driver": {"name": "T"}}, "invocations": [invocation], "results": []}
+    text = f"print({json.dumps({'version': '2.1.0', 'runs': [run]})!r})"
+    settings = make_settings(tmp_path, tool={"command": script(tmp_path, text)})
+    metrics = make_scanner("tool", settings).scan(ScanRequest(project, tmp_path / "out")).check().metrics
+    assert metrics.read_all == has_read_all
+    assert (metrics.coverage.parse_errors if metrics.coverage else []) == unread
 
 
 def test_a_tool_isnt_started_for_a_project_without_its_language(project: Path, tmp_path: Path) -> None:

@@ -139,8 +139,15 @@ class _Tool(_Part, frozen=True):
     extensions: list[_Driver] | None = None
 
 
+class _Notification(_Part, frozen=True):
+    level: str = "warning"
+    locations: list[_Location] | None = None
+
+
 class _Invocation(_Part, frozen=True):
     execution_successful: bool | None = None
+    tool_configuration_notifications: list[_Notification] | None = None
+    tool_execution_notifications: list[_Notification] | None = None
 
 
 class _Result(_Part, frozen=True):
@@ -204,6 +211,8 @@ class SarifReport:
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     #: Tools that ended with an error, as the document says: what they don't report may still be there.
     failed: set[str] = field(default_factory=set)
+    #: Tool → files that it couldn't read, as it says (Bandit: a syntax error).
+    unread: dict[str, set[str]] = field(default_factory=dict)
     #: Tool → paths of its results that aren't files of the project; empty for one of another machine.
     outside: dict[str, list[str]] = field(default_factory=dict)
 
@@ -247,8 +256,7 @@ class _RunReader:
         driver = self.run.tool.driver
         tool = driver.name.strip() or "unknown"
         self.report.tools[tool] = driver.semantic_version or driver.version or ""
-        if any(call.execution_successful is False for call in self.run.invocations or ()):
-            self.report.failed.add(tool)
+        self._read_errors(tool)
         rules = [*(driver.rules or ())]
         for extension in self.run.tool.extensions or ():
             rules += extension.rules or ()
@@ -258,6 +266,25 @@ class _RunReader:
                 self.report.left_out["not a problem"] += 1
                 continue
             self._add(tool, index, result, self._rule_of(result, by_id))
+
+    def _read_errors(self, tool: str) -> None:
+        """Note what the tool couldn't do; an error that names no file of the project concerns any."""
+        for call in self.run.invocations or ():
+            if call.execution_successful is False:
+                self.report.failed.add(tool)
+            for notification in (
+                *(call.tool_configuration_notifications or ()),
+                *(call.tool_execution_notifications or ()),
+            ):
+                if notification.level != "error":
+                    continue
+                places = [place.physical_location for place in notification.locations or ()]
+                paths = [
+                    self._path(place.artifact_location) if place is not None else None for place in places
+                ]
+                if not paths or None in paths:
+                    self.report.failed.add(tool)
+                self.report.unread.setdefault(tool, set()).update(path for path in paths if path is not None)
 
     def _rule_of(self, result: _Result, by_id: Mapping[str, _Rule]) -> _Rule:
         reference = result.rule

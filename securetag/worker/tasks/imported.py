@@ -66,14 +66,16 @@ class Import(Audit):
         versions: dict[str, str] = {}
         failed: set[str] = set()
         outside: dict[str, list[str]] = defaultdict(list)
+        unread: dict[str, set[str]] = defaultdict(set)
         for tool, version in report.tools.items():
             name = name_tool(tool)
             versions[name] = versions.get(name) or version[:MAX_VERSION]
             outside[name] += report.outside.get(tool, [])
+            unread[name] |= report.unread.get(tool, set())
             failed |= {name} if tool in report.failed else set()
         is_partial = self.attempt.lease.params.get("partial") is True
         for name, version in versions.items():
-            coverage = _coverage(by_tool[name], outside[name])
+            coverage = _coverage(by_tool[name], outside[name], unread[name])
             # Without a coverage nobody takes what the tool doesn't report for fixed.
             says_all = name not in failed and not is_partial
             self.executions.append(
@@ -94,8 +96,10 @@ class Import(Audit):
             )
 
 
-def _coverage(findings: list[Finding], outside: list[str]) -> Coverage:
+def _coverage(findings: list[Finding], outside: list[str], unread: set[str]) -> Coverage:
     """Return the files that a tool has reported something in, and those that didn't come with the report.
+
+    `unread` are those that the tool couldn't read.
 
     Of a path that can't be told the count alone goes in: then nobody knows which file it is about.
     """
@@ -104,6 +108,8 @@ def _coverage(findings: list[Finding], outside: list[str]) -> Coverage:
         counter.add_scanned(language_of(path), 0)
     for path in dict.fromkeys(path for path in outside if path):
         counter.add_skipped(path, SkipReason.UNKNOWN, 0)
+    for path in sorted(unread):
+        counter.add_parse_error(path)
     coverage = counter.coverage()
     reasons = dict(coverage.skipped_by_reason)
     if untold := outside.count(""):

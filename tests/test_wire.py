@@ -53,7 +53,7 @@ def test_a_malformed_finding_is_refused_and_the_field_named(field: str, value: o
         pytest.param(
             OccurrenceAnswer,
             Finding,
-            set(Finding.__struct_fields__) - set(OCCURRENCE_FIELDS) | {"identity"},
+            set(Finding.__struct_fields__) - set(OCCURRENCE_FIELDS) | {"identity", "code_slice"},
             id="occurrence",
         ),
         pytest.param(VerdictAnswer, Verdict, {"prompt_tokens", "completion_tokens"}, id="verdict"),

@@ -9,7 +9,7 @@ Synchronous, for the pipeline; the services don't import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -65,7 +65,7 @@ SELECT
     finding.rule_id, finding.cwe, finding.owasp, finding.title, finding.message,
     finding.recommendation, finding.severity, finding.confidence, finding.language,
     finding.fingerprint, seen.id AS occurrence_id, seen.path, seen.start_line, seen.end_line,
-    seen.snippet, seen.snippet_line, seen.scope, model.decision AS model_decision,
+    seen.snippet, seen.snippet_line, seen.scope, seen.code_slice, model.decision AS model_decision,
     coalesce(model.model_id, '') AS model_id
 FROM word
 JOIN securetag.finding ON finding.id = word.finding_id
@@ -94,7 +94,7 @@ SELECT DISTINCT ON (finding.project_id)
     finding.project_id, finding.tool, finding.rule_id, finding.cwe, finding.owasp, finding.title,
     finding.message, finding.recommendation, finding.severity, finding.confidence, finding.language,
     finding.fingerprint, seen.path, seen.start_line, seen.end_line, seen.snippet, seen.snippet_line,
-    seen.scope
+    seen.scope, seen.code_slice
 FROM securetag.finding
 JOIN securetag.consent ON consent.tenant_id = finding.tenant_id
 CROSS JOIN LATERAL (
@@ -126,10 +126,7 @@ def list_oldest_findings(source: Settings | str) -> dict[UUID, Finding]:
     It stays the oldest while the project grows. Raises DatabaseUnavailableError, SettingsError.
     """
     with _connected(source) as connection:
-        return {
-            row.project_id: Finding(**{name: row._mapping[name] for name in _FINDING_FIELDS})
-            for row in connection.execute(_OLDEST)
-        }
+        return {row.project_id: _finding(dict(row._mapping)) for row in connection.execute(_OLDEST)}
 
 
 def list_active_consents(source: Settings | str) -> frozenset[str]:
@@ -175,8 +172,14 @@ def _connected(source: Settings | str) -> Iterator[Connection]:
         engine.dispose()
 
 
+def _finding(columns: Mapping[str, object]) -> Finding:
+    return msgspec.convert({name: columns[name] for name in _FINDING_FIELDS}, Finding)
+
+
 def _row(row: Row[tuple[object, ...]]) -> HarvestRow:
     fields = dict(row._mapping)
-    finding = Finding(**{name: fields.pop(name) for name in _FINDING_FIELDS})
+    finding = _finding(fields)
+    for name in _FINDING_FIELDS:
+        del fields[name]
     decision = fields.pop("model_decision")
     return HarvestRow(finding=finding, model_decision=Decision(decision) if decision else None, **fields)

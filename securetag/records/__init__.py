@@ -10,8 +10,10 @@ from securetag.records.finding import (
     CodeTerm,
     Finding,
     RuleMatch,
+    SliceLine,
     TraceStep,
     WebLocation,
+    rewrite_slice,
 )
 from securetag.records.record import Facts, Record
 from securetag.records.verdict import HarvestedVerdict, Verdict
@@ -59,6 +61,7 @@ __all__ = [
     "RuleKind",
     "RuleMatch",
     "Severity",
+    "SliceLine",
     "Status",
     "Task",
     "Teacher",
@@ -69,4 +72,5 @@ __all__ = [
     "canonical_json",
     "content_id",
     "normalise_text",
+    "rewrite_slice",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -83,6 +84,15 @@ class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
     outer_names: Annotated[list[str], msgspec.Meta(max_length=100)] = []
 
 
+class SliceLine(msgspec.Struct, frozen=True, array_like=True):
+    """One line of a slice: `securetag.scanning.slicing` says what is in one."""
+
+    #: The line's number in its file, from 1.
+    number: int
+    #: The line without comments and without white space at its end.
+    text: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One issue that a scanner reports, normalized: the unit that is triaged.
 
@@ -123,6 +133,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     web: WebLocation | None = None
     #: None where there is no code.
     identity: CodeIdentity | None = None
+    #: The lines of the file that the flagged ones depend on, in its order; empty where nobody can tell.
+    code_slice: list[SliceLine] = []
 
 
 #: Fields of a Finding that a new scan may find changed: where it stands, and the code there. By the others
@@ -138,4 +150,13 @@ OCCURRENCE_FIELDS = (
     "trace",
     "web",
     "identity",
+    "code_slice",
 )
+
+
+def rewrite_slice(lines: list[SliceLine], rewrite: Callable[[str], str]) -> list[SliceLine]:
+    """Return a slice whose text was rewritten as a whole; none where that changed the number of lines."""
+    texts = rewrite("\n".join(line.text for line in lines)).split("\n") if lines else []
+    if len(texts) != len(lines):
+        return []
+    return [SliceLine(line.number, text) for line, text in zip(lines, texts, strict=True)]

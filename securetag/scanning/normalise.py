@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from securetag.errors import ToolError
-from securetag.records import Finding, Lang, RuleMatch, Severity
+from securetag.records import Finding, Lang, RuleMatch, Severity, SliceLine
 from securetag.rules import RuleMetadata
 from securetag.scanning.extraction import Extract
 from securetag.scanning.identity.describe import Described
@@ -139,7 +139,8 @@ def normalise(
         described = source.describe(start, end, snippet)
         file = inside.path if inside else path
         cell = inside.describe_place(match.start.line, lang) if inside else ""
-        drafts.append(_Draft(match, rule_id, source.language, described, snippet, file, cell))
+        lines = source.slice(match.start.line, match.end.line)
+        drafts.append(_Draft(match, rule_id, source.language, described, snippet, lines, file, cell))
     return [_finding(draft, catalogue.get(draft.rule_id), lang) for draft in drafts]
 
 
@@ -150,6 +151,7 @@ class _Draft:
     language: str
     described: Described
     snippet: Snippet
+    code_slice: list[SliceLine]
     #: Relative to the project.
     path: str
     #: Of a notebook: `cell 3, line 2`.
@@ -182,6 +184,7 @@ def _finding(draft: _Draft, rule: RuleMetadata | None, lang: Lang) -> Finding:
         scope=snippet.scope,
         fingerprint=fingerprint(rule_id, draft.described),
         identity=draft.described.identity,
+        code_slice=draft.code_slice,
         cwe=cwe,
         owasp=rule.owasp if rule else "",
         title=rule.title if rule else rule_id.rsplit(".", 1)[-1].replace("-", " "),

@@ -23,6 +23,7 @@ from securetag.records import (
     RuleKind,
     RuleMatch,
     Severity,
+    SliceLine,
     TraceStep,
 )
 from securetag.scanning.identity.describe import Described
@@ -268,6 +269,7 @@ def findings_of(matches: Iterable[Match], project: Path, *, tool: str) -> list[F
                 snippet=snippet,
                 described=described,
                 identity=described.identity,
+                code_slice=source.slice(first, last),
             )
         )
     return findings
@@ -282,8 +284,9 @@ def make_finding(
     snippet: Snippet,
     described: Described,
     identity: CodeIdentity | None,
+    code_slice: list[SliceLine],
 ) -> Finding:
-    """Return the finding of a match. `identity` is None where the code isn't there."""
+    """Return the finding of a match. Without its code there is neither an identity nor a slice."""
     first, last = lines
     return Finding(
         tool=tool,
@@ -304,6 +307,7 @@ def make_finding(
         scope=snippet.scope,
         fingerprint=fingerprint(match.rule_id, described),
         identity=identity,
+        code_slice=code_slice,
         matches=[
             RuleMatch(
                 tool=tool,

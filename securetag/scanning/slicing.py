@@ -16,9 +16,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-import msgspec
 from tree_sitter import Node
 
+from securetag.records import SliceLine
 from securetag.scanning.identity.flow import File, Scope, class_around, reaching
 from securetag.scanning.identity.guards import CHECKS
 from securetag.scanning.identity.syntax import (
@@ -34,13 +34,12 @@ from securetag.scanning.identity.syntax import (
     exits,
     functions_around,
     is_docstring,
-    parse,
     statement_of,
     text_of,
     walk,
 )
 
-__all__ = ["MAX_LINES", "Slice", "SliceLine", "SlicedFile"]
+__all__ = ["MAX_LINES", "SlicedFile", "show_slice"]
 
 #: Lines of a slice, the flagged ones among them. Of those that don't fit, the ones go that are the most
 #: steps away from the flagged statement. Of 70 places of `rules_dev` whose fix is in the same file, 20 lines
@@ -69,66 +68,47 @@ _TARGETS = ("left", "property", "name")
 _HANDLERS = frozenset({"except_clause", "except_group_clause", "catch_clause"})
 
 
-class SliceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a slice."""
-
-    #: The line's number in its file, from 1.
-    number: int
-    #: The line without comments and without white space at its end.
-    text: str
-    is_flagged: bool = False
-
-
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """The lines of one file that a flagged place depends on, in the file's order."""
-
-    lines: list[SliceLine]
-
-    def render(self, mark: str = "…") -> str:
-        """Return the code, with `mark` on a line of its own wherever lines with code were left out."""
-        parts: list[str] = []
-        before = 0
-        for line in self.lines:
-            if line.number > before + 1 and before:
-                parts.append(_indentation(line.text) + mark)
-            parts.append(line.text)
-            before = line.number
-        return "\n".join(parts)
+def show_slice(lines: Sequence[SliceLine], mark: str = "…") -> str:
+    """Return the code of a slice, with `mark` on a line of its own wherever lines with code were left out."""
+    parts: list[str] = []
+    before = 0
+    for line in lines:
+        if line.number > before + 1 and before:
+            parts.append(_indentation(line.text) + mark)
+        parts.append(line.text)
+        before = line.number
+    return "\n".join(parts)
 
 
 class SlicedFile:
     """One file, parsed once, whose flagged places are sliced one by one."""
 
-    def __init__(self, content: bytes, language: str) -> None:
-        tree = parse(content, language)
-        self._content = content
-        self._file = File(tree, content) if tree is not None else None
+    def __init__(self, file: File) -> None:
+        self._file = file
 
-    def slice(self, first_line: int, last_line: int, *, max_lines: int = MAX_LINES) -> Slice | None:
+    def slice(self, first_line: int, last_line: int, *, max_lines: int = MAX_LINES) -> list[SliceLine]:
         """Return the slice for the flagged lines, counted from 1, both inclusive.
 
-        None where there is none: a language without a grammar, a file that is too large or too deep, or
-        lines that the file doesn't have or that hold no code. A caller shows a window of lines instead.
+        Empty where the file doesn't have these lines, or they hold no code. A caller shows a window of
+        lines instead.
         """
-        if self._file is None:
-            return None
         flagged = _flagged_node(self._file.root, self._lines, first_line, last_line)
         if flagged is None:
-            return None
+            return []
         collected = _Slicer(self._file)
         collected.run(flagged)
         lines = [
-            SliceLine(number=number, text=text, is_flagged=first_line <= number <= last_line)
+            SliceLine(number, text)
             for number in collected.chosen(max_lines)
             if (text := self._text(number)).strip()
         ]
-        return Slice(lines=lines) if any(line.is_flagged for line in lines) else None
+        return lines if any(first_line <= line.number <= last_line for line in lines) else []
 
     @cached_property
     def _lines(self) -> list[bytes]:
         """The file's lines, with comments blanked."""
-        lines = self._content.split(b"\n")
-        for node in walk(self._file.root) if self._file is not None else ():
+        lines = self._file.content.split(b"\n")
+        for node in walk(self._file.root):
             if node.type in COMMENTS and node.type != "line_continuation":
                 (first, start), (last, end) = node.start_point, node.end_point
                 for row in range(first, min(last, len(lines) - 1) + 1):
@@ -139,7 +119,7 @@ class SlicedFile:
 
     def _text(self, number: int) -> str:
         line = self._lines[number - 1] if number <= len(self._lines) else b""
-        text = line[: 4 * MAX_LINE_CHARS].decode("utf-8", errors="replace").rstrip()
+        text = line[: 4 * MAX_LINE_CHARS].decode("utf-8", errors="replace").replace("\0", "\ufffd").rstrip()
         return text if len(text) <= MAX_LINE_CHARS else text[:MAX_LINE_CHARS] + " …"
 
 

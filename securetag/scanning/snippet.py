@@ -6,8 +6,10 @@ import bisect
 from dataclasses import dataclass
 from functools import cached_property
 
+from securetag.records import SliceLine
 from securetag.scanning.identity.describe import CodeFile, Described
 from securetag.scanning.identity.scopes import Scope, enclosing, scopes
+from securetag.scanning.slicing import SlicedFile
 
 #: Lines of a function that are shown whole.
 MAX_LINES = 80
@@ -80,6 +82,14 @@ class SourceFile:
     def describe(self, start: int, end: int, snippet: Snippet) -> Described:
         """Describe the code between two byte offsets, of which `snippet` shows the function."""
         return self._code_file.describe(start, end, snippet.text)
+
+    @cached_property
+    def _sliced(self) -> SlicedFile | None:
+        return SlicedFile(self._code_file.file) if self._code_file.file is not None else None
+
+    def slice(self, first: int, last: int) -> list[SliceLine]:
+        """Return the lines that the flagged ones depend on; none where the language has no grammar."""
+        return self._sliced.slice(first, last) if self._sliced is not None else []
 
     def span(self, first: int, last: int, columns: Columns) -> tuple[int, int] | None:
         """Return the byte offsets of a place on lines that the file has; None for one beyond their ends."""

@@ -261,7 +261,7 @@ class FindingAnswer(Answer):
     being_triaged: bool = False
 
     def to_finding(self) -> Finding:
-        """Return the Finding in this answer, without what no answer shows (`identity`)."""
+        """Return the Finding in this answer, without what no answer shows (`identity`, `code_slice`)."""
         at = self.occurrence
         names = OccurrenceAnswer.model_fields
         fields = {

@@ -86,7 +86,9 @@ def shorten(body: Sent) -> Sent:
         flagged = max(0, finding.start_line - finding.snippet_line)
         first, last = max(0, flagged - NEXT_TO), flagged + NEXT_TO + 1
         code = "\n".join(lines[first:last])
-        shorter = msgspec.structs.replace(finding, snippet=code, snippet_line=finding.snippet_line + first)
+        shorter = msgspec.structs.replace(
+            finding, snippet=code, snippet_line=finding.snippet_line + first, code_slice=[]
+        )
         return triaged.model_copy(update={"finding": shorter})
 
     return body.model_copy(update={"findings": [cut(triaged) for triaged in body.findings]})

@@ -22,7 +22,7 @@ from securetag.db.models import (
     FindingOccurrence,
     TriageVerdict,
 )
-from securetag.records import Decision, Verdict, WebLocation
+from securetag.records import Decision, SliceLine, Verdict, WebLocation
 from securetag.wire import queue as wire
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +189,16 @@ async def test_the_code_is_the_code_that_was_judged(
         ("ben", "guarded", "guarded"),
         ("cleo", "unguarded", "unguarded"),
     ]
+
+
+async def test_a_slice_is_stored_and_harvested(db: AsyncEngine, place: Place, pg_database: Database) -> None:
+    code = [SliceLine(3, 'TABLE = "users"'), SliceLine(12, "    run('select ' + x)")]
+    await consent(db, place)
+    finding = make_finding("a", code_slice=code)
+    await scan(db, place, findings=[wire.TriagedFinding(finding=finding)])
+    await judge(db, place, "true_positive")
+    (row,) = [row for row in harvest(pg_database.dsn_harvest) if row.tenant_id == place.tenant_id]
+    assert row.finding.code_slice == code
 
 
 async def test_the_harvest_role_only_reads(pg_database: Database) -> None:

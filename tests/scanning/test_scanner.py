@@ -66,6 +66,7 @@ def test_a_place_becomes_a_finding_with_its_code(project: Path) -> None:
     assert (finding.path, finding.scope, finding.tool) == ("app.py", "run", "script")
     assert "os.system(command)" in finding.snippet
     assert not run.limited
+    assert [line.number for line in finding.code_slice] == [4, 5]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from securetag.records import (
     Origin,
     Record,
     content_id,
+    rewrite_slice,
 )
 from securetag.scanning.secrets.mask import mask_finding
 from securetag.scrubbing import scrub
@@ -82,8 +83,9 @@ def scrub_finding(finding: Finding) -> Finding:
         name: scrub(getattr(finding, name)).text
         for name in ("title", "message", "path", "snippet", "scope", "recommendation")
     }
+    lines = rewrite_slice(finding.code_slice, lambda code: scrub(code).text)
     mark = "v1:" + content_id([finding.rule_id, texts["snippet"], texts["scope"], _flagged(finding)])
-    return msgspec.structs.replace(finding, fingerprint=mark, **texts)
+    return msgspec.structs.replace(finding, fingerprint=mark, code_slice=lines, **texts)
 
 
 def _flagged(finding: Finding) -> list[int]:

@@ -109,6 +109,8 @@ class FindingOccurrence(Base):
     web: Mapped[JsonObject | None]
     #: A `securetag.records.CodeIdentity`.
     identity: Mapped[JsonObject | None]
+    #: A list of `securetag.records.SliceLine`, each a number and a text.
+    code_slice: Mapped[list[JsonObject]] = mapped_column(server_default="[]")
     created_at: Mapped[datetime] = now_column()
 
 

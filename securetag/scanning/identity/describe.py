@@ -56,7 +56,8 @@ class CodeFile:
         self.language = language
 
     @cached_property
-    def _file(self) -> File | None:
+    def file(self) -> File | None:
+        """The parsed file; None for a language without a grammar, and for one that is too large or deep."""
         tree = parse(self.content, self.language)
         return File(tree, self.content) if tree is not None else None
 
@@ -69,10 +70,10 @@ class CodeFile:
 
         `code_around` stands in for its function where the language has no grammar.
         """
-        if self._file is None:
+        if self.file is None:
             return self._describe_text(start, end, code_around)
-        node = _node_at(self._file.root, start, end)
-        return _Describer(self._file, node, self._digest).describe()
+        node = _node_at(self.file.root, start, end)
+        return _Describer(self.file, node, self._digest).describe()
 
     def _describe_text(self, start: int, end: int, code_around: str) -> Described:
         """Without a tree any edit of the function may be one of its guard, and makes a verdict stale."""

@@ -81,6 +81,7 @@ def _without_code(result: SarifResult) -> Finding:
         snippet=Snippet(text=code, line=first, scope=""),
         described=describe_alone(code or match.path, language),
         identity=None,
+        code_slice=[],
     )
 
 

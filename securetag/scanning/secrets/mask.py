@@ -7,13 +7,14 @@ where nothing around it tells that it is one.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from securetag.records import Finding, TraceStep
+from securetag.records import Finding, TraceStep, rewrite_slice
 from securetag.scanning.evidence.families import family_of
 from securetag.scanning.secrets.detect import KEY_BEGIN, KEY_END, Secret, find_secrets
 from securetag.scrubbing.scrub import MASK
@@ -135,10 +136,13 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
     Where the finding itself is about a secret, whatever is quoted or assigned on its lines is one.
     """
     path, first = finding.path, finding.snippet_line
-    values = {*values, *_values_of(finding.snippet.split("\n"), find_secrets(finding.snippet, path))}
+    texts = (finding.snippet, "\n".join(line.text for line in finding.code_slice))
+    secrets = (_values_of(code.split("\n"), find_secrets(code, path)) for code in texts)
+    values = {*values, *itertools.chain.from_iterable(secrets)}
     quoted: set[str] = set()
     snippet = finding.snippet
-    if is_about_secret(finding.cwe):
+    about_secret = is_about_secret(finding.cwe)
+    if about_secret:
         snippet, quoted = mask_lines(snippet, range(finding.start_line - first, finding.end_line - first + 1))
         values |= quoted
 
@@ -154,6 +158,8 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
         message=hide(finding.message),
         recommendation=mask(finding.recommendation, path, values),
         trace=[_mask_step(step, values) for step in finding.trace],
+        # Whether a secret is one is seen on its own line, which is masked.
+        code_slice=[] if about_secret else rewrite_slice(finding.code_slice, hide),
     )
 
 

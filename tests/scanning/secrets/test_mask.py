@@ -69,6 +69,16 @@ def test_prompts_rows_and_harvested_findings_hold_no_value(tmp_path: Path) -> No
     assert VALUE not in repr(scrub_finding(finding))
 
 
+def test_a_slice_holds_no_value_of_a_line_that_the_snippet_lacks(tmp_path: Path) -> None:
+    code = f"TOKEN = '{VALUE}'\n" + "\n" * 9 + "def f(db, q):\n    db.execute(q + TOKEN)\n"
+    (tmp_path / "a.py").write_text(code)
+    (finding,) = report("a.py", 12, tmp_path)
+    assert any(VALUE in line.text for line in finding.code_slice), "nothing to hide"
+    for masked in (scrub_finding(finding), *combine_evidence([finding], tmp_path)):
+        assert [line.number for line in masked.code_slice] == [1, 11, 12]
+        assert VALUE not in repr(masked)
+
+
 SARIF = {
     "runs": [
         {

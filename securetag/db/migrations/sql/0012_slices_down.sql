@@ -1,0 +1,1 @@
+ALTER TABLE securetag.finding_occurrence DROP COLUMN code_slice;

@@ -33,8 +33,8 @@ FINDING = Finding(
 # Changing one byte of what `render` writes changes these. Then PROMPT_VERSIONS must rise too:
 # stored verdicts name the version that they answered.
 GOLDEN = {
-    ("compact-1", "en"): "afe05164807849387121074681f16b9565c1b38f0ac17f40a1771140a174bcb2",
-    ("compact-1", "es"): "eb28a000038a8adc2c8daa6e8de95719113dae149fb53501b32e3ca30c37d6d7",
+    ("compact-2", "en"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
+    ("compact-2", "es"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
     ("full-1", "en"): "15c6bec78a1eae6f3bbb3804cef608180de2b284edd18a26e3726ed3d71c5fb0",
     ("full-1", "es"): "5df14f0d1b3010e09495220cfbb5ab7a94f6b875a95ea49495638e5a08ee6450",
 }
@@ -60,8 +60,8 @@ WEB_FINDING = msgspec.structs.replace(
     web=WebLocation(url="https://shop.example/search", method="GET", parameter="q"),
 )
 WEB_GOLDEN = {
-    ("compact-1", "en"): "6ab5ba7ca36b6a5fb5b7bbdab0f470fe4f3da7ff2c624207533b1dc8f07210ed",
-    ("compact-1", "es"): "e8ea84ed6cecee52b6c12104ffbc93b52f6344a2a14f76daf29f0329dc7beca3",
+    ("compact-2", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
+    ("compact-2", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
     ("full-1", "en"): "84b73ce34b475e3a9db6fc43626531d85d1824896d918c85395f8f69ec29ec1a",
     ("full-1", "es"): "1f85570fe59cb647c4e75bf2155656437cb199a56240a7673bb53ed35ea6e436",
 }
@@ -73,19 +73,25 @@ def test_so_does_the_prompt_of_a_web_finding(profile: triage.Profile, lang: str)
     prompt = triage.render(WEB_FINDING, profile=profile, lang=lang)  # type: ignore[arg-type]
     assert prompt.sha256 == WEB_GOLDEN[prompt.version, lang]
     assert "GET /search" in prompt.messages[1].content
-    assert triage.read_prompt(prompt.messages) == msgspec.structs.replace(prompt, first_line=1)
+    assert triage.read_prompt(prompt.messages, prompt.version, lang) == msgspec.structs.replace(
+        prompt, first_line=1
+    )
 
 
 def test_the_flagged_line_counts_from_the_snippets_first_line() -> None:
     prompt = triage.render(FINDING, profile="compact")
-    assert prompt.messages[1].content.startswith("CWE-89 SQL injection, line 3\n1 def order")
+    assert [message.content for message in prompt.messages] == [
+        "",
+        'CWE-89\ndef order(request, db):\n    key = request.args["id"]\n'
+        '>    return db.execute("SELECT * FROM orders WHERE id = " + key)',
+    ]
     assert (prompt.lines, prompt.first_line) == (3, 41)
 
 
 def test_a_training_answer_is_read_back_with_lines_of_the_file() -> None:
     prompt = triage.render(FINDING, profile="compact")
     text = triage.answer(profile="compact", evidence=[(2, 2), (3, 3)], verdict=Decision.TRUE_POSITIVE)
-    assert text == '{"evidence":[2,3],"verdict":"true_positive"}'
+    assert text == '{"verdict":"true_positive","evidence":[2,3]}'
     verdict = triage.verdict(text, prompt, model_id="m", alias="a")
     assert verdict.decision is Decision.TRUE_POSITIVE
     assert verdict.evidence == [(42, 42), (43, 43)]
@@ -160,7 +166,7 @@ def test_any_code_renders_and_its_bounds_are_read_back(
         FINDING, snippet="\n".join(code), snippet_line=7, start_line=7 + flagged, end_line=7 + flagged + span
     )
     prompt = triage.render(finding, profile=profile)
-    again = triage.read_prompt([*prompt.messages, Message("assistant", "{}")])
+    again = triage.read_prompt([*prompt.messages, Message("assistant", "{}")], prompt.version)
     assert (again.lines, again.sha256, again.version) == (prompt.lines, prompt.sha256, prompt.version)
     answered = triage.answer(
         profile=profile, evidence=[(prompt.lines, prompt.lines)], verdict=Decision.TRUE_POSITIVE
@@ -175,6 +181,7 @@ def test_whatever_a_model_writes_is_a_verdict(completion: str) -> None:
     assert verdict.decision is Decision.NEEDS_REVIEW or verdict.reason == ""
 
 
-def test_other_messages_are_no_prompt_of_ours() -> None:
+@pytest.mark.parametrize("version", [None, "compact-1", "teacher-1"])
+def test_a_row_of_another_version_is_no_prompt_of_ours(version: str | None) -> None:
     with pytest.raises(TriageError):
-        triage.read_prompt([Message("system", "be nice"), Message("user", "1 x")])
+        triage.read_prompt([Message("system", ""), Message("user", "CWE-89\nx")], version)

@@ -50,7 +50,7 @@ def measure() -> Iterator[Figure]:
             client.chat(
                 prompt.messages,
                 schema=triage.schema(prompt),
-                max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
+                max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
                 timeout_s=LIMIT_S,
             )
             seconds.append(time.perf_counter() - sent_s)

@@ -85,4 +85,5 @@ def make_triage_row(
         pair_id=pair_id,
         evidence=list(evidence),
         construction=construction,
+        prompt_version=prompt.version,
     )

@@ -214,7 +214,7 @@ def _round(
 
 def _prompt(example: Example) -> triage.Prompt:
     try:
-        return triage.read_prompt(example.messages)
+        return triage.read_prompt(example.messages, example.prompt_version, example.lang)
     except TriageError as error:
         raise InputError(
             f"example {example.id[:12]}: {error}", hint="Build the release again with this version."
@@ -266,7 +266,7 @@ def _score(
 
 def _ask(predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool) -> _Asked:
     schema = triage.schema(prompt) if constrained else None
-    limit = triage.MAX_COMPLETION_TOKENS[prompt.profile]
+    limit = triage.MAX_ANSWER_TOKENS[prompt.profile]
     completion, answered = triage.Completion(text=""), False
     try:
         completion, answered = predictor(prompt.messages, schema, limit), True

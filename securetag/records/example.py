@@ -90,6 +90,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     model_decision: Decision | None = None
     #: Of a row of origin `teacher`.
     teacher: Teacher | None = None
+    #: Version of the triage prompt (`securetag.triage.PROMPT_VERSIONS`); None for other tasks.
+    prompt_version: str | None = None
 
     @classmethod
     def of(
@@ -108,6 +110,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         construction: Construction | None = None,
         pair_id: str | None = None,
         evidence: list[EvidenceSpan] | None = None,
+        prompt_version: str | None = None,
     ) -> Example:
         """An Example without a split yet, its id computed from task and messages."""
         return cls(
@@ -125,4 +128,5 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
             construction=construction,
             pair_id=pair_id,
             evidence=evidence or [],
+            prompt_version=prompt_version,
         )

@@ -41,7 +41,7 @@ def ask(
     completion = client.chat(
         prompt.messages,
         schema=triage.schema(prompt),
-        max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
+        max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
         timeout_s=timeout_s,
         logprobs=logprobs,
     )

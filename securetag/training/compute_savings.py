@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from securetag.training.rows import IGNORED, Row
 
@@ -54,19 +54,27 @@ def compute_length_key(row: Row, prefix: Sequence[int]) -> int:
     return len(row.input_ids) + (0 if row.input_ids[: len(prefix)] == list(prefix) else UNSHARED_OFFSET)
 
 
-def completion_loss(
-    model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int], items: Tensor | int | None = None
-) -> Tensor:
-    """Return the summed cross-entropy over labeled tokens, divided by `items` (default: their number).
+class Scored(NamedTuple):
+    """Logits of the labeled tokens of a micro-batch."""
+
+    #: (labeled tokens, vocabulary), float32.
+    scores: Tensor
+    #: (labeled tokens): the token that each of them should be.
+    targets: Tensor
+    #: (rows, tokens): the labels that the scores belong to, IGNORED elsewhere.
+    labels: Tensor
+
+
+def score_completions(model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int]) -> Scored:
+    """Return the logits of labeled tokens alone.
 
     `model` is a causal language model (a PEFT one is unwrapped), `inputs` holds `input_ids`, `labels`
-    and `attention_mask`, each (rows, tokens), padded on the right.
+    and `attention_mask` or, of packed rows, `position_ids`, each (rows, tokens), padded on the right.
     """
     import torch
-    from torch.nn import functional
 
     whole: Any = getattr(model, "get_base_model", lambda: model)()
-    ids, labels, mask = inputs["input_ids"], inputs["labels"], inputs["attention_mask"]
+    ids, labels, mask = inputs["input_ids"], inputs["labels"], inputs.get("attention_mask")
     past = None
     if prefix:
         head = torch.tensor([prefix], device=ids.device)
@@ -75,12 +83,25 @@ def completion_loss(
             past = _read_once(whole.model, head, ids.shape[0])
             ids, labels = ids[:, size:], labels[:, size:]
     hidden = whole.model(
-        input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=past is not None
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=inputs.get("position_ids"),
+        past_key_values=past,
+        use_cache=past is not None,
     ).last_hidden_state[:, :-1]
     labelled = labels[:, 1:] != IGNORED
-    scores = whole.lm_head(hidden[labelled]).float()
-    loss = functional.cross_entropy(scores, labels[:, 1:][labelled], reduction="sum")
-    return loss / (labelled.sum().clamp(min=1) if items is None else items)
+    return Scored(whole.lm_head(hidden[labelled]).float(), labels[:, 1:][labelled], labels[:, 1:])
+
+
+def completion_loss(
+    model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int], items: Tensor | int | None = None
+) -> Tensor:
+    """Return the summed cross-entropy over labeled tokens, divided by `items` (default: their number)."""
+    from torch.nn import functional
+
+    scored = score_completions(model, inputs, prefix)
+    loss = functional.cross_entropy(scored.scores, scored.targets, reduction="sum")
+    return loss / (max(1, len(scored.targets)) if items is None else items)
 
 
 def _read_once(backbone: nn.Module, head: Tensor, count: int) -> DynamicCache:

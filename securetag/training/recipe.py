@@ -105,10 +105,20 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How the learning rate falls after the peak."""
 
     warmup: float = 0.03
-    """Share of the steps in which the learning rate rises."""
+    """Share of the steps in which the learning rate rises; from 1 on, their number."""
+
+    objective: Literal["completion", "ranking"] = "completion"
+    """`ranking` compares the verdicts of a forward pass with one another (`securetag.training.objective`);
+    `completion` is the mean cross-entropy of an answer's tokens."""
+
+    form_weight: float = 0.1
+    """Weight of the cross-entropy of all completion tokens beside the verdict's loss, for `ranking`."""
 
     weight_decay: float = 0.0
     """AdamW's."""
+
+    beta2: float = 0.999
+    """AdamW's, of the squared gradients."""
 
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
@@ -173,7 +183,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(self.epochs > 0 and self.batch >= 1, "epochs and batch must be positive")
         _require(self.batch % self.rows_at_once == 0, "micro_batch must divide batch")
         _require(0 < self.learning_rate < 1, "learning_rate must lie in (0, 1)")
-        _require(0 <= self.warmup < 1, "warmup must lie in [0, 1)")
+        _require(
+            0 <= self.warmup < 1 or self.warmup == int(self.warmup) >= 1,
+            "warmup must lie in [0, 1) or be a number of steps",
+        )
+        _require(
+            0 < self.beta2 < 1 and self.form_weight >= 0, "beta2 must lie in (0, 1), form_weight above 0"
+        )
         _require(self.log_every >= 1 and self.save_every >= 1, "log_every and save_every must be at least 1")
         _require(all(share > 0 for share in self.tasks.values()), "shares of tasks must be positive")
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from securetag.errors import ReleaseError, TriageError
-from securetag.records import Decision, Example, Message, Task
+from securetag.records import Decision, Example, Label, Message, Task
 from securetag.scrubbing import escape_tokens, list_control_tokens
 from securetag.training.recipe import Recipe
 from securetag.triage import MAX_COMPLETION_TOKENS, read_prompt
@@ -42,6 +42,8 @@ class Row(msgspec.Struct, frozen=True):
     verdict_index: int | None = None
     #: Both members of a contrastive pair have the same.
     pair: str | None = None
+    #: Of a triage row with a verdict.
+    label: Label | None = None
 
     @property
     def completion_tokens(self) -> int:
@@ -149,7 +151,7 @@ def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, recipe: Recipe
     max_completion = recipe.max_tokens
     if example.task is Task.TRIAGE:
         try:
-            if read_prompt(prompt).profile != recipe.profile:
+            if read_prompt(prompt, example.prompt_version, example.lang).profile != recipe.profile:
                 return "other_profile"
         except TriageError:
             return "other_prompt_version"
@@ -173,6 +175,7 @@ def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, recipe: Recipe
         task=example.task,
         verdict_index=_find_verdict_token(example, whole, tokenizer),
         pair=example.pair_id,
+        label=example.label if example.task is Task.TRIAGE else None,
     )
 
 

@@ -36,7 +36,7 @@ from securetag.records import JsonObject
 from securetag.settings import cores
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
-from securetag.training import adapter, base, compute_savings, rows, verdicts
+from securetag.training import adapter, base, compute_savings, objective, rows, verdicts
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
 
@@ -110,7 +110,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scores = trainer.evaluate() if validation else {}
     metrics = _metrics(trainer, state, validation, scores) | {
-        "validation_verdicts_right": verdicts.measure_verdict_accuracy(trainer.model, validation),
+        **verdicts.measure_verdicts(trainer.model, validation),
         "wall_s": round(time.monotonic() - began, 1),
         "cpu_s": round(time.process_time() - spent, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -179,7 +179,12 @@ def _trainer(
     if recipe.liger and find_spec("liger_kernel") is None:
         raise TrainingError("liger: true needs the package liger-kernel", hint="pip install liger-kernel")
     model = base.load_model(recipe)
-    kind = compute_savings.build_trainer_class(prefix) if recipe.compute_savings else SFTTrainer
+    kind = SFTTrainer
+    if recipe.objective == "ranking":
+        tokens = objective.find_verdict_tokens(training)
+        kind = objective.build_trainer_class(prefix, tokens, recipe.form_weight)
+    elif recipe.compute_savings:
+        kind = compute_savings.build_trainer_class(prefix)
     return kind(
         model=model,
         args=_arguments(recipe, run_dir),
@@ -236,6 +241,7 @@ def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
         lr_scheduler_type=recipe.schedule,
         warmup_steps=recipe.warmup,  # below 1 it is a share
         weight_decay=recipe.weight_decay,
+        adam_beta2=recipe.beta2,
         max_grad_norm=recipe.max_grad_norm,
         optim=recipe.optimiser,
         max_length=recipe.max_tokens,

@@ -1,7 +1,7 @@
-"""How often a model in training finds the token that tells a triage answer's verdict.
+"""How well a model in training tells the two verdicts apart.
 
-The loss hides it: of an answer's nineteen tokens one tells the verdict, the others follow from the form,
-which a hundred rows teach. Knows no release and no recipe.
+The loss hides it: of an answer's tokens one tells the verdict, the others follow from the form, which a
+hundred rows teach. Knows no release and no recipe.
 """
 
 from __future__ import annotations
@@ -9,24 +9,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from securetag.records import JsonObject
 from securetag.training.rows import Row
 
 
-def measure_verdict_accuracy(model: Any, rows: Sequence[Row]) -> float | None:
-    """Return the share of `rows` whose verdict token the model predicts, given the answer up to it.
+def measure_verdicts(model: Any, rows: Sequence[Row]) -> JsonObject:
+    """Return `validation_verdicts_right` and `validation_auc` over the rows that carry a verdict.
 
-    None where no row decides anything. It reads one row at a time: a few dozen rows are meant.
+    The first is the share of rows whose verdict token is the likeliest given the answer up to it, the second
+    the chance that a true positive's logit(true) − logit(false) is above a false positive's (ties half);
+    None where no row, or no row of a label, decides anything. It reads one row at a time.
     """
     import torch
 
-    deciding = [row for row in rows if row.verdict_index is not None]
-    if not deciding:
-        return None
-    model.eval()
+    deciding = [(row, row.verdict_index) for row in rows if row.verdict_index is not None]
+    first = {row.label: row.input_ids[index] for row, index in deciding}
+    if deciding:
+        model.eval()
     correct = 0
+    margins: dict[str, list[float]] = {"true_positive": [], "false_positive": []}
     with torch.no_grad():
-        for row in deciding:
-            ids = torch.tensor([row.input_ids[: row.verdict_index]], device=model.device)
-            likeliest = int(model(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax())
-            correct += likeliest == row.input_ids[row.verdict_index or 0]
-    return correct / len(deciding)
+        for row, index in deciding:
+            ids = torch.tensor([row.input_ids[:index]], device=model.device)
+            logits = model(input_ids=ids, logits_to_keep=1).logits[0, -1]
+            correct += int(logits.argmax()) == row.input_ids[index]
+            if row.label is not None and len(first) == 2:
+                margin = logits[first["true_positive"]] - logits[first["false_positive"]]
+                margins[row.label].append(float(margin))
+    return {
+        "validation_verdicts_right": correct / len(deciding) if deciding else None,
+        "validation_auc": compute_auc(margins["true_positive"], margins["false_positive"]),
+    }
+
+
+def compute_auc(higher: Sequence[float], lower: Sequence[float]) -> float | None:
+    """Return the share of pairs in which the score of `higher` is above that of `lower`; ties count half."""
+    pairs = [(above > below) + (above == below) / 2 for above in higher for below in lower]
+    return sum(pairs) / len(pairs) if pairs else None

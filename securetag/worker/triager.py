@@ -126,7 +126,7 @@ class Triager:
             completion = self._client.chat(
                 prompt.messages,
                 schema=triage.schema(prompt),
-                max_tokens=triage.MAX_COMPLETION_TOKENS[prompt.profile],
+                max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
                 timeout_s=min(self._settings.timeout_s, left),
             )
             verdict = triage.verdict(

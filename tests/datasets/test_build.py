@@ -107,7 +107,7 @@ def test_no_word_gives_a_label_away(rows: Release) -> None:
 
 def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Release) -> None:
     for example in synthetic(all_rows(rows)):
-        prompt = triage.read_prompt(example.messages)
+        prompt = triage.read_prompt(example.messages, example.prompt_version)
         answer = triage.parse(example.messages[-1].content, prompt)
         assert answer.verdict == example.label
         assert (example.task, example.label_source) == (Task.TRIAGE, "execution")
@@ -116,7 +116,7 @@ def test_every_synthetic_row_is_a_short_and_valid_triage_conversation(rows: Rele
         assert len(example.messages[1].content) < 620
         # The flagged line is the sink's.
         sink = next(span.first for span in example.evidence if span.role == "sink")
-        assert f"line {sink}\n" in example.messages[1].content
+        assert example.messages[1].content.split("\n")[sink].startswith(triage.MARK)
 
 
 def test_lineage_ends_at_records(rows: Release) -> None:

@@ -27,7 +27,10 @@ MESSAGE = {
     "type": "object",
     "required": ["role", "content"],
     "additionalProperties": False,
-    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": NON_EMPTY},
+    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": TEXT},
+    # An empty system message is one: without it a template would write its own.
+    "if": {"properties": {"role": {"enum": ["user", "assistant"]}}},
+    "then": {"properties": {"content": NON_EMPTY}},
 }
 
 
@@ -100,8 +103,8 @@ def texts_of(row: JsonObject) -> list[str]:
         if isinstance(value, str):
             texts += [value] if value else []
         elif isinstance(value, list):
-            texts += [part.get("content") or part["value"] for part in value]
-    return texts
+            texts += [part["content"] if "content" in part else part["value"] for part in value]
+    return [text for text in texts if text]
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
@@ -128,7 +131,7 @@ def test_rows_have_the_documented_form_and_every_text(
             example = examples[place["example_id"]]
             assert (example.split, example.licence) == (split, place["licence"])
             if row.get("label", True):
-                assert texts_of(row) == [message.content for message in example.messages]
+                assert texts_of(row) == [message.content for message in example.messages if message.content]
             seen.add(example.id)
     assert len(seen) + sum(done.left_out.values()) == len(examples)
     if name == "kto":
@@ -231,7 +234,9 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(
         assert (done.rows, sum(row["label"] for row in exported)) == ({"train": 6}, 5)
         (wrong,) = (row for row in exported if not row["label"])
         assert "def wrong" in wrong["prompt"][-1]["content"]
-        prompt = triage.read_prompt([Message(**part) for part in wrong["prompt"]])
+        prompt = triage.read_prompt(
+            [Message(**part) for part in wrong["prompt"]], triage.PROMPT_VERSIONS[profile]
+        )
         answer = triage.parse(wrong["completion"][0]["content"], prompt)
         assert (answer.verdict, answer.reasoning) == ("false_positive", "")
 

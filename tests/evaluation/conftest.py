@@ -51,6 +51,7 @@ def make_example(number: int, label: Label, axis: str | None, *, group: str | No
         source="synthetic",
         label=label,
         label_source="execution",
+        prompt_version=prompt.version,
     )
     return Example(**{**{f: getattr(example, f) for f in example.__struct_fields__}, "axis": axis})
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from securetag import triage
 from securetag.errors import InputError, ModelUnavailableError
 from securetag.evaluation import suites
-from securetag.records import Decision, Example, JsonObject, Message, Origin, Task
+from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, content_id
 from securetag.triage import Completion, Predictor
 
 
@@ -41,7 +40,7 @@ def test_schema_is_given_for_the_constrained_completion_alone(
         return perfect(messages, schema, limit)
 
     suites.run_suite(spy, examples[:1], workers=1)
-    assert asked == [(False, 24), (True, 24)]
+    assert asked == [(False, 48), (True, 48)]
     asked.clear()
     free = suites.run_suite(spy, examples[:1], constrained=False)
     assert asked == [(False, 24)]
@@ -178,9 +177,7 @@ def test_other_tasks_are_skipped_and_counted(examples: list[Example], perfect: P
 
 def test_a_prompt_of_another_version_is_refused(examples: list[Example], perfect: Predictor) -> None:
     fields = {name: getattr(examples[0], name) for name in Example.__struct_fields__}
-    old = Example(
-        **{**fields, "messages": [Message("system", "An older wording."), *examples[0].messages[1:]]}
-    )
+    old = Example(**{**fields, "prompt_version": "compact-1"})
     with pytest.raises(InputError, match="no triage prompt of this version"):
         suites.run_suite(perfect, [old])
 
@@ -227,8 +224,8 @@ def test_the_prompt_is_the_contracts_own(examples: list[Example]) -> None:
     asked: list[str] = []
 
     def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
-        asked.append(triage.read_prompt(messages).sha256)
+        asked.append(content_id(messages))
         return Completion(text="")
 
     suites.run_suite(spy, examples[:1], free=False)
-    assert asked == [triage.read_prompt(examples[0].messages).sha256]
+    assert asked == [content_id(examples[0].messages[:-1])]

@@ -73,13 +73,18 @@ def test_constrained_answers_fit_and_carry_the_model(tmp_path: Path) -> None:
         client = RuntimeClient(url, run_dir=tmp_path, aliases=["candidate"])
         try:
             assert client.resolve() == ModelInfo("candidate", "ab" * 32)
-            got = client.chat(prompt.messages, schema=triage.schema(prompt), max_tokens=24, timeout_s=60)
+            got = client.chat(
+                prompt.messages,
+                schema=triage.schema(prompt),
+                max_tokens=triage.MAX_ANSWER_TOKENS["compact"],
+                timeout_s=60,
+            )
         finally:
             client.close()
     assert triage.parse(got.text, prompt).verdict
     assert " " not in got.text
     assert got.model_id == "ab" * 32
-    assert 0 < got.completion_tokens <= 24
+    assert 0 < got.completion_tokens <= triage.MAX_ANSWER_TOKENS["compact"]
 
 
 def test_without_the_extra_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def example(number: int, *, padding: int = 0) -> Example:
         label=label,
         label_source="execution",
         pair_id=f"p{number // 2}",
+        prompt_version=prompt.version,
     )
 
 

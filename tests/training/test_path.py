@@ -49,12 +49,13 @@ def test_smollm2_trains_merges_converts_and_answers(
     assert known["llama.rope.freq_base"] == 100_000
     assert known[gguf.MODEL_ID_KEY] == "ab" * 32
     assert "<|im_start|>" in gguf.chat_template(made)
-    prompt = triage.read_prompt(rows.read(tiny_release / "validation.jsonl")[0].messages)
+    example = rows.read(tiny_release / "validation.jsonl")[0]
+    prompt = triage.read_prompt(example.messages, example.prompt_version)
     with Runtime(log_dir=tmp_path) as runtime:
         url = runtime.serve(made, alias="candidate", model_id="ab" * 32, slots=1)
         client = RuntimeClient(url, run_dir=tmp_path, aliases=["candidate"])
         try:
-            got = client.chat(prompt.messages, schema=triage.schema(prompt), max_tokens=24, timeout_s=60)
+            got = client.chat(prompt.messages, schema=triage.schema(prompt), max_tokens=48, timeout_s=60)
         finally:
             client.close()
     assert triage.parse(got.text, prompt).verdict

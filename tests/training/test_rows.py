@@ -47,7 +47,9 @@ def test_loss_lies_on_the_completion_and_its_end_alone(
     assert tokenizer.decode(taught) == made.messages[-1].content + "<|im_end|>"
     assert row.labels[-len(taught) :] == taught
     assert row.input_ids[-len(taught) :] == taught
-    assert tokenizer.decode(row.input_ids).startswith("<|im_start|>system\nIs the flagged line")
+    assert tokenizer.decode(row.input_ids).startswith(
+        "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nCWE-89\n"
+    )
 
 
 def test_a_row_is_left_out_and_never_cut(tokenizer: PreTrainedTokenizerBase, make_example: Make) -> None:
@@ -66,7 +68,7 @@ def test_what_can_not_train_is_counted_by_reason(
     tokenizer: PreTrainedTokenizerBase, make_example: Make
 ) -> None:
     good = make_example(0)
-    full = msgspec.structs.replace(good, messages=[Message("system", "Hi."), *good.messages[1:]])
+    full = msgspec.structs.replace(good, prompt_version="full-0")
     open_end = msgspec.structs.replace(good, messages=good.messages[:-1])
     bad = [full, open_end, with_answer(good, ""), with_answer(good, "x y z " * 40)]
     found, dropped = rows.encode([*bad, good], tokenizer, recipe())

@@ -26,10 +26,9 @@ def test_the_deciding_token_is_where_the_other_verdict_differs(
         rest = tokenizer.decode(row.input_ids[row.verdict_index :])
         # The first letter may be a token with its neighbors, but what differs begins with the verdict.
         assert '"verdict":"' in before + rest[:1]
-        assert (before + rest).endswith(
-            f'"verdict":"{"false" if number % 2 else "true"}_positive"}}<|im_end|>'
-        )
-        assert rest.startswith(("f", '"f') if number % 2 else ("t", '"t'))
+        verdict = f"{'false' if number % 2 else 'true'}_positive"
+        assert (before + rest).endswith(f'{{"verdict":"{verdict}","evidence":[2,3]}}<|im_end|>')
+        assert rest.startswith((verdict, f'"{verdict}'))
 
 
 def test_a_row_that_tells_no_verdict_has_no_deciding_token(
@@ -44,7 +43,7 @@ def test_a_row_that_tells_no_verdict_has_no_deciding_token(
     )
     (row,), _ = rows.encode([answer], tokenizer, recipe)
     assert row.verdict_index is None
-    assert verdicts.measure_verdict_accuracy(None, [row]) is None
+    assert set(verdicts.measure_verdicts(None, [row]).values()) == {None}
 
 
 def test_a_model_that_always_says_one_verdict_is_right_on_half(
@@ -65,4 +64,10 @@ def test_a_model_that_always_says_one_verdict_is_right_on_half(
             logits[..., said] = 1.0
             return type("Output", (), {"logits": logits})
 
-    assert verdicts.measure_verdict_accuracy(Stubborn(), made) == 0.5
+    measured = verdicts.measure_verdicts(Stubborn(), made)
+    assert measured == {"validation_verdicts_right": 0.5, "validation_auc": 0.5}
+
+
+def test_auc_is_the_share_of_pairs_in_order() -> None:
+    assert verdicts.compute_auc([3.0, 1.0], [2.0, 1.0]) == (1 + 1 + 0 + 0.5) / 4
+    assert verdicts.compute_auc([], [1.0]) is None

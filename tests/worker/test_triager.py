@@ -17,7 +17,7 @@ from securetag.errors import ModelUnavailableError
 from securetag.records import Decision, Finding, JsonObject, Message, RuleKind, RuleMatch, Severity
 from securetag.serving.client import ModelInfo
 from securetag.settings.sections import TriageSettings
-from securetag.triage import MAX_COMPLETION_TOKENS, Completion
+from securetag.triage import MAX_ANSWER_TOKENS, Completion
 from securetag.wire.queue import TriagedFinding
 from securetag.worker.triager import BREAKER, Triager
 
@@ -101,12 +101,12 @@ def test_severe_findings_get_the_models_verdict() -> None:
     first = run.verdicts[0]
     assert first is not None
     assert (first.decision, first.reason, first.evidence) == (Decision.TRUE_POSITIVE, "", [(10, 10)])
-    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-1")
+    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-2")
     assert seen == [(0, 2), (1, 2)]
     assert (run.metrics.findings, run.metrics.answered, run.metrics.needs_review) == (2, 2, 0)
     assert (run.metrics.prompt_tokens, run.metrics.completion_tokens) == (18, 6)
     assert model.asked[0]["schema"]["additionalProperties"] is False
-    assert model.asked[0]["max_tokens"] == MAX_COMPLETION_TOKENS["compact"]
+    assert model.asked[0]["max_tokens"] == MAX_ANSWER_TOKENS["compact"]
     assert json.loads(run.transcript[0])["decision"] == "true_positive"
 
 

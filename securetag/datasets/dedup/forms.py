@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import msgspec
 
 from securetag.records import Example, Task
+from securetag.triage import read_code
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
-_NUMBERED = re.compile(r"^\d+ ?")
 _TOKEN = re.compile(
     r"""(?P<string>[rbfuRBFU]{0,2}(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`))"""
     r"""|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<mark>[=!<>:+\-*/%&|^]=|[^\w\s])"""
@@ -40,10 +40,8 @@ class Passage(msgspec.Struct, frozen=True):
 
 
 def code_of(example: Example) -> str:
-    """The code that a triage row asks about, without the line numbers; empty where there is none."""
-    lines = next((m.content for m in example.messages if m.role == "user"), "").split("\n")
-    first = next((n for n, line in enumerate(lines) if line == "1" or line.startswith("1 ")), len(lines))
-    return "\n".join(_NUMBERED.sub("", line, count=1) for line in lines[first:])
+    """The code that a triage row asks about, as it was rendered; empty where there is none."""
+    return read_code(example.messages, example.prompt_version)
 
 
 def prose_of(example: Example) -> str:

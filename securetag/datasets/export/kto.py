@@ -26,7 +26,7 @@ def _rows(example: Example) -> list[Row]:
 
 def _said(example: Example, decision: Decision) -> str:
     try:
-        prompt = triage.read_prompt(example.messages)
+        prompt = triage.read_prompt(example.messages, example.prompt_version, example.lang)
         answer = triage.parse(example.messages[-1].content, prompt)
     except TriageError as error:
         raise Unfit("no triage answer") from error

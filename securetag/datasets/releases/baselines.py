@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from securetag.records import Example
+from securetag.triage import read_code
 
 #: Axis of labeled test rows that aren't synthetic.
 NO_AXIS = "other"
@@ -78,7 +79,9 @@ def _prompt(row: Example) -> str:
 
 def _head(row: Example) -> str:
     # What stands before the code names rule, class and severity; the flagged line isn't the rule's.
-    return re.sub(r"\d+(-\d+)?$", "", _prompt(row).split("\n1 ", 1)[0])
+    lines = _prompt(row).split("\n")
+    head = "\n".join(lines[: len(lines) - code(row).count("\n") - 1])
+    return re.sub(r"\d+(-\d+)?$", "", head)
 
 
 _PROPERTIES: dict[str, Callable[[Example], str]] = {
@@ -94,9 +97,8 @@ _PROPERTIES: dict[str, Callable[[Example], str]] = {
 
 
 def code(row: Example) -> str:
-    """The code of a triage prompt, its line numbers gone."""
-    _, _, numbered = _prompt(row).partition("\n1 ")
-    return re.sub(r"(?m)^\d+ ", "", f"1 {numbered}")
+    """The code of a triage prompt, its marks and line numbers gone."""
+    return read_code(row.messages, row.prompt_version)
 
 
 class Telltale(msgspec.Struct, frozen=True, kw_only=True):

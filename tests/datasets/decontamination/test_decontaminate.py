@@ -97,6 +97,7 @@ def triage_row(code: str, **more: Any) -> Example:
         source="s",
         label="true_positive",
         label_source="analyst",
+        prompt_version=prompt.version,
         **more,
     )
     return msgspec.structs.replace(example, split=split)
@@ -314,7 +315,9 @@ def test_the_code_of_a_prompt_is_the_code_of_its_finding() -> None:
         prompt = triage.render(finding, profile=profile)  # type: ignore[arg-type]
         assert code_of(row("", "")) == ""
         example = msgspec.structs.replace(
-            triage_row(CODE), messages=[*prompt.messages, Message("assistant", "{}")]
+            triage_row(CODE),
+            messages=[*prompt.messages, Message("assistant", "{}")],
+            prompt_version=prompt.version,
         )
         assert code_of(example).rstrip() == CODE.rstrip()
 

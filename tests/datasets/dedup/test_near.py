@@ -272,6 +272,7 @@ def reviewed(code: str, label: Label, record: str) -> Example:
         source="s",
         label=label,
         label_source="analyst",
+        prompt_version=prompt.version,
     )
 
 

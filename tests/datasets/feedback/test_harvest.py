@@ -84,7 +84,7 @@ def test_a_reviewed_row_is_a_triage_answer_on_the_flagged_line(
     rows, drops = reviewed_rows.make_reviewed_rows([verdict()], PromptStyle(profile, "en"))
     assert drops == []
     row = rows[0]
-    prompt = triage.read_prompt(row.messages)
+    prompt = triage.read_prompt(row.messages, row.prompt_version)
     answer = triage.parse(row.messages[-1].content, prompt)
     assert (answer.verdict, answer.evidence) == ("true_positive", [(2, 2)])
     assert (row.label_source, row.origin, row.split) == ("analyst", "analyst", None)

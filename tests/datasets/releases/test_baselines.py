@@ -23,8 +23,8 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
     example = Example.of(
         task=Task.TRIAGE,
         messages=[
-            Message("system", "Say."),
-            Message("user", f"CWE-89 SQL, line 2\n1 x = get({number})\n2 {line}"),
+            Message("system", ""),
+            Message("user", f"CWE-89\nx = get({number})\n>{line}"),
             Message("assistant", f'{{"verdict":"{label}"}}'),
         ],
         lang="en",
@@ -35,6 +35,7 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
         source="s",
         label=label,
         label_source="execution",  # type: ignore[arg-type]
+        prompt_version="compact-2",
         construction=Construction(
             **(
                 {

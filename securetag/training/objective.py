@@ -1,0 +1,112 @@
+"""The loss of the verdict: ranking over the batch beside cross-entropy.
+
+Of an answer's tokens one carries the verdict, and completion loss spends a row on all of them alike. Here
+the score of a row is s = logit(true) − logit(false) at its verdict token, and
+
+    loss = mean BCE(s) + mean over all pairs of a true and a false positive of softplus(−(s_TP − s_FP))
+           + form_weight · mean cross-entropy over all completion tokens
+
+The second term compares rows of a micro-batch with one another, so that whole contrastive pairs belong into
+one. The third keeps the form of the answer, and teaches the answers of other tasks.
+
+A verdict's place is found in the labels by the tokens before it, so that packed rows need nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from securetag.errors import TrainingError
+from securetag.training.compute_savings import Scored, score_completions
+from securetag.training.rows import IGNORED, Row
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from trl.trainer.sft_trainer import SFTTrainer
+
+
+class VerdictTokens(NamedTuple):
+    """The tokens that begin the two verdicts, and those before them in every answer."""
+
+    true: int
+    false: int
+    before: tuple[int, ...]
+
+
+def find_verdict_tokens(rows: Sequence[Row]) -> VerdictTokens:
+    """Return the verdict tokens of triage rows.
+
+    Raises TrainingError where rows of a label are missing, or where one verdict begins with several tokens.
+    """
+    deciding = [(row, row.verdict_index) for row in rows if row.verdict_index is not None]
+    first = {
+        label: {row.input_ids[index] for row, index in deciding if row.label == label}
+        for label in ("true_positive", "false_positive")
+    }
+    if any(len(tokens) != 1 for tokens in first.values()):
+        counts = {label: len(tokens) for label, tokens in first.items()}
+        raise TrainingError(
+            f"the objective `ranking` needs rows of both labels, each with one first token: {counts}",
+            hint="Train on more triage rows, or set objective: completion.",
+        )
+    row, index = deciding[0]
+    length = 0
+    while all(
+        at > length
+        and other.labels[at - length - 1] != IGNORED
+        and other.input_ids[at - length - 1] == row.input_ids[index - length - 1]
+        for other, at in deciding
+    ):
+        length += 1
+    (true,), (false,) = first["true_positive"], first["false_positive"]
+    return VerdictTokens(true, false, tuple(row.input_ids[index - length : index]))
+
+
+def verdict_loss(scored: Scored, tokens: VerdictTokens, form_weight: float) -> Tensor:
+    """Return the loss of one micro-batch (see the module's text)."""
+    from torch.nn import functional
+
+    loss = form_weight * functional.cross_entropy(scored.scores, scored.targets)
+    is_verdict = find_verdicts(scored.labels, tokens)[scored.labels != IGNORED]
+    if not bool(is_verdict.any()):
+        return loss
+    at_verdict = scored.scores[is_verdict]
+    margin = at_verdict[:, tokens.true] - at_verdict[:, tokens.false]
+    is_true = scored.targets[is_verdict] == tokens.true
+    loss = loss + functional.binary_cross_entropy_with_logits(margin, is_true.to(margin.dtype))
+    differences = margin[is_true][:, None] - margin[~is_true][None, :]
+    return loss + functional.softplus(-differences).mean() if differences.numel() else loss
+
+
+def find_verdicts(labels: Tensor, tokens: VerdictTokens) -> Tensor:
+    """Return a mask (rows, tokens) of the labels that begin a verdict."""
+    mask = (labels == tokens.true) | (labels == tokens.false)
+    for back, token in enumerate(reversed(tokens.before), 1):
+        mask[:, :back] = False
+        mask[:, back:] &= labels[:, :-back] == token
+    return mask
+
+
+def build_trainer_class(prefix: Sequence[int], tokens: VerdictTokens, form_weight: float) -> type[SFTTrainer]:
+    """Return TRL's SFTTrainer with `verdict_loss` in training; its evaluation stays completion loss."""
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    class RankingTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
+        def compute_loss(
+            self,
+            model: nn.Module,
+            inputs: dict[str, Tensor],
+            return_outputs: bool = False,
+            num_items_in_batch: Tensor | int | None = None,
+        ) -> Tensor | tuple[Tensor, object]:
+            if return_outputs:
+                compute: Callable[..., Tensor | tuple[Tensor, object]] = super().compute_loss
+                return compute(model, inputs, return_outputs, num_items_in_batch)
+            scored = score_completions(self.accelerator.unwrap_model(model), inputs, prefix)
+            loss = verdict_loss(scored, tokens, form_weight)
+            # transformers takes a loss that got the number of items to be divided by it already.
+            is_divided = self.model_accepts_loss_kwargs and num_items_in_batch is not None
+            return loss / self.current_gradient_accumulation_steps if is_divided else loss
+
+    return RankingTrainer

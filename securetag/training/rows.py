@@ -95,6 +95,11 @@ def encode(
     return rows, dropped
 
 
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """Return the tokens of a prompt up to where the answer begins, as a row of it trains."""
+    return _tokens(tokenizer, messages, add_generation_prompt=True)
+
+
 def bucket_by_length(rows: Sequence[Row], at_once: int, seed: int, length: Callable[[Row], int]) -> list[Row]:
     """Order rows so that each `at_once` of them are of similar `length` and hold whole pairs.
 
@@ -156,7 +161,7 @@ def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, recipe: Recipe
         except TriageError:
             return "other_prompt_version"
         max_completion = MAX_COMPLETION_TOKENS[recipe.profile]
-    prompt_ids = _tokens(tokenizer, prompt, add_generation_prompt=True)
+    prompt_ids = encode_prompt(tokenizer, prompt)
     whole = _tokens(tokenizer, example.messages, add_generation_prompt=False)
     if whole[: len(prompt_ids)] != prompt_ids:
         return "template_rewrites_prompt"

@@ -43,11 +43,11 @@ def test_schema_is_given_for_the_constrained_completion_alone(
     assert asked == [(False, 48), (True, 48)]
     asked.clear()
     free = suites.run_suite(spy, examples[:1], constrained=False)
-    assert asked == [(False, 24)]
+    assert asked == [(False, 48)]
     assert free.rows[0].decision == free.rows[0].free_decision
     asked.clear()
     bound = suites.run_suite(spy, examples[:1], free=False)
-    assert asked == [(True, 24)]
+    assert asked == [(True, 48)]
     assert bound.rows[0].free_valid is None
     with pytest.raises(InputError, match="needs free completions"):
         suites.run_suite(spy, examples[:1], free=False, constrained=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
@@ -14,8 +14,10 @@ from tree_sitter import Node
 
 from securetag.db.matching import Place
 from securetag.records import CodeIdentity
+from securetag.scanning.identity.describe import Described
 from securetag.scanning.identity.fingerprint import VERSION
 from securetag.scanning.identity.inventory import Inventory, digests_of
+from securetag.scanning.identity.outside import DescribedPlace, follow_outside
 from securetag.scanning.identity.syntax import CALLS, LITERALS, STRINGS, parse, text_of, walk
 from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import SourceFile
@@ -102,23 +104,32 @@ def _around(node: Node) -> Iterator[Node]:
 def scan(project: Project) -> tuple[list[Seen], Inventory]:
     """Report every site of a project, and list its functions as a worker does."""
     seen: list[Seen] = []
+    places: list[DescribedPlace] = []
     digests: set[bytes] = set(Inventory.MARKERS)
     for path in sorted(project):
-        in_file, of_file = _scan_file(path, project[path])
+        in_file, described, of_file = _scan_file(path, project[path])
         seen += in_file
+        places += described
         digests |= of_file
-    return seen, Inventory(digests)
+    followed = follow_outside(places, project.items())
+    return [_with_identity(*pair) for pair in zip(seen, followed, strict=True)], Inventory(digests)
+
+
+def _with_identity(seen: Seen, described: Described) -> Seen:
+    place = replace(seen.place, identity=described.identity)
+    return Seen(seen.site, place, described.identity)
 
 
 @lru_cache(maxsize=200)
-def _scan_file(path: str, content: bytes) -> tuple[list[Seen], frozenset[bytes]]:
+def _scan_file(path: str, content: bytes) -> tuple[list[Seen], list[DescribedPlace], frozenset[bytes]]:
     source = SourceFile(content, language_of(path))
     sites = find_sites(path, content)
     digests = frozenset(digests_of(path, content, nameless=bool(sites)))
-    return [_see(source, site) for site in sites], digests
+    seen = [_see(source, site) for site in sites]
+    return [each for each, _ in seen], [described for _, described in seen], digests
 
 
-def _see(source: SourceFile, site: Site) -> Seen:
+def _see(source: SourceFile, site: Site) -> tuple[Seen, DescribedPlace]:
     first, last = source.line_at(site.start), source.line_at(site.end)
     snippet = source.snippet(first, last)
     described = source.describe(site.start, site.end, snippet)
@@ -132,7 +143,8 @@ def _see(source: SourceFile, site: Site) -> Seen:
         cwe=CWE[site.rule],
         identity=described.identity,
     )
-    return Seen(site, place, described.identity)
+    described_place = DescribedPlace(site.path, site.start, site.end, source.code_file, described)
+    return Seen(site, place, described.identity), described_place
 
 
 def finding_id(number: int) -> UUID:

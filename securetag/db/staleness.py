@@ -21,7 +21,9 @@ def changes_between(judged: CodeIdentity, now: CodeIdentity, *, is_moved: bool =
     A guard that was added doesn't count. `is_moved`: the code is in another file now. Then definitions that
     stayed behind are out of sight, and what the function itself shows decides.
     """
-    if judged.digest == now.digest or (is_moved and _left_its_file(judged, now)):
+    if judged.digest == now.digest or (
+        is_moved and (_left_its_file(judged, now) or _left_its_caller(judged, now))
+    ):
         return []
     names = _Correspondence(judged, now)
     changes: list[Change] = []
@@ -39,6 +41,11 @@ def _left_its_file(judged: CodeIdentity, now: CodeIdentity) -> bool:
     """Is it the same function without the definitions that its older file had, and without a caller there?"""
     is_same = judged.own_digest != "" and judged.own_digest == now.own_digest
     return is_same and not judged.callers and not set(judged.outer_names) & set(now.outer_names)
+
+
+def _left_its_caller(judged: CodeIdentity, now: CodeIdentity) -> bool:
+    """Is all as it was, but function and only caller are in two files now, or in one again?"""
+    return now.outside_digest == judged.digest or judged.outside_digest == now.digest
 
 
 class _Correspondence:

@@ -82,6 +82,8 @@ class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
     own_digest: str = ""
     #: Names outside the function whose definitions were read for the terms above.
     outer_names: Annotated[list[str], msgspec.Meta(max_length=100)] = []
+    #: As `digest`, with what the function's only caller shows, which is in another file; else empty.
+    outside_digest: str = ""
 
 
 class SliceLine(msgspec.Struct, frozen=True, array_like=True):

@@ -8,7 +8,7 @@ Format: https://semgrep.dev/docs/semgrep-appsec-platform/json-and-sarif#json (ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -19,6 +19,7 @@ from securetag.rules import RuleMetadata
 from securetag.scanning.extraction import Extract
 from securetag.scanning.identity.describe import Described
 from securetag.scanning.identity.fingerprint import fingerprint
+from securetag.scanning.identity.outside import DescribedPlace, follow_outside, read_files
 from securetag.scanning.scanner import read_source
 from securetag.scanning.snippet import Snippet, SourceFile
 
@@ -125,6 +126,7 @@ def normalise(
     }
     files: dict[str, SourceFile] = {}
     drafts: list[_Draft] = []
+    described_places: list[DescribedPlace] = []
 
     def order(place: tuple[str, int, int, str]) -> tuple[str, int, int, str]:
         path, start, end, rule_id = place
@@ -141,7 +143,11 @@ def normalise(
         cell = inside.describe_place(match.start.line, lang) if inside else ""
         lines = source.slice(match.start.line, match.end.line)
         drafts.append(_Draft(match, rule_id, source.language, described, snippet, lines, file, cell))
-    return [_finding(draft, catalogue.get(draft.rule_id), lang) for draft in drafts]
+        described_places.append(DescribedPlace(file, start, end, source.code_file, described))
+    return [
+        _finding(replace(draft, described=described), catalogue.get(draft.rule_id), lang)
+        for draft, described in zip(drafts, follow_outside(described_places, read_files(root)), strict=True)
+    ]
 
 
 @dataclass(frozen=True)

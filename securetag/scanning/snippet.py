@@ -76,16 +76,16 @@ class SourceFile:
         return bisect.bisect_right(self._starts, offset)
 
     @cached_property
-    def _code_file(self) -> CodeFile:
+    def code_file(self) -> CodeFile:
         return CodeFile(self._code, self.language)
 
     def describe(self, start: int, end: int, snippet: Snippet) -> Described:
         """Describe the code between two byte offsets, of which `snippet` shows the function."""
-        return self._code_file.describe(start, end, snippet.text)
+        return self.code_file.describe(start, end, snippet.text)
 
     @cached_property
     def _sliced(self) -> SlicedFile | None:
-        return SlicedFile(self._code_file.file) if self._code_file.file is not None else None
+        return SlicedFile(self.code_file.file) if self.code_file.file is not None else None
 
     def slice(self, first: int, last: int) -> list[SliceLine]:
         """Return the lines that the flagged ones depend on; none where the language has no grammar."""

@@ -16,6 +16,7 @@ from securetag.scanning.identity.lex import normalised
 from securetag.scanning.identity.syntax import (
     BLOCKS,
     CALLS,
+    CLASSES,
     COMMENTS,
     COMPOUND,
     FUNCTIONS,
@@ -35,6 +36,8 @@ SKETCH = 40
 MAX_TERMS = 60
 MAX_NAMES = 200
 MAX_OUTER = 100
+#: Callers that are followed outwards.
+MAX_CHAIN = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Described:
     #: Digest of the kinds of statements in the function.
     shape: str
     identity: CodeIdentity
+    #: Name of the function, if it is one of the module's that nothing in its file calls.
+    uncalled: str = ""
 
 
 class CodeFile:
@@ -75,6 +80,13 @@ class CodeFile:
         node = _node_at(self.file.root, start, end)
         return _Describer(self.file, node, self._digest).describe()
 
+    def digest_called_from(self, other: CodeFile, start: int, end: int) -> str:
+        """Return the digest of a place whose function is called once, in the other file; else empty."""
+        if self.file is None or other.file is None:
+            return ""
+        node = _node_at(self.file.root, start, end)
+        return _Describer(self.file, node, self._digest).digest_called_from(other.file)
+
     def _describe_text(self, start: int, end: int, code_around: str) -> Described:
         """Without a tree any edit of the function may be one of its guard, and makes a verdict stale."""
         code = self.content[start:end].decode("utf-8", errors="replace")
@@ -98,6 +110,16 @@ def describe_alone(code: str, language: str) -> Described:
     return CodeFile(content, language).describe(0, len(content), code)
 
 
+@dataclass(frozen=True)
+class CallSite:
+    """A call of a function, which may be defined in another file than the call is in."""
+
+    #: Of the call.
+    file: File
+    call: Node
+    callee: Node
+
+
 class _Describer:
     def __init__(self, file: File, node: Node, file_digest: str) -> None:
         self._file = file
@@ -114,7 +136,11 @@ class _Describer:
         """Describe the node's place."""
         call = _sink_call(self._node, self._statement)
         outer: set[str] = set()
-        sink, sources, guards = self._follow(call, outer)
+        chain = self._caller_chain(self._file, self._function)
+        for site in chain:
+            self._callers.append(_qualified(_function_of(site.call)))
+            self._caller_names |= self._file.names_at(site.call)
+        sink, sources, guards = self._follow(call, chain, outer)
         statement = numbered(tokens_of(_code_of(self._statement), self._names))
         identity = CodeIdentity(
             digest=_digest_terms([sink], sources, guards),
@@ -130,50 +156,70 @@ class _Describer:
             own_digest=self._own_digest(call),
             outer_names=sorted(map(name_digest, outer))[:MAX_OUTER],
         )
-        return Described(" ".join(statement), self._shape(), identity)
+        return Described(" ".join(statement), self._shape(), identity, self._uncalled())
+
+    def digest_called_from(self, other: File) -> str:
+        """Return the digest with the only caller that the other file has; empty where it has another use."""
+        name = self._uncalled()
+        calls = other.calls(name) if name else []
+        if self._function is None or len(calls) != 1 or other.mentions(name) != 1 or other.functions(name):
+            return ""
+        first = CallSite(other, calls[0], self._function)
+        chain = [first, *self._caller_chain(other, _function_of(calls[0]))][:MAX_CHAIN]
+        sink, sources, guards = self._follow(_sink_call(self._node, self._statement), chain, set())
+        return _digest_terms([sink], sources, guards)
+
+    def _uncalled(self) -> str:
+        """Return the name of a function of the module that its file doesn't use; else an empty text."""
+        function = self._function
+        if function is None or any(
+            each.type in FUNCTIONS or each.type in CLASSES for each in ancestors(function)
+        ):
+            return ""
+        name = name_of(function)
+        return name if name and self._file.mentions(name) == 1 else ""
 
     def _own_digest(self, call: Node) -> str:
         flow = Flow(self._file, self._function, is_own=True)
         guards = _unique([term(fact) for fact in facts_at(call, flow)])
         return _digest_terms([_sink_term(call, flow)], _unique(_source_terms(call, flow)), guards)
 
-    def _follow(self, call: Node, outer: set[str]) -> tuple[CodeTerm, list[CodeTerm], list[CodeTerm]]:
+    def _follow(
+        self, call: Node, chain: Sequence[CallSite], outer: set[str]
+    ) -> tuple[CodeTerm, list[CodeTerm], list[CodeTerm]]:
         """Return sink, sources and guards of the call, as the only caller of its function has them."""
-        chain = self._caller_chain(self._function)
-        flow = Flow(self._file, _function_of(chain[-1][0]) if chain else self._function, outer=outer)
+        flow = Flow(self._file, self._function, outer=outer)
+        if chain:
+            flow = Flow(chain[-1].file, _function_of(chain[-1].call), outer=outer)
         facts: list[list[str]] = []
-        for caller_call, callee in reversed(chain):
-            facts += facts_at(caller_call, flow)
-            arguments = flow.arguments_of(caller_call, callee)
-            flow = Flow(self._file, callee, arguments or {}, outer=outer)
+        for site in reversed(chain):
+            facts += facts_at(site.call, flow)
+            arguments = flow.arguments_of(site.call, site.callee)
+            file = self._file if site.callee == self._function else site.file
+            flow = Flow(file, site.callee, arguments or {}, outer=outer)
         facts += facts_at(call, flow)
         guards = _unique([term(fact) for fact in facts])
         return _sink_term(call, flow), _unique(_source_terms(call, flow)), guards
 
-    def _caller_chain(self, function: Node | None) -> list[tuple[Node, Node]]:
-        """(call, function that it calls), from the flagged function outwards, while there is one caller."""
-        chain: list[tuple[Node, Node]] = []
+    def _caller_chain(self, file: File, function: Node | None) -> list[CallSite]:
+        """Return the calls from a function of the file outwards, while there is one caller."""
+        chain: list[CallSite] = []
         current = function
         visited: set[int] = set()
-        while current is not None and len(chain) < 2 and current.id not in visited:
+        while current is not None and len(chain) < MAX_CHAIN and current.id not in visited:
             visited.add(current.id)
             name = name_of(current)
             around = class_around(current)
-            same = (
-                [each for each in self._file.functions(name) if class_around(each) == around] if name else []
-            )
+            same = [each for each in file.functions(name) if class_around(each) == around] if name else []
             if len(same) != 1:
                 break
             # A method is called in its class; elsewhere the name may be that of another class's.
-            calls = [call for call in self._file.calls(name) if not contains(current, call)]
+            calls = [call for call in file.calls(name) if not contains(current, call)]
             calls = [call for call in calls if around is None or class_around(call) == around]
             if len(calls) != 1:
                 break
-            caller = _function_of(calls[0])
-            chain.append((calls[0], current))
-            self._callers.append(_qualified(caller))
-            self._caller_names |= self._file.names_at(calls[0])
-            current = caller
+            chain.append(CallSite(file, calls[0], current))
+            current = _function_of(calls[0])
         return chain
 
     def _body(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,7 @@ SKETCH = 40
 MAX_TERMS = 60
 MAX_NAMES = 200
 MAX_OUTER = 100
+_IMPORTS = frozenset({"import_statement", "import_from_statement"})
 #: Callers that are followed outwards.
 MAX_CHAIN = 2
 
@@ -110,6 +112,17 @@ def describe_alone(code: str, language: str) -> Described:
     return CodeFile(content, language).describe(0, len(content), code)
 
 
+def _count_mentions(file: File, name: str) -> int:
+    """Count where a file has the name, imports and comments apart."""
+    pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
+    count = 0
+    for match in pattern.finditer(file.content):
+        node = file.root.descendant_for_byte_range(match.start(), match.end() - 1)
+        around = [node, *ancestors(node)] if node is not None else []
+        count += not any(each.type in COMMENTS or each.type in _IMPORTS for each in around)
+    return count
+
+
 @dataclass(frozen=True)
 class CallSite:
     """A call of a function, which may be defined in another file than the call is in."""
@@ -162,7 +175,12 @@ class _Describer:
         """Return the digest with the only caller that the other file has; empty where it has another use."""
         name = self._uncalled()
         calls = other.calls(name) if name else []
-        if self._function is None or len(calls) != 1 or other.mentions(name) != 1 or other.functions(name):
+        if (
+            self._function is None
+            or len(calls) != 1
+            or _count_mentions(other, name) != 1
+            or other.functions(name)
+        ):
             return ""
         first = CallSite(other, calls[0], self._function)
         chain = [first, *self._caller_chain(other, _function_of(calls[0]))][:MAX_CHAIN]
@@ -177,7 +195,7 @@ class _Describer:
         ):
             return ""
         name = name_of(function)
-        return name if name and self._file.mentions(name) == 1 else ""
+        return name if name and _count_mentions(self._file, name) == 1 else ""
 
     def _own_digest(self, call: Node) -> str:
         flow = Flow(self._file, self._function, is_own=True)

@@ -28,7 +28,6 @@ from securetag.scanning.identity.syntax import (
 )
 from securetag.scanning.identity.terms import MAX_RESOLVED, MAX_TOKENS, Local, anonymous, tokens_of
 
-IMPORTS = frozenset({"import_statement", "import_from_statement"})
 #: Call sites of a function that are read; with more of them its parameters stay unknown.
 MAX_CALLERS = 3
 #: Bytes of a constant at module level that is written out where it is used.
@@ -115,16 +114,6 @@ class File:
         if name not in self._calls:
             self._calls[name] = list(self._find_calls(name)) if name else []
         return self._calls[name]
-
-    def mentions(self, name: str) -> int:
-        """Count where the file has the name, imports and comments apart."""
-        pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
-        count = 0
-        for match in pattern.finditer(self.content):
-            node = self.root.descendant_for_byte_range(match.start(), match.end() - 1)
-            around = [node, *ancestors(node)] if node is not None else []
-            count += not any(each.type in COMMENTS or each.type in IMPORTS for each in around)
-        return count
 
     def body(self, function: Node) -> list[str]:
         """Return the tokens of a function's body, its variables all equal."""

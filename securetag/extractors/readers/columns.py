@@ -53,6 +53,8 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str = ""
     url: str = ""
     instruction: str = ""
+    #: A column with what the instruction is about, `input` of Alpaca: mostly code, so it is kept as it is.
+    subject: str = ""
     response: str = ""
     vulnerable: str = ""
     fixed: str = ""
@@ -70,7 +72,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def list_unmapped(self, row: Row) -> list[str]:
         """Return the columns of `row` with a value that no field is made of."""
-        sources = [getattr(self, name) for name in (*COLUMN_NAMES, "conversation", "each")]
+        sources = [getattr(self, name) for name in (*COLUMN_NAMES, "subject", "conversation", "each")]
         templates = " ".join([*sources, *self.replace.values()])
         mapped = {*sources, *_COLUMN.findall(templates)}
         mapped |= {path.split(".")[0] for path in mapped}
@@ -93,8 +95,8 @@ def guess_mapping(row: Row) -> Mapping:
     if turns:
         columns.pop("response", None)  # the conversation holds the answer
         columns.pop("instruction", None)
-    elif "input" in plain and "response" in columns:  # Alpaca: the instruction and what it is about
-        columns["instruction"] = f"{columns.get('instruction', '')}\n\n{{{plain['input']}}}".strip()
+    elif "input" in plain and "response" in columns:
+        columns["subject"] = f"{{{plain['input']}}}"
     return msgspec.convert({**columns, "conversation": turns, "rest": True}, Mapping)
 
 

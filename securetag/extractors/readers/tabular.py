@@ -75,6 +75,8 @@ class TabularReader(Reader):
             values["instruction"], values["response"], later = get_dialogue(row, mapping.conversation)
         language = _normalize_language(values["language"])
         instruction, response = (prose.clean(values[name]) or None for name in ("instruction", "response"))
+        if subject := get_value(row, mapping.subject).replace("\0", "").strip("\n"):
+            instruction = f"{instruction}\n\n{subject}" if instruction else subject
         facts = Facts(
             kind=mapping.kind,
             cwe=[f"CWE-{number}" for number in dict.fromkeys(_CWE.findall(values["cwe"]))],

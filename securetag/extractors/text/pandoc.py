@@ -7,10 +7,12 @@ pandoc runs as a process of its own with limits, and its sandbox lets it read no
 from __future__ import annotations
 
 import re
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 from securetag.errors import SourceError
+from securetag.extractors.text.pandoc_input import join_code_lines, rewrite_input
 from securetag.system.processes import Limits, run_to_end
 
 #: CPU-seconds, and seconds of wall time, of one document.
@@ -30,8 +32,12 @@ FORMATS = {
     ".org": ("org", "Org mode"),
     ".textile": ("textile", "Textile"),
     ".mediawiki": ("mediawiki", "MediaWiki"),
-    ".ipynb": ("ipynb", "a notebook"),
+    ".ipynb": ("ipynb+footnotes", "a notebook"),
 }
+#: Endings of the documents that are rewritten before pandoc reads them.
+_REWRITTEN = frozenset({".odt", ".pptx", ".rtf", ".textile"})
+_BACK_LINK = re.compile(r'<a\s[^>]*role="doc-backlink"[^>]*>.*?</a>', re.S)
+_REPEATED_TITLE = re.compile(r"\A\s*<h1>([^<]*)</h1>\s*<h2[^>]*>\1</h2>")
 _TEMPLATE = Path(__file__).with_name("pandoc_template.html")
 
 
@@ -45,12 +51,25 @@ def convert_document(path: Path, ending: str) -> str:
 
     Raises SourceError for a document that pandoc can't read within its limits.
     """
+    if ending not in _REWRITTEN:
+        return _convert(path, ending)
+    with tempfile.TemporaryDirectory(prefix="securetag-") as folder:
+        target = Path(folder, path.name)
+        try:
+            title = rewrite_input(path, ending, target)
+        except SourceError as error:
+            raise SourceError(f"{FORMATS[ending][1]} that can't be read: {error}") from error
+        return _convert(target, ending, title)
+
+
+def _convert(path: Path, ending: str, title: str = "") -> str:
     from pypandoc import get_pandoc_path
 
     name, kind = FORMATS[ending]
     command = [get_pandoc_path(), "--sandbox", f"--from={name}", "--to=html5", "--standalone"]
     command += [f"--template={_TEMPLATE}", "--syntax-highlighting=none", "--shift-heading-level-by=1"]
-    command += ["--metadata=pagetitle:document", str(path), "+RTS", _HEAP, "-RTS"]
+    command += ["--metadata=pagetitle:document", *([f"--metadata=title:{title}"] if title else [])]
+    command += [str(path), "+RTS", _HEAP, "-RTS"]
     try:
         done = run_to_end(command, timeout_s=MAX_SECONDS, limits=Limits(cpu_seconds=MAX_CPU_SECONDS))
     except TimeoutError as error:
@@ -59,7 +78,10 @@ def convert_document(path: Path, ending: str) -> str:
         reason = done.stderr_tail.replace(str(path), path.name) or f"it ended with {done.exit_code}"
         raise SourceError(f"{kind} that pandoc can't read: {reason}")
     html = done.stdout.decode(errors="replace")
-    html = re.sub(r'<pre class="([\w+#.-]+)[^"]*">', r'<pre data-lang="\1">', html)
+    html = _BACK_LINK.sub("", html)
+    html = _REPEATED_TITLE.sub(r"<h1>\1</h1>", html)
+    html = re.sub(r'<pre class="(?:sourceCode )?([\w+#.-]+)[^"]*">', r'<pre data-lang="\1">', html)
+    html = join_code_lines(html)
     return re.sub(
         r'<div class="title">\s*<p>(.*?)</p>\s*</div>', r"<p><strong>\1</strong></p>", html, flags=re.S
     )

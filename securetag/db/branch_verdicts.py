@@ -7,9 +7,10 @@ a model's verdict in the branch holds until a scan of that branch shows other co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -71,26 +72,36 @@ async def judge_branches(session: AsyncSession, finding_ids: Sequence[UUID]) -> 
 
     After feedback was given or taken back. Without any nothing is stale: what stands is a model's verdict.
     """
+    rows = await session.execute(_select_changed(), {"finding_ids": list(finding_ids)})
+    stale = [
+        (state_id, branch, shown) for state_id, branch, shown, after in rows if has_changed(shown, after)
+    ]
+    of_findings = update(FindingState).where(
+        FindingState.finding_id.in_(finding_ids), FindingState.verdict_stale_task_id.is_not(None)
+    )
+    await session.execute(of_findings.values(verdict_stale_task_id=None))
+    for state_id, branch, shown in stale:
+        since = await _find_first_changed(session, shown, branch)
+        of_state = update(FindingState).where(FindingState.id == state_id)
+        await session.execute(of_state.values(verdict_stale_task_id=since))
+
+
+# To build it takes longer than PostgreSQL takes to answer.
+@cache
+def _select_changed() -> Select[UUID, str, FindingOccurrence, FindingOccurrence]:
+    """State, its branch, the occurrence that was judged and the branch's newest, where these may differ."""
     feedback = standing_feedback()
     judged, now = aliased(FindingOccurrence), aliased(FindingOccurrence)
-    rows = await session.execute(
+    named = bindparam("finding_ids", expanding=True, type_=Uuid)
+    return (
         select(FindingState.id, FindingState.branch, judged, now)
         .select_from(Finding)
         .join(FindingState, FindingState.finding_id == Finding.id)
         .join(now, and_(now.finding_id == Finding.id, now.task_id == FindingState.seen_task_id))
         .join(feedback, true())
         .join(judged, _is_judged(judged, feedback))
-        .where(Finding.id.in_(finding_ids), _may_differ(judged, now))
+        .where(Finding.id.in_(named), _may_differ(judged, now))
     )
-    stale = [
-        (state_id, branch, shown) for state_id, branch, shown, after in rows if has_changed(shown, after)
-    ]
-    of_findings = update(FindingState).where(FindingState.finding_id.in_(finding_ids))
-    await session.execute(of_findings.values(verdict_stale_task_id=None))
-    for state_id, branch, shown in stale:
-        since = await _find_first_changed(session, shown, branch)
-        of_state = update(FindingState).where(FindingState.id == state_id)
-        await session.execute(of_state.values(verdict_stale_task_id=since))
 
 
 async def _find_first_changed(session: AsyncSession, judged: FindingOccurrence, branch: str) -> UUID | None:

@@ -7,8 +7,8 @@ asks for the role in its startup options (`-c role=securetag_api`): no second DS
 be unable to become the owner hands it a user that is a member of `securetag_api` alone.
 
 Times. `statement_timeout` ends a slow statement in the server. A frozen server never gets that far,
-so each transaction has a client-side limit too, pool and connect included. `pool_pre_ping` makes
-the first request after a restart of PostgreSQL succeed.
+so each transaction has a client-side limit too, pool and connect included. A connection that the server
+has closed is replaced before it is used, so that the first request after a restart of PostgreSQL succeeds.
 
 Tenants. `tenant_transaction` sets `app.tenant_id` for one transaction; row-level security does the
 rest. Without it a session sees no row at all.
@@ -19,13 +19,18 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import select
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from uuid import UUID
 
+import psycopg
 import sqlalchemy
-from sqlalchemy import URL, Engine, exc, make_url, text
+from sqlalchemy import URL, Dialect, Engine, event, exc, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.settings import Settings
@@ -105,15 +110,37 @@ def create_engine(source: Settings | str, role: str = API) -> AsyncEngine:
     Raises SettingsError when no database is configured.
     """
     api = source.api if isinstance(source, Settings) else ApiSettings()
-    return create_async_engine(
+    engine = create_async_engine(
         url_for(source, role),
         pool_size=api.pool_size,
         max_overflow=0,
         pool_timeout=api.connect_timeout_s,
-        pool_pre_ping=True,
         pool_recycle=1800,
         execution_options={_LIMIT: api.statement_timeout_s * TRANSACTION_FACTOR},
     )
+    event.listen(engine.sync_engine, "checkout", partial(_check_open, engine.sync_engine.dialect))
+    return engine
+
+
+def _check_open(
+    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Have the pool replace its connections where the server has closed this one. Raises InvalidatePoolError.
+
+    SQLAlchemy's `pool_pre_ping` sends a query each time. Of an idle connection that says no more than its
+    socket does: there is nothing to read as long as the server runs.
+    """
+    driver = record.driver_connection
+    assert driver is not None, "it is being handed out"
+    try:
+        socket = select.poll()
+        socket.register(driver.fileno(), select.POLLIN)
+        if not socket.poll(0):
+            return
+        # A notice of the server, perhaps.
+        dialect.do_ping(connection)
+    except (psycopg.Error, OSError) as error:
+        raise exc.InvalidatePoolError("the server has closed the connection") from error
 
 
 def create_sync_engine(source: Settings | str, role: str) -> Engine:

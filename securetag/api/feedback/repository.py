@@ -53,7 +53,10 @@ async def add_feedback(
         reviewer=caller.name,
         api_key_id=caller.key_id,
     )
-    await session.execute(update(Finding).where(Finding.id == finding_id).values(verdict_stale_task_id=None))
+    is_stale = Finding.verdict_stale_task_id.is_not(None)
+    await session.execute(
+        update(Finding).where(Finding.id == finding_id, is_stale).values(verdict_stale_task_id=None)
+    )
     await audit.add(
         session,
         row,

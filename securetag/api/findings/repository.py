@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     DateTime,
     Integer,
     Row,
@@ -33,6 +34,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -314,8 +316,9 @@ async def find_neighbors(
 ) -> tuple[UUID | None, UUID | None]:
     """Return the findings before and after this one in a list, whether or not the list still has this one."""
     place = await _find_place(session, finding_id)
-    before, after = _select_neighbors(wanted)
-    return await session.scalar(before, place), await session.scalar(after, place)
+    rows = await session.execute(_select_both_neighbors(wanted), place)
+    neighbors: dict[str, UUID] = {row[0]: row[1] for row in rows}
+    return neighbors.get("before"), neighbors.get("after")
 
 
 async def find_next(session: AsyncSession, wanted: FindingFilter, finding_id: UUID) -> UUID | None:
@@ -340,6 +343,16 @@ def _select_neighbors(wanted: FindingFilter) -> tuple[Select[UUID], Select[UUID]
     return (
         before.order_by(Finding.rank, Finding.id.desc()),
         after.order_by(Finding.rank.desc(), Finding.id),
+    )
+
+
+@lru_cache(maxsize=128)
+def _select_both_neighbors(wanted: FindingFilter) -> CompoundSelect[str, UUID]:
+    """(`before` or `after`, finding) in one query."""
+    before, after = _select_neighbors(wanted)
+    return union_all(
+        before.with_only_columns(literal("before"), Finding.id),
+        after.with_only_columns(literal("after"), Finding.id),
     )
 
 

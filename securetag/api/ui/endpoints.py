@@ -15,7 +15,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
 pages = APIRouter(prefix="/ui", route_class=PageRoute)
-for part in (sign_in, overview, blind, undo, bulk, queue, notes, findings, scans):
+for part in (findings, overview, scans, undo, bulk, queue, notes, blind, sign_in):
     router.include_router(part.router)
 
 

@@ -12,11 +12,10 @@ from securetag.api.findings import statistics
 from securetag.api.findings.endpoints import IN_THE_CODE
 from securetag.api.scans import repository as scans
 from securetag.api.scans.service import summarize_scan
-from securetag.api.services import Services
 from securetag.api.ui.chart import plot
 from securetag.api.ui.rendering import render
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import SignedIn
+from securetag.api.ui.session import Acting
 from securetag.db.models import ErasureRequest
 from securetag.db.paging import list_rows
 from securetag.db.repositories import consent
@@ -30,23 +29,22 @@ _IN_CODE = findings.FindingFilter(states=IN_THE_CODE)
 
 
 @router.get("/")
-async def show_overview(request: Request, services: Services, visitor: SignedIn) -> Response:
+async def show_overview(request: Request, visitor: Acting) -> Response:
     """Findings over time and by age, the model's worth, and what consents and erasures touched."""
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        series = await statistics.count_over_time(session)
-        context: JsonObject = {
-            "counts": await findings.count_findings(session, _IN_CODE),
-            "ages": await statistics.measure_open_age(session),
-            "worth": await statistics.measure_worth(session),
-            "model": await statistics.find_model_in_use(session),
-            "learnable": await statistics.count_learnable(session),
-            "consent": await consent.get_latest_consent(session),
-            "erasures": await list_rows(session, ErasureRequest, after=None, limit=MAX_ERASURES),
-            "scans": [
-                summarize_scan(row)
-                for row in (await scans.list_scans(session, kind=None, after=None, limit=LISTED))[:LISTED]
-            ],
-        }
+    series = await statistics.count_over_time(visitor.session)
+    context: JsonObject = {
+        "counts": await findings.count_findings(visitor.session, _IN_CODE),
+        "ages": await statistics.measure_open_age(visitor.session),
+        "worth": await statistics.measure_worth(visitor.session),
+        "model": await statistics.find_model_in_use(visitor.session),
+        "learnable": await statistics.count_learnable(visitor.session),
+        "consent": await consent.get_latest_consent(visitor.session),
+        "erasures": await list_rows(visitor.session, ErasureRequest, after=None, limit=MAX_ERASURES),
+        "scans": [
+            summarize_scan(row)
+            for row in (await scans.list_scans(visitor.session, kind=None, after=None, limit=LISTED))[:LISTED]
+        ],
+    }
     return render(
         request,
         "overview.html",

@@ -17,6 +17,7 @@ import yaml
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.datastructures import URL
 from starlette.responses import HTMLResponse
 
 from securetag.records import Lang
@@ -123,23 +124,29 @@ def _environment() -> Environment:
     return environment
 
 
-def render_text(request: Request, template: str, **context: object) -> str:
-    """Return a template as text, in the language that the request asks for."""
+def render_text(request: Request, template: str, *, address: str | None = None, **context: object) -> str:
+    """Return a template as text, in the language that the request asks for.
+
+    `address` is the page's own, where the request has another.
+    """
     lang = choose_language(request)
-    addresses = {code: request.url.include_query_params(lang=code) for code in LANGUAGES}
+    url = URL(address) if address is not None else request.url
+    addresses = {code: url.include_query_params(lang=code) for code in LANGUAGES}
     return (
         _environment()
         .get_template(template)
         .render(
             t=partial(translate, lang=lang),
             lang=lang,
-            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-            languages={code: f"{url.path}?{url.query}" for code, url in addresses.items()},
+            here=url.path + (f"?{url.query}" if url.query else ""),
+            languages={code: f"{item.path}?{item.query}" for code, item in addresses.items()},
             **{"visitor": None, **context},
         )
     )
 
 
-def render(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
-    """Answer with a template, in the language that the request asks for."""
-    return HTMLResponse(render_text(request, template, **context), status)
+def render(
+    request: Request, template: str, *, status: int = 200, address: str | None = None, **context: object
+) -> HTMLResponse:
+    """Answer with a template, in the language that the request asks for; `address` as in `render_text`."""
+    return HTMLResponse(render_text(request, template, address=address, **context), status)

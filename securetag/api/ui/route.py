@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -31,7 +32,8 @@ class PageRoute(APIRoute):
 
         async def handle_page(request: Request) -> Response:
             try:
-                response = await handle(request)
+                async with AsyncExitStack() as request.state.exits:
+                    response = await handle(request)
             except SignInError:
                 response = _ask_to_sign_in(request)
             except (RequestValidationError, HTTPException, SecuretagError) as error:

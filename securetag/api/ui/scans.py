@@ -26,7 +26,7 @@ from securetag.api.ui.forms import read_form
 from securetag.api.ui.rendering import load_texts, render, render_text
 from securetag.api.ui.review.blind import conceal, list_concealed
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import COOKIE, SignedIn, Visitor
+from securetag.api.ui.session import COOKIE, Acting, SignedIn, Visitor
 from securetag.db import queue
 from securetag.db.models import Artifact
 from securetag.db.states import TERMINAL
@@ -44,35 +44,30 @@ router = APIRouter(prefix="/ui", route_class=PageRoute)
 
 
 @router.get("/scans")
-async def list_scans(
-    request: Request, services: Services, visitor: SignedIn, cursor: UUID | None = None
-) -> Response:
+async def list_scans(request: Request, visitor: Acting, cursor: UUID | None = None) -> Response:
     """The tenant's scans, newest first."""
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        rows = await scans.list_scans(session, kind=None, after=cursor, limit=PAGE_SIZE)
+    rows = await scans.list_scans(visitor.session, kind=None, after=cursor, limit=PAGE_SIZE)
     items = [summarize_scan(row) for row in rows[:PAGE_SIZE]]
     next_page = items[-1].task_id if len(rows) > PAGE_SIZE else None
     return render(request, "scans.html", visitor=visitor, items=items, next_page=next_page)
 
 
 @router.get("/scans/{task_id}")
-async def show_scan(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
+async def show_scan(task_id: UUID, request: Request, visitor: Acting) -> Response:
     """One scan; while it runs, the page follows it."""
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        scan = await describe_scan(session, task_id)
-        artifacts = await scans.list_artifacts(session, task_id)
+    scan = await describe_scan(visitor.session, task_id)
+    artifacts = await scans.list_artifacts(visitor.session, task_id)
     return render(request, "scan.html", **_context(visitor, scan), artifacts=artifacts)
 
 
 @router.get("/scans/{task_id}/findings")
-async def show_findings(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
+async def show_findings(task_id: UUID, request: Request, services: Services, visitor: Acting) -> Response:
     """What a scan has found so far, the highest rank first, while a model may still be asked about it."""
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        scan = await describe_scan(session, task_id)
-        rows = await findings.list_scan_findings(session, task_id, after=None, limit=MAX_FINDINGS)
-        awaiting = await scans.list_awaiting(session, task_id)
-        shown = [row[0].id for row in rows[:MAX_FINDINGS]]
-        concealed = await list_concealed(session, Filters(), visitor, shown)
+    scan = await describe_scan(visitor.session, task_id)
+    rows = await findings.list_scan_findings(visitor.session, task_id, after=None, limit=MAX_FINDINGS)
+    awaiting = await scans.list_awaiting(visitor.session, task_id)
+    shown = [row[0].id for row in rows[:MAX_FINDINGS]]
+    concealed = await list_concealed(visitor.session, Filters(), visitor, shown)
     triage = services.settings.triage
     items = [to_finding_answer(row, triage, awaiting) for row in rows[:MAX_FINDINGS]]
     items = [conceal(item) if item.id in concealed else item for item in items]
@@ -125,11 +120,10 @@ async def export_scan(
 
 
 @router.post("/scans/{task_id}/cancel")
-async def cancel_scan(task_id: UUID, request: Request, services: Services, visitor: SignedIn) -> Response:
+async def cancel_scan(task_id: UUID, request: Request, services: Services, visitor: Acting) -> Response:
     """Stop a scan. The worker hears of it at its next heartbeat."""
     await read_form(request, services, COOKIE)
     check_scope(visitor.caller, "scan")
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        await scans.get_scan(session, task_id)
-        await queue.cancel(session, task_id)
+    await scans.get_scan(visitor.session, task_id)
+    await queue.cancel(visitor.session, task_id)
     return RedirectResponse(f"/ui/scans/{task_id}", 303)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from securetag.api import signing
@@ -68,6 +70,14 @@ class Visitor:
         return "analyst" if self.may_judge else "viewer"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ActingVisitor(Visitor):
+    """A person who has signed in, within one transaction of their tenant."""
+
+    #: Committed when the page is ready and before it is sent; rolled back on any error.
+    session: AsyncSession
+
+
 class SignInError(AuthenticationError):
     """The page needs somebody who has signed in."""
 
@@ -115,20 +125,52 @@ def check_csrf(cookie: str, token: str, services: ApiServices) -> None:
 
 async def read_visitor(request: Request, services: Services) -> Visitor:
     """Return who has signed in. Raises SignInError and DatabaseUnavailableError."""
+    cookie, session = await _check_cookie(request, services)
+    async with services.tenant(session.tenant_id) as connection:
+        caller = await _find_caller(connection, session)
+    return Visitor(caller, csrf_token(cookie, services), is_blind=_is_blind(request))
+
+
+async def begin(request: Request, services: Services) -> ActingVisitor:
+    """Return who has signed in, with the transaction in which their request is answered.
+
+    One transaction for the key and the work: a second one costs as much as several queries. The body is read
+    before it begins, since a slow client must not hold a connection. Raises SignInError and
+    DatabaseUnavailableError.
+    """
+    cookie, session = await _check_cookie(request, services)
+    await request.body()
+    exits: AsyncExitStack = request.state.exits
+    connection = await exits.enter_async_context(services.tenant(session.tenant_id))
+    caller = await _find_caller(connection, session)
+    csrf = csrf_token(cookie, services)
+    return ActingVisitor(caller, csrf, is_blind=_is_blind(request), session=connection)
+
+
+#: Who looks; for what opens transactions of its own.
+SignedIn = Annotated[Visitor, Depends(read_visitor)]
+#: Who looks, and the transaction of this request.
+Acting = Annotated[ActingVisitor, Depends(begin)]
+
+
+async def _check_cookie(request: Request, services: ApiServices) -> tuple[str, Session]:
     cookie = request.cookies.get(COOKIE, "")
     session = _read_session(cookie, services)
     if session is None or session.expires_at < time.time():
         raise SignInError("nobody has signed in")
     await services.check_revision()
-    async with services.tenant(session.tenant_id) as connection:
-        key = await find_valid_key(connection, session.key_id)
+    return cookie, session
+
+
+async def _find_caller(connection: AsyncSession, session: Session) -> Principal:
+    key = await find_valid_key(connection, session.key_id)
     if key is None:
         raise SignInError("the key has ended")
-    caller = Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
-    return Visitor(caller, csrf_token(cookie, services), is_blind=request.cookies.get(BLIND_COOKIE) == "on")
+    return Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
 
 
-SignedIn = Annotated[Visitor, Depends(read_visitor)]
+def _is_blind(request: Request) -> bool:
+    return request.cookies.get(BLIND_COOKIE) == "on"
 
 
 def _read_session(cookie: str, services: ApiServices) -> Session | None:

@@ -47,13 +47,12 @@ async def add(
     detail: JsonObject,
     subject: UUID | None = None,
 ) -> None:
-    """Add a row, read back what the database fills in, and log who did so.
+    """Add a row, which gets what the database fills in, and log who did so.
 
     The log's subject is the row, or what `subject` names instead.
     """
     session.add(row)
     await session.flush()
-    await session.refresh(row)
     await record(
         session, row.tenant_id, actor=actor, action=action, subject=str(subject or row.id), detail=detail
     )

@@ -61,5 +61,5 @@ def conceal(finding: AnyFinding) -> AnyFinding:
     """Return the finding without what a model and people say of it."""
     hidden: dict[str, object] = {"verdict": None, "feedback": None, "verdict_stale_task_id": None}
     if isinstance(finding, FindingDetail):
-        hidden["feedback_history"] = []
+        hidden["feedback_history"] = hidden["training"] = []
     return finding.model_copy(update=hidden)

@@ -20,7 +20,7 @@ from securetag.api.ui.forms import read_back, read_lists, refuse, take_review_fo
 from securetag.api.ui.rendering import render
 from securetag.api.ui.review.blind import is_blind, restrict
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import COOKIE, SignedIn, Visitor
+from securetag.api.ui.session import COOKIE, Acting, Visitor
 from securetag.db.models import DISPOSITIONS
 from securetag.errors import ConflictError, InputError
 from securetag.wire.feedback import MAX_BULK, BulkFeedbackBody, Decision, ShownFinding
@@ -33,7 +33,7 @@ SHOWN = 10
 
 
 @router.post("/findings/bulk")
-async def ask(request: Request, services: Services, visitor: SignedIn) -> Response:
+async def ask(request: Request, services: Services, visitor: Acting) -> Response:
     """Say how many findings a decision is about, and ask whether that is meant."""
     lists = await read_lists(request, services, COOKIE)
     form = take_review_form(lists, visitor)
@@ -42,8 +42,7 @@ async def ask(request: Request, services: Services, visitor: SignedIn) -> Respon
     if action not in ACTIONS:
         raise InputError("nothing says what is to be done", hint="Go back and choose a button.")
     is_all = form.get("all") == "yes"
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        rows = await _choose(session, filters, visitor, None if is_all else lists.get("pick", []))
+    rows = await _choose(visitor.session, filters, visitor, None if is_all else lists.get("pick", []))
     judged = [row for row in rows if action == "assign" or row[1].snippet]
     if not judged:
         raise InputError("no finding is selected", hint="Go back and select some, or all of the list.")
@@ -65,33 +64,32 @@ async def ask(request: Request, services: Services, visitor: SignedIn) -> Respon
 
 
 @router.post("/findings/bulk/confirm")
-async def confirm(request: Request, services: Services, visitor: SignedIn) -> Response:
+async def confirm(request: Request, services: Services, visitor: Acting) -> Response:
     """Store what was confirmed, unless the list has changed since."""
     lists = await read_lists(request, services, COOKIE)
     form = take_review_form(lists, visitor)
     filters = restrict(read_back(form), visitor)
     action = form.get("action", "")
     query = filters.to_query()
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        if form.get("all") == "yes":
-            rows = await _choose(session, filters, visitor, None)
-            shown = [(row[0].id, row[1].id) for row in rows if action == "assign" or row[1].snippet]
-            if str(len(shown)) != form.get("count"):
-                raise ConflictError(
-                    f"the list has changed: it has {len(shown)} such findings now",
-                    hint="Nothing is stored. Go back to the list and begin again.",
-                )
-        else:
-            shown = [_read_pair(text) for text in lists.get("pick", [])]
-        if action == "assign":
-            await notes.assign(
-                session, visitor.caller, [finding_id for finding_id, _ in shown], form.get("assignee")
+    if form.get("all") == "yes":
+        rows = await _choose(visitor.session, filters, visitor, None)
+        shown = [(row[0].id, row[1].id) for row in rows if action == "assign" or row[1].snippet]
+        if str(len(shown)) != form.get("count"):
+            raise ConflictError(
+                f"the list has changed: it has {len(shown)} such findings now",
+                hint="Nothing is stored. Go back to the list and begin again.",
             )
-        else:
-            bulk_id = await feedback.add_bulk_feedback(
-                session, visitor.caller, _read_body(form, action, shown)
-            )
-            query = filters.to_query(undo=f"bulk.{bulk_id}", done=len(shown))
+    else:
+        shown = [_read_pair(text) for text in lists.get("pick", [])]
+    if action == "assign":
+        await notes.assign(
+            visitor.session, visitor.caller, [finding_id for finding_id, _ in shown], form.get("assignee")
+        )
+    else:
+        bulk_id = await feedback.add_bulk_feedback(
+            visitor.session, visitor.caller, _read_body(form, action, shown)
+        )
+        query = filters.to_query(undo=f"bulk.{bulk_id}", done=len(shown))
     return RedirectResponse(f"/ui/findings?{query}", 303)
 
 

@@ -7,26 +7,24 @@ from starlette.responses import Response
 
 from securetag.api.feedback.agreement import measure_agreement, measure_dismissed
 from securetag.api.findings import repository as findings
-from securetag.api.services import Services
 from securetag.api.ui.filters import Filters
 from securetag.api.ui.rendering import render
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import SignedIn
+from securetag.api.ui.session import Acting
 from securetag.db.review_queue import FIRST_SHARE, SECOND_SHARE
 
 router = APIRouter(prefix="/ui", route_class=PageRoute)
 
 
 @router.get("/review")
-async def show_queue(request: Request, services: Services, visitor: SignedIn) -> Response:
+async def show_queue(request: Request, visitor: Acting) -> Response:
     """The reviewer's queue, and agreement between reviewers."""
     filters = Filters(queue="yes")
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        wanted = await filters.resolve(session, visitor.caller.name)
-        due = await findings.count_findings(session, wanted)
-        first = await findings.list_findings(session, wanted, after=None, limit=1)
-        agreement = await measure_agreement(session)
-        dismissed = await measure_dismissed(session)
+    wanted = await filters.resolve(visitor.session, visitor.caller.name)
+    due = await findings.count_findings(visitor.session, wanted)
+    first = await findings.list_findings(visitor.session, wanted, after=None, limit=1)
+    agreement = await measure_agreement(visitor.session)
+    dismissed = await measure_dismissed(visitor.session)
     return render(
         request,
         "review.html",

@@ -13,7 +13,7 @@ from securetag.api.services import Services
 from securetag.api.suppressions import repository as suppressions
 from securetag.api.ui.forms import read_back, read_review_form
 from securetag.api.ui.route import PageRoute
-from securetag.api.ui.session import SignedIn
+from securetag.api.ui.session import Acting
 from securetag.errors import InputError
 
 router = APIRouter(prefix="/ui", route_class=PageRoute)
@@ -23,7 +23,7 @@ Undo = Annotated[str | None, Query(pattern=rf"^(?:(?:verdict|bulk)\.{_ID}|suppre
 
 
 @router.post("/undo")
-async def undo(request: Request, services: Services, visitor: SignedIn) -> Response:
+async def undo(request: Request, services: Services, visitor: Acting) -> Response:
     """Take a decision back and show what it was about, to decide otherwise."""
     form = await read_review_form(request, services, visitor)
     filters = read_back(form)
@@ -32,15 +32,14 @@ async def undo(request: Request, services: Services, visitor: SignedIn) -> Respo
         first, *others = [UUID(text) for text in ids.split(".")]
     except ValueError as error:
         raise InputError("nothing says what is to be undone", hint="Reload the page.") from error
-    async with services.tenant(visitor.caller.tenant_id) as session:
-        if kind == "bulk":
-            await feedback.withdraw_bulk(session, visitor.caller, first)
-            return RedirectResponse(f"/ui/findings?{filters.to_query()}", 303)
-        if kind == "suppression" and others:
-            await suppressions.remove_suppression(session, first, actor=visitor.caller.name)
-            finding_id = others[0]
-        else:
-            saw_model = form.get("saw_model") == "yes"
-            row = await feedback.withdraw_feedback(session, visitor.caller, first, saw_model=saw_model)
-            finding_id = row.finding_id
+    if kind == "bulk":
+        await feedback.withdraw_bulk(visitor.session, visitor.caller, first)
+        return RedirectResponse(f"/ui/findings?{filters.to_query()}", 303)
+    if kind == "suppression" and others:
+        await suppressions.remove_suppression(visitor.session, first, actor=visitor.caller.name)
+        finding_id = others[0]
+    else:
+        saw_model = form.get("saw_model") == "yes"
+        row = await feedback.withdraw_feedback(visitor.session, visitor.caller, first, saw_model=saw_model)
+        finding_id = row.finding_id
     return RedirectResponse(f"/ui/findings/{finding_id}?{filters.to_query()}", 303)

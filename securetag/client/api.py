@@ -229,6 +229,7 @@ class ApiClient(HttpClient):
         assignee: str | None = None,
         assigned: bool | None = None,
         noted: bool | None = None,
+        text: str | None = None,
     ) -> Iterator[FindingAnswer]:
         """Return what is in the code now, page by page; in `states` where they are given."""
         filters: Filters = {
@@ -246,6 +247,7 @@ class ApiClient(HttpClient):
             "assignee": assignee,
             "assigned": _flag(assigned),
             "noted": _flag(noted),
+            "q": text,
             "rule_id": rule_id,
             "cwe": cwe,
             "path": path,

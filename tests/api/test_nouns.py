@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -269,6 +270,41 @@ async def test_keys_are_made_shown_once_and_revoked(api: Api) -> None:
     expired = {**body, "expires_at": "2020-01-01T00:00:00Z"}
     old = (await tenant.client.post("/keys", json=expired)).json()["key"]
     assert (await api.client(old).get("/projects")).status_code == 401
+
+
+async def test_a_key_is_replaced_with_or_without_an_overlap(api: Api) -> None:
+    tenant, other = await api.tenant(), await api.tenant()
+    body = {"name": "ci", "scopes": ["read"], "expires_at": "2100-01-01T00:00:00Z"}
+    old = (await tenant.client.post("/keys", json=body)).json()
+    address = f"/keys/{old['id']}/rotate"
+    first = await tenant.client.post(address, json={"overlap_hours": 2}, headers={"Idempotency-Key": "r"})
+    again = await tenant.client.post(address, json={"overlap_hours": 2}, headers={"Idempotency-Key": "r"})
+    new = first.json()
+    assert (first.status_code, again.json()) == (201, {**new, "key": None})
+    assert [new[name] for name in body] == list(body.values())
+    for key in (old, new):
+        assert (await api.client(key["key"]).get("/projects")).status_code == 200, "both open meanwhile"
+    listed = {key["id"]: key for key in (await tenant.client.get("/keys")).json()["items"]}
+    left = datetime.fromisoformat(listed[old["id"]]["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=1.9) < left <= timedelta(hours=2)
+
+    newest = (await tenant.client.post(f"/keys/{new['id']}/rotate", json={})).json()
+    statuses = [(await api.client(key["key"]).get("/projects")).status_code for key in (new, newest)]
+    assert statuses == [401, 200], "without an overlap the old one ends at once"
+    assert (await tenant.client.post(f"/keys/{new['id']}/rotate", json={})).status_code == 409
+    assert (await tenant.client.post(address, json={"overlap_hours": -1})).status_code == 422
+    assert (await other.client.post(f"/keys/{newest['id']}/rotate", json={})).status_code == 404
+
+
+async def test_an_administrator_cant_get_a_workers_key_by_replacing_it(api: Api) -> None:
+    tenant = await api.tenant()
+    worker = await api.key(tenant.id, "worker")
+    (worker_id,) = [
+        key["id"]
+        for key in (await tenant.client.get("/keys")).json()["items"]
+        if key["prefix"] == worker[4:16]
+    ]
+    assert (await tenant.client.post(f"/keys/{worker_id}/rotate", json={})).status_code == 403
 
 
 async def test_nobody_gives_away_what_they_lack(api: Api) -> None:

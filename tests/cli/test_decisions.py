@@ -215,6 +215,7 @@ def test_findings_are_listed_shown_judged_and_suppressed(platform: Deployment, p
     assert (said["verdict"], said["occurrence_id"]) == ("false_positive", a["occurrence"]["id"])
     scan = invoke(platform, "scan", "--resume", task, "--fail-on", "high")
     assert scan.exit_code == 1, "b counts"
+    check_filters(platform, a, b)
 
     suppressed = invoke(
         platform,
@@ -242,6 +243,40 @@ def test_findings_are_listed_shown_judged_and_suppressed(platform: Deployment, p
     assert late.exit_code == 1
     assert "a newer scan has seen this finding" in late.output
     assert "securetag findings show" in late.output
+
+
+def check_filters(platform: Deployment, judged: JsonObject, other: JsonObject) -> None:
+    """Of two findings the first one has been judged."""
+
+    def listed(*arguments: str) -> list[str]:
+        return [item["id"] for item in read(platform, "findings", "list", *arguments)]
+
+    assert invoke(platform, "findings", "assign", other["id"], "--to", "lea").exit_code == 0
+    assert "noted by" in invoke(platform, "findings", "note", other["id"], "seen in production").output
+    for argument, ids in {
+        "--reviewed": [judged["id"]],
+        "--not-reviewed": [other["id"]],
+        "--disagree": [],
+        "--since=2999-01-01": [],
+        "--assignee=lea": [other["id"]],
+        "--not-assigned": [judged["id"]],
+        "--noted": [other["id"]],
+        "--search=APP/": [judged["id"]],
+        "--verdict=true_positive": [],
+    }.items():
+        assert listed("--project", "shop", argument) == ids, argument
+    assert invoke(platform, "findings", "assign", other["id"]).exit_code == 0
+    assert listed("--assigned") == []
+
+    feedback = ("feedback", judged["id"], "--withdraw")
+    assert "false_positive, by " in (taken_back := invoke(platform, *feedback)).output
+    assert "taken back by" in taken_back.output
+    assert "nothing to take back" in (again := invoke(platform, *feedback)).output
+    assert again.exit_code == 1
+    assert listed("--reviewed") == []
+    assert invoke(platform, "feedback", judged["id"]).exit_code == 2, "neither a verdict nor --withdraw"
+    at = ("--occurrence", judged["occurrence"]["id"])
+    assert invoke(platform, "feedback", judged["id"], "--verdict", "false_positive", *at).exit_code == 0
 
 
 @pytest.mark.sockets

@@ -1,7 +1,9 @@
-"""`/keys`: list, make, revoke."""
+"""`/keys`: list, make, replace, revoke."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -15,9 +17,10 @@ from securetag.api.services import Services
 from securetag.db.models import ApiKey
 from securetag.db.paging import list_rows
 from securetag.db.repositories import keys
+from securetag.db.repositories.keys import Principal
 from securetag.db.repositories.tenants import exists, switch_tenant
 from securetag.errors import NotFoundError, PermissionDeniedError
-from securetag.wire.api import KeyAnswer, KeyBody, KeyCreated
+from securetag.wire.api import KeyAnswer, KeyBody, KeyCreated, RotationBody
 from securetag.wire.base import Page
 
 router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
@@ -36,11 +39,7 @@ async def create_key(
     body: KeyBody, services: Services, caller: Admin, key: IdempotencyKey = None
 ) -> Response:
     """A new key. Keep it: it can't be read again."""
-    missing = [scope for scope in body.scopes if not caller.may(scope)]
-    if missing:
-        raise PermissionDeniedError(
-            f"a key can't give away what it hasn't: {', '.join(missing)}", hint="Ask an operator."
-        )
+    _check_may_give(caller, body.scopes)
     tenant_id = body.tenant_id or caller.tenant_id
     if tenant_id != caller.tenant_id and not caller.operator:
         # As for every foreign id: it doesn't exist.
@@ -68,9 +67,46 @@ async def create_key(
         return await once(session, caller.tenant_id, "POST /keys", key, body, work, secret="key")
 
 
+@router.post("/{key_id}/rotate", response_model=KeyCreated, status_code=201)
+async def rotate_key(
+    key_id: UUID, body: RotationBody, services: Services, caller: Admin, key: IdempotencyKey = None
+) -> Response:
+    """Replace a key by a new one with the same name, scopes and expiry. Keep it: it can't be read again.
+
+    The old one opens for `overlap_hours` more, or nothing from the next call on. 409 for one that opens
+    nothing any more.
+    """
+    async with services.tenant(caller.tenant_id) as session:
+
+        async def work() -> KeyCreated:
+            old = await session.get(ApiKey, key_id)
+            if old is None:
+                raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
+            _check_may_give(caller, old.scopes)
+            row, plain = await keys.rotate_key(
+                session,
+                old,
+                services.peppers.current,
+                overlap=timedelta(hours=body.overlap_hours),
+                actor=caller.name,
+            )
+            return KeyCreated(**KeyAnswer.model_validate(row).model_dump(), key=plain)
+
+        operation = f"POST /keys/{key_id}/rotate"
+        return await once(session, caller.tenant_id, operation, key, body, work, secret="key")
+
+
 @router.delete("/{key_id}", status_code=204)
 async def revoke_key(key_id: UUID, services: Services, caller: Admin) -> Response:
     """The key opens nothing from the next call on."""
     async with services.tenant(caller.tenant_id) as session:
         await keys.revoke_key(session, caller.tenant_id, key_id, actor=caller.name)
     return Response(status_code=204)
+
+
+def _check_may_give(caller: Principal, scopes: Iterable[str]) -> None:
+    """Raise PermissionDeniedError where a key with these scopes could do more than the caller's."""
+    if missing := [scope for scope in scopes if not caller.may(scope)]:
+        raise PermissionDeniedError(
+            f"a key can't give away what it hasn't: {', '.join(missing)}", hint="Ask an operator."
+        )

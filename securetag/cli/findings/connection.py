@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from securetag.client.api import ApiClient
     from securetag.wire.api import FindingDetail
 
+# As in `wire.feedback`, which `--help` doesn't wait for; a test compares them.
+Decision = Literal["true_positive", "false_positive", "needs_review"]
 ApiUrl = Annotated[str | None, typer.Option("--api", envvar="SECURETAG_API_URL", help="Address of the api.")]
 ApiKey = Annotated[str | None, typer.Option("--key", envvar="SECURETAG_API_KEY", help="API key.")]
 FindingId = Annotated[UUID, typer.Argument(metavar="FINDING", help="Id of the finding.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.findings.connection import ApiKey, ApiUrl, FindingId, connected
+from securetag.cli.findings.connection import ApiKey, ApiUrl, Decision, FindingId, connected
 from securetag.cli.output import Json, emit, reported
 from securetag.cli.scan.follow import Level, MinConfidence
 
@@ -42,6 +42,27 @@ def list_findings(
     rule: Annotated[str | None, typer.Option(help="Of this rule alone.")] = None,
     cwe: Annotated[str | None, typer.Option(help="Of this weakness alone, as in CWE-89.")] = None,
     path: Annotated[str | None, typer.Option(help="With a path that begins with this.")] = None,
+    verdict: Annotated[Decision | None, typer.Option(help="With this verdict of the model alone.")] = None,
+    reviewed: Annotated[
+        bool | None,
+        typer.Option("--reviewed/--not-reviewed", help="Judged by a person as it is now, or not."),
+    ] = None,
+    disagree: Annotated[
+        bool | None,
+        typer.Option("--disagree/--no-disagree", help="The model says the opposite of a person, or not."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="First reported on this day (2026-11-01) or later, or by a scan after this one."),
+    ] = None,
+    assignee: Annotated[str | None, typer.Option(help="That this person works on.")] = None,
+    assigned: Annotated[
+        bool | None, typer.Option("--assigned/--not-assigned", help="That somebody works on, or nobody.")
+    ] = None,
+    noted: Annotated[bool | None, typer.Option("--noted/--not-noted", help="With notes, or without.")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="With this in its title, path or rule, in either case.")
+    ] = None,
     suppressed: Annotated[
         bool | None, typer.Option("--suppressed/--not-suppressed", help="Only these; by default both.")
     ] = None,
@@ -61,6 +82,14 @@ def list_findings(
                 rule_id=rule,
                 cwe=cwe,
                 path=path,
+                verdict=verdict,
+                reviewed=reviewed,
+                disagree=disagree,
+                since=since,
+                assignee=assignee,
+                assigned=assigned,
+                noted=noted,
+                text=search,
                 suppressed=suppressed,
             )
         )
@@ -111,6 +140,12 @@ def show_finding(
     typer.echo(describe_finding(1, answer))
     typer.echo(f"   occurrence: {answer.occurrence.id}")
     typer.echo(f"   state: {answer.state or 'not reported'} in {answer.branch}")
+    for use in answer.training:
+        models = ", ".join(f"{model.name} ({model.model_id[:12]})" for model in use.models)
+        trained = f", which trained {models}" if models and use.split != "test" else ""
+        typer.echo(f"   {use.examples} rows of release {use.release[:12]} ({use.split}){trained}")
+    if answer.assignee is not None:
+        typer.echo(defuse(f"   assigned to {answer.assignee}"))
     if (suppression := answer.suppression) is not None:
         until = f" until {suppression.expires_at:%Y-%m-%d}" if suppression.expires_at is not None else ""
         typer.echo(defuse(f"   suppressed by {suppression.owner}{until}: {suppression.reason}"))

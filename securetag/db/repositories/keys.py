@@ -23,7 +23,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, text, update
@@ -34,7 +34,7 @@ from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
 from securetag.db.repositories import audit
 from securetag.db.repositories.peppers import Peppers, pepper_version, rehash
-from securetag.errors import AuthenticationError, InputError, NotFoundError
+from securetag.errors import AuthenticationError, ConflictError, InputError, NotFoundError
 from securetag.records import JsonObject
 
 _KEY = re.compile(r"stk_([A-Za-z0-9_-]{12})_([A-Za-z0-9_-]{43})")
@@ -195,6 +195,28 @@ async def record_use(session: AsyncSession, key_id: UUID) -> None:
     await session.execute(
         update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.clock_timestamp())
     )
+
+
+async def rotate_key(
+    session: AsyncSession, old: ApiKey, pepper: str, *, overlap: timedelta, actor: str
+) -> tuple[ApiKey, str]:
+    """Return a new key with the name, scopes and expiry of an old one, which ends after `overlap`.
+
+    The row and the plain key, in a session of the tenant that it belongs to. Raises ConflictError for a key
+    that opens nothing any more.
+    """
+    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= datetime.now(UTC)):
+        state = "revoked" if old.revoked_at is not None else "expired"
+        raise ConflictError(f"key {old.prefix} is {state}", hint="Make another key.")
+    row, plain = await add_key(
+        session, old.tenant_id, old.name, old.scopes, pepper, actor=actor, expires_at=old.expires_at
+    )
+    if overlap:
+        end = func.least(ApiKey.expires_at, func.clock_timestamp() + overlap)
+        await session.execute(update(ApiKey).where(ApiKey.id == old.id).values(expires_at=end))
+    else:
+        await revoke_key(session, old.tenant_id, old.id, actor=actor)
+    return row, plain
 
 
 async def revoke_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, actor: str) -> None:

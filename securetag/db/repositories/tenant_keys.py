@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ApiKey
@@ -100,31 +100,8 @@ async def revoke_tenant_key(engine: AsyncEngine, key: TenantKey) -> None:
 
 
 async def rotate_tenant_key(engine: AsyncEngine, key: TenantKey, pepper: str, *, overlap: timedelta) -> str:
-    """Return a new key with the name, scopes and expiry of an old one, which ends after `overlap`.
-
-    Raises ConflictError for a key that opens nothing any more.
-    """
-    if key.state != "valid":
-        raise ConflictError(
-            f"key {key.prefix} is {key.state}", hint="Make another with `securetag key create`."
-        )
+    """Return a new key in place of an old one, which ends after `overlap`. Raises ConflictError."""
     async with tenant_transaction(engine, key.tenant_id) as session:
-        _, plain = await keys.add_key(
-            session,
-            key.tenant_id,
-            key.name,
-            key.scopes,
-            pepper,
-            actor=OPERATOR,
-            expires_at=key.expires_at,
-        )
-        if overlap:
-            await _end_after(session, key.id, overlap)
-        else:
-            await keys.revoke_key(session, key.tenant_id, key.id, actor=OPERATOR)
+        old = await session.get_one(ApiKey, key.id)
+        _, plain = await keys.rotate_key(session, old, pepper, overlap=overlap, actor=OPERATOR)
     return plain
-
-
-async def _end_after(session: AsyncSession, key_id: UUID, overlap: timedelta) -> None:
-    end = func.least(ApiKey.expires_at, func.clock_timestamp() + overlap)
-    await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(expires_at=end))

@@ -6,33 +6,19 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from postgres import Database
-from rows import Place, make_finding, make_place, make_task
+from rows import Place, make_finding, make_task
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import queue
-from securetag.db.engine import create_engine, tenant_transaction
+from securetag.db.engine import tenant_transaction
 from securetag.db.models import Finding, FindingState, Project
 from securetag.wire import queue as wire
 from securetag.wire.queue import Coverage, RuleTimeout, SkippedFile, SkipReason
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.clean_database]
 
 READ = Coverage(files={"python": 2})
-
-
-@pytest.fixture
-async def db(clean_database: Database):  # type: ignore[no-untyped-def]
-    """A database to itself, since a claim takes whatever is due."""
-    engine = create_engine(clean_database.dsn_api)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def place(db: AsyncEngine) -> Place:
-    return await make_place(db)
 
 
 def execution(tool: str, coverage: Coverage | None, **changes: object) -> wire.ToolExecution:

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from postgres import Database
-from rows import Place, make_finding, make_place, make_task
+from rows import Place, make_finding, make_task
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import queue
-from securetag.db.engine import create_engine, tenant_transaction
+from securetag.db.engine import tenant_transaction
 from securetag.db.leases import Lease
 from securetag.db.models import (
     Feedback,
@@ -29,23 +28,10 @@ from securetag.errors import FencedError, InputError
 from securetag.records import Decision, Verdict
 from securetag.wire import queue as wire
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.clean_database]
 
 TABLES = (Finding, FindingOccurrence, TriageVerdict, ToolExecution, ScanReport, ScanResult)
 VERDICT = Verdict(decision=Decision.FALSE_POSITIVE, alias="m", model_id="m")
-
-
-@pytest.fixture
-async def db(clean_database: Database):  # type: ignore[no-untyped-def]
-    """A database to itself, since a claim takes whatever is due."""
-    engine = create_engine(clean_database.dsn_api)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def place(db: AsyncEngine) -> Place:
-    return await make_place(db)
 
 
 def execution(tool: str, metrics: wire.Metrics) -> wire.ToolExecution:

@@ -58,11 +58,6 @@ async def consent(db: AsyncEngine, place: Place) -> Consent:
     return given
 
 
-@pytest.fixture
-async def place(db: AsyncEngine) -> Place:
-    return await make_place(db)
-
-
 async def test_only_consenting_tenants_are_harvested(
     db: AsyncEngine, place: Place, pg_database: Database
 ) -> None:

@@ -33,20 +33,7 @@ from securetag.settings import Settings
 from securetag.settings.sections import ApiSettings
 from securetag.wire import queue as wire
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def db(clean_database: Database):  # type: ignore[no-untyped-def]
-    """A database to itself, since a claim takes whatever is due."""
-    engine = create_engine(clean_database.dsn_api)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def place(db: AsyncEngine) -> Place:
-    return await make_place(db)
+pytestmark = [pytest.mark.anyio, pytest.mark.clean_database]
 
 
 async def claimed(db: AsyncEngine, worker: str = "w1", **options: float) -> queue.Claim:

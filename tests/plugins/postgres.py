@@ -7,7 +7,8 @@ Fixtures:
   run share it, so nobody stops or kills it; a chaos test makes a `Cluster` of its own.
 - `pg_database` (module): a fresh, migrated database with `.name`, `.dsn_api`, `.dsn_owner` and
   `.dsn_harvest`, strings that `securetag.db.engine.create_engine` takes. None is a superuser's.
-- `db` (function, asynchronous): an AsyncEngine as `securetag_api` on `pg_database`.
+- `db` (function, asynchronous): an AsyncEngine as `securetag_api` on `pg_database`, or with the marker
+  `clean_database` on that.
 - `clean_database` (function): like `pg_database`, for one test that counts rows.
 
 Asynchronous tests and fixtures run under anyio's plugin: `pytestmark = pytest.mark.anyio`.
@@ -85,8 +86,10 @@ def clean_database(pg_cluster: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture
-async def db(pg_database: Database) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(pg_database.dsn_api)
+async def db(request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
+    is_clean = request.node.get_closest_marker("clean_database") is not None
+    database: Database = request.getfixturevalue("clean_database" if is_clean else "pg_database")
+    engine = create_engine(database.dsn_api)
     yield engine
     await engine.dispose()
 

@@ -23,8 +23,10 @@ import textwrap
 import time
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import httpx
+from playwright.sync_api import Page, sync_playwright
 
 from securetag.orchestration.instance import DEFINITIONS
 
@@ -39,6 +41,7 @@ RENDER_MS = 30_000
 START_SECONDS = 120.0
 #: Pixels of a laptop's window and of a phone's.
 WIDTHS = (1280, 390)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: The group of assets whose lineage is shown; that of the sources has dozens.
 LINEAGE = f"/locations/__repository__@{DEFINITIONS}/asset-groups/model/lineage"
 PAGE = """\
@@ -102,34 +105,66 @@ def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
 
 def take_page(address: str, out: Path) -> None:
     """Take the pages of the api at `address`, signed in with the key in API_KEY."""
-    from playwright.sync_api import sync_playwright
-
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        for scheme, width, height in product(("light", "dark"), WIDTHS, (900,)):
+        for scheme, width in product(SCHEMES, WIDTHS):
             context = browser.new_context(
-                color_scheme=scheme, viewport={"width": width, "height": height}, locale="en"
+                color_scheme=scheme, viewport={"width": width, "height": 900}, locale="en"
             )
-            page = context.new_page()
-            page.goto(f"{address}/ui/sign-in")
-            page.screenshot(path=out / f"page-sign-in-{scheme}-{width}.png")
-            page.fill("#key", os.environ["API_KEY"])
-            page.press("#key", "Enter")
-            page.wait_for_selector("h1 + .figures, h1 + .card")
-            page.screenshot(path=out / f"page-overview-{scheme}-{width}.png", full_page=True)
-            page.goto(f"{address}/ui/findings")
-            page.wait_for_selector("a.row")
-            page.screenshot(path=out / f"page-findings-{scheme}-{width}.png")
-            page.click("a.row >> nth=0")
-            page.wait_for_selector(".code")
-            page.screenshot(path=out / f"page-finding-{scheme}-{width}.png", full_page=True)
-            page.goto(f"{address}/ui/scans")
-            page.click("a.row >> nth=0")
-            page.wait_for_selector("#scan")
-            page.screenshot(path=out / f"page-scan-{scheme}-{width}.png", full_page=True)
+            take_pages(context.new_page(), address, out, f"{scheme}-{width}")
             context.close()
         browser.close()
+
+
+def take_pages(page: Page, address: str, out: Path, suffix: str) -> None:
+    """Sign in and take each page in one look; the names of the files end with `suffix`."""
+
+    def save(name: str, *, whole: bool = True) -> None:
+        page.screenshot(path=out / f"page-{name}-{suffix}.png", full_page=whole)
+
+    page.goto(f"{address}/ui/sign-in")
+    save("sign-in", whole=False)
+    page.fill("#key", os.environ["API_KEY"])
+    page.press("#key", "Enter")
+    page.wait_for_selector("h1 + .figures, h1 + .card")
+    page.evaluate("document.querySelectorAll('main details').forEach(part => { part.open = true; })")
+    page.evaluate("document.querySelectorAll('.chart ~ details').forEach(part => { part.open = false; })")
+    save("overview")
+    page.goto(f"{address}/ui/findings")
+    page.wait_for_selector("a.row")
+    save("findings", whole=False)
+    open_trained_finding(page, address)
+    save("finding")
+    page.goto(f"{page.url.partition('?')[0]}?lang=es")
+    save("finding-es")
+    page.goto(f"{address}/ui/?lang=es")
+    save("overview-es")
+    page.goto(f"{address}/ui/findings?lang=en")
+    for number in range(3):
+        page.check(f"input[name=pick] >> nth={number}")
+    page.keyboard.press("f")
+    page.wait_for_selector("button.main")
+    save("bulk")
+    page.goto(f"{address}/ui/review")
+    save("review")
+    page.click("a.button")
+    page.wait_for_selector(".code")
+    save("blind")
+    page.goto(f"{address}/ui/scans")
+    page.click("a.row >> nth=0")
+    page.wait_for_selector("#scan")
+    save("scan")
+
+
+def open_trained_finding(page: Page, address: str) -> None:
+    """Open the first finding that has trained a model, or the last one of the list."""
+    page.goto(f"{address}/ui/findings?reviewed=yes")
+    links = page.locator("a.row").evaluate_all("rows => rows.map(row => row.href)")
+    for link in links:
+        page.goto(link)
+        if page.locator("#lineage").count():
+            return
 
 
 def wait_for(url: str) -> None:

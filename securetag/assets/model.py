@@ -120,7 +120,7 @@ def publish_model(context: dg.OpExecutionContext, config: PublishConfig) -> None
     from securetag.pipeline.publish import publish
 
     result = read_evaluation(Path(_latest(context, "evaluation", "path")))
-    publish(result, config.alias, get_settings(), progress=Progress(context.log.info))
+    publish(result, config.alias, get_settings(), by="dagster", progress=Progress(context.log.info))
     context.add_output_metadata({"alias": config.alias, "model_id": result.model_id})
 
 

@@ -4,9 +4,9 @@ Conventions:
 
 - ids are UUIDv7 made here, so that a row's id is known before it is written; append-only logs that
   SQL itself writes (`task_event`, `audit_log`) count with a bigint.
-- Every table but `worker_heartbeat` belongs to a tenant. References inside a tenant are composite,
-  `(tenant_id, …)`, because PostgreSQL checks foreign keys without row-level security: a plain one
-  would let a tenant point at another's row.
+- Every table but `worker_heartbeat` and `model` belongs to a tenant. References inside a tenant are
+  composite, `(tenant_id, …)`, because PostgreSQL checks foreign keys without row-level security: a plain
+  one would let a tenant point at another's row.
 - Times are timestamptz, set by the database's clock.
 
 These modules know no query; those are in `repositories`, `queue` and `harvest`.
@@ -29,6 +29,7 @@ from securetag.db.tables.findings import (
 )
 from securetag.db.tables.service import AuditLog, IdempotencyKey, QuotaUsage, Webhook, WebhookDelivery
 from securetag.db.tables.tenancy import ApiKey, Consent, ErasureRequest, Project, Tenant
+from securetag.db.tables.training import PublishedModel, TrainingUse
 from securetag.db.tables.web import PROOFS, WebTarget
 from securetag.db.tables.work import (
     KINDS,
@@ -66,6 +67,7 @@ __all__ = [
     "FindingState",
     "IdempotencyKey",
     "Project",
+    "PublishedModel",
     "QuotaUsage",
     "ScanReport",
     "ScanResult",
@@ -75,6 +77,7 @@ __all__ = [
     "TaskEvent",
     "Tenant",
     "ToolExecution",
+    "TrainingUse",
     "TriageVerdict",
     "WebTarget",
     "Webhook",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from securetag.errors import ConflictError, GateError
 from securetag.evaluation import gate
 from securetag.pipeline.evaluate import Evaluation
+from securetag.pipeline.lineage import record_if_possible, record_model
+from securetag.pipeline.withdrawals import OPERATOR
 from securetag.serving.modelfile import check_name
 from securetag.serving.registry import GatePass, ModelEntry, Registry
 from securetag.settings import Settings
@@ -23,9 +25,13 @@ def publish(
     settings: Settings,
     *,
     public: bool = False,
+    by: str = OPERATOR,
     progress: Progress | None = None,
 ) -> None:
     """Point `alias` at the evaluated model, in Ollama or in the embedded runtime by setting.
+
+    The publication, with who published (`by`) and the gate's report, is recorded in the database where there
+    is one.
 
     A `public` name, or one with a namespace, is one under which the model will be distributed. Raises
     GateError unless the evaluation's gate let the model through (there is no other way in), and for a model
@@ -60,6 +66,7 @@ def publish(
     )
     _serve(entry, alias, settings, progress=progress)
     registry.publish(alias, entry.model_id)
+    record_if_possible(lambda: record_model(evaluation, settings, by=by))
 
 
 def rollback(alias: str, settings: Settings) -> ModelEntry:

@@ -25,6 +25,7 @@ from securetag.records import (
 )
 from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
 from securetag.wire.feedback import Decision, FeedbackAnswer, NoteAnswer
+from securetag.wire.lineage import TrainingUseAnswer
 from securetag.wire.queue import MAX_LISTED, Coverage, SkipReason
 
 #: Name of a branch.
@@ -277,6 +278,8 @@ class FindingDetail(FindingAnswer):
 
     feedback_history: list[FeedbackAnswer]
     notes: list[NoteAnswer] = []
+    #: The releases whose rows rest on it.
+    training: list[TrainingUseAnswer] = []
 
 
 class LeftOutFile(Body):
@@ -422,6 +425,13 @@ class KeyCreated(KeyAnswer):
     """A new key, in plain text for the only time. Null where the call is a repetition."""
 
     key: str | None
+
+
+class RotationBody(Body):
+    """How a key is replaced."""
+
+    #: Hours for which the old key still opens.
+    overlap_hours: Annotated[float, Field(ge=0, le=24 * 90)] = 0.0
 
 
 class TenantBody(Body):

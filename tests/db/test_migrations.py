@@ -155,7 +155,7 @@ def test_every_tenants_table_is_forced_and_no_role_bypasses(pg_database: Databas
             "SELECT relname FROM pg_class WHERE relnamespace = 'securetag'::regnamespace AND relkind = 'r'"
             " AND NOT (relrowsecurity AND relforcerowsecurity)"
         ).fetchall()
-        assert {name for (name,) in open_tables} == {"alembic_version", "worker_heartbeat"}
+        assert {name for (name,) in open_tables} == {"alembic_version", "model", "worker_heartbeat"}
         assert (
             connection.execute(
                 "SELECT rolname FROM pg_roles WHERE rolname LIKE 'securetag%'"

@@ -44,6 +44,8 @@ VALUES = {
     "triage_verdict.lang": "en",
     "triage_verdict.gate": "none",
     "finding_state.state": "open",
+    "model.gate": "production",
+    "training_use.split": "train",
     "feedback.verdict": "false_positive",
     "feedback.disposition": "fix",
     "feedback.source": "person",

@@ -22,6 +22,7 @@ async def store_scan(
     *findings: Finding,
     verdict: Decision | None = Decision.FALSE_POSITIVE,
     gate: Gate = "none",
+    model_id: str = "m",
     **params: str,
 ) -> UUID:
     """Store a completed scan of the project `shop`, whose findings a model has judged alike."""
@@ -34,7 +35,7 @@ async def store_scan(
     assert claim is not None
     assert claim.lease.task_id == task_id
     model = (
-        Verdict(decision=verdict, model_id="m", alias="securetag-v1", gate=gate, p_false_positive=0.93)
+        Verdict(decision=verdict, model_id=model_id, alias="securetag-v1", gate=gate, p_false_positive=0.93)
         if verdict is not None
         else None
     )

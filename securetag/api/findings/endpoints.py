@@ -14,6 +14,7 @@ from securetag.api.errors import RESPONSES
 from securetag.api.feedback.notes import list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.importing import FORM, receive_import
+from securetag.api.findings.lineage import list_training_uses
 from securetag.api.findings.schemas import (
     AssignedFilter,
     AssigneeFilter,
@@ -29,6 +30,7 @@ from securetag.api.findings.schemas import (
     SinceFilter,
     StateFilter,
     SuppressedFilter,
+    TextFilter,
     VerdictFilter,
     read_since,
     to_finding_answer,
@@ -73,6 +75,7 @@ async def list_findings(
     assignee: AssigneeFilter = None,
     assigned: AssignedFilter = None,
     noted: NotedFilter = None,
+    q: TextFilter = None,
 ) -> Response:
     """What is in the code now: every finding once, as the branch's newest scan shows it.
 
@@ -101,6 +104,7 @@ async def list_findings(
             assignee=assignee,
             assigned=assigned,
             noted=noted,
+            text=q,
         )
         rows = await findings.list_findings(session, wanted, after=cursor, limit=limit)
     items = [to_finding_answer(row, services.settings.triage) for row in rows]
@@ -122,9 +126,10 @@ async def import_findings(
 async def get_finding(
     finding_id: UUID, services: Services, caller: Reader, branch: BranchFilter = None
 ) -> Response:
-    """One finding with all its feedback and notes."""
+    """One finding with all its feedback and notes, and the releases and models that it went into."""
     async with services.tenant(caller.tenant_id) as session:
         row = await findings.get_finding(session, finding_id, branch)
         history = await findings.list_feedback(session, finding_id)
         notes = await list_notes(session, finding_id)
-    return json_answer(to_finding_detail(row, history, notes, services.settings.triage))
+        training = await list_training_uses(session, finding_id)
+    return json_answer(to_finding_detail(row, history, notes, training, services.settings.triage))

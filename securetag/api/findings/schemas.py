@@ -34,6 +34,7 @@ from securetag.wire.api import (
     VerdictAnswer,
 )
 from securetag.wire.feedback import Decision, NoteAnswer
+from securetag.wire.lineage import TrainingUseAnswer
 from securetag.wire.verdicts import allows_model_to_dismiss
 
 SeverityFilter = Annotated[Severity | None, Query(description="Of this severity alone.")]
@@ -81,6 +82,10 @@ AssignedFilter = Annotated[
     bool | None, Query(description="Only what somebody works on, or only what nobody works on.")
 ]
 NotedFilter = Annotated[bool | None, Query(description="Only with notes, or only without.")]
+TextFilter = Annotated[
+    str | None,
+    Query(max_length=300, pattern=r"^[^\x00]*$", description="With this in its title, path or rule."),
+]
 SuppressedFilter = Annotated[bool | None, Query(description="Only suppressed ones, or only the others.")]
 
 
@@ -128,13 +133,15 @@ def to_finding_detail(
     row: FindingRow,
     history: Sequence[Row[Feedback, FeedbackWithdrawal]],
     notes: Sequence[FindingNote],
+    training: Sequence[TrainingUseAnswer],
     triage: TriageSettings,
 ) -> FindingDetail:
-    """From a row, all the feedback on it, newest first, and its notes, oldest first."""
+    """From a row, all the feedback on it, newest first, its notes, oldest first, and what it has trained."""
     return FindingDetail(
         **_answers(row, triage),
         feedback_history=[to_feedback_answer(*given) for given in history],
         notes=[NoteAnswer.model_validate(note) for note in notes],
+        training=list(training),
     )
 
 

@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Date, cast, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from securetag.api.findings.lineage import find_published_model
 from securetag.db.branch_states import DEFAULT_BRANCH
 from securetag.db.feedback import standing_feedback
-from securetag.db.models import Finding, FindingState, Project, TriageVerdict
+from securetag.db.models import Finding, FindingState, Project, PublishedModel, TriageVerdict
 from securetag.records import SEVERITIES
 from securetag.system.intervals import Interval, wilson
 
@@ -74,6 +75,8 @@ class ModelInUse:
     gate: str
     prompt_version: str
     last_at: datetime
+    #: What publishing has recorded of it; None for a model that was never published here.
+    publication: PublishedModel | None
     #: Decision → its verdicts of the last `VERDICT_DAYS` days.
     decisions: dict[str, int]
     median_ms: float
@@ -229,6 +232,7 @@ async def find_model_in_use(session: AsyncSession) -> ModelInUse | None:
         newest.gate,
         newest.prompt_version,
         newest.created_at,
+        await find_published_model(session, newest.model_id),
         {row[0]: row[1] for row in decisions},
         float(median_ms or 0),
     )

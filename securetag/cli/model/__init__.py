@@ -6,13 +6,14 @@ import typer
 
 from securetag.cli.model.evaluate import evaluate
 from securetag.cli.model.publish import publish, rollback
-from securetag.cli.model.registry import list_models
+from securetag.cli.model.registry import list_models, sync
 from securetag.cli.model.serve import serve
 from securetag.cli.model.train import train
 
 app = typer.Typer(help="Models of this installation.", no_args_is_help=True)
 app.command("list")(list_models)
 app.command("serve")(serve)
+app.command("sync")(sync)
 app.command("rollback")(rollback)
 
 __all__ = ["app", "evaluate", "publish", "train"]

@@ -29,8 +29,18 @@ def publish(
     settings = get_settings()
     entry = model_named(model)
     evaluation = latest_evaluation(entry.model_id, settings)
-    run(evaluation, name, settings, public=public, progress=_Percent())
+    run(evaluation, name, settings, public=public, by=_find_user(), progress=_Percent())
     typer.echo(f"{name} is {entry.model_id[:12]} now. `securetag model rollback {name}` goes back.")
+
+
+def _find_user() -> str:
+    """Return who runs this; a container may run as a user without a name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
 
 
 class _Percent:

@@ -1,4 +1,4 @@
-"""`securetag model list`, and how a command names a model."""
+"""`securetag model list` and `sync`, and how a command names a model."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ def list_models(as_json: Json = False) -> None:
                 for row in rows
             ],
         )
+
+
+@reported
+def sync(as_json: Json = False) -> None:
+    """Record published models, and which findings trained them, in the database again.
+
+    Publishing and `dataset build` do that by themselves where the database answers.
+    """
+    import msgspec
+
+    from securetag.pipeline.lineage import record_lineage
+    from securetag.settings import get_settings
+
+    summary = record_lineage(get_settings())
+    if as_json:
+        emit(msgspec.to_builtins(summary))
+        return
+    show(
+        ["release", "findings in it"],
+        [[release, f"{number:,}"] for release, number in summary.findings.items()],
+        title=f"{summary.models} published models",
+    )
 
 
 def model_named(name: str) -> ModelEntry:

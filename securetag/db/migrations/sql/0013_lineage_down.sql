@@ -1,0 +1,2 @@
+DROP TABLE securetag.training_use;
+DROP TABLE securetag.model;

@@ -45,9 +45,8 @@ A setting of the type *secret* is given by its variable or by a file: the variab
 (`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a file of which the content, without a last newline, is
 the value. Both at once, or an unreadable or empty file, are refused. Secrets are never printed.
 
-With `SECURETAG_ENVIRONMENT=production` the default pepper is refused. Outside loopback the api refuses to
-start with the default or a short pepper, with a well-known password of the database, and without
-`SECURETAG_API__BEHIND_PROXY=true`: it has no TLS of its own.
+`SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no TLS,
+refuses a default or short pepper, a well-known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
 """
 
 

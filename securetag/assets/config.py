@@ -1,20 +1,45 @@
-"""What a person may set when they start a run in the Dagster UI."""
+"""What a person may set when they start a run in the Dagster UI; members of an enum are offered as a list."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 import dagster as dg
 from pydantic import Field
 
+from securetag.evaluation.gate import list_gates
 from securetag.records import JsonObject
+from securetag.training.recipe import list_recipes
+
+
+class Profile(StrEnum):
+    """For which model triage rows are rendered: the embedded one, or the 8B one."""
+
+    compact = "compact"
+    full = "full"
+
+
+class Language(StrEnum):
+    """Language of triage prompts."""
+
+    en = "en"
+    es = "es"
+
+
+class Purpose(StrEnum):
+    """Which licenses may enter a release."""
+
+    internal = "internal"
+    public = "public"
 
 
 class ReleaseConfig(dg.Config):
     """Parameters of a release; they are part of its digest."""
 
-    seed: int = 0
-    profile: str = Field(default="compact", description="`compact` (embedded model) or `full` (8B).")
-    lang: str = "en"
-    purpose: str = Field(default="internal", description="`internal` or `public`: which licenses may enter.")
+    seed: int = Field(default=0, description="Another seed draws and splits other rows.")
+    profile: Profile = Field(default=Profile.compact, description="compact: embedded model; full: 8B.")
+    lang: Language = Field(default=Language.en, description="Language of triage prompts.")
+    purpose: Purpose = Field(default=Purpose.internal, description="Which licenses may enter.")
     synthetic: int = Field(default=1200, description="Synthetic triage rows to ask for.")
     knowledge: int = Field(default=400, description="Most rows from Records.")
     near_duplicates: float = Field(default=0.75, description="Similarity from which two rows are one.")
@@ -24,17 +49,26 @@ class ReleaseConfig(dg.Config):
 
 
 class TrainConfig(dg.Config):
-    """Which recipe, and what this run changes of it."""
+    """Which recipe on which release, and what this run changes of it."""
 
-    recipe: str = Field(default="securetag-embedded", description="A recipe of the package, or a YAML file.")
-    overrides: JsonObject = {}
-    timeout_s: float = 4 * 3600
+    recipe: str = Field(
+        default="securetag-embedded",
+        description=f"A recipe of the package ({', '.join(list_recipes())}), or the path of a YAML file.",
+    )
+    release: str | None = Field(
+        default=None, description="A partition of `releases`, or a folder; by default the newest release."
+    )
+    overrides: JsonObject = Field(default={}, description="Fields of the recipe with other values.")
+    timeout_s: float = Field(default=4 * 3600, description="Seconds after which training is stopped.")
 
 
 class EvaluationConfig(dg.Config):
     """Which gate decides, over how many rows."""
 
-    gate: str = Field(default="demo", description="A gate of the package, or a YAML file.")
+    gate: str = Field(
+        default="demo",
+        description=f"A gate of the package ({', '.join(list_gates())}), or the path of a YAML file.",
+    )
     base: str = Field(default="securetag-base", description="Alias of the model to compare with.")
     per_axis: int = Field(default=24, description="Most held-out rows of each axis.")
 
@@ -42,4 +76,10 @@ class EvaluationConfig(dg.Config):
 class PublishConfig(dg.Config):
     """Where workers find the model."""
 
-    alias: str = "securetag-v1"
+    alias: str = Field(default="securetag-v1", description="The name that workers ask for.")
+
+
+class RollbackConfig(dg.Config):
+    """Which alias goes back."""
+
+    alias: str = Field(default="securetag-v1", description="It gets the model that it meant before.")

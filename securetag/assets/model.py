@@ -15,20 +15,32 @@ from securetag.evaluation.compare import Comparison
 from securetag.evaluation.gate import GateDecision
 from securetag.evaluation.metrics import HELD_OUT
 from securetag.records import JsonObject
-from securetag.settings import get_settings
+from securetag.settings import Settings
+
+#: Training and evaluation take the accelerator, or all cores, for themselves: one run at a time.
+GPU_POOL = "gpu"
 
 
-@dg.asset(group_name="model", kinds={"torch"}, deps=[release])
-def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult:
+@dg.asset(
+    group_name="model", kinds={"pytorch", "huggingface"}, owners=["team:ml"], deps=[release], pool=GPU_POOL
+)
+def adapter(
+    context: dg.AssetExecutionContext, config: TrainConfig, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """LoRA fine-tuning in a subprocess; then merged, converted to GGUF, quantized and registered."""
+    from securetag.datasets.releases.release import find_release
     from securetag.evaluation.plots import loss_curve
     from securetag.pipeline.train import train
     from securetag.training.recipe import find_recipe
 
-    settings = get_settings()
+    chosen = (
+        find_release(config.release, settings.releases_dir)
+        if config.release
+        else Path(_latest(context, "release", "path"))
+    )
     candidate = train(
         find_recipe(config.recipe),
-        Path(_latest(context, "release", "path")),
+        chosen,
         settings,
         overrides=config.overrides,
         progress=_steps(Progress(context.log.info)),
@@ -47,17 +59,21 @@ def adapter(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.Materi
 
 @dg.asset(
     group_name="model",
+    kinds={"python", "llama"},
+    owners=["team:ml"],
     deps=[adapter, release],
+    pool=GPU_POOL,
     # Not blocking: a rejection is a result. A blocking check would end the run as failed.
     check_specs=[dg.AssetCheckSpec("gate", asset="evaluation", description="May this model be published?")],
 )
-def evaluation(context: dg.AssetExecutionContext, config: EvaluationConfig) -> dg.MaterializeResult:
+def evaluation(
+    context: dg.AssetExecutionContext, config: EvaluationConfig, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Base and candidate on the same held-out rows. The check is the gate."""
     from securetag.evaluation import gate
     from securetag.pipeline.evaluate import evaluate
     from securetag.serving.registry import Registry
 
-    settings = get_settings()
     result = evaluate(
         _latest(context, "adapter", "model_id"),
         Registry(settings.models_dir).resolve(config.base).model_id,
@@ -114,17 +130,24 @@ def read_gate(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
 
 
 @dg.op(ins={"passed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), description="Point the alias at the model.")
-def publish_model(context: dg.OpExecutionContext, config: PublishConfig) -> None:
+def publish_model(
+    context: dg.OpExecutionContext, config: PublishConfig, settings: dg.ResourceParam[Settings]
+) -> None:
     """Publish the evaluated model. Refuses by itself what the gate rejected."""
     from securetag.pipeline.evaluate import read_evaluation
     from securetag.pipeline.publish import publish
 
     result = read_evaluation(Path(_latest(context, "evaluation", "path")))
-    publish(result, config.alias, get_settings(), by="dagster", progress=Progress(context.log.info))
+    publish(result, config.alias, settings, by="dagster", progress=Progress(context.log.info))
     context.add_output_metadata({"alias": config.alias, "model_id": result.model_id})
 
 
-@dg.graph_asset(group_name="model", kinds={"ollama"}, ins={"evaluation": dg.AssetIn(dagster_type=dg.Nothing)})
+@dg.graph_asset(
+    group_name="model",
+    kinds={"ollama"},
+    owners=["team:ml"],
+    ins={"evaluation": dg.AssetIn(dagster_type=dg.Nothing)},
+)
 def published_model(evaluation: None) -> None:
     """The model that workers triage with. Skipped where the gate rejected the candidate."""
     return publish_model(read_gate(evaluation))  # type: ignore[no-any-return]

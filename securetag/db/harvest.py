@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -111,6 +112,15 @@ _LEFT_OUT = {"web", "matches", "rank", "path_class", "trace", "identity"}
 _FINDING_FIELDS = tuple(name for name in Finding.__struct_fields__ if name not in _LEFT_OUT)
 
 
+#: Tables of which a sensor waits for new rows.
+WatchedTable = Literal["tool_execution", "feedback"]
+_NEW = {
+    table: "SELECT count(*) AS number, (array_agg(id ORDER BY id DESC))[1] AS last"
+    f" FROM securetag.{table} WHERE CAST(:after AS uuid) IS NULL OR id > :after"
+    for table in get_args(WatchedTable)
+}
+
+
 def harvest(source: Settings | str) -> list[HarvestRow]:
     """Every consented verdict, oldest feedback first. `source`: settings, or a DSN.
 
@@ -137,10 +147,10 @@ def list_active_consents(source: Settings | str) -> frozenset[str]:
         )
 
 
-def list_new_tool_executions(
-    source: Engine | Settings | str, after_id: UUID | None
+def list_new_rows(
+    source: Engine | Settings | str, table: WatchedTable, after_id: UUID | None
 ) -> tuple[int, UUID | None]:
-    """How many tool executions of consenting tenants came after `after_id`, and the last one's id.
+    """Return how many rows of consenting tenants came after `after_id`, and the last one's id.
 
     For a sensor's cursor: ids are UUIDv7, so they rise with time. Rows that two services write in
     the same millisecond may be counted late, with the next ones; none is lost to the harvest, which
@@ -149,13 +159,10 @@ def list_new_tool_executions(
     if not isinstance(source, Engine):
         engine = create_sync_engine(source, HARVEST)
         try:
-            return list_new_tool_executions(engine, after_id)
+            return list_new_rows(engine, table, after_id)
         finally:
             engine.dispose()
-    query = text(
-        "SELECT count(*) AS number, (array_agg(id ORDER BY id DESC))[1] AS last"
-        " FROM securetag.tool_execution WHERE CAST(:after AS uuid) IS NULL OR id > :after"
-    )
+    query = text(_NEW[table])
     with translate_errors(), source.connect() as connection:
         newest = connection.execute(query, {"after": after_id}).one()
     return newest.number, newest.last or after_id

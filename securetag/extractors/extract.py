@@ -155,12 +155,12 @@ def _read_source(fetched: _FetchedSource, settings: Settings, started_s: float) 
 def _digest_inputs(fetched: _FetchedSource) -> str:
     """Return a digest of everything that decides what the Records are."""
     files = [[file.url, file.sha256, file.edition, file.licence, file.path.name] for file in fetched.files]
-    code = [_digest_code(), get_reader_origin(fetched.source)]
+    code = [digest_code(), get_reader_origin(fetched.source)]
     return content_id([fetched.source, fetched.is_superseded, files, fetched.failures, code])
 
 
 @lru_cache(maxsize=1)
-def _digest_code() -> str:
+def digest_code() -> str:
     """Return a digest of this package, of the schema of Records, and of the versions of the libraries."""
     package = Path(__file__).parent
     shared = (package.parent / "scrubbing").rglob("*.py")

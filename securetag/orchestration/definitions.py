@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from securetag.assets.dataset import harvest, release
+from securetag.assets.dataset import harvest, release, releases
 from securetag.assets.model import adapter, evaluation, published_model
+from securetag.assets.resources import settings_resource
 from securetag.assets.sources import records_assets, records_key
 from securetag.extractors.catalog import list_default_sources
 from securetag.orchestration.console import console
-from securetag.orchestration.sensors import new_tool_executions
+from securetag.orchestration.operations import erase, rollback
+from securetag.orchestration.sensors import SENSORS
 from securetag.settings import get_settings
 
-stages = [harvest, release, adapter, evaluation, published_model]
-#: Everything, from sources to the published model, in one run. A source that isn't in reach by the
-#: present settings (no mirror, no network) is an asset all the same, but not part of this job: it would
-#: fail, and with it everything after it.
-loop = dg.define_asset_job(
-    "loop",
-    selection=dg.AssetSelection.assets(
-        *(records_key(name) for name in list_default_sources(get_settings())), *stages
+#: A source that isn't in reach by the present settings (no mirror, no network) is an asset all the same, but
+#: not part of a job: it would fail, and with it everything after it.
+sources = dg.AssetSelection.assets(*(records_key(name) for name in list_default_sources(get_settings())))
+dataset = dg.AssetSelection.assets(harvest, release)
+training = dg.AssetSelection.assets(adapter, evaluation)
+publication = dg.AssetSelection.assets(published_model)
+
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    dg.define_asset_job(
+        "refresh_sources",
+        sources,
+        description="Extract every source in reach; one that hasn't changed since is left as it is.",
     ),
-)
-#: What the sensor starts: a harvest, and the release that it makes possible.
-refresh = dg.define_asset_job("refresh", selection=dg.AssetSelection.assets(harvest, release))
+    dg.define_asset_job(
+        "build_release",
+        dataset,
+        description="Harvest consented verdicts, and build a release from them and from the Records on disk.",
+    ),
+    dg.define_asset_job(
+        "train_and_evaluate",
+        training,
+        description="Fine-tune on a release, and compare the candidate with its base. Publishes nothing.",
+    ),
+    dg.define_asset_job(
+        "publish",
+        publication,
+        description="Publish the candidate that was evaluated last, if the gate let it through.",
+    ),
+    dg.define_asset_job(
+        "close_the_loop",
+        sources | dataset | training | publication,
+        description="All in one run: sources, harvest, release, training, evaluation, gate, publication.",
+    ),
+    rollback,
+    erase,
+]
 
 defs = dg.Definitions(
-    assets=[*records_assets(), *stages],
-    jobs=[loop, refresh],
-    sensors=[new_tool_executions],
+    assets=[*records_assets(), harvest, release, releases, adapter, evaluation, published_model],
+    jobs=JOBS,
+    sensors=SENSORS,
+    resources={"settings": settings_resource},
     loggers={"console": console},
     # One machine, two cores: steps of a run share them anyway, and a process a step costs 3 s each.
     executor=dg.in_process_executor,

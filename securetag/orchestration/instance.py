@@ -27,6 +27,8 @@ def prepare(settings: Settings) -> Path:
         "nux": {"enabled": False},
         "run_monitoring": {"enabled": True},
         "freshness": {"enabled": True},
+        # Of the runs that use a pool (`fetch`, `gpu`) one at a time; the UI sets another limit.
+        "concurrency": {"pools": {"granularity": "run", "default_limit": 1}},
     }
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()

@@ -64,6 +64,19 @@ async def erase_pending(settings: Settings, *, by: str = OPERATOR) -> list[Recei
         await engine.dispose()
 
 
+async def list_open_requests(settings: Settings) -> list[UUID]:
+    """Return the ids of every tenant's open requests. Raises DatabaseUnavailableError."""
+    engine = create_engine(settings)
+    try:
+        pending: list[UUID] = []
+        for tenant_id in await _tenants(engine):
+            async with tenant_transaction(engine, tenant_id) as session:
+                pending += [request.id for request in await requests.list_pending(session)]
+        return pending
+    finally:
+        await engine.dispose()
+
+
 async def _tenants(engine: AsyncEngine) -> list[UUID]:
     tenants: list[UUID] = []
     async with cross_tenant_transaction(engine) as session:

@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     )
     #: Token for gated models and for pushes to the Hugging Face hub.
     hf_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hf_token"))
+    #: Gets a JSON object with a line of `text` for each run of Dagster's that fails; chat services take it.
+    alert_webhook: SecretStr | None = None
     #: fsspec URL under which uploads and artifacts lie; by default `<home>/artifacts`.
     storage_url: str | None = None
     #: Key id of the S3 bucket that `storage_url` names; by default what the AWS libraries find.

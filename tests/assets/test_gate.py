@@ -96,7 +96,7 @@ def evaluate_and_publish(
     with dg.DagsterInstance.ephemeral() as instance:
         for asset, metadata in (("release", {"path": str(release)}), ("adapter", {"model_id": CANDIDATE})):
             instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=metadata))
-        return defs.resolve_job_def("loop").execute_in_process(
+        return defs.resolve_job_def("close_the_loop").execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey("evaluation"), dg.AssetKey("published_model")],
             run_config={"ops": {"evaluation": {"config": {"per_axis": 40}}}},
@@ -108,7 +108,7 @@ def publish_alone(folder: str) -> dg.ExecuteInProcessResult:
     """Materialize `published_model` in a run of its own, after an evaluation of another run."""
     with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization("evaluation", metadata={"path": folder}))
-        return defs.resolve_job_def("loop").execute_in_process(
+        return defs.resolve_job_def("close_the_loop").execute_in_process(
             instance=instance, asset_selection=[dg.AssetKey("published_model")], raise_on_error=False
         )
 

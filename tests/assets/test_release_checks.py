@@ -134,7 +134,7 @@ def broken(tmp_path: Path, valid: ReleaseSummary) -> ReleaseSummary:
 def run(monkeypatch: pytest.MonkeyPatch, summary: ReleaseSummary) -> dg.ExecuteInProcessResult:
     monkeypatch.setattr(pipeline, "build_release", lambda *_, **__: summary)
     with dg.DagsterInstance.ephemeral() as instance:
-        return defs.resolve_job_def("loop").execute_in_process(
+        return defs.resolve_job_def("close_the_loop").execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey("release"), dg.AssetKey("adapter")],
             run_config={"ops": {"adapter": {"config": {"recipe": "/nowhere.yaml"}}}},
@@ -180,6 +180,7 @@ def test_a_valid_release_passes_and_shows_its_plots(
         "lookups"
     }
     assert "adapter" in started(result)
-    (made,) = result.asset_materializations_for_node("release")
+    partition, made = result.asset_materializations_for_node("release")
+    assert (partition.asset_key.to_user_string(), partition.partition) == ("releases", valid.digest[:12])
     for name in plots.ALT:
         assert "data:image/png;base64," in str(made.metadata[name.removesuffix(".png")].value)

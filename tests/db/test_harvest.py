@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import psycopg
 import pytest
@@ -13,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
-from securetag.db.harvest import harvest, list_new_tool_executions, list_oldest_findings
+from securetag.db.harvest import WatchedTable, harvest, list_new_rows, list_oldest_findings
 from securetag.db.models import (
     Consent,
     Feedback,
@@ -207,18 +209,19 @@ async def test_the_harvest_role_only_reads(pg_database: Database) -> None:
             connection.rollback()
 
 
-async def test_a_sensor_hears_of_new_executions_once(
-    db: AsyncEngine, place: Place, pg_database: Database
-) -> None:
-    _, cursor = list_new_tool_executions(pg_database.dsn_harvest, None)
+async def test_a_sensor_hears_of_new_rows_once(db: AsyncEngine, place: Place, pg_database: Database) -> None:
+    source = pg_database.dsn_harvest
+    cursors = {table: list_new_rows(source, table, None)[1] for table in get_args(WatchedTable)}
     await consent(db, place)
-    await scan(db, place, "a")
     silent = await make_place(db)
-    await scan(db, silent, "a")
-    number, later = list_new_tool_executions(pg_database.dsn_harvest, cursor)
-    assert number == 1
-    assert later is not None
-    assert list_new_tool_executions(pg_database.dsn_harvest, later) == (0, later)
+    for scanned in (place, silent):
+        await scan(db, scanned, "a")
+        await judge(db, scanned, "true_positive")
+    for table, cursor in cursors.items():
+        number, later = list_new_rows(source, table, cursor)
+        assert number == 1
+        assert later is not None
+        assert list_new_rows(source, table, later) == (0, later)
 
 
 async def test_what_a_web_application_shows_stays_with_its_tenant(

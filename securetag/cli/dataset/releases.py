@@ -71,17 +71,6 @@ def verify(name: Name, as_json: Json = False) -> None:
 
 def release_folder(name: str, settings: Settings) -> Path:
     """Return the folder of a release by path or by the beginning of its digest. Raises NotFoundError."""
-    from securetag.errors import NotFoundError
+    from securetag.datasets.releases.release import find_release
 
-    if (Path(name) / "manifest.json").is_file():
-        return Path(name).absolute()
-    folders = [
-        path.parent
-        for path in settings.releases_dir.glob("*/manifest.json")
-        if path.parent.name.startswith(name[:12])
-    ]
-    if name and len(folders) == 1:
-        return folders[0]
-    raise NotFoundError(
-        f"{len(folders)} releases begin with {name!r}", hint="`securetag dataset list` names them."
-    )
+    return find_release(name, settings.releases_dir)

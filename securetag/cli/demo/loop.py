@@ -165,7 +165,7 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
         "loggers": {"console": {}},
     }
     with dg.DagsterInstance.get() as instance:
-        return defs.resolve_job_def("loop").execute_in_process(
+        return defs.resolve_job_def("close_the_loop").execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(key) for key in keys],
             run_config=config,

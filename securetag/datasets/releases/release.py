@@ -226,6 +226,19 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
+def find_release(name: str, releases_dir: Path) -> Path:
+    """Return the folder of a release by its path or by the beginning of its digest. Raises NotFoundError."""
+    if (Path(name) / MANIFEST).is_file():
+        return Path(name).absolute()
+    manifests = releases_dir.glob(f"*/{MANIFEST}")
+    folders = [path.parent for path in manifests if path.parent.name.startswith(name[:12])]
+    if name and len(folders) == 1:
+        return folders[0]
+    raise NotFoundError(
+        f"{len(folders)} releases begin with {name!r}", hint="`securetag dataset list` names them."
+    )
+
+
 def verify_release(path: Path) -> Manifest:
     """Check every file of a release. Raises ReleaseError saying what differs, NotFoundError.
 

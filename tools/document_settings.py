@@ -46,7 +46,7 @@ A setting of the type *secret* is given by its variable or by a file: the variab
 the value. Both at once, or an unreadable or empty file, are refused. Secrets are never printed.
 
 `SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no TLS,
-refuses a default or short pepper, a well-known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
+refuses a default or short pepper, a known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
 """
 
 

@@ -42,7 +42,7 @@ def synthetic(number: int, label: Label, split: Split, guard: str) -> Example:
         source="s", guard=guard, guard_family="f", sink="k", framework="flask", shape="x", oracle="1"
     )
     return row(
-        f"case {number}\n1 code_{number}()",
+        f"case {number}\ncode_{number}()",
         f"verdict {number} of {label}",
         group=f"c{number}",
         split=split,
@@ -50,6 +50,7 @@ def synthetic(number: int, label: Label, split: Split, guard: str) -> Example:
         label_source="execution",
         construction=made,
         task=Task.TRIAGE,
+        prompt_version="compact-2",
     )
 
 

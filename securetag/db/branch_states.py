@@ -106,6 +106,24 @@ class Reach:
         )
 
 
+def is_stale_in_default_branch() -> ColumnElement[bool]:
+    """Does the verdict in force on the outer query's finding not hold for the project's default branch?
+
+    A finding that no scan has reported there has no stale verdict.
+    """
+    default = select(Project.default_branch).where(Project.id == Finding.project_id).correlate(Finding)
+    return (
+        select(FindingState.id)
+        .where(
+            FindingState.finding_id == Finding.id,
+            FindingState.branch == func.coalesce(default.scalar_subquery(), DEFAULT_BRANCH),
+            FindingState.verdict_stale_task_id.is_not(None),
+        )
+        .correlate(Finding)
+        .exists()
+    )
+
+
 async def branch_of(session: AsyncSession, task: Task) -> str:
     """Return the branch that a scan is of: its own, else the project's default, which the first scan sets."""
     named: str | None = task.params.get("branch")

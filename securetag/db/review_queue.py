@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 
 from securetag.db.feedback import is_withdrawn
-from securetag.db.models import Feedback, Finding, FindingOccurrence, TriageVerdict
+from securetag.db.models import Feedback, Finding, FindingOccurrence, FindingState, TriageVerdict
 
 #: Share of the findings that a model has judged, and of those that one person has.
 FIRST_SHARE, SECOND_SHARE = 0.05, 0.10
@@ -25,9 +25,12 @@ def is_sampled(purpose: str, share: float) -> ColumnElement[bool]:
 
 
 def is_due(
-    reviewer: str, occurrence: type[FindingOccurrence], verdict: type[TriageVerdict]
+    reviewer: str,
+    occurrence: type[FindingOccurrence],
+    verdict: type[TriageVerdict],
+    state: type[FindingState],
 ) -> ColumnElement[bool]:
-    """Is the outer query's finding one that this reviewer is to judge now?
+    """Is the outer query's finding one that this reviewer is to judge now? `state` is that in the branch.
 
     Nobody is the second reviewer of what they judged first. A bulk decision is no review, and a verdict on
     older code is none either.
@@ -39,7 +42,7 @@ def is_due(
         .scalar_subquery()
     )
     judged_it = select(Feedback.id).where(*_is_review(), Feedback.reviewer == reviewer).exists()
-    is_stale = Finding.verdict_stale_task_id.is_not(None)
+    is_stale = state.verdict_stale_task_id.is_not(None)
     first = and_(is_sampled("first", FIRST_SHARE), or_(reviewers == 0, is_stale), verdict.id.is_not(None))
     second = and_(is_sampled("second", SECOND_SHARE), reviewers == 1, ~judged_it, ~is_stale)
     return and_(occurrence.snippet != "", or_(first, second))

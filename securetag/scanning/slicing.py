@@ -19,7 +19,7 @@ from functools import cached_property
 from tree_sitter import Node
 
 from securetag.records import SliceLine
-from securetag.scanning.identity.flow import File, Scope, class_around, reaching
+from securetag.scanning.identity.flow import File, class_around, reaching
 from securetag.scanning.identity.guards import CHECKS
 from securetag.scanning.identity.syntax import (
     BLOCKS,
@@ -85,6 +85,7 @@ class SlicedFile:
 
     def __init__(self, file: File) -> None:
         self._file = file
+        self._attributes: dict[int, dict[str, list[Node]]] = {}
 
     def slice(self, first_line: int, last_line: int, *, max_lines: int = MAX_LINES) -> list[SliceLine]:
         """Return the slice for the flagged lines, counted from 1, both inclusive.
@@ -95,7 +96,7 @@ class SlicedFile:
         flagged = _flagged_node(self._file.root, self._lines, first_line, last_line)
         if flagged is None:
             return []
-        collected = _Slicer(self._file)
+        collected = _Slicer(self._file, self._attributes)
         collected.run(flagged)
         lines = [
             SliceLine(number, text)
@@ -126,7 +127,8 @@ class SlicedFile:
 class _Slicer:
     """Collects lines, each with the number of steps that lead to it."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, attributes: dict[int, dict[str, list[Node]]]) -> None:
+        """`attributes`: class → attribute → its assignments in the class, as far as they have been read."""
         self._file = file
         self._steps: dict[int, int] = {}
         self._queue: deque[tuple[Node, int]] = deque()
@@ -134,8 +136,7 @@ class _Slicer:
         self._heads: set[int] = set()
         #: Functions that a call of the slice led to: their parameters are that call's arguments.
         self._helpers: set[int] = set()
-        #: Class → attribute → its assignments in the class.
-        self._attributes: dict[int, dict[str, list[Node]]] = {}
+        self._attributes = attributes
 
     def run(self, flagged: Node) -> None:
         """Follow everything that the flagged code depends on."""
@@ -274,7 +275,7 @@ class _Slicer:
         """Follow the variables of an expression to where they get their values."""
         for name in _names_in(node):
             text = text_of(name)
-            scope = self._scope_of(name, text)
+            scope = self._file.scope_of(name, text)
             if scope is None:
                 continue
             if scope.node == self._file.root and functions_around(name):
@@ -362,14 +363,6 @@ class _Slicer:
             around = class_around(call)
             functions = [each for each in functions if class_around(each) == around]
         return functions if len(functions) == 1 and not contains(functions[0], call) else []
-
-    def _scope_of(self, node: Node, name: str) -> Scope | None:
-        for function in [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]:
-            scope = self._file.scope(function)
-            if name in scope.names:
-                return scope
-        module = self._file.scope(None)
-        return module if name in module.names else None
 
 
 def _flagged_node(root: Node, lines: Sequence[bytes], first_line: int, last_line: int) -> Node | None:

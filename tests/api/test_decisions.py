@@ -10,6 +10,7 @@ from api_in_process import Api, Tenant
 from rows import make_finding
 from sqlalchemy import select
 
+from securetag.api.findings.statistics import measure_worth
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
 from securetag.db.models import Project
@@ -283,6 +284,15 @@ def _coded(digest: str, sink: str) -> Finding:
     return make_finding("a", title="a", identity=identity)
 
 
+async def count_judged(api: Api, tenant: Tenant) -> list[int]:
+    """Findings by which each model's worth is measured."""
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        return [
+            worth.false_alarms_removed.n + worth.vulnerabilities_kept.n
+            for worth in await measure_worth(session)
+        ]
+
+
 async def test_a_verdict_is_stale_in_the_branch_whose_code_has_changed_and_in_no_other(api: Api) -> None:
     tenant = await api.tenant()
     await scan(api, tenant, _coded("d1", "s1"), branch="main")
@@ -309,6 +319,8 @@ async def test_a_verdict_is_stale_in_the_branch_whose_code_has_changed_and_in_no
     assert (is_dismissed(on_main), is_dismissed(on_branch)) == (True, False)
     reviewed = (await tenant.client.get("/findings", params={"reviewed": "true"})).json()["items"]
     assert [item["id"] for item in reviewed] == [a["id"]]
+    # The person's verdict counts for the model's worth as long as it holds for the default branch.
+    assert await count_judged(api, tenant) == [1]
 
     # A verdict on the branch's code holds there, and no longer for main's.
     body |= {"occurrence_id": str(on_branch.occurrence.id), "verdict": "true_positive"}
@@ -326,3 +338,4 @@ async def test_a_verdict_is_stale_in_the_branch_whose_code_has_changed_and_in_no
     await scan(api, tenant, _coded("d1", "s1"), branch="feature")
     assert await in_branch("main") == ("reopened", True)
     assert await in_branch("feature") == ("open", False)
+    assert await count_judged(api, tenant) == []

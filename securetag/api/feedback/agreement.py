@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from securetag.db.branch_states import is_stale_in_default_branch
 from securetag.db.feedback import is_withdrawn
 from securetag.db.models import Feedback, Finding, TriageVerdict
 from securetag.db.review_queue import FIRST_SHARE, is_sampled
@@ -105,7 +106,7 @@ def _words(*, is_blind: bool = False) -> Select[UUID, UUID, str, UUID | None]:
         Feedback.mode == "blind" if is_blind else Feedback.mode != "bulk",
         Feedback.verdict.in_(DECIDED),
         ~is_withdrawn(),
-        Finding.verdict_stale_task_id.is_(None),
+        ~is_stale_in_default_branch(),
     ]
     return (
         select(Feedback.id, Feedback.finding_id, Feedback.verdict, Feedback.verdict_id)

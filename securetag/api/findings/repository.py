@@ -181,7 +181,7 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "assignee": Finding.assignee == wanted.assignee,
         "assigned": Finding.assignee.is_not(None) == wanted.assigned,
         "noted": select(FindingNote.id).where(FindingNote.finding_id == Finding.id).exists() == wanted.noted,
-        "due_for": is_due(wanted.due_for or "", occurrence, verdict),
+        "due_for": is_due(wanted.due_for or "", occurrence, verdict, state),
         "text": or_(
             *(
                 column.icontains(wanted.text or "", autoescape=True)

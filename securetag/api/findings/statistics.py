@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from securetag.api.findings.lineage import find_published_model
-from securetag.db.branch_states import DEFAULT_BRANCH
+from securetag.db.branch_states import DEFAULT_BRANCH, is_stale_in_default_branch
 from securetag.db.feedback import standing_feedback
 from securetag.db.models import Finding, FindingState, Project, PublishedModel, TriageVerdict
 from securetag.records import SEVERITIES
@@ -181,7 +181,7 @@ async def measure_worth(session: AsyncSession) -> list[Worth]:
             feedback.mode != "bulk",
             feedback.verdict != "needs_review",
             verdict.model_id != "",
-            Finding.verdict_stale_task_id.is_(None),
+            ~is_stale_in_default_branch(),
         )
         .group_by(verdict.model_id, feedback.mode, feedback.verdict)
     )

@@ -92,6 +92,8 @@ class File:
         self._calls: dict[str, list[Node]] = {}
         self._functions: dict[str, list[Node]] | None = None
         self._bodies: dict[int, list[str]] = {}
+        self._around: dict[int, list[Node]] = {}
+        self._names: dict[int, frozenset[str]] = {}
 
     def scope(self, function: Node | None) -> Scope:
         """Return the scope of a function; of the module for None."""
@@ -125,19 +127,29 @@ class File:
 
     def names_at(self, node: Node) -> frozenset[str]:
         """Return the local names that code at `node` can mean."""
-        functions = [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]
+        functions = self._functions_at(node)
         if not functions:
             return self.scope(None).names
-        return frozenset().union(*(self.scope(function).names for function in functions))
+        innermost = functions[0].id
+        if innermost not in self._names:
+            names = (self.scope(function).names for function in functions)
+            self._names[innermost] = frozenset().union(*names)
+        return self._names[innermost]
 
     def scope_of(self, node: Node, name: str) -> Scope | None:
         """Return the innermost scope in which the name is a variable."""
-        for function in [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]:
+        for function in self._functions_at(node):
             scope = self.scope(function)
             if name in scope.names:
                 return scope
         module = self.scope(None)
         return module if name in module.names else None
+
+    def _functions_at(self, node: Node) -> list[Node]:
+        """Return the node itself, where it is a function, and the functions around it, innermost first."""
+        if node.id not in self._around:
+            self._around[node.id] = [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]
+        return self._around[node.id]
 
     def _find_calls(self, name: str) -> list[Node]:
         pattern = re.compile(rb"(?<![\w.])(?:(?:self|cls|this)\.)?(" + re.escape(name.encode()) + rb")\s*\(")

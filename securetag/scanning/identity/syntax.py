@@ -143,14 +143,15 @@ def ancestors(node: Node) -> Iterator[Node]:
         parent = parent.parent
 
 
-def walk(node: Node, enter: Callable[[Node], bool] = lambda _: True) -> Iterator[Node]:
+def walk(node: Node, enter: Callable[[Node], bool] | None = None) -> Iterator[Node]:
     """The node and its descendants in the order of the code; `enter` says whether to go into one."""
-    stack = [node]
+    yield node
+    stack = node.children[::-1]
     while stack:
         current = stack.pop()
         yield current
-        if current.child_count and (current == node or enter(current)):
-            stack.extend(reversed(current.children))
+        if current.child_count and (enter is None or enter(current)):
+            stack += current.children[::-1]
 
 
 def contains(outer: Node, inner: Node) -> bool:

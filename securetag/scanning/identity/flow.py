@@ -379,12 +379,7 @@ def _read_parameters(scope: Scope, parameters: Node) -> None:
             name = child.child_by_field_name("name") or child
         elif child.type in {"assignment_pattern", "required_parameter", "optional_parameter"}:
             name = child.child_by_field_name("left") or child.child_by_field_name("pattern") or child
-        elif child.type in {
-            "typed_parameter",
-            "list_splat_pattern",
-            "dictionary_splat_pattern",
-            "rest_pattern",
-        }:
+        elif child.type in _WRAPPED_PARAMETERS:
             name = next(iter(child.named_children), child)
         if name.type == "identifier":
             scope.parameters.append(text_of(name))
@@ -407,12 +402,7 @@ _MUTATORS = frozenset(
 def _read_definition(scope: Scope, node: Node) -> None:
     """Note what an assignment, a loop, a `with` or an import of one name defines."""
     kind = node.type
-    if kind in {
-        "assignment",
-        "assignment_expression",
-        "augmented_assignment",
-        "augmented_assignment_expression",
-    }:
+    if kind in _ASSIGNMENTS:
         target, value = node.child_by_field_name("left"), node.child_by_field_name("right")
         if target is not None and value is not None:
             augmented = kind in _AUGMENTED

@@ -111,6 +111,13 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         "Majority label's share:",
         "",
         *_table("", "part", facts.majority),
+        "## Training on it",
+        "",
+        "A trainer that reads `messages` takes the loss over the prompts too, unless it is told not to: in "
+        "TRL by `assistant_only_loss=True` with a chat template that marks the assistant's turns (`securetag "
+        "dataset export --format trl-messages` writes one for ChatML beside the rows), or by rows of prompt "
+        "and completion (`trl-prompt-completion`), of which the completion alone is trained.",
+        "",
         "## Analysts",
         "",
         *_analysts(facts),

@@ -56,6 +56,8 @@ MIN_PROSE_CHARS = 200
 #: Paragraphs that are used to detect the language.
 MAX_PARAGRAPHS = 20
 #: Characters of a URL that aren't escaped.
+#: A chapter with more of a document's Records than this tells them nothing that the document's title doesn't.
+MAX_CHAPTER_SHARE = 0.8
 _SAFE_URL_CHARS = ":/?&=%+,;~@!$()*'"
 _NUMBER = re.compile(r"^(?:appendix\s+[A-Z]|\d{1,2}(?:\.\d{1,3})*|[A-Z](?=[.:\s–—-]))[\s.:–—-]+", re.I)
 
@@ -199,14 +201,29 @@ def _choose_title(
     return named if is_named else shown
 
 
+def _tells(chapter: str, title: str, telling: set[str]) -> bool:
+    return chapter in telling and not make_slug(title).endswith(make_slug(chapter))
+
+
 def make_titles(pieces: Sequence[Piece]) -> list[str]:
     """Return the titles of a document's Records: its title, the chapter, the heading; no two the same.
 
-    Those that would share a title have all headings in it, then their page, then a number.
+    A chapter that the document's title names, or that holds nearly all of it (a mark on the cover that was
+    taken for a heading), tells nothing and is left out. Those that would share a title have all headings in
+    it, then their page, then a number.
     """
     paths = [list(dict.fromkeys(map(prose.clean_line, piece.path))) for piece in pieces]
+    sizes = Counter(path[1] for path in paths if len(path) > 1)
+    telling = {name for name, size in sizes.items() if size <= MAX_CHAPTER_SHARE * len(paths)}
     forms = [
-        [": ".join(dict.fromkeys([*path[:2], path[-1]])) for path in paths],
+        [
+            ": ".join(
+                dict.fromkeys(
+                    [path[0], *(name for name in path[1:2] if _tells(name, path[0], telling)), path[-1]]
+                )
+            )
+            for path in paths
+        ],
         [": ".join(path) for path in paths],
         [f"{': '.join(path)} (page {piece.start})" for path, piece in zip(paths, pieces, strict=True)],
     ]

@@ -337,3 +337,19 @@ def test_a_bold_heading_with_code_in_it(read: Read) -> None:
         sheet.page.insert_text((x, sheet.y), "close()", fontsize=11, fontname="cour")
         sheet.write(*ENGLISH)
     assert headings(read(sheet)) == [f"{n}. What does the function `close()`" for n in (1, 2)]
+
+
+def test_a_chapter_that_tells_nothing_is_not_in_the_titles() -> None:
+    """It holds nearly all of the document, or the document's title ends with it."""
+    paths = [("Guide: Doors", "RELEASE", f"Part {number}") for number in range(9)]
+    paths.append(("Guide: Doors", "Annex", "Words"))
+    titles = make_titles([Piece(path, "text", 1) for path in paths])
+    assert titles[0] == "Guide: Doors: Part 0"
+    assert titles[-1] == "Guide: Doors: Annex: Words"
+    named = [("Tests: User Guide", chapter, f"{n}") for n, chapter in enumerate(["User Guide", "Other"] * 2)]
+    assert make_titles([Piece(path, "text", 1) for path in named]) == [
+        "Tests: User Guide: 0",
+        "Tests: User Guide: Other: 1",
+        "Tests: User Guide: 2",
+        "Tests: User Guide: Other: 3",
+    ]

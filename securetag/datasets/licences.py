@@ -92,8 +92,15 @@ _COPYLEFT = frozenset(
         "GFDL-1.3-or-later",
     }
 )
+#: Of published code whose own license nobody has read, whatever a collection of it says.
+UNKNOWN = "LicenseRef-Unknown"
 #: May be used in the house only: copyleft, what may not be adapted, what belongs to the house or a tenant.
-_INTERNAL = _COPYLEFT | {"LicenseRef-Securetag-Tenant-Consent", "LicenseRef-Internal", "CC-BY-ND-4.0"}
+_INTERNAL = _COPYLEFT | {
+    "LicenseRef-Securetag-Tenant-Consent",
+    "LicenseRef-Internal",
+    "CC-BY-ND-4.0",
+    UNKNOWN,
+}
 #: May be given away, some with attribution or under the same license.
 _PUBLIC = (_FREE | _ATTRIBUTION | frozenset(_MITRE)) - _INTERNAL
 
@@ -135,6 +142,8 @@ def list_obligations(expressions: Iterable[str]) -> list[str]:
         )
     if left := sorted(used & _COPYLEFT):
         lines.append(f"Rows under {_join(left)} stay in the house: passed on, their terms go with them.")
+    if UNKNOWN in used:
+        lines.append("Rows of code whose license nobody has read stay in the house.")
     if "LicenseRef-Securetag-Tenant-Consent" in used:
         lines.append("Rows of tenants' code are used by their consent alone, and go with it.")
     return lines

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from securetag.datasets.build import BuildParams
-from securetag.datasets.licences import Purpose, find_refused, is_allowed, list_obligations, needs_attribution
+from securetag.datasets.licences import (
+    UNKNOWN,
+    Purpose,
+    find_refused,
+    is_allowed,
+    list_obligations,
+    needs_attribution,
+)
 from securetag.errors import LicenceError
 from securetag.extractors import catalog
 from securetag.pipeline.extract import extract
@@ -75,6 +82,7 @@ def test_obligations_name_the_licences_of_the_rows() -> None:
     assert list_obligations(["LicenseRef-Securetag-Tenant-Consent"]) == [
         "Rows of tenants' code are used by their consent alone, and go with it."
     ]
+    assert list_obligations([UNKNOWN]) == ["Rows of code whose license nobody has read stay in the house."]
 
 
 @pytest.mark.parametrize(

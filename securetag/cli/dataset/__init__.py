@@ -10,6 +10,7 @@ from securetag.cli.dataset.diff import diff
 from securetag.cli.dataset.erase import erase
 from securetag.cli.dataset.export import export
 from securetag.cli.dataset.push import push
+from securetag.cli.dataset.realism import realism
 from securetag.cli.dataset.releases import list_releases, show_release, verify
 from securetag.cli.dataset.teach import teach
 
@@ -22,6 +23,7 @@ app.command("diff")(diff)
 app.command("export")(export)
 app.command("push")(push)
 app.command("erase")(erase)
+app.command("realism")(realism)
 app.command("teach")(teach)
 app.add_typer(review.app, name="review")
 

@@ -10,11 +10,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from securetag.records import Example
 from securetag.triage import read_code
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
 
 #: Axis of labeled test rows that aren't synthetic.
 NO_AXIS = "other"
@@ -149,22 +154,39 @@ def _log_odds(count: int, total: int) -> float:
     return math.log((count + 0.5) / (total - count + 0.5))
 
 
+def make_vectorizer(ngrams: tuple[int, int] = (1, 3)) -> TfidfVectorizer:
+    """Return TF-IDF over runs of tokens of code, unfitted; those of one snippet alone don't count."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(lowercase=False, token_pattern=_WORD.pattern, ngram_range=ngrams, min_df=2)
+
+
+def fit_word_counts(train: Sequence[Example]) -> tuple[TfidfVectorizer, LogisticRegression] | None:
+    """Learn to tell true positives from word counts of labeled rows.
+
+    None where `train` has too few of either label.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    labels = [row.label == "true_positive" for row in train]
+    if min(sum(labels), len(labels) - sum(labels)) < _ENOUGH:
+        return None
+    vectors = make_vectorizer()
+    model = LogisticRegression(solver="liblinear", C=10.0, random_state=0)
+    model.fit(vectors.fit_transform(map(code, train)), labels)
+    return vectors, model
+
+
 def score_word_counts(rows: Sequence[Example]) -> dict[str, Score]:
     """Axis → what TF-IDF over one to three tokens of the code and logistic regression reach.
 
     Learned on the labeled triage rows of train. Empty where train has too few of either label.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
     parts = group_by_axis(rows)
-    train = parts.pop("train", [])
-    labels = [row.label == "true_positive" for row in train]
-    if min(sum(labels), len(labels) - sum(labels)) < _ENOUGH:
+    fitted = fit_word_counts(parts.pop("train", []))
+    if fitted is None:
         return {}
-    vectors = TfidfVectorizer(lowercase=False, token_pattern=_WORD.pattern, ngram_range=(1, 3), min_df=2)
-    model = LogisticRegression(solver="liblinear", C=10.0, random_state=0)
-    model.fit(vectors.fit_transform(map(code, train)), labels)
+    vectors, model = fitted
     scores = {}
     for name, held_out in parts.items():
         if len(held_out) >= _ENOUGH:

@@ -29,7 +29,7 @@ ALT = {
 #: Sources that have a bar of their own.
 _SOURCES = 22
 # Okabe and Ito's palette: told apart by color-blind readers and in gray.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 _DPI = 120
 
 
@@ -64,9 +64,9 @@ def count_before_rows(counts: Counts) -> int:
 
 def _funnel(counts: Counts) -> bytes:
     left = count_after_steps(counts)
-    figure = _figure(9, 1.6 + 0.5 * len(left))
+    figure = new_figure(9, 1.6 + 0.5 * len(left))
     axes = figure.subplots()
-    _bars(axes, left, _COLOURS[0])
+    _bars(axes, left, COLOURS[0])
     previous: int | None = None
     for place, rows in enumerate(left.values()):
         note = f"{rows:,}" if previous is None else f"{rows:,}  (−{previous - rows:,})"
@@ -76,7 +76,7 @@ def _funnel(counts: Counts) -> bytes:
     axes.set_title(
         f"Rows through the build; {count_before_rows(counts):,} items never became rows", fontsize=11
     )
-    return _png(figure)
+    return to_png(figure)
 
 
 def _lengths(examples: Sequence[Example]) -> bytes:
@@ -87,9 +87,9 @@ def _lengths(examples: Sequence[Example]) -> bytes:
         )
         by_task.setdefault(row.task.value, []).append(tokens)
     longest = max((max(lengths) for lengths in by_task.values()), default=1)
-    figure = _figure(9, 1.2 + 1.5 * max(1, len(by_task)))
+    figure = new_figure(9, 1.2 + 1.5 * max(1, len(by_task)))
     panels = figure.subplots(max(1, len(by_task)), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (task, lengths), colour in zip(panels, sorted(by_task.items()), _COLOURS, strict=False):
+    for axes, (task, lengths), colour in zip(panels, sorted(by_task.items()), COLOURS, strict=False):
         axes.hist(lengths, bins=60, range=(0, longest), color=colour)
         middle = sorted(lengths)[len(lengths) // 2]
         axes.axvline(middle, color="black", linestyle=":")
@@ -97,7 +97,7 @@ def _lengths(examples: Sequence[Example]) -> bytes:
         axes.set_ylabel("rows")
         axes.grid(axis="y", alpha=0.3)
     panels[-1].set_xlabel("tokens of a row, estimated from above (2.2 characters each)")
-    return _png(figure)
+    return to_png(figure)
 
 
 def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
@@ -105,9 +105,9 @@ def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
     shown = dict(ranked[:_SOURCES])
     if rest := ranked[_SOURCES:]:
         shown[f"{len(rest)} others"] = sum(n for _, n in rest)
-    figure = _figure(11, 2.2 + 0.27 * max(8, len(shown)))
+    figure = new_figure(11, 2.2 + 0.27 * max(8, len(shown)))
     source_axes, label_axes = figure.subplots(1, 2, width_ratios=(3, 2))
-    _bars(source_axes, shown, _COLOURS[0])
+    _bars(source_axes, shown, COLOURS[0])
     for place, rows in enumerate(shown.values()):
         source_axes.annotate(
             f"{rows:,}", (rows, place), (4, 0), textcoords="offset points", va="center", fontsize=8
@@ -116,7 +116,7 @@ def _mix(examples: Sequence[Example], counts: Counts) -> bytes:
     source_axes.set_xlabel("rows")
     source_axes.set_title("source", fontsize=11)
     _labels(label_axes, examples)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _labels(axes: Axes, examples: Sequence[Example]) -> None:
@@ -127,7 +127,7 @@ def _labels(axes: Axes, examples: Sequence[Example]) -> None:
         table[row.split or "train"][name] += 1
     names = sorted({name for row in table.values() for name in row}, key=lambda name: (name[0] == "k", name))
     base = [0] * len(table)
-    for name, colour in zip(names, _COLOURS, strict=False):
+    for name, colour in zip(names, COLOURS, strict=False):
         heights = [row[name] for row in table.values()]
         axes.bar(list(table), heights, bottom=base, color=colour, label=name, width=0.6)
         base = [low + height for low, height in zip(base, heights, strict=True)]
@@ -149,13 +149,15 @@ def _bars(axes: Axes, values: Mapping[str, int], colour: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of inches, which belongs to no display."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as PNG bytes, the same each time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     out = io.BytesIO()

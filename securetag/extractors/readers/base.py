@@ -86,12 +86,14 @@ class Reader(ABC):
         status: Status = Status.ACTIVE,
         lang: TextLang | None = None,
         is_lang_certain: bool = False,
+        licence: str = "",
     ) -> Record | Drop:
         """Return a Record of this source, or a Drop without a text. `text` must be clean Markdown.
 
         `lang` is the language that the publication names for this item, by default the source's; the
         language that the text is detected to be in wins. With `is_lang_certain` nothing is detected: the
-        reader has done so for the prose without the tables and lists that it adds.
+        reader has done so for the prose without the tables and lists that it adds. `licence` is that of the
+        item, where it isn't the file's.
         """
         if not text.strip():
             return Drop("no text", locator)
@@ -105,7 +107,7 @@ class Reader(ABC):
             lang=lang if is_lang_certain else detect_language(text, lang),
             url=url or file.url,
             edition=file.edition,
-            licence=file.licence,
+            licence=licence or file.licence,
             file_sha256=file.sha256,
             locator=locator,
             facts=facts,

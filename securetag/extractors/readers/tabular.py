@@ -31,6 +31,8 @@ from securetag.extractors.text import prose
 from securetag.extractors.text.prose_check import MIN_PROSE_SHARE, measure_prose_share
 from securetag.records import Facts
 
+#: Of a row whose repository `options.licences` doesn't name.
+UNKNOWN_LICENCE = "LicenseRef-Unknown"
 _CWE = re.compile(r"\bcwe[-_ ]?0*(\d{1,5})(?!\d)", re.I)
 #: Suffixes of files and spellings of languages → names of the languages.
 _LANGUAGE_NAMES = {
@@ -51,6 +53,11 @@ class TabularReader(Reader):
             self.mapping = msgspec.convert(given, Mapping) if given else None
         except msgspec.ValidationError as error:
             raise SettingsError(f"{source.name}: options.mapping: {error}") from error
+        try:
+            #: Address of a repository → license of the rows that were taken from it; None: that of the file.
+            self.licences = msgspec.convert(source.options.get("licences"), dict[str, str] | None)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{source.name}: options.licences: {error}") from error
 
     def rows(self, file: FetchedFile) -> Iterator[tuple[str, Row | Failure]]:
         """Yield (locator, row) of a file, or a failure in place of a broken row."""
@@ -111,8 +118,22 @@ class TabularReader(Reader):
             key = f"{key}-{self.seen[key]}"
         title = values["title"] or (facts.instruction or text).strip().split("\n")[0]
         yield self.record(
-            file, key=key, title=_shorten(title), text=text, locator=where, url=values["url"], facts=facts
+            file,
+            key=key,
+            title=_shorten(title),
+            text=text,
+            locator=where,
+            url=values["url"],
+            facts=facts,
+            licence=self._find_licence(values["url"]),
         )
+
+    def _find_licence(self, url: str) -> str:
+        """Return the license of the repository that a row's address is in; empty for the file's."""
+        if self.licences is None:
+            return ""
+        repositories = [name for name in self.licences if url == name or url.startswith(f"{name}/")]
+        return self.licences[max(repositories, key=len)] if repositories else UNKNOWN_LICENCE
 
 
 def _normalize_language(name: str) -> str:

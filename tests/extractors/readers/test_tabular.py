@@ -13,10 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from source_fixtures import MakeFile, MakeSource
 
+from securetag.datasets.licences import find_refused
+from securetag.errors import SettingsError
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.readers.base import Drop, Item
 from securetag.extractors.readers.table_rows import read_rows
-from securetag.extractors.readers.tabular import TabularReader
+from securetag.extractors.readers.tabular import UNKNOWN_LICENCE, TabularReader
 from securetag.records import Record
 
 Read = Callable[[str, str | bytes], tuple[list[Record], list[Item], Counter[str]]]
@@ -211,3 +213,34 @@ def test_open_quotes_on_every_line_take_linear_time(tmp_path: Path) -> None:
     path.write_text("x,y,z\n" + '1,2,"3\n4,5,6,7\n' * 20_000)
     outcomes = list(read_rows(path))
     assert isinstance(outcomes[-1][1], Failure)
+
+
+def test_rows_have_the_license_of_their_repository_and_others_are_unknown(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
+    rows = [
+        {"url": "https://example.org/a/b/commit/1", "text": "one"},
+        {"url": "https://example.org/a/b", "text": "two"},
+        {"url": "https://example.org/a/bc/commit/1", "text": "three"},
+        {"url": "https://example.org/a/b/vendored/x", "text": "four"},
+        {"text": "five"},
+    ]
+    licences = {"https://example.org/a/b": "MIT", "https://example.org/a/b/vendored": "GPL-3.0-only"}
+    reader = TabularReader(make_source(options={"licences": licences}))
+    records = [
+        item for item in reader.read([make_file("rows.json", json.dumps(rows))]) if isinstance(item, Record)
+    ]
+    assert [record.licence for record in records] == [
+        "MIT",
+        "MIT",
+        UNKNOWN_LICENCE,
+        "GPL-3.0-only",
+        UNKNOWN_LICENCE,
+    ]
+    assert set(find_refused({record.licence for record in records}, "public")) == {
+        UNKNOWN_LICENCE,
+        "GPL-3.0-only",
+    }
+    assert find_refused({record.licence for record in records}, "internal") == {}
+    with pytest.raises(SettingsError, match=r"options\.licences"):
+        TabularReader(make_source(options={"licences": "MIT"}))

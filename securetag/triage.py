@@ -136,6 +136,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int = 0
     #: Each token with its log-probability, where they were asked for and the backend gives them.
     logprobs: list[tuple[str, float]] = []
+    #: For each of these tokens the likeliest ones in its place, each with its log-probability.
+    top_logprobs: list[list[tuple[str, float]]] = []
 
 
 #: (messages, JSON schema or None for free generation, most completion tokens) → what the model wrote.

@@ -138,8 +138,14 @@ def _ask(
     try:
         _check_model(client)
         with stop_on_signals(stop) as received:
-            find_gate = PublishedGates(settings).find
-            run = Triager(client, settings.triage, lang=settings.triage.lang, find_gate=find_gate).run(
+            published = PublishedGates(settings)
+            run = Triager(
+                client,
+                settings.triage,
+                lang=settings.triage.lang,
+                find_gate=published.find,
+                find_calibration=published.find_calibration,
+            ).run(
                 [findings[index] for index in wanted],
                 budget_s=settings.triage.budget_s,
                 stop=stop,

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from securetag import triage
+from securetag.calibration import read_margin
 from securetag.errors import InputError, TriageError
 from securetag.records import Decision, Example, Label, Task
 
@@ -64,6 +65,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     model_id: str = ""
     alias: str = ""
+    #: log P(false_positive) − log P(true_positive) of the answer that counts; None without log-probabilities.
+    margin: float | None = None
 
 
 class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +264,7 @@ def _score(
         completion_tokens=sum(call.completion.completion_tokens for call in calls),
         model_id=counts.completion.model_id,
         alias=counts.completion.alias,
+        margin=read_margin(counts.completion),
     )
 
 

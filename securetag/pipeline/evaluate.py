@@ -105,7 +105,7 @@ def ask_model(
         )
         client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
         try:
-            asks = make_predictor(client, timeout_s=ANSWER_S)
+            asks = make_predictor(client, timeout_s=ANSWER_S, logprobs=True)
             return run_suite(asks, examples, workers=SLOTS, progress=progress)
         finally:
             client.close()

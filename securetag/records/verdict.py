@@ -37,8 +37,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int = 0
     #: Stamped by the worker from the served model's metadata, never by the model.
     gate: Gate = "none"
-    #: Calibrated; None where the backend gives no log-probabilities.
+    #: Calibrated where there is a `calibration_id`; None where the backend gives no log-probabilities.
     p_false_positive: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    #: Of the calibration (`securetag.calibration`) that made the probability; empty without one.
+    calibration_id: str = ""
+    #: The probability from which that calibration dismisses a finding; None where it never does.
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class HarvestedVerdict(msgspec.Struct, frozen=True, kw_only=True):

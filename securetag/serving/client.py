@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import httpx
 import msgspec
 
+from securetag.calibration import TOP_LOGPROBS
 from securetag.errors import ModelUnavailableError
 from securetag.records import JsonObject, Message
 from securetag.scrubbing import CONTROL_TOKENS_KEY, escape_tokens, read_tokens
@@ -41,7 +42,7 @@ from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
 
 if TYPE_CHECKING:
-    from ollama import ChatResponse
+    pass
 
 T = TypeVar("T")
 
@@ -228,7 +229,7 @@ class RuntimeClient:
             "stream_options": {"include_usage": True},
         }
         if logprobs:
-            body |= {"logprobs": True, "top_logprobs": 1}
+            body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         if schema is not None:
             body |= _constraint(schema, grammar=served.takes_grammar)
         left = max(0.001, timeout_s - (time.monotonic() - began))
@@ -261,6 +262,7 @@ class RuntimeClient:
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
             logprobs=reply.logprobs,
+            top_logprobs=reply.top_logprobs,
             duration_ms=round((time.monotonic() - began) * 1000),
         )
 
@@ -332,10 +334,11 @@ class OllamaClient:
         began = time.monotonic()
         options = {"temperature": temperature, "seed": seed, "num_predict": max_tokens}
 
-        async def ask() -> tuple[ModelInfo, str, list[tuple[str, float]], ChatResponse]:
+        async def ask() -> Completion:
             info = self._info = self._info or await self._resolve()
             parts: list[str] = []
             tokens: list[tuple[str, float]] = []
+            likeliest: list[list[tuple[str, float]]] = []
             last = None
             # Read to its end: a stream that is left early is closed by nobody.
             async for part in await self._ollama.chat(
@@ -345,26 +348,31 @@ class OllamaClient:
                 options=options,
                 stream=True,
                 logprobs=logprobs or None,
+                top_logprobs=TOP_LOGPROBS if logprobs else None,
             ):
                 parts.append(part.message.content or "")
                 tokens += [(token.token, token.logprob) for token in part.logprobs or ()]
+                likeliest += [
+                    [(other.token, other.logprob) for other in token.top_logprobs or ()]
+                    for token in part.logprobs or ()
+                ]
                 if sum(map(len, parts)) > MAX_REPLY:
                     raise ValueError("the answer has no end")
                 last = part if part.done else last
             if last is None:
                 raise ValueError("the answer broke off")
-            return info, "".join(parts), tokens, last
+            return Completion(
+                text="".join(parts),
+                model_id=info.model_id,
+                alias=info.alias,
+                prompt_tokens=last.prompt_eval_count or 0,
+                completion_tokens=last.eval_count or 0,
+                logprobs=tokens,
+                top_logprobs=likeliest,
+                duration_ms=round((time.monotonic() - began) * 1000),
+            )
 
-        info, text, tokens, last = self._run(ask(), timeout_s)
-        return Completion(
-            text=text,
-            model_id=info.model_id,
-            alias=info.alias,
-            prompt_tokens=last.prompt_eval_count or 0,
-            completion_tokens=last.eval_count or 0,
-            logprobs=tokens,
-            duration_ms=round((time.monotonic() - began) * 1000),
-        )
+        return self._run(ask(), timeout_s)
 
     def close(self) -> None:
         close: Callable[[], Coroutine[object, None, None]] = self._ollama.close
@@ -442,10 +450,12 @@ def _unavailable(where: str, error: Exception, timeout_s: float) -> ModelUnavail
     )
 
 
-def make_predictor(client: ModelClient, *, timeout_s: float) -> Predictor:
+def make_predictor(client: ModelClient, *, timeout_s: float, logprobs: bool = False) -> Predictor:
     """Return the client as a predictor; each completion may take `timeout_s` seconds."""
 
     def predict(messages: Sequence[Message], schema: JsonObject | None, max_tokens: int) -> Completion:
-        return client.chat(messages, schema=schema, max_tokens=max_tokens, timeout_s=timeout_s)
+        return client.chat(
+            messages, schema=schema, max_tokens=max_tokens, timeout_s=timeout_s, logprobs=logprobs
+        )
 
     return predict

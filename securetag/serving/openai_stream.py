@@ -39,6 +39,8 @@ class Reply:
         self.completion_tokens = 0
         #: Each token with its log-probability, where they were asked for and the server has them.
         self.logprobs: list[tuple[str, float]] = []
+        #: For each of them the likeliest tokens in its place.
+        self.top_logprobs: list[list[tuple[str, float]]] = []
 
     def add(self, event: JsonObject) -> None:
         """Take in one event. Raises ValueError, TypeError or KeyError for one that makes no sense."""
@@ -52,6 +54,8 @@ class Reply:
             self.text += content or ""
             for token in (choice.get("logprobs") or {}).get("content") or ():
                 self.logprobs.append((str(token["token"]), float(token["logprob"])))
+                likeliest = token.get("top_logprobs") or ()
+                self.top_logprobs.append([(str(t["token"]), float(t["logprob"])) for t in likeliest])
             self.finished = self.finished or bool(choice.get("finish_reason"))
         if usage := event.get("usage"):
             self.prompt_tokens = int(usage["prompt_tokens"])

@@ -21,6 +21,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from securetag.calibration import Calibration
 from securetag.errors import ConflictError, InputError, NotFoundError
 from securetag.records import Gate
 from securetag.system.clock import utc_timestamp
@@ -77,6 +78,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     erasures: list[str] = []
     #: The strictest gate that it has passed; None before it is published.
     gate_pass: GatePass | None = None
+    #: How its scores are read; None: its verdicts are its own word.
+    calibration: Calibration | None = None
 
 
 class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +173,23 @@ class Registry:
             return state.models[model_id]
 
         return self._change(change)
+
+    def record_calibration(self, calibration: Calibration) -> ModelEntry:
+        """Keep the calibration of a model, in place of an older one. Raises NotFoundError."""
+
+        def change(state: _State) -> ModelEntry:
+            registered = state.models.get(calibration.model_id)
+            if registered is None:
+                raise NotFoundError(f"no model {calibration.model_id[:12]} is registered", hint=LIST_HINT)
+            state.models[calibration.model_id] = msgspec.structs.replace(registered, calibration=calibration)
+            return state.models[calibration.model_id]
+
+        return self._change(change)
+
+    def find_calibration(self, model_id: str) -> Calibration | None:
+        """Return the calibration of a model; None for one that has none or isn't registered."""
+        entry = self._read().models.get(model_id)
+        return entry.calibration if entry else None
 
     def record_served(self, digest: str, model_id: str) -> None:
         """Note under which digest a server shows a model that was published there."""

@@ -222,12 +222,15 @@ class TriageSettings(Section):
     #: Findings below this aren't shown to the model, unless a shape is all that is known of them.
     min_severity: Literal["info", "low", "medium", "high", "critical"] = "high"
     #: Weaknesses that no model dismisses, whatever gate it has passed and a project allows: code and commands
-    #: from outside, deserialization, credentials in the code.
+    #: from outside, deserialization, weak cryptography, trust boundaries, credentials in the code.
     never_dismiss: list[Annotated[str, Field(pattern=r"^CWE-\d+$")]] = [
         "CWE-77",
         "CWE-78",
         "CWE-94",
         "CWE-95",
+        "CWE-327",
+        "CWE-328",
+        "CWE-501",
         "CWE-502",
         "CWE-798",
     ]

@@ -151,8 +151,12 @@ class VerdictAnswer(Answer):
     duration_ms: int
     #: The gate that this model had passed.
     gate: Gate = "none"
-    #: Calibrated probability that the finding is a false positive; null: the model's server gives none.
+    #: Probability that the finding is a false positive; null: the model's server gives none.
     p_false_positive: float | None = None
+    #: The calibration that made it; empty: the model has none, and its probability is its own.
+    calibration_id: str = ""
+    #: The probability from which that calibration dismisses a finding; null: it never does.
+    threshold: float | None = None
     created_at: Time
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from securetag.calibration import Calibration
 from securetag.errors import SecuretagError
 from securetag.records import Gate
 from securetag.serving.client import ModelInfo
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class PublishedGates:
-    """The gates of the registry that the settings name, read anew for each question."""
+    """Gates and calibrations of the registry that the settings name, read anew for each question."""
 
     def __init__(self, settings: Settings) -> None:
         self._registry = Registry(settings.models_dir, file=settings.triage.registry)
@@ -36,3 +37,11 @@ class PublishedGates:
         except (SecuretagError, OSError) as error:
             log.warning("no verdict carries a gate: %s", error)
             return "none"
+
+    def find_calibration(self, model_id: str) -> Calibration | None:
+        """Return how the scores of a model are read; None where nobody has measured it."""
+        try:
+            return self._registry.find_calibration(model_id)
+        except (SecuretagError, OSError) as error:
+            log.warning("no verdict is calibrated: %s", error)
+            return None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from securetag import triage
+from securetag.calibration import Calibration, apply_calibration
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Gate, Lang, RuleKind, Verdict
 from securetag.serving.client import ModelClient, ModelInfo
@@ -57,13 +58,15 @@ class Triager:
         *,
         lang: Lang = "en",
         find_gate: Callable[[ModelInfo], Gate] = lambda _: "none",
+        find_calibration: Callable[[str], Calibration | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`find_gate` returns the gate that a served model has passed (`securetag.worker.gates`)."""
+        """`find_gate` and `find_calibration` say what is recorded of a model (`securetag.worker.gates`)."""
         self._client = client
         self._settings = settings
         self._lang = lang
         self._find_gate = find_gate
+        self._find_calibration = find_calibration
         self._clock = clock
         self._model: ModelInfo | None = None
         self._failures = 0
@@ -128,6 +131,7 @@ class Triager:
                 schema=triage.schema(prompt),
                 max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
                 timeout_s=min(self._settings.timeout_s, left),
+                logprobs=True,
             )
             verdict = triage.verdict(
                 completion.text,
@@ -138,6 +142,7 @@ class Triager:
                 completion_tokens=completion.completion_tokens,
                 duration_ms=completion.duration_ms,
             )
+            verdict = apply_calibration(verdict, completion, self._find_calibration(completion.model_id))
             verdict = msgspec.structs.replace(verdict, gate=self._gate_of(completion))
             self._note(finding, prompt, completion, verdict)
             return verdict

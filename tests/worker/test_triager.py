@@ -48,6 +48,7 @@ class Scripted:
         timeout_s: float,
         temperature: float = 0.0,
         seed: int = 0,
+        logprobs: bool = False,
     ) -> Completion:
         self.asked.append(
             {
@@ -63,7 +64,13 @@ class Scripted:
         self.now += self.takes
         text = self.answer if isinstance(self.answer, str) else self.answer()
         return Completion(
-            text=text, model_id="m" * 64, alias="securetag-v1", prompt_tokens=9, completion_tokens=3
+            text=text,
+            model_id="m" * 64,
+            alias="securetag-v1",
+            prompt_tokens=9,
+            completion_tokens=3,
+            logprobs=[(text, -0.1)] if logprobs else [],
+            top_logprobs=[[]] if logprobs else [],
         )
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from securetag.cli.model.calibrate import calibrate
 from securetag.cli.model.evaluate import evaluate
 from securetag.cli.model.publish import publish, rollback
 from securetag.cli.model.registry import list_models, sync
@@ -12,6 +13,7 @@ from securetag.cli.model.train import train
 
 app = typer.Typer(help="Models of this installation.", no_args_is_help=True)
 app.command("list")(list_models)
+app.command("calibrate")(calibrate)
 app.command("serve")(serve)
 app.command("sync")(sync)
 app.command("rollback")(rollback)

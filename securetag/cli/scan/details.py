@@ -63,6 +63,7 @@ def _words(finding: FindingAnswer) -> Iterator[str]:
     if verdict is not None:
         chance = verdict.p_false_positive
         shown = "" if chance is None else f", probability of a false positive {chance:.2f}"
+        shown += "" if verdict.threshold is None else f" (dismissed from {verdict.threshold:.2f})"
         yield f"   model {verdict.alias or 'none'}: {verdict.decision}, gate {verdict.gate}{shown}"
         yield from (f"     {text}" for text in (verdict.reason, verdict.reasoning) if text)
         if verdict.evidence:

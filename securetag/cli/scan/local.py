@@ -113,8 +113,14 @@ def _triage(
     client = connect(settings)
     try:
         client.resolve()  # without a model the whole triage would be reasons for no verdict
-        find_gate = PublishedGates(settings).find
-        run = Triager(client, settings.triage, lang=lang, find_gate=find_gate).run(
+        published = PublishedGates(settings)
+        run = Triager(
+            client,
+            settings.triage,
+            lang=lang,
+            find_gate=published.find,
+            find_calibration=published.find_calibration,
+        ).run(
             findings,
             budget_s=settings.triage.budget_s,
             progress=None if progress is None else lambda done, total: progress(f"triage {done + 1}/{total}"),

@@ -126,6 +126,7 @@ class TriageVerdict(Base):
         one_of("decision", tuple(Decision)),
         one_of("gate", get_args(Gate)),
         CheckConstraint("p_false_positive >= 0 AND p_false_positive <= 1", name="p_false_positive"),
+        CheckConstraint("threshold >= 0 AND threshold <= 1", name="threshold"),
         Index("ix_triage_verdict_finding_id_id", "finding_id", "id"),
         Index("ix_triage_verdict_occurrence_id", "occurrence_id"),
     )
@@ -152,6 +153,8 @@ class TriageVerdict(Base):
     duration_ms: Mapped[int] = zero()
     gate: Mapped[str] = mapped_column(server_default="none")
     p_false_positive: Mapped[float | None]
+    calibration_id: Mapped[str] = empty_text()
+    threshold: Mapped[float | None]
     created_at: Mapped[datetime] = now_column()
 
 

@@ -47,6 +47,8 @@ def _describe(verdict: Verdict) -> JsonObject:
     values: JsonObject = {
         "verdict": verdict.decision.value,
         "probabilityFalsePositive": verdict.p_false_positive,
+        "threshold": verdict.threshold,
+        "calibrationId": verdict.calibration_id,
         "reason": verdict.reason,
         "reasoning": verdict.reasoning,
         "recommendation": verdict.recommendation,

@@ -79,4 +79,6 @@ def _verdict(answer: VerdictAnswer) -> Verdict:
         alias=answer.alias,
         gate=answer.gate,
         p_false_positive=answer.p_false_positive,
+        calibration_id=answer.calibration_id,
+        threshold=answer.threshold,
     )

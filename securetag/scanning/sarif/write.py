@@ -330,6 +330,8 @@ def _describe_model(verdict: Verdict) -> JsonObject:
     values: JsonObject = {
         "verdict": verdict.decision.value,
         "probabilityFalsePositive": verdict.p_false_positive,
+        "threshold": verdict.threshold,
+        "calibrationId": verdict.calibration_id,
         "gate": verdict.gate,
         "id": verdict.model_id,
         "alias": verdict.alias,

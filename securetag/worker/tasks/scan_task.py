@@ -164,8 +164,14 @@ class ScanTask(ABC):
         started, began = datetime.now(UTC), time.monotonic()
         client = self.connect(settings)
         try:
-            find_gate = PublishedGates(settings).find
-            triager = Triager(client, settings.triage, lang=self.lang(), find_gate=find_gate)
+            published = PublishedGates(settings)
+            triager = Triager(
+                client,
+                settings.triage,
+                lang=self.lang(),
+                find_gate=published.find,
+                find_calibration=published.find_calibration,
+            )
             run = triager.run(
                 [] if refusal else findings,
                 budget_s=attempt.left_s() - RESERVE_S,

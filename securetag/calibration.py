@@ -1,0 +1,149 @@
+"""From the log-probabilities of a verdict's token to a calibrated probability and a decision.
+
+A model's score is m = log P(false_positive) − log P(true_positive) at the token that begins its verdict. A
+`Calibration` turns m into the probability that a finding is a false positive, and holds the threshold from
+which one is dismissed. `securetag.evaluation.calibrate` fits it on validation rows; it is stored with the
+model in the registry, and worker and evaluation apply the same one.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from securetag.records import Decision, Verdict, content_id
+from securetag.triage import Completion
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+#: What comes before a verdict in every answer: answers have no white space (`securetag.serving.grammar`).
+_BEFORE_VERDICT = '"verdict":"'
+#: Likeliest tokens to ask a server for beside each written one: as many as the OpenAI API allows.
+TOP_LOGPROBS = 20
+#: Why a false positive isn't dismissed.
+NO_LOGPROBS = "the model's server gives no log-probabilities, so nothing is dismissed by its word"
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What a threshold costs in true positives, on which rows, and at most with 95 % confidence."""
+
+    #: Share of true positives that may be lost.
+    target: Share
+    #: True positives of the population that were lost, and all of them.
+    lost: int
+    of: int
+    #: One-sided 95 % Clopper-Pearson bound of the share lost.
+    upper: Share
+    #: The rows that it holds for, in words.
+    population: str
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """How one model's scores are read. Its id changes with any field."""
+
+    schema: Literal[1] = 1
+    model_id: str
+    prompt_version: str
+    method: Literal["temperature", "isotonic"]
+    #: The probability is the logistic function of m / temperature.
+    temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    #: Of `isotonic`: (m, probability), both rising; between two of them it is interpolated.
+    knots: list[tuple[float, Share]] = []
+    #: From this probability on a finding is dismissed; None: never.
+    threshold: Share | None
+    #: Up to this one it is a true positive; between the two a person has to look.
+    true_positive_up_to: Share = 0.5
+    bound: Bound
+    #: Rows that it was fitted on.
+    rows: int
+
+    @property
+    def id(self) -> str:
+        """64 hex digits over every field."""
+        return content_id(self)
+
+    def compute_probability(self, margin: float) -> float:
+        """Return the probability of a false positive for a score `margin`."""
+        if self.method == "temperature":
+            return _logistic(margin / self.temperature)
+        place = bisect_right(self.knots, margin, key=lambda knot: knot[0])
+        if place == 0 or place == len(self.knots):
+            return self.knots[min(place, len(self.knots) - 1)][1]
+        (left, low), (right, high) = self.knots[place - 1 : place + 1]
+        return low + (high - low) * (margin - left) / (right - left)
+
+    def decide(self, probability: float) -> Decision:
+        """Return the decision on a finding with this probability of being a false positive."""
+        if self.threshold is not None and probability >= self.threshold:
+            return Decision.FALSE_POSITIVE
+        is_true = probability <= self.true_positive_up_to
+        return Decision.TRUE_POSITIVE if is_true else Decision.NEEDS_REVIEW
+
+
+def apply_calibration(verdict: Verdict, completion: Completion, calibration: Calibration | None) -> Verdict:
+    """Return the verdict with its probability, decided by it where there is a calibration of its prompt.
+
+    Without one the model's own word counts. Without log-probabilities nothing is dismissed: what the model
+    calls a false positive needs review.
+    """
+    if verdict.reason:
+        return verdict
+    margin = read_margin(completion)
+    if margin is None:
+        if verdict.decision is not Decision.FALSE_POSITIVE:
+            return verdict
+        return msgspec.structs.replace(verdict, decision=Decision.NEEDS_REVIEW, reason=NO_LOGPROBS)
+    if calibration is None or calibration.prompt_version != verdict.prompt_version:
+        return msgspec.structs.replace(verdict, p_false_positive=_logistic(margin))
+    probability = calibration.compute_probability(margin)
+    return msgspec.structs.replace(
+        verdict,
+        decision=calibration.decide(probability),
+        p_false_positive=probability,
+        calibration_id=calibration.id,
+        threshold=calibration.threshold,
+    )
+
+
+def read_margin(completion: Completion) -> float | None:
+    """Return m = log P(false_positive) − log P(true_positive) at the token that begins the verdict.
+
+    Other tokenizations of a verdict count with it. A verdict that isn't among the likeliest tokens has at
+    most the probability of the least likely of these, and gets that. None where the server gave no
+    log-probabilities, or where none of the likeliest tokens begins a verdict.
+    """
+    written = ""
+    for (token, logprob), alternatives in zip(completion.logprobs, completion.top_logprobs, strict=False):
+        start = (written + token).find(_BEFORE_VERDICT) + len(_BEFORE_VERDICT)
+        if start >= len(_BEFORE_VERDICT) and start < len(written + token):
+            head = (written + token)[len(written) : start]
+            return _compare(head, {token: logprob} | dict(alternatives))
+        written += token
+    return None
+
+
+def _compare(head: str, logprobs: dict[str, float]) -> float | None:
+    """Compare the verdicts that tokens with this beginning begin."""
+    by_verdict: dict[Decision, list[float]] = {decision: [] for decision in Decision}
+    for token, logprob in logprobs.items():
+        rest = token.removeprefix(head)
+        for decision in Decision:
+            if token.startswith(head) and rest and (decision.startswith(rest) or rest.startswith(decision)):
+                by_verdict[decision].append(logprob)
+    false, true = by_verdict[Decision.FALSE_POSITIVE], by_verdict[Decision.TRUE_POSITIVE]
+    if not false and not true:
+        return None
+    least = min(logprobs.values())
+    return _sum_logs(false or [least]) - _sum_logs(true or [least])
+
+
+def _sum_logs(values: Sequence[float]) -> float:
+    highest = max(values)
+    return highest + math.log(sum(math.exp(value - highest) for value in values))
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

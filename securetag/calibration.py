@@ -72,8 +72,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         place = bisect_right(self.knots, margin, key=lambda knot: knot[0])
         if place == 0 or place == len(self.knots):
             return self.knots[min(place, len(self.knots) - 1)][1]
-        (left, low), (right, high) = self.knots[place - 1 : place + 1]
-        return low + (high - low) * (margin - left) / (right - left)
+        (before, low), (after, high) = self.knots[place - 1 : place + 1]
+        return low + (high - low) * (margin - before) / (after - before)
 
     def decide(self, probability: float) -> Decision:
         """Return the decision on a finding with this probability of being a false positive."""

@@ -9,6 +9,7 @@ model in the registry, and worker and evaluation apply the same one.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -19,8 +20,8 @@ from securetag.records import Decision, Verdict, content_id
 from securetag.triage import Completion
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-#: What comes before a verdict in every answer: answers have no white space (`securetag.serving.grammar`).
-_BEFORE_VERDICT = '"verdict":"'
+#: What comes before a verdict. Ollama's constraint, unlike ours, allows white space.
+_BEFORE_VERDICT = re.compile(r'"verdict"\s*:\s*"')
 #: Likeliest tokens to ask a server for beside each written one: as many as the OpenAI API allows.
 TOP_LOGPROBS = 20
 #: Why a false positive isn't dismissed.
@@ -117,9 +118,9 @@ def read_margin(completion: Completion) -> float | None:
     """
     written = ""
     for (token, logprob), alternatives in zip(completion.logprobs, completion.top_logprobs, strict=False):
-        start = (written + token).find(_BEFORE_VERDICT) + len(_BEFORE_VERDICT)
-        if start >= len(_BEFORE_VERDICT) and start < len(written + token):
-            head = (written + token)[len(written) : start]
+        before = _BEFORE_VERDICT.search(written + token)
+        if before is not None and before.end() < len(written + token):
+            head = (written + token)[len(written) : before.end()]
             return _compare(head, {token: logprob} | dict(alternatives))
         written += token
     return None

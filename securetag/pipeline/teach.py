@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from securetag.datasets import filters
 from securetag.datasets.knowledge import teacher
+from securetag.datasets.knowledge.credits import combine_licences
 from securetag.datasets.knowledge.questions import MAX_PER_RECORD, make_questions
 from securetag.datasets.knowledge.teacher import TeacherResponse, TeacherResponses
 from securetag.datasets.licences import Purpose, is_allowed
@@ -343,7 +344,7 @@ def _licence(settings: TeacherSettings) -> str:
             "LicenseRef-Distilled-<vendor> where the terms forbid training other models.",
         )
     try:
-        return teacher.combine_licences(settings.licence, settings.licence)
+        return combine_licences(settings.licence, settings.licence)
     except LicenceError as error:
         raise SettingsError(str(error), hint="See https://spdx.org/licenses/.") from error
 

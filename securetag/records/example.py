@@ -92,6 +92,10 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     teacher: Teacher | None = None
     #: Version of the triage prompt (`securetag.triage.PROMPT_VERSIONS`); None for other tasks.
     prompt_version: str | None = None
+    #: Whom the row names: every publisher that it quotes, the Record's page, and a line for each Record.
+    publisher: str = ""
+    url: str = ""
+    attribution: str = ""
 
     @classmethod
     def of(

@@ -23,6 +23,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Prose, one entry each.
     mitigations: list[str] = []
     detections: list[str] = []
+    assessments: list[str] = []  # what shows that a control is in place, and how that is examined and tested
     consequences: list[str] = []
     examples: list[str] = []
     observed: list[str] = []  # who used a technique, which CVE has a weakness; a sentence each

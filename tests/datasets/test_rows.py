@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from securetag.datasets import filters
 from securetag.datasets.dedup import exact
-from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, MAX_PER_RECORD, make_questions, shorten
 from securetag.datasets.licences import is_allowed
 from securetag.datasets.splitting.assign import assign_splits, leaking_groups
 from securetag.datasets.splitting.groups import TEST_SHARE, VALIDATION_SHARE, Split, split_of
@@ -214,83 +213,3 @@ def test_a_row_without_its_pair_is_dropped() -> None:
     )
     assert sorted(example.messages[0].content for example in kept) == ["1", "2", "4"]
     assert [drop.reason for drop in drops] == ["row_unpaired"]
-
-
-def test_a_record_gives_at_most_six_questions_with_its_key(record: MakeRecord) -> None:
-    rich = Facts(
-        kind="weakness",
-        mitigations=["m1", "m2"],
-        detections=["d"],
-        consequences=["c"],
-        parents=["T-0"],
-        tactics=["t"],
-        cwe=["CWE-1"],
-        severity="high",
-        cvss=9.8,
-    )
-    questions = make_questions(record(facts=rich), "compact")
-    assert len(questions) == MAX_PER_RECORD
-    assert all("T-1" in example.messages[0].content for example in questions)
-    assert len({example.messages[0].content for example in questions}) == MAX_PER_RECORD
-    assert {example.group for example in questions} == {"record/test-weaknesses/T-1"}
-    assert all(example.origins == [Origin(record_id=record(facts=rich).id)] for example in questions)
-
-
-def test_a_spanish_record_gives_spanish_questions(record: MakeRecord) -> None:
-    (first, *_) = make_questions(record(3, lang="es"), "compact")
-    assert first.lang == "es"
-    question = first.messages[0].content
-    assert "¿" in question or question.split()[0] in {"Explica", "Describe", "Da"}
-    assert make_questions(record(4, lang="de"), "compact") == []
-
-
-def questions_by_answer(record: Record) -> dict[str, str]:
-    return {e.messages[1].content: e.messages[0].content for e in make_questions(record, "compact")}
-
-
-def test_a_score_is_asked_of_the_description_and_answered_metric_by_metric(record: MakeRecord) -> None:
-    facts = Facts(
-        kind="vulnerability",
-        severity="high",
-        cvss=7.5,
-        cvss_vector="CVSS:3.1/AV:N/…",
-        cvss_metrics=["AV:N: over a network", "AC:L: nothing has to be right"],
-    )
-    text = "A parser of a small language reads past the end of its input when a string is not closed. " * 2
-    for lang, severity in (("en", "high"), ("es", "alta")):
-        of_lang = msgspec.structs.replace(record(5, facts=facts, text=text), lang=lang)
-        answer = (
-            f"`CVSS:3.1/AV:N/…`, 7.5 ({severity}):\n\n- AV:N: over a network\n- AC:L: nothing has to be right"
-        )
-        assert text.strip() in questions_by_answer(of_lang)[answer]
-    named = record(5, facts=facts, text=f"{record(5).key}: {text}")
-    assert not any("AV:N: over" in answer for answer in questions_by_answer(named))
-
-
-def test_other_classifications_are_asked_for(record: MakeRecord) -> None:
-    facts = Facts(kind="weakness", taxonomies=["WASC 19: SQL Injection", "CLASP: Doors"])
-    answers = questions_by_answer(record(6, facts=facts))
-    assert record(6).title in answers["- WASC 19: SQL Injection\n- CLASP: Doors"]
-
-
-def test_phrasings_are_evenly_used(record: MakeRecord) -> None:
-    phrasings = Counter(
-        make_questions(record(n), "compact")[0].messages[0].content.split("Weak")[0] for n in range(300)
-    )
-    assert len(phrasings) == 8
-    assert max(phrasings.values()) < 0.2 * 300
-
-
-@given(st.text(), st.integers(10, 400))
-def test_a_shortened_text_is_a_beginning_within_its_limit(text: str, limit: int) -> None:
-    kept = shorten(text, limit)
-    assert len(kept) <= limit
-    assert text.strip().startswith(kept)
-    assert kept.count("```") % 2 == 0 or kept == text.strip()
-
-
-def test_answers_are_within_the_limit_of_their_profile(record: MakeRecord) -> None:
-    long = record(text="One sentence that says a thing. " * 400)
-    for profile, limit in MAX_ANSWER_CHARS.items():
-        assert all(len(e.messages[-1].content) <= limit for e in make_questions(long, profile))
-        assert all(filters.check_example(e, profile) is None for e in make_questions(long, profile))

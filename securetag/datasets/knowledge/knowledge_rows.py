@@ -9,7 +9,8 @@ import msgspec
 
 from securetag.datasets import filters
 from securetag.datasets.drops import Drop, DropReason
-from securetag.datasets.knowledge.questions import MAX_PER_RECORD, index_titles, make_questions
+from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge.questions import MAX_PER_RECORD, make_judged_questions
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
 from securetag.datasets.splitting.groups import GroupKeys, group_keys_of, set_group
@@ -58,7 +59,14 @@ def make_knowledge_rows(
     """
     result = KnowledgeRows()
     dropped: Counter[tuple[str, DropReason, str]] = Counter()
-    titles = index_titles(records)
+    # What a row quotes is held to the same conditions as the Record that it is about.
+    corpus = Corpus(
+        record
+        for record in records
+        if record.source not in withdrawn
+        and record.id not in in_test
+        and filters.check_record(record, purpose) is None
+    )
     for record in records:
         source = result.sources.setdefault(record.source, SourceSummary(publisher=record.publisher))
         source.ids.append(record.id)
@@ -79,7 +87,8 @@ def make_knowledge_rows(
         source.licences.add(record.licence)
         source.urls.add(record.url)
         result.keys[record.id] = group_keys_of(record)
-        rows = make_questions(record, profile, titles)
+        rows, flaws = make_judged_questions(record, profile, corpus)
+        dropped.update({(record.source, flaw, ""): n for flaw, n in flaws.items()})
         from_teacher, unfit = responses.make_rows(record, profile, MAX_PER_RECORD - len(rows))
         rows += from_teacher
         dropped.update({(record.source, why, ""): n for why, n in unfit.items()})

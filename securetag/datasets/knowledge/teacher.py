@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +20,10 @@ import msgspec
 
 from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge import grounding
-from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS, shorten
-from securetag.errors import InputError, LicenceError
+from securetag.datasets.knowledge.credits import combine_licences, credit, credit_line
+from securetag.datasets.knowledge.draft import shorten
+from securetag.datasets.knowledge.questions import MAX_ANSWER_CHARS
+from securetag.errors import InputError
 from securetag.records import Example, JsonObject, Lang, Message, Origin, Record, Task, Teacher, content_id
 from securetag.triage import Profile
 
@@ -253,21 +254,6 @@ def _check_question(pair: Pair, source: grounding.Section) -> DropReason | None:
     return None
 
 
-def combine_licences(licence: str, teacher: str) -> str:
-    """The SPDX expression of a row: both apply. Raises LicenceError where one is no expression."""
-    return _combine_licences(licence, teacher)
-
-
-@lru_cache(maxsize=1024)
-def _combine_licences(licence: str, teacher: str) -> str:
-    from license_expression import ExpressionError, combine_expressions, get_spdx_licensing
-
-    try:
-        return str(combine_expressions([licence, teacher], licensing=get_spdx_licensing()))
-    except ExpressionError as error:
-        raise LicenceError(f"{licence!r} and {teacher!r} don't make an SPDX expression: {error}") from error
-
-
 def _make_row(record: Record, response: TeacherResponse, pair: Pair) -> Example:
     messages = [Message("user", pair.question.strip()), Message("assistant", pair.answer.strip())]
     example = Example.of(
@@ -281,7 +267,7 @@ def _make_row(record: Record, response: TeacherResponse, pair: Pair) -> Example:
         source=record.source,
     )
     wrote = Teacher(model_id=response.model_id, prompt_version=response.prompt_version)
-    return msgspec.structs.replace(example, teacher=wrote)
+    return msgspec.structs.replace(credit(example, credit_line(record)), teacher=wrote)
 
 
 def _name(record: Record) -> str:

@@ -341,7 +341,8 @@ def advisory(number: int, text: str = "") -> Record:
         url="",
         edition="1",
         licence="MIT",
-        text=text or f"Module {number} trusts a length that a stranger wrote into its file.",
+        text=text
+        or f"Module {number} trusts a length that a stranger wrote into its file and reads other memory.",
         file_sha256="0" * 64,
         locator="",
         facts=Facts(kind="vulnerability", published="2024-05-01"),

@@ -149,11 +149,6 @@ class OscalReader(Reader):
         if status is None:
             yield Drop("a text that another file of the same edition holds", entry.locator)
             return
-        yield from (
-            Drop("how a control is assessed, not what it asks for", f"{entry.locator}#{part.id}")
-            for part in control.parts
-            if _ASSESSMENT_PART.search(part.name)
-        )
         withdrawn = self._withdrawn(control)
         yield self.record(
             self._edition(document),
@@ -232,6 +227,7 @@ class OscalReader(Reader):
                 for part in control.parts
                 if part.name == "example" and (text := render_part(part, document.parameters, entry.key))
             ],
+            assessments=[] if withdrawn else list(_render_assessments(entry, document)),
             section=[group.title for group in entry.groups] + [above.title for above in entry.above],
             levels=levels,
             references=list(dict.fromkeys(references)),
@@ -254,6 +250,24 @@ class OscalReader(Reader):
         if self.source.options.get("editions") != "document" or not document.catalog.metadata.version:
             return document.file
         return msgspec.structs.replace(document.file, edition=document.catalog.metadata.version)
+
+
+def _render_assessments(entry: Entry, document: Document) -> Iterator[str]:
+    """Yield what is determined of a control, then each method with its objects (SP 800-53A)."""
+    for part in entry.control.parts:
+        if not _ASSESSMENT_PART.search(part.name):
+            continue
+        method = get_value(part.props, "method").capitalize()
+        text = render_part(part, document.parameters, entry.key)
+        if method:
+            # The objects are paragraphs of a few words.
+            objects = [" ".join(line.strip(" -").split()) for line in text.split("\n") if line.strip(" -")]
+            text = f"{method}: {'; '.join(objects)}" if objects else ""
+        else:
+            # The parts that only number the items leave gaps in the indentation.
+            text = re.sub(r"(?m)^ +- ", "- ", text)
+        if text:
+            yield text
 
 
 def _make_title(entry: Entry) -> str:

@@ -1,0 +1,110 @@
+"""Questions on controls, requirements, tests and guidance: what, how to do it, how to test it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge.draft import Draft, fit, list_some, list_whole, split_parts
+from securetag.records import Record, Task
+
+#: Forms by what a part's heading says; the first that matches.
+_PARTS = (
+    (re.compile(r"discussion|implementations?|how (?:it )?works", re.I), "implement"),
+    (re.compile(r"^test objectives|control objective", re.I), "objective"),
+    (re.compile(r"^steps$|^procedure|how to test|static analysis|dynamic analysis", re.I), "how-to-test"),
+    (re.compile(r"^observation|^evaluation", re.I), "evaluate"),
+    (re.compile(r"remediation|how to prevent|cómo prevenir|prevention|prevenci", re.I), "prevent"),
+    (re.compile(r"scenarios?$|escenarios", re.I), "scenario"),
+    (re.compile(r"^prerequisites", re.I), "prerequisite"),
+    (re.compile(r"^execution flow", re.I), "steps"),
+    (re.compile(r"considerations", re.I), "limits"),
+    (re.compile(r"^techniques$", re.I), "against"),
+    (
+        re.compile(r"^(?:description|overview|summary|background|introduction|descrip|antecedentes)", re.I),
+        "what",
+    ),
+    (re.compile(r"^threats|is the api vulnerable", re.I), "threats"),
+)
+#: Parts that name people, links or bookkeeping.
+_SKIPPED = re.compile(
+    r"references?|referencias|tools|leaders|authors|copyright|license|related|whitepapers|books|sites|videos"
+    r"|digital artifacts|skills|resources|mitigates|is mitigated by|changes|contribut|mapped|score|puntuación"
+    r"|vulnerabilities prevented|taxonom|mapeados|effectiveness",
+    re.I,
+)
+#: Kinds of which one asks what they want done, or how they are carried out.
+DEMANDS = frozenset(
+    ("requirement", "control", "enhancement", "practice", "task", "category", "subcategory", "mitigation")
+)
+
+
+def draft_parts(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
+    """Yield the lead text and each part under a heading, in the form that the heading asks for."""
+    del corpus
+    lead, parts = split_parts(record.text)
+    kind = record.facts.kind or ""
+    first = "demand" if kind in DEMANDS else "procedure" if kind == "test" else "what"
+    if not lead.startswith(("|", "```")):
+        yield Draft(Task.QA, first, fit(lead, limit))
+    used = {first} if lead else set()
+    for heading, body in parts:
+        if _SKIPPED.search(heading):
+            continue
+        form = next((form for pattern, form in _PARTS if pattern.search(heading)), "part")
+        if form in used and form != "part":
+            form = "part"
+        if form in used:
+            continue
+        used.add(form)
+        task = Task.REMEDIATION if form == "prevent" else Task.QA
+        yield Draft(task, form, fit(body, limit), {"heading": heading})
+
+
+def draft_requirement(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
+    """Yield how a requirement is tested and which weakness it keeps out."""
+    required = re.sub(r"^Verify that ", "", record.text.strip())
+    for key in record.facts.cwe[:1]:
+        entry = corpus.find(key, record.lang, "MITRE")
+        if entry is not None and entry.gist and len(required) < limit:
+            fields = {"demand": required, "weakness": entry.name, "gist": entry.gist}
+            yield Draft(Task.MAPPING, "requirement-weakness", entry.gist, fields, (key,))
+
+
+def draft_advice(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
+    """Yield mitigations, detections, consequences and examples, without what every Record says."""
+    facts = record.facts
+    yield _make_advice(corpus, "mitigation", facts.mitigations, limit, Task.REMEDIATION)
+    yield _make_advice(corpus, "detection", facts.detections, limit, Task.QA)
+    yield _assessment(record, limit)
+    # `Integrity: Modify Application Data` is a value of an enum; a note makes it an answer.
+    noted = [text for text in facts.consequences if re.search(r"\. \S.{20,}", text, re.S)]
+    yield _make_advice(corpus, "consequence", noted, limit, Task.QA)
+    if facts.kind in {"attack-pattern", "task", "subcategory"}:
+        examples = [text for text in facts.examples if len(text) > 60]
+        yield _make_advice(corpus, "example", examples, limit, Task.QA)
+
+
+def _make_advice(corpus: Corpus, form: str, entries: list[str], limit: int, task: Task) -> Draft:
+    telling = [entry for entry in entries if not corpus.is_boilerplate(entry) and entry.count("```") % 2 == 0]
+    whole = list_whole(telling, limit)
+    if whole:
+        return Draft(task, form, whole)
+    # Some of many: the answer says that they aren't all.
+    some, n = list_some(telling, limit)
+    if not n:
+        return Draft(task, form, "")
+    return Draft(task, f"{form}-some", some, {"n": str(n), "total": str(len(telling))})
+
+
+def _assessment(record: Record, limit: int) -> Draft:
+    """How a control is tested: what is determined, then what is examined, whom one asks, what is tried."""
+    methods = [text for text in record.facts.assessments if re.match(r"(?:Examine|Interview|Test): ", text)]
+    aims = [text for text in record.facts.assessments if text not in methods]
+    if not methods or not aims:
+        return Draft(Task.QA, "assess", "")
+    aim = "\n\n".join(aims)
+    steps = "\n".join(f"- {text}" for text in methods)
+    size = len(aim) + len(steps)
+    return Draft(Task.QA, "assess", steps if size <= limit else "", {"aim": aim})

@@ -1,0 +1,246 @@
+"""Questions on vulnerabilities: which weakness, which score, why, what to upgrade, what isn't said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from securetag.datasets.knowledge.corpus import Corpus, Entry
+from securetag.datasets.knowledge.draft import Draft, draw, find_support, fit, split_parts, split_sentences
+from securetag.records import Record, Task
+
+#: Headings behind a description that hold no description.
+_BEHIND = re.compile(
+    r"affected (?:versions|functions)|versiones afectadas|required action|solution|references|credit",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"^- (?P<package>\S+): (?P<ranges>`.+)$", re.M)
+_BELOW = re.compile(r"`(?:[≥>]=? ?[^,`]+, )?< (?P<fixed>[\w.+~-]+)`")
+_DUE = re.compile(r"US federal agencies had to act by (\d{4}-\d\d-\d\d)")
+#: Least characters of a description that more than one thing can be asked of.
+_MIN_CHARS = 80
+#: Words of a description that speak for a value of a CVSS metric, by language.
+_CUES: dict[str, dict[str, str]] = {
+    "en": {
+        "AV:N": r"\bremote(?:ly)?\b|\bover the network\b|\bHTTP\b|\bURL\b|\bcrafted (?:request|packet)s?\b",
+        "AV:L": r"\blocal (?:user|attacker|access)\b|\blocally\b|\bcrafted file\b",
+        "AC:H": r"\brace condition\b|\bman-in-the-middle\b|\bunder certain\b",
+        "PR:N": r"\bunauthenticated\b|\bwithout authentication\b|\bpre-auth\w*",
+        "PR:L": r"(?<!un)(?<!un-)\bauthenticated\b|\blow.privileged?\b|\blogged.in\b",
+        "PR:H": r"\badministrators?\b|\badmin\+?\b|\bhigh.privileged?\b",
+        "UI:R": r"\btrick\w*\b|\bvictim\b|\bvisits?\b|\bopens?\b|\bXSS\b|\bcross.site\b|\bCSRF\b",
+        "S:C": r"\bXSS\b|\bcross.site scripting\b|\bsandbox\b|\bescape\b",
+        "C:H": r"\barbitrary code\b|\bdisclos\w+\b|\bread arbitrary\b|\bexfiltrat\w+\b|\bsensitive\b",
+        "I:H": r"\barbitrary code\b|\bmodif\w+\b|\bwrite\b|\bexecute arbitrary\b",
+        "A:H": r"\bdenial.of.service\b|\bDoS\b|\bcrash\w*\b|\barbitrary code\b|\bexhaust\w*\b",
+    },
+    "es": {
+        "AV:N": r"\bremot[oa]s?\b|\bHTTP\b|\bURL\b",
+        "PR:N": r"\bno autenticad[oa]s?\b|\bsin autenticación\b",
+        "PR:L": r"(?<!no )\bautenticad[oa]s?\b",
+        "PR:H": r"\badministrador(?:es)?\b",
+        "UI:R": r"\bengañ\w+\b|\bvíctima\b|\bXSS\b|\bcross.site\b|\bCSRF\b",
+        "S:C": r"\bXSS\b|\bcross.site scripting\b",
+        "C:H": r"\bcódigo arbitrario\b|\binformación confidencial\b",
+        "I:H": r"\bcódigo arbitrario\b|\bmodificar\b",
+        "A:H": r"\bdenegación de servicio\b|\bbloque\w+\b|\bcódigo arbitrario\b",
+    },
+}
+_SEVERITIES = {"es": {"low": "baja", "medium": "media", "high": "alta", "critical": "crítica"}}
+#: Changes of one base metric that a person asks about, and when they make sense.
+_CHANGES = (
+    ("PR", "N", "L"),
+    ("PR", "L", "N"),
+    ("UI", "N", "R"),
+    ("UI", "R", "N"),
+    ("AV", "N", "L"),
+    ("AC", "L", "H"),
+)
+
+
+def describe(record: Record, limit: int = 1_500) -> str:
+    """Return the description of a vulnerability, without versions, boilerplate and its own names."""
+    lead, parts = split_parts(record.text)
+    pieces = [lead, *(body for heading, body in parts if not lead and not _BEHIND.search(heading))]
+    text = fit("\n\n".join(piece for piece in pieces if piece), limit)
+    if text.count("```") % 2:
+        return ""
+    text = re.sub(r"\s*CISA lists this vulnerability as known to be exploited\..*", "", text, flags=re.S)
+    # What the database says of its own work on an entry.
+    text = re.sub(r"(?m)^(?:NVD (?:no )?ha terminado|NVD has (?:not )?finished)[^\n]*$", "", text)
+    return text.strip()
+
+
+def draft_vulnerability(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
+    """Yield what the Record of one vulnerability answers."""
+    text = describe(record, min(1_500, limit * 2))
+    # One without a letter of prose, or that only repeats its title, describes nothing.
+    if len(text) < _MIN_CHARS:
+        text = ""
+    if text:
+        yield from _weakness(record, corpus, text)
+        yield from _score(record, text)
+        yield from _not_said(record, text)
+    yield from _upgrade(record, text)
+    if record.facts.exploited and text and draw(record, "exploited") % 3 == 0:
+        due = _DUE.search(record.text)
+        if due is not None:
+            products = _join(record.facts.packages[:4], record.lang)
+            yield Draft(
+                Task.QA,
+                "exploited",
+                products,
+                {"about": text, "key": record.key, "due": due[1], "products": products},
+            )
+
+
+def _weakness(record: Record, corpus: Corpus, text: str) -> Iterator[Draft]:
+    """The weakness, with the sentence that shows it; none where no sentence does."""
+    for key in record.facts.cwe[:1]:
+        entry = corpus.find(key, record.lang, "MITRE")
+        if entry is None or not entry.gist or key in text:
+            continue
+        support = find_support(text, f"{entry.title}. {entry.gist}", record.lang)
+        if not support:
+            continue
+        usage = ""
+        if entry.mapping_usage in {"Discouraged", "Prohibited"}:
+            better = [child.name for child in _children(corpus, key, record)][:3]
+            usage = (
+                f"\n\n{key} is broad, and MITRE's mapping notes call its use {entry.mapping_usage.lower()}"
+                + (
+                    f": where the cause is known, look at its children, such as {'; '.join(better)}."
+                    if better
+                    else "."
+                )
+            )
+        yield Draft(
+            Task.MAPPING,
+            "cve-weakness",
+            entry.name,
+            {"about": text, "definition": entry.gist, "support": support, "usage": usage, "key": record.key},
+            (key,),
+        )
+
+
+def _children(corpus: Corpus, key: str, record: Record) -> Iterator[Entry]:
+    for child in corpus.children(key, "MITRE"):
+        entry = corpus.find(child, record.lang, "MITRE")
+        if entry is not None:
+            yield entry
+
+
+def _score(record: Record, text: str) -> Iterator[Draft]:
+    """The vector with its metrics in words and what speaks for them; and one other value."""
+    facts = record.facts
+    if not facts.cvss_vector or not facts.cvss_metrics or not facts.cvss_vector.startswith("CVSS:3"):
+        return
+    if re.search(r"\bCVSS\b", text):
+        return
+    cues = _CUES.get(record.lang, {})
+    lines = []
+    for metric in facts.cvss_metrics:
+        cue = re.search(cues.get(metric.split(": ")[0], r"(?!)"), text, re.IGNORECASE)
+        lines.append(f"- {metric}" + (f" (“{cue[0]}”)" if cue else ""))
+    fields = {
+        "about": text,
+        "vector": facts.cvss_vector,
+        "score": f"{facts.cvss or 0.0:.1f}",
+        "severity": _SEVERITIES.get(record.lang, {}).get(facts.severity or "", facts.severity or ""),
+    }
+    yield Draft(Task.MAPPING, "score", "\n".join(lines), fields)
+    yield from _changed_score(record, fields)
+
+
+def _changed_score(record: Record, fields: dict[str, str]) -> Iterator[Draft]:
+    from cvss import CVSS3, CVSS3Error
+
+    vector = fields["vector"]
+    possible = [(name, old, new) for name, old, new in _CHANGES if f"/{name}:{old}/" in f"{vector}/"]
+    if not possible:
+        return
+    name, old, new = possible[draw(record, "change") % len(possible)]
+    changed = f"{vector}/".replace(f"/{name}:{old}/", f"/{name}:{new}/").removesuffix("/")
+    try:
+        score = float(CVSS3(changed).scores()[0])
+    except CVSS3Error:
+        return
+    before = float(fields["score"])
+    if score == before:
+        return
+    direction = ("falls", "baja") if score < before else ("rises", "sube")
+    yield Draft(
+        Task.MAPPING,
+        f"score-change/{name}",
+        f"`{changed}`",
+        fields
+        | {
+            "new_score": f"{score:.1f}",
+            "direction": direction[record.lang == "es"],
+            "old": f"{name}:{old}",
+            "new": f"{name}:{new}",
+        },
+    )
+
+
+def _upgrade(record: Record, text: str) -> Iterator[Draft]:
+    """Which versions are affected, and the first that isn't."""
+    lines: list[str] = []
+    fixed: list[tuple[str, str]] = []
+    either = "o" if record.lang == "es" else "or"
+    for match in _RANGE.finditer(record.text):
+        ends = _BELOW.findall(match["ranges"])
+        lines.append(f"- {match['package']}: {match['ranges']}")
+        # A range without an end has no fixed version.
+        if ends and len(ends) == match["ranges"].count("`") // 2:
+            fixed.append((match["package"], f" {either} ".join(dict.fromkeys(ends))))
+    if not fixed or len(fixed) != len(lines) or len(lines) > 6:
+        return
+    package = fixed[0][0].split("/", 1)[-1]
+    upgrades = _join([f"{name.split('/', 1)[-1]} {version}" for name, version in fixed], record.lang)
+    yield Draft(
+        Task.REMEDIATION,
+        "upgrade",
+        "\n".join(lines),
+        {"package": package, "key": record.key, "upgrades": upgrades, "about": shorten_about(text)},
+    )
+
+
+def shorten_about(text: str) -> str:
+    """Return the first paragraph of a description, as a note below an answer."""
+    return text.split("\n\n", 1)[0] if len(text) <= 600 else ""
+
+
+def _not_said(record: Record, text: str) -> Iterator[Draft]:
+    """What an advisory is asked for and doesn't have; one question a Record."""
+    facts, lower = record.facts, record.text.lower()
+    products = _join(facts.packages[:4], record.lang)
+    ranges = bool(_RANGE.search(record.text))
+    missing: list[tuple[str, str]] = []
+    if facts.cvss is None and "cvss" not in lower:
+        missing.append(("not-said-score", products))
+    if not re.search(r"workaround|mitigat|disabl|solución|mitig|desactiv", lower):
+        missing.append(("not-said-workaround", products))
+    if not ranges and facts.packages and not re.search(r"\d\.\d|prior to|before|anterior", text):
+        missing.append(("not-said-versions", products))
+    if not facts.exploited and "exploit" not in lower and "explot" not in lower:
+        missing.append(("not-said-exploited", products))
+    if missing:
+        form, answer = missing[draw(record, "missing") % len(missing)]
+        subject = find_subject(text)
+        if subject:
+            yield Draft(
+                Task.QA, form, answer or record.key, {"about": text, "subject": subject, "products": answer}
+            )
+
+
+def find_subject(text: str) -> str:
+    """Return the first sentence of a description, where it is short enough to be quoted."""
+    first = next(split_sentences(text), "")
+    return first if 20 <= len(first) <= 320 and first.endswith((".", "!", ")")) else ""
+
+
+def _join(names: list[str], lang: str) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {'y' if lang == 'es' else 'and'} {names[-1]}"

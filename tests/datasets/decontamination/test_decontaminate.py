@@ -330,7 +330,7 @@ def test_parts_of_a_message() -> None:
     assert list(split_text("  \n")) == []
 
 
-def advisory(number: int, text: str = "") -> Record:
+def advisory(number: int, text: str = "", *, kind: str = "vulnerability") -> Record:
     key = f"CVE-2024-{1000 + number}"
     return Record.of(
         source="s",
@@ -345,7 +345,7 @@ def advisory(number: int, text: str = "") -> Record:
         or f"Module {number} trusts a length that a stranger wrote into its file and reads other memory.",
         file_sha256="0" * 64,
         locator="",
-        facts=Facts(kind="vulnerability", published="2024-05-01"),
+        facts=Facts(kind=kind, published="2024-05-01"),
     )
 
 
@@ -358,7 +358,9 @@ def test_a_build_drops_rows_of_suites_and_names_the_suite(tmp_path: Path) -> Non
         return build_small(tmp_path, records, params, suites=[read_suite(folder)])
 
     small = build_with_suite([advisory(n) for n in range(120)])
-    large = build_with_suite([*(advisory(n) for n in range(300)), advisory(900, PASSAGE)])
+    large = build_with_suite(
+        [*(advisory(n) for n in range(300)), advisory(900, PASSAGE, kind="countermeasure")]
+    )
     assert large.dropped["suite_exact"] == 1
     left = pq.read_table(Path(large.path) / "dropped.parquet").to_pylist()
     assert {row["against"] for row in left if row["reason"].startswith("suite_")} == {"suite/q"}

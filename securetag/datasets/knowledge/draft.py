@@ -43,8 +43,9 @@ class Draft(NamedTuple):
 
 
 def draw(record: Record, purpose: str) -> int:
-    """Return a number that depends on the Record and on what it is for, on nothing else."""
-    return int(hashlib.sha256(f"{record.id}/{purpose}".encode()).hexdigest()[:8], 16)
+    """Return a number that depends on the item and the purpose: two sources of it ask the same."""
+    identity = f"{record.key}/{record.lang}/{record.title}/{purpose}"
+    return int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16)
 
 
 def name_record(record: Record) -> str:

@@ -1,7 +1,7 @@
 """Records → questions and answers, by template: nothing is said that Records don't say.
 
 At most `MAX_PER_RECORD` Examples a Record, of what it has to say; which, where it has more, and in which
-words, is drawn from its id, so that no form dominates and none depends on the order of the Records. Two
+words, is drawn from its key, so that no form dominates and none depends on the order of the Records. Two
 questions of some Records are put one after the other, as a follow-up. Spanish questions come only from
 Spanish Records: there is no Spanish question with an English answer. The words are in `phrasings.yaml`, what
 each kind of Record is asked in `forms/`, and what isn't worth a row in `answer_rules.py`.

@@ -87,6 +87,15 @@ _LISTED = re.compile(
 _VALUE = re.compile(
     r"^[ \t]*[\"']?value[\"']?[ \t]*:[ \t]*(?P<quote>[\"']?)(?P<value>[^\s\"']{3,500})(?P=quote),?[ \t]*$"
 )
+#: A variable of Terraform; its `default` is further down in the block.
+_HCL_VARIABLE = re.compile(
+    rf"(?i)^[ \t]*variable[ \t]+\"(?P<name>[\w.-]{{0,64}}{TELLING}[\w-]{{0,64}})\"[ \t]*\{{"
+)
+_HCL_DEFAULT = re.compile(rf"(?<![\w-])default[ \t]*=[ \t]*{_QUOTED}")
+_HCL_SUFFIXES = frozenset({".tf", ".hcl"})
+#: Lines of such a block that are read.
+_HCL_LINES = 60
+_TELLING_NAME = re.compile(rf"(?i)^{_NAME}=$")
 #: The header of a request, wherever one is written down.
 _HEADER = re.compile(
     r"(?i)\bauthorization\\?[\"']?\]?[ \t]*[:=,][ \t]*\\?[\"'`]?(?:bearer|basic|token)[ ]+"
@@ -259,6 +268,8 @@ def find_secrets(text: str, path: str) -> list[Secret]:
             if before and (start := opening.match(before)) and (match := rest.match(line)):
                 secrets += _judged(match, "value", start["name"], number, "assigned")
         before = line if has_hint else ""
+    if PurePosixPath(path.lower()).suffix in _HCL_SUFFIXES:
+        secrets += _find_hcl_defaults(lines)
     secrets += _find_tokens(text)
     return list(_without_overlaps(secrets))
 
@@ -354,6 +365,20 @@ def _find_keys(lines: list[str]) -> Iterator[Secret]:
             if sum(map(len, lines[begin : number - 1])) >= _MIN_KEY_CHARS:
                 yield Secret(begin, 0, len(lines[begin - 1]), "private-key", "high", number)
             begin = None
+
+
+def _find_hcl_defaults(lines: list[str]) -> Iterator[Secret]:
+    """Yield the default values of Terraform's variables whose name tells that they are secrets."""
+    for first, line in enumerate(lines, 1):
+        variable = _HCL_VARIABLE.match(line) if len(line) <= MAX_LINE else None
+        if variable is None or not _TELLING_NAME.match(f"{variable['name']}="):
+            continue
+        for number, inner in enumerate(lines[first - 1 : first - 1 + _HCL_LINES], first):
+            if len(inner) <= MAX_LINE and (match := _HCL_DEFAULT.search(inner)):
+                yield from _judged(match, "value", variable["name"], number, "assigned")
+            # A block within, as `validation`, is indented.
+            if inner.startswith("}") or (number == first and inner.rstrip().endswith("}")):
+                break
 
 
 def _find_tokens(text: str) -> Iterator[Secret]:

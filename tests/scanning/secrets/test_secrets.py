@@ -64,6 +64,14 @@ KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *["Mv4" * 21 + "x"] * 4, "--
         ("run.sh", "curl -u ci:Saddle_rocket37 https://acme.io/", "assigned"),
         ("Dockerfile", "ENV DB_PASSWORD Pepper_harbor63!", "assigned"),
         ("a.xml", "<password>Saddle-winter29!</password>", "assigned"),
+        (
+            "vars.tf",
+            'variable "db_password" {\n  validation {\n  }\n  default = "Copper-winter18!"\n}',
+            "assigned",
+        ),
+        ("vars.tf", 'variable "api_token" { default = "b8Kq27LmX0pWvR5t" }', "assigned"),
+        ("prod.tfvars", 'db_password = "Copper-winter18!"', "assigned"),
+        ("main.tf", '  administrator_login_password = "Copper-winter18!"', "assigned"),
         ("db.java", '"jdbc:mysql://db1/shop?user=shop&password=Lanternwinter75"', "connection-string"),
     ],
 )
@@ -102,6 +110,10 @@ def test_each_form_is_found_once(path: str, text: str, kind: str | None) -> None
         ("run.sh", "docker login -u ci -p ${TOKEN}"),
         ("a.py", "get(url, params={'next_page': 'https://acme.io/?page_token=first'})"),
         ("a.py", "key_id = 'db150360-a16f-d7ed-8c37-420bc9067ca4'"),
+        ("vars.tf", 'variable "password_length" {\n  default = "Copper-winter18!"\n}'),
+        ("vars.tf", 'variable "db_password" {\n}\n\nvariable "region" {\n  default = "Copper-winter18!"\n}'),
+        ("vars.tf", 'variable "db_password" {}\nlocals {\n  default = "Copper-winter18!"\n}'),
+        ("main.tf", '  password = var.db_password\n  secret = "${data.vault.shop.value}"'),
         ("a.pem", KEY.replace("RSA PRIVATE KEY", "CERTIFICATE")),
     ],
 )

@@ -66,6 +66,8 @@ def _known_figures(name: str, score: KnownScore, not_located: int) -> Iterator[F
         ok=_precision(total) >= MIN_PRECISION,
     )
     yield _first_figure(f"{name}: precision of the first {FIRST} (lower bound)", score.first, has_bar=True)
+    if score.not_judged < score.first.findings - score.first.at_places:
+        yield _judged_figure(f"{name}: precision of the first {FIRST}, judged by a person", score)
     yield _first_figure(f"{name}: the same with every family", score.first_of_any, has_bar=False)
     yield Figure(
         figure=f"{name}: flagged places that the fix silences or ranks lower",
@@ -87,6 +89,17 @@ def _first_figure(name: str, first: FirstFindings, *, has_bar: bool) -> Figure:
         peer=f"{enough} of {len(first.by_package)} applications at {MIN_FIRST} or above",
         bar=f"≥ {MIN_FIRST}" if has_bar else "",
         ok=precision >= MIN_FIRST or not has_bar,
+    )
+
+
+def _judged_figure(name: str, score: KnownScore) -> Figure:
+    judged = score.first_judged
+    others = judged.at_places - score.first.at_places
+    return Figure(
+        figure=name,
+        value=_ratio(judged.at_places, judged.findings),
+        unit=f"of {judged.findings} findings",
+        peer=f"{others} true at no known place, {score.not_judged} not judged",
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from benchmarks.real.corpus import Ecosystem, Place
 from benchmarks.real.fetch import fetch_package
+from benchmarks.real.first_findings import Labels, read_labels
 from benchmarks.rules.scans import scan_package
 from securetag.records import Finding
 from securetag.scanning.evidence import family_of
@@ -63,6 +64,10 @@ class KnownScore(msgspec.Struct, kw_only=True):
     missed: list[Place] = []
     #: Of the families that the files' places have, as in `families`.
     first: FirstFindings = msgspec.field(default_factory=FirstFindings)
+    #: The same, where a finding that a person judged to be true counts as one at a place.
+    first_judged: FirstFindings = msgspec.field(default_factory=FirstFindings)
+    #: First findings that are at no place and that nobody has judged.
+    not_judged: int = 0
     #: Of every family: what somebody sees who asks for all findings of these files.
     first_of_any: FirstFindings = msgspec.field(default_factory=FirstFindings)
 
@@ -103,9 +108,9 @@ def score_places(places: Sequence[Place]) -> KnownScore:
         files[fixed].add(place.file)
         applications[vulnerable].append(place)
     versions = {key: _scan_version(*key, names) for key, names in sorted(files.items())}
-    score = KnownScore()
+    score, labels = KnownScore(), read_labels()
     for key, known in applications.items():
-        score_application(score, key, known, versions)
+        score_application(score, key, known, versions, labels)
     return score
 
 
@@ -122,9 +127,13 @@ def _scan_version(ecosystem: Ecosystem, package: str, version: str, files: Itera
 
 
 def score_application(
-    score: KnownScore, key: VersionKey, places: Sequence[Place], versions: Mapping[VersionKey, Version]
+    score: KnownScore,
+    key: VersionKey,
+    places: Sequence[Place],
+    versions: Mapping[VersionKey, Version],
+    labels: Labels,
 ) -> None:
-    """Add what was found in one vulnerable version to `score`."""
+    """Add what was found in one vulnerable version to `score`; `labels` are of findings at no place."""
     vulnerable = versions[key]
     at_places: set[_Spot] = set()
     for place in places:
@@ -151,7 +160,10 @@ def score_application(
         score.families[spot[2]].findings += 1
         score.families[spot[2]].at_places += spot in at_places
     name = f"{key[1]} {key[2]}"
-    score.first.add(name, [spot in at_places for spot in related[:FIRST]])
+    first = related[:FIRST]
+    score.first.add(name, [spot in at_places for spot in first])
+    score.first_judged.add(name, [spot in at_places or labels.get((*key, *spot), False) for spot in first])
+    score.not_judged += sum(spot not in at_places and (*key, *spot) not in labels for spot in first)
     score.first_of_any.add(name, [spot in at_places for spot in every[:FIRST]])
 
 

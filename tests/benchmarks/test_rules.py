@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.real.corpus import Place, Role
+from benchmarks.real.corpus import Place, Role, read_places
+from benchmarks.real.first_findings import LABELS_CSV, Labels, read_labels
 from benchmarks.rules.known import FIRST, KnownScore, Version, VersionKey, score_application
+from securetag.errors import InputError
 from securetag.records import Finding
 
 CODE = "def view(db, name):\n" + "    pass\n" * 9 + "\n\ndef other(db):\n" + "    pass\n" * 40
@@ -37,7 +39,9 @@ def make(line: int, rank: int = 400, scope: str = "view", cwe: str = "CWE-89") -
     )
 
 
-def score(before: list[Finding], after: list[Finding], folder: Path, line: int = 5) -> KnownScore:
+def score(
+    before: list[Finding], after: list[Finding], folder: Path, line: int = 5, labels: Labels | None = None
+) -> KnownScore:
     (folder / "app.py").write_text(CODE)
     place = Place(
         ecosystem="pypi",
@@ -55,7 +59,7 @@ def score(before: list[Finding], after: list[Finding], folder: Path, line: int =
         for key, findings in ((BEFORE, before), (AFTER, after))
     }
     result = KnownScore()
-    score_application(result, BEFORE, [place], versions)
+    score_application(result, BEFORE, [place], versions, labels or {})
     return result
 
 
@@ -89,3 +93,35 @@ def test_a_place_without_a_finding_is_missed(tmp_path: Path) -> None:
     result = score([make(14, scope="other"), make(5, cwe="CWE-79")], [], tmp_path)
     assert [place.line for place in result.missed] == ["5"]
     assert (result.total().flagged, result.total().findings) == (0, 1)
+
+
+def test_a_finding_that_a_person_judged_true_counts_beside_the_known_places(tmp_path: Path) -> None:
+    findings = [make(5), *(make(line, scope="other") for line in (14, 18, 22))]
+    labels: Labels = {
+        (*BEFORE, "app.py", line, "sql"): is_true for line, is_true in ((14, True), (18, False))
+    }
+    result = score(findings, [], tmp_path, labels=labels)
+    assert (result.first.at_places, result.first_judged.at_places, result.not_judged) == (1, 2, 1)
+    assert result.first_judged.findings == 4
+
+
+def test_only_packages_in_sight_are_judged() -> None:
+    in_sight = {place.key for place in read_places(roles=[Role.RULES_DEV])}
+    labels = read_labels()
+    assert labels
+    assert {(ecosystem, package) for ecosystem, package, *_ in labels} <= in_sight
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("npm,decompress,4.2.0,package/index.js,45,path,maybe,why\n", id="neither yes nor no"),
+        pytest.param("npm,decompress,4.2.0,package/index.js,45,path,yes,\n", id="no reason"),
+        pytest.param("npm,decompress,4.2.0,package/index.js,45,path,no,why\n" * 2, id="twice"),
+    ],
+)
+def test_a_label_that_says_nothing_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(LABELS_CSV.read_text(encoding="utf-8").splitlines()[0] + "\n" + row, encoding="utf-8")
+    with pytest.raises(InputError):
+        read_labels(path)

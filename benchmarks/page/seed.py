@@ -259,7 +259,7 @@ class _Project:
             chance.random() < 0.5,
             "person",
             chance.choice(("ana", "ben")),
-            task[1] + timedelta(hours=3),
+            task[1] + timedelta(minutes=3),
         )
         if chance.random() < TRAINED_SHARE:
             self._add("training_use", finding_id, RELEASE, "train", 2)

@@ -244,3 +244,26 @@ async def test_notes_and_assignee_on_the_page(api: Api, tenant: Tenant) -> None:
     assert len(titles(await browser.open("/ui/findings?since=2026-01-01"))) == 4
     await browser.open("/ui/findings?since=soon")
     assert browser.page.status_code == 422
+
+
+async def test_the_script_gets_the_next_finding_without_a_redirect(api: Api) -> None:
+    tenant = await api.tenant()
+    await store_scan(api, tenant, *(make_finding(name, path=f"{name}.py") for name in "ab"))
+    browser = await signed_in(api, tenant.key)
+    await browser.open("/ui/findings")
+    first, second = dict.fromkeys(
+        link.partition("?")[0] for link in browser.links(r"/ui/findings/[0-9a-f-]{36}[^\"]*")
+    )
+    await browser.open(first)
+    browser.client.headers["HX-Request"] = "true"
+    await browser.send("/verdict", verdict="false_positive")
+    assert browser.page.request.method == "POST"
+    address = browser.page.headers["HX-Push-Url"]
+    assert address.startswith(f"{second}?undo=verdict.")
+    shown = browser.page.text
+    # The page is the one that its address has, links to its languages included.
+    assert await browser.open(address) == shown
+    # The last one leads to the list.
+    await browser.send("/verdict", verdict="false_positive")
+    assert browser.page.request.method == "GET"
+    assert browser.page.url.path == "/ui/findings"

@@ -38,6 +38,7 @@ from securetag.datasets.splitting.assign import TEST_SINCE, assign_splits, drop_
 from securetag.datasets.splitting.groups import GroupKeys
 from securetag.datasets.synthetic.cases import make_synthetic_rows
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION
+from securetag.datasets.synthetic.vocabulary import describe_packages
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ReleaseError
 from securetag.records import Example, HarvestedVerdict, JsonObject, Lang, Record, content_id
@@ -150,7 +151,7 @@ def build(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Releas
         rows,
         drops,
         params=msgspec.to_builtins(params),
-        inputs=_describe_inputs(inputs, made.sources),
+        inputs=_describe_inputs(inputs, made.sources, has_synthetic=params.synthetic > 0),
         counts=counts,
         sources=list_sources(made.sources, verdicts=len(verdicts), by_source=counts["by_source"]),
         card=lambda manifest: render_card(manifest, facts),
@@ -242,7 +243,9 @@ def _check(rows: Sequence[Example]) -> None:
         raise ReleaseError(f"{len(leaking)} groups are in two splits, first {leaking[0]}")
 
 
-def _describe_inputs(inputs: BuildInputs, sources: Mapping[str, SourceSummary]) -> JsonObject:
+def _describe_inputs(
+    inputs: BuildInputs, sources: Mapping[str, SourceSummary], *, has_synthetic: bool
+) -> JsonObject:
     """Return what went in, by content alone: neither tool paths nor database ids nor times."""
     verdicts = sorted(
         [verdict.record.id, verdict.label, verdict.scripted, verdict.project] for verdict in inputs.verdicts
@@ -255,6 +258,7 @@ def _describe_inputs(inputs: BuildInputs, sources: Mapping[str, SourceSummary]) 
         "suites": {suite.name: suite.digest for suite in inputs.suites},
         "rules": rules.pack_sha256(),
         "oracle": ORACLE_VERSION,
+        "vocabulary": describe_packages() if has_synthetic else {},
         "prompts": dict(triage.PROMPT_VERSIONS),
         "teacher": inputs.responses.digest(name for source in sources.values() for name in source.ids),
     }

@@ -24,8 +24,21 @@ from securetag.datasets.synthetic.sample import Pair, sample_pairs
 from securetag.datasets.synthetic.shapes import Function
 from securetag.datasets.synthetic.sinks import CLASSES
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
-from securetag.records import Construction, Example, Finding, Label, Lang, Origin, Record
+from securetag.records import (
+    Construction,
+    EvidenceSpan,
+    Example,
+    Finding,
+    Label,
+    Lang,
+    Origin,
+    Record,
+    SliceLine,
+)
+from securetag.scanning.identity.flow import File
+from securetag.scanning.identity.syntax import parse
 from securetag.scanning.semgrep import scan
+from securetag.scanning.slicing import SlicedFile, show_slice
 from securetag.settings.sections import SemgrepSettings
 
 #: Our functions are our own work.
@@ -152,13 +165,15 @@ def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) 
 def _make_row(
     pair: Pair, function: Function, finding: Finding, label: Label, outcome: Outcome, style: PromptStyle
 ) -> Example:
+    finding, spans = show(function, finding, style)
     # One line a role; of two guards the later one, which is there because the first isn't enough.
-    evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
+    evidence = sorted({span.role: span for span in spans}.values(), key=lambda span: span.first)
     is_true = label == "true_positive"
+    mode = "flow" if pair.plan.guard.kind == "flow" else function.mode
     labelled = Labelled(
         label=label,
         label_source="execution",
-        reasoning=explain(pair.plan.sink, function.mode, label, outcome, style.prompt_lang),
+        reasoning=explain(pair.plan.sink, mode, label, outcome, style.prompt_lang),
         recommendation=finding.recommendation if is_true else _NOTHING_TO_DO[style.prompt_lang],
         origin="composition",
         origins=[Origin(record_id=record_of(function).id)],
@@ -186,6 +201,42 @@ def _make_row(
     axis = pair.bucket if pair.bucket in BUCKETS[2:] else None
     split = "test" if axis else pair.bucket
     return msgspec.structs.replace(row, split=split, axis=axis)
+
+
+def show(function: Function, finding: Finding, style: PromptStyle) -> tuple[Finding, list[EvidenceSpan]]:
+    """Return the finding with the code that a model reads, and the function's parts by the lines of that.
+
+    Profile `full` reads the whole module. Profile `compact` reads the slice of the flagged line and those of
+    the case's other parts, of which a module of forty lines leaves about a dozen: the flagged line's alone
+    would lack a check without effect, and so tell the label by its length.
+    """
+    if style.profile == "full":
+        return msgspec.structs.replace(finding, snippet=function.code, snippet_line=1), function.evidence
+    content = function.code.encode()
+    tree = parse(content, "python")
+    if tree is None:
+        return msgspec.structs.replace(finding, snippet=function.code, snippet_line=1), function.evidence
+    file = SlicedFile(File(tree, content))
+    lines: dict[int, SliceLine] = {}
+    parts = [*(span.first for span in function.evidence), *function.calls, finding.start_line]
+    for number in dict.fromkeys(parts):
+        lines |= {line.number: line for line in file.slice(number, number)}
+    part = [lines[number] for number in sorted(lines)]
+    place: dict[int, int] = {}
+    position = before = 0
+    for line in part:
+        # A mark stands where lines were left out.
+        position += 1 if not before or line.number == before + 1 else 2
+        place[line.number] = position
+        before = line.number
+    shown = msgspec.structs.replace(
+        finding,
+        snippet=show_slice(part),
+        snippet_line=1,
+        start_line=place[finding.start_line],
+        end_line=place.get(finding.end_line, place[finding.start_line]),
+    )
+    return shown, [EvidenceSpan(span.role, *(place[span.first],) * 2) for span in function.evidence]
 
 
 def record_of(function: Function) -> Record:

@@ -48,6 +48,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One function to run, with its inputs."""
 
     code: str
+    #: The function to call: `view`, or a class's method.
+    entry: str = "view"
     variable: str
     #: The function without any guard, which fixes what honest values mean at this sink.
     plain: str
@@ -137,13 +139,19 @@ def limit_function() -> None:
 class Handler:
     """A synthetic function on a stage, ready to be called with one input after another."""
 
-    def __init__(self, text: str, variable: str, world: stage.Stage) -> None:
-        header = text.split("\n", 1)[0]
+    def __init__(self, text: str, entry: str, variable: str, world: stage.Stage) -> None:
         self._text = text
         world.values.read = set()
         names = world.names()
-        exec(compile(text, "<synthetic>", "exec"), names)
-        self._handler = names[header[header.index("def ") + 4 : header.index("(")]]
+        code = compile(text, "<synthetic>", "exec")
+        try:
+            exec(code, names)
+        except Exception as problem:
+            raise ValueError(f"the module fails: {problem!r}") from problem
+        owner, _, name = entry.rpartition(".")
+        self._handler = vars(names[owner])[name] if owner else names[name]
+        inside = text[text.index(f"class {owner}") :] if owner else text
+        header = inside[inside.index(f"def {name}(") :]
         self._given, self._variable, self._world = world.arguments(header), variable, world
 
     def __call__(self, payload: str, other: str) -> list[Meaning]:
@@ -188,6 +196,11 @@ def _unused_keys(text: str) -> set[str]:
     return keys
 
 
+def _first_function(text: str) -> str:
+    start = text.index("def ") + 4
+    return text[start : text.index("(", start)]
+
+
 def _await(coroutine: CoroutineType[Any, Any, Any]) -> object:
     """The value of a coroutine that waits for nothing outside."""
     try:
@@ -205,9 +218,9 @@ def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meani
     Raises ValueError for an unknown sink and for text that isn't a function, SyntaxError likewise.
     """
     sink = sink_named(trial.sink)
-    handler = Handler(trial.code, trial.variable, world)
+    handler = Handler(trial.code, trial.entry, trial.variable, world)
     if trial.plain not in baselines:
-        plain = Handler(trial.plain, trial.variable, world)
+        plain = Handler(trial.plain, _first_function(trial.plain), trial.variable, world)
         # Nothing at all is honest too: a field that was left empty makes no statement of another kind.
         baselines[trial.plain] = frozenset(each for text in (*sink.benign, "") for each in plain(text, text))
     honest = [handler(text, text) for text in sink.benign]

@@ -1,4 +1,4 @@
-"""How seven Python web frameworks spell a handler, a source of untrusted text, and a refusal.
+"""How nine Python web frameworks spell a handler, a source of untrusted text, and a refusal.
 
 Only spellings live here. What they do when run is in `stage`, which answers for all of them.
 """
@@ -106,6 +106,32 @@ FRAMEWORKS: tuple[Framework, ...] = (
         refusals=("raise falcon.HTTPBadRequest()", "raise HTTPInvalidParam()"),
         page="resp.text = {v}",
         redirect="raise HTTPFound({v})",
+    ),
+    Framework(
+        name="fastapi",
+        header="async def {f}(request: Request):",
+        sources={
+            "query": 'request.query_params.get("{k}", "")',
+            "path": 'request.path_params["{k}"]',
+            "header": 'request.headers.get("{k}", "")',
+        },
+        refusals=(
+            "raise HTTPException(status_code=400)",
+            'return JSONResponse({"error": "invalid"}, status_code=400)',
+        ),
+        page="return HTMLResponse(content={v})",
+        redirect="return RedirectResponse(url={v})",
+    ),
+    Framework(
+        name="http.server",
+        header="def do_GET(self):",
+        sources={
+            "query": 'parse_qs(urlparse(self.path).query).get("{k}", [""])[0]',
+            "header": 'self.headers.get("{k}", "")',
+        },
+        refusals=("return self.send_error(400)", "return self.send_response(400)"),
+        page="return self.wfile.write(({v}).encode())",
+        redirect='return self.send_header("Location", {v})',
     ),
 )
 

@@ -1,7 +1,7 @@
 """The guards between a source and a sink: about a hundred guards in families.
 
 A *check* is an expression that is true of text that may pass; a *transform* is an expression whose
-value is used instead. `{x}` is the variable, `{a}` and `{b}` the sink's first two honest values.
+value is used instead; a *flow* is statements that give the sink another value than the request's. `{x}` is the variable, `{a}` and `{b}` the sink's first two honest values.
 `weak` holds look-alikes: spellings that a reader may take for the sound one. Nothing here says
 which of them are effective: the oracle finds out, sink by sink.
 
@@ -17,13 +17,16 @@ from typing import Literal
 
 import msgspec
 
+from securetag.datasets.synthetic import flows
+
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """One idea of a guard, its sound spelling and its look-alikes."""
 
     name: str
     family: str
-    kind: Literal["check", "transform"]
+    kind: Literal["check", "transform", "flow"]
+    #: An expression; of a flow its statements (`flows`), in which the mistakes are marked.
     sound: str
     weak: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -244,10 +247,15 @@ _NEUTRAL = _family("neutral", "transform", [
     ("first-line", "{x}.rstrip()"),
 ], unseen=("normalise",))  # fmt: skip
 
+_FLOWS = [
+    Guard(name=name, family="data-flow", kind="flow", sound=text, unseen=name in flows.UNSEEN)
+    for name, text in flows.FLOWS.items()
+]
+
 GUARDS: tuple[Guard, ...] = tuple(
     _PATTERNS + _TYPES + _LISTS + _MAPS + _CASTS + _DIGESTS + _ESCAPES + _FILTERS
     + _PATH_CHECKS + _PATH_TRANSFORMS + _URL_CHECKS + _URL_TRANSFORMS + _HOSTS
-    + _LOCAL_CHECKS + _LOCAL_TRANSFORMS + _MARKUP + _NEUTRAL
+    + _LOCAL_CHECKS + _LOCAL_TRANSFORMS + _MARKUP + _NEUTRAL + _FLOWS
 )  # fmt: skip
 
 

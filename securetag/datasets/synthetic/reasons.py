@@ -51,6 +51,7 @@ _MISTAKE: dict[str, dict[str, str]] = {
         "wrong-variable": "Line {guard} looks at another value than line {sink} uses.",
         "partial": "Line {guard} leaves short texts alone.",
         "extended": "The control of line {guard} accepts it, for all that it limits the length.",
+        "flow": "By line {guard}, what line {sink} gets is the value of line {source}.",
     },
     "es": {
         "weak": "El control de la línea {guard} lo acepta.",
@@ -62,6 +63,7 @@ _MISTAKE: dict[str, dict[str, str]] = {
         "wrong-variable": "La línea {guard} mira otro valor que el que usa la {sink}.",
         "partial": "La línea {guard} no toca los textos cortos.",
         "extended": "El control de la línea {guard} lo acepta, aunque limite la longitud.",
+        "flow": "Por la línea {guard}, lo que recibe la {sink} es el valor de la {source}.",
     },
 }
 
@@ -71,12 +73,14 @@ _REFUSED: dict[str, dict[str, str]] = {
         "sound": "Line {guard} stops {attack} before line {sink}.",
         "combined": "The controls up to line {guard} stop {attack} before line {sink}.",
         "extended": "Line {guard}, which limits the length too, stops {attack} before line {sink}.",
+        "flow": "{attack} takes another way than to line {sink}: line {guard} decides that.",
         "": "{attack} does not get from line {source} to line {sink}.",
     },
     "es": {
         "sound": "La línea {guard} detiene {attack} antes de la {sink}.",
         "combined": "Los controles hasta la línea {guard} detienen {attack} antes de la {sink}.",
         "extended": "La línea {guard}, que también limita la longitud, detiene {attack} antes de la {sink}.",
+        "flow": "{attack} no va a la línea {sink}: lo decide la línea {guard}.",
         "": "{attack} no llega de la línea {source} a la {sink}.",
     },
 }
@@ -84,11 +88,13 @@ _CHANGED: dict[str, dict[str, str]] = {
     "en": {
         "sound": "After line {guard}, {attack} reaches line {sink} as {effect}, which is no {harm}.",
         "combined": "After line {guard} and another control, {attack} is {effect} at line {sink}: no {harm}.",
+        "flow": "By line {guard}, line {sink} gets {effect}, whatever {attack} is in line {source}.",
         "": "{attack} reaches line {sink} as {effect}, which is no {harm}.",
     },
     "es": {
         "sound": "Tras la línea {guard}, {attack} llega a la {sink} como {effect}, que no es {harm}.",
         "combined": "Tras la línea {guard} y otro control, {attack} es {effect} en la {sink}: no es {harm}.",
+        "flow": "Por la línea {guard}, la {sink} recibe {effect}, sea lo que sea {attack} en la {source}.",
         "": "{attack} llega a la línea {sink} como {effect}, que no es {harm}.",
     },
 }

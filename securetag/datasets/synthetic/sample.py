@@ -31,22 +31,23 @@ from securetag.datasets.synthetic.holdout import (
     is_unseen_cell,
     quotas,
 )
+from securetag.datasets.synthetic.modules import draw_scaffold
 from securetag.datasets.synthetic.search import MIN_INPUTS
-from securetag.datasets.synthetic.shapes import SHAPES, Function, Plan, list_modes, write_function
+from securetag.datasets.synthetic.shapes import Function, Plan, list_modes, list_shapes, write_function
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, choose_spelling, make_literal
+from securetag.datasets.synthetic.vocabulary import load_vocabulary
 from securetag.records import Label, content_id
 
-#: A prompt longer than this costs too much of a compact model's 512 tokens.
-MAX_CHARS = 420
-
-_VARIABLES = ("name", "value", "item", "term", "entry", "target", "field", "choice")
-_RESULTS = ("clean", "safe", "checked", "final", "text", "used")
-_OTHERS = ("page", "mode", "tab", "size")
-_FUNCTIONS = ("show", "load", "view", "lookup", "handle", "fetch", "render_item", "detail")
+#: Names of variables that a plan uses: its parameters, its result, and those of a data flow.
+_NOUNS = 9
+#: Longer names would cost a compact model's prompt a third more tokens.
+_MAX_NAME_CHARS = 9
 #: Attempts for each pair that is wanted, after which a bucket stays short (and the caller counts it).
 _PATIENCE = 40
 #: Few of the guards for words let an address through, so these classes need more attempts.
 _TURNS = (*CLASSES, "CWE-918", "CWE-601")
+#: Of so many turns of a data flow one is left out.
+_FLOW_TURNS = 3
 #: Mistakes written and run for each plan; more cost CPU, fewer leave plans without a true positive.
 _MISTAKES = 3
 #: Plans drawn for each pair that is missing: about a quarter show only one label, and some pairs
@@ -122,19 +123,32 @@ def sample_pairs(
             drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
         if not drafts:
             break
-        for pair in _searched(list(_paired(drafts, seed, unjudged, run)), unjudged, run):
-            within = [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
-            has_room = len(pairs[pair.bucket]) < wanted[pair.bucket] and all(
-                cells[cell] < most for cell in within
+        chosen: list[Pair] = []
+        taken = Counter({bucket: len(pairs[bucket]) for bucket in BUCKETS})
+        for pair in _paired(drafts, seed, unjudged, run):
+            has_room = taken[pair.bucket] < wanted[pair.bucket] and all(
+                cells[cell] < most for cell in _cells(pair)
             )
             # A function text is taken once: two plans may write the same one.
             if has_room and not {pair.true.code, pair.false.code} & seen and lengths[pair.bucket].take(pair):
                 seen |= {pair.true.code, pair.false.code}
-                cells.update(within)
-                pairs[pair.bucket].append(pair)
+                cells.update(_cells(pair))
+                taken[pair.bucket] += 1
+                chosen.append(pair)
+        # The search costs ten times what the listed attacks do, so only what is wanted is searched.
+        for pair, searched in _searched(chosen, unjudged, run):
+            if searched is None:
+                cells.subtract(_cells(pair))
+                lengths[pair.bucket].give_back(pair)
+            else:
+                pairs[pair.bucket].append(searched)
     return Sample(
         pairs=[pair for bucket in BUCKETS for pair in pairs[bucket]], unjudged=dict(sorted(unjudged.items()))
     )
+
+
+def _cells(pair: Pair) -> list[tuple[str, str]]:
+    return [(pair.plan.guard.name, part) for part in (pair.plan.shape, pair.plan.sink.name)]
 
 
 class _Lengths:
@@ -152,6 +166,11 @@ class _Lengths:
         self.more_true[false] -= 1
         return True
 
+    def give_back(self, pair: Pair) -> None:
+        """Forget a pair that was taken."""
+        self.more_true[len(pair.true.code) // _STEP] -= 1
+        self.more_true[len(pair.false.code) // _STEP] += 1
+
 
 def _plans(bucket: str, seed: int) -> Iterator[Plan]:
     """An endless seeded stream of plans of one bucket, going round the classes and their guards."""
@@ -160,14 +179,21 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
     sinks = {cwe: [s for s in SINKS if s.cwe == cwe and s.unseen == unseen_sink] for cwe in CLASSES}
     guards = {cwe: [g for g in guards_of(cwe) if g.unseen == unseen_guard] for cwe in CLASSES}
     turn = 0
+    flows_drawn = 0
     while True:
         cwe = _TURNS[turn % len(_TURNS)]
         lap = turn // len(_TURNS)
         if lap % len(guards[cwe]) == 0:
             rng.shuffle(guards[cwe])
         turn += 1
+        guard = guards[cwe][lap % len(guards[cwe])]
+        if guard.kind == "flow":
+            # Nearly each of them makes a pair, of the other guards two in three.
+            flows_drawn += 1
+            if flows_drawn % _FLOW_TURNS == 0:
+                continue
         for _ in range(_PATIENCE):
-            plan = _plan(rng, rng.choice(sinks[cwe]), guards[cwe][lap % len(guards[cwe])], bucket)
+            plan = _plan(rng, rng.choice(sinks[cwe]), guard, bucket)
             if bucket_of(plan) == bucket:
                 yield plan
                 break
@@ -176,39 +202,57 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
 def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
     unseen_framework = bucket == "unseen_framework"
     framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
-    shape = rng.choice(SHAPES)
+    source = rng.choice(sorted(framework.sources))
+    shape = rng.choice(list_shapes(framework, source, sink, guard))
     # A second guard is one that training knows here too, or it would carry a held-out part into train.
     candidates = [
-        g for g in guards_of(sink.cwe) if not g.unseen and g.family not in {guard.family, "neutral"}
+        g
+        for g in guards_of(sink.cwe)
+        if not g.unseen and g.family not in {guard.family, "neutral", "data-flow"}
     ]
     second = rng.choice(
         [g for g in candidates if not is_unseen_cell(g, shape=shape, sink=sink.name)] or [None]
     )
+    words = load_vocabulary()
+    nouns = words.draw_nouns(rng, _NOUNS, max_chars=_MAX_NAME_CHARS)
+    verb, helper, callee = words.draw_functions(rng, 3)
+    function = rng.choice((verb, f"{rng.choice(_VERBS)}_{nouns[8]}"))
+    class_name = "".join(part.title() for part in nouns[7].split("_")) + rng.choice(("", "Store", "Service"))
+    core_names = {*nouns, function, helper, callee, class_name}
     return Plan(
         framework=framework,
-        source=rng.choice(sorted(framework.sources)),
+        source=source,
         sink=sink,
         guard=guard,
         shape=shape,
-        function=rng.choice(_FUNCTIONS),
-        variable=rng.choice(_VARIABLES),
-        result=rng.choice(_RESULTS),
-        other=rng.choice(_OTHERS),
-        has_other=rng.random() < 0.4,
+        function=function,
+        variable=nouns[0],
+        result=nouns[1],
+        other=nouns[2],
+        has_other=guard.kind != "flow" and rng.random() < 0.4,
         refusal=rng.choice(framework.refusals),
         spelling=choose_spelling(rng),
         weak=rng.randrange(4),
         second=second,
         has_log=rng.random() < 0.3,
+        helper=helper,
+        callee=callee,
+        class_name=class_name,
+        names=tuple(nouns[3:8]),
+        scaffold=draw_scaffold(rng, words, framework, core_names),
     )
 
 
+_VERBS = ("show", "load", "view", "find", "handle", "fetch", "render", "list", "export")
+
+
 def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
-    """The plan as meant, combined, and with three of its mistakes, as far as they stay short."""
+    """The plan as meant, combined, and with three of its mistakes."""
     mistakes = list_modes(plan)
     chosen = rng.sample(mistakes, min(_MISTAKES, len(mistakes)))
-    written = [write_function(plan, mode) for mode in ("sound", "combined", *chosen)]
-    return bucket, plan, [function for function in written if len(function.code) <= MAX_CHARS]
+    # A flow is safe by itself or not at all.
+    meant = ("sound",) if plan.guard.kind == "flow" else ("sound", "combined")
+    return bucket, plan, [write_function(plan, mode) for mode in (*meant, *chosen)]
 
 
 def trial_of(plan: Plan, function: Function) -> Trial:
@@ -219,7 +263,9 @@ def trial_of(plan: Plan, function: Function) -> Trial:
         f'def plain():\n    v = request.args.get("{plan.variable}")\n'
         f"    return {carrier.format(v=make_literal(plan.sink.text, 'v', 'concat'))}\n"
     )
-    return Trial(code=function.code, variable=plan.variable, plain=plain, sink=plan.sink.name)
+    return Trial(
+        code=function.code, entry=function.entry, variable=plan.variable, plain=plain, sink=plan.sink.name
+    )
 
 
 def _paired(
@@ -248,8 +294,8 @@ def _paired(
             yield Pair(plan=plan, bucket=bucket, true=true, false=false, attack=attack, search=search)
 
 
-def _searched(pairs: list[Pair], unjudged: Counter[str], run: _Run) -> Iterator[Pair]:
-    """Yield the pairs whose safe function withstands a search beyond the listed attacks.
+def _searched(pairs: list[Pair], unjudged: Counter[str], run: _Run) -> Iterator[tuple[Pair, Pair | None]]:
+    """Yield each pair, with its search if its safe function withstands one beyond the listed attacks.
 
     What the search alone finds may be an attack that nobody would call one, so such a pair is left out and
     counted in `unjudged`.
@@ -260,8 +306,8 @@ def _searched(pairs: list[Pair], unjudged: Counter[str], run: _Run) -> Iterator[
             unjudged[outcome.error.partition(":")[0]] += 1
         elif outcome.witness is not None:
             unjudged[FOUND_BY_SEARCH] += 1
-        else:
-            yield msgspec.structs.replace(pair, search=outcome)
+        is_safe = not outcome.error and outcome.witness is None
+        yield pair, msgspec.structs.replace(pair, search=outcome) if is_safe else None
 
 
 def _choose(

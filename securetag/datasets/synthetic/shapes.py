@@ -15,23 +15,38 @@ where the page isn't returned. The oracle decides.
 from __future__ import annotations
 
 import ast
+import re
 from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
+from securetag.datasets.synthetic import flows, modules
 from securetag.datasets.synthetic.frameworks import Framework
 from securetag.datasets.synthetic.guards import Guard
+from securetag.datasets.synthetic.modules import Core, Line, Scaffold
 from securetag.datasets.synthetic.sinks import Sink, make_literal
 from securetag.records import EvidenceSpan
 
-Role = Literal["source", "guard", "sink"]
-
-SHAPES = ("straight", "early-return", "nested-if", "ternary", "helper", "loop", "try-except")
+SHAPES = (
+    "straight",
+    "early-return",
+    "nested-if",
+    "ternary",
+    "helper",
+    "loop",
+    "try-except",
+    "caller",
+    "method",
+    "decorator",
+)
+#: Shapes in which guard and sink are in different functions.
+ACROSS_FUNCTIONS = frozenset({"helper", "caller", "method", "decorator"})
 #: What can be done wrong, or differently, with a check and with a transform.
 MODES: dict[str, tuple[str, ...]] = {
     "check": ("weak", "inverted", "dead", "after", "wrong-variable", "partial", "extended"),
     "transform": ("weak", "dead", "after", "wrong-variable", "partial", "extended"),
+    "flow": ("weak",),
 }
 
 
@@ -59,17 +74,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     second: Guard | None
     #: Does the function write a log entry where its guard decides? In every mode, so that it tells nothing.
     has_log: bool
+    #: Names of the other functions: of a guard's, and of that which holds the sink; and of its class.
+    helper: str = ""
+    callee: str = "perform"
+    class_name: str = "Service"
+    #: Names that a data flow uses.
+    names: tuple[str, ...] = flows.DEFAULT_NAMES
+    #: The module around the function; None writes the function with what it calls, nothing else.
+    scaffold: Scaffold | None = None
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """Source text of one function, and the lines that carry its parts."""
+    """Source text of one function or module, and the lines that carry its parts."""
 
     code: str
     mode: str
     evidence: list[EvidenceSpan]
-
-
-Line = tuple[int, str, Role | None]
+    #: The function that answers a request: `show`, or `ItemHandler.get`.
+    entry: str
+    #: Lines that call the function that holds the sink, where that isn't the handler.
+    calls: list[int]
 
 
 _TURNED: dict[type[ast.cmpop], str] = {ast.In: "not in", ast.NotIn: "in", ast.Eq: "!=", ast.NotEq: "=="}
@@ -105,10 +129,12 @@ def _spell(guard: Guard, variable: str, sink: Sink, *, weak: int | None = None) 
 
 def list_modes(plan: Plan) -> list[str]:
     """The modes, beside `sound`, that this plan can be written in."""
+    if plan.guard.kind == "flow":
+        return list(MODES["flow"])
     fitting = [mode for mode in MODES[plan.guard.kind] if mode != "weak" or plan.guard.weak]
     if not plan.has_other:
         fitting.remove("wrong-variable")
-    if _sink_line(plan, "x").startswith("raise"):
+    if _sink_line(plan, "x").startswith("raise") or _is_decorated(plan):
         fitting.remove("after")
     # A check without effect does something else instead: it writes to the log.
     if plan.guard.kind == "check" and plan.shape != "ternary" and not plan.has_log:
@@ -116,8 +142,26 @@ def list_modes(plan: Plan) -> list[str]:
     return fitting
 
 
+def list_shapes(framework: Framework, source: str, sink: Sink, guard: Guard) -> list[str]:
+    """The shapes that these parts can be written in."""
+    form = sink.carrier or (framework.page if sink.cwe == "CWE-79" else framework.redirect)
+    shapes = ["straight"] if guard.kind == "flow" else [*SHAPES[:7]]
+    if (sink.carrier or form.startswith("return ")) and "self." not in form:
+        shapes += ["caller", "method"]
+    if guard.kind == "check" and "await" not in framework.sources[source]:
+        shapes.append("decorator")
+    return shapes
+
+
 def _sink_line(plan: Plan, variable: str) -> str:
-    """The statement that hands `variable` to the sink and ends the handler."""
+    """The handler's last statement: it hands `variable` to the sink, or to the function with the sink."""
+    if _is_called(plan):
+        owner = f"{plan.class_name}()." if plan.shape == "method" else ""
+        return f"return {owner}{plan.callee}({variable})"
+    return _sink_statement(plan, variable)
+
+
+def _sink_statement(plan: Plan, variable: str) -> str:
     value = make_literal(plan.sink.text, variable, plan.spelling)
     if plan.sink.carrier:
         return "return " + plan.sink.carrier.format(v=value)
@@ -125,26 +169,113 @@ def _sink_line(plan: Plan, variable: str) -> str:
     return form.format(v=value)
 
 
+def _is_called(plan: Plan) -> bool:
+    """Whether the sink is in a function of its own. One that needs the handler's `self` can't be."""
+    statement = _sink_statement(plan, "x")
+    return plan.shape in {"caller", "method"} and statement.startswith("return ") and "self." not in statement
+
+
+def _is_decorated(plan: Plan) -> bool:
+    """Whether the guard is in a decorator of the handler, which has to return or raise to refuse."""
+    is_check = plan.guard.kind == "check" and "await" not in plan.framework.sources[plan.source]
+    return plan.shape == "decorator" and is_check
+
+
 def write_function(plan: Plan, mode: str) -> Function:
-    """The function of `plan` in `mode`. Lines are counted from the `def`."""
+    """The function of `plan` in `mode`, in its module if it has one. Lines are counted from the first."""
+    core = _write_core(plan, mode)
+    lines, entry = modules.assemble(core, plan.framework, plan.scaffold)
+    code = "\n".join("    " * depth + text if text else "" for depth, text, _ in lines) + "\n"
+    spans = [
+        EvidenceSpan(role, number, number)
+        for number, (_, _, role) in enumerate(lines, 1)
+        if role is not None and role != "call"
+    ]
+    calls = [number for number, (_, _, role) in enumerate(lines, 1) if role == "call"]
+    return Function(code=code, mode=mode, evidence=spans, entry=entry, calls=calls)
+
+
+def _write_core(plan: Plan, mode: str) -> Core:
     source = plan.framework.sources[plan.source]
-    body: list[Line] = [(0, plan.framework.header.format(f=plan.function), None)]
-    if plan.shape == "helper":
-        body += _helper(plan, mode)
-    body.append((1, f"{plan.variable} = {source.format(k=plan.variable)}", "source"))
+    before: list[Line] = []
+    body: list[Line] = []
+    if plan.shape == "helper" and plan.guard.kind != "flow":
+        before += _helper(plan, mode)
+    if _is_called(plan):
+        before += _callee(plan)
+    if _is_decorated(plan):
+        before += _decorator(plan, mode)
+    start = [(1, f"{plan.variable} = {source.format(k=plan.variable)}", "source")]
+    body += start  # type: ignore[arg-type]
     if plan.has_other:
         body.append((1, f"{plan.other} = {source.format(k=plan.other)}", None))
-    if mode == "after":
+    read = len(body)
+    if _is_decorated(plan):
+        more = _second(plan, plan.variable, 1) if mode == "combined" else []
+        body += [*more, (1, _sink_line(plan, plan.variable), "sink")]
+    elif plan.guard.kind == "flow":
+        constants, lines = flows.write_flow(
+            plan.guard.sound,
+            plan.weak + 1 if mode == "weak" else 0,
+            variable=plan.variable,
+            result=plan.result,
+            names=plan.names,
+            constants=plan.sink.benign,
+        )
+        before = [*constants, *before]
+        body += [*lines, (1, _sink_line(plan, plan.result), "sink")]
+    elif mode == "after":
         body += _after(plan)
     elif plan.guard.kind == "check":
         body += _checked(plan, mode)
     else:
         body += _transformed(plan, mode)
-    code = "\n".join("    " * depth + text for depth, text, _ in body) + "\n"
-    spans = [
-        EvidenceSpan(role, number, number) for number, (_, _, role) in enumerate(body, 1) if role is not None
-    ]
-    return Function(code=code, mode=mode, evidence=spans)
+    if _is_called(plan):
+        body = [(depth, text, "call" if role == "sink" else role) for depth, text, role in body]
+    return Core(
+        before=before,
+        header=plan.framework.header.format(f=plan.function),
+        decorator=plan.helper or "checked" if _is_decorated(plan) else "",
+        body=body,
+        read=read,
+    )
+
+
+def _callee(plan: Plan) -> list[Line]:
+    """The function, or the class with a method, that holds the sink."""
+    parameter = plan.names[0]
+    sink = _sink_statement(plan, parameter)
+    if plan.shape == "method":
+        return [
+            (0, f"class {plan.class_name}:", None),
+            (1, f"def {plan.callee}(self, {parameter}):", None),
+            (2, sink, "sink"),
+        ]
+    return [(0, f"def {plan.callee}({parameter}):", None), (1, sink, "sink")]
+
+
+def _decorator(plan: Plan, mode: str) -> list[Line]:
+    """A decorator that runs the guard before the handler."""
+    source = plan.framework.sources[plan.source]
+    subject = plan.other if mode == "wrong-variable" else plan.variable
+    _, fails = _condition(plan, mode, plan.variable)
+    inside = plan.framework.header.partition("(")[2].partition(")")[0]
+    passed = ", ".join(name.partition(":")[0].strip() for name in inside.split(","))
+    given, passed = (f"{text}, " if inside else "" for text in (inside, passed))
+    names = [subject] if subject == plan.variable else [subject, plan.variable]
+    return [
+        (0, f"def {plan.helper or 'checked'}(handler):", None),
+        (1, f"def wrapped({given}*args, **kwargs):", None),
+        *[
+            (2, f"{name} = {source.format(k=name)}", None)
+            for name in names
+            if re.search(rf"\b{name}\b", fails)
+        ],
+        (2, f"if {fails}:", "guard"),
+        *_refused(plan, mode, 3, plan.refusal),
+        (2, f"return handler({passed}*args, **kwargs)", None),
+        (1, "return wrapped", None),
+    ]  # fmt: skip
 
 
 def _condition(plan: Plan, mode: str, variable: str) -> tuple[str, str]:
@@ -152,7 +283,8 @@ def _condition(plan: Plan, mode: str, variable: str) -> tuple[str, str]:
     subject = plan.other if mode == "wrong-variable" else variable
     check = _spell(plan.guard, subject, plan.sink, weak=plan.weak if mode == "weak" else None)
     if plan.shape == "helper":
-        passes, fails = f"check({subject})", f"not check({subject})"
+        name = plan.helper or "check"
+        passes, fails = f"{name}({subject})", f"not {name}({subject})"
     else:
         passes, fails = check, negate(check)
     if mode == "inverted":
@@ -175,9 +307,9 @@ def _second(plan: Plan, variable: str, depth: int) -> list[Line]:
 
 
 def _helper(plan: Plan, mode: str) -> list[Line]:
-    name = "check" if plan.guard.kind == "check" else "clean"
-    text = _spell(plan.guard, "v", plan.sink, weak=plan.weak if mode == "weak" else None)
-    return [(1, f"def {name}(v):", None), (2, f"return {text}", "guard")]
+    name = plan.helper or ("check" if plan.guard.kind == "check" else "clean")
+    text = _spell(plan.guard, plan.names[0], plan.sink, weak=plan.weak if mode == "weak" else None)
+    return [(0, f"def {name}({plan.names[0]}):", None), (1, f"return {text}", "guard")]
 
 
 def _refused(plan: Plan, mode: str, depth: int, refusal: str) -> list[Line]:
@@ -227,7 +359,7 @@ def _looped(plan: Plan, mode: str) -> list[Line]:
 def _value(plan: Plan, mode: str, variable: str) -> str:
     subject = plan.other if mode == "wrong-variable" else variable
     if plan.shape == "helper":
-        return f"clean({subject})"
+        return f"{plan.helper or 'clean'}({subject})"
     return _spell(plan.guard, subject, plan.sink, weak=plan.weak if mode == "weak" else None)
 
 

@@ -8,6 +8,7 @@ symbolic links, the working folder is always `/srv/app`.
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import posixpath
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from securetag.datasets.synthetic import meaning
+from securetag.datasets.synthetic import meaning, standins
+from securetag.datasets.synthetic.imports import importable_names
 from securetag.datasets.synthetic.meaning import Meaning
 
 
@@ -94,6 +96,16 @@ class Values(dict[str, str]):
         return self[key]
 
 
+class _Lists:
+    """What `parse_qs` returns: each parameter's values in a list. Any text can be sent percent-encoded."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def get(self, key: str, _: object = None) -> list[str]:
+        return [self._values[key]]
+
+
 #: Attributes under which the frameworks keep a request's parameters.
 _PARAMETERS = (
     "args",
@@ -130,15 +142,24 @@ class _Request:
 
 
 class _Handler:
-    """Tornado's `self`, and Falcon's, whose answers lie in `resp`."""
+    """The `self` of Tornado, of `http.server`, and of Falcon, whose answers lie in `resp`."""
+
+    #: What is asked for is in the parameters: `parse_qs` looks there.
+    path = "/?"
 
     def __init__(self, values: Values, recorder: Recorder) -> None:
         self.get_argument = self.get_query_argument = values.get
+        self.headers = values
         self.write = recorder.sink(meaning.page)
         self.redirect = recorder.sink(meaning.redirect)
+        page, redirect = recorder.sink(meaning.page), recorder.sink(meaning.redirect)
+        self.wfile = SimpleNamespace(write=lambda content: page(content.decode()))
+        self.send_header = lambda name, value: redirect(value) if name == "Location" else None
 
     def send_error(self, _: int) -> None:
         return None
+
+    send_response = send_error
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -146,11 +167,11 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 
 
 def _page(content: object = "", *_: object, **keywords: object) -> Answer:
-    return Answer(meaning.page, keywords.get("text", content))
+    return Answer(meaning.page, keywords.get("text", keywords.get("content", content)))
 
 
-def _redirect(address: object, *_: object, **__: object) -> Answer:
-    return Answer(meaning.redirect, address)
+def _redirect(address: object = "", *_: object, **keywords: object) -> Answer:
+    return Answer(meaning.redirect, keywords.get("url", address))
 
 
 class _Found(AnswerRaised):
@@ -225,13 +246,6 @@ def _pure_names() -> dict[str, Any]:
     return names_by_spelling
 
 
-class _Log:
-    def warning(self, *_: object) -> None:
-        return None
-
-    info = warning
-
-
 class Stage:
     """One process's world: set `values`, call a handler, read `recorder`."""
 
@@ -247,6 +261,10 @@ class Stage:
         }
         self._names = {**_pure_names(), **_sinks(self.recorder), **_answers(), "request": request}
         self._names["Path"] = _recording_path(self._names["Path"], self.recorder.sink(meaning.path))
+        self._names["parse_qs"] = lambda _: _Lists(self.values)
+        # A module may lack its imports: a snippet of a file often does.
+        self._names = standins.provide(importable_names()) | self._names
+        self._names["__builtins__"] = {**vars(builtins), "__import__": standins.importer(self._names)}
 
     def names(self) -> dict[str, Any]:
         """Globals for one function, its own copy."""
@@ -255,7 +273,8 @@ class Stage:
     def arguments(self, header: str) -> list[Any]:
         """Positional arguments for a handler with this first line."""
         inside = header[header.index("(") + 1 : header.index(")")]
-        return [self._given[name.strip()] for name in inside.split(",") if name.strip()]
+        names = [parameter.partition(":")[0].strip() for parameter in inside.split(",")]
+        return [self._given[name] for name in names if name]
 
     def reset(self, variable: str, payload: str, other: str) -> None:
         """Begin a new request."""
@@ -304,7 +323,12 @@ def _answers() -> dict[str, Any]:
         "HTMLResponse": _page,
         "Response": _answer_or_refusal,
         "HTTPResponse": _BottleResponse,
-        "web": SimpleNamespace(Response=_answer_or_refusal, HTTPFound=_redirect, HTTPBadRequest=Refused),
+        "web": SimpleNamespace(
+            RouteTableDef=standins.Standin(),
+            Response=_answer_or_refusal,
+            HTTPFound=_redirect,
+            HTTPBadRequest=Refused,
+        ),
         "redirect": _redirect,
         "HttpResponseRedirect": _redirect,
         "RedirectResponse": _redirect,
@@ -316,7 +340,8 @@ def _answers() -> dict[str, Any]:
         "Http404": Refused,
         "HTTPInvalidParam": _refuse,
         "falcon": SimpleNamespace(HTTPBadRequest=_refuse),
-        "log": _Log(),
+        "log": standins.Standin(),
+        "JSONResponse": lambda *_, **__: None,
     }
 
 

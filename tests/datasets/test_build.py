@@ -51,7 +51,7 @@ def test_the_summary_adds_up(built: ReleaseSummary, rows: Release) -> None:
     assert built.rows == sum(built.by_task.values()) == sum(built.by_licence.values())
     assert built.by_source["securetag-composition"] >= 290
     assert built.by_source["securetag-harvest"] == 4
-    assert built.by_source["test-weaknesses"] == 60
+    assert 50 <= built.by_source["test-weaknesses"] <= 60, "60 were asked for; duplicates go after the choice"
     assert built.cpu_s > 0
     assert built.peak_mb > 0
     assert built.dropped["mix_share"] > 0
@@ -284,10 +284,12 @@ AFTER = BEFORE.replace("""= '" + name + "'")""", """= ?", (name,))""")
 
 def test_code_of_a_fix_is_in_test_only(tmp_path: Path, record: MakeRecord) -> None:
     pair = Facts(kind="fix", vulnerable=BEFORE, fixed=AFTER, language="python", cwe=["CWE-89"])
-    unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-1"])
-    summary = small(
-        tmp_path, [record(1, facts=pair), record(2, facts=unread)], BuildParams(synthetic=0, profile="full")
+    unread = Facts(kind="fix", vulnerable="int f(){}", fixed="int f(void){}", language="c", cwe=["CWE-89"])
+    weakness = msgspec.structs.replace(
+        record(3, text="SQL is built from input."), publisher="MITRE", key="CWE-89"
     )
+    records = [record(1, facts=pair), record(2, facts=unread), weakness]
+    summary = small(tmp_path, records, BuildParams(synthetic=0, profile="full"))
     assert summary.dropped["record_in_test"] == 1
     rows = all_rows(release.read_release(Path(summary.path)))
     (triage_row,) = [row for row in rows if row.axis == fixes.AXIS]

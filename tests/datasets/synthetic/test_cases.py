@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -298,8 +299,12 @@ def test_a_function_without_a_label_is_counted_and_drops_no_other_row(
         trial = as_written(plan, function)
         if len(burning) == 1 or "async" in trial.code:
             return trial
-        header, _, body = trial.code.partition("\n")
-        burning.append(msgspec.structs.replace(trial, code=f"{header}\n    sum(range(10**13))\n{body}"))
+        name = trial.entry.rsplit(".", 1)[-1]
+        loop = r"\g<0>\g<1>    sum(range(10**13))\n"
+        code, number = re.subn(rf"(?m)^( *)def {name}\([^\n]*:\n", loop, trial.code, count=1)
+        if not number:
+            return trial
+        burning.append(msgspec.structs.replace(trial, code=code))
         return burning[0]
 
     monkeypatch.setattr(sample, "trial_of", burn_once)

@@ -25,6 +25,7 @@ SECRETS = {
     "DATABASE_URL": "database_url",
     "RUNPOD_API_KEY": "runpod_api_key",
     "NVD_API_KEY": "nvd_api_key",
+    "SECURETAG_ALERT_WEBHOOK": "alert_webhook",
     "HF_TOKEN": "hf_token",
     "AWS_ACCESS_KEY_ID": "aws_access_key_id",
     "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",

@@ -50,7 +50,7 @@ def measure() -> Iterator[Figure]:
         case = (pair.plan.sink.cwe, pair.plan.variable, pair.false.code, pair.plan.sink.benign)
         searched += 1
         classes[pair.plan.sink.cwe] += 1
-        if exploit := search(case, Random(f"{SEED}/{number}")):
+        if exploit := search(case, Random(f"{SEED}/{number}"), pair.false.entry):
             exploits.append(exploit)
             print(f"{pair.plan.sink.cwe} {exploit.effect}\n  input {exploit.payload!r}", file=sys.stderr)
             print(pair.false.code, file=sys.stderr)

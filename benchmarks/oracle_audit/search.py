@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from benchmarks.oracle_audit.judges import JUDGES, MARK, runs_mark
-from securetag.datasets.synthetic.child import Handler
+from securetag.datasets.synthetic.child import Handler, first_function
 from securetag.datasets.synthetic.stage import Stage
 
 #: Inputs that are tried of one function.
@@ -80,14 +80,16 @@ class Exploit(msgspec.Struct, frozen=True, kw_only=True):
     effect: str
 
 
-def search(case: Case, rng: Random) -> Exploit | None:
+def search(case: Case, rng: Random, entry: str = "") -> Exploit | None:
     """Return an input of a function that does harm; None where MAX_INPUTS do none.
+
+    `entry` names the function, or `Class.method`; by default the first function of the code.
 
     An honest request has to reach the sink, or nothing can be compared: such a function gives None, too.
     """
     cwe, variable, code, benign = case
     world = Stage()
-    handler = Handler(code, variable, world)
+    handler = Handler(code, entry or first_function(code), variable, world)
     judge = JUDGES[cwe]
     honest = []
     for value in benign:

@@ -196,7 +196,7 @@ def _unused_keys(text: str) -> set[str]:
     return keys
 
 
-def _first_function(text: str) -> str:
+def first_function(text: str) -> str:
     start = text.index("def ") + 4
     return text[start : text.index("(", start)]
 
@@ -220,7 +220,7 @@ def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meani
     sink = sink_named(trial.sink)
     handler = Handler(trial.code, trial.entry, trial.variable, world)
     if trial.plain not in baselines:
-        plain = Handler(trial.plain, _first_function(trial.plain), trial.variable, world)
+        plain = Handler(trial.plain, first_function(trial.plain), trial.variable, world)
         # Nothing at all is honest too: a field that was left empty makes no statement of another kind.
         baselines[trial.plain] = frozenset(each for text in (*sink.benign, "") for each in plain(text, text))
     honest = [handler(text, text) for text in sink.benign]

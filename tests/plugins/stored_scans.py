@@ -23,6 +23,7 @@ async def store_scan(
     verdict: Decision | None = Decision.FALSE_POSITIVE,
     gate: Gate = "none",
     model_id: str = "m",
+    threshold: float | None = None,
     **params: str,
 ) -> UUID:
     """Store a completed scan of the project `shop`, whose findings a model has judged alike."""
@@ -35,7 +36,15 @@ async def store_scan(
     assert claim is not None
     assert claim.lease.task_id == task_id
     model = (
-        Verdict(decision=verdict, model_id=model_id, alias="securetag-v1", gate=gate, p_false_positive=0.93)
+        Verdict(
+            decision=verdict,
+            model_id=model_id,
+            alias="securetag-v1",
+            gate=gate,
+            p_false_positive=0.93,
+            calibration_id="c" * 64 if threshold is not None else "",
+            threshold=threshold,
+        )
         if verdict is not None
         else None
     )

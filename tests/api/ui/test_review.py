@@ -226,7 +226,18 @@ async def test_the_code_shows_what_to_look_at(api: Api) -> None:
     lines = re.findall(r'class="line([^"]*)"><span class="number">(\d+)</span>', text)
     assert lines == [(" traced", "11"), (" flagged", "12")]
     assert "Probability of a false positive: 93 %" in text
+    assert "(not calibrated)" in text
     assert "only the gate of the demo" in text
+
+
+async def test_a_calibrated_verdict_shows_its_threshold(api: Api) -> None:
+    tenant = await api.tenant()
+    await store_scan(api, tenant, make_finding("sql"), threshold=0.925)
+    browser = await signed_in(api, tenant.key)
+    await browser.open("/ui/findings")
+    text = await browser.open(browser.links(r"/ui/findings/[^\"]*")[0])
+    assert "(it dismisses from 92.5 % on)" in text
+    assert "(not calibrated)" not in text
 
 
 async def test_code_that_retention_removed_takes_no_verdict(api: Api) -> None:

@@ -146,7 +146,7 @@ def test_the_daemon_follows_the_registry_and_outlives_its_server(
         eventually(lambda: not running(first["server_pid"]))
 
         # One that can't be loaded leaves the old one in place.
-        (tmp_path / "models" / "bad.gguf").write_bytes(b"nonsense")
+        (tmp_path / "models" / "bad.gguf").write_bytes(base.locate_base().read_bytes()[:8_000_000])
         broken = ModelEntry(
             model_id="ef" * 32,
             path="bad.gguf",

@@ -47,7 +47,8 @@ def ask(server: str) -> Callable[[JsonObject], str]:
 
     def answer(asked: JsonObject) -> str:
         body = {
-            "messages": asked["messages"],
+            # Ollama's client leaves an empty text out, which Ollama reads as one.
+            "messages": [{"content": ""} | message for message in asked["messages"]],
             "max_tokens": asked["options"]["num_predict"],
             "temperature": 0,
             "response_format": {
@@ -56,6 +57,7 @@ def ask(server: str) -> Callable[[JsonObject], str]:
             },
         }
         reply = httpx.post(f"{server}/v1/chat/completions", json=body, timeout=60, trust_env=False).json()
+        assert "choices" in reply, reply
         # This model's tokens for blanks would not leave room for the whole answer.
         content = str(reply["choices"][0]["message"]["content"])
         try:

@@ -110,9 +110,9 @@ def test_a_rule_that_the_wall_clock_ends_is_run_again_by_cpu_time(project: Path)
 
 
 def test_rules_that_need_too_much_cpu_are_named_and_the_rest_is_kept(project: Path) -> None:
-    write(project, {"slow.js": MINIFIED * 40_000 + "eval(x)", "a.py": "eval(x)\n"})
+    write(project, {"slow.js": MINIFIED * 80_000 + "eval(x)", "a.py": "eval(x)\n"})
     rules = [{**EVAL_JS, "id": f"eval-{n}", "pattern": f"eval($X, ...{n * ', $Y'})"} for n in range(3)]
-    outcome = run(project, EVAL, *rules, rule_timeout_s=0.02).check()
+    outcome = run(project, EVAL, *rules, rule_timeout_s=0.01).check()
     assert [finding.path for finding in outcome.findings] == ["a.py"]
     coverage = outcome.coverage
     assert coverage.files == {"python": 1}

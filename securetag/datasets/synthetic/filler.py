@@ -27,7 +27,9 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STYLES: dict[str, Style] = {
-    "flask": Style(setup=('bp = Blueprint("{w}", __name__)',), decorators=('@bp.route("/{u}", methods=["GET", "POST"])',)),
+    "flask": Style(
+        setup=('bp = Blueprint("{w}", __name__)',), decorators=('@bp.route("/{u}", methods=["GET", "POST"])',)
+    ),
     "django": Style(decorators=("@login_required",)),
     "starlette": Style(decorators=('@requires("{w}")',)),
     "fastapi": Style(setup=('router = APIRouter(prefix="/{w}")',), decorators=('@router.get("/{u}")',)),
@@ -36,7 +38,7 @@ STYLES: dict[str, Style] = {
     "aiohttp": Style(setup=("routes = web.RouteTableDef()",), decorators=('@routes.get("/{u}")',)),
     "falcon": Style(suffix="Resource"),
     "http.server": Style(suffix="Handler", parent="(BaseHTTPRequestHandler)"),
-}  # fmt: skip
+}
 
 #: `{a}` to `{d}` are names of variables, `{f}` and `{g}` of functions, `{C}` of a class, `{K}` a constant's.
 _CONSTANTS = (
@@ -118,7 +120,22 @@ _COMMENTS = (
     "the {a} can't be empty",
     "old clients send no {a}",
 )
-_VERBS = ("load", "get", "make", "read", "find", "list", "update", "count", "merge", "show", "send", "collect", "group", "resolve")  # fmt: skip
+_VERBS = (
+    "load",
+    "get",
+    "make",
+    "read",
+    "find",
+    "list",
+    "update",
+    "count",
+    "merge",
+    "show",
+    "send",
+    "collect",
+    "group",
+    "resolve",
+)
 
 
 class Writer:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import functools
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType, SimpleNamespace
-from typing import Any
 
 #: Names of the standard library that are the real ones.
-_REAL: dict[str, Any] = {
-    "Any": Any,
+_REAL: dict[str, object] = {
+    "Any": vars(typing)["Any"],
     "dataclass": dataclasses.dataclass,
     "lru_cache": functools.lru_cache,
     "wraps": functools.wraps,
@@ -27,12 +27,12 @@ _REAL: dict[str, Any] = {
 class Standin:
     """Something that a handler uses and that has no part in what is judged."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __call__(self, *given: object, **_: object) -> Any:
+    def __call__(self, *given: object, **_: object) -> object:
         if len(given) == 1 and isinstance(given[0], FunctionType):
             return given[0]
         return self
@@ -47,21 +47,21 @@ _STANDIN = Standin()
 class _Module:
     """A module of stand-ins, apart from the names that are known."""
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, object]) -> None:
         self._names = names
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._names.get(name, _STANDIN)
 
 
-def provide(names: Iterable[str]) -> dict[str, Any]:
+def provide(names: Iterable[str]) -> dict[str, object]:
     """Return the real ones of `names`, where the standard library's are used, and stand-ins."""
     return {name: _REAL.get(name, _STANDIN) for name in names}
 
 
-def importer(names: Mapping[str, Any]) -> Callable[..., Any]:
+def importer(names: Mapping[str, object]) -> Callable[..., object]:
     """Return an `__import__` that finds the stage's `names`, by which no real module is imported."""
     module = _Module(names)
 
@@ -71,7 +71,7 @@ def importer(names: Mapping[str, Any]) -> Callable[..., Any]:
         locals_: object = None,  # noqa: ARG001
         fromlist: Sequence[str] | None = (),
         level: int = 0,  # noqa: ARG001
-    ) -> Any:
+    ) -> object:
         if globals_ is None:
             # A call, not a statement: what the sandbox is there for.
             return builtins.__import__(name)

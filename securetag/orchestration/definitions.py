@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from securetag.assets.dataset import harvest, release, releases
 from securetag.assets.model import adapter, evaluation, published_model
@@ -22,39 +21,37 @@ dataset = dg.AssetSelection.assets(harvest, release)
 training = dg.AssetSelection.assets(adapter, evaluation)
 publication = dg.AssetSelection.assets(published_model)
 
-JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
-    dg.define_asset_job(
-        "refresh_sources",
-        sources,
-        description="Extract every source in reach; one that hasn't changed since is left as it is.",
-    ),
-    dg.define_asset_job(
-        "build_release",
-        dataset,
-        description="Harvest consented verdicts, and build a release from them and from the Records on disk.",
-    ),
-    dg.define_asset_job(
-        "train_and_evaluate",
-        training,
-        description="Fine-tune on a release, and compare the candidate with its base. Publishes nothing.",
-    ),
-    dg.define_asset_job(
-        "publish",
-        publication,
-        description="Publish the candidate that was evaluated last, if the gate let it through.",
-    ),
-    dg.define_asset_job(
-        "close_the_loop",
-        sources | dataset | training | publication,
-        description="All in one run: sources, harvest, release, training, evaluation, gate, publication.",
-    ),
-    rollback,
-    erase,
-]
-
 defs = dg.Definitions(
     assets=[*records_assets(), harvest, release, releases, adapter, evaluation, published_model],
-    jobs=JOBS,
+    jobs=[
+        dg.define_asset_job(
+            "refresh_sources",
+            sources,
+            description="Extract every source in reach; one that hasn't changed since is left as it is.",
+        ),
+        dg.define_asset_job(
+            "build_release",
+            dataset,
+            description="Harvest consented verdicts; build a release from them and the Records on disk.",
+        ),
+        dg.define_asset_job(
+            "train_and_evaluate",
+            training,
+            description="Fine-tune on a release, and compare the candidate with its base. Publishes nothing.",
+        ),
+        dg.define_asset_job(
+            "publish",
+            publication,
+            description="Publish the candidate that was evaluated last, if the gate let it through.",
+        ),
+        dg.define_asset_job(
+            "close_the_loop",
+            sources | dataset | training | publication,
+            description="All in one run: sources, harvest, release, training, evaluation, gate, publication.",
+        ),
+        rollback,
+        erase,
+    ],
     sensors=SENSORS,
     resources={"settings": settings_resource},
     loggers={"console": console},

@@ -6,7 +6,7 @@ All are off until somebody turns them on in the UI.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -118,15 +118,13 @@ def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     )
 
 
-def report_failure(
-    settings: Settings, *, job: str, run_id: str, error: str, post: Callable[..., httpx.Response] = httpx.post
-) -> dg.SkipReason | None:
+def report_failure(settings: Settings, *, job: str, run_id: str, error: str) -> dg.SkipReason | None:
     """Send a failed run to the webhook. Raises httpx.HTTPError where it isn't taken: it is sent again."""
     if settings.alert_webhook is None:
         return dg.SkipReason("the setting alert_webhook (SECURETAG_ALERT_WEBHOOK) names no address")
     text = f"Securetag: job {job} failed (run {run_id}). {error[:MAX_ERROR]}"
     body = {"text": text, "job": job, "run_id": run_id, "error": error[:MAX_ERROR]}
-    post(settings.alert_webhook.get_secret_value(), json=body, timeout=WEBHOOK_S).raise_for_status()
+    httpx.post(settings.alert_webhook.get_secret_value(), json=body, timeout=WEBHOOK_S).raise_for_status()
     return None
 
 

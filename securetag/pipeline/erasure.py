@@ -58,7 +58,7 @@ async def erase_pending(settings: Settings, *, by: str = OPERATOR) -> list[Recei
         return [
             await _erase(engine, settings, tenant_id, by)
             for tenant_id in await _tenants(engine)
-            for _ in range(await _count_open(engine, tenant_id))
+            for _ in await _list_open(engine, tenant_id)
         ]
     finally:
         await engine.dispose()
@@ -68,11 +68,11 @@ async def list_open_requests(settings: Settings) -> list[UUID]:
     """Return the ids of every tenant's open requests. Raises DatabaseUnavailableError."""
     engine = create_engine(settings)
     try:
-        pending: list[UUID] = []
-        for tenant_id in await _tenants(engine):
-            async with tenant_transaction(engine, tenant_id) as session:
-                pending += [request.id for request in await requests.list_pending(session)]
-        return pending
+        return [
+            request_id
+            for tenant_id in await _tenants(engine)
+            for request_id in await _list_open(engine, tenant_id)
+        ]
     finally:
         await engine.dispose()
 
@@ -85,9 +85,9 @@ async def _tenants(engine: AsyncEngine) -> list[UUID]:
     return tenants
 
 
-async def _count_open(engine: AsyncEngine, tenant_id: UUID) -> int:
+async def _list_open(engine: AsyncEngine, tenant_id: UUID) -> list[UUID]:
     async with tenant_transaction(engine, tenant_id) as session:
-        return len(await requests.list_pending(session))
+        return [request.id for request in await requests.list_pending(session)]
 
 
 async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: str) -> Receipt:

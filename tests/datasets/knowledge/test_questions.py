@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from securetag.datasets import filters
 from securetag.datasets.drops import DropReason
 from securetag.datasets.knowledge.answer_rules import find_flaw
 from securetag.datasets.knowledge.corpus import EMPTY_CORPUS, MAX_REPEATS, Corpus
-from securetag.datasets.knowledge.draft import fit, list_whole, name_record, shorten
+from securetag.datasets.knowledge.draft import fit, list_whole, name_record
 from securetag.datasets.knowledge.forms.fixes import compare_lines
 from securetag.datasets.knowledge.forms.passages import has_subject, oppose
 from securetag.datasets.knowledge.forms.weaknesses import split_example
@@ -339,10 +337,10 @@ def test_a_control_is_implemented_and_assessed() -> None:
         "are given to few people, and each key is listed with its holder."
     )
     rows = make_questions(item("PE-3", "Physical Access", text, facts, publisher="NIST"), "full")
-    said = "\n".join(map(turns, rows))
-    assert "each key is listed with its holder" in said
-    assert "- Examine: Door policy; key list\n- Test: The locks" in said
-    assert "the doors are locked at night" in said
+    texts = "\n".join(map(turns, rows))
+    assert "each key is listed with its holder" in texts
+    assert "- Examine: Door policy; key list\n- Test: The locks" in texts
+    assert "the doors are locked at night" in texts
 
 
 def passage(text: str, *section: str, lang: str = "en") -> Record:
@@ -474,26 +472,6 @@ def test_phrasings_are_evenly_used(record: MakeRecord) -> None:
     )
     assert len(phrasings) >= 8
     assert max(phrasings.values()) < 0.2 * 300
-
-
-@given(st.text(), st.integers(10, 400))
-def test_a_shortened_text_is_a_beginning_within_its_limit(text: str, limit: int) -> None:
-    kept = shorten(text, limit)
-    assert len(kept) <= limit
-    assert text.strip().startswith(kept)
-    assert kept.count("```") % 2 == 0 or kept == text.strip()
-
-
-@given(
-    st.lists(st.sampled_from(["Prose here.", "- item", "```\ncode\n```", "Announces:", "## Head", "1. one"])),
-    st.integers(5, 60),
-)
-def test_fitting_keeps_whole_blocks(blocks: list[str], limit: int) -> None:
-    text = "\n\n".join(blocks)
-    kept = fit(text, limit)
-    assert len(kept) <= limit
-    assert text.strip().startswith(kept)
-    assert kept == text.strip() or not kept.endswith(":")
 
 
 def test_answers_are_within_the_limit_of_their_profile(record: MakeRecord) -> None:

@@ -116,11 +116,20 @@ def _read_once(backbone: nn.Module, head: Tensor, count: int) -> DynamicCache:
     return shared
 
 
+#: (trainer, model, inputs, items that the loss is divided by) → the loss of a micro-batch.
+Loss = Callable[["SFTTrainer", "nn.Module", "dict[str, Tensor]", "Tensor | int | None"], "Tensor"]
+
+
 def build_trainer_class(prefix: Sequence[int]) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `completion_loss` in place of its own loss."""
+    return replace_loss(lambda _, model, inputs, items: completion_loss(model, inputs, prefix, items))
+
+
+def replace_loss(compute: Loss) -> type[SFTTrainer]:
+    """Return TRL's SFTTrainer with another loss in training; its evaluation stays completion loss."""
     from trl.trainer.sft_trainer import SFTTrainer
 
-    class ComputeSavingTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
+    class OtherLossTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         def compute_loss(
             self,
             model: nn.Module,
@@ -129,8 +138,8 @@ def build_trainer_class(prefix: Sequence[int]) -> type[SFTTrainer]:
             num_items_in_batch: Tensor | int | None = None,
         ) -> Tensor | tuple[Tensor, object]:
             if return_outputs:
-                compute: Callable[..., tuple[Tensor, object]] = super().compute_loss
-                return compute(model, inputs, return_outputs, num_items_in_batch)
-            return completion_loss(self.accelerator.unwrap_model(model), inputs, prefix, num_items_in_batch)
+                as_before: Callable[..., tuple[Tensor, object]] = super().compute_loss
+                return as_before(model, inputs, return_outputs, num_items_in_batch)
+            return compute(self, self.accelerator.unwrap_model(model), inputs, num_items_in_batch)
 
-    return ComputeSavingTrainer
+    return OtherLossTrainer

@@ -14,11 +14,11 @@ A verdict's place is found in the labels by the tokens before it, so that packed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from securetag.errors import TrainingError
-from securetag.training.compute_savings import Scored, score_completions
+from securetag.training.compute_savings import Scored, replace_loss, score_completions
 from securetag.training.rows import IGNORED, Row
 
 if TYPE_CHECKING:
@@ -90,23 +90,13 @@ def find_verdicts(labels: Tensor, tokens: VerdictTokens) -> Tensor:
 
 def build_trainer_class(prefix: Sequence[int], tokens: VerdictTokens, form_weight: float) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `verdict_loss` in training; its evaluation stays completion loss."""
-    from trl.trainer.sft_trainer import SFTTrainer
 
-    class RankingTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
-        def compute_loss(
-            self,
-            model: nn.Module,
-            inputs: dict[str, Tensor],
-            return_outputs: bool = False,
-            num_items_in_batch: Tensor | int | None = None,
-        ) -> Tensor | tuple[Tensor, object]:
-            if return_outputs:
-                compute: Callable[..., Tensor | tuple[Tensor, object]] = super().compute_loss
-                return compute(model, inputs, return_outputs, num_items_in_batch)
-            scored = score_completions(self.accelerator.unwrap_model(model), inputs, prefix)
-            loss = verdict_loss(scored, tokens, form_weight)
-            # transformers takes a loss that got the number of items to be divided by it already.
-            is_divided = self.model_accepts_loss_kwargs and num_items_in_batch is not None
-            return loss / self.current_gradient_accumulation_steps if is_divided else loss
+    def compute(
+        trainer: SFTTrainer, model: nn.Module, inputs: dict[str, Tensor], items: Tensor | int | None
+    ) -> Tensor:
+        loss = verdict_loss(score_completions(model, inputs, prefix), tokens, form_weight)
+        # transformers takes a loss that got the number of items to be divided by it already.
+        is_divided = trainer.model_accepts_loss_kwargs and items is not None
+        return loss / trainer.current_gradient_accumulation_steps if is_divided else loss
 
-    return RankingTrainer
+    return replace_loss(compute)

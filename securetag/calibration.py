@@ -26,6 +26,9 @@ _BEFORE_VERDICT = re.compile(r'"verdict"\s*:\s*"')
 TOP_LOGPROBS = 20
 #: Why a false positive isn't dismissed.
 NO_LOGPROBS = "the model's server gives no log-probabilities, so nothing is dismissed by its word"
+NOT_CALIBRATED = "the model isn't calibrated for this prompt, so nothing is dismissed by its word"
+#: Reasons of a verdict that a model did give.
+WITHHELD = frozenset({NO_LOGPROBS, NOT_CALIBRATED})
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,18 +90,17 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 def apply_calibration(verdict: Verdict, completion: Completion, calibration: Calibration | None) -> Verdict:
     """Return the verdict with its probability, decided by it where there is a calibration of its prompt.
 
-    Without one the model's own word counts. Without log-probabilities nothing is dismissed: what the model
-    calls a false positive needs review.
+    Without a calibration, and without log-probabilities, nothing is dismissed: what the model calls a false
+    positive needs review, with the reason.
     """
     if verdict.reason:
         return verdict
     margin = read_margin(completion)
     if margin is None:
-        if verdict.decision is not Decision.FALSE_POSITIVE:
-            return verdict
-        return msgspec.structs.replace(verdict, decision=Decision.NEEDS_REVIEW, reason=NO_LOGPROBS)
+        return _withhold(verdict, NO_LOGPROBS)
     if calibration is None or calibration.prompt_version != verdict.prompt_version:
-        return msgspec.structs.replace(verdict, p_false_positive=_logistic(margin))
+        uncalibrated = msgspec.structs.replace(verdict, p_false_positive=_logistic(margin))
+        return _withhold(uncalibrated, NOT_CALIBRATED)
     probability = calibration.compute_probability(margin)
     return msgspec.structs.replace(
         verdict,
@@ -107,6 +109,13 @@ def apply_calibration(verdict: Verdict, completion: Completion, calibration: Cal
         calibration_id=calibration.id,
         threshold=calibration.threshold,
     )
+
+
+def _withhold(verdict: Verdict, reason: str) -> Verdict:
+    """Return the verdict, but for a false positive, which becomes `needs_review` with the reason."""
+    if verdict.decision is not Decision.FALSE_POSITIVE:
+        return verdict
+    return msgspec.structs.replace(verdict, decision=Decision.NEEDS_REVIEW, reason=reason)
 
 
 def read_margin(completion: Completion) -> float | None:

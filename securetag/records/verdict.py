@@ -20,7 +20,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     decision: Decision
-    #: Why the machinery abstained; empty when the model's answer was valid.
+    #: Why the machinery abstained, or withholds a dismissal; empty where the model's own verdict stands.
     reason: str = ""
     #: Line spans in the file.
     evidence: list[tuple[int, int]] = []

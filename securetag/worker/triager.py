@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from securetag import triage
-from securetag.calibration import Calibration, apply_calibration
+from securetag.calibration import WITHHELD, Calibration, apply_calibration
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Gate, Lang, RuleKind, Verdict
 from securetag.serving.client import ModelClient, ModelInfo
@@ -101,7 +101,7 @@ class Triager:
         given = [verdict for verdict in verdicts if verdict]
         metrics = ModelMetrics(
             findings=len(given),
-            answered=sum(not verdict.reason for verdict in given),
+            answered=sum(not verdict.reason or verdict.reason in WITHHELD for verdict in given),
             needs_review=sum(verdict.decision is Decision.NEEDS_REVIEW for verdict in given),
             prompt_tokens=sum(verdict.prompt_tokens for verdict in given),
             completion_tokens=sum(verdict.completion_tokens for verdict in given),

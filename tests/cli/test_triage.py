@@ -14,8 +14,12 @@ from fake_ollama import FakeOllama
 from sarif_tools import TOOLS, write_project
 from typer.testing import CliRunner
 
+from securetag.calibration import NOT_CALIBRATED, Bound, Calibration
 from securetag.cli import app
 from securetag.records import JsonObject
+from securetag.serving.registry import ModelEntry, Registry
+from securetag.settings import Settings
+from securetag.triage import PROMPT_VERSIONS
 
 #: What Semgrep wrote of `VIEWS`.
 SEMGREP = Path(__file__).parent.parent / "scanning" / "sarif" / "files" / "semgrep.sarif"
@@ -36,6 +40,8 @@ def run(request):
 def fixed():
     os.system("ls")
 """
+
+MODEL = "ab" * 32
 
 pytestmark = pytest.mark.sockets
 
@@ -61,14 +67,37 @@ def ollama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeOlla
         fake.models["reviewer:latest"] = {
             "digest": "d" * 64,
             "made": 1,
-            "info": {},
+            "info": {"securetag.model_id": MODEL},
             "template": "t",
             "license": [],
         }
         fake.answer = answer
         monkeypatch.setenv("OLLAMA_HOST", fake.host)
         monkeypatch.setenv("SECURETAG_HOME", str(tmp_path / "home"))
+        record_calibration(Settings(home=tmp_path / "home").models_dir)
         yield fake
+
+
+def record_calibration(models_dir: Path) -> None:
+    """Calibrate the server's model, so that it may dismiss."""
+    models_dir.mkdir(parents=True)
+    (models_dir / "m.gguf").write_bytes(b"GGUF")
+    registry = Registry(models_dir)
+    registry.add(
+        ModelEntry(
+            model_id=MODEL, path="m.gguf", file_sha256="0" * 64, base="b", quantisation="Q8_0", licence="MIT"
+        )
+    )
+    registry.record_calibration(
+        Calibration(
+            model_id=MODEL,
+            prompt_version=PROMPT_VERSIONS["compact"],
+            method="temperature",
+            threshold=0.9,
+            bound=Bound(target=0.05, lost=0, of=59, upper=0.0495, population="validation rows"),
+            rows=118,
+        )
+    )
 
 
 def triage(source: Path, *arguments: str) -> Result:
@@ -131,6 +160,16 @@ def test_every_tool_gets_its_own_document_back(ollama: FakeOllama, tool: str, tm
         assert {**old, "properties": old.get("properties", {})} == new
         if verdict is not None:
             assert verdict["verdict"] in {"true_positive", "false_positive"}
+
+
+def test_an_uncalibrated_model_dismisses_nothing(ollama: FakeOllama, source: Path, tmp_path: Path) -> None:
+    ollama.models["reviewer:latest"]["info"] = {}
+    result = triage(source, "--sarif", str(tmp_path / "out.sarif"), "--suppress")
+    assert result.exit_code == 0, result.output
+    assert "true_positive 2, needs_review 1" in result.stdout
+    assert f"needs_review, 1 times: {NOT_CALIBRATED}" in result.stdout
+    results = json.loads((tmp_path / "out.sarif").read_text())["runs"][0]["results"]
+    assert not any(entry.get("suppressions") for entry in results)
 
 
 def test_results_outside_the_source_are_counted(ollama: FakeOllama, tmp_path: Path) -> None:

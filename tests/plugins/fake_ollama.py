@@ -50,6 +50,15 @@ _CHAT = {
     "top_logprobs",
 }
 _PARAMETERS = {"temperature", "num_ctx", "stop", "seed", "num_predict", "top_k", "top_p", "repeat_penalty"}
+#: A reply in pieces; the word that begins a verdict is one of them.
+_PIECE = re.compile(r"(?s)(?:true|false)(?=_positive)|.{1,7}?(?=(?:true|false)_positive)|.{1,7}")
+
+
+def _score(piece: str) -> JsonObject:
+    """Return a piece with its log-probability; beside a verdict's word the other one is less likely."""
+    others = {"true": "false", "false": "true"}
+    alternatives = [{"token": others[piece], "logprob": -3.0}] if piece in others else []
+    return {"token": piece, "logprob": -0.1, "top_logprobs": alternatives}
 
 
 @dataclass
@@ -229,9 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "created_at": "2026-11-01T00:00:00Z",
                 "done": False,
                 "message": {"role": "assistant", "content": piece},
-                "logprobs": [{"token": piece, "logprob": -0.1}] if has_logprobs else None,
+                "logprobs": [_score(piece)] if has_logprobs else None,
             }
-            for piece in re.findall(r"(?s).{1,7}", answer)
+            for piece in _PIECE.findall(answer)
         ]
         lines.append(
             {

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securetag.calibration import NO_LOGPROBS, Bound, Calibration, apply_calibration
+from securetag.calibration import NO_LOGPROBS, NOT_CALIBRATED, Bound, Calibration, apply_calibration
 from securetag.errors import NotFoundError
 from securetag.records import Decision, Verdict
 from securetag.serving.registry import ModelEntry, Registry
@@ -61,11 +61,20 @@ def test_without_log_probabilities_nothing_is_dismissed() -> None:
         assert apply_calibration(true, answer(None), calibration) == true
 
 
-def test_a_calibration_of_another_prompt_is_not_applied() -> None:
-    other = msgspec.structs.replace(CALIBRATION, prompt_version="full-1")
-    verdict = apply_calibration(VERDICT, answer(2.0), other)
-    assert (verdict.decision, verdict.calibration_id) == (Decision.FALSE_POSITIVE, "")
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(msgspec.structs.replace(CALIBRATION, prompt_version="full-1"), id="another prompt's"),
+    ],
+)
+def test_an_uncalibrated_model_dismisses_nothing(calibration: Calibration | None) -> None:
+    verdict = apply_calibration(VERDICT, answer(2.0), calibration)
+    assert (verdict.decision, verdict.reason) == (Decision.NEEDS_REVIEW, NOT_CALIBRATED)
     assert verdict.p_false_positive == pytest.approx(0.8808, abs=1e-4)
+    assert (verdict.calibration_id, verdict.threshold) == ("", None)
+    true = msgspec.structs.replace(VERDICT, decision=Decision.TRUE_POSITIVE)
+    assert apply_calibration(true, answer(2.0), calibration).decision is Decision.TRUE_POSITIVE
 
 
 def test_the_workers_calibration_is_the_registrys(tmp_path: Path) -> None:

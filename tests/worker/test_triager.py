@@ -165,15 +165,15 @@ def test_a_model_that_recovers_is_asked_on() -> None:
         error = next(turns)
         if error:
             raise error
-        return '{"evidence":[2],"verdict":"false_positive"}'
+        return '{"evidence":[2],"verdict":"true_positive"}'
 
     run = triager(Scripted(sometimes)).run([finding()] * 5, budget_s=60)
     assert [verdict.decision.value for verdict in run.verdicts if verdict] == [
         "needs_review",
         "needs_review",
-        "false_positive",
+        "true_positive",
         "needs_review",
-        "false_positive",
+        "true_positive",
     ]
 
 

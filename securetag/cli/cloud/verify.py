@@ -7,6 +7,7 @@ import time
 import zipfile
 from pathlib import Path
 
+from securetag.calibration import WITHHELD
 from securetag.cli.client import connect
 from securetag.cli.deployment.checks import Check, Report, check_api
 from securetag.errors import SecuretagError, UnavailableError
@@ -61,7 +62,8 @@ def verify_triage(url: str, key: str, model_ids: tuple[str, ...], patience_s: fl
     except SecuretagError as error:
         return Check(name, False, str(error), "failed", error.hint)
     by_model = [verdict for verdict in verdicts if verdict.model_id in model_ids]
-    if scan.state == "completed" and by_model and not by_model[0].reason:
+    is_answer = bool(by_model) and (not by_model[0].reason or by_model[0].reason in WITHHELD)
+    if scan.state == "completed" and is_answer:
         return Check(name, True, f"scan {task}: {by_model[0].decision} by {by_model[0].model_id[:12]}")
     reasons = {verdict.reason or f"it is by {verdict.model_id[:12]}" for verdict in verdicts} or {
         "no verdict"

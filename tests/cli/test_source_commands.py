@@ -53,7 +53,7 @@ def test_a_named_run_goes_on_and_fails_at_its_end(sources: Path) -> None:
         {
             "file": found["broken"]["reasons"][0]["file"],
             "locator": "",
-            "reason": "a PNG image, which no reader knows",
+            "reason": "a PNG image, which no reader knows (Unpack or convert it, or narrow `glob`.)",
         }
     ]
     assert found["empty"]["dropped"] == {"source code (CSS)": 1}

@@ -161,9 +161,11 @@ def make_slug(heading: str) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return one line for a report: the message of our errors, the type and message of others."""
+    """Return one line for a report: message and next step of our errors, type and message of others."""
     text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, SecuretagError) and text else f"{type(error).__name__}: {text}"
+    if not isinstance(error, SecuretagError) or not text:
+        return f"{type(error).__name__}: {text}"
+    return f"{text} ({error.hint})" if error.hint else text
 
 
 def read_bytes(file: FetchedFile) -> bytes:

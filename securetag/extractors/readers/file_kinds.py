@@ -23,7 +23,7 @@ from securetag.extractors.text.prose_check import (
     measure_prose_share,
 )
 
-ReaderKind = Literal["pdf", "html", "rows", "parquet", "text", "rst", "document"]
+ReaderKind = Literal["pdf", "html", "rows", "parquet", "text", "rst", "document", "osv", "cve", "csaf"]
 
 #: Maximum bytes of one file, since readers hold a file in memory.
 MAX_FILE_BYTES = 512 << 20
@@ -83,6 +83,18 @@ _SETTINGS_NAMES = frozenset(
 )
 #: A JSON schema, a file that follows one, or the description of an API.
 _SCHEMA = re.compile(rb'^\{(?:[^{}]*"\$schema"\s*:|[^{}]*"properties"\s*:\s*\{|\s*"(?:openapi|swagger)"\s*:)')
+#: Formats of advisories → what each of their documents has: OSV's three fields are in any order.
+_ADVISORY_FORMATS: tuple[tuple[ReaderKind, re.Pattern[bytes]], ...] = (
+    ("cve", re.compile(rb'\A\{[^\0]*?"dataType"\s*:\s*"CVE_RECORD"')),
+    ("csaf", re.compile(rb'\A\{[^\0]*?"csaf_version"\s*:\s*"')),
+    (
+        "osv",
+        re.compile(
+            rb'\A[\[{](?=[^\0]*?"id"\s*:\s*")(?=[^\0]*?"(?:affected"\s*:\s*\[|schema_version"\s*:))'
+            rb'(?=[^\0]*?"(?:modified|published)"\s*:\s*"\d{4}-)'
+        ),
+    ),
+)
 _RST_MARK = re.compile(
     r"^\.\. (?:[\w-]+::|_[^\n:]+:)|^[=~^*#-]{4,}\n\S[^\n]*\n[=~^*#-]{4,}$"
     r"|(?<![\w:]):[\w:]{1,40}:`[^`\n]{1,200}`",
@@ -176,6 +188,8 @@ def _detect_markup(path: Path, head: bytes) -> ReaderKind | Skipped | None:
         return _choose_document(ending)
     if ending == ".map" or name in _SETTINGS_NAMES or ending in _SETTINGS:
         return Skipped("settings, not prose")
+    if ending == ".json" and (advisory := _detect_advisory(start)):
+        return advisory
     if start[:1] in (b"{", b"[") and (ending in {".json", ".jsonl", ".ndjson"} or _looks_like_json(start)):
         return Skipped("settings, not prose") if _SCHEMA.search(start[:4096]) else "rows"
     if ending in {".csv", ".tsv", ".tab"}:
@@ -189,6 +203,11 @@ def _detect_markup(path: Path, head: bytes) -> ReaderKind | Skipped | None:
     if _XML_START.match(start) and ending not in _MARKDOWN | {".txt"}:
         raise SourceError("XML, of which only known publications have a reader")
     return None
+
+
+def _detect_advisory(start: bytes) -> ReaderKind | None:
+    """Return the format of a security advisory in JSON; None for any other JSON."""
+    return next((kind for kind, pattern in _ADVISORY_FORMATS if pattern.search(start)), None)
 
 
 def _looks_like_json(start: bytes) -> bool:

@@ -11,6 +11,9 @@ from pathlib import Path
 from securetag.errors import SourceError
 from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
+from securetag.extractors.readers.advisories.csaf import CsafReader
+from securetag.extractors.readers.advisories.cve_record import CveRecordReader
+from securetag.extractors.readers.advisories.osv import OsvReader
 from securetag.extractors.readers.base import Drop, Item, Reader, describe_error
 from securetag.extractors.readers.file_kinds import ReaderKind, Skipped, detect_kind
 from securetag.extractors.readers.hf import HfReader
@@ -30,6 +33,9 @@ _READERS: dict[ReaderKind, type[Reader]] = {
     "text": MarkdownReader,
     "rst": RstReader,
     "document": DocumentReader,
+    "osv": OsvReader,
+    "cve": CveRecordReader,
+    "csaf": CsafReader,
 }
 
 

@@ -123,9 +123,10 @@ def test_hostile_files_cost_no_other(docs: Path, settings: Settings) -> None:
     assert "circle.md" in failed
     assert failed["program.md"].startswith("a program")
     assert failed["binary.md"].startswith("binary data")
-    assert failed["zipped.pdf"] == "is a ZIP archive or an office file, not PDF"
-    assert failed["error.pdf"] == "is HTML, not PDF"
-    assert failed["deep.json"] == failed["page.html"] == "nested too deeply"
+    assert failed["zipped.pdf"].startswith("is a ZIP archive or an office file, not PDF (Fetch")
+    assert failed["error.pdf"].startswith("is HTML, not PDF (Fetch the document again")
+    assert failed["deep.json"] == "nested too deeply"
+    assert failed["page.html"].startswith("nested too deeply (")
     assert failed["sheet.xml"].startswith("XML")
     assert {"cut.json", "lines.jsonl", "cell.csv"} <= set(failed)
     texts = {record.text for record in extraction.records}

@@ -246,7 +246,8 @@ def test_hostile_pages_end_soon(name: str, make_source: MakeSource, make_file: M
     file = make_file("h.html", HOSTILE[name])
     items = read(make_source(), file)
     if name.startswith(("deep", "tables")):
-        assert [item.reason for item in items if isinstance(item, Failure)] == ["nested too deeply"]
+        (failure,) = (item for item in items if isinstance(item, Failure))
+        assert failure.reason.startswith("nested too deeply (")
 
 
 def test_a_page_without_bounds_is_refused() -> None:

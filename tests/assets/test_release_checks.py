@@ -15,12 +15,13 @@ from synthetic_release import synthetic_release
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.decontamination.suites import read_suite
 from securetag.datasets.feedback.harvest import LICENCE, SOURCE
-from securetag.datasets.releases import checks, plots, release
+from securetag.datasets.releases import checks, plots
 from securetag.datasets.splitting.groups import Split
 from securetag.orchestration.definitions import defs
 from securetag.pipeline import release as pipeline
 from securetag.records import Construction, Example, Label, Message, Origin, Task
 from securetag.settings import get_settings
+from tests.plugins.small_release import write_small
 
 
 def row(question: str, answer: str, *, group: str, split: Split, **changes: Any) -> Example:
@@ -118,16 +119,8 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> ReleaseSummary:
 @pytest.fixture
 def broken(tmp_path: Path, valid: ReleaseSummary) -> ReleaseSummary:
     """A release with every fault that a check looks for; a build would drop these rows."""
-    path, manifest = release.write_release(
-        BROKEN,
-        [],
-        params={},
-        inputs={},
-        counts={"splits": {}},
-        sources=[],
-        card=lambda _: "card\n",
-        releases_dir=tmp_path / "releases",
-        code_version="0",
+    path, manifest = write_small(
+        tmp_path / "releases", BROKEN, counts={"splits": {}}, card=lambda _: "card\n", code_version="0"
     )
     return msgspec.structs.replace(valid, path=str(path), release=path.name, digest=manifest.digest)
 

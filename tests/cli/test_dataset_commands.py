@@ -16,6 +16,7 @@ from securetag.datasets.releases import release
 from securetag.records import Example, JsonObject, Message, Origin, Task, content_id
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import get_settings
+from tests.plugins.small_release import write_small
 
 runner = CliRunner()
 RECORD, FINDING, MODEL = content_id("record"), "01920000-aaaa-7000-8000-000000000001", "ab12" + "c" * 60
@@ -50,21 +51,18 @@ def installation() -> dict[str, Path]:
     settings = get_settings()
     made = {}
     for name, rows in (("first", [KNOWLEDGE, REVIEWED]), ("second", [KNOWLEDGE])):
-        made[name], _ = release.write_release(
+        made[name], _ = write_small(
+            settings.releases_dir,
             rows,
             [Drop(reason="too long", source="s", id=GONE)],
             params={"name": name},
-            inputs={},
             counts={
                 "splits": {"train": len(rows)},
                 "by_task": {"qa": len(rows)},
                 "by_licence": {"MIT": 1},
                 "dropped": {"too long": 1},
             },
-            sources=[],
             card=lambda _: "---\n---\n# Card\n",
-            releases_dir=settings.releases_dir,
-            code_version="1",
         )
     registry = Registry(settings.models_dir)
     registry.models_dir.mkdir(parents=True)

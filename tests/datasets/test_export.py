@@ -17,9 +17,11 @@ from securetag.datasets.export import FORMATS, export
 from securetag.datasets.export.base import Unfit, split_turns
 from securetag.datasets.feedback import reviewed_rows
 from securetag.datasets.releases import release
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ConflictError, InputError, ReleaseError
 from securetag.records import Decision, Example, HarvestedVerdict, JsonObject, Message, Task
+from tests.plugins.small_release import write_small
 
 TEXT = {"type": "string"}
 NON_EMPTY = {"type": "string", "minLength": 1}
@@ -118,7 +120,7 @@ def test_rows_have_the_documented_form_and_every_text(
         json.loads(line) for line in (tmp_path / "out" / "provenance.jsonl").read_text().splitlines()
     ]
     seen = set()
-    for split in release.SPLITS:
+    for split in SPLITS:
         rows = rows_of(tmp_path / "out", name, split)
         assert len(rows) == done.rows.get(split, 0)
         places = [entry for entry in provenance if entry["file"] == FORMATS.get(name).file(split)]
@@ -192,17 +194,7 @@ def test_an_occupied_folder_and_an_unknown_format_are_refused(built: ReleaseSumm
 
 
 def written(folder: Path, rows: list[Example]) -> Path:
-    path, _ = release.write_release(
-        [msgspec.structs.replace(row, split="train") for row in rows],
-        [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
-        card=lambda _: "",
-        releases_dir=folder,
-        code_version="1",
-    )
+    path, _ = write_small(folder, [msgspec.structs.replace(row, split="train") for row in rows])
     return path
 
 

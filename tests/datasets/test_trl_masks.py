@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from securetag.datasets.export import export
-from securetag.datasets.releases import release
 from securetag.records import Example, JsonObject, Message, Task
 from securetag.training import base
 from securetag.training.recipe import RECIPES_DIR, load
+from tests.plugins.small_release import write_small
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore")]
 
@@ -49,16 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for number, chat in enumerate(CHATS)
     ]
-    path, _ = release.write_release(
-        [msgspec.structs.replace(row, split="train") for row in rows],
-        [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
-        card=lambda _: "",
-        releases_dir=tmp_path_factory.mktemp("releases"),
-        code_version="1",
+    path, _ = write_small(
+        tmp_path_factory.mktemp("releases"), [msgspec.structs.replace(row, split="train") for row in rows]
     )
     return path
 

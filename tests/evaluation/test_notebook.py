@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 import securetag
-from securetag.datasets.releases import release
 from securetag.errors import NotFoundError
 from securetag.evaluation import gate, suites
 from securetag.evaluation.compare import compare
@@ -21,6 +20,7 @@ from securetag.pipeline.evaluate import Evaluation
 from securetag.records import Example, JsonObject
 from securetag.settings import get_settings
 from securetag.triage import Predictor
+from tests.plugins.small_release import write_small
 
 pytestmark = pytest.mark.system
 
@@ -38,17 +38,7 @@ def data(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> P
         msgspec.structs.replace(example, split="train" if number % 2 else "test")
         for number, example in enumerate(examples)
     ]
-    release.write_release(
-        rows,
-        [],
-        params={},
-        inputs={},
-        counts={"splits": {}},
-        sources=[],
-        card=lambda _: "",
-        releases_dir=folder / "releases",
-        code_version="1",
-    )
+    write_small(folder / "releases", rows, counts={"splits": {}})
     return folder
 
 

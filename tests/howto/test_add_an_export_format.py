@@ -11,8 +11,8 @@ import pytest
 from howto_page import read_page
 from temp_package import install_package
 
-from securetag.datasets.releases import release
 from securetag.records import Example, Message, Task
+from tests.plugins.small_release import write_small
 
 PAGE = read_page("add-an-export-format")
 
@@ -32,16 +32,10 @@ def write_release(folder: Path) -> Path:
         )
         for number, task in enumerate([Task.QA, Task.QA, Task.MAPPING])
     ]
-    path, _ = release.write_release(
+    path, _ = write_small(
+        folder,
         [msgspec.structs.replace(example, split="train") for example in examples],
-        [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
         card=lambda _: "card\n",
-        releases_dir=folder,
-        code_version="1",
     )
     return path
 

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from securetag.datasets.export import FORMATS, export
-from securetag.datasets.releases import release
-from securetag.records import Decision, Example
+from securetag.datasets.releases.manifest import SPLITS
+from securetag.records import Decision, Example, JsonObject
+from tests.plugins.small_release import write_small
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -29,17 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, make_example: Callable[...,
     for n in range(20, 26):
         said = Decision.TRUE_POSITIVE if n < 24 else Decision.NEEDS_REVIEW
         rows[n] = msgspec.structs.replace(rows[n], label_source="analyst", model_decision=said)
-    path, _ = release.write_release(
-        rows,
-        [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
-        card=lambda _: "",
-        code_version="1",
-        releases_dir=tmp_path_factory.mktemp("releases"),
-    )
+    path, _ = write_small(tmp_path_factory.mktemp("releases"), rows)
     return path
 
 
@@ -48,10 +39,26 @@ def load_export(folder: Path, name: str) -> DatasetDict:
 
     files = {
         split: str(folder / FORMATS.get(name).file(split))
-        for split in release.SPLITS
+        for split in SPLITS
         if (folder / FORMATS.get(name).file(split)).exists()
     }
     return load_dataset("json", data_files=files, cache_dir=str(folder.parent / "cache"))
+
+
+def one_step(folder: Path, *, rows: int) -> JsonObject:
+    """Return the arguments of a training of one step over so many rows, on the CPU."""
+    return {
+        "output_dir": str(folder),
+        "max_steps": 1,
+        "per_device_train_batch_size": rows,
+        "report_to": [],
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": False,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
 
 
 @pytest.mark.system
@@ -75,17 +82,8 @@ def test_trls_sft_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path, 
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
         args=SFTConfig(
-            output_dir=str(tmp_path / "run"),
-            max_steps=1,
-            per_device_train_batch_size=2,
-            report_to=[],
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
+            **one_step(tmp_path / "run", rows=2),
             max_length=None,
-            save_strategy="no",
-            disable_tqdm=True,
         ),
         train_dataset=splits["train"],
         eval_dataset=splits["validation"],
@@ -114,16 +112,7 @@ def test_trls_kto_trainer_prepares_it(source: Path, tmp_path: Path, tiny: Path) 
     trainer = KTOTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny),
         args=KTOConfig(
-            output_dir=str(tmp_path / "run"),
-            max_steps=1,
-            per_device_train_batch_size=4,
-            report_to=[],
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
-            save_strategy="no",
-            disable_tqdm=True,
+            **one_step(tmp_path / "run", rows=4),
         ),
         train_dataset=rows,
         processing_class=AutoTokenizer.from_pretrained(tiny),

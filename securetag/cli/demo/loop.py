@@ -13,7 +13,8 @@ from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder
 from securetag.cli.demo.result import LoopResult
 from securetag.cli.demo.sizes import Size
-from securetag.datasets.releases.release import Manifest, read_manifest
+from securetag.datasets.releases.manifest import Manifest
+from securetag.datasets.releases.release import read_manifest
 from securetag.errors import SecuretagError
 from securetag.pipeline.evaluate import Evaluation, latest_evaluation
 from securetag.pipeline.harvest import read_harvest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from securetag.cli.demo.outcome import ScanOutcome
 from securetag.cli.demo.report import Report
-from securetag.datasets.releases.release import Manifest
+from securetag.datasets.releases.manifest import Manifest
 from securetag.pipeline.evaluate import Evaluation
 
 

@@ -11,7 +11,8 @@ import msgspec
 
 from securetag.datasets.export import notice
 from securetag.datasets.export.base import Format, Row, Unfit
-from securetag.datasets.releases.release import SPLITS, read_release
+from securetag.datasets.releases.manifest import SPLITS
+from securetag.datasets.releases.release import read_release
 from securetag.errors import ConflictError, ReleaseError
 from securetag.records import Example
 from securetag.system.files import draft_folder

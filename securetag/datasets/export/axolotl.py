@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from securetag.datasets.export.base import Format, Row, to_chat
-from securetag.datasets.releases.release import Manifest
+from securetag.datasets.releases.manifest import Manifest
 from securetag.records import Example
 
 

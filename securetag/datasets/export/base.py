@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from securetag.datasets.releases.release import NAME_LENGTH, Manifest
+from securetag.datasets.releases.manifest import NAME_LENGTH, Manifest
 from securetag.records import Example, JsonObject
 
 Row = JsonObject

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from securetag.datasets.export.base import Format, Row, dataset_name, split_turns
-from securetag.datasets.releases.release import Manifest
+from securetag.datasets.releases.manifest import Manifest
 from securetag.records import Example
 
 _DOCS = "https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from securetag.datasets.export.base import Format
-from securetag.datasets.releases.release import NAME_LENGTH, Manifest
+from securetag.datasets.releases.manifest import NAME_LENGTH, Manifest
 
 _TERMS = re.compile(r"^## Terms\n(.*?)(?=^## |\Z)", re.M | re.S)
 

@@ -63,10 +63,16 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def combine_licences(licence: str, other: str) -> str:
-    """Return the SPDX expression of a row that both apply to. Raises LicenceError where one is none."""
+    """Return the SPDX expression of a row that both apply to, each license once.
+
+    Raises LicenceError where one is no expression.
+    """
     from license_expression import ExpressionError, combine_expressions, get_spdx_licensing
 
+    licensing = get_spdx_licensing()
     try:
-        return str(combine_expressions([licence, other], licensing=get_spdx_licensing()))
+        combined = combine_expressions([licence, other], licensing=licensing)
+        # `A AND B` and `B` are `(A AND B) AND B` until they are made one level.
+        return str(licensing.dedup(combined.flatten() if len(combined.args) > 1 else combined))
     except ExpressionError as error:
         raise LicenceError(f"{licence!r} and {other!r} don't make an SPDX expression: {error}") from error

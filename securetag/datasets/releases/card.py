@@ -31,8 +31,8 @@ from securetag.datasets.releases.baselines import (
     score_word_counts,
 )
 from securetag.datasets.releases.features import list_features
+from securetag.datasets.releases.manifest import NAME_LENGTH, SPLITS, Manifest, SourceEntry
 from securetag.datasets.releases.plots import ALT, count_after_steps, count_before_rows
-from securetag.datasets.releases.release import NAME_LENGTH, SPLITS, Manifest, SourceEntry
 from securetag.records import Example, HarvestedVerdict
 
 

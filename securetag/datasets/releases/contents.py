@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from securetag.datasets.drops import Drop
 from securetag.datasets.feedback import harvest
 from securetag.datasets.knowledge.knowledge_rows import SourceSummary
-from securetag.datasets.releases.release import SPLITS, SourceEntry
+from securetag.datasets.releases.manifest import SPLITS, SourceEntry
 from securetag.datasets.synthetic import cases
 from securetag.records import Example
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from securetag.datasets.releases.release import SPLITS, Manifest, verify_release
+from securetag.datasets.releases.manifest import SPLITS, Manifest
+from securetag.datasets.releases.release import verify_release
 from securetag.records import JsonObject
 
 Value = TypeVar("Value")

@@ -12,15 +12,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from securetag.datasets.releases.features import list_features
+from securetag.datasets.releases.manifest import Manifest, SourceEntry
 from securetag.records import JsonObject
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
-
-if TYPE_CHECKING:
-    from securetag.datasets.releases.release import Manifest, SourceEntry
 
 CROISSANT, BOM = "croissant.json", "bom.cdx.json"
 _DESCRIPTION = (

@@ -26,56 +26,14 @@ import rfc8785
 
 from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage, metadata, shards
+from securetag.datasets.releases.manifest import NAME_LENGTH, SPLITS, FileEntry, Manifest, SourceEntry
 from securetag.errors import NotFoundError, ReleaseError
-from securetag.records import Example, JsonObject, Origin, content_id
+from securetag.records import Example, Origin, content_id
 from securetag.system.files import Draft, draft_folder
 from securetag.system.hashing import hash_file
 
 SCHEMA = 2
-SPLITS = ("train", "validation", "test")
-#: Hex digits of the digest that name the folder.
-NAME_LENGTH = 12
 MANIFEST = "manifest.json"
-
-
-class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One JSONL file."""
-
-    sha256: str
-    rows: int
-    bytes: int
-
-
-class SourceEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source gave, for the card and for attribution."""
-
-    name: str
-    publisher: str
-    editions: list[str]
-    licences: list[str]
-    urls: list[str]
-    #: Active Records read, and rows in the release.
-    records: int
-    rows: int
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a release is made of. `digest` covers schema, params, inputs and the files' sha256."""
-
-    schema: int
-    digest: str
-    params: JsonObject
-    #: What went in: digest of the Record ids of each source, of the harvest, of the rules; versions.
-    inputs: JsonObject
-    files: dict[str, FileEntry]
-    counts: dict[str, dict[str, int]]
-    sources: list[SourceEntry]
-    #: Outside the digest, as are counts and sources.
-    code_version: str = ""
-    #: Name → sha256 of every other file: the card, what was dropped, the lineage.
-    sidecars: dict[str, str] = {}
-    #: `content_id` of all the fields above: a manifest whose words were changed doesn't fit it.
-    seal: str = ""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.export.base import to_chat
-from securetag.datasets.releases.release import NAME_LENGTH, Release
+from securetag.datasets.releases.manifest import NAME_LENGTH
+from securetag.datasets.releases.release import Release
 from securetag.datasets.reviews.review import Answer, Review
 from securetag.errors import InputError
 from securetag.records import Example, JsonObject

@@ -13,7 +13,6 @@ from rows import make_finding
 from stored_scans import store_scan
 from ui_browser import signed_in
 
-from securetag.datasets.releases import release
 from securetag.db.repositories.keys import create_key
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
@@ -22,6 +21,7 @@ from securetag.pipeline.lineage import record_lineage, record_model
 from securetag.records import Example, Message, Origin, Task
 from securetag.serving.registry import GatePass, ModelEntry, Registry
 from securetag.settings import LOCAL_PEPPER, Settings
+from tests.plugins.small_release import write_small
 
 pytestmark = pytest.mark.anyio
 ALIAS = "securetag-v7"
@@ -58,17 +58,7 @@ def make_example(number: int, tenant: Tenant, finding_id: str, split: str) -> Ex
 
 def write_release(folder: Path, rows: list[Example]) -> str:
     """Write a release of these rows; return its digest."""
-    _, manifest = release.write_release(
-        rows,
-        [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
-        card=lambda _: "",
-        code_version="1",
-        releases_dir=folder,
-    )
+    _, manifest = write_small(folder, rows)
     return manifest.digest
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from securetag.datasets.build import ReleaseSummary
-from securetag.datasets.releases import release
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.records import JsonObject
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore")]
@@ -28,7 +28,7 @@ def folder(built: ReleaseSummary) -> Path:
 def written(folder: Path) -> dict[str, Rows]:
     return {
         split: [json.loads(line) for line in (folder / f"{split}.jsonl").read_bytes().splitlines()]
-        for split in release.SPLITS
+        for split in SPLITS
     }
 
 
@@ -40,7 +40,7 @@ def simple(rows: Rows) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.mark.parametrize("split", release.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_datasets_reads_the_parquet(
     folder: Path, written: dict[str, Rows], split: str, tmp_path: Path
 ) -> None:
@@ -52,7 +52,7 @@ def test_datasets_reads_the_parquet(
     )
 
 
-@pytest.mark.parametrize("split", release.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_pandas(folder: Path, written: dict[str, Rows], split: str) -> None:
     import pandas as pd
 
@@ -68,7 +68,7 @@ def test_pandas(folder: Path, written: dict[str, Rows], split: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("split", release.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_polars(folder: Path, written: dict[str, Rows], split: str) -> None:
     import polars as pl
 
@@ -82,7 +82,7 @@ def test_polars_stacks_the_splits_of_the_parquet(folder: Path, written: dict[str
     """A column that is null in one split and a string in another has one type."""
     import polars as pl
 
-    stacked = pl.scan_parquet([folder / f"{split}-00000-of-00001.parquet" for split in release.SPLITS])
+    stacked = pl.scan_parquet([folder / f"{split}-00000-of-00001.parquet" for split in SPLITS])
     assert stacked.select("axis").collect().height == sum(map(len, written.values()))
     assert stacked.collect_schema()["axis"] == pl.String
 
@@ -94,7 +94,7 @@ def test_duckdb(folder: Path, written: dict[str, Rows]) -> None:
         with duckdb.connect() as database:
             query = f"SELECT id, label, messages[1].role FROM {reader}('{folder}/{glob}') ORDER BY id"
             rows = database.execute(query).fetchall()
-        splits = release.SPLITS if reader == "read_parquet" else ("train", "test")
+        splits = SPLITS if reader == "read_parquet" else ("train", "test")
         expected = sorted((row["id"], row["label"], "user") for split in splits for row in written[split])
         assert [(id_, label, role) for id_, label, role in rows] == [
             (id_, label, next(r["messages"][0]["role"] for s in splits for r in written[s] if r["id"] == id_))

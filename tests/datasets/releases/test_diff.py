@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from securetag.datasets.drops import Drop
-from securetag.datasets.releases import release
 from securetag.datasets.releases.diff import Change, Count, diff_releases
 from securetag.datasets.splitting.groups import Split
 from securetag.errors import ReleaseError
 from securetag.records import Example, Label, Message, Task
+from tests.plugins.small_release import write_small
 
 
 def row(number: int, split: Split = "train", label: Label | None = None, source: str = "s") -> Example:
@@ -32,17 +32,7 @@ def row(number: int, split: Split = "train", label: Label | None = None, source:
 
 def write(folder: Path, rows: list[Example], *drops: Drop, **params: int) -> Path:
     dropped = {drop.reason: drop.n for drop in drops}
-    path, _ = release.write_release(
-        rows,
-        drops,
-        params=params,
-        inputs={},
-        counts={"dropped": dropped},
-        sources=[],
-        card=lambda _: "",
-        releases_dir=folder,
-        code_version="1",
-    )
+    path, _ = write_small(folder, rows, drops, params=params, counts={"dropped": dropped})
     return path
 
 

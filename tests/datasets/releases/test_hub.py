@@ -8,6 +8,7 @@ import pytest
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import hub, release
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.errors import InputError, LicenceError, ReleaseError, UnavailableError
 
 
@@ -20,7 +21,7 @@ def test_all_but_lineage_and_drops_is_sent(folder: Path) -> None:
     planned = hub.plan_push(folder, "acme/rows", private=True)
     assert planned.kept_back == ["dropped.parquet", "lineage.parquet"]
     assert set(planned.files) | set(planned.kept_back) == {path.name for path in folder.iterdir()}
-    assert {f"{split}.jsonl" for split in release.SPLITS} < set(planned.files)
+    assert {f"{split}.jsonl" for split in SPLITS} < set(planned.files)
     assert planned.files["README.md"] == (folder / "README.md").stat().st_size
 
 

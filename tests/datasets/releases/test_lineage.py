@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage, release
 from securetag.records import Example, Message, Origin, Task, content_id
+from tests.plugins.small_release import write_small
 
 
 def example(number: int, origins: list[Origin], split: str = "train") -> Example:
@@ -30,17 +31,7 @@ def example(number: int, origins: list[Origin], split: str = "train") -> Example
 
 
 def write(folder: Path, rows: list[Example], drops: list[Drop] | None = None) -> Path:
-    path, _ = release.write_release(
-        rows,
-        drops or [],
-        params={},
-        inputs={},
-        counts={},
-        sources=[],
-        card=lambda _: "",
-        code_version="1",
-        releases_dir=folder,
-    )
+    path, _ = write_small(folder, rows, drops or [])
     return path
 
 

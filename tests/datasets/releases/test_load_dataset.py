@@ -15,7 +15,9 @@ from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import release
 from securetag.datasets.releases.card import measure_facts, render_card
 from securetag.datasets.releases.features import list_features
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, Teacher
+from tests.plugins.small_release import write_small
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 Load = Callable[..., Any]
@@ -52,7 +54,7 @@ def test_by_folder_every_value_is_as_written(folder: Path, load: Load) -> None:
         assert rows.to_list() == as_written(folder, split)
 
 
-@pytest.mark.parametrize("split", release.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_one_split(folder: Path, load: Load, split: str) -> None:
     assert load(str(folder), split=split).to_list() == as_written(folder, split)
 
@@ -71,11 +73,11 @@ def test_by_data_files_of_the_folder(folder: Path, load: Load) -> None:
 def test_by_data_files_of_the_json_reader_with_the_cards_features(folder: Path, load: Load) -> None:
     from datasets import load_dataset_builder
 
-    files = {split: str(folder / f"{split}.jsonl") for split in release.SPLITS}
+    files = {split: str(folder / f"{split}.jsonl") for split in SPLITS}
     features = load_dataset_builder(str(folder)).info.features
     loaded = load("json", data_files=files, features=features)
     assert {split: rows.to_list() for split, rows in loaded.items()} == {
-        split: as_written(folder, split) for split in release.SPLITS
+        split: as_written(folder, split) for split in SPLITS
     }
 
 
@@ -128,16 +130,11 @@ def test_columns_of_one_split_alone_and_a_split_without_rows(load: Load, tmp_pat
     rows[4] = msgspec.structs.replace(rows[4], teacher=teacher, origins=[Origin(record_id="r")])
     rows[5] = msgspec.structs.replace(rows[5], model_decision=Decision.NEEDS_REVIEW)
     counts = {name: {} for name in ("splits", "by_task", "by_label", "by_axis", "by_licence", "dropped")}
-    folder, _ = release.write_release(
+    folder, _ = write_small(
+        tmp_path,
         rows,
-        [],
-        params={},
-        inputs={},
         counts={**counts, "by_lang": {"en": 6}},
-        sources=[],
         card=lambda manifest: render_card(manifest, measure_facts(rows, [])),
-        releases_dir=tmp_path,
-        code_version="1",
     )
     loaded = load(str(folder))
     assert {split: part.to_list() for split, part in loaded.items()} == {

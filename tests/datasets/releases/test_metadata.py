@@ -12,6 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import metadata, release
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.records import JsonObject
 
 
@@ -62,7 +63,7 @@ def test_croissant_is_valid_and_gives_the_rows(folder: Path) -> None:
 
     dataset = mlcroissant.Dataset(jsonld=str(folder / metadata.CROISSANT))
     assert not dataset.metadata.ctx.issues.errors
-    for split in release.SPLITS:
+    for split in SPLITS:
         written = [json.loads(line) for line in (folder / f"{split}.jsonl").read_bytes().splitlines()]
         rows = list(dataset.records(split))
         assert [row[f"{split}/id"].decode() for row in rows] == [row["id"] for row in written]

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.releases import lineage, release
-from securetag.datasets.releases.release import Manifest
+from securetag.datasets.releases.manifest import Manifest
 from securetag.datasets.splitting.groups import Split
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Message, Origin, Task
 from securetag.system.files import draft_folder
 from securetag.system.hashing import hash_bytes
+from tests.plugins.small_release import write_small
 
 COUNTS: dict[str, dict[str, int]] = {"splits": {}}
 
@@ -43,16 +44,14 @@ def example(number: int = 1, split: Split = "train") -> Example:
 
 
 def write(folder: Path, rows: list[Example] | None = None, **changes: Any) -> tuple[Path, Manifest]:
-    return release.write_release(
+    return write_small(
+        folder,
         [example(1), example(2, "test")] if rows is None else rows,
         [Drop(reason=DropReason.RECORD_LANGUAGE, source="s", id="x", detail="de")],
         params=changes.get("params", {"seed": 1}),
         inputs=changes.get("inputs", {"records": {}}),
         counts=COUNTS,
-        sources=[],
         card=lambda manifest: f"# {manifest.digest}\n",
-        releases_dir=folder,
-        code_version="1",
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from securetag.datasets.build import ReleaseSummary
 from securetag.datasets.releases import release, shards
+from securetag.datasets.releases.manifest import SPLITS
 from securetag.errors import ReleaseError
 from securetag.records import Example, JsonObject, Message, Origin, Task
 
@@ -22,7 +23,7 @@ def as_written(path: Path) -> list[JsonObject]:
 
 
 def test_every_row_of_a_release(built: ReleaseSummary) -> None:
-    for split in release.SPLITS:
+    for split in SPLITS:
         (path,) = Path(built.path).glob(f"{split}-*.parquet")
         assert path.name == f"{split}-00000-of-00001.parquet"
         assert pq.read_table(path).to_pylist() == as_written(Path(built.path) / f"{split}.jsonl")
@@ -69,7 +70,7 @@ def test_a_split_without_rows_has_no_shard(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["train.jsonl"]
 
 
-@pytest.mark.parametrize("split", release.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_a_changed_shard_is_refused(built: ReleaseSummary, tmp_path: Path, split: str) -> None:
     folder = tmp_path / built.release
     folder.mkdir()

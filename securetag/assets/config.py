@@ -41,6 +41,10 @@ class ReleaseConfig(dg.Config):
     lang: Language = Field(default=Language.en, description="Language of triage prompts.")
     purpose: Purpose = Field(default=Purpose.internal, description="Which licenses may enter.")
     synthetic: int = Field(default=1200, description="Synthetic triage rows to ask for.")
+    parts: dict[str, float] = Field(
+        default={}, description="Parts of them that are held out: validation, in_distribution, unseen."
+    )
+    mistakes: list[str] = Field(default=[], description="Kinds of mistake in them; empty: all.")
     knowledge: int = Field(default=400, description="Most rows from Records.")
     near_duplicates: float = Field(default=0.75, description="Similarity from which two rows are one.")
     test_since: str | None = Field(

@@ -37,7 +37,9 @@ from securetag.datasets.reviews.review import NO_DECISIONS, Decisions, apply_rev
 from securetag.datasets.splitting.assign import TEST_SINCE, assign_splits, drop_cross_split, leaking_groups
 from securetag.datasets.splitting.groups import GroupKeys
 from securetag.datasets.synthetic.cases import make_synthetic_rows
+from securetag.datasets.synthetic.holdout import Parts
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION
+from securetag.datasets.synthetic.shapes import Mistake
 from securetag.datasets.synthetic.vocabulary import describe_packages
 from securetag.datasets.triage_rows import PromptStyle
 from securetag.errors import ReleaseError
@@ -61,6 +63,10 @@ class BuildParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     purpose: Purpose = "internal"
     #: Synthetic triage rows to ask for; an even number, in pairs.
     synthetic: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 1200
+    #: How much of them is held out of training.
+    parts: Parts = Parts()
+    #: Kinds of mistake in them; empty: all.
+    mistakes: list[Mistake] = []
     #: Most rows from Records.
     knowledge: Annotated[int, msgspec.Meta(ge=0)] = 400
     #: Which of them, where there are more.
@@ -203,6 +209,8 @@ def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Ma
         style,
         work=tools.work,
         semgrep=tools.semgrep,
+        parts=params.parts,
+        mistakes=params.mistakes,
         progress=tools.progress,
     )
     tools.progress(f"{len(synthetic.rows):,} synthetic and {len(reviewed.rows):,} reviewed triage rows")

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from securetag.training.rows import IGNORED, Row
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MIN_PREFIX_TOKENS = 16
 #: Rows without the shared prefix sort behind all others, so that few micro-batches are mixed.
 UNSHARED_OFFSET = 1 << 20
+T = TypeVar("T")
 
 
 def find_shared_prefix(rows: Sequence[Row]) -> list[int]:
@@ -93,15 +95,60 @@ def score_completions(model: nn.Module, inputs: dict[str, Tensor], prefix: Seque
     return Scored(whole.lm_head(hidden[labelled]).float(), labels[:, 1:][labelled], labels[:, 1:])
 
 
+def split_rows(inputs: dict[str, Tensor], max_tokens: int | None) -> list[dict[str, Tensor]]:
+    """Split a micro-batch into parts of neighboring rows with at most `max_tokens` tokens, padding included.
+
+    A row that is longer is a part of its own. Each part is as wide as its longest row. Packed rows aren't
+    split.
+    """
+    mask = inputs.get("attention_mask")
+    if max_tokens is None or mask is None or mask.numel() <= max_tokens:
+        return [inputs]
+    lengths: list[int] = mask.sum(dim=1).tolist()
+    parts: list[dict[str, Tensor]] = []
+    first = 0
+    for last in range(1, len(lengths) + 1):
+        width = max(lengths[first:last])
+        if last == len(lengths) or (last + 1 - first) * max(width, lengths[last]) > max_tokens:
+            parts.append({name: part[first:last, :width] for name, part in inputs.items()})
+            first = last
+    return parts
+
+
+def read_in_parts(
+    read: Callable[[dict[str, Tensor]], T], inputs: dict[str, Tensor], max_tokens: int | None
+) -> list[T]:
+    """Call `read` on each part of a micro-batch; only one part's activations are in memory at a time.
+
+    They are computed again where the gradient needs them, so a micro-batch within the bound costs nothing
+    more. `read` must return what is small: losses and margins, not logits.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    parts = split_rows(inputs, max_tokens)
+    if len(parts) == 1:
+        return [read(parts[0])]
+    return [checkpoint(read, part, use_reentrant=False) for part in parts]
+
+
 def completion_loss(
-    model: nn.Module, inputs: dict[str, Tensor], prefix: Sequence[int], items: Tensor | int | None = None
+    model: nn.Module,
+    inputs: dict[str, Tensor],
+    prefix: Sequence[int],
+    items: Tensor | int | None = None,
+    max_tokens: int | None = None,
 ) -> Tensor:
     """Return the summed cross-entropy over labeled tokens, divided by `items` (default: their number)."""
+    import torch
     from torch.nn import functional
 
-    scored = score_completions(model, inputs, prefix)
-    loss = functional.cross_entropy(scored.scores, scored.targets, reduction="sum")
-    return loss / (max(1, len(scored.targets)) if items is None else items)
+    def read(part: dict[str, Tensor]) -> Tensor:
+        scored = score_completions(model, part, prefix)
+        return functional.cross_entropy(scored.scores, scored.targets, reduction="sum")
+
+    loss = torch.stack(read_in_parts(read, inputs, max_tokens)).sum()
+    count = int((inputs["labels"][:, 1:] != IGNORED).sum())
+    return loss / (max(1, count) if items is None else items)
 
 
 def _read_once(backbone: nn.Module, head: Tensor, count: int) -> DynamicCache:
@@ -120,9 +167,10 @@ def _read_once(backbone: nn.Module, head: Tensor, count: int) -> DynamicCache:
 Loss = Callable[["SFTTrainer", "nn.Module", "dict[str, Tensor]", "Tensor | int | None"], "Tensor"]
 
 
-def build_trainer_class(prefix: Sequence[int]) -> type[SFTTrainer]:
+def build_trainer_class(prefix: Sequence[int], max_tokens: int | None = None) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `completion_loss` in place of its own loss."""
-    return replace_loss(lambda _, model, inputs, items: completion_loss(model, inputs, prefix, items))
+    loss = partial(completion_loss, prefix=prefix, max_tokens=max_tokens)
+    return replace_loss(lambda _, model, inputs, items: loss(model, inputs, items=items))
 
 
 def replace_loss(compute: Loss) -> type[SFTTrainer]:

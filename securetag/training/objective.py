@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from securetag.errors import TrainingError
-from securetag.training.compute_savings import Scored, replace_loss, score_completions
+from securetag.training.compute_savings import Scored, read_in_parts, replace_loss, score_completions
 from securetag.training.rows import IGNORED, Row
 
 if TYPE_CHECKING:
@@ -63,17 +63,39 @@ def find_verdict_tokens(rows: Sequence[Row]) -> VerdictTokens:
     return VerdictTokens(true, false, tuple(row.input_ids[index - length : index]))
 
 
-def verdict_loss(scored: Scored, tokens: VerdictTokens, form_weight: float) -> Tensor:
-    """Return the loss of one micro-batch (see the module's text)."""
+class Part(NamedTuple):
+    """What the loss needs of some rows of a micro-batch."""
+
+    #: Summed cross-entropy of the completion tokens, and how many these are.
+    form: Tensor
+    tokens: int
+    #: (rows with a verdict): logit(true) − logit(false), and whether the row is a true positive.
+    margin: Tensor
+    is_true: Tensor
+
+
+def measure_part(scored: Scored, tokens: VerdictTokens) -> Part:
+    """Reduce the logits of some rows to what the loss needs of them."""
     from torch.nn import functional
 
-    loss = form_weight * functional.cross_entropy(scored.scores, scored.targets)
+    form = functional.cross_entropy(scored.scores, scored.targets, reduction="sum")
     is_verdict = find_verdicts(scored.labels, tokens)[scored.labels != IGNORED]
-    if not bool(is_verdict.any()):
-        return loss
     at_verdict = scored.scores[is_verdict]
     margin = at_verdict[:, tokens.true] - at_verdict[:, tokens.false]
-    is_true = scored.targets[is_verdict] == tokens.true
+    return Part(form, len(scored.targets), margin, scored.targets[is_verdict] == tokens.true)
+
+
+def verdict_loss(parts: Sequence[Part], form_weight: float) -> Tensor:
+    """Return the loss of one micro-batch (see the module's text), whatever parts it was read in."""
+    import torch
+    from torch.nn import functional
+
+    form = torch.stack([part.form for part in parts]).sum() / sum(part.tokens for part in parts)
+    loss = form_weight * form
+    margin = torch.cat([part.margin for part in parts])
+    is_true = torch.cat([part.is_true for part in parts])
+    if not margin.numel():
+        return loss
     loss = loss + functional.binary_cross_entropy_with_logits(margin, is_true.to(margin.dtype))
     differences = margin[is_true][:, None] - margin[~is_true][None, :]
     return loss + functional.softplus(-differences).mean() if differences.numel() else loss
@@ -88,13 +110,18 @@ def find_verdicts(labels: Tensor, tokens: VerdictTokens) -> Tensor:
     return mask
 
 
-def build_trainer_class(prefix: Sequence[int], tokens: VerdictTokens, form_weight: float) -> type[SFTTrainer]:
+def build_trainer_class(
+    prefix: Sequence[int], tokens: VerdictTokens, form_weight: float, max_tokens: int | None = None
+) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `verdict_loss` in training; its evaluation stays completion loss."""
 
     def compute(
         trainer: SFTTrainer, model: nn.Module, inputs: dict[str, Tensor], items: Tensor | int | None
     ) -> Tensor:
-        loss = verdict_loss(score_completions(model, inputs, prefix), tokens, form_weight)
+        def read(part: dict[str, Tensor]) -> Part:
+            return measure_part(score_completions(model, part, prefix), tokens)
+
+        loss = verdict_loss(read_in_parts(read, inputs, max_tokens), form_weight)
         # transformers takes a loss that got the number of items to be divided by it already.
         is_divided = trainer.model_accepts_loss_kwargs and items is not None
         return loss / trainer.current_gradient_accumulation_steps if is_divided else loss

@@ -98,6 +98,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     micro_batch: int | None = None
     """Rows in one forward pass, a divisor of `batch`; by default all of them."""
 
+    forward_tokens: int | None = None
+    """Most tokens, padding included, whose activations are kept at a time: a larger micro-batch is read in
+    parts with the same loss and gradient. For `ranking` and `compute_savings`."""
+
     learning_rate: float = 1e-3
     """Peak, reached after the warm-up."""
 
@@ -182,6 +186,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(16 <= self.max_tokens <= 32_768, "max_tokens must lie in 16..32768")
         _require(self.epochs > 0 and self.batch >= 1, "epochs and batch must be positive")
         _require(self.batch % self.rows_at_once == 0, "micro_batch must divide batch")
+        _require(self.forward_tokens is None or self.forward_tokens >= 1, "forward_tokens must be at least 1")
         _require(0 < self.learning_rate < 1, "learning_rate must lie in (0, 1)")
         _require(
             0 <= self.warmup < 1 or self.warmup == int(self.warmup) >= 1,

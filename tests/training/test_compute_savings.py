@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from securetag.records import Example, Task
-from securetag.training import base, compute_savings, rows, sft
+from securetag.training import base, compute_savings, objective, rows, sft
 from securetag.training.recipe import load
 from securetag.training.rows import IGNORED, Row
 
@@ -95,3 +95,55 @@ def test_the_prefix_leaves_the_seam_and_is_dropped_where_it_saves_nothing() -> N
     others = [Row([n] * 50, [IGNORED] * 40 + [n] * 10, Task.TRIAGE) for n in range(9)]
     assert compute_savings.find_shared_prefix([same, *others]) == []
     assert compute_savings.find_shared_prefix([same] * 9 + others) == list(range(38))
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "expected"),
+    [
+        pytest.param(None, [4], id="no bound"),
+        pytest.param(40, [4], id="all fit"),
+        pytest.param(19, [2, 1, 1], id="neighbors that fit"),
+        pytest.param(8, [1, 1, 1, 1], id="a row beyond the bound is alone"),
+    ],
+)
+def test_a_micro_batch_is_split_by_tokens(max_tokens: int | None, expected: list[int]) -> None:
+    import torch
+
+    lengths = [5, 7, 10, 9]
+    mask = torch.tensor([[1] * length + [0] * (10 - length) for length in lengths])
+    inputs = {"input_ids": torch.arange(40).reshape(4, 10), "labels": mask.clone(), "attention_mask": mask}
+    parts = compute_savings.split_rows(inputs, max_tokens)
+    assert [len(part["input_ids"]) for part in parts] == expected
+    kept = [row[row_mask == 1] for part in parts for row, row_mask in zip(*_rows(part), strict=True)]
+    assert [row.tolist() for row in kept] == [
+        row[:length].tolist() for row, length in zip(inputs["input_ids"], lengths, strict=True)
+    ]
+
+
+def _rows(part: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    return part["input_ids"], part["attention_mask"]
+
+
+@pytest.mark.system
+def test_parts_of_a_micro_batch_have_its_loss_and_gradient(trained: Trained) -> None:
+    import torch
+
+    trainer, collate, made = trained
+    batch = dict(collate([{"input_ids": r.input_ids, "labels": r.labels} for r in made[:8]]))
+    tokens = objective.find_verdict_tokens(made)
+    trainer.model.train()
+
+    def losses(max_tokens: int | None) -> list[Tensor]:
+        def read(part: dict[str, Tensor]) -> objective.Part:
+            return objective.measure_part(compute_savings.score_completions(trainer.model, part, []), tokens)
+
+        ranking = objective.verdict_loss(compute_savings.read_in_parts(read, batch, max_tokens), 0.1)
+        return [ranking, compute_savings.completion_loss(trainer.model, batch, [], max_tokens=max_tokens)]
+
+    bound = 2 * batch["input_ids"].shape[1]
+    assert len(compute_savings.split_rows(batch, bound)) >= 4
+    for whole, split in zip(losses(None), losses(bound), strict=True):
+        torch.testing.assert_close(split, whole, rtol=1e-5, atol=1e-6)
+        expected = gradients(trainer.model, whole)
+        for name, gradient in gradients(trainer.model, split).items():
+            torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6, msg=name)

@@ -50,9 +50,10 @@ def test_the_loss_is_the_formula_of_its_module() -> None:
     scored = Scored(scores, targets, labels)
     bce = (softplus(-0.5) + softplus(-1.0) + softplus(2.0)) / 3
     rank = (softplus(-(0.5 + 1.0)) + softplus(-(0.5 - 2.0))) / 2
-    assert float(objective.verdict_loss(scored, TOKENS, 0.0)) == pytest.approx(bce + rank, abs=1e-6)
+    parts = [objective.measure_part(scored, TOKENS)]
+    assert float(objective.verdict_loss(parts, 0.0)) == pytest.approx(bce + rank, abs=1e-6)
     form = torch.nn.functional.cross_entropy(scores, targets)
-    weighted = objective.verdict_loss(scored, TOKENS, 0.25)
+    weighted = objective.verdict_loss(parts, 0.25)
     assert float(weighted) == pytest.approx(bce + rank + 0.25 * float(form), abs=1e-6)
 
 
@@ -62,7 +63,8 @@ def test_a_batch_without_a_verdict_or_of_one_label_has_a_loss() -> None:
     for labels in (make_labels([7, 5, 7]), make_labels([3, 4, 5, 7])):
         targets = labels[labels != IGNORED]
         scores = torch.zeros(len(targets), 9, requires_grad=True)
-        loss = objective.verdict_loss(Scored(scores, targets, labels), TOKENS, 0.5)
+        part = objective.measure_part(Scored(scores, targets, labels), TOKENS)
+        loss = objective.verdict_loss([part], 0.5)
         loss.backward()
         assert math.isfinite(loss.item())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from securetag import rules
 from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.synthetic.child import Outcome
-from securetag.datasets.synthetic.holdout import BUCKETS, quotas
+from securetag.datasets.synthetic.holdout import BUCKETS, Parts, quotas
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION, Progress
 from securetag.datasets.synthetic.reasons import explain
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
@@ -67,17 +67,26 @@ def make_synthetic_rows(
     *,
     work: Path,
     semgrep: SemgrepSettings,
+    parts: Parts | None = None,
+    mistakes: Collection[str] = (),
     progress: Progress | None = None,
 ) -> SyntheticRows:
     """Return at most `count` triage rows in contrastive pairs, labeled by execution, flagged by Semgrep.
 
-    `work` is a folder for the rendered functions and the scanner's output, which are deleted again. A
-    function that the oracle can't judge is left out and counted. Raises ToolError when the oracle can't
-    start or the scanner fails.
+    `parts` and `mistakes` as for `sample_pairs`. `work` is a folder for the rendered functions and the
+    scanner's output, which are deleted again. A function that the oracle can't judge is left out and counted.
+    Raises ToolError when the oracle can't start or the scanner fails.
     """
     if count < 2:
         return SyntheticRows(rows=[], drops=[], scan_cpu_s=0.0)
-    sample = sample_pairs(count, seed, progress=progress, cache=work / "oracle-outcomes.sqlite")
+    sample = sample_pairs(
+        count,
+        seed,
+        parts=parts,
+        mistakes=mistakes,
+        progress=progress,
+        cache=work / "oracle-outcomes.sqlite",
+    )
     pairs = sample.pairs
     flagged: dict[str, list[Finding]] = {}
     cpu_s = 0.0
@@ -97,7 +106,7 @@ def make_synthetic_rows(
     if unflagged:
         drops.append(_drop(DropReason.SYNTHETIC_NO_FINDING, unflagged))
     rows: list[Example] = []
-    for bucket, wanted in quotas(count).items():
+    for bucket, wanted in quotas(count, parts).items():
         for pair, true, false in by_bucket[bucket][:wanted]:
             rows += [
                 _make_row(pair, pair.true, true, "true_positive", pair.attack, style),

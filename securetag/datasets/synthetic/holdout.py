@@ -9,6 +9,9 @@ Every answer is a function of names alone, so no row moves when the data grows.
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated
+
+import msgspec
 
 from securetag.datasets.splitting.groups import Split, split_of
 from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
@@ -25,13 +28,22 @@ BUCKETS = (
     "unseen_guard",
     "unseen_cell",
 )
-#: Part of all rows in validation, and in each of the five test axes.
-VALIDATION_PART, AXIS_PART = 0.05, 0.04
+Part = Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 #: Part of all rows that one guard × shape or guard × sink cell may hold: a little under one per cent,
 #: since pairs that no rule flags fall away afterwards and make the rest weigh more.
 MAX_CELL_SHARE = 0.009
 #: Part of the guard × shape cells, and of the guard × sink cells, that training never sees.
 CELL_PART = 0.2
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parts of all rows that aren't trained on; the rest is."""
+
+    validation: Part = 0.05
+    #: Test rows of known parts in known combinations.
+    in_distribution: Part = 0.04
+    #: Test rows of each other axis.
+    unseen: Part = 0.04
 
 
 def group_of(plan: Plan) -> str:
@@ -74,9 +86,11 @@ def bucket_of(plan: Plan) -> str | None:
     return "in_distribution" if where == "test" else where
 
 
-def quotas(rows: int) -> dict[str, int]:
+def quotas(rows: int, parts: Parts | None = None) -> dict[str, int]:
     """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`."""
+    parts = parts or Parts()
     pairs = rows // 2
-    small = {bucket: round(pairs * AXIS_PART) for bucket in BUCKETS[2:]}
-    small["validation"] = round(pairs * VALIDATION_PART)
+    small = {bucket: round(pairs * parts.unseen) for bucket in BUCKETS[2:]}
+    small["in_distribution"] = round(pairs * parts.in_distribution)
+    small["validation"] = round(pairs * parts.validation)
     return {"train": pairs - sum(small.values()), **small}

@@ -11,7 +11,7 @@ which split a pair is in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from securetag.datasets.synthetic.guards import Guard, guards_of
 from securetag.datasets.synthetic.holdout import (
     BUCKETS,
     MAX_CELL_SHARE,
+    Parts,
     bucket_of,
     group_of,
     is_unseen_cell,
@@ -97,15 +98,18 @@ def sample_pairs(
     seed: int,
     *,
     reserve: float = 0.12,
+    parts: Parts | None = None,
+    mistakes: Collection[str] = (),
     progress: oracle.Progress | None = None,
     cache: Path | None = None,
 ) -> Sample:
     """Return pairs for about `rows` rows and a reserve for those that a scanner won't flag.
 
-    The same `rows` and `seed` give the same pairs. `cache` is a file of the oracle's outcomes. Raises
+    `parts` says how much is held out, `mistakes` which modes may be written beside the sound one; empty: all
+    of them. The same arguments give the same pairs. `cache` is a file of the oracle's outcomes. Raises
     ToolError when the oracle can't start.
     """
-    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows).items()}
+    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows, parts).items()}
     pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
@@ -120,7 +124,7 @@ def sample_pairs(
         for bucket in BUCKETS:
             missing = wanted[bucket] - len(pairs[bucket])
             plans = islice(streams[bucket], round(missing * _SPARE))
-            drafts += [_draft(bucket, plan, choices[bucket]) for plan in plans]
+            drafts += [_draft(bucket, plan, choices[bucket], mistakes) for plan in plans]
         if not drafts:
             break
         chosen: list[Pair] = []
@@ -246,10 +250,12 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
 _VERBS = ("show", "load", "view", "find", "handle", "fetch", "render", "list", "export")
 
 
-def _draft(bucket: str, plan: Plan, rng: Random) -> tuple[str, Plan, list[Function]]:
+def _draft(
+    bucket: str, plan: Plan, rng: Random, mistakes: Collection[str]
+) -> tuple[str, Plan, list[Function]]:
     """The plan as meant, combined, and with three of its mistakes."""
-    mistakes = list_modes(plan)
-    chosen = rng.sample(mistakes, min(_MISTAKES, len(mistakes)))
+    modes = [mode for mode in list_modes(plan) if not mistakes or mode in mistakes]
+    chosen = rng.sample(modes, min(_MISTAKES, len(modes)))
     # A flow is safe by itself or not at all.
     meant = ("sound",) if plan.guard.kind == "flow" else ("sound", "combined")
     return bucket, plan, [write_function(plan, mode) for mode in (*meant, *chosen)]

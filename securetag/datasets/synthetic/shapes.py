@@ -48,6 +48,8 @@ MODES: dict[str, tuple[str, ...]] = {
     "transform": ("weak", "dead", "after", "wrong-variable", "partial", "extended"),
     "flow": ("weak",),
 }
+#: Modes other than the sound one.
+Mistake = Literal["weak", "inverted", "dead", "after", "wrong-variable", "partial", "extended"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from securetag.datasets.synthetic.child import Trial
 from securetag.datasets.synthetic.flows import DEFAULT_NAMES
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
-from securetag.datasets.synthetic.holdout import BUCKETS, bucket_of, group_of, is_unseen_cell, quotas
+from securetag.datasets.synthetic.holdout import BUCKETS, Parts, bucket_of, group_of, is_unseen_cell, quotas
 from securetag.datasets.synthetic.modules import draw_scaffold
 from securetag.datasets.synthetic.sample import Pair
 from securetag.datasets.synthetic.shapes import (
@@ -243,6 +243,19 @@ def test_quotas_add_up(rows: int) -> None:
     assert sum(quotas(rows).values()) == rows // 2
     assert set(quotas(rows)) == set(BUCKETS)
     assert min(quotas(rows).values()) >= 0
+
+
+def test_parts_say_how_much_is_held_out() -> None:
+    wanted = quotas(1_600, Parts(validation=0.25, in_distribution=0.25, unseen=0.01))
+    assert sum(wanted.values()) == 800
+    assert (wanted["validation"], wanted["in_distribution"], wanted["unseen_sink"]) == (200, 200, 8)
+
+
+def test_only_the_mistakes_that_are_asked_for_are_written() -> None:
+    pairs = sample.sample_pairs(20, 4, mistakes=("dead", "wrong-variable")).pairs
+    modes = {function.mode for pair in pairs for function in (pair.true, pair.false)}
+    assert len(pairs) >= 10
+    assert modes <= {"sound", "combined", "dead", "wrong-variable"}
 
 
 @given(plans())

@@ -14,17 +14,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from securetag.errors import InputError
+from securetag.extractors.catalog import Ecosystem
 
 PACKAGES_CSV = Path(__file__).with_name("packages.csv")
 #: Packages that all issues together may take from the indexes.
 MAX_PACKAGES = 100
-
-Ecosystem = Literal["pypi", "npm"]
 
 
 class Role(StrEnum):

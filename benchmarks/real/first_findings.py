@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.real.corpus import Ecosystem
 from securetag.errors import InputError
+from securetag.extractors.catalog import Ecosystem
 
 LABELS_CSV = Path(__file__).with_name("first_findings.csv")
 

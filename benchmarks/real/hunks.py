@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.real.corpus import Ecosystem
 from benchmarks.real.fetch import fetch_package
+from securetag.extractors.catalog import Ecosystem
 
 #: Files that a known place may be in.
 SOURCES = frozenset(

@@ -27,10 +27,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from benchmarks.real.corpus import Ecosystem, Place, Role, read_places
+from benchmarks.real.corpus import Place, Role, read_places
 from benchmarks.real.fetch import fetch_package
 from benchmarks.rules.scans import scan_package
 from securetag.errors import InputError, ToolError
+from securetag.extractors.catalog import Ecosystem
 from securetag.records import Finding
 from securetag.scanning.evidence import family_of
 from securetag.scanning.identity.scopes import Scope, enclosing, scopes

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import get_args
 
 from benchmarks.figure import Figure
-from benchmarks.real.corpus import Ecosystem, Role, read_places
+from benchmarks.real.corpus import Role, read_places
 from benchmarks.rules.clean import Density, measure_density, read_clean
 from benchmarks.rules.known import FIRST, FamilyScore, FirstFindings, KnownScore, score_places
+from securetag.extractors.catalog import Ecosystem
 
 MIN_RECALL = 0.60
 MIN_PRECISION = 0.45

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.real.corpus import Ecosystem
 from benchmarks.real.fetch import fetch_package
 from benchmarks.rules.scans import scan_package
+from securetag.extractors.catalog import Ecosystem
 from securetag.scanning.targets import count_lines
 
 CLEAN_CSV = Path(__file__).with_name("clean.csv")

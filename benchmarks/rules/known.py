@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.real.corpus import Ecosystem, Place
+from benchmarks.real.corpus import Place
 from benchmarks.real.fetch import fetch_package
 from benchmarks.real.first_findings import Labels, read_labels
 from benchmarks.rules.scans import scan_package
+from securetag.extractors.catalog import Ecosystem
 from securetag.records import Finding
 from securetag.scanning.evidence import family_of
 from securetag.scanning.identity.scopes import enclosing, scopes

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 import securetag.scanning
-from benchmarks.real.corpus import Ecosystem
 from benchmarks.real.fetch import corpus_folder, fetch_package
+from securetag.extractors.catalog import Ecosystem
 from securetag.records import Finding
 from securetag.rules import catalogue, compiled_pack, pack_sha256
 from securetag.scanning.evidence import combine_evidence

@@ -27,6 +27,7 @@ from securetag.datasets.feedback.reviewed_rows import group_keys, make_reviewed_
 from securetag.datasets.knowledge.fixes import make_fix_rows
 from securetag.datasets.knowledge.knowledge_rows import SourceSummary, make_knowledge_rows
 from securetag.datasets.knowledge.mix import Mix, default_mix, mix_knowledge
+from securetag.datasets.knowledge.package_fixes import make_package_fix_rows
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
 from securetag.datasets.releases import plots
@@ -191,13 +192,19 @@ def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Ma
         and filters.check_record(record, params.purpose) is None
     ]
     fixes = make_fix_rows(usable, style, work=tools.work, semgrep=tools.semgrep)
+    package_fixes = make_package_fix_rows(usable, style, work=tools.work, semgrep=tools.semgrep)
     knowledge = make_knowledge_rows(
         inputs.records,
         profile=params.profile,
         purpose=params.purpose,
         langs=params.mix.languages,
         withdrawn=inputs.withdrawn.sources,
-        in_test={origin.record_id or "" for row in fixes.rows for origin in row.origins},
+        in_test={
+            origin.record_id or ""
+            for row in [*fixes.rows, *package_fixes.rows]
+            if row.split == "test"
+            for origin in row.origins
+        },
         responses=inputs.responses,
     )
     usable_count = sum(source.records for source in knowledge.sources.values())
@@ -215,8 +222,8 @@ def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Ma
     )
     tools.progress(f"{len(synthetic.rows):,} synthetic and {len(reviewed.rows):,} reviewed triage rows")
     return MadeRows(
-        rows=[*knowledge.rows, *fixes.rows, *reviewed.rows, *synthetic.rows],
-        drops=[*fixes.drops, *knowledge.drops, *reviewed.drops, *synthetic.drops],
+        rows=[*knowledge.rows, *fixes.rows, *package_fixes.rows, *reviewed.rows, *synthetic.rows],
+        drops=[*fixes.drops, *package_fixes.drops, *knowledge.drops, *reviewed.drops, *synthetic.drops],
         keys=knowledge.keys | group_keys(inputs.verdicts),
         sources=knowledge.sources,
     )

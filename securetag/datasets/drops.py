@@ -88,6 +88,11 @@ class DropReason(StrEnum):
     FIX_NOT_REMOVED = "fix_not_removed", "fixes", "the fix didn't remove the finding"
     FIX_NO_FINDING = "fix_no_finding", "fixes", "no rule of ours reports the vulnerable code"
     FIX_LANGUAGE = "fix_language", "fixes", "our rules don't read the fix's language"
+    FIX_OTHER_WEAKNESS = "fix_other_weakness", "fixes", "the advisory is about another weakness"
+    FIX_ELSEWHERE = "fix_elsewhere", "fixes", "the correction changed nothing that reaches what is flagged"
+    FIX_REPEATED = "fix_repeated", "fixes", "the rule reports the function twice"
+    FIX_UNPAIRED = "fix_unpaired", "fixes", "the fixed code isn't reported, so that it has no counterpart"
+    FIX_NOT_SHOWN = "fix_not_shown", "fixes", "the code that is shown doesn't have the guard"
 
     SYNTHETIC_NOT_JUDGED = "synthetic_not_judged", "synthetic", "the oracle can't judge the function"
     SYNTHETIC_NO_FINDING = "synthetic_no_finding", "synthetic", "no rule of ours reports the function's sink"

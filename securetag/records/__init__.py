@@ -15,7 +15,7 @@ from securetag.records.finding import (
     WebLocation,
     rewrite_slice,
 )
-from securetag.records.record import Facts, Record
+from securetag.records.record import PACKAGE_FIX, Facts, Record
 from securetag.records.verdict import HarvestedVerdict, Verdict
 from securetag.records.vocabulary import (
     SEVERITIES,
@@ -37,6 +37,7 @@ from securetag.records.vocabulary import (
 
 __all__ = [
     "OCCURRENCE_FIELDS",
+    "PACKAGE_FIX",
     "SEVERITIES",
     "BranchState",
     "CodeIdentity",

@@ -7,6 +7,10 @@ import msgspec
 from securetag.records.canonical import content_id, normalise_text
 from securetag.records.vocabulary import Severity, Status, TextLang
 
+#: Kind of a Record that holds a whole file of a package before and after a release that corrects it: what of
+#: the difference is the correction isn't known.
+PACKAGE_FIX = "package_fix"
+
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a Record beside its prose. Unset fields stay out of JSON and of the id."""

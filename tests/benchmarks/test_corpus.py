@@ -10,6 +10,7 @@ import pytest
 from benchmarks.real.corpus import MAX_PACKAGES, Role, read_places
 from benchmarks.rules.clean import read_clean
 from securetag.errors import InputError
+from securetag.extractors import catalog
 
 HEADER = "ecosystem,package,vulnerable_version,fixed_version,advisory,cwe,file,line,role\n"
 
@@ -78,3 +79,24 @@ def test_there_are_enough_places_for_rules_and_a_third_is_unseen() -> None:
     unseen = {place.key for place in places if place.role is Role.RULES_UNSEEN}
     assert 0.3 <= len(unseen) / len(packages) <= 0.4
     assert all(place.is_located for place in places if place.role is Role.RULES_DEV)
+
+
+def test_the_catalog_trains_on_the_packages_of_role_train_and_no_others() -> None:
+    published = {
+        (fix.ecosystem, fix.package, fix.vulnerable, fix.fixed, fix.advisory, fix.cwe)
+        for fix in catalog.load()["advisory-fixes"].published
+    }
+    places = {
+        (
+            place.ecosystem,
+            place.package,
+            place.vulnerable_version,
+            place.fixed_version,
+            place.advisory,
+            place.cwe,
+        )
+        for place in read_places(roles=[Role.TRAIN])
+    }
+    assert published == places
+    held_out = {place.key for place in read_places() if place.role is not Role.TRAIN}
+    assert not held_out & {(ecosystem, package) for ecosystem, package, *_ in published}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from securetag.datasets.knowledge.draft import PASSAGES, gist, strip_number
-from securetag.records import Record, Status
+from securetag.records import PACKAGE_FIX, Record, Status
 
 #: Records that may say the same before it tells nothing of any of them. Above it are "Assume all input is
 #: malicious" (153 weaknesses) and "Apply updates per vendor instructions" (1,037 vulnerabilities).
@@ -25,7 +25,7 @@ _OWNERS = (
     (re.compile(r"(?:ASVS|MASVS|MASTG|WSTG)-\S+|(?:A|API|LLM|C)\d+:\d{4}"), "OWASP"),
 )
 #: Kinds that don't define what their key names.
-_NO_DEFINITIONS = PASSAGES | {"mapping", "vulnerability", "instruction", "prompt", "fix"}
+_NO_DEFINITIONS = PASSAGES | {"mapping", "vulnerability", "instruction", "prompt", "fix", PACKAGE_FIX}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):

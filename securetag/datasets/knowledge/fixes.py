@@ -7,23 +7,18 @@ rule would always be right; that is why these rows are an axis of the test split
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from securetag import rules
 from securetag.datasets.drops import Drop, DropReason, StepResult
+from securetag.datasets.knowledge.fix_scan import SUFFIXES, scan_versions
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
-from securetag.records import Example, Finding, Origin, Record, Status
-from securetag.scanning.evidence import combine_evidence
-from securetag.scanning.semgrep import scan
+from securetag.records import PACKAGE_FIX, Example, Finding, Origin, Record, Status
 from securetag.settings.sections import SemgrepSettings
 
 AXIS = "real_pairs"
-#: Languages that our rules read, and the suffix by which Semgrep knows them.
-SUFFIXES = {"python": ".py", "javascript": ".js"}
 _WHY = {
     "en": "The project's own fix removed what is flagged at line {line}.",
     "es": "La corrección del propio proyecto eliminó lo señalado en la línea {line}.",
@@ -31,8 +26,9 @@ _WHY = {
 
 
 def is_fix(record: Record) -> bool:
-    """Does the Record hold code before and after a fix?"""
-    return record.status is Status.ACTIVE and bool(record.facts.vulnerable and record.facts.fixed)
+    """Does the Record hold code before and after a fix, and nothing else that changed?"""
+    has_both = bool(record.facts.vulnerable and record.facts.fixed)
+    return record.status is Status.ACTIVE and has_both and record.facts.kind != PACKAGE_FIX
 
 
 def make_fix_rows(
@@ -50,12 +46,8 @@ def make_fix_rows(
     readable = [fix for _, fix in sorted(fixes.items()) if fix.facts.language in SUFFIXES]
     if not readable:
         return StepResult([], drops)
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fixes-", dir=work) as folder:
-        findings = _scan(readable, Path(folder), semgrep, style)
     rows: list[Example] = []
-    for fix in readable:
-        before, after = findings.get(_path_of(fix, "a"), []), findings.get(_path_of(fix, "b"), [])
+    for fix, (before, after) in zip(readable, scan_versions(readable, style, work, semgrep), strict=True):
         remaining = {match.rule_id for finding in after for match in finding.matches}
         removed = [finding for finding in before if finding.rule_id not in remaining]
         drops += [
@@ -66,34 +58,6 @@ def make_fix_rows(
         first = {finding.rule_id: finding for finding in reversed(removed)}
         rows += [_make_row(fix, finding, style) for finding in first.values()]
     return StepResult(sorted(rows, key=lambda row: row.id), drops)
-
-
-def _path_of(record: Record, version: str) -> str:
-    # A name that doesn't say which version it is: rules and prompts may read paths.
-    return f"{version}/f{record.id[:16]}{SUFFIXES[record.facts.language or '']}"
-
-
-def _scan(
-    records: Sequence[Record], work: Path, semgrep: SemgrepSettings, style: PromptStyle
-) -> dict[str, list[Finding]]:
-    root = work / "code"
-    for version in ("a", "b"):
-        (root / version).mkdir(parents=True)
-    for record in records:
-        (root / _path_of(record, "a")).write_text(record.facts.vulnerable or "", encoding="utf-8")
-        (root / _path_of(record, "b")).write_text(record.facts.fixed or "", encoding="utf-8")
-    run = scan(
-        root,
-        pack=rules.compiled_pack(work),
-        settings=semgrep,
-        out=work / "semgrep",
-        catalogue=rules.catalogue(),
-        lang=style.lang,
-    ).check_complete()
-    findings: dict[str, list[Finding]] = {}
-    for finding in combine_evidence(run.findings, root):
-        findings.setdefault(finding.path, []).append(finding)
-    return findings
 
 
 def _make_row(record: Record, finding: Finding, style: PromptStyle) -> Example:

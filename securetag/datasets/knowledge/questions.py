@@ -29,7 +29,7 @@ from securetag.datasets.knowledge.forms import (
     vulnerabilities,
     weaknesses,
 )
-from securetag.records import Example, Message, Origin, Record, Task
+from securetag.records import PACKAGE_FIX, Example, Message, Origin, Record, Task
 from securetag.triage import Profile
 
 #: Examples that one Record may become.
@@ -111,9 +111,9 @@ def _list_drafts(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
     if facts.instruction and facts.response:
         yield Draft(Task.QA, "instruction", fit(facts.response, limit), {"about": facts.instruction})
         return
-    kind = "fix" if facts.vulnerable and facts.fixed else facts.kind or ""
-    if kind == "prompt":
+    if facts.kind in ("prompt", PACKAGE_FIX):
         return
+    kind = "fix" if facts.vulnerable and facts.fixed else facts.kind or ""
     for drafter in _DRAFTERS.get(kind, _ITEMS):
         yield from drafter(record, corpus, limit)
 

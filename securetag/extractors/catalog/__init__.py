@@ -24,10 +24,12 @@ from securetag.extractors.catalog.loading import get_source, load
 from securetag.extractors.catalog.mirror_creation import CreatedMirror, create_mirror
 from securetag.extractors.catalog.mirror_manifest import MirrorEntry, MirrorManifest
 from securetag.extractors.catalog.source import (
+    Ecosystem,
     FetchMethod,
     FolderMethod,
     NetworkMethod,
     PackageMethod,
+    PublishedFix,
     Source,
     WebMethod,
 )
@@ -35,12 +37,14 @@ from securetag.extractors.catalog.source import (
 __all__ = [
     "Availability",
     "CreatedMirror",
+    "Ecosystem",
     "FetchMethod",
     "FolderMethod",
     "MirrorEntry",
     "MirrorManifest",
     "NetworkMethod",
     "PackageMethod",
+    "PublishedFix",
     "Source",
     "WebMethod",
     "check_availability",

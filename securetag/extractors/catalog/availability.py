@@ -12,6 +12,9 @@ from securetag.extractors.catalog.source import FetchMethod, PackageMethod, Sour
 from securetag.settings import Settings
 from securetag.system import extras
 
+#: Methods that ask a server.
+NETWORK_METHODS: frozenset[FetchMethod] = frozenset({"network", "web", "published"})
+
 
 class Availability(msgspec.Struct, frozen=True):
     """The fetch methods that work for a source, or the reason why none does. True where one works."""
@@ -25,7 +28,7 @@ class Availability(msgspec.Struct, frozen=True):
     @property
     def is_local(self) -> bool:
         """Whether the first method works without the network."""
-        return bool(self.methods) and self.methods[0] not in ("network", "web")
+        return bool(self.methods) and self.methods[0] not in NETWORK_METHODS
 
 
 def check_availability(source: Source, settings: Settings) -> Availability:
@@ -43,7 +46,7 @@ def check_availability(source: Source, settings: Settings) -> Availability:
 def _find_obstacle(method: FetchMethod, source: Source, settings: Settings) -> str:
     """Return why a method doesn't work; empty where it works."""
     mode = settings.fetch.mode
-    needed_mode = "network" if method == "web" else method
+    needed_mode = "network" if method in NETWORK_METHODS else method
     if mode not in ("auto", needed_mode) and method not in ("folder", "records"):
         return f"fetch.mode is {mode}"
     if method == "package" and source.package and not find_package_file(source.package):

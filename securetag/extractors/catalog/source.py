@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 
 from securetag.records import JsonObject, TextLang
 
 #: How the files of a source are fetched; `records` means that they are the Records of other sources.
-FetchMethod = Literal["package", "mirror", "network", "folder", "records", "web"]
+FetchMethod = Literal["package", "mirror", "network", "folder", "records", "web", "published"]
+#: A package index, as package URLs name its kind.
+Ecosystem = Literal["pypi", "npm"]
+#: Neither may begin like an option of a client's command line, nor leave a folder.
+PackageName = Annotated[str, msgspec.Meta(pattern=r"^(@[a-z0-9~][\w.~-]*/)?[A-Za-z0-9~][\w.~-]*\Z")]
+PackageVersion = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][\w.+!-]*\Z")]
 
 
 class PackageMethod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +68,23 @@ class WebMethod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float = 3_600.0
 
 
+class PublishedFix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two published versions of a package, between which an advisory's vulnerability was corrected."""
+
+    ecosystem: Ecosystem
+    package: PackageName
+    #: The last version that the advisory names, and the first one that it doesn't.
+    vulnerable: PackageVersion
+    fixed: PackageVersion
+    #: CVE, GHSA or the index's own identifier.
+    advisory: str
+    cwe: Annotated[str, msgspec.Meta(pattern=r"^CWE-[1-9]\d*$")]
+
+    def make_url(self, version: str) -> str:
+        """Return the package URL of one version: https://github.com/package-url/purl-spec."""
+        return f"pkg:{self.ecosystem}/{quote(self.package, safe='/')}@{quote(version)}"
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One edition of one upstream publication: a row of the catalog."""
 
@@ -92,6 +115,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: list[NetworkMethod] = []
     folder: FolderMethod | None = None
     web: WebMethod | None = None
+    #: Pairs of versions of packages, which their index's own client downloads.
+    published: list[PublishedFix] = []
     #: Names of the rows whose Records are merged into those of this row, the preferred one first.
     records: list[str] = []
     #: Whether secrets and personal data in its Records are replaced. By default a user's rows are scrubbed,
@@ -107,6 +132,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ("mirror", self.mirror),
             ("network", self.network),
             ("web", self.web),
+            ("published", self.published),
             ("records", self.records),
         ]
         return [method for method, options in candidates if options]

@@ -30,6 +30,7 @@ from securetag.extractors.fetching.download import LOCKS, Downloader, Meta, Prog
 from securetag.extractors.fetching.files import Failure, FetchedFile, OnFailure
 from securetag.extractors.fetching.mirror import read_entry, unpack_entry
 from securetag.extractors.fetching.nvd_api import NvdApi
+from securetag.extractors.fetching.published import download_package
 from securetag.extractors.fetching.unpack import (
     MAX_FILE_BYTES,
     gunzip,
@@ -110,6 +111,8 @@ def _fetch_by(
         return _fetch_from_mirror(source, settings, progress, on_failure)
     if method == "web":
         return _fetch_from_web(source, settings, progress, on_failure)
+    if method == "published":
+        return _fetch_published(source, settings, progress, on_failure)
     if client:
         return _fetch_from_network(source, settings, progress, on_failure, client)
     with httpx.Client(timeout=settings.fetch.timeout_s) as new_client:
@@ -166,6 +169,31 @@ def _fetch_from_web(
         for visit in visits
         if visit.sha256
     ]
+
+
+def _fetch_published(
+    source: Source, settings: Settings, progress: Progress | None, on_failure: OnFailure | None
+) -> list[FetchedFile]:
+    """Return the archives of all versions that the row names, under their package URLs."""
+    versions = {
+        fix.make_url(version): (fix.ecosystem, fix.package, version)
+        for fix in source.published
+        for version in (fix.vulnerable, fix.fixed)
+    }
+    folder = settings.raw_dir / source.name
+    files = []
+    for number, (url, version) in enumerate(sorted(versions.items()), 1):
+        try:
+            path = download_package(*version, folder)
+        except UnavailableError as error:
+            if on_failure is None:
+                raise
+            on_failure(Failure(url, "", str(error)))
+            continue
+        files.append(_make_file(source, path, url, hash_file(path)))
+        if progress:
+            progress(source.name, number, len(versions))
+    return files
 
 
 def _fetch_from_package(source: Source) -> list[FetchedFile]:

@@ -25,6 +25,7 @@ def _is_reader(value: object) -> TypeGuard[type[Reader]]:
 READERS: Registry[type[Reader]] = Registry(
     "reader",
     {
+        "advisory-fixes": f"{_PACKAGE}.packages.advisory_fixes:AdvisoryFixesReader",
         "asvs": f"{_PACKAGE}.owasp.asvs:AsvsReader",
         "atlas": f"{_PACKAGE}.mitre.atlas:AtlasReader",
         "attack": f"{_PACKAGE}.mitre.attack:AttackReader",

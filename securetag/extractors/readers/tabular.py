@@ -14,6 +14,7 @@ import msgspec
 
 from securetag.errors import SettingsError
 from securetag.extractors.catalog import Source
+from securetag.extractors.catalog.licences import UNKNOWN_LICENCE
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.readers.base import Drop, Item, Reader
 from securetag.extractors.readers.columns import (
@@ -31,8 +32,6 @@ from securetag.extractors.text import prose
 from securetag.extractors.text.prose_check import MIN_PROSE_SHARE, measure_prose_share
 from securetag.records import Facts
 
-#: Of a row whose repository `options.licences` doesn't name.
-UNKNOWN_LICENCE = "LicenseRef-Unknown"
 _CWE = re.compile(r"\bcwe[-_ ]?0*(\d{1,5})(?!\d)", re.I)
 #: Suffixes of files and spellings of languages → names of the languages.
 _LANGUAGE_NAMES = {

@@ -19,6 +19,7 @@ from securetag.extractors.catalog import Source
 from securetag.extractors.fetching.files import Failure, FetchedFile
 from securetag.extractors.text import prose
 from securetag.extractors.text.language import detect_language
+from securetag.extractors.text.prose_check import is_license_text
 from securetag.records import Facts, Record, Status, TextLang
 
 T = TypeVar("T")
@@ -135,6 +136,8 @@ class Reader(ABC):
         """
         if len(text) < MIN_SECTION_CHARS:
             return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
+        if is_license_text(text):
+            return Drop("a license text", locator)
         key = make_section_key(stem, path)
         seen[key] += 1
         return self.record(

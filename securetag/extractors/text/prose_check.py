@@ -40,8 +40,17 @@ _LICENSE_TEXT = re.compile(
     r"|the copyright holder.{0,40}grants? (?:you|permission)",
     re.I,
 )
-#: Characters of a text around a license's sentence from which on it is about more than the license.
-_MAX_LICENSE_SECTION = 2_500
+#: Sentences by which an imprint says what the work's license allows.
+_LICENSE_NOTICE = re.compile(
+    r"you must attribute the work in the manner specified"
+    r"|if you (?:alter|remix),? transform,? or build upon th(?:is|e) (?:work|material)"
+    r"|(?:to|–|-) copy,? (?:and )?(?:re)?distribute (?:and transmit the work|the material in any medium)"
+    r"|this (?:work|document|book) is (?:licensed|released) under (?:a|the) creative commons"
+    r"|for any reuse or distribution, you must make clear to others the license",
+    re.I,
+)
+#: Characters of a text around a sentence of a license, and of a notice, from which on it is about more.
+_MAX_LICENSE_SECTION, _MAX_NOTICE_SECTION = 2_500, 700
 
 
 def is_license_name(name: str) -> bool:
@@ -52,8 +61,8 @@ def is_license_name(name: str) -> bool:
 def is_license_text(text: str) -> bool:
     """Whether a text is a license: it holds one's sentences, and not much more for each of them."""
     plain = " ".join(text.split())
-    sentences = len(_LICENSE_TEXT.findall(plain))
-    return sentences > 0 and len(plain) <= _MAX_LICENSE_SECTION * sentences
+    sentences, notices = len(_LICENSE_TEXT.findall(plain)), len(_LICENSE_NOTICE.findall(plain))
+    return 0 < len(plain) <= _MAX_LICENSE_SECTION * sentences + _MAX_NOTICE_SECTION * notices
 
 
 def measure_prose_share(text: str) -> float:

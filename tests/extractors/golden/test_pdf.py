@@ -220,6 +220,40 @@ def test_mitre_and_cncf(golden: Golden) -> None:
     assert paper.report.dropped["a contents page"] == 1
 
 
+def test_layouts_that_were_read_wrongly(golden: Golden) -> None:
+    """Hand-checked on the rendered pages: figures, page marks, XML, notes, formulas, imprints, numbers."""
+    review = golden("owasp-code-review-guide-2")
+    sample = section(review, "/a7-missing-function-level-access-control/sample-13-1")
+    assert sample.locator == "page 136"
+    assert not any("CONTROLLER" in record.title for record in review.records)
+    forms = section(review, "/sample-8-2").text
+    assert "```\n<authentication mode=”Forms”>\n<forms loginUrl=”member_login.aspx”\n" in forms
+    (briefing,) = golden("mitre-cwe-rest-api-briefing").records
+    assert not re.search(r"\| \d+ \\?\|$", briefing.text.replace("\\", ""), re.M)
+    entry = section(golden("mitre-cwe-entry-example"), "#annotated-example").text
+    assert "groups of weaknesses" not in entry.partition("\n\n")[0]
+    assert entry.partition("\n\n")[0].endswith("with a group of weaknesses, categories, and/or views.")
+    assert (
+        "\nno real distinction between the control and data planes.</xhtml:p>\n </Extended_Description>\n"
+        in entry
+    )
+    tls = golden("nist-sp800-52r2")
+    path = section(tls, "/3-5-1-path-validation").text
+    assert "SP 800-131A [10] states that" in path
+    assert section(tls, "/3-2-1-server-certificate-profile").text.endswith(
+        "DSA and ECDSA key pairs, see [45]."
+    )
+    gcm = golden("nist-sp800-38d")
+    assert "2. Let n = ⎡ len ( X ) 128 ⎤ ." in section(gcm, "/6-5-gctr-function").text
+    encryption = section(gcm, "/7-1-algorithm-for-the-authenticated-encryption-function").text
+    assert "6. Let T = MSB t ( GCTR K ( J 0 , S ) ) ." in encryption
+    guide = golden("owasp-testing-guide-4")
+    assert not any("You must attribute" in record.text for record in guide.records)
+    assert section(guide, "#4-web-application-security-testing").locator == "page 29"
+    coding = section(golden("owasp-scp-quick-reference-2.1"), "#session-management").text
+    assert "\n\n[59] Session identifier creation must always be done on a trusted system" in coding
+
+
 def test_headings_that_wrap_and_lines_below_a_repeated_place(golden: Golden) -> None:
     """Hand-checked on the rendered pages: what the order by baselines and the joined headings are about."""
     top = golden("owasp-top10-2017")

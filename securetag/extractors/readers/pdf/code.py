@@ -22,6 +22,13 @@ _FIRST_WORDS = frozenset((
     "static", "import", "using", "package", "function", "var", "def", "class", "return", "SELECT", "Host",
     "Cookie", "Set-Cookie", "User-Agent", "Server", "Date", "Connection", "Referer", "Location",
 ))  # fmt: skip
+#: An element or a comment that opens a line.
+_MARKUP_START = re.compile(r"\s*<(?:(?P<comment>!--)|(?P<name>[A-Za-z][\w:.-]*)(?=[\s>]))")
+#: A line of prose that begins with the name of an element: `<input> tag as below:`.
+_TAG_IN_PROSE = re.compile(r"</?[\w:-]+> [a-z]{2,} [^<>]*$")
+_BULLETS = ("•", "▪", "●", "○", "◦", "■")
+#: Maximum lines of an element whose text reads like prose.
+MAX_MARKUP_LINES = 12
 #: Minimum consecutive lines of a listing that looks like code.
 MIN_LISTING_LINES = 2
 
@@ -29,6 +36,9 @@ MIN_LISTING_LINES = 2
 def mark_listings(lines: list[Line]) -> list[Line]:
     """Return the same lines, with those that look like code marked as monospaced."""
     reads = [not line.table and not line.bold and _reads_as_code(line.text) for line in lines]
+    for start in range(len(lines)):
+        for i in range(start, _find_markup_end(lines, start)):
+            reads[i] = True
     if not any(reads):
         return lines
     out = list(lines)
@@ -45,6 +55,31 @@ def mark_listings(lines: list[Line]) -> list[Line]:
     return out
 
 
+def _find_markup_end(lines: list[Line], start: int) -> int:
+    """Return the end of an element, a tag or a comment that begins at `start` and ends some lines below.
+
+    `start` where none does: its text, which reads like prose, is part of the listing.
+    """
+    opening = _MARKUP_START.match(lines[start].text)
+    if not opening:
+        return start
+    closing = "-->" if opening["comment"] else f"</{opening['name']}>"
+    if closing in lines[start].text or lines[start].text.endswith("/>"):
+        return start
+    tag_end = start
+    is_tag_open = not opening["comment"] and ">" not in lines[start].text
+    for end, line in enumerate(lines[start + 1 : start + MAX_MARKUP_LINES], start + 1):
+        is_separate = line.table or line.bold != lines[start].bold or line.text.startswith(_BULLETS)
+        if is_separate or line.baseline < lines[end - 1].baseline:
+            break
+        if is_tag_open and ">" in line.text:
+            tag_end = end + 1 if line.text.endswith(">") else start
+            is_tag_open = False
+        if line.text.rstrip().endswith(closing):
+            return end + 1
+    return tag_end
+
+
 def _reads_as_code(text: str) -> bool:
     """Whether a line looks like code.
 
@@ -55,7 +90,9 @@ def _reads_as_code(text: str) -> bool:
         or text[0] in _FIRST_CHARS
         or text.partition(" ")[0].rstrip(":") in _FIRST_WORDS
     )
-    return (hint or text.startswith(("http", "Content-", "Accept"))) and bool(_CODE.search(text))
+    if not hint and not text.startswith(("http", "Content-", "Accept")):
+        return False
+    return bool(_CODE.search(text)) and not _TAG_IN_PROSE.match(text)
 
 
 def _is_between_code(lines: list[Line], reads: list[bool], i: int) -> bool:

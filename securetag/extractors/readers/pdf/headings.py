@@ -23,6 +23,8 @@ _ITEM = re.compile(r"[•▪●○◦‣·∙□■◼◆➢❖✓–—<{$%.-]|
 _NOT_WORD = re.compile(r"[\W_]+")
 #: Maximum words of a large or bold line that is a heading, and of one that wraps; maximum lines of that.
 MAX_HEADING_WORDS, MAX_WRAPPED_WORDS, MAX_WRAPPED_LINES = 14, 24, 4
+#: Minimum characters of a line that shows where the column of a page is.
+MIN_PROSE_CHARS = 25
 #: Minimum headings that the type shows before plain numbers are tried.
 MIN_TYPOGRAPHIC = 3
 #: A line that goes on: it ends with a hyphen, a comma, or a word that ends no heading.
@@ -194,9 +196,33 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
                 continue
             if line.size >= large and _is_in_paragraph(lines, index):
                 continue
+            if not numbered and not _is_in_column(lines, line):
+                continue
             if line.size < large and not numbered and line.size < larger and not _stands_alone(lines, index):
                 continue
             yield page, index, line, (numbered[1] or "").count(".") + 1 if numbered else 0
+
+
+def _is_in_column(lines: list[Line], line: Line) -> bool:
+    """Whether a line begins where prose of its page does, or is centered on it; labels of figures don't.
+
+    True on a page without prose.
+    """
+    prose = [other for other in lines if not other.table and len(other.text) >= MIN_PROSE_CHARS]
+    if not prose:
+        return True
+    left_edge, right_edge = min(other.x0 for other in prose), max(other.x1 for other in prose)
+    tolerance, doubled_center = 2 * line.size, line.x0 + line.x1
+    is_at_right = line.x1 >= right_edge - line.size and 2 * line.x0 > left_edge + right_edge
+    is_at_edge = (
+        line.x0 <= left_edge + tolerance
+        or is_at_right
+        or abs(left_edge + right_edge - doubled_center) <= tolerance
+    )
+    return is_at_edge or any(
+        abs(other.x0 - line.x0) <= tolerance or abs(other.x0 + other.x1 - doubled_center) <= tolerance
+        for other in prose
+    )
 
 
 def _is_in_paragraph(lines: list[Line], index: int) -> bool:

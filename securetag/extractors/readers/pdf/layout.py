@@ -16,7 +16,7 @@ _WIDTH_BINS = 120
 #: Minimum lines, and characters of the average line, of a column of prose.
 _COLUMN_LINES, _COLUMN_CHARS = 6, 14
 _PAGE_NUMBER = re.compile(
-    r"(?:page\s+|página\s+|[-–—|]\s*)?(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]-\d{1,3})"
+    r"(?:page\s+|página\s+|[-–—|]\s*)?(?:(?P<number>\d{1,4})|[ivxlc]{1,7}|[A-Z]-\d{1,3})"
     r"(?:\s*(?:of|de|/|\|)\s*\d{1,4})?(?:\s*[-–—|])?",
     re.I,
 )
@@ -34,6 +34,8 @@ _LEADER_MARKS = ("..", ". .", "…", "____")
 
 
 Running = set[tuple[str, int]]
+#: The text of a place that holds the number of each page, which may be farther inside than a margin.
+PAGE_MARK = "\0number"
 
 
 def find_running_lines(pages: list[Page], body: int) -> Running:
@@ -54,9 +56,25 @@ def find_running_lines(pages: list[Page], body: int) -> Running:
     running_counts = Counter[int]()
     for key in running:
         running_counts[key[1]] += texts[key]
+    running |= _find_page_marks(pages)
     return running | {
         ("", place) for place, count in places.items() if count >= 8 and running_counts[place] >= 0.7 * count
     }
+
+
+def _find_page_marks(pages: list[Page]) -> Running:
+    """Return the places where several pages have their number, all as far from the page's own."""
+    offsets: Counter[tuple[int, int]] = Counter()
+    for index, page in enumerate(pages):
+        numbered = ((line, _PAGE_NUMBER.fullmatch(line.text)) for line in page.lines if len(line.text) < 12)
+        marks = {
+            (_get_height_step(line), int(match["number"]) - index)
+            for line, match in numbered
+            if match and match["number"]
+        }
+        offsets.update(marks)
+    min_pages = max(4, len(pages) // 5)
+    return {(PAGE_MARK, place) for (place, _), count in offsets.items() if count >= min_pages}
 
 
 def _get_height_step(line: Line) -> int:
@@ -142,9 +160,28 @@ def order_lines(page: Page, running: Running, body: int) -> list[Line]:
             for line in margin
             if not _is_running_line(line, running, body) or _is_table_header(line, page)
         ),
-        *inside,
+        *(line for line in inside if not _is_page_mark(line, running)),
     ]
-    return kept if len(kept) < 2 else list(_order_by_columns(kept, max(1, page.width), 0))
+    if len(kept) < 2:
+        return kept
+    text, comments = _split_comments(kept, body)
+    return [*_order_by_columns(text, max(1, page.width), 0), *sorted(comments, key=_place)]
+
+
+def _split_comments(lines: list[Line], body: int) -> tuple[list[Line], list[Line]]:
+    """Return (the text, comments beside it): small lines to the right of all text in the body's size."""
+    edges = [line.x1 for line in lines if line.size == body]
+    if len(edges) < _COLUMN_LINES:
+        return lines, []
+    edge = max(edges)
+    comments = [line for line in lines if line.x0 > edge and line.size * 10 <= body * 9 and not line.table]
+    return [line for line in lines if line not in comments] if comments else lines, comments
+
+
+def _is_page_mark(line: Line, running: Running) -> bool:
+    place = _get_height_step(line)
+    is_number = len(line.text) < 12 and not line.table and _PAGE_NUMBER.fullmatch(line.text)
+    return bool(is_number) and any((PAGE_MARK, near) in running for near in _get_neighbors(place))
 
 
 def _is_running_line(line: Line, running: Running, body: int) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 from securetag.extractors.readers.pdf.code import mark_listings, render_listing
 from securetag.extractors.readers.pdf.headings import Headings
-from securetag.extractors.readers.pdf.notes import NOTE_MARK, find_notes
+from securetag.extractors.readers.pdf.notes import find_notes, match_mark
 from securetag.extractors.readers.pdf.pages import Line
 from securetag.extractors.readers.pdf.tables import render_table
 from securetag.extractors.text import prose
@@ -78,6 +78,7 @@ class Flow:
         self._paragraph: list[str] = []
         self._code: list[Line] = []
         self._notes: list[str] = []
+        self._note_number = 0
         self._header: list[str] | None = None
         self._begun = 1
 
@@ -90,6 +91,7 @@ class Flow:
 
     def _page(self, number: int, lines: list[Line]) -> Iterator[tuple[int, str, int]]:
         notes = find_notes(lines, self._body)
+        self._note_number = 0
         last: Line | None = None
         skip = 0
         for index, line in enumerate(lines):
@@ -152,9 +154,10 @@ class Flow:
 
     def _note(self, text: str) -> None:
         """Collect a line of a footnote: a mark begins another, other text continues the last."""
-        begins = NOTE_MARK.match(text)
-        if begins or not self._notes:
-            self._notes.append(text[begins.end() :] if begins else text)
+        mark = match_mark(text, self._note_number)
+        if mark or not self._notes:
+            start, self._note_number = mark or (0, self._note_number)
+            self._notes.append(text[start:])
         else:
             self._notes[-1] = join_lines([self._notes[-1], text], self._words)
 
@@ -177,13 +180,20 @@ def measure_pitch(pages: list[list[Line]], body: int) -> int:
     """Return the usual distance of two lines of a paragraph, percent of their size; 120 without any."""
     distances: Counter[int] = Counter()
     for lines in pages:
+        wide = _measure_width(lines, body)
         for above, line in pairwise(lines):
-            if line.size != body or above.size != body:
-                continue
+            if line.size != body or above.size != body or (above.x1 - above.x0) * 10 < wide * 8:
+                continue  # lines that are short end paragraphs, or are of a list or a listing
             distance = line.y1 - above.y1
             if body * 9 < distance * 10 < body * 25:
                 distances[distance * 50 // body * 2] += 1
     return distances.most_common(1)[0][0] if distances else 120
+
+
+def _measure_width(lines: list[Line], body: int) -> int:
+    """Return the width of a full line of a page in the body's size: nine of ten are narrower."""
+    widths = sorted(line.x1 - line.x0 for line in lines if line.size == body)
+    return widths[len(widths) * 9 // 10] if widths else 0
 
 
 def _starts_paragraph(line: Line, last: Line | None, before: str, pitch: int) -> bool:

@@ -9,7 +9,11 @@ from securetag.extractors.readers.pdf.pages import Line
 #: Sizes below which the end of a page is small print, and print with a mark a note; percent of the body's.
 SMALL_PERCENT, MARKED_PERCENT = 90, 97
 #: The mark that begins a note.
-NOTE_MARK = re.compile(r"(?:\[?(?P<number>\d{1,3})\]?|[*†‡§¶]{1,3})[.)]?\s*(?=[^\W_]|[\"'“‘(\[])")
+NOTE_MARK = re.compile(
+    r"(?:\[(?P<bracketed>\d{1,3})\]|(?P<number>\d{1,3})(?!\d)|[*†‡§¶]{1,3})[.)]?\s*(?=[^\W_]|[\"'“‘(\[])"
+)
+#: Maximum distance of the numbers of two notes that follow each other on a page.
+MAX_NUMBER_STEP = 3
 
 
 def find_notes(lines: list[Line], body: int) -> set[int]:
@@ -47,6 +51,22 @@ def _find_first_note(lines: list[Line], start: int, end: int, body: int) -> int:
             small = index
     is_last_column = end == len(lines)
     return min(marked, small) if is_last_column else marked
+
+
+def match_mark(text: str, last_number: int) -> tuple[int, int] | None:
+    """Return (where the note's text begins, its number), or None for text that continues the note above.
+
+    `last_number` is that of the note above on the page, 0 without one. A line of a note may begin with a
+    number (`[45].`, `131A`), which isn't the next one. A mark that is no number has the number of the note
+    above.
+    """
+    match = NOTE_MARK.match(text)
+    if not match:
+        return None
+    digits = match["number"] or match["bracketed"]
+    number = int(digits) if digits else last_number
+    is_next = not digits or not last_number or last_number < number <= last_number + MAX_NUMBER_STEP
+    return (match.end(), number) if is_next else None
 
 
 def _is_small(line: Line, body: int, percent: int) -> bool:

@@ -21,6 +21,8 @@ MAX_LINE_CHARS = 10_000
 MAX_PAGE_LINES = 20_000
 #: Maximum offset of a glyph that is drawn a second time for simulated bold, percent of its font's size.
 MAX_STRIKE_OFFSET_PERCENT = 12
+#: Minimum gap between two words, percent of the smaller font's size.
+MIN_GAP_PERCENT = 25
 #: Height of a line above and below its baseline, tenths of its font's size.
 _ASCENT, _DESCENT = 9, 2
 _MONO = re.compile(r"mono|courier|consol|menlo|typewriter|cmtt|inconsolata|source ?code|terminal", re.I)
@@ -234,7 +236,11 @@ def _join_run(run: list[_Span]) -> Line | None:
     mono = all(style[1] for style in styles)
     bold = all(style[0] for style in styles if mono or not style[1])  # a bold heading may have code in it
     parts: list[str] = []
+    before: _Span | None = None
     for span in run:
+        if before is not None and _is_apart(before, span):
+            parts.append(" ")
+        before = span
         if span is not filled[0] and _is_mark(span, main):
             if parts and _POWER.search(parts[-1]) and span.text.strip().isdigit():
                 parts.append(f"^{span.text.strip()}")
@@ -247,6 +253,13 @@ def _join_run(run: list[_Span]) -> Line | None:
         return None
     italic = all(span.font.style == "italic" for span in filled)
     return _place_line(main, first.x, last.x + last.w, bold, mono, text, italic=italic)
+
+
+def _is_apart(before: _Span, span: _Span) -> bool:
+    """Whether a gap is between two spans that neither of them fills with a space."""
+    gap = span.bbox.x - before.bbox.x - before.bbox.w
+    is_gap = gap * 100 > MIN_GAP_PERCENT * min(before.font.size, span.font.size)
+    return is_gap and not before.text[-1:].isspace() and not span.text[:1].isspace()
 
 
 def _is_mark(span: _Span, beside: _Span) -> bool:

@@ -6,6 +6,7 @@ requirement lists are set. Columns of prose, lists of names and labels of a figu
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,6 +15,8 @@ from securetag.extractors.readers.pdf.pages import Line
 
 #: Maximum offset between the starts of texts in one column, tenths of a point.
 _MAX_OFFSET = 40
+#: Maximum characters of a text that may be a part of a formula, over or under others.
+MAX_FORMULA_PART_CHARS = 8
 #: Cells that are a mark instead of words.
 _MARK_CELLS = frozenset("✓✔✗✘xX•+-–—")
 #: Maximum characters of a cell; two adjacent boxes with more are the layout of the page.
@@ -26,19 +29,47 @@ def group_rows(lines: Sequence[Line]) -> list[list[Line]]:
     top = foot = 0
     for line in lines:
         overlap = (foot if foot < line.y1 else line.y1) - (top if top > line.y0 else line.y0)
-        if (
-            overlap * 2 > min(foot - top, line.y1 - line.y0)
-            and not line.table
-            and not any(line.x0 < other.x1 - 20 and line.x1 > other.x0 + 20 for other in rows[-1])
-        ):
-            rows[-1].append(line)
-            continue
+        if overlap * 2 > min(foot - top, line.y1 - line.y0) and not line.table:
+            covered = [other for other in rows[-1] if _covers(line, other)]
+            if not covered or _is_formula_part(line) or all(map(_is_formula_part, covered)):
+                rows[-1].append(line)
+                if line.y1 - line.y0 > foot - top:  # a raised sign came before the text that it belongs to
+                    top, foot = line.y0, line.y1
+                continue
         rows.append([line])
         top, foot = (0, 0) if line.table else (line.y0, line.y1)
-    for row in rows:
-        if len(row) > 1:
-            row.sort(key=lambda line: line.x0)
-    return rows
+    return [sorted(_split_covered(row), key=lambda line: line.x0) if len(row) > 1 else row for row in rows]
+
+
+def _covers(line: Line, other: Line) -> bool:
+    return line.x0 < other.x1 - 20 and line.x1 > other.x0 + 20
+
+
+def _is_formula_part(line: Line) -> bool:
+    """Whether a text is a sign or a short name, as those are that formulas are set from."""
+    return len(line.text) <= MAX_FORMULA_PART_CHARS and not line.mono
+
+
+def _split_covered(row: list[Line]) -> list[Line]:
+    """Return the row with texts that cover each other split at spaces: `( )` around the X of `len X`."""
+    if not any(_covers(line, other) for line, other in pairwise(sorted(row, key=lambda line: line.x0))):
+        return row
+    parts: list[Line] = []
+    for line in row:
+        is_covered = any(other is not line and _covers(line, other) for other in row)
+        parts.extend(_split_at_spaces(line) if is_covered and _is_formula_part(line) else [line])
+    return parts
+
+
+def _split_at_spaces(line: Line) -> Iterator[Line]:
+    """Yield the words of a line as lines, placed by their share of its characters."""
+    if " " not in line.text.strip():
+        yield line
+        return
+    width = (line.x1 - line.x0) / len(line.text)
+    for word in re.finditer(r"\S+", line.text):
+        x0, x1 = line.x0 + round(word.start() * width), line.x0 + round(word.end() * width)
+        yield Line(x0, line.y0, x1, line.y1, line.size, line.bold, line.mono, word[0], [], line.italic)
 
 
 def join_tables(rows: list[list[Line]]) -> Iterator[list[Line]]:

@@ -353,3 +353,123 @@ def test_a_chapter_that_tells_nothing_is_not_in_the_titles() -> None:
         "Tests: User Guide: 2",
         "Tests: User Guide: Other: 3",
     ]
+
+
+def test_labels_of_a_figure_are_no_headings(read: Read) -> None:
+    sheet = Sheet()
+    sheet.write("Doors", size=16, font="hebo")
+    sheet.write(*ENGLISH)
+    for x, label in ((180, "GATEKEEPER"), (300, "Ledger"), (330, "KEY CABINET")):
+        sheet.write(label, size=14, font="hebo", x=x, gap=20)
+    sheet.write(*ENGLISH, gap=30)
+    for title in ("Keys", "Locks"):
+        sheet.write(title, size=16, font="hebo", gap=20)
+        sheet.write(*ENGLISH)
+    items = read(sheet)
+    assert headings(items) == ["Doors", "Keys", "Locks"]
+    assert "GATEKEEPER" in records(items)[0].text
+
+
+def test_numbers_of_pages_above_the_foot_are_left_out(read: Read) -> None:
+    sheet = Sheet()
+    for number in range(1, 7):
+        if number > 1:
+            sheet.turn()
+        sheet.write(f"Rule {'ABCDEF'[number - 1]}", size=18, font="hebo")
+        sheet.write(*ENGLISH)
+        sheet.write(f"{number} keys are in the box, and nobody has more than {number} of them.")
+        sheet.page.insert_text((520, 700), f"| {number + 10} |", fontsize=7)
+    items = records(read(sheet))
+    assert len(items) == 6
+    for number, record in enumerate(items, 1):
+        assert f"| {number + 10}" not in record.text
+        assert f"{number} keys are in the box" in record.text
+
+
+def test_numbers_that_begin_a_line_of_a_footnote_are_part_of_it(read: Read) -> None:
+    sheet = Sheet()
+    sheet.write("Doors", size=16, font="hebo")
+    sheet.write(*ENGLISH * 3)
+    sheet.write("13 The first note says that a door has hinges and a lock, as the rule on", size=8, gap=60)
+    sheet.write("131A of the house and the one on keys do, in RFC", size=8, x=84)
+    sheet.write("8422 [52]. Both are read every year, see", size=8, x=84)
+    sheet.write("[45].", size=8, x=84)
+    sheet.write("14 The second note is short.", size=8, gap=6)
+    (record,) = records(read(sheet))
+    assert record.text.split("\n\n")[-2:] == [
+        "The first note says that a door has hinges and a lock, as the rule on 131A of the house and the one "
+        "on keys do, in RFC 8422 [52]. Both are read every year, see [45].",
+        "The second note is short.",
+    ]
+
+
+def test_a_chapters_large_number_is_apart_from_its_words(read: Read) -> None:
+    sheet = Sheet()
+    for number in (4, 5, 6):
+        sheet.page.insert_text((72, sheet.y + 80), str(number), fontsize=50, fontname="hebo")
+        sheet.write("Testing of Doors", size=21, x=110, gap=50)
+        sheet.write(*ENGLISH)
+    assert headings(read(sheet)) == [f"{number} Testing of Doors" for number in (4, 5, 6)]
+
+
+def test_an_imprint_is_no_section(read: Read) -> None:
+    sheet = Sheet()
+    sheet.write("Doors", size=16, font="hebo")
+    sheet.write(*ENGLISH)
+    sheet.write("Under the Following Conditions", size=16, font="hebo", gap=20)
+    sheet.write(
+        "You must attribute the work in the manner specified by the author or licensor, and if", size=9
+    )
+    sheet.write(
+        "you alter, transform, or build upon this work, you may share it under the same license.", size=9
+    )
+    sheet.write("Keys", size=16, font="hebo", gap=20)
+    sheet.write(*ENGLISH)
+    items = read(sheet)
+    assert headings(items) == ["Doors", "Keys"]
+    assert Drop("a license text", "page 1") in items
+
+
+def test_elements_with_prose_in_them_are_one_listing(read: Read) -> None:
+    lines = [
+        '<Entry ID="7">',
+        "<Description>The keeper of the house gives a key to anybody who asks for",
+        "one, and he doesn't write down who has it. A guest may take a key along",
+        "and come back at night.</Description>",
+        "<Phase>Night</Phase>",
+        "</Entry>",
+    ]
+    sheet = Sheet()
+    for title in ("Doors", "Keys", "Locks"):
+        sheet.write(title, size=16, font="hebo", gap=20)
+        sheet.write(*ENGLISH)
+        sheet.write(*lines, gap=12)
+    for record in records(read(sheet)):
+        assert record.text.endswith("```\n" + "\n".join(lines) + "\n```")
+        assert record.text.count("```") == 2
+
+
+def test_prose_about_an_element_is_no_listing(read: Read) -> None:
+    sheet = Sheet()
+    for title in ("Doors", "Keys", "Locks"):
+        sheet.write(title, size=16, font="hebo", gap=20)
+        sheet.write(*ENGLISH)
+        sheet.write("The guest writes his name in a box of the page, outside of the", gap=12)
+        sheet.write("<input> tag as below:")
+        sheet.write('<input type="text" name="guest" size="40"', 'value="Ana" />', gap=12)
+    for record in records(read(sheet)):
+        assert "outside of the `<input>` tag as below:" in record.text
+        assert record.text.endswith('```\n<input type="text" name="guest" size="40"\nvalue="Ana" />\n```')
+
+
+def test_paragraphs_among_short_lines_stay_apart(read: Read) -> None:
+    sheet = Sheet()
+    for title in ("Doors", "Keys", "Locks"):
+        sheet.turn()
+        sheet.write(title, size=16, font="hebo", gap=20)
+        sheet.write(*ENGLISH)
+        for number in range(12):  # more lines at twice the distance than lines inside paragraphs
+            sheet.write(f"Item number {'abcdefghijkl'[number]}", gap=11)
+        sheet.write(*ENGLISH, gap=11)
+    for record in records(read(sheet)):
+        assert len(record.text.split("\n\n")) == 14

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +90,40 @@ def test_reading_order_loses_and_doubles_no_line(lines: list[Line]) -> None:
     assert {id(line) for line in inside} <= {id(line) for line in ordered}
     assert len({id(line) for line in ordered}) == len(ordered)
     rows = group_rows(ordered)
-    assert sorted(id(line) for row in rows for line in row) == sorted(id(line) for line in ordered)
+    words = (line.text.split() for row in rows for line in row)  # those that cover others are split
+    assert Counter(chain.from_iterable(words)) == Counter(
+        chain.from_iterable(line.text.split() for line in ordered)
+    )
+
+
+def test_signs_of_a_formula_keep_their_places() -> None:
+    def sign(x: int, y: int, width: int, text: str, size: int = 120) -> Line:
+        return Line(x, y - size * 9 // 10, x + width, y + size // 5, size, False, False, text)
+
+    # Let n = [ len ( X ) 128 ], where the parentheses are drawn as one text and `len X` as another, and
+    # Y with a raised star and a lowered n; a formula writes its signs in any order.
+    fraction = [
+        *(sign(720, 700, 400, "2. Let"), sign(1848, 700, 184, "( )", 137), sign(1659, 720, 45, "[", 130)),
+        *(sign(2245, 720, 45, "]", 130), sign(2065, 700, 180, "128"), sign(1698, 700, 269, "len X")),
+        sign(1467, 700, 157, "n ="),
+    ]
+    powers = [
+        *(sign(1542, 985, 34, "*", 69), sign(1080, 1000, 340, "7. Let"), sign(1615, 1000, 65, "=", 118)),
+        *(sign(1718, 1000, 72, "X", 118), sign(1460, 1000, 65, "Y", 118), sign(1520, 1020, 34, "n", 69)),
+    ]
+    ordered = order_lines(Page(6120, 7920, [*powers, *fraction]), set(), 120)
+    rows = group_rows(ordered)
+    texts = [" ".join(line.text for line in row) for row in rows]
+    assert texts == ["2. Let n = [ len ( X ) 128 ]", "7. Let Y n * = X"]
+
+
+def test_comments_beside_the_text_come_after_it() -> None:
+    text = [
+        Line(500, 1000 + 130 * n, 4000, 1100 + 130 * n, 100, False, False, f"Line {n}.") for n in range(8)
+    ]
+    comment = Line(4300, 1260, 5800, 1330, 70, False, False, "Comment")
+    ordered = order_lines(Page(6120, 7920, [*text[:3], comment, *text[3:]]), set(), 100)
+    assert ordered == [*text, comment]
 
 
 @given(LINES)

@@ -24,12 +24,20 @@ def realism(
             exists=True, dir_okay=False, help="Labels of findings in it: CSV of file, line, label and cwe."
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Ask this model about the labeled findings: a GGUF file, a registered model, or a name that "
+            "the endpoint of SECURETAG_TRIAGE__BACKEND serves. May be repeated."
+        ),
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the distributions to this PNG file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the code of a release's triage rows with real code.
 
-    With --labels, word counts learned on the release are scored on real findings.
+    With --labels, word counts learned on the release are scored on real findings, and with --model served
+    models beside them.
     """
     import msgspec
 
@@ -37,7 +45,10 @@ def realism(
     from securetag.pipeline.realism import measure_realism
     from securetag.settings import get_settings
 
-    report = measure_realism(release_folder(name, get_settings()), against, labels)
+    settings = get_settings()
+    report = measure_realism(
+        release_folder(name, settings), against, labels, models=model or (), settings=settings
+    )
     if picture is not None:
         picture.write_bytes(draw_realism(report.release_code, report.real_code))
     if as_json:
@@ -45,6 +56,7 @@ def realism(
             {
                 "realism": msgspec.to_builtins(report.realism),
                 "word_counts": msgspec.to_builtins(report.transfer),
+                "models": msgspec.to_builtins(report.models),
             }
         )
         return
@@ -61,6 +73,12 @@ def realism(
         _show_transfer("word counts learned on the release", report.transfer)
     elif labels is not None:
         typer.echo("The release has too few labeled rows in train to learn from.")
+    for model_name, scored in report.models.items():
+        _show_transfer(f"model {model_name}", scored.transfer)
+        if scored.unanswered:
+            typer.echo(f"{scored.unanswered} findings without a usable answer count as kept.")
+        if not scored.has_logprobs:
+            typer.echo("The endpoint gives no log-probabilities: scores are the verdicts alone.")
 
 
 def _show_transfer(title: str, transfer: Transfer) -> None:

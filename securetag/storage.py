@@ -12,13 +12,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from securetag.errors import InputError, LimitError, NotFoundError
+from securetag.errors import InputError, LimitError, NotFoundError, SettingsError
 
 _KEY = re.compile(r"[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*")
 CHUNK = 1 << 20
@@ -83,6 +83,20 @@ class Storage:
                     yield piece
 
         return read()
+
+    def sign(self, key: str, method: Literal["get", "put"], *, expires_s: int) -> str:
+        """Return a URL that reads or writes one key of an S3 bucket without credentials, for so long.
+
+        Raises SettingsError for a root that isn't s3://.
+        """
+        path = self._path(key)
+        if self._is_local or not hasattr(self._fs, "url"):
+            raise SettingsError(
+                f"{self._root} has no URLs that another machine could open",
+                hint="Set SECURETAG_STORAGE_URL to s3://BUCKET/FOLDER.",
+            )
+        url = self._fs.url(path, expires=expires_s, client_method=f"{method}_object")
+        return str(url)
 
     def all_keys(self) -> list[str]:
         """Every key, in order; none where the root doesn't exist."""

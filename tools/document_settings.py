@@ -30,12 +30,9 @@ HEAD = """\
 
 <!-- Written by tools/document_settings.py from securetag/settings/; edit there. -->
 
-A value is taken from the first of these that has it:
-
-1. a flag of the command;
-2. the environment (`SECURETAG_…`; two underscores before a field of a section: `SECURETAG_API__PORT`);
-3. `securetag.toml` in the working directory, with the names in the second column (a table: `[api]`);
-4. the default.
+A value is taken from the first of these that has it: a flag of the command; the environment (`SECURETAG_…`;
+two underscores before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder,
+with the names in the second column (a table: `[api]`); the default.
 
 Lists are JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable counts as
 not set. Relative paths count from the working directory. A `SECURETAG_…` variable or a name in the file that

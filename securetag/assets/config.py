@@ -63,6 +63,7 @@ class TrainConfig(dg.Config):
         default=None, description="A partition of `releases`, or a folder; by default the newest release."
     )
     overrides: JsonObject = Field(default={}, description="Fields of the recipe with other values.")
+    launcher: str = Field(default="local", description="Where it trains: local, runpod, or a package's own.")
     timeout_s: float = Field(default=4 * 3600, description="Seconds after which training is stopped.")
 
 

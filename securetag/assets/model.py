@@ -43,6 +43,7 @@ def adapter(
         chosen,
         settings,
         overrides=config.overrides,
+        launcher=config.launcher,
         progress=_steps(Progress(context.log.info)),
         timeout_s=config.timeout_s,
     )

@@ -5,6 +5,16 @@ They know no deployment and no training; each method is one request, answered by
 
 from securetag.cloud.digitalocean import DigitalOcean, Droplet, Size
 from securetag.cloud.http import CloudHttp
-from securetag.cloud.runpod import Pod, RunPod, ServerlessEndpoint
+from securetag.cloud.runpod import DEAD_STATES, GpuType, Pod, RunPod, ServerlessEndpoint
 
-__all__ = ["CloudHttp", "DigitalOcean", "Droplet", "Pod", "RunPod", "ServerlessEndpoint", "Size"]
+__all__ = [
+    "DEAD_STATES",
+    "CloudHttp",
+    "DigitalOcean",
+    "Droplet",
+    "GpuType",
+    "Pod",
+    "RunPod",
+    "ServerlessEndpoint",
+    "Size",
+]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx
@@ -11,9 +14,11 @@ from tenacity.wait import wait_exponential
 
 from securetag.errors import (
     AuthenticationError,
+    ConflictError,
     InputError,
     LimitError,
     NotFoundError,
+    PermissionDeniedError,
     SecuretagError,
     UnavailableError,
 )
@@ -39,8 +44,9 @@ class CloudHttp:
         *,
         variable: str,
         transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._provider, self._variable = provider, variable
+        self._provider, self._variable, self._sleep = provider, variable, sleep
         self._http = httpx.Client(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
@@ -72,9 +78,11 @@ class CloudHttp:
 
         Everything but a creation is repeated after a failure that may pass. A creation isn't: it may have
         been done although no answer came, so its caller looks for what it made.
-        Raises AuthenticationError, LimitError, NotFoundError, InputError, UnavailableError.
+        Raises AuthenticationError, PermissionDeniedError (403), LimitError, NotFoundError, ConflictError (400
+        and 409), InputError, UnavailableError.
         """
         retrying = Retrying(
+            sleep=self._sleep,
             stop=stop_after_attempt(1 if method == "POST" else TRIES),
             retry=retry_if_exception_type(UnavailableError),
             wait=_pause,
@@ -83,16 +91,39 @@ class CloudHttp:
         response: httpx.Response = retrying(self._send_once, method, path, body, query)
         return response
 
+    @contextmanager
+    def stream(
+        self,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        read_timeout_s: float = TIMEOUT_S,
+        **query: str,
+    ) -> Iterator[httpx.Response]:
+        """Yield the answer to a GET while its body arrives. Raises as `send` does, in the block too."""
+        timeout = httpx.Timeout(TIMEOUT_S, read=read_timeout_s)
+        try:
+            with self._http.stream("GET", path, headers=headers, params=query, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._error(response, f"GET {path}")
+                yield response
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"{self._provider} does not answer: {error or type(error).__name__}",
+            hint="Look at the network and at the provider's status page, then run the command again.",
+        )
+
     def _send_once(
         self, method: str, path: str, body: JsonObject | None, query: dict[str, str | int]
     ) -> httpx.Response:
         try:
             response = self._http.request(method, path, json=body, params=query)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UnavailableError(
-                f"{self._provider} does not answer: {error or type(error).__name__}",
-                hint="Look at the network and at the provider's status page, then run the command again.",
-            ) from error
+            raise self._unreachable(error) from error
         if response.is_success:
             return response
         raise self._error(response, f"{method} {path}")
@@ -101,13 +132,15 @@ class CloudHttp:
         status = response.status_code
         what = f"{self._provider} answers {status} to {request}: {_reason(response)}"
         if status in {401, 403}:
-            return AuthenticationError(what, hint=f"Set {self._variable} to a token that may do this.")
+            kind = AuthenticationError if status == 401 else PermissionDeniedError
+            return kind(what, hint=f"Set {self._variable} to a token that may do this.")
         if status == 402:
             return LimitError(what, hint=f"Add credit to the {self._provider} account.")
         if status == 404:
             return NotFoundError(what, hint="`securetag cloud list` shows what there is.")
         if status < 500 and status not in {408, 429}:
-            return InputError(what, hint="Correct the settings of `cloud`, or try another region or GPU.")
+            refusal = ConflictError if status in {400, 409} else InputError
+            return refusal(what, hint="Correct the settings of `cloud`, or try another region or GPU.")
         error = UnavailableError(what, hint="Run the command again in a moment.")
         after = response.headers.get("Retry-After", "")
         error.retry_after_s = float(after) if after.isdigit() else None

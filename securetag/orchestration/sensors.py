@@ -6,6 +6,7 @@ All are off until somebody turns them on in the UI.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
@@ -15,7 +16,7 @@ import httpx
 
 from securetag.assets.sources import records_key
 from securetag.db.harvest import WatchedTable
-from securetag.errors import DatabaseUnavailableError, SettingsError
+from securetag.errors import DatabaseUnavailableError, SettingsError, UnavailableError
 from securetag.extractors import catalog
 from securetag.records import content_id
 from securetag.settings import Settings, get_settings
@@ -107,6 +108,19 @@ def _digest_folder(folder: Path) -> str:
     return content_id([[str(path), stat.st_size, str(stat.st_mtime_ns)] for path, stat in stats])
 
 
+@dg.sensor(minimum_interval_seconds=OFTEN_S, target=None)
+def runpod_reaper() -> dg.SkipReason:
+    """Deletes RunPod's training pods whose deadline has passed, whoever started them."""
+    from securetag.training.launchers.runpod.reaper import connect, reap
+
+    try:
+        with connect(get_settings()) as api:
+            pods = reap(api, time.time())
+    except (SettingsError, UnavailableError) as error:
+        return dg.SkipReason(f"{error}. {error.hint}")
+    return dg.SkipReason(f"deleted {', '.join(pod.id for pod in pods)}" if pods else "no pod is overdue")
+
+
 @dg.run_failure_sensor(minimum_interval_seconds=OFTEN_S, monitor_all_code_locations=False)
 def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     """Tells the address in the setting `alert_webhook` of each failed run, as chat services take it."""
@@ -128,4 +142,11 @@ def report_failure(settings: Settings, *, job: str, run_id: str, error: str) -> 
     return None
 
 
-SENSORS = [new_tool_executions, new_feedback, erasure_requests, changed_documents, failed_runs]
+SENSORS = [
+    new_tool_executions,
+    new_feedback,
+    erasure_requests,
+    changed_documents,
+    runpod_reaper,
+    failed_runs,
+]

@@ -295,7 +295,8 @@ class CloudSettings(Section):
 
     #: USD an hour, of everything together, above which nothing is created.
     max_price_per_hour: float = Field(default=1.5, ge=0)
-    #: USD a month, if everything runs all month, above which nothing is created.
+    #: USD a month above which nothing is created: of a deployment that runs all month; of the month's pods
+    #: with the next training at its longest.
     monthly_budget: float = Field(default=1_000.0, ge=0)
     #: What of RunPod's: a pod with Ollama, or a serverless endpoint with vLLM.
     model: Literal["pod", "serverless"] = "pod"
@@ -319,6 +320,12 @@ class CloudSettings(Section):
     hub_revision: str = "main"
     #: A RunPod key restricted to the serverless endpoint, which the worker gets.
     endpoint_key: SecretStr | None = None
+    #: Image of the pods that train (deploy/runpod/train.Dockerfile).
+    training_image: str | None = None
+    #: USD an hour for one GPU above which no training is started.
+    training_price: float = Field(default=4.0, ge=0)
+    #: RunPod's id of the network volume that keeps the weights of bases between trainings.
+    training_volume: str | None = None
     #: DigitalOcean's slug of the droplet's size.
     droplet_size: str = "s-4vcpu-8gb"
     #: DigitalOcean's slug of its region.

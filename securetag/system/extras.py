@@ -57,6 +57,7 @@ EXTRAS = {
     "pyoxigraph": "extractors",
     "pypandoc": "documents",
     "rensa": "datasets",
+    "s3fs": "s3",
     "sarif_pydantic": "worker",
     "scipy": "datasets",
     "selectolax": "extractors",

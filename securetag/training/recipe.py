@@ -136,6 +136,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of weights and arithmetic; bfloat16 is slower than float32 on a CPU without AMX."""
 
+    gpus: int = 1
+    """GPUs of one machine, each with its own copy of the model (DDP); `batch` counts rows of one of them."""
+
+    gpu_types: list[str] = []
+    """RunPod's ids of GPUs that the recipe fits; the launcher `runpod` takes the cheapest in stock."""
+
     base_bits: Literal[16, 4] = 16
     """4: QLoRA, the frozen base in NF4 (https://arxiv.org/abs/2305.14314); needs a GPU."""
 
@@ -198,6 +204,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(self.log_every >= 1 and self.save_every >= 1, "log_every and save_every must be at least 1")
         _require(all(share > 0 for share in self.tasks.values()), "shares of tasks must be positive")
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
+        _require(self.gpus >= 1, "gpus must be at least 1")
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")
         _require(self.device == "cuda" or not self.liger, "liger needs device: cuda")

@@ -69,4 +69,4 @@ def test_a_launcher_of_another_package_runs_a_job(project: Path, tmp_path: Path)
 def test_an_unknown_launcher_is_refused_with_the_list() -> None:
     with pytest.raises(InputError, match="no launcher locale") as refusal:
         LAUNCHERS.get("locale")
-    assert refusal.value.hint == "Did you mean local? The launchers are: local."
+    assert refusal.value.hint == "Did you mean local? The launchers are: local, runpod."

@@ -157,11 +157,25 @@ class FakeRunPod(FakeCloud):
     def __init__(self, token: str, contract: dict[str, Any], *, boot: Boot | None = None) -> None:
         super().__init__(token, boot=boot)
         self.contract = contract
+        self._validators: dict[str, Draft202012Validator] = {}
+        #: Stock of a kind of GPU, where a test says one.
+        self.stock: dict[str, str] = {}
+        #: USD that pods have cost.
+        self.spent = 0.0
 
     def validate(self, schema: str, value: object) -> list[str]:
         """What of `value` the contract doesn't allow."""
-        whole = {"$ref": f"#/components/schemas/{schema}", "components": self.contract["components"]}
-        return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+        if schema not in self._validators:
+            whole = {"$ref": f"#/components/schemas/{schema}", "components": self.contract["components"]}
+            self._validators[schema] = Draft202012Validator(whole)
+        return [error.message for error in self._validators[schema].iter_errors(value)]
+
+    def _resolve(self, value: dict[str, Any]) -> dict[str, Any]:
+        """A parameter, or the one that it refers to."""
+        if "$ref" not in value:
+            return value
+        resolved: dict[str, Any] = self.contract["components"]["parameters"][value["$ref"].split("/")[-1]]
+        return resolved
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         template = next(
@@ -175,9 +189,11 @@ class FakeRunPod(FakeCloud):
         operation = self.contract["paths"].get(template, {}).get(method.lower())
         if operation is None:
             return self.refuse(404, f"{method} {path} is not in the contract")
-        allowed = {parameter.get("name") for parameter in operation.get("parameters", ())}
-        if query.keys() - allowed:
-            return self.refuse(422, f"unknown parameters {sorted(query)}")
+        allowed = {
+            p["name"] for p in map(self._resolve, operation.get("parameters", ())) if p["in"] == "query"
+        }
+        if unknown := query.keys() - allowed:
+            return self.refuse(422, f"unknown parameters {sorted(unknown)}")
         if "requestBody" in operation:
             schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
             if errors := self.validate(schema, body):
@@ -196,8 +212,17 @@ class FakeRunPod(FakeCloud):
                 return (200, gpu, "GpuType") if gpu else (*self.refuse(404, f"no GPU {gpu_id}"), None)
             case "GET", ["pods"]:
                 return 200, {"pods": self._listed("image-pod")}, "ListPodsResponse"
+            case "GET", ["pods", identity]:
+                with self.lock:
+                    pod = next((pod for pod in self._listed("image-pod") if pod["id"] == identity), None)
+                return (200, pod, "Pod") if pod else (*self.refuse(404, f"no {identity}"), None)
             case "POST", ["pods"]:
                 return 201, self._pod(body), "Pod"
+            case "GET", ["billing", "pods"]:
+                return 200, self._billing(), "ListPodBillingResponse"
+            case "GET", ["network-volumes", identity]:
+                volume = {"id": identity, "name": "weights", "size": 100, "type": "STANDARD"}
+                return 200, volume | {"dataCenter": "EU-RO-1"}, "NetworkVolume"
             case "GET", ["serverless"]:
                 return 200, {"endpoints": self._listed("endpoint")}, "ListEndpointsResponse"
             case "POST", ["serverless"]:
@@ -210,7 +235,8 @@ class FakeRunPod(FakeCloud):
     def _gpu(self, gpu: tuple[str, str | None, int, float, float, float | None]) -> dict[str, Any]:
         identity, pool, memory, secure, community, serverless = gpu
         price = {"secure": secure, "community": community}
-        return {
+        stock = {"availability": self.stock[identity]} if identity in self.stock else {}
+        return stock | {
             "id": identity,
             "name": identity.removeprefix("NVIDIA "),
             "pool": pool,
@@ -221,6 +247,12 @@ class FakeRunPod(FakeCloud):
             "price": price if serverless is None else price | {"serverless": serverless},
             "maxCount": {"secure": 8, "community": 4},
         }
+
+    def _billing(self) -> dict[str, Any]:
+        totals = {"totalAmount": self.spent, "gpuAmount": self.spent, "cpuAmount": 0, "diskAmount": 0}
+        query = {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z", "bucketSize": "day"}
+        about = {"query": query, "recordCount": 0, "uniquePodCount": 0, "totals": totals}
+        return {"records": [], "metadata": about}
 
     def _listed(self, kind: str) -> list[dict[str, Any]]:
         with self.lock:
@@ -248,7 +280,7 @@ class FakeRunPod(FakeCloud):
             "cudaVersion": "12.8",
             "ssh": {"proxy": None, "direct": None},
             "template": None,
-            "cost": price,
+            "cost": price * body["gpu"].get("count", 1),
             "locked": False,
             "globalNetworking": {"enabled": False},
             "runtime": None,

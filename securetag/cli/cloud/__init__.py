@@ -113,6 +113,24 @@ def list_rented(as_json: Json = False) -> None:
         show(columns, [[row[column] for column in columns] for row in rows])
 
 
+@app.command("reap")
+@reported
+def reap(as_json: Json = False) -> None:
+    """Delete training pods whose deadline has passed, whoever started them."""
+    import time
+
+    from securetag.settings import get_settings
+    from securetag.training.launchers.runpod.reaper import connect
+    from securetag.training.launchers.runpod.reaper import reap as delete_overdue
+
+    with connect(get_settings()) as api:
+        pods = delete_overdue(api, time.time())
+    if as_json:
+        emit([{"id": pod.id, "name": pod.name} for pod in pods])
+    else:
+        typer.echo(f"deleted {len(pods)} training pods{''.join(f' {pod.id}' for pod in pods)}")
+
+
 def _show_prices(prices: list[Item]) -> None:
     rows = [[item.what, f"{item.per_hour:.3f}", f"{item.per_month:.2f}", item.note] for item in prices]
     hourly, monthly = sum(item.per_hour for item in prices), sum(item.per_month for item in prices)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from securetag.cli.cloud.plan import PREFIX, Clouds, resource_name
 from securetag.cli.cloud.state import State
 from securetag.cli.deployment.checks import Report
-from securetag.cloud import Droplet, Pod, ServerlessEndpoint
+from securetag.cloud import DEAD_STATES, Droplet, Pod, ServerlessEndpoint
 from securetag.errors import ConflictError, UnavailableError
 from securetag.records import JsonObject
 from securetag.settings.sections import CloudSettings
@@ -22,8 +22,6 @@ Resource = TypeVar("Resource", Droplet, Pod, ServerlessEndpoint)
 POLL_S = 2.0
 #: Seconds after which a machine that was created must be in the list of all.
 LISTED_S = 30.0
-#: States from which a pod doesn't come back by itself.
-_DEAD_PODS = frozenset({"EXITED", "ERROR", "TERMINATED"})
 POD_PORT = 11434
 
 
@@ -94,7 +92,7 @@ def ensure_pod(clouds: Clouds, state: State, cloud: CloudSettings, patience_s: f
     return _wait(
         lambda: next(iter(find_pods(clouds, state.name)), None),
         lambda seen: seen.status == "RUNNING",
-        lambda seen: seen.status in _DEAD_PODS,
+        lambda seen: seen.status in DEAD_STATES,
         f"pod {pod.id}",
         patience_s,
         report,

@@ -16,7 +16,7 @@ def train(
     ],
     dataset: Annotated[str, typer.Option(help="A release: its folder, or the beginning of its digest.")],
     launcher: Annotated[
-        str, typer.Option(help="Where it trains: local, or a name that a package adds.")
+        str, typer.Option(help="Where it trains: local, runpod, or a name that a package adds.")
     ] = "local",
     as_json: Json = False,
 ) -> None:

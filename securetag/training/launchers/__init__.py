@@ -5,6 +5,7 @@ Other packages add a launcher by an entry point of the group `securetag.launcher
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from securetag.system.registry import Registry
@@ -28,7 +29,10 @@ def _is_launcher(implementation: object) -> TypeGuard[type[Launcher[Any]]]:
 
 LAUNCHERS: Registry[type[Launcher[Any]]] = Registry(
     "launcher",
-    {"local": "securetag.training.launchers.local:LocalLauncher"},
+    {
+        "local": "securetag.training.launchers.local:LocalLauncher",
+        "runpod": "securetag.training.launchers.runpod.launcher:RunPodLauncher",
+    },
     group="securetag.launchers",
     accepts=_is_launcher,
 )
@@ -48,7 +52,7 @@ def launch(
     """
     place = LAUNCHERS.get(launcher)()
     if not is_done(job.run_dir):
-        handle = place.start(job)
+        handle = place.start(replace(job, timeout_s=timeout_s))
         try:
             place.watch(handle, progress, timeout_s=timeout_s)
         finally:

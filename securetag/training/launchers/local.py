@@ -20,7 +20,7 @@ from securetag.records import JsonObject
 from securetag.settings import cores
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.training.launchers.protocol import Progress, TrainingJob
-from securetag.training.recipe import load
+from securetag.training.recipe import Recipe, load
 
 #: Seconds between two looks at the child and its progress.
 POLL_SECONDS = 0.5
@@ -38,16 +38,28 @@ class LocalRun:
     tail: ProgressTail
 
 
+def training_command(recipe: Recipe, path: Path, release: Path, run_dir: Path) -> list[str]:
+    """Return the command of a training process; for several GPUs, accelerate starts one for each."""
+    command = [sys.executable, "-m"]
+    if recipe.gpus > 1:
+        # Every option by hand: accelerate guesses without a configuration, and TRL's asks for 8 processes.
+        command += ["accelerate.commands.launch", "--num_processes", str(recipe.gpus), "--num_machines", "1"]
+        command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+        command += ["--multi_gpu" if recipe.device == "cuda" else "--cpu", "--module"]
+    command += ["securetag.training.sft", "--recipe", str(path), "--release", str(release)]
+    return [*command, "--run", str(run_dir)]
+
+
 class LocalLauncher:
     """Runs a job in a subprocess of this machine."""
 
     def start(self, job: TrainingJob) -> LocalRun:
-        threads = load(job.recipe, job.overrides).threads or cores()
+        recipe = load(job.recipe, job.overrides)
+        threads = recipe.threads or cores()
         job.run_dir.mkdir(parents=True, exist_ok=True)
         log = job.run_dir / "train.log"
         tail = ProgressTail(job.run_dir / "progress.jsonl")
-        command = [sys.executable, "-m", "securetag.training.sft", "--recipe", str(job.recipe)]
-        command += ["--release", str(job.release), "--run", str(job.run_dir)]
+        command = training_command(recipe, job.recipe, job.release, job.run_dir)
         command += ["--overrides", json.dumps(dict(job.overrides))]
         environment = {
             **os.environ,

@@ -31,6 +31,8 @@ class TrainingJob:
     run_dir: Path
     #: Fields of the recipe to replace.
     overrides: Mapping[str, object] = field(default_factory=dict)
+    #: Seconds after which the run is stopped; `launch` passes them to `watch` too.
+    timeout_s: float = 6 * 3600
 
 
 @dataclass(frozen=True)

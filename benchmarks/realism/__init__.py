@@ -8,7 +8,6 @@ commas; GGUF files, registered models or names of the endpoint) are asked about 
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,11 @@ from benchmarks.figure import Figure
 from benchmarks.real.corpus import Role
 from benchmarks.real.development import copy_labeled, read_development, read_judged
 from benchmarks.real.labels import read_findings
-from securetag.datasets.build import BuildInputs, BuildParams, BuildTools, build
+from benchmarks.realism.contenders import build_synthetic_release, list_models
 from securetag.datasets.realism import MEASURES, Transfer
 from securetag.pipeline.realism import measure_realism
 from securetag.settings import get_settings
 
-#: Triage rows of the release that is measured.
-SYNTHETIC_ROWS = 600
 #: Bars of the area under the curve: of word counts that were learned on the release, and of a model.
 MIN_AUC, MIN_MODEL_AUC = 0.5, 0.65
 
@@ -32,14 +29,12 @@ def measure() -> Iterator[Figure]:
     """Yield the figures of a small synthetic release beside the development set."""
     yield _compare_labels()
     findings = read_development()
-    models = [name for name in os.environ.get("SECURETAG_BENCH_MODELS", "").split(",") if name]
+    models = list_models()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         labels = copy_labeled(findings, folder / "real")
         settings = get_settings()
-        tools = BuildTools(releases_dir=folder / "releases", work=folder / "work", semgrep=settings.semgrep)
-        params = BuildParams(synthetic=SYNTHETIC_ROWS, knowledge=0, test_since=None)
-        release = Path(build(BuildInputs(records=[]), params, tools).path)
+        release = build_synthetic_release(folder, settings)
         report = measure_realism(release, folder / "real", labels, models=models, settings=settings)
     realism = report.realism
     for measure_name, words in MEASURES.items():

@@ -43,6 +43,8 @@ class ModelTransfer(msgspec.Struct, frozen=True, kw_only=True):
 
     model_id: str
     transfer: Transfer
+    #: One a finding, higher for a false positive.
+    scores: list[float]
     #: Findings without a usable answer: they count as true positives that the model is surest of.
     unanswered: int
     #: Whether scores are log-probabilities; else they are the verdicts, which have three values.
@@ -156,6 +158,7 @@ def score_predictor(
     return ModelTransfer(
         model_id=next((answer.model_id for answer in answers if answer.model_id), ""),
         transfer=score_transfer(findings, scores),
+        scores=scores,
         unanswered=unanswered,
         has_logprobs=bool(margins),
     )

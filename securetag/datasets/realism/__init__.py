@@ -17,6 +17,7 @@ from securetag.datasets.realism.report import (
     render_finding,
     score_transfer,
     score_word_transfer,
+    score_words,
     triage_code,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "sample_functions",
     "score_transfer",
     "score_word_transfer",
+    "score_words",
     "triage_code",
 ]

@@ -124,13 +124,13 @@ def _measure_separability(release_code: Sequence[str], real_code: Sequence[str])
     return round(float(roc_auc_score(labels, scores)), 4)
 
 
-def score_word_transfer(
+def score_words(
     examples: Sequence[Example], findings: Sequence[LabeledSnippet], profile: Profile
-) -> Transfer | None:
-    """Learn word counts on the labeled triage rows of train and score real findings with them.
+) -> list[float] | None:
+    """Learn word counts on the labeled triage rows of train and return a score for each real finding.
 
-    Real code is rendered as the prompts of `profile` show it. None where train has too few of either label.
-    Raises InputError as `score_transfer` does.
+    Higher is a false positive. Real code is rendered as the prompts of `profile` show it. None where train
+    has too few of either label.
     """
     fitted = fit_word_counts([row for row in examples if row.split == "train" and row.label is not None])
     if fitted is None:
@@ -139,9 +139,18 @@ def score_word_transfer(
     prompts = [render_finding(finding, profile) for finding in findings]
     texts = [read_code(prompt.messages, prompt.version) for prompt in prompts]
     # The model was fitted on "is a true positive".
-    return score_transfer(
-        findings, [-float(score) for score in model.decision_function(vectors.transform(texts))]
-    )
+    return [-float(score) for score in model.decision_function(vectors.transform(texts))]
+
+
+def score_word_transfer(
+    examples: Sequence[Example], findings: Sequence[LabeledSnippet], profile: Profile
+) -> Transfer | None:
+    """Return how well the scores of `score_words` fit the labels; None where there are none.
+
+    Raises InputError as `score_transfer` does.
+    """
+    scores = score_words(examples, findings, profile)
+    return None if scores is None else score_transfer(findings, scores)
 
 
 def render_finding(snippet: LabeledSnippet, profile: Profile) -> Prompt:

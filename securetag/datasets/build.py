@@ -26,7 +26,7 @@ from securetag.datasets.feedback.agreement import cap_tenants, tenant_id_of
 from securetag.datasets.feedback.reviewed_rows import group_keys, make_reviewed_rows
 from securetag.datasets.knowledge.fixes import make_fix_rows
 from securetag.datasets.knowledge.knowledge_rows import SourceSummary, make_knowledge_rows
-from securetag.datasets.knowledge.mix import Mix, default_mix, mix_knowledge
+from securetag.datasets.knowledge.mix import Mix, default_mix, measure_mix, mix_knowledge
 from securetag.datasets.knowledge.package_fixes import make_package_fix_rows
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
@@ -153,7 +153,7 @@ def build(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Releas
         drops += dropped
     _check(rows)
     counts = count_contents(rows, drops)
-    facts = measure_facts(rows, verdicts)
+    facts = measure_facts(rows, verdicts, measure_mix(rows, params.mix, inputs.tiers))
     path, manifest = write_release(
         rows,
         drops,
@@ -239,13 +239,14 @@ def list_steps(inputs: BuildInputs, params: BuildParams, keys: Mapping[str, Grou
         partial(drop_near_duplicates, jaccard=params.near_duplicates),
         partial(decontaminate, suites=inputs.suites),
         filters.drop_unpaired,
-        partial(
-            mix_knowledge, mix=params.mix, max_rows=params.knowledge, tiers=inputs.tiers, seed=params.seed
-        ),
         partial(assign_splits, keys=keys, test_since=params.test_since),
         partial(drop_cross_split, keys=keys),
         drop_overlapping,
         partial(cap_tenants, tenants=tenants),
+        # Last, so that its shares are those of the release.
+        partial(
+            mix_knowledge, mix=params.mix, max_rows=params.knowledge, tiers=inputs.tiers, seed=params.seed
+        ),
     ]
 
 

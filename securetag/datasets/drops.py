@@ -19,9 +19,9 @@ BuildStep = Literal[
     "filters",
     "duplicates",
     "evaluation suites",
-    "mix",
     "split",
     "share of a tenant",
+    "mix",
 ]
 #: The steps that take rows away.
 ROW_STEPS: tuple[BuildStep, ...] = get_args(BuildStep)[4:]
@@ -116,15 +116,15 @@ class DropReason(StrEnum):
     SUITE_NORMALISED = "suite_normalised", "evaluation suites", "an evaluation suite has the same words"
     SUITE_NGRAM = "suite_ngram", "evaluation suites", "the row overlaps with an evaluation suite"
 
-    MIX_SHARE = "mix_share", "mix", "its tier, task or source has its share already"
-    MIX_WEIGHT = "mix_weight", "mix", "its source or language has no weight in the mix"
-
     SPLIT_IDENTIFIER = "split_identifier", "split", "its identifier is in another split"
     SPLIT_EXACT = "split_exact", "split", "another split has the same text"
     SPLIT_NORMALISED = "split_normalised", "split", "another split has the same words"
     SPLIT_NGRAM = "split_ngram", "split", "the row overlaps with another split"
 
     TENANT_SHARE = "tenant_share", "share of a tenant", "its tenant has its share of the label already"
+
+    MIX_SHARE = "mix_share", "mix", "its tier, task, source or language has its share already"
+    MIX_WEIGHT = "mix_weight", "mix", "its tier, task, source or language has no share in the mix"
 
     @classmethod
     def of_status(cls, status: Status) -> DropReason:

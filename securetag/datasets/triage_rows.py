@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from securetag import triage
+import msgspec
+
+from securetag import rules, triage
 from securetag.records import (
     Construction,
     Decision,
@@ -19,12 +22,22 @@ from securetag.records import (
     Task,
 )
 
+#: Share of the prompts of profile `full` that are in Spanish where a release's language is English: at
+#: least a tenth, and a share that is drawn varies. A prompt of profile `compact` is code alone.
+SPANISH_SHARE = 0.12
+
 
 class PromptStyle(NamedTuple):
     """Which triage contract rows are rendered for, and the language of their prompts."""
 
     profile: triage.Profile
     lang: Lang
+
+    def draw_language(self, key: str) -> PromptStyle:
+        """Return the style of one item: Spanish for SPANISH_SHARE of the keys, else this one."""
+        lot = int.from_bytes(hashlib.sha256(f"language/{key}".encode()).digest()[:4]) / 2**32
+        is_drawn = self.profile == "full" and self.lang == "en" and lot < SPANISH_SHARE
+        return self._replace(lang="es") if is_drawn else self
 
     @property
     def prompt_lang(self) -> Literal["en", "es"]:
@@ -45,6 +58,26 @@ class Labelled(NamedTuple):
     source: str
     licence: str
     group: str
+
+
+def translate(finding: Finding, lang: Lang) -> Finding:
+    """Return the finding with what its rule says in `lang`; as it is where that isn't ours."""
+    rule = rules.catalogue().get(finding.rule_id)
+    if rule is None:
+        return finding
+    return msgspec.structs.replace(
+        finding,
+        message=_put(finding.message, rule.message, lang),
+        recommendation=_put(finding.recommendation, rule.recommendation, lang),
+    )
+
+
+def _put(text: str, both: rules.Text, lang: Lang) -> str:
+    """Return `text` with a rule's sentence in `lang`; what is beside it (the cell of a notebook) stays."""
+    for sentence in (both.en, both.es):
+        if sentence in text:
+            return text.replace(sentence, both.get(lang), 1)
+    return text
 
 
 def make_triage_row(

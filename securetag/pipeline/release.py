@@ -21,6 +21,10 @@ from securetag.pipeline.withdrawals import active_withdrawals
 from securetag.records import Record
 from securetag.settings import Settings
 
+#: Tiers of which a build takes no source that isn't named: instruction data of others overlaps with what
+#: models are judged by, some of it may not be sold, and who trains decides whether to replay general data.
+NAMED_ONLY = frozenset({"hf", "replay"})
+
 
 def build_release(
     params: BuildParams,
@@ -31,7 +35,7 @@ def build_release(
     harvest: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> ReleaseSummary:
-    """Build a release from the extracted `sources` (all but those of tier `hf` by default) and the last
+    """Build a release from the extracted `sources` (by default all but those of NAMED_ONLY) and the last
     harvest.
 
     What was withdrawn since, and what reviewers rejected, stays out; so does what knows an evaluation
@@ -76,9 +80,8 @@ def read_suites(settings: Settings, named: Sequence[Path] = ()) -> list[Suite]:
 
 
 def read_sources(settings: Settings, sources: Sequence[str] | None) -> Iterator[Record]:
-    """The extracted Records of `sources`, or of all but those of tier `hf`."""
-    # Instruction data of others overlaps with what models are judged by, and some of it may not be sold.
-    named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier == "hf"}
+    """The extracted Records of `sources`, or of all but those of NAMED_ONLY."""
+    named_only = {row.name for row in catalog.load(settings.catalog).values() if row.tier in NAMED_ONLY}
     files = sorted(path for path in settings.records_dir.glob("*.jsonl") if path.name != FILE)
     if missing := sorted(set(sources or ()) - {path.stem for path in files}):
         raise NotFoundError(

@@ -19,6 +19,7 @@ class Tier(StrEnum):
     CORE = "core"
     EXTENDED = "extended"
     HF = "hf"
+    REPLAY = "replay"
 
 
 @reported

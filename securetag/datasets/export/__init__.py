@@ -9,9 +9,10 @@ from typing import TypeGuard
 
 import msgspec
 
-from securetag.datasets.export import notice
 from securetag.datasets.export.base import Format, Row, Unfit
+from securetag.datasets.export.readme import render_readme
 from securetag.datasets.releases.manifest import SPLITS
+from securetag.datasets.releases.notice import NOTICE, render_notice
 from securetag.datasets.releases.release import read_release
 from securetag.errors import ConflictError, ReleaseError
 from securetag.records import Example
@@ -40,6 +41,9 @@ FORMATS: Registry[Format] = Registry(
     group="securetag.exports",
     accepts=_is_format,
 )
+
+#: Ends an export's NOTICE: its rows have no column of their own for that.
+PROVENANCE_NOTE = "provenance.jsonl names source and license of each row."
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,8 +94,8 @@ def export(release: Path, name: str, out: Path) -> Exported:
         (folder / "provenance.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(provenance))
         beside = {
             **form.beside(source.manifest, list(rows)),
-            "NOTICE": notice.render_notice(source.manifest, (release / "README.md").read_text("utf-8")),
-            "README.md": notice.render_readme(source.manifest, form, rows, exported.left_out),
+            NOTICE: f"{render_notice(source.manifest)}\n{PROVENANCE_NOTE}\n",
+            "README.md": render_readme(source.manifest, form, rows, exported.left_out),
             "export.json": json.dumps(msgspec.to_builtins(exported), indent=2) + "\n",
         }
         for file, text in beside.items():

@@ -7,7 +7,9 @@ from securetag.records import Example
 
 
 def _rows(example: Example) -> list[Row]:
-    messages = to_chat(example)
+    # OpenAI refuses a message without text. An empty system message (profile `compact`) only keeps a chat
+    # template from inserting its own, and OpenAI's models insert none.
+    messages = [message for message in to_chat(example) if message["content"]]
     if messages[-1]["role"] != "assistant" or not any(m["role"] == "user" for m in messages):
         raise Unfit("no question before the answer")
     return [{"messages": messages}]

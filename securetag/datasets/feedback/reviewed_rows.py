@@ -18,7 +18,7 @@ from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.datasets.feedback.agreement import find_contradicting, split_bulk_votes, tenant_id_of
 from securetag.datasets.feedback.harvest import SOURCE
 from securetag.datasets.splitting.groups import GroupKeys
-from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import Example, HarvestedVerdict, Origin
 
 _WHY = {
@@ -59,6 +59,8 @@ def _drop(record_id: str, reason: DropReason, n: int = 1) -> Drop:
 
 def _make_row(verdicts: list[HarvestedVerdict], style: PromptStyle) -> Example:
     first = verdicts[0]
+    style = style.draw_language(first.record.id)
+    finding = translate(first.finding, style.lang)
     origins = {
         (verdict.origin.finding_id or "", verdict.origin.consent_id or ""): verdict.origin
         for verdict in verdicts
@@ -67,7 +69,7 @@ def _make_row(verdicts: list[HarvestedVerdict], style: PromptStyle) -> Example:
         label=first.label,
         label_source="analyst",
         reasoning=_WHY[style.prompt_lang][first.label],
-        recommendation=first.finding.recommendation if first.label == "true_positive" else "",
+        recommendation=finding.recommendation if first.label == "true_positive" else "",
         origin="analyst",
         origins=[
             Origin(
@@ -82,7 +84,7 @@ def _make_row(verdicts: list[HarvestedVerdict], style: PromptStyle) -> Example:
         licence=first.record.licence,
         group=project_group(first),
     )
-    row = make_triage_row(first.finding, labelled, style)
+    row = make_triage_row(finding, labelled, style)
     decisions = {verdict.model_decision for verdict in verdicts if verdict.model_decision is not None}
     # Models that disagreed with one another leave nothing that the reviewers answered to.
     return msgspec.structs.replace(row, model_decision=decisions.pop() if len(decisions) == 1 else None)

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from securetag.datasets.drops import Drop, DropReason, StepResult
+from securetag.datasets.knowledge.credits import credit, credit_line
 from securetag.datasets.knowledge.fix_scan import SUFFIXES, scan_versions
-from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import PACKAGE_FIX, Example, Finding, Origin, Record, Status
 from securetag.settings.sections import SemgrepSettings
 
@@ -61,6 +62,8 @@ def make_fix_rows(
 
 
 def _make_row(record: Record, finding: Finding, style: PromptStyle) -> Example:
+    style = style.draw_language(record.id)
+    finding = translate(finding, style.lang)
     labelled = Labelled(
         label="true_positive",
         label_source="fix",
@@ -72,7 +75,8 @@ def _make_row(record: Record, finding: Finding, style: PromptStyle) -> Example:
         licence=record.licence,
         group=f"fix/{record.source}/{record.key}",
     )
-    return msgspec.structs.replace(make_triage_row(finding, labelled, style), split="test", axis=AXIS)
+    row = credit(make_triage_row(finding, labelled, style), credit_line(record))
+    return msgspec.structs.replace(row, split="test", axis=AXIS)
 
 
 def _drop(record: Record, reason: DropReason) -> Drop:

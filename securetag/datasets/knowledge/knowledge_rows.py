@@ -10,6 +10,7 @@ import msgspec
 from securetag.datasets import filters
 from securetag.datasets.drops import Drop, DropReason
 from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge.credits import split_publishers
 from securetag.datasets.knowledge.questions import MAX_PER_RECORD, make_judged_questions
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
@@ -21,7 +22,7 @@ from securetag.triage import Profile
 class SourceSummary(msgspec.Struct, kw_only=True):
     """What the Records of one source have in common."""
 
-    publisher: str
+    publishers: set[str] = set()
     #: Of all its Records, also of those without rows: they decide what an input was.
     ids: list[str] = []
     editions: set[str] = set()
@@ -68,7 +69,7 @@ def make_knowledge_rows(
         and filters.check_record(record, purpose) is None
     )
     for record in records:
-        source = result.sources.setdefault(record.source, SourceSummary(publisher=record.publisher))
+        source = result.sources.setdefault(record.source, SourceSummary())
         source.ids.append(record.id)
         if record.source in withdrawn:
             reason: DropReason | None = DropReason.RECORD_ERASED
@@ -86,6 +87,7 @@ def make_knowledge_rows(
         source.editions.add(record.edition)
         source.licences.add(record.licence)
         source.urls.add(record.url)
+        source.publishers.update(split_publishers(record.publisher))
         result.keys[record.id] = group_keys_of(record)
         rows, flaws = make_judged_questions(record, profile, corpus)
         dropped.update({(record.source, flaw, ""): n for flaw, n in flaws.items()})

@@ -31,7 +31,7 @@ import msgspec
 from securetag.datasets.drops import Drop, DropReason, StepResult
 from securetag.datasets.knowledge.fix_scan import SUFFIXES, scan_versions
 from securetag.datasets.splitting.groups import split_of
-from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import PACKAGE_FIX, Example, Finding, Label, Origin, Record, Status
 from securetag.scanning.evidence import family_of
 from securetag.scanning.snippet import SourceFile
@@ -102,7 +102,7 @@ class _FilePair:
     def __init__(
         self, record: Record, before: Sequence[Finding], after: Sequence[Finding], style: PromptStyle
     ) -> None:
-        self._record, self._style = record, style
+        self._record, self._style = record, style.draw_language(record.id)
         language = record.facts.language or ""
         self._before = _open(record.facts.vulnerable or "", language, before)
         self._after = _open(record.facts.fixed or "", language, after)
@@ -204,6 +204,7 @@ class _FilePair:
 
     def _make_row(self, finding: Finding, label: Label, pair_id: str | None) -> Example:
         record = self._record
+        finding = translate(finding, self._style.lang)
         why = _WHY[self._style.prompt_lang][label].format(advisory=", ".join(record.facts.aliases))
         labelled = Labelled(
             label=label,

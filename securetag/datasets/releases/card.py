@@ -22,7 +22,7 @@ from securetag.datasets.feedback.agreement import (
     measure_anchoring,
     tenant_id_of,
 )
-from securetag.datasets.licences import list_obligations, needs_attribution
+from securetag.datasets.knowledge.mix import MixShare
 from securetag.datasets.releases.baselines import (
     Score,
     group_by_axis,
@@ -32,8 +32,12 @@ from securetag.datasets.releases.baselines import (
 )
 from securetag.datasets.releases.features import list_features
 from securetag.datasets.releases.manifest import NAME_LENGTH, SPLITS, Manifest, SourceEntry
+from securetag.datasets.releases.notice import list_credits, list_terms
 from securetag.datasets.releases.plots import ALT, count_after_steps, count_before_rows
 from securetag.records import Example, HarvestedVerdict
+
+#: Share of the knowledge rows from which a source is shown in the table of the mix.
+MIN_SHOWN = 0.05
 
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +61,14 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     contradicting: int
     agreement: Agreement
     anchoring: list[Anchoring]
+    #: Shares of the knowledge rows beside the mix's limits.
+    mix: Sequence[MixShare]
 
 
-def measure_facts(examples: Sequence[Example], verdicts: Sequence[HarvestedVerdict]) -> CardFacts:
-    """Figures of the rows and of the harvest."""
+def measure_facts(
+    examples: Sequence[Example], verdicts: Sequence[HarvestedVerdict], mix: Sequence[MixShare] = ()
+) -> CardFacts:
+    """Return the figures of the rows and of the harvest; `mix` is what `measure_mix` says of the rows."""
     return CardFacts(
         majority={name: majority_share(rows) for name, rows in group_by_axis(examples).items()},
         lookups=score_lookups(examples),
@@ -75,6 +83,7 @@ def measure_facts(examples: Sequence[Example], verdicts: Sequence[HarvestedVerdi
         contradicting=len(find_contradicting(verdicts)),
         agreement=measure_agreement(verdicts),
         anchoring=measure_anchoring(verdicts),
+        mix=mix,
     )
 
 
@@ -98,6 +107,8 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         *_table("Rows", "label", counts["by_label"]),
         *_table("Rows", "held-out axis of the test split", counts["by_axis"]),
         *_table("Rows", "licence", counts["by_licence"]),
+        *_table("Rows", "language", counts["by_lang"]),
+        *_mix(facts.mix),
         *_table("Left out", "reason", {describe_reason(name): n for name, n in counts["dropped"].items()}),
         "## What can be had without weighing the guard",
         "",
@@ -124,9 +135,12 @@ def render_card(manifest: Manifest, facts: CardFacts) -> str:
         "## Sources",
         "",
         *_sources(manifest.sources),
+        "## Credits",
+        "",
+        *_credits(manifest),
         "## Terms",
         "",
-        *_terms(manifest),
+        *(f"- {term}" for term in list_terms(manifest)),
         "",
     ]
     return "\n".join(lines)
@@ -244,13 +258,38 @@ def _sources(sources: Sequence[SourceEntry]) -> list[str]:
     return [head, "| --- | --- | --- | --- | ---: | ---: |", *rows, ""]
 
 
-def _terms(manifest: Manifest) -> list[str]:
-    """Obligations that the licenses of the rows bring, with whom to name."""
-    lines = [f"- {sentence}" for sentence in list_obligations(manifest.counts["by_licence"])]
-    lines += [
-        f"- {source.publisher}, {source.name}: {', '.join(source.licences)}, {source.urls[0]}; adapted."
-        for source in manifest.sources
-        if source.rows and any(map(needs_attribution, source.licences))
+def _credits(manifest: Manifest) -> list[str]:
+    rows = [
+        f"| {publisher} | {n:,} | {', '.join(source.name for source in sources)} |"
+        for publisher, n, sources in list_credits(manifest)
     ]
-    lines.append("- Synthetic rows are Apache-2.0. Every row names its license.")
-    return lines
+    return [
+        "Rows that name a publisher, since they adapt its words; a row may name several. `NOTICE` says under "
+        "which terms, the column `attribution` what of whom.",
+        "",
+        "| publisher | rows | sources |",
+        "| --- | ---: | --- |",
+        *rows,
+        "",
+    ]
+
+
+def _mix(shares: Sequence[MixShare]) -> list[str]:
+    """Every tier, task and language; of sources those alone that have MIN_SHOWN."""
+    if not shares:
+        return []
+    rows = [
+        f"| {entry.kind} | {entry.name} | {entry.rows:,} | {entry.share:.3f} | {entry.limit:g} |"
+        for entry in shares
+        if entry.kind != "source" or entry.share >= MIN_SHOWN
+    ]
+    return [
+        "## Mix of the knowledge rows",
+        "",
+        "A share over its limit means that all limits were widened, since there were too few other rows.",
+        "",
+        "| | | rows | share | limit |",
+        "| --- | --- | ---: | ---: | ---: |",
+        *rows,
+        "",
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from securetag.datasets.drops import Drop
 from securetag.datasets.feedback import harvest
+from securetag.datasets.knowledge.credits import split_publishers
 from securetag.datasets.knowledge.knowledge_rows import SourceSummary
 from securetag.datasets.releases.manifest import SPLITS, SourceEntry
 from securetag.datasets.synthetic import cases
@@ -29,11 +30,17 @@ def count_contents(rows: Sequence[Example], drops: Iterable[Drop]) -> Counts:
         "by_source": count_by(lambda row: row.source),
         "by_task": count_by(lambda row: row.task.value),
         "by_licence": count_by(lambda row: row.licence),
+        "by_publisher": _count_publishers(rows),
         "by_lang": count_by(lambda row: row.lang),
         "by_label": count_by(lambda row: row.label and f"{row.label} ({row.label_source})"),
         "by_axis": count_by(lambda row: row.axis),
         "dropped": {str(reason): n for reason, n in sorted(dropped.items())},
     }
+
+
+def _count_publishers(rows: Iterable[Example]) -> dict[str, int]:
+    counts = Counter(name for row in rows for name in split_publishers(row.publisher))
+    return dict(sorted(counts.items()))
 
 
 def list_sources(
@@ -43,7 +50,7 @@ def list_sources(
     entries = [
         SourceEntry(
             name=name,
-            publisher=source.publisher,
+            publisher=", ".join(sorted(source.publishers)),
             editions=sorted(source.editions),
             licences=sorted(source.licences),
             urls=sorted(source.urls)[:1] or [""],

@@ -1,7 +1,7 @@
 """The release directory: written whole or not at all, never changed, verified when read.
 
 ``data/releases/<first 12 hex of the digest>/``: train.jsonl, validation.jsonl, test.jsonl,
-manifest.json, README.md (the card), its pictures, dropped.parquet, lineage.parquet, the rows again as
+manifest.json, README.md (the card), NOTICE, its pictures, dropped.parquet, lineage.parquet, the rows again as
 Parquet (`shards`), croissant.json and bom.cdx.json (`metadata`).
 
 The digest covers schema version, parameters, inputs and the three JSONL files, and nothing that
@@ -27,6 +27,7 @@ import rfc8785
 from securetag.datasets.drops import Drop
 from securetag.datasets.releases import lineage, metadata, shards
 from securetag.datasets.releases.manifest import NAME_LENGTH, SPLITS, FileEntry, Manifest, SourceEntry
+from securetag.datasets.releases.notice import NOTICE, render_notice
 from securetag.errors import NotFoundError, ReleaseError
 from securetag.records import Example, Origin, content_id
 from securetag.system.files import Draft, draft_folder
@@ -104,6 +105,7 @@ def write_release(
             (folder / name).write_bytes(content)
         _write_dropped(folder / "dropped.parquet", drops)
         lineage.write_lineage(folder / lineage.FILE, examples)
+        (folder / NOTICE).write_text(render_notice(manifest), encoding="utf-8")
         metadata.write_metadata(folder, manifest)
         manifest = _sealed(manifest, folder)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")

@@ -23,7 +23,7 @@ from securetag.datasets.synthetic.reasons import explain
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
 from securetag.datasets.synthetic.shapes import Function
 from securetag.datasets.synthetic.sinks import CLASSES
-from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import (
     Construction,
     EvidenceSpan,
@@ -174,7 +174,8 @@ def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) 
 def _make_row(
     pair: Pair, function: Function, finding: Finding, label: Label, outcome: Outcome, style: PromptStyle
 ) -> Example:
-    finding, spans = show(function, finding, style)
+    style = style.draw_language(pair.pair_id)
+    finding, spans = show(function, translate(finding, style.lang), style)
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in spans}.values(), key=lambda span: span.first)
     is_true = label == "true_positive"

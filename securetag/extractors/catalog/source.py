@@ -89,7 +89,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One edition of one upstream publication: a row of the catalog."""
 
     name: str
-    tier: Literal["core", "extended", "hf"]
+    tier: Literal["core", "extended", "hf", "replay"]
     publisher: str
     #: Shared by all editions of one dataset; keys of Records are comparable within it.
     dataset: str

@@ -62,6 +62,7 @@ def test_a_written_release_is_read_back(tmp_path: Path) -> None:
     assert [row.messages[0].content for row in rows.train + rows.test] == ["q1", "q2"]
     assert rows.validation == []
     assert sorted(file.name for file in path.iterdir()) == [
+        "NOTICE",
         "README.md",
         "bom.cdx.json",
         "croissant.json",

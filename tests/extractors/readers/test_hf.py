@@ -88,6 +88,26 @@ def test_each_of_a_list_is_a_record(make_source: MakeSource, make_file: MakeFile
     assert records[0].facts.language == "go"
 
 
+def test_general_instructions_of_the_catalogs_replay_row(
+    make_source: MakeSource, make_file: MakeFile
+) -> None:
+    """Rows of our own, in the form that the publisher documents."""
+    rows = [
+        {"instruction": "Name a prime.", "context": "", "response": "Seven is one.", "category": "open_qa"},
+        {"instruction": "Who came?", "context": "Ada came.", "response": "Ada.", "category": "closed_qa"},
+    ]
+    row = catalog.load()["replay-dolly"]
+    file = make_file("dolly.jsonl", "\n".join(map(json.dumps, rows)))
+    records, other = read(make_source(options=row.options), file)
+    assert other == []
+    assert [(record.facts.instruction, record.facts.response) for record in records] == [
+        ("Name a prime.", "Seven is one."),
+        ("Who came?\n\nAda came.", "Ada."),
+    ]
+    assert row.tier == "replay"
+    assert is_allowed(row.licence, "public")
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "json", "jsonl"], ids=str)
 def test_every_form_gives_the_same(
     form: str, make_source: MakeSource, make_file: MakeFile, tmp_path: Path

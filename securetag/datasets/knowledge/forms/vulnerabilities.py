@@ -18,7 +18,7 @@ _RANGE = re.compile(r"^- (?P<package>\S+): (?P<ranges>`.+)$", re.M)
 _BELOW = re.compile(r"`(?:[≥>]=? ?[^,`]+, )?< (?P<fixed>[\w.+~-]+)`")
 _DUE = re.compile(r"US federal agencies had to act by (\d{4}-\d\d-\d\d)")
 #: Least characters of a description that more than one thing can be asked of.
-_MIN_CHARS = 80
+_MIN_CHARS = 60
 #: Words of a description that speak for a value of a CVSS metric, by language.
 _CUES: dict[str, dict[str, str]] = {
     "en": {

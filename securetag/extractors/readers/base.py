@@ -29,6 +29,23 @@ T = TypeVar("T")
 MIN_SECTION_CHARS = 80
 
 
+#: Headings of lists of what a document cites, without their number.
+REFERENCE_HEADINGS = frozenset(
+    {
+        "references",
+        "general references",
+        "external references",
+        "owasp references",
+        "bibliography",
+        "referencias",
+        "bibliografía",
+    }
+)
+_SECTION_NUMBER = re.compile(r"^(?:appendix\s+)?(?:[A-Z]|\d{1,2})(?:\.\d{1,3})*[\s.:–—-]+", re.I)
+#: An address, or a year as bibliographies have it.
+_CITATION = re.compile(r"https?://|www\.|\bdoi\b|\b(?:19|20)\d\d\b", re.I)
+
+
 class Drop(msgspec.Struct, frozen=True):
     """An item that was read and left out, and the reason."""
 
@@ -138,6 +155,8 @@ class Reader(ABC):
             return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
         if is_license_text(text):
             return Drop("a license text", locator)
+        if is_reference_list(path, text):
+            return Drop("a list of references", locator)
         key = make_section_key(stem, path)
         seen[key] += 1
         return self.record(
@@ -151,6 +170,15 @@ class Reader(ABC):
             lang=lang,
             is_lang_certain=is_lang_certain,
         )
+
+
+def is_reference_list(path: Sequence[str], text: str) -> bool:
+    """Whether a section below a heading of references cites: most of its lines have an address or a year."""
+    headings = {_SECTION_NUMBER.sub("", title).strip(" :").lower() for title in path[1:]}
+    if not headings & REFERENCE_HEADINGS:
+        return False
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    return 2 * sum(bool(_CITATION.search(line)) for line in lines) >= len(lines)
 
 
 def make_section_key(stem: str, path: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from securetag.extractors.readers.base import (
     Drop,
     Item,
     Reader,
+    is_reference_list,
     make_section_key,
     read_text,
 )
@@ -122,6 +123,8 @@ class MarkdownReader(Reader):
         if self.skipped(path[-1]) or has_only_links(piece.text):
             return Drop("a list of links", locator)
         text = clean_section(piece.text)
+        if is_reference_list(path, text):
+            return Drop("a list of references", locator)
         if len(text) < MIN_SECTION_CHARS:
             return Drop(f"shorter than {MIN_SECTION_CHARS} characters", locator)
         if not _SENTENCE_END.search(text):

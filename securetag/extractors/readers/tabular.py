@@ -115,7 +115,9 @@ class TabularReader(Reader):
         self.seen[key] += 1
         if self.seen[key] > 1:
             key = f"{key}-{self.seen[key]}"
-        title = values["title"] or (facts.instruction or text).strip().split("\n")[0]
+        # Before the instruction, which may be the same in all rows.
+        named = values["title"] or prose.clean(values["text"]) or facts.instruction or text
+        title = named.strip().split("\n")[0]
         yield self.record(
             file,
             key=key,
@@ -142,12 +144,17 @@ def _normalize_language(name: str) -> str:
 
 def _render_text(text: str, facts: Facts) -> str:
     """Return the text, then the code before and after; or the instruction and its response."""
-    parts = [text] if text else []
+    is_repeated = any(_contains(part, text) for part in (facts.instruction, facts.response))
+    parts = [text] if text and not is_repeated else []
     for name, code in (("Vulnerable", facts.vulnerable), ("Fixed", facts.fixed)):
         if code:
             parts.append(f"{name}:\n\n{prose.make_code_block(code, facts.language or '')}")
-    dialogue = [part for part in (facts.instruction, facts.response) if part and part != text]
-    return "\n\n".join(parts + dialogue)
+    return "\n\n".join([*parts, *filter(None, (facts.instruction, facts.response))])
+
+
+def _contains(whole: str | None, text: str) -> bool:
+    """Whether `whole` has all of a text, whatever the line breaks: a question may quote what it is about."""
+    return bool(whole) and " ".join(text.split()) in " ".join(str(whole).split())
 
 
 def _is_prose(row: Row) -> bool:

@@ -136,6 +136,17 @@ def test_every_form_gives_the_same(
     ]
 
 
+def test_a_text_that_the_question_quotes_is_there_once(make_source: MakeSource, make_file: MakeFile) -> None:
+    flaw = "A flaw of the lid lets\n  a guest read the letters of the host."
+    question = f"Which weakness is this? Answer with its number. Flaw: {' '.join(flaw.split())}"
+    rows = [{"about": flaw, "question": question, "answer": "CWE-22"}]
+    mapping = {"kind": "instruction", "text": "about", "instruction": "question", "response": "answer"}
+    file = make_file("rows.json", json.dumps(rows).encode())
+    (record,), _ = read(make_source(options={"mapping": mapping}), file)
+    assert record.text == f"{question}\n\nCWE-22"
+    assert record.title == "A flaw of the lid lets"
+
+
 def test_one_broken_row_costs_no_other(make_source: MakeSource, make_file: MakeFile) -> None:
     lines = [
         '{"id": 1, "text": "one"}',

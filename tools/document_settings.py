@@ -34,9 +34,8 @@ A value is taken from the first of these that has it: a flag of the command; the
 two underscores before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder,
 with the names in the second column (a table: `[api]`); the default.
 
-Lists are JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable counts as
-not set. Relative paths count from the working directory. A `SECURETAG_…` variable or a name in the file that
-isn't below is refused, with the setting that may be meant.
+Lists are JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable counts
+as not set; relative paths are from the working directory. An unknown name is refused, with a near one.
 
 A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
 (`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a file of which the content, without a last newline, is

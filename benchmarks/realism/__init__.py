@@ -2,7 +2,7 @@
 
 Real code are the packages of the development set (`benchmarks/real/development.py`), fetched from their
 index; labels are those that people gave. `model_test` isn't touched: it is for the last measurement. Word
-counts are learned on a small synthetic release. Models that SECURETAG_BENCH_MODELS names (separated by
+counts are learned on a small synthetic release. Models that BENCH_MODELS names (separated by
 commas; GGUF files, registered models or names of the endpoint) are asked about the same findings.
 """
 

@@ -20,5 +20,5 @@ def build_synthetic_release(folder: Path, settings: Settings) -> Path:
 
 
 def list_models() -> list[str]:
-    """Return the models that SECURETAG_BENCH_MODELS names, separated by commas."""
-    return [name for name in os.environ.get("SECURETAG_BENCH_MODELS", "").split(",") if name]
+    """Return the models that BENCH_MODELS names, separated by commas."""
+    return [name for name in os.environ.get("BENCH_MODELS", "").split(",") if name]

@@ -8,7 +8,7 @@ most NEAR_LINES lines away, of the same CWE family, is the same finding. The set
 report, so Bandit's recall on it says nothing of what Bandit alone would find, and its false alarms elsewhere
 in these files aren't counted as such: nobody judged them.
 
-Triagers are word counts learned on a small synthetic release, and the models that SECURETAG_BENCH_MODELS
+Triagers are word counts learned on a small synthetic release, and the models that BENCH_MODELS
 names. The figures of all of them are of one run.
 """
 

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     mirror: Path | None = None
     #: A catalog of your own sources, beside the built-in one and of the same schema (docs/sources.md).
     catalog: Path | None = None
+    #: A folder of labeled code that models are scored on by `securetag model score` (docs/evaluation.md).
+    external_suites: Path | None = None
     #: HMAC key under which API keys are stored.
     pepper: SecretStr = SecretStr(LOCAL_PEPPER)
     #: The pepper before a rotation: its keys open until `pepper_previous_until`, and move on when used.
@@ -175,6 +177,8 @@ class Settings(BaseSettings):
             self.mirror = self.mirror.expanduser().absolute()
         if self.catalog is not None:
             self.catalog = self.catalog.expanduser().absolute()
+        if self.external_suites is not None:
+            self.external_suites = self.external_suites.expanduser().absolute()
         if self.pepper_previous is not None and self.pepper_previous_until is None:
             raise ValueError("SECURETAG_PEPPER_PREVIOUS needs an end: set SECURETAG_PEPPER_PREVIOUS_UNTIL")
         if wrong := [name for name in self.scanners if not _SCANNER_NAME.fullmatch(name)]:

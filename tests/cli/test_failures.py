@@ -86,6 +86,7 @@ COMMANDS = [
     "dataset review status",
     "model list",
     "model calibrate securetag-base --dataset 0123456789ab",
+    "model score --dataset 0123456789ab --suites {project}",
     "model sync",
     "model serve",
     "model rollback",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -208,3 +209,21 @@ def test_the_command_compares_and_draws(built: ReleaseSummary, tmp_path: Path) -
     assert "Word counts tell release from real code" in shown.output
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(triage_code(read_release(Path(built.path)).train)) > 20
+
+
+def test_the_command_scores_word_counts_on_a_suite_of_other_people(
+    built: ReleaseSummary, tmp_path: Path
+) -> None:
+    rows = ["case,file,line,cwe,is_vulnerable"]
+    for number in range(6):
+        name = f"case{number}.py"
+        (tmp_path / name).write_text(f"import os\n\n\ndef run(name):\n    os.system(name + '{number}')\n")
+        rows.append(f"{number},{name},5,CWE-78,{'yes' if number % 2 else 'no'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    command = ["model", "score", "--dataset", built.path, "--suites", str(tmp_path), "--json"]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    (suite,) = json.loads(shown.stdout)
+    assert (suite["missed"], suite["unlabeled"], suite["models"]) == (0, 0, {})
+    assert suite["word_counts"]["true_positives"] == 3
+    assert set(suite["word_counts"]["removed"]) == {"0%", "2%"}

@@ -18,6 +18,10 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
+import httpx
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 #: The crafted inputs name this; whoever runs, reads or addresses it was led there.
 MARK = "zqx7"
 _SHELL = "PATH=/nonexistent; {mark}() {{ echo {mark}-ran >&2; }}\n{command}\n"
@@ -169,17 +173,37 @@ def leads_elsewhere(honest: str, crafted: str) -> bool:
     return host is None or host.endswith(f"{MARK}.test")
 
 
-def fetches_elsewhere(honest: str, crafted: str) -> bool:
-    """Whether a client asks the attacker's host, one inside, or a file: what `urlsplit` and a browser both say."""
+def _fetches(read: Callable[[str], str | None], honest: str, crafted: str) -> bool:
     if crafted == honest or any(ord(char) < 32 for char in crafted):
         return False
-    try:
-        host = (urlsplit(crafted).hostname or "").lower()
-        scheme = urlsplit(crafted).scheme.lower()
-    except ValueError:
+    if not re.match(r"(?i)https?://", crafted):
         return False
-    inside = {"127.0.0.1", "169.254.169.254", "localhost", "0.0.0.0", "::1"}
-    return scheme in {"http", "https"} and (host.endswith(f"{MARK}.test") or host in inside)
+    try:
+        host = (read(crafted) or "").lower().strip("[]")
+    except (ValueError, LocationParseError, httpx.InvalidURL):
+        return False
+    return host.endswith(f"{MARK}.test") or host in {
+        "127.0.0.1",
+        "169.254.169.254",
+        "localhost",
+        "0.0.0.0",
+        "::1",
+    }
+
+
+def fetches_by_requests(honest: str, crafted: str) -> bool:
+    """Whether Requests, which reads an address with urllib3, asks the attacker's host or one inside."""
+    return _fetches(lambda address: parse_url(address).host, honest, crafted)
+
+
+def fetches_by_httpx(honest: str, crafted: str) -> bool:
+    """Whether HTTPX asks the attacker's host or one inside."""
+    return _fetches(lambda address: httpx.URL(address).host, honest, crafted)
+
+
+def fetches_elsewhere(honest: str, crafted: str) -> bool:
+    """Whether a client that reads addresses as `urlsplit` does asks the attacker's host or one inside."""
+    return _fetches(lambda address: urlsplit(address).hostname, honest, crafted)
 
 
 def calls_mark(honest: str, crafted: str) -> bool:
@@ -198,7 +222,15 @@ JUDGES: dict[str, Judge] = {
     "CWE-79": adds_markup,
     "CWE-22": leaves_folder,
     "CWE-601": leads_elsewhere,
-    "CWE-918": fetches_elsewhere,
     "CWE-94": calls_mark,
     "CWE-95": calls_mark,
 }
+
+
+def judge_of(cwe: str, code: str) -> Judge:
+    """Return the judge of a class; of requests to other hosts that of the client which the code calls."""
+    if cwe != "CWE-918":
+        return JUDGES[cwe]
+    if "requests.get(" in code:
+        return fetches_by_requests
+    return fetches_by_httpx if "httpx.get(" in code else fetches_elsewhere

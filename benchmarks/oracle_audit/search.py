@@ -11,11 +11,11 @@ from random import Random
 
 import msgspec
 
-from benchmarks.oracle_audit.judges import JUDGES, MARK, runs_mark
+from benchmarks.oracle_audit.judges import MARK, judge_of, runs_mark
 from securetag.datasets.synthetic.child import Handler, first_function
 from securetag.datasets.synthetic.stage import Stage
 
-#: Inputs that are tried of one function.
+#: Inputs that are tried of one function in one round.
 MAX_INPUTS = 1_500
 #: Class, guarded parameter, code, honest values.
 Case = tuple[str, str, str, tuple[str, ...]]
@@ -149,6 +149,8 @@ _HARMS = {
         "§.zqx7.test",
         "https://zqx7.test/?x=§",
         "//zqx7.test",
+        "https://zqx7.test\\@§/",
+        "https://zqx7.test\\.§",
     ],
     "CWE-94": [
         "zqx7()",
@@ -195,17 +197,20 @@ class Exploit(msgspec.Struct, frozen=True, kw_only=True):
     effect: str
 
 
-def search(case: Case, rng: Random, entry: str = "") -> Exploit | None:
+def search(
+    case: Case, rng: Random, entry: str = "", *, framework: str = "", is_first: bool = True
+) -> Exploit | None:
     """Return an input of a function that does harm; None where MAX_INPUTS do none.
 
-    `entry` names the function, or `Class.method`; by default the first function of the code.
+    `entry` names the function, or `Class.method`; by default the first function of the code. A round that
+    isn't the function's first draws all inputs by chance.
 
     An honest request has to reach the sink, or nothing can be compared: such a function gives None, too.
     """
     cwe, variable, code, benign = case
     world = Stage()
-    handler = Handler(code, entry or first_function(code), variable, world)
-    judge = JUDGES[cwe]
+    handler = Handler(code, entry or first_function(code), variable, world, framework)
+    judge = judge_of(cwe, code)
     honest = []
     for value in benign:
         for other in (benign[0], value):
@@ -214,7 +219,7 @@ def search(case: Case, rng: Random, entry: str = "") -> Exploit | None:
     if not honest:
         return None
     usual = set(honest)
-    for payload, other in _list_inputs(cwe, code, benign, rng):
+    for payload, other in _list_inputs(cwe, code, benign, rng, is_first=is_first):
         handler(payload, other)
         for text in world.recorder.texts:
             if text in usual or (judge is runs_mark and not _may_run(text)):
@@ -230,9 +235,24 @@ def _may_run(text: str) -> bool:
     return MARK in text and any(sign in text for sign in ";|&\n$`")
 
 
-def _list_inputs(cwe: str, code: str, benign: tuple[str, ...], rng: Random) -> Iterator[tuple[str, str]]:
+def _list_inputs(
+    cwe: str, code: str, benign: tuple[str, ...], rng: Random, *, is_first: bool
+) -> Iterator[tuple[str, str]]:
     harms = _HARMS[cwe]
     words = [*benign, *_list_constants(code)]
+    inputs = _list_combined(harms, words, benign, rng) if is_first else []
+    yield from inputs
+    for _ in range(max(0, MAX_INPUTS - len(inputs))):
+        text = rng.choice(harms).replace("§", rng.choice(words))
+        for _ in range(rng.randint(1, 3)):
+            text = _change(text, rng, words)
+        yield text, rng.choice([benign[0], text, *words])
+
+
+def _list_combined(
+    harms: list[str], words: list[str], benign: tuple[str, ...], rng: Random
+) -> list[tuple[str, str]]:
+    """Return what does harm beside honest text, at most two thirds of a round by chance."""
     simple = [harm.replace("§", word) for harm, word in product(harms, words or [""])]
     inputs = [(text, benign[0]) for text in simple]
     inputs += [(text, text) for text in harms]
@@ -243,12 +263,7 @@ def _list_inputs(cwe: str, code: str, benign: tuple[str, ...], rng: Random) -> I
         inputs += [(f"{word}/{filled}", benign[0]), (f"{filled}\n{word}", benign[0])]
     if len(inputs) > MAX_INPUTS * 2 // 3:
         inputs = inputs[: len(simple)][:MAX_INPUTS] + rng.sample(inputs, MAX_INPUTS * 2 // 3)
-    yield from inputs
-    for _ in range(max(0, MAX_INPUTS - len(inputs))):
-        text = rng.choice(harms).replace("§", rng.choice(words))
-        for _ in range(rng.randint(1, 3)):
-            text = _change(text, rng, words)
-        yield text, rng.choice([benign[0], text, *words])
+    return inputs
 
 
 def _change(text: str, rng: Random, words: list[str]) -> str:

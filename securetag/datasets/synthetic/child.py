@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from securetag.datasets.synthetic import meaning, stage
+from securetag.datasets.synthetic.locations import location_writer
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
 from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
 from securetag.datasets.synthetic.search import search_witness
@@ -44,6 +45,10 @@ MAX_EFFECT_CHARS = 160
 OUT_OF_TIME = "out of CPU time"
 
 
+#: A function without a guard and its framework → what honest values mean.
+Baselines = dict[tuple[str, str], frozenset[Meaning]]
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One function to run, with its inputs."""
 
@@ -55,6 +60,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     plain: str
     #: Name of the sink, which decides the honest values and the payloads.
     sink: str
+    #: The framework, which writes the address of a redirect in its own way.
+    framework: str = ""
     #: Inputs to try before the function is called safe; the listed attacks alone where it is less.
     inputs: int = 0
 
@@ -139,8 +146,9 @@ def limit_function() -> None:
 class Handler:
     """A synthetic function on a stage, ready to be called with one input after another."""
 
-    def __init__(self, text: str, entry: str, variable: str, world: stage.Stage) -> None:
+    def __init__(self, text: str, entry: str, variable: str, world: stage.Stage, framework: str = "") -> None:
         self._text = text
+        self._write_location = location_writer(framework)
         world.values.read = set()
         names = world.names()
         code = compile(text, "<synthetic>", "exec")
@@ -157,6 +165,7 @@ class Handler:
     def __call__(self, payload: str, other: str) -> list[Meaning]:
         """What one input means at the sink, once for each time that it is reached."""
         world = self._world
+        world.write_location = self._write_location
         world.reset(self._variable, payload, other)
         try:
             result = self._handler(*self._given)
@@ -212,24 +221,25 @@ def _await(coroutine: CoroutineType[Any, Any, Any]) -> object:
     raise RuntimeError("a synthetic handler waited for something")
 
 
-def judge(trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meaning]]) -> Outcome:
+def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
     """Run a trial's function on honest requests, then on attacks until one does harm.
 
     Raises ValueError for an unknown sink and for text that isn't a function, SyntaxError likewise.
     """
     sink = sink_named(trial.sink)
-    handler = Handler(trial.code, trial.entry, trial.variable, world)
-    if trial.plain not in baselines:
-        plain = Handler(trial.plain, first_function(trial.plain), trial.variable, world)
+    handler = Handler(trial.code, trial.entry, trial.variable, world, trial.framework)
+    baseline = (trial.plain, trial.framework)
+    if baseline not in baselines:
+        plain = Handler(trial.plain, first_function(trial.plain), trial.variable, world, trial.framework)
         # Nothing at all is honest too: a field that was left empty makes no statement of another kind.
-        baselines[trial.plain] = frozenset(each for text in (*sink.benign, "") for each in plain(text, text))
+        baselines[baseline] = frozenset(each for text in (*sink.benign, "") for each in plain(text, text))
     honest = [handler(text, text) for text in sink.benign]
     uses_others = handler.uses_others()
     if uses_others:
         honest += [handler(text, other) for text in sink.benign for other in sink.benign if other != text]
     reached = sum(map(bool, honest))
     # A guard may reshape what honest values mean (a number for a name); that is no injection.
-    permitted = baselines[trial.plain].union(*map(frozenset, honest)) - {OUTSIDE}
+    permitted = baselines[baseline].union(*map(frozenset, honest)) - {OUTSIDE}
     recorder = world.recorder
 
     def is_harmful(payload: str, other: str) -> bool:
@@ -296,9 +306,7 @@ def list_attacks(sink: Sink, *, uses_others: bool, is_reached: bool) -> Iterator
         yield from ((honest, text) for honest in sink.benign)
 
 
-def _judged(
-    trial: Trial, world: stage.Stage, baselines: dict[str, frozenset[Meaning]], attempts: list[str]
-) -> Outcome:
+def _judged(trial: Trial, world: stage.Stage, baselines: Baselines, attempts: list[str]) -> Outcome:
     """`judge` within its time; what went wrong becomes the outcome's error."""
     attempts.clear()
     error = ""
@@ -325,7 +333,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     attempts = confine()
-    baselines: dict[str, frozenset[Meaning]] = {}
+    baselines: Baselines = {}
     answers.write(READY + b"\n")
     for line in sys.stdin.buffer:
         outcome = _judged(msgspec.json.decode(line, type=Trial), world, baselines, attempts)

@@ -18,6 +18,8 @@ from functools import lru_cache
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
+import httpx
+
 BASE = "/srv/files"
 #: Hosts that the imagined application talks to and sends its users to.
 HOSTS = frozenset({"cdn.example.com", "api.example.com", "shop.example.com"})
@@ -109,12 +111,30 @@ def path(name: str) -> Meaning:
     return INSIDE if inside else OUTSIDE
 
 
+@_remembered
+def fetch_requests(address: str) -> Meaning:
+    """`fetch` as Requests reads an address: a backslash ends the host, as it does for a browser."""
+    scheme, mark, rest = address.lstrip().partition("://")
+    authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    return fetch(f"{scheme}{mark}{authority}")
+
+
+@_remembered
+def fetch_httpx(address: str) -> Meaning:
+    """`fetch` as HTTPX reads an address. Raises ValueError where it refuses one."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL as problem:
+        raise ValueError("no address for HTTPX") from problem
+    return fetch(f"{url.scheme}://{url.host}")
+
+
 def fetch(address: str, *, schemes: frozenset[str] = frozenset({"http", "https"})) -> Meaning:
     """Is the host that a client connects to one of HOSTS? Raises ValueError where a client would."""
     parts = urlsplit(address)
     if parts.scheme not in schemes:
         raise ValueError("no connection adapter for this address")
-    if not parts.hostname:
+    if not parts.hostname or parts.port == 0:  # an invalid port raises, too
         raise ValueError("no host in this address")
     return INSIDE if parts.hostname in HOSTS else OUTSIDE
 

@@ -20,7 +20,7 @@ import msgspec
 
 from securetag.datasets.synthetic.child import Outcome, Trial
 
-_LIBRARIES = ("django", "markupsafe", "werkzeug")
+_LIBRARIES = ("django", "httpx", "markupsafe", "werkzeug")
 #: Seconds to wait for another build that writes.
 _BUSY_SECONDS = 60.0
 _STEP = 500

@@ -270,7 +270,12 @@ def trial_of(plan: Plan, function: Function) -> Trial:
         f"    return {carrier.format(v=make_literal(plan.sink.text, 'v', 'concat'))}\n"
     )
     return Trial(
-        code=function.code, entry=function.entry, variable=plan.variable, plain=plain, sink=plan.sink.name
+        code=function.code,
+        entry=function.entry,
+        variable=plan.variable,
+        plain=plain,
+        sink=plan.sink.name,
+        framework=plan.framework.name,
     )
 
 

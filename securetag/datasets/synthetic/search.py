@@ -117,6 +117,7 @@ _GRAMMAR: dict[str, tuple[str, ...]] = {
         "a.txt",
         ".png",
         "..;/",
+        "/../srv/files/",
     ),
     "CWE-918": (
         "http://",
@@ -204,6 +205,9 @@ _GRAMMAR: dict[str, tuple[str, ...]] = {
         ".",
         "HTTPS://",
         ";",
+        "\0",
+        "/\t//",
+        "/\n//",
     ),
     "CWE-94": (
         "(",

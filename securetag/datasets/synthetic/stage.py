@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from securetag.datasets.synthetic import meaning, standins
 from securetag.datasets.synthetic.imports import importable_names
+from securetag.datasets.synthetic.locations import load_libraries, location_writer
 from securetag.datasets.synthetic.meaning import Meaning
 
 
@@ -147,12 +148,16 @@ class _Handler:
     #: What is asked for is in the parameters: `parse_qs` looks there.
     path = "/?"
 
-    def __init__(self, values: Values, recorder: Recorder) -> None:
+    def __init__(self, values: Values, recorder: Recorder, locate: Callable[[str], str]) -> None:
         self.get_argument = self.get_query_argument = values.get
         self.headers = values
         self.write = recorder.sink(meaning.page)
-        self.redirect = recorder.sink(meaning.redirect)
-        page, redirect = recorder.sink(meaning.page), recorder.sink(meaning.redirect)
+        page, record = recorder.sink(meaning.page), recorder.sink(meaning.redirect)
+
+        def redirect(address: object) -> None:
+            record(locate(str(address)))
+
+        self.redirect = redirect
         self.wfile = SimpleNamespace(write=lambda content: page(content.decode()))
         self.send_header = lambda name, value: redirect(value) if name == "Location" else None
 
@@ -168,15 +173,6 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 
 def _page(content: object = "", *_: object, **keywords: object) -> Answer:
     return Answer(meaning.page, keywords.get("text", keywords.get("content", content)))
-
-
-def _redirect(address: object = "", *_: object, **keywords: object) -> Answer:
-    return Answer(meaning.redirect, keywords.get("url", address))
-
-
-class _Found(AnswerRaised):
-    def __init__(self, address: object) -> None:
-        super().__init__(Answer(meaning.redirect, address))
 
 
 def _urlopen(recorder: Recorder) -> Callable[..., Any]:
@@ -230,11 +226,8 @@ def _enum(name: str, members: tuple[str, ...]) -> type[Enum]:
 
 
 def _pure_names() -> dict[str, Any]:
-    """The real modules and helpers. Imports Werkzeug and Django: about 0.2 CPU-seconds."""
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure()
+    """The real modules and helpers. Imports Werkzeug and Django."""
+    load_libraries()
     names_by_spelling: dict[str, Any] = {name: importlib.import_module(name) for name in _MODULES}
     for module, names in _ATTRIBUTES.items():
         imported = importlib.import_module(module)
@@ -252,19 +245,29 @@ class Stage:
     def __init__(self) -> None:
         self.values, self.recorder = Values(), Recorder()
         self.response = SimpleNamespace(text=None)
+        #: What the handler's framework makes of an address in a `Location` header.
+        self.write_location = location_writer("")
         request = _Request(self.values)
         self._given: dict[str, Any] = {
             "request": request,
-            "self": _Handler(self.values, self.recorder),
+            "self": _Handler(self.values, self.recorder, self._locate),
             "req": request,
             "resp": self.response,
         }
-        self._names = {**_pure_names(), **_sinks(self.recorder), **_answers(), "request": request}
+        self._names = {
+            **_pure_names(),
+            **_sinks(self.recorder),
+            **_answers(self._locate),
+            "request": request,
+        }
         self._names["Path"] = _recording_path(self._names["Path"], self.recorder.sink(meaning.path))
         self._names["parse_qs"] = lambda _: _Lists(self.values)
         # A module may lack its imports: a snippet of a file often does.
         self._names = standins.provide(importable_names()) | self._names
         self._names["__builtins__"] = {**vars(builtins), "__import__": standins.importer(self._names)}
+
+    def _locate(self, address: str) -> str:
+        return self.write_location(address)
 
     def names(self) -> dict[str, Any]:
         """Globals for one function, its own copy."""
@@ -286,7 +289,7 @@ class Stage:
 
 def _sinks(recorder: Recorder) -> dict[str, Any]:
     sql, shell = recorder.sink(meaning.sql), recorder.sink(meaning.shell)
-    path, fetch = recorder.sink(meaning.path), recorder.sink(meaning.fetch)
+    path = recorder.sink(meaning.path)
     code = recorder.sink(meaning.code)
     cursor = SimpleNamespace(execute=sql, executescript=sql)
     pure_path = {
@@ -305,8 +308,8 @@ def _sinks(recorder: Recorder) -> dict[str, Any]:
             remove=path,
         ),
         "subprocess": SimpleNamespace(run=shell, check_output=shell, call=shell),
-        "requests": SimpleNamespace(get=fetch),
-        "httpx": SimpleNamespace(get=fetch),
+        "requests": SimpleNamespace(get=recorder.sink(meaning.fetch_requests)),
+        "httpx": SimpleNamespace(get=recorder.sink(meaning.fetch_httpx)),
         "urllib": SimpleNamespace(request=SimpleNamespace(urlopen=_urlopen(recorder))),
         "open": path,
         "send_file": path,
@@ -315,8 +318,15 @@ def _sinks(recorder: Recorder) -> dict[str, Any]:
     }
 
 
-def _answers() -> dict[str, Any]:
+def _answers(locate: Callable[[str], str]) -> dict[str, Any]:
     """The frameworks' ways to answer. A call of `_refuse` in a `raise` refuses before the raise."""
+
+    def redirect(address: object = "", *_: object, **keywords: object) -> Answer:
+        return Answer(meaning.redirect, locate(str(keywords.get("url", address))))
+
+    def raised_redirect(address: object) -> AnswerRaised:
+        return AnswerRaised(redirect(address))
+
     return {
         "make_response": _page,
         "HttpResponse": _page,
@@ -326,13 +336,13 @@ def _answers() -> dict[str, Any]:
         "web": SimpleNamespace(
             RouteTableDef=standins.Standin(),
             Response=_answer_or_refusal,
-            HTTPFound=_redirect,
+            HTTPFound=redirect,
             HTTPBadRequest=Refused,
         ),
-        "redirect": _redirect,
-        "HttpResponseRedirect": _redirect,
-        "RedirectResponse": _redirect,
-        "HTTPFound": _Found,
+        "redirect": redirect,
+        "HttpResponseRedirect": redirect,
+        "RedirectResponse": redirect,
+        "HTTPFound": raised_redirect,
         "abort": _refuse,
         "HttpResponseBadRequest": lambda: None,
         "HTTPException": _refuse,

@@ -21,7 +21,7 @@ from securetag.errors import ToolError
 from securetag.records import Label
 
 
-def trial(sink_name: str, body: str, *, value: str = "y") -> Trial:
+def trial(sink_name: str, body: str, *, value: str = "y", framework: str = "flask") -> Trial:
     """A Flask handler: `x` is the request's, `body` makes `y` of it, then the sink."""
     sink = sink_named(sink_name)
     carrier = sink.carrier or {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}[sink.cwe]
@@ -36,6 +36,7 @@ def trial(sink_name: str, body: str, *, value: str = "y") -> Trial:
         variable="x",
         plain=head + f"    {call('x')}\n",
         sink=sink_name,
+        framework=framework,
     )
 
 
@@ -61,7 +62,9 @@ LABELED: list[tuple[str, str, Label | None]] = [
     ("path-open", "y = secure_filename(x)", FALSE),
     ("path-join", 'if ".." in x: abort(400)\ny = x', TRUE),  # an absolute path needs no dots
     ("path-join", 'y = safe_join("/srv/files", x)\nif y is None: abort(404)', FALSE),
-    ("fetch-requests", 'if urlparse(x).hostname not in ("cdn.example.com",): abort(400)\ny = x', FALSE),
+    # Requests ends the host at a backslash, where `urlparse` and HTTPX read on to the `@`.
+    ("fetch-requests", 'if urlparse(x).hostname not in ("cdn.example.com",): abort(400)\ny = x', TRUE),
+    ("fetch-httpx", 'if urlparse(x).hostname not in ("cdn.example.com",): abort(400)\ny = x', FALSE),
     ("fetch-requests", 'if "cdn.example.com" not in x: abort(400)\ny = x', TRUE),
     ("fetch-requests", 'if urlparse(x).hostname == "localhost": abort(400)\ny = x', TRUE),
     ("html-text", "y = html.escape(x)", FALSE),
@@ -81,6 +84,26 @@ LABELED: list[tuple[str, str, Label | None]] = [
     ("code-eval", 'if not re.search(r"^\\d+", x): abort(400)\ny = x', TRUE),
     ("sql-number", "abort(400)\ny = x", None),  # the sink is unreachable: no label
 ]
+
+
+def test_a_redirect_is_worth_what_its_framework_writes() -> None:
+    guarded = 'if not url_has_allowed_host_and_scheme(x, "shop.example.com"): abort(400)\ny = x'
+    frameworks = ("flask", "django", "fastapi", "bottle", "falcon", "tornado", "http.server")
+    outcomes = oracle.run_trials([trial("redirect-whole", guarded, framework=name) for name in frameworks])
+    assert {name: oracle.label_of(outcome) for name, outcome in zip(frameworks, outcomes, strict=True)} == {
+        "flask": FALSE,
+        "django": FALSE,
+        "fastapi": FALSE,
+        "bottle": FALSE,
+        "falcon": TRUE,
+        "tornado": TRUE,
+        "http.server": TRUE,
+    }
+    assert {outcome.witness for outcome in outcomes if outcome.witness} <= {
+        "/\t//evil.net",
+        "/\n//evil.net",
+        "/\r//evil.net",
+    }
 
 
 def test_guards_get_their_correct_label() -> None:

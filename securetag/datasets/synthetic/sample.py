@@ -251,7 +251,7 @@ _VERBS = ("show", "load", "view", "find", "handle", "fetch", "render", "list", "
 
 
 def _draft(
-    bucket: str, plan: Plan, rng: Random, mistakes: Collection[str]
+    bucket: str, plan: Plan, rng: Random, mistakes: Collection[str] = ()
 ) -> tuple[str, Plan, list[Function]]:
     """The plan as meant, combined, and with three of its mistakes."""
     modes = [mode for mode in list_modes(plan) if not mistakes or mode in mistakes]

@@ -65,6 +65,12 @@ _OPPOSITES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 _LINK = re.compile(r"https?://\S+|\[[^\]]*\]\([^)]*\)")
+#: What a title page says.
+_TITLE_PAGE = re.compile(
+    r"available free of charge from|(?:Acting|Under) (?:NIST )?(?:Director|Secretary)"
+    r"|^\W*U\.S\. Department of",
+    re.I | re.M,
+)
 #: Prose that a passage needs before it is asked about.
 _MIN_CHARS = 140
 
@@ -75,6 +81,8 @@ def has_subject(record: Record) -> bool:
     if _NO_SUBJECT.match(path[-1]) or re.match(r"^[\W\d]*$", path[-1]):
         return False
     if GENERIC.match(path[-1]) and (len(path) < 2 or _NO_SUBJECT.match(path[-2]) or GENERIC.match(path[-2])):
+        return False
+    if _TITLE_PAGE.search(record.text):
         return False
     prose = _LINK.sub("", record.text)
     words = re.findall(r"[^\W\d_]{2,}", prose)

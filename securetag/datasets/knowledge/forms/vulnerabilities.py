@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from securetag.datasets.knowledge import grounding
 from securetag.datasets.knowledge.corpus import Corpus, Entry
 from securetag.datasets.knowledge.draft import Draft, draw, find_support, fit, split_parts, split_sentences
 from securetag.records import Record, Task
@@ -19,6 +20,8 @@ _BELOW = re.compile(r"`(?:[≥>]=? ?[^,`]+, )?< (?P<fixed>[\w.+~-]+)`")
 _DUE = re.compile(r"US federal agencies had to act by (\d{4}-\d\d-\d\d)")
 #: Least characters of a description that more than one thing can be asked of.
 _MIN_CHARS = 60
+#: Words of a weakness's title that a description has before the weakness is named as likely.
+_MIN_SHARED = 2
 #: Words of a description that speak for a value of a CVSS metric, by language.
 _CUES: dict[str, dict[str, str]] = {
     "en": {
@@ -85,7 +88,7 @@ def draft_vulnerability(record: Record, corpus: Corpus, limit: int) -> Iterator[
     if record.facts.exploited and text and draw(record, "exploited") % 3 == 0:
         due = _DUE.search(record.text)
         if due is not None:
-            products = _join(record.facts.packages[:4], record.lang)
+            products = _name_products(record)
             yield Draft(
                 Task.QA,
                 "exploited",
@@ -105,13 +108,13 @@ def _weakness(record: Record, corpus: Corpus, text: str) -> Iterator[Draft]:
             continue
         usage = ""
         if entry.mapping_usage in {"Discouraged", "Prohibited"}:
-            better = [child.name for child in _children(corpus, key, record)][:3]
+            better = _find_likely(_children(corpus, key, record), text, record.lang)
             usage = (
                 f"\n\n{key} is broad, and MITRE's mapping notes call its use {entry.mapping_usage.lower()}"
                 + (
                     f": where the cause is known, look at its children, such as {'; '.join(better)}."
                     if better
-                    else "."
+                    else ": where the cause is known, look at its children."
                 )
             )
         yield Draft(
@@ -121,6 +124,15 @@ def _weakness(record: Record, corpus: Corpus, text: str) -> Iterator[Draft]:
             {"about": text, "definition": entry.gist, "support": support, "usage": usage, "key": record.key},
             (key,),
         )
+
+
+def _find_likely(entries: Iterator[Entry], text: str, lang: str) -> list[str]:
+    """Return the names of the entries of whose title a description has at least two words, most first."""
+    stems = grounding.content_stems(text, lang)
+    shared = {entry.name: len(stems & grounding.content_stems(entry.title, lang)) for entry in entries}
+    return sorted((name for name, n in shared.items() if n >= _MIN_SHARED), key=lambda name: -shared[name])[
+        :3
+    ]
 
 
 def _children(corpus: Corpus, key: str, record: Record) -> Iterator[Entry]:
@@ -214,7 +226,7 @@ def shorten_about(text: str) -> str:
 def _not_said(record: Record, text: str) -> Iterator[Draft]:
     """What an advisory is asked for and doesn't have; one question a Record."""
     facts, lower = record.facts, record.text.lower()
-    products = _join(facts.packages[:4], record.lang)
+    products = _name_products(record)
     ranges = bool(_RANGE.search(record.text))
     missing: list[tuple[str, str]] = []
     if facts.cvss is None and "cvss" not in lower:
@@ -238,6 +250,16 @@ def find_subject(text: str) -> str:
     """Return the first sentence of a description, where it is short enough to be quoted."""
     first = next(split_sentences(text), "")
     return first if 20 <= len(first) <= 320 and first.endswith((".", "!", ")")) else ""
+
+
+def _name_products(record: Record) -> str:
+    """Return the first affected products; a vendor of the product's name is named once."""
+    names = [
+        product if vendor == product else name
+        for name in record.facts.packages[:4]
+        for vendor, _, product in [name.partition("/")]
+    ]
+    return _join(names, record.lang)
 
 
 def _join(names: list[str], lang: str) -> str:

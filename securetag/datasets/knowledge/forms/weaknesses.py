@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge import grounding
+from securetag.datasets.knowledge.corpus import Corpus, Entry
 from securetag.datasets.knowledge.draft import Draft, draw, find_support, gist
 from securetag.records import Record, Task
 
@@ -17,6 +19,8 @@ _BLOCK = re.compile(
 _CASE = re.compile(r"(?P<cve>CVE-\d{4}-\d{4,}): (?P<sentence>.+)", re.S)
 #: Examples and cases of one weakness that become rows.
 _EXAMPLES = 3
+#: Content words that two siblings share before one is taken for the other.
+_MIN_SHARED = 3
 
 
 class Piece(NamedTuple):
@@ -117,8 +121,8 @@ def draft_siblings(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft
     parent = parents[0]
     fields = {"parent": parent.name, "own": definition}
     if siblings:
-        other = siblings[draw(record, "sibling") % len(siblings)]
-        if other.gist != definition and len(other.gist) + len(definition) < limit:
+        other = _find_closest(record, definition, siblings)
+        if other is not None and other.gist != definition and len(other.gist) + len(definition) < limit:
             shared = next((p.name for p in parents if p.key in other.parents), parent.name)
             yield Draft(
                 Task.MAPPING,
@@ -136,6 +140,19 @@ def draft_siblings(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft
             fields | {"parent_key": parent.key, "name_key": record.key},
             (parent.key,),
         )
+
+
+def _find_closest(record: Record, definition: str, siblings: Sequence[Entry]) -> Entry | None:
+    """Return the sibling that shares most content words; None where nobody would mix the two up."""
+    stems = _list_stems(record.title, definition, record.lang)
+    shared = [len(stems & _list_stems(entry.title, entry.gist, record.lang)) for entry in siblings]
+    best = max(range(len(siblings)), key=lambda n: (shared[n], draw(record, siblings[n].key)))
+    return siblings[best] if shared[best] >= _MIN_SHARED else None
+
+
+@lru_cache(maxsize=8_192)
+def _list_stems(title: str, text: str, lang: str) -> frozenset[str]:
+    return frozenset(grounding.content_stems(f"{title}. {text}", lang))
 
 
 def _cases(record: Record, corpus: Corpus) -> Iterator[Draft]:

@@ -8,7 +8,7 @@ import pytest
 
 from securetag.datasets.knowledge.corpus import Corpus
 from securetag.datasets.knowledge.forms.passages import has_subject
-from securetag.datasets.knowledge.forms.vulnerabilities import draft_vulnerability
+from securetag.datasets.knowledge.forms.vulnerabilities import draft_vulnerability, find_subject
 from securetag.datasets.knowledge.forms.weaknesses import draft_siblings
 from securetag.records import Facts, Record
 
@@ -87,3 +87,23 @@ def test_a_vendor_of_the_products_name_is_named_once() -> None:
     )
     drafts = [d for d in draft_vulnerability(advisory, Corpus([]), 5_000) if d.form.startswith("not-said")]
     assert [d.fields["products"] for d in drafts] == ["Netbox and Acme/Door"]
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        pytest.param(
+            "Doors is a library for doors. A crafted key lets an attacker in.",
+            "A crafted key lets an attacker in.",
+            id="what the product is",
+        ),
+        pytest.param("Doors is a library for doors. It is widely used.", "", id="no flaw"),
+        pytest.param(
+            "Una falla permite abrir puertas ajenas. Hay más.",
+            "Una falla permite abrir puertas ajenas.",
+            id="es",
+        ),
+    ],
+)
+def test_the_quoted_sentence_is_about_the_flaw(text: str, quoted: str) -> None:
+    assert find_subject(text) == quoted

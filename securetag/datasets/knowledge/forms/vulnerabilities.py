@@ -17,6 +17,16 @@ _BEHIND = re.compile(
 )
 _RANGE = re.compile(r"^- (?P<package>\S+): (?P<ranges>`.+)$", re.M)
 _BELOW = re.compile(r"`(?:[≥>]=? ?[^,`]+, )?< (?P<fixed>[\w.+~-]+)`")
+#: Words of a sentence that says what is wrong, in English or Spanish.
+_FLAW = re.compile(
+    r"vulnerab|attack|atac|inject|inyecc|overflow|desborda|bypass|leak|fuga|exploit|allow|permit|crash|bloque|denial"
+    r"|denega|traversal|XSS|CSRF|SSRF|disclos|revel|execut|ejecut|escalat|dereference|use.after.free|out.of.bounds"
+    r"|flaw|falla|improper|incorrect|missing|without|panic|infinite|malicious|maliciosa|hard-coded|expos|spoof|steal"
+    r"|unsafe|unsound|mishandl|fails? to|does not|didn't|doesn't|corrupt|redirect",
+    re.IGNORECASE,
+)
+#: A sentence that says what the product is.
+_ABOUT = re.compile(r"[^.]{0,80}? (?:is|are|es) (?:an?|the|una?|el|la) ", re.IGNORECASE)
 _DUE = re.compile(r"US federal agencies had to act by (\d{4}-\d\d-\d\d)")
 #: Least characters of a description that more than one thing can be asked of.
 _MIN_CHARS = 60
@@ -247,9 +257,21 @@ def _not_said(record: Record, text: str) -> Iterator[Draft]:
 
 
 def find_subject(text: str) -> str:
-    """Return the first sentence of a description, where it is short enough to be quoted."""
-    first = next(split_sentences(text), "")
-    return first if 20 <= len(first) <= 320 and first.endswith((".", "!", ")")) else ""
+    """Return the first sentence on the flaw that is short enough to be quoted; empty without one.
+
+    The first sentence of many advisories says what the product is, or that something was found.
+    """
+    quotable = [
+        sentence
+        for sentence in split_sentences(text)
+        if 20 <= len(sentence) <= 320 and sentence.endswith((".", "!", ")"))
+    ]
+    on_flaw = [sentence for sentence in quotable if _FLAW.search(sentence)]
+    # Nobody can list all the words for what is wrong.
+    first = [
+        sentence for sentence in quotable[:1] if text.startswith(sentence) and not _ABOUT.match(sentence)
+    ]
+    return next(iter([*on_flaw, *first]), "")
 
 
 def _name_products(record: Record) -> str:

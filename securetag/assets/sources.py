@@ -107,7 +107,7 @@ def records_asset(source: Source, usable: Collection[str]) -> dg.AssetsDefinitio
         try:
             report, unchanged = extract(source.name, settings, Progress(context.log.info, lines=1))
         except UnavailableError as error:
-            if not (source.network or source.web):
+            if not (source.network or source.web or source.published):
                 raise
             wait = RETRY_AFTER_S * (context.retry_number + 1)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error

@@ -27,6 +27,7 @@ from securetag.db.tables.findings import (
     Suppression,
     TriageVerdict,
 )
+from securetag.db.tables.listing import DEFAULT_LISTING, FindingCwe, FindingListing
 from securetag.db.tables.service import AuditLog, IdempotencyKey, QuotaUsage, Webhook, WebhookDelivery
 from securetag.db.tables.tenancy import ApiKey, Consent, ErasureRequest, Project, Tenant
 from securetag.db.tables.training import PublishedModel, TrainingUse
@@ -47,6 +48,7 @@ from securetag.db.tables.work import (
 SCOPES = ("read", "scan", "feedback", "worker", "admin")
 
 __all__ = [
+    "DEFAULT_LISTING",
     "DISPOSITIONS",
     "KINDS",
     "PROOFS",
@@ -62,6 +64,8 @@ __all__ = [
     "Feedback",
     "FeedbackWithdrawal",
     "Finding",
+    "FindingCwe",
+    "FindingListing",
     "FindingNote",
     "FindingOccurrence",
     "FindingState",

@@ -33,6 +33,8 @@ BY_TYPE = {
 VALUES = {
     "api_key.digest": "\\x" + "0a" * 32,
     "api_key.pepper_version": "0a1b2c3d",
+    "task.priority": "1",
+    "tenant.quotas": json.dumps({"open": 7}),
     "tenant.model_policy": "operator",
     "task.kind": "codeaudit",
     "task.state": "queued",
@@ -44,6 +46,7 @@ VALUES = {
     "triage_verdict.lang": "en",
     "triage_verdict.gate": "none",
     "finding_state.state": "open",
+    "finding_listing.state": "open",
     "model.gate": "production",
     "training_use.split": "train",
     "feedback.verdict": "false_positive",
@@ -66,7 +69,7 @@ Catalog = dict[str, list[tuple[str, str, bool]]]
 
 
 def fill_every_table(superuser: str, *, tenants: int = 2) -> None:
-    """Insert one row a tenant into each table, with real references."""
+    """Insert one row a tenant into each table, with real references, unless a trigger has written it."""
     with psycopg.connect(superuser) as connection:
         catalog, references = _catalog(connection)
         graph = {
@@ -81,7 +84,7 @@ def fill_every_table(superuser: str, *, tenants: int = 2) -> None:
                     if not is_identity
                 }
                 connection.execute(
-                    sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+                    sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
                         sql.Identifier("securetag", table),
                         sql.SQL(", ").join(map(sql.Identifier, row)),
                         sql.SQL(", ").join(sql.Placeholder() * len(row)),

@@ -15,6 +15,7 @@ from securetag.api.feedback.notes import list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.importing import FORM, receive_import
 from securetag.api.findings.lineage import list_training_uses
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
 from securetag.api.findings.schemas import (
     AssignedFilter,
     AssigneeFilter,
@@ -40,16 +41,11 @@ from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
-from securetag.records import BranchState
 from securetag.wire.api import FindingAnswer, FindingDetail
 from securetag.wire.base import Page
 from securetag.wire.imports import ImportAccepted
 
 router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
-
-
-#: What `GET /findings` lists unless it is asked for something else.
-IN_THE_CODE: frozenset[BranchState] = frozenset({"new", "open", "reopened"})
 
 
 @router.get("", response_model=Page[FindingAnswer])
@@ -85,7 +81,7 @@ async def list_findings(
     async with services.tenant(caller.tenant_id) as session:
         if project is not None:
             project_id = await projects.find_project(session, project)
-        wanted = findings.FindingFilter(
+        wanted = FindingFilter(
             severity=severity,
             decision=verdict,
             rule_id=rule_id,

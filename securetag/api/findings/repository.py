@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     CompoundSelect,
     DateTime,
@@ -39,6 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from securetag.api.findings.listing import FindingFilter, at_least, count_facets, list_ids, select_neighbors
 from securetag.db.branch_states import DEFAULT_BRANCH
 from securetag.db.feedback import standing_feedback
 from securetag.db.models import (
@@ -57,7 +58,7 @@ from securetag.db.review_queue import is_due
 from securetag.db.states import State
 from securetag.db.suppressions import hides, is_in_force
 from securetag.errors import ConflictError, NotFoundError
-from securetag.records import BranchState, Confidence, Decision
+from securetag.records import Decision
 
 #: (Finding, FindingOccurrence, TriageVerdict | None, Feedback | None, Project, branch, FindingState | None,
 #: Suppression | None)
@@ -65,42 +66,6 @@ FindingRow = Row[Finding, FindingOccurrence, TriageVerdict, Feedback, Project, s
 FindingQuery = Select[
     Finding, FindingOccurrence, TriageVerdict, Feedback, Project, str, FindingState, Suppression
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class FindingFilter:
-    """Which findings a list shows; None: whatever it is."""
-
-    severity: str | None = None
-    #: Of the model.
-    decision: str | None = None
-    rule_id: str | None = None
-    project_id: UUID | None = None
-    #: Of this one or a higher one.
-    confidence: Confidence | None = None
-    #: Of the finding or of a rule that reports it too.
-    cwe: str | None = None
-    #: What the path begins with.
-    path: str | None = None
-    suppressed: bool | None = None
-    states: frozenset[BranchState] | None = None
-    #: Whose states count; by default the scan's, or the project's default branch.
-    branch: str | None = None
-    #: Has a person given a verdict that still holds?
-    reviewed: bool | None = None
-    #: Does the model say the opposite of the person?
-    disagree: bool | None = None
-    #: First reported at this time or later, or by a scan after this one.
-    since: datetime | UUID | None = None
-    assignee: str | None = None
-    #: Does somebody work on it?
-    assigned: bool | None = None
-    #: Has it notes?
-    noted: bool | None = None
-    #: In the review queue of the reviewer of this name.
-    due_for: str | None = None
-    #: A part of title, path or rule, in either case.
-    text: str | None = None
 
 
 OPPOSITES = (Decision.TRUE_POSITIVE, Decision.FALSE_POSITIVE)
@@ -170,7 +135,7 @@ def _select(wanted: FindingFilter, task_id: UUID | None = None) -> _Selection:
         "decision": verdict.decision == wanted.decision,
         "rule_id": Finding.rule_id == wanted.rule_id,
         "project_id": Finding.project_id == wanted.project_id,
-        "confidence": Finding.confidence.in_(_at_least(wanted.confidence)),
+        "confidence": Finding.confidence.in_(at_least(wanted.confidence)),
         "cwe": or_(Finding.cwe == wanted.cwe, Finding.matches.contains([{"cwe": wanted.cwe}])),
         "path": occurrence.path.startswith(wanted.path or "", autoescape=True),
         "suppressed": suppression.id.is_not(None) == wanted.suppressed,
@@ -230,11 +195,6 @@ def _disagree(
     return and_(_is_reviewed(feedback, state), func.coalesce(opposite, false()))
 
 
-def _at_least(confidence: Confidence | None) -> list[str]:
-    levels = get_args(Confidence)
-    return list(levels[levels.index(confidence) :] if confidence is not None else levels)
-
-
 def _state(wanted: FindingFilter, task_id: UUID | None) -> tuple[ColumnElement[str], type[FindingState]]:
     """The branch, and the finding's state in it."""
     named: ColumnElement[str] = cast(literal(wanted.branch), Text)
@@ -282,6 +242,10 @@ async def list_findings(
     session: AsyncSession, wanted: FindingFilter = ANY, *, after: UUID | None, limit: int
 ) -> Sequence[FindingRow]:
     """Up to `limit + 1` findings of all scans, by rank; `after` is a finding's id."""
+    if wanted.is_listed:
+        ids = await list_ids(session, wanted, after=after, limit=limit + 1)
+        query = _select_named(wanted.branch)
+        return (await session.execute(query, {"wanted_ids": list(ids)})).all() if ids else []
     query = _select(wanted).query
     last = select(-Finding.rank, Finding.id).where(Finding.id == after) if after is not None else None
     return (await session.execute(_by_rank(query, Finding.id, last).limit(limit + 1))).all()
@@ -297,16 +261,21 @@ async def list_by_id(
 
 async def count_findings(session: AsyncSession, wanted: FindingFilter = ANY) -> FindingCounts:
     """Count the findings of a list by each facet; a finding without a value, say a verdict, counts as ``."""
-    selection = _select(wanted)
-    rows = selection.query.with_only_columns(
-        *(column.label(name) for name, column in selection.facets.items())
-    ).subquery()
-    query = select(*rows.c, func.count()).group_by(*rows.c)
-    by: dict[str, dict[str, int]] = {name: {} for name in selection.facets}
+    if wanted.is_listed:
+        facets, counted = await count_facets(session, wanted)
+    else:
+        selection = _select(wanted)
+        facets = list(selection.facets)
+        rows = selection.query.with_only_columns(
+            *(column.label(name) for name, column in selection.facets.items())
+        ).subquery()
+        query = select(*rows.c, func.count()).group_by(*rows.c)
+        counted = [(row[:-1], row[-1]) for row in map(tuple, await session.execute(query))]
+    by: dict[str, dict[str, int]] = {name: {} for name in facets}
     total = 0
-    for *values, number in (await session.execute(query)).all():
+    for values, number in counted:
         total += number
-        for name, value in zip(selection.facets, values, strict=True):
+        for name, value in zip(facets, values, strict=True):
             by[name][value or ""] = by[name].get(value or "", 0) + number
     return FindingCounts(total, by)
 
@@ -316,7 +285,8 @@ async def find_neighbors(
 ) -> tuple[UUID | None, UUID | None]:
     """Return the findings before and after this one in a list, whether or not the list still has this one."""
     place = await _find_place(session, finding_id)
-    rows = await session.execute(_select_both_neighbors(wanted), place)
+    both = select_neighbors(wanted) if wanted.is_listed else _select_both_neighbors(wanted)
+    rows = await session.execute(both, place)
     neighbors: dict[str, UUID] = {row[0]: row[1] for row in rows}
     return neighbors.get("before"), neighbors.get("after")
 
@@ -324,6 +294,8 @@ async def find_neighbors(
 async def find_next(session: AsyncSession, wanted: FindingFilter, finding_id: UUID) -> UUID | None:
     """Return the finding after this one in a list, whether or not the list still has this one."""
     place = await _find_place(session, finding_id)
+    if wanted.is_listed:
+        return {row[0]: row[1] for row in await session.execute(select_neighbors(wanted), place)}.get("after")
     following: UUID | None = await session.scalar(_select_neighbors(wanted)[1], place)
     return following
 
@@ -367,6 +339,15 @@ async def get_finding(session: AsyncSession, finding_id: UUID, branch: str | Non
 @lru_cache(maxsize=128)
 def _select_one(branch: str | None) -> FindingQuery:
     return _select(FindingFilter(branch=branch)).query.where(Finding.id == bindparam("wanted_id"))
+
+
+@lru_cache(maxsize=128)
+def _select_named(branch: str | None) -> FindingQuery:
+    """The findings with the ids `wanted_ids`, by rank."""
+    named = _select(FindingFilter(branch=branch)).query.where(
+        Finding.id == func.any(bindparam("wanted_ids", type_=ARRAY(Uuid())))
+    )
+    return _by_rank(named, Finding.id, None)
 
 
 async def list_feedback(

@@ -12,6 +12,7 @@ from securetag.api.auth import Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
+from securetag.api.findings.listing import FindingFilter
 from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFilter, to_finding_answer
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
@@ -133,7 +134,7 @@ async def get_scan_findings(
         return await export_csv(services, caller, task_id)
     async with services.tenant(caller.tenant_id) as session:
         await scans.get_scan(session, task_id)
-        wanted = findings.FindingFilter(severity=severity, decision=verdict, rule_id=rule_id)
+        wanted = FindingFilter(severity=severity, decision=verdict, rule_id=rule_id)
         rows = await findings.list_scan_findings(session, task_id, wanted, after=cursor, limit=limit)
         awaiting = await scans.list_awaiting(session, task_id)
     items = [to_finding_answer(row, services.settings.triage, awaiting) for row in rows]

@@ -9,8 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.api.findings.endpoints import IN_THE_CODE
-from securetag.api.findings.repository import FindingFilter
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
 from securetag.api.findings.schemas import read_since
 from securetag.api.projects import repository as projects
 from securetag.records import BranchState, Confidence, Severity

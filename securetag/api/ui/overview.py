@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from securetag.api.findings import repository as findings
 from securetag.api.findings import statistics
-from securetag.api.findings.endpoints import IN_THE_CODE
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
 from securetag.api.scans import repository as scans
 from securetag.api.scans.service import summarize_scan
 from securetag.api.ui.chart import plot
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/ui", route_class=PageRoute)
 #: Scans and erasures that are listed.
 LISTED: Final = 5
 MAX_ERASURES: Final = 50
-_IN_CODE = findings.FindingFilter(states=IN_THE_CODE)
+_IN_CODE = FindingFilter(states=IN_THE_CODE)
 
 
 @router.get("/")

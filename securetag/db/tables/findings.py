@@ -42,15 +42,8 @@ class Finding(Base):
         Index("ix_finding_project_id_fingerprint", "tenant_id", "project_id", "fingerprint"),
         one_of("severity", SEVERITIES),
         one_of("confidence", SEVERITIES[1:4]),
-        Index("ix_finding_tenant_id_severity_id", "tenant_id", "severity", "id"),
         # Lists begin with the highest rank, and with the oldest of the same.
         Index("ix_finding_tenant_id_rank_id", "tenant_id", text("rank DESC"), "id"),
-        Index(
-            "ix_finding_tenant_id_assignee",
-            "tenant_id",
-            "assignee",
-            postgresql_where=text("assignee IS NOT NULL"),
-        ),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()

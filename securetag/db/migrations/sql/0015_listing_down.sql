@@ -1,0 +1,25 @@
+CREATE INDEX ix_finding_tenant_id_severity_id ON securetag.finding (tenant_id, severity, id);
+CREATE INDEX ix_finding_tenant_id_assignee ON securetag.finding (tenant_id, assignee)
+    WHERE assignee IS NOT NULL;
+DROP TRIGGER relisted ON securetag.project;
+DROP TRIGGER listed ON securetag.finding_note;
+DROP TRIGGER listed ON securetag.feedback_withdrawal;
+DROP TRIGGER listed ON securetag.feedback;
+DROP TRIGGER unlisted ON securetag.finding_state;
+DROP TRIGGER relisted ON securetag.finding_state;
+DROP TRIGGER listed ON securetag.finding_state;
+DROP TRIGGER listed ON securetag.triage_verdict;
+DROP TRIGGER listed ON securetag.finding_occurrence;
+DROP TRIGGER relisted ON securetag.finding;
+DROP TRIGGER listed ON securetag.finding;
+DROP FUNCTION securetag.list_project();
+DROP FUNCTION securetag.unlist_branch();
+DROP FUNCTION securetag.list_withdrawn();
+DROP FUNCTION securetag.list_cwes();
+DROP FUNCTION securetag.list_finding();
+DROP FUNCTION securetag.list_occurrence();
+DROP FUNCTION securetag.list_named();
+DROP FUNCTION securetag.refresh_cwes(uuid[]);
+DROP FUNCTION securetag.refresh_listing(uuid[]);
+DROP TABLE securetag.finding_cwe;
+DROP TABLE securetag.finding_listing;

@@ -5,6 +5,8 @@ Quiet and attacked rounds alternate on one server, so that the machine's other w
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +29,10 @@ WARM_UP_S = 3.0
 BAR = 3.0
 #: MiB that the api may grow by.
 GROWTH_BAR = 48.0
+#: Readers that ask without a pause, seconds of it, and the useful answers of many to those of few.
+FEW, MANY = 16, 600
+LOAD_S = 10.0
+LOAD_BAR = 0.9
 
 
 def measure() -> Iterator[Figure]:
@@ -60,6 +66,56 @@ def measure() -> Iterator[Figure]:
         bar=f"≤ {GROWTH_BAR:g}",
         ok=grown <= GROWTH_BAR,
     )
+
+    yield from _measure_load()
+
+
+def _measure_load() -> Iterator[Figure]:
+    """Answers of 200 a second of the api's CPU, with few readers and with many."""
+    rates: dict[int, float] = {}
+    with _api() as (process, url):
+        key = _make_key()
+        for readers in (FEW, MANY):
+            load = _run_load(url, key, readers, process.pid)
+            rates[readers] = load.get("200", 0) / load["cpu_s"]
+    share = rates[MANY] / rates[FEW]
+    yield Figure(
+        figure=f"answers a CPU-second with {MANY} readers",
+        value=round(rates[MANY], 1),
+        unit="1/s",
+        peer=f"{FEW} readers: {rates[FEW]:.1f}",
+    )
+    yield Figure(
+        figure="… to those with few",
+        value=round(share, 2),
+        unit="×",
+        bar=f"≥ {LOAD_BAR:g}",
+        ok=share >= LOAD_BAR,
+    )
+
+
+def _run_load(url: str, key: str, readers: int, pid: int) -> dict[str, float]:
+    """Status → answers, where 0 is a connection that was refused or cut; and `cpu_s`."""
+    command = [sys.executable, "-m", "benchmarks.api.load", url, key, str(readers), str(LOAD_S), str(pid)]
+    load: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return load
+
+
+def _make_key() -> str:
+    from securetag.db.engine import create_engine
+    from securetag.db.repositories.keys import create_key
+    from securetag.db.repositories.tenants import ensure_tenant
+    from securetag.settings import get_settings
+
+    async def make() -> str:
+        settings = get_settings()
+        engine = create_engine(settings)
+        tenant_id = await ensure_tenant(engine, "load")
+        key = await create_key(engine, tenant_id, "load", ["read"], settings.require_pepper())
+        await engine.dispose()
+        return key
+
+    return asyncio.run(make())
 
 
 def _latencies(client: httpx.Client) -> list[float]:

@@ -14,7 +14,8 @@
     ├── AuthenticationError        no key, or a key that isn't known
     ├── PermissionDeniedError      a known key without the scope
     ├── VersionError               worker and api speak different versions of the queue's protocol
-    ├── LimitError                 a quota or size that is exceeded
+    ├── LimitError                 a size that is exceeded
+    ├── QuotaError                 more calls, scans, bytes or tokens than the tenant may use
     ├── UnavailableError           a service that is away; try again
     │   ├── DatabaseUnavailableError
     │   └── ModelUnavailableError
@@ -136,10 +137,17 @@ class VersionError(SecuretagError):
 
 
 class LimitError(SecuretagError):
-    """A size or quota is exceeded."""
+    """A size is exceeded."""
 
     status = 413
     slug = "too-large"
+
+
+class QuotaError(SecuretagError):
+    """The tenant has used up a quota; `retry_after_s` says how long to wait."""
+
+    status = 429
+    slug = "quota"
 
 
 class UnavailableError(SecuretagError):

@@ -40,7 +40,6 @@ as not set; relative paths are from the working directory. An unknown name is re
 A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
 (`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a file of which the content, without a last newline, is
 the value. Both at once, or an unreadable or empty file, are refused. Secrets are never printed.
-
 `SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no TLS,
 refuses a default or short pepper, a known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
 """

@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from securetag.api import errors, health, openapi
+from securetag.api.admission import WAITING_PER_CONNECTION, Admission
 from securetag.api.metrics import Metrics
 from securetag.api.middleware import BodyLimit, Observe
 from securetag.api.nouns import NOUNS
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan(settings, metrics),
         middleware=[
             Middleware(Observe, metrics=metrics),
+            Middleware(Admission, limit=settings.api.pool_size * (1 + WAITING_PER_CONNECTION)),
             Middleware(BodyLimit, limit=limit_body(settings.api)),
         ],
         # Prometheus is served at /metrics; nothing leaves the machine by itself.

@@ -14,7 +14,10 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
 
 from securetag.api.services import ApiServices, Services
+from securetag.db.engine import places_of
+from securetag.db.places import Places
 from securetag.db.repositories.keys import Principal, authenticate, record_use
+from securetag.db.repositories.quotas import find_quotas
 from securetag.errors import AuthenticationError, DatabaseUnavailableError, PermissionDeniedError
 
 log = logging.getLogger(__name__)
@@ -24,16 +27,22 @@ _header = APIKeyHeader(name=HEADER, auto_error=False, description="`stk_…`, fr
 
 
 async def read_principal(services: Services, key: Annotated[str | None, Security(_header)]) -> Principal:
-    """Raises AuthenticationError and DatabaseUnavailableError."""
+    """Raises AuthenticationError, QuotaError and DatabaseUnavailableError."""
     if not key:
         raise AuthenticationError(
             "the call carries no API key", hint=f"Send a key of yours in the header {HEADER}."
         )
     # Every call begins here, so this is where a database that hangs is noticed soon.
-    caller = await _promptly(_known(services, key), services.settings.api.connect_timeout_s)
+    places = places_of(services.engine)
+    async with places.take():
+        caller = await _promptly(_known(services, key), services.settings.api.connect_timeout_s, places)
     if services.use_is_news(caller.key_id):
         async with services.tenant(caller.tenant_id) as session:
             await record_use(session, caller.key_id)
+            quotas = await find_quotas(session, services.quotas)
+        services.rates.set_limit(caller.tenant_id, quotas.calls_a_minute)
+    if not caller.may("worker"):
+        services.rates.count(caller.tenant_id)
     return caller
 
 
@@ -42,8 +51,8 @@ async def _known(services: ApiServices, key: str) -> Principal:
     return await authenticate(services.engine, key, services.peppers)
 
 
-async def _promptly(looking: Coroutine[object, None, Principal], seconds: float) -> Principal:
-    """The result within so many seconds, else DatabaseUnavailableError.
+async def _promptly(looking: Coroutine[object, None, Principal], seconds: float, places: Places) -> Principal:
+    """The result within so many seconds, else DatabaseUnavailableError, also for all who wait for a place.
 
     A canceled query waits for a frozen server to confirm it (10 s were measured), so it is left to
     end by itself, and the caller is answered now.
@@ -55,9 +64,11 @@ async def _promptly(looking: Coroutine[object, None, Principal], seconds: float)
     _abandoned.add(task)
     task.add_done_callback(_forget)
     task.cancel()
-    raise DatabaseUnavailableError(
+    error = DatabaseUnavailableError(
         "the database didn't answer in time", hint="Repeat the call with the same Idempotency-Key."
     )
+    places.refuse_waiting(error)
+    raise error
 
 
 #: Held until they end: the event loop itself keeps only weak references to tasks.

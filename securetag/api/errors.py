@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -132,6 +133,7 @@ def _business(request: Request, error: Exception) -> Response:
         hint=_CLIENT_HINTS.get(error.hint, error.hint),
         instance=request.url.path,
         request_id=request_id_of(request),
+        headers={"Retry-After": str(math.ceil(error.retry_after_s))} if error.retry_after_s else None,
     )
 
 

@@ -26,6 +26,7 @@ _BUILTIN = [
     "tenants",
     "tools",
     "ui",
+    "usage",
 ]
 
 

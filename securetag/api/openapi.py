@@ -27,6 +27,7 @@ TAGS = {
     "suppressions": "What people have chosen not to hear of.",
     "projects": "Projects and their settings.",
     "targets": "Web applications that may be scanned, and the proof that they are yours.",
+    "usage": "What a tenant has used of its quotas.",
     "tools": "How scanners, queue and workers are doing.",
     "consent": "Whether anything is learned from this tenant.",
     "erasure": "Have findings, projects or everything forgotten.",

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from securetag.api.metrics import Metrics
+from securetag.api.rates import CallRates
 from securetag.api.streams import Streams
 from securetag.db.engine import tenant_transaction
 from securetag.db.repositories.notifications import Notifier
@@ -23,6 +24,7 @@ from securetag.errors import DatabaseUnavailableError
 from securetag.scanning.unpack import Limits
 from securetag.settings import Settings
 from securetag.storage import Storage
+from securetag.wire.tenants import Quotas
 
 #: Seconds that a look at the schema's revision holds: a migration under way is noticed within them.
 REVISION_HOLDS_S = 5.0
@@ -40,12 +42,18 @@ class ApiServices:
     metrics: Metrics
     notifier: Notifier = field(default_factory=Notifier)
     streams: Streams = field(default_factory=Streams)
+    rates: CallRates = field(default_factory=CallRates)
     _revision_good_until: float = 0.0
     _last_use: dict[UUID, float] = field(default_factory=dict)
 
     @property
     def peppers(self) -> Peppers:
         return Peppers.of(self.settings)
+
+    @property
+    def quotas(self) -> Quotas:
+        """Those of tenants that have none of their own."""
+        return Quotas.model_validate(self.settings.api.quotas)
 
     @property
     def lease_keys(self) -> list[str]:

@@ -60,8 +60,9 @@ def set_policy(
     import asyncio
 
     from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
-    from securetag.db.repositories.tenants import find_tenant, set_model_policy
+    from securetag.db.repositories.tenants import change_tenant, find_tenant
     from securetag.settings import get_settings
+    from securetag.wire.tenants import TenantChanges
 
     async def change() -> UUID:
         engine = create_engine(get_settings())
@@ -69,7 +70,8 @@ def set_policy(
             async with cross_tenant_transaction(engine) as session:
                 tenant_id = await find_tenant(session, name)
             async with tenant_transaction(engine, tenant_id) as session:
-                await set_model_policy(session, tenant_id, policy, actor="operator")
+                changes = TenantChanges(model_policy=policy)
+                await change_tenant(session, tenant_id, changes, actor="operator")
             return tenant_id
         finally:
             await engine.dispose()

@@ -32,6 +32,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from securetag.db.places import Places
 from securetag.errors import DatabaseUnavailableError, SettingsError
 from securetag.settings import Settings
 from securetag.settings.sections import ApiSettings
@@ -45,6 +46,8 @@ TRANSACTION_FACTOR = 2
 CANCEL_S = 1.0
 #: Execution option of an engine: seconds that one of its transactions may take.
 _LIMIT = "securetag_limit_s"
+#: Execution option of an engine: the places that its transactions wait for.
+_PLACES = "securetag_places"
 #: Next step for a person at the command line; the api tells its clients another one.
 AWAY_HINT = "See that PostgreSQL runs and that DATABASE_URL is right, then try again."
 #: SQLSTATEs of a schema that isn't there (yet): no such schema, table or function.
@@ -116,7 +119,10 @@ def create_engine(source: Settings | str, role: str = API) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=api.connect_timeout_s,
         pool_recycle=1800,
-        execution_options={_LIMIT: api.statement_timeout_s * TRANSACTION_FACTOR},
+        execution_options={
+            _LIMIT: api.statement_timeout_s * TRANSACTION_FACTOR,
+            _PLACES: Places(api.pool_size),
+        },
     )
     event.listen(engine.sync_engine, "checkout", partial(_check_open, engine.sync_engine.dialect))
     return engine
@@ -141,6 +147,12 @@ def _check_open(
         dialect.do_ping(connection)
     except (psycopg.Error, OSError) as error:
         raise exc.InvalidatePoolError("the server has closed the connection") from error
+
+
+def places_of(engine: AsyncEngine) -> Places:
+    """Return the places that the transactions of an engine of `create_engine` wait for."""
+    places: Places = engine.sync_engine.get_execution_options()[_PLACES]
+    return places
 
 
 def create_sync_engine(source: Settings | str, role: str) -> Engine:
@@ -198,6 +210,12 @@ async def cross_tenant_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSe
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> AsyncIterator[AsyncSession]:
     seconds: float = limit_s or engine.sync_engine.get_execution_options()[_LIMIT]
+    async with places_of(engine).take(), _placed_transaction(engine, seconds) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _placed_transaction(engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncSession]:
     # At the first cancellation psycopg asks the server politely and waits ten seconds for a frozen
     # one; at the second it closes the connection.
     limit, last = asyncio.timeout(seconds), asyncio.timeout(seconds + CANCEL_S)

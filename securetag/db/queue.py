@@ -53,6 +53,7 @@ CHANNEL = "securetag_task"
 #: Seconds by which an attempt may overrun its limit before it is taken from a worker that still
 #: sends heartbeats: the worker itself should have reported the timeout long before.
 OVERRUN_S = 60.0
+_CLAIM = text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s, CAST(:max_running AS bigint))")
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,13 @@ async def enqueue(
     project_id: UUID,
     kind: str,
     params: Mapping[str, object] | None = None,
+    priority: int = 0,
     time_limit_s: int = 1800,
     max_attempts: int = 3,
 ) -> UUID:
     """A new task, visible to workers once the caller's transaction commits; returns its id.
+
+    `priority` (-1, 0 or 1) counts among the tenant's own tasks.
 
     `session` is a `tenant_transaction` of the same tenant.
     """
@@ -99,6 +103,7 @@ async def enqueue(
             project_id=project_id,
             kind=kind,
             params=dict(params or {}),
+            priority=priority,
             time_limit_s=time_limit_s,
             max_attempts=max_attempts,
         )
@@ -107,17 +112,29 @@ async def enqueue(
 
 
 async def claim(
-    engine: AsyncEngine, worker_id: str, kinds: Sequence[str], *, lease_s: float = LEASE_S
+    engine: AsyncEngine,
+    worker_id: str,
+    kinds: Sequence[str],
+    *,
+    lease_s: float = LEASE_S,
+    max_running: int | None = None,
 ) -> Claim | None:
-    """Lease the oldest due task of any tenant; None when there is none.
+    """Lease a due task of the tenant whose last turn is longest ago; None when there is none.
+
+    A tenant without a quota of its own has at most `max_running` tasks running at a time.
 
     The attempt is counted here, so that a task which kills its worker runs out of attempts. Also
     notes that the worker is alive. Raises DatabaseUnavailableError.
     """
     async with cross_tenant_transaction(engine) as session:
         task = await session.scalar(
-            select(Task).from_statement(text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s)")),
-            {"worker": worker_id, "kinds": list(kinds), "lease_s": float(lease_s)},
+            select(Task).from_statement(_CLAIM),
+            {
+                "worker": worker_id,
+                "kinds": list(kinds),
+                "lease_s": float(lease_s),
+                "max_running": max_running,
+            },
         )
         await _seen(session, worker_id, task_id=task.id if task else None)
     if task is None:

@@ -38,6 +38,7 @@ from securetag.db.models import (
     ToolExecution,
     TriageVerdict,
 )
+from securetag.db.repositories.quotas import TOKENS, add_use
 from securetag.db.states import State
 from securetag.db.suppressions import lapse_suppressions
 from securetag.errors import InputError
@@ -280,13 +281,20 @@ async def _add_result(session: AsyncSession, task: Task) -> int:
         .group_by(Finding.severity)
     )
     by_decision = await session.execute(
-        select(func.coalesce(TriageVerdict.decision, "none"), func.count(FindingOccurrence.id.distinct()))
+        select(
+            func.coalesce(TriageVerdict.decision, "none"),
+            func.count(FindingOccurrence.id.distinct()),
+            func.coalesce(func.sum(TriageVerdict.prompt_tokens + TriageVerdict.completion_tokens), 0),
+        )
         .select_from(FindingOccurrence)
         .outerjoin(TriageVerdict, TriageVerdict.occurrence_id == FindingOccurrence.id)
         .where(in_task)
         .group_by(TriageVerdict.decision)
     )
-    severities, decisions = dict(by_severity.all()), dict(by_decision.all())
+    severities, rows = dict(by_severity.all()), by_decision.all()
+    decisions = {row[0]: row[1] for row in rows}
+    if tokens := sum(int(row[2]) for row in rows):
+        await add_use(session, task.tenant_id, TOKENS, tokens)
     await session.execute(
         insert(ScanResult).values(
             tenant_id=task.tenant_id,

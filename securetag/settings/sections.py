@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from securetag.records import Confidence, ModelLocation, PathClass
 
+QUOTAS = ("scans_a_day", "bytes_a_day", "model_tokens_a_day", "open", "running", "calls_a_minute")
+
 
 class Section(BaseModel):
     """A table of the file. An unknown name in it is refused: a misspelled one would do nothing, silently."""
@@ -44,7 +46,7 @@ class ApiSettings(Section):
     #: Bytes of a request's line and headers together.
     max_head: int = Field(default=32 * 1024, ge=8 * 1024)
     #: Open connections; one more ends the one that has waited longest without a whole request.
-    max_connections: int = Field(default=512, ge=1)
+    max_connections: int = Field(default=1024, ge=1)
     #: Seconds in which a request's line and headers must arrive.
     head_timeout_s: float = Field(default=10.0, gt=0)
     #: Seconds that a body, or the reading of an answer, may pause.
@@ -59,10 +61,20 @@ class ApiSettings(Section):
     connect_timeout_s: float = 3.0
     #: Connections to the database that one process keeps.
     pool_size: int = 8
+    #: Quotas of tenants without their own: `scans_a_day`, `bytes_a_day`, `model_tokens_a_day`, `open` (scans
+    #: that wait or run), `running`, `calls_a_minute` (docs/operations.md).
+    quotas: dict[str, int] = {}
     #: Seconds that a worker's lease lasts without a heartbeat (`securetag.wire.queue.LEASE_S`).
     lease_s: int = 30
     #: Seconds between two looks for leases that ran out.
     reap_s: float = 5.0
+
+    @field_validator("quotas")
+    @classmethod
+    def _check_quotas(cls, quotas: dict[str, int]) -> dict[str, int]:
+        if wrong := [name for name, limit in quotas.items() if name not in QUOTAS or limit < 1]:
+            raise ValueError(f"{wrong[0]!r} is no quota of at least 1; there are {', '.join(QUOTAS)}")
+        return quotas
 
 
 class WorkerSettings(Section):

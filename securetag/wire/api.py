@@ -16,7 +16,6 @@ from securetag.records import (
     Finding,
     Gate,
     JsonObject,
-    ModelLocation,
     PathClass,
     RuleMatch,
     Severity,
@@ -305,6 +304,8 @@ class ScanParams(Body):
     commit: Commit | None = None
     #: What the branch began at: a finding of its scan isn't new.
     base_commit: Commit | None = None
+    #: Among the tenant's own scans that wait.
+    priority: Literal["low", "normal", "high"] = "normal"
     #: Files that are not scanned, as in a `.gitignore`; the scan's coverage states them.
     exclude: Annotated[list[Annotated[Text, Field(min_length=1, max_length=200)]], Field(max_length=100)] = []
     #: Reason → files that the client left out of the archive, for the scan's coverage.
@@ -436,30 +437,6 @@ class RotationBody(Body):
 
     #: Hours for which the old key still opens.
     overlap_hours: Annotated[float, Field(ge=0, le=24 * 90)] = 0.0
-
-
-class TenantBody(Body):
-    """A new tenant."""
-
-    name: Name
-    #: By default what the installation's settings say (`api.model_policy`).
-    model_policy: ModelLocation | None = None
-
-
-class TenantChanges(Body):
-    """What is to be changed of a tenant."""
-
-    model_policy: ModelLocation
-
-
-class TenantAnswer(Answer):
-    """A tenant."""
-
-    id: UUID
-    name: str
-    #: The farthest place whose models may be shown its code.
-    model_policy: ModelLocation
-    created_at: Time
 
 
 class ErasureBody(Body):

@@ -25,7 +25,7 @@ from securetag.api.projects import repository as projects
 from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
-from securetag.db.repositories import artifacts
+from securetag.db.repositories import artifacts, quotas
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
 from securetag.records import JsonObject
@@ -36,6 +36,8 @@ from securetag.wire.queue import TaskKind
 
 log = logging.getLogger(__name__)
 
+#: Words of requests → `task.priority`.
+PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 OPERATION = "POST /codeaudit/upload"
 
 Form = TypeVar("Form", bound=UploadForm)
@@ -119,8 +121,14 @@ async def enqueue_upload(
     if await projects.allows_ignore_file(session, project_id):
         # Not a parameter of the request: whoever may upload can't decide what an upload hides.
         params = {**params, "allow_ignore_file": True}
+    await quotas.charge_scan(session, caller.tenant_id, services.quotas, incoming.size)
     task_id = await queue.enqueue(
-        session, tenant_id=caller.tenant_id, project_id=project_id, kind=kind, params=params
+        session,
+        tenant_id=caller.tenant_id,
+        project_id=project_id,
+        kind=kind,
+        params=params,
+        priority=PRIORITIES[params.get("priority", "normal")],
     )
     storage_key = await artifacts.add_upload(
         session,

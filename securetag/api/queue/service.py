@@ -37,7 +37,11 @@ async def next_lease(
     while not await gone():
         notification = services.notifier.next_notification()
         claim = await queue.claim(
-            services.engine, request.worker_id, request.kinds, lease_s=services.settings.api.lease_s
+            services.engine,
+            request.worker_id,
+            request.kinds,
+            lease_s=services.settings.api.lease_s,
+            max_running=services.quotas.running,
         )
         if claim is not None:
             services.metrics.claims.inc()

@@ -7,12 +7,14 @@ import logging
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from securetag.api.codeaudit.service import PRIORITIES
 from securetag.api.idempotency import once
 from securetag.api.projects import repository as projects
 from securetag.api.services import ApiServices
 from securetag.api.targets import repository as targets
 from securetag.api.targets.endpoints import to_target_answer
 from securetag.db import queue
+from securetag.db.repositories import quotas
 from securetag.db.repositories.keys import Principal
 from securetag.errors import ConflictError
 from securetag.scanning.web.addresses import Target, parse_target
@@ -63,8 +65,10 @@ async def _enqueue(
     project = body.project or target.host
     project_id = await projects.ensure_project(session, caller.tenant_id, project)
     params = {"url": body.url, "origin": row.origin, **({"lang": body.lang} if body.lang else {})}
+    await quotas.charge_scan(session, caller.tenant_id, services.quotas, 0)
     task_id = await queue.enqueue(
         session,
+        priority=PRIORITIES[body.priority],
         tenant_id=caller.tenant_id,
         project_id=project_id,
         kind="web",

@@ -14,8 +14,9 @@ from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
 from securetag.db.repositories import tenants
-from securetag.wire.api import TenantAnswer, TenantBody, TenantChanges
+from securetag.errors import PermissionDeniedError
 from securetag.wire.base import Page
+from securetag.wire.tenants import TenantAnswer, TenantBody, TenantChanges
 
 router = APIRouter(prefix="/tenants", tags=["tenants"], responses=RESPONSES)
 
@@ -55,9 +56,16 @@ async def create_tenant(
 
 @router.patch("/{tenant_id}", response_model=TenantAnswer)
 async def change_tenant(tenant_id: UUID, body: TenantChanges, services: Services, caller: Admin) -> Response:
-    """Say how far the tenant's code may go: an admin for the own tenant, an operator for any."""
+    """Say how far the tenant's code may go: an admin for the own tenant, an operator for any.
+
+    Quotas are an operator's to set.
+    """
+    if body.quotas is not None and not caller.operator:
+        raise PermissionDeniedError(
+            "only an operator's key may set quotas", hint="Ask the operator; GET /usage shows yours."
+        )
     async with services.tenant(caller.tenant_id) as session:
         if caller.operator:
             await tenants.switch_tenant(session, tenant_id)
-        tenant = await tenants.set_model_policy(session, tenant_id, body.model_policy, actor=caller.name)
+        tenant = await tenants.change_tenant(session, tenant_id, body, actor=caller.name)
         return json_answer(TenantAnswer.model_validate(tenant))

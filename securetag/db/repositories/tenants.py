@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import Row, Update, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
@@ -16,6 +16,7 @@ from securetag.db.models import Tenant
 from securetag.db.repositories.audit import record
 from securetag.errors import ConflictError, NotFoundError
 from securetag.records import JsonObject, ModelLocation
+from securetag.wire.tenants import TenantChanges
 
 
 async def create_tenant(engine: AsyncEngine, name: str, *, model_policy: ModelLocation = "local") -> UUID:
@@ -41,16 +42,21 @@ async def add_tenant(
     await record(session, tenant_id, actor=actor, action="tenant.create", subject=str(tenant_id))
 
 
-async def set_model_policy(
-    session: AsyncSession, tenant_id: UUID, policy: ModelLocation, *, actor: str
+async def change_tenant(
+    session: AsyncSession, tenant_id: UUID, changes: TenantChanges, *, actor: str
 ) -> Tenant:
-    """Say how far the code of the session's tenant may go. Raises NotFoundError."""
+    """Change what is given of the session's tenant, and log it. Raises NotFoundError."""
+    detail: JsonObject = {}
+    if changes.model_policy is not None:
+        detail["model_policy"] = changes.model_policy
+    if changes.quotas is not None:
+        detail["quotas"] = changes.quotas.model_dump(exclude_none=True)
+    query = update(Tenant).where(Tenant.id == tenant_id).values(**detail) if detail else select(Tenant)
     tenant: Tenant | None = await session.scalar(
-        update(Tenant).where(Tenant.id == tenant_id).values(model_policy=policy).returning(Tenant)
+        query.returning(Tenant) if isinstance(query, Update) else query.where(Tenant.id == tenant_id)
     )
     if tenant is None:
         raise NotFoundError("there is no such tenant", hint="GET /tenants lists those that you may change.")
-    detail: JsonObject = {"model_policy": policy}
     await record(
         session, tenant_id, actor=actor, action="tenant.change", subject=str(tenant_id), detail=detail
     )
@@ -94,7 +100,8 @@ async def ensure_tenant(engine: AsyncEngine, name: str, *, model_policy: ModelLo
 async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int | None) -> Sequence[Row[Any]]:
     """Return up to `limit + 1` tenants as `TenantAnswer` has them, or all, oldest first. For operators."""
     query = text(
-        "SELECT id, name, model_policy, created_at FROM securetag.tenants(CAST(:after AS uuid), :page)"
+        "SELECT id, name, model_policy, quotas, created_at"
+        " FROM securetag.tenants(CAST(:after AS uuid), :page)"
     )
     page = None if limit is None else limit + 1
     return (await session.execute(query, {"after": after, "page": page})).all()

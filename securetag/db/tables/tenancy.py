@@ -31,6 +31,8 @@ class Tenant(Base):
     name: Mapped[str] = mapped_column(unique=True)
     #: The farthest place whose models may be shown its code.
     model_policy: Mapped[ModelLocation] = mapped_column(Text, server_default="local")
+    #: A `securetag.wire.usage.Quotas`: what it leaves out is as the installation's settings say.
+    quotas: Mapped[JsonObject] = mapped_column(server_default="{}")
     created_at: Mapped[datetime] = now_column()
 
 

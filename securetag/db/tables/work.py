@@ -40,10 +40,18 @@ class Task(Base):
             "state <> 'running' OR (worker_id IS NOT NULL AND fence IS NOT NULL AND lease_until IS NOT NULL)",
             name="lease",
         ),
-        # The two questions that the queue asks all the time; done tasks weigh nothing in them.
+        CheckConstraint("priority BETWEEN -1 AND 1", name="priority"),
+        # The questions that the queue asks all the time; done tasks weigh nothing in them but the last.
         Index(
-            "ix_task_claimable", "not_before", "id", postgresql_where=text("state IN ('queued', 'retrying')")
+            "ix_task_claimable",
+            "tenant_id",
+            text("priority DESC"),
+            "not_before",
+            "id",
+            postgresql_where=text("state IN ('queued', 'retrying')"),
         ),
+        Index("ix_task_running", "tenant_id", postgresql_where=text("state = 'running'")),
+        Index("ix_task_turn", "tenant_id", "fence", postgresql_where=text("fence IS NOT NULL")),
         Index("ix_task_leased", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_task_tenant_id_kind_id", "tenant_id", "kind", "id"),
     )
@@ -53,6 +61,8 @@ class Task(Base):
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default=State.QUEUED.value)
     params: Mapped[JsonObject] = mapped_column(server_default="{}")
+    #: Among the tenant's own tasks: 1 comes before 0, and 0 before -1.
+    priority: Mapped[int] = zero()
     #: Attempts begun, counted at the claim: a crash can't hide one.
     attempt: Mapped[int] = zero()
     max_attempts: Mapped[int] = mapped_column(server_default="3")

@@ -1,0 +1,92 @@
+-- Fair shares: tasks have a priority among their tenant's own, tenants have quotas, and a claim takes turns.
+ALTER TABLE securetag.task ADD COLUMN priority BIGINT DEFAULT '0' NOT NULL
+    CONSTRAINT ck_task_priority CHECK (priority BETWEEN -1 AND 1);
+ALTER TABLE securetag.tenant ADD COLUMN quotas JSONB DEFAULT '{}' NOT NULL;
+GRANT UPDATE (quotas) ON securetag.tenant TO securetag_api;
+DROP INDEX securetag.ix_task_claimable;
+CREATE INDEX ix_task_claimable ON securetag.task (tenant_id, priority DESC, not_before, id)
+    WHERE state IN ('queued', 'retrying');
+CREATE INDEX ix_task_running ON securetag.task (tenant_id) WHERE state = 'running';
+CREATE INDEX ix_task_turn ON securetag.task (tenant_id, fence) WHERE fence IS NOT NULL;
+
+DROP FUNCTION securetag.claim(text, text[], double precision);
+-- Lease a due task of these kinds, of the tenant whose last turn is longest ago; of a tenant's own tasks that
+-- of the highest priority, then the oldest. A tenant has at most `most_running` tasks running at a time, or
+-- as many as its own quota says; null is no limit. No row when there is nothing to do.
+CREATE FUNCTION securetag.claim(
+    worker text, kinds text[], lease_s double precision, most_running bigint
+)
+RETURNS SETOF securetag.task
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    turn record;
+    taken uuid;
+    holds_lock boolean := false;
+BEGIN
+    FOR turn IN
+        -- Hops from tenant to tenant along the index: 5,000 tasks of one cost no more than one.
+        WITH RECURSIVE waiting AS (
+            (
+                SELECT task.tenant_id FROM securetag.task WHERE task.state IN ('queued', 'retrying')
+                ORDER BY task.tenant_id LIMIT 1
+            )
+            UNION ALL
+            SELECT (
+                SELECT task.tenant_id FROM securetag.task
+                WHERE task.state IN ('queued', 'retrying') AND task.tenant_id > waiting.tenant_id
+                ORDER BY task.tenant_id LIMIT 1
+            )
+            FROM waiting WHERE waiting.tenant_id IS NOT NULL
+        )
+        SELECT tenant.id, coalesce((tenant.quotas ->> 'running')::bigint, most_running) AS cap
+        FROM waiting JOIN securetag.tenant ON tenant.id = waiting.tenant_id
+        -- Fences rise with each claim.
+        ORDER BY (
+            SELECT max(task.fence) FROM securetag.task WHERE task.tenant_id = tenant.id
+        ) NULLS FIRST, tenant.id
+    LOOP
+        IF turn.cap IS NOT NULL THEN
+            CONTINUE WHEN turn.cap <= (
+                SELECT count(*) FROM securetag.task
+                WHERE task.tenant_id = turn.id AND task.state = 'running'
+            );
+            -- Two claims must not both take the last place. Nobody waits for a second lock, so that no two
+            -- wait for each other.
+            IF holds_lock THEN
+                CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('claim ' || turn.id, 0));
+            ELSE
+                PERFORM pg_advisory_xact_lock(hashtextextended('claim ' || turn.id, 0));
+                holds_lock := true;
+            END IF;
+            CONTINUE WHEN turn.cap <= (
+                SELECT count(*) FROM securetag.task
+                WHERE task.tenant_id = turn.id AND task.state = 'running'
+            );
+        END IF;
+        SELECT task.id INTO taken FROM securetag.task
+        WHERE task.tenant_id = turn.id AND task.state IN ('queued', 'retrying')
+            AND task.not_before <= clock_timestamp()
+            AND task.kind = ANY (kinds) AND task.attempt < task.max_attempts
+        ORDER BY task.priority DESC, task.not_before, task.id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        RETURN QUERY UPDATE securetag.task SET
+            state = 'running', attempt = task.attempt + 1, worker_id = worker,
+            fence = nextval('securetag.task_fence'), claimed_at = clock_timestamp(),
+            lease_until = clock_timestamp() + make_interval(secs => lease_s),
+            started_at = coalesce(task.started_at, clock_timestamp()),
+            stage = '', process_group = NULL, reason = ''
+        WHERE task.id = taken
+        RETURNING task.*;
+        RETURN;
+    END LOOP;
+END
+$$;
+GRANT CREATE ON SCHEMA securetag TO securetag_gate;
+ALTER FUNCTION securetag.claim(text, text[], double precision, bigint) OWNER TO securetag_gate;
+REVOKE CREATE ON SCHEMA securetag FROM securetag_gate;
+SET LOCAL ROLE securetag_gate;
+REVOKE ALL ON FUNCTION securetag.claim(text, text[], double precision, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION securetag.claim(text, text[], double precision, bigint) TO securetag_api;
+SET LOCAL ROLE securetag_owner;

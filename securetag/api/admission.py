@@ -15,8 +15,8 @@ from securetag.api.errors import problem_response
 
 #: Calls that may wait for each connection of the pool. At 4 ms a call a full queue is a second long.
 WAITING_PER_CONNECTION = 32
-#: Seconds after which a refused client may come back: at random, so that not all come back at once, and before
-#: its idle connection is closed.
+#: Seconds after which a refused client may come back: at random, so that not all come at once, and before its
+#: idle connection is closed.
 RETRY_AFTER_S = (2, 4)
 #: Beginnings and ends of paths that never wait here.
 _EXEMPT, _STREAMS = ("/healthz", "/metrics", "/queue/", "/docs", "/openapi.json"), ("/events",)

@@ -81,7 +81,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     origins: list[Origin]
     source: str
     split: Literal["train", "validation", "test"] | None = None
-    #: Hard axis of a test row: in_distribution, unseen_sink, unseen_framework, unseen_guard.
+    #: Hard axis of a test row: in_distribution, a part of `synthetic.holdout.BUCKETS`.
     axis: str | None = None
     construction: Construction | None = None
     pair_id: str | None = None

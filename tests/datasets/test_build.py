@@ -24,6 +24,7 @@ from securetag.datasets.releases.release import Release
 from securetag.datasets.splitting import assign
 from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY
+from securetag.datasets.synthetic.holdout import BUCKETS, UNSEEN_MISTAKES
 from securetag.datasets.synthetic.sinks import SINKS
 from securetag.errors import LicenceError, ReleaseError
 from securetag.records import Example, Facts, Record, Task
@@ -73,7 +74,11 @@ def test_held_out_parts_are_not_in_train(rows: Release) -> None:
         assert parts.framework != UNSEEN_FRAMEWORK
         assert example.axis is None
     axes = Counter(example.axis for example in synthetic(rows.test))
-    assert set(axes) == {"in_distribution", "unseen_sink", "unseen_framework", "unseen_guard", "unseen_cell"}
+    assert set(axes) == set(BUCKETS[2:])
+    for example in synthetic([*rows.train, *rows.validation, *rows.test]):
+        assert example.construction is not None
+        mode = example.construction.shape.partition("/")[2]
+        assert mode not in UNSEEN_MISTAKES or example.axis == "unseen_mistake"
 
 
 def test_no_prompt_of_the_test_split_is_in_train(rows: Release) -> None:

@@ -106,7 +106,7 @@ def make_synthetic_rows(
     if unflagged:
         drops.append(_drop(DropReason.SYNTHETIC_NO_FINDING, unflagged))
     rows: list[Example] = []
-    for bucket, wanted in quotas(count, parts).items():
+    for bucket, wanted in quotas(count, parts, mistakes).items():
         for pair, true, false in by_bucket[bucket][:wanted]:
             rows += [
                 _make_row(pair, pair.true, true, "true_positive", pair.attack, style),

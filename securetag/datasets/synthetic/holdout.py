@@ -3,12 +3,15 @@
 Held out whole: the sinks, guards and guard family marked `unseen`, one framework, and a fifth of the
 guard × shape and of the guard × sink cells. A plan holds at most one held-out part, which is its
 axis; plans without one are divided between train, validation and test by the hash of their group.
+The kinds of mistake in `UNSEEN_MISTAKES` are written for plans of the test groups alone: such a pair has
+no other held-out part.
 Every answer is a function of names alone, so no row moves when the data grows.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -16,7 +19,7 @@ import msgspec
 from securetag.datasets.splitting.groups import Split, split_of
 from securetag.datasets.synthetic.frameworks import UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard
-from securetag.datasets.synthetic.shapes import Plan
+from securetag.datasets.synthetic.shapes import MODES, Mistake, Plan
 
 #: Where a row may be: `train`, `validation`, or an axis of the test split.
 BUCKETS = (
@@ -27,7 +30,10 @@ BUCKETS = (
     "unseen_framework",
     "unseen_guard",
     "unseen_cell",
+    "unseen_mistake",
 )
+#: Modes that are in rows of `unseen_mistake` only: a guard after the sink, two that depend on the length.
+UNSEEN_MISTAKES: frozenset[Mistake] = frozenset({"after", "partial", "extended"})
 Part = Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 #: Part of all rows that one guard × shape or guard × sink cell may hold: a little under one per cent,
 #: since pairs that no rule flags fall away afterwards and make the rest weigh more.
@@ -86,11 +92,28 @@ def bucket_of(plan: Plan) -> str | None:
     return "in_distribution" if where == "test" else where
 
 
-def quotas(rows: int, parts: Parts | None = None) -> dict[str, int]:
-    """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`."""
+def plan_bucket(bucket: str) -> str:
+    """Return the bucket of the plans that a bucket's pairs are written from."""
+    return "in_distribution" if bucket == "unseen_mistake" else bucket
+
+
+def mistakes_of(bucket: str, mistakes: Collection[str] = ()) -> frozenset[str]:
+    """Return the mistakes that a bucket's pairs may have, of `mistakes`; empty: of all there are."""
+    every = {mode for modes in MODES.values() for mode in modes}
+    wanted = frozenset(mistakes) or every
+    return frozenset(wanted & UNSEEN_MISTAKES if bucket == "unseen_mistake" else wanted - UNSEEN_MISTAKES)
+
+
+def quotas(rows: int, parts: Parts | None = None, mistakes: Collection[str] = ()) -> dict[str, int]:
+    """Pairs wanted in each bucket for `rows` rows in all; they add up to `rows // 2`.
+
+    Where `mistakes` names none of the held-out kinds, no pair is wanted of those.
+    """
     parts = parts or Parts()
     pairs = rows // 2
     small = {bucket: round(pairs * parts.unseen) for bucket in BUCKETS[2:]}
     small["in_distribution"] = round(pairs * parts.in_distribution)
+    if not mistakes_of("unseen_mistake", mistakes):
+        small["unseen_mistake"] = 0
     small["validation"] = round(pairs * parts.validation)
     return {"train": pairs - sum(small.values()), **small}

@@ -26,10 +26,13 @@ from securetag.datasets.synthetic.guards import Guard, guards_of
 from securetag.datasets.synthetic.holdout import (
     BUCKETS,
     MAX_CELL_SHARE,
+    UNSEEN_MISTAKES,
     Parts,
     bucket_of,
     group_of,
     is_unseen_cell,
+    mistakes_of,
+    plan_bucket,
     quotas,
 )
 from securetag.datasets.synthetic.modules import draw_scaffold
@@ -109,7 +112,7 @@ def sample_pairs(
     of them. The same arguments give the same pairs. `cache` is a file of the oracle's outcomes. Raises
     ToolError when the oracle can't start.
     """
-    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows, parts).items()}
+    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows, parts, mistakes).items()}
     pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
@@ -124,7 +127,7 @@ def sample_pairs(
         for bucket in BUCKETS:
             missing = wanted[bucket] - len(pairs[bucket])
             plans = islice(streams[bucket], round(missing * _SPARE))
-            drafts += [_draft(bucket, plan, choices[bucket], mistakes) for plan in plans]
+            drafts += [_draft(bucket, plan, choices[bucket], mistakes_of(bucket, mistakes)) for plan in plans]
         if not drafts:
             break
         chosen: list[Pair] = []
@@ -191,6 +194,8 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
             rng.shuffle(guards[cwe])
         turn += 1
         guard = guards[cwe][lap % len(guards[cwe])]
+        if guard.kind == "flow" and bucket == "unseen_mistake":
+            continue
         if guard.kind == "flow":
             # Nearly each of them makes a pair, of the other guards two in three.
             flows_drawn += 1
@@ -198,7 +203,7 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
                 continue
         for _ in range(_PATIENCE):
             plan = _plan(rng, rng.choice(sinks[cwe]), guard, bucket)
-            if bucket_of(plan) == bucket:
+            if bucket_of(plan) == plan_bucket(bucket):
                 yield plan
                 break
 
@@ -300,7 +305,10 @@ def _paired(
         rng = Random(f"{seed}/{plan.function}/{group_of(plan)}/{plan.variable}/{plan.source}")
         false = _choose(rng, functions, labels, "false_positive", None)
         true = _choose(rng, functions, labels, "true_positive", false)
-        if true is not None and false is not None:
+        if true is None or false is None:
+            continue
+        # The held-out kind is the one or the other function of a pair.
+        if bucket != "unseen_mistake" or {true.mode, false.mode} & UNSEEN_MISTAKES:
             attack, search = by_mode[true.mode], by_mode[false.mode]
             yield Pair(plan=plan, bucket=bucket, true=true, false=false, attack=attack, search=search)
 

@@ -22,7 +22,15 @@ from securetag.datasets.synthetic.child import Trial
 from securetag.datasets.synthetic.flows import DEFAULT_NAMES
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
-from securetag.datasets.synthetic.holdout import BUCKETS, Parts, bucket_of, group_of, is_unseen_cell, quotas
+from securetag.datasets.synthetic.holdout import (
+    BUCKETS,
+    UNSEEN_MISTAKES,
+    Parts,
+    bucket_of,
+    group_of,
+    is_unseen_cell,
+    quotas,
+)
 from securetag.datasets.synthetic.modules import draw_scaffold
 from securetag.datasets.synthetic.sample import Pair
 from securetag.datasets.synthetic.shapes import (
@@ -191,6 +199,8 @@ def test_held_out_parts_are_in_their_axis_only(pairs: list[Pair]) -> None:
             "unseen_cell": not plan.guard.unseen
             and is_unseen_cell(plan.guard, shape=plan.shape, sink=plan.sink.name),
         }
+        modes = {pair.true.mode, pair.false.mode}
+        is_in_axis["unseen_mistake"] = bool(modes & UNSEEN_MISTAKES)
         assert [axis for axis, is_held_out in is_in_axis.items() if is_held_out] == (
             [pair.bucket] if pair.bucket.startswith("unseen") else []
         )
@@ -249,6 +259,13 @@ def test_parts_say_how_much_is_held_out() -> None:
     wanted = quotas(1_600, Parts(validation=0.25, in_distribution=0.25, unseen=0.01))
     assert sum(wanted.values()) == 800
     assert (wanted["validation"], wanted["in_distribution"], wanted["unseen_sink"]) == (200, 200, 8)
+
+
+def test_held_out_mistakes_are_wanted_only_where_they_may_be_written() -> None:
+    assert quotas(1_000)["unseen_mistake"] == 20
+    wanted = quotas(1_000, mistakes=("dead", "wrong-variable"))
+    assert wanted["unseen_mistake"] == 0
+    assert sum(wanted.values()) == 500
 
 
 def test_only_the_mistakes_that_are_asked_for_are_written() -> None:

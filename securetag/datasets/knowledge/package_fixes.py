@@ -6,7 +6,7 @@ vulnerable version becomes a row only where all of this holds:
 - its weakness is of the family that the advisory names;
 - the correction changed the flow into the flagged statement: a line of its backward slice
   (`securetag.scanning.slicing`) is changed or gone, or the slice of the same statement in the fixed version
-  has a line that is new.
+  has a line that is new; and that line names something which the flagged statement names, or is it.
 
 Such a finding is a true positive. Its twin in the fixed version is a false positive where the same rule still
 reports the same statement, and what is new in its slice is a guard: a condition, or a call that what flows
@@ -20,6 +20,7 @@ Both readings of one question must differ in the code that is shown. What is lef
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -49,6 +50,13 @@ _WHY = {
         "false_positive": "La corrección de {advisory} añadió una comprobación antes de la línea {{line}}.",
     },
 }
+_NAME = re.compile(r"[A-Za-z_$][\w$]*")
+#: A string of one line without places for values.
+_PLAIN_STRING = re.compile(r"""(?<![fF])(["'])(?:\\.|(?!\1)[^\\\n])*\1""")
+#: Names that say nothing of what flows.
+_COMMON_NAMES = frozenset(
+    {"self", "cls", "this", "const", "let", "var", "new", "function", "await", "str", "String"}
+)
 _COMMENT = re.compile(r"^\s*(#|//|\*|/\*)|^\s*$")
 #: A condition, or what happens where it doesn't hold.
 _CONDITION = re.compile(r"\b(if|elif|while|assert|raise|throw|case|switch)\b|\s\?\s")
@@ -147,9 +155,14 @@ class _FilePair:
         if family_of(finding.cwe) not in self._families:
             return DropReason.FIX_OTHER_WEAKNESS, []
         gone, new = self._changes
+        names = _names_in(self._before.text_of(finding.start_line, finding.end_line))
+        gone_flow = _select_near(
+            self._before, gone & {each.number for each in finding.code_slice}, finding.start_line, names
+        )
         line = self._find_statement(finding)
-        new_flow = {each.number for each in self._after.source.slice(line, line)} & new if line else set()
-        if not new_flow and not gone & {each.number for each in finding.code_slice}:
+        new_slice = {each.number for each in self._after.source.slice(line, line)} if line else set()
+        new_flow = _select_near(self._after, new & new_slice, line or 0, names)
+        if not new_flow and not gone_flow:
             return DropReason.FIX_ELSEWHERE, []
         twin = self._find_twin(finding)
         if twin is None:
@@ -229,6 +242,17 @@ class _FilePair:
 def _open(text: str, language: str, findings: Sequence[Finding]) -> _Version:
     source = SourceFile(text.encode(), language)
     return _Version(source, [line.strip() for line in text.splitlines()], findings)
+
+
+def _select_near(version: _Version, numbers: set[int], flagged: int, names: set[str]) -> set[int]:
+    """Return the lines that name something which the flagged statement names, and the flagged line itself."""
+    return {number for number in numbers if number == flagged or names & _names_in(version.lines[number - 1])}
+
+
+def _names_in(text: str) -> set[str]:
+    """Return what a piece of code names, outside of plain strings."""
+    text = _PLAIN_STRING.sub("", text)
+    return {name for name in _NAME.findall(text) if name not in _COMMON_NAMES and not keyword.iskeyword(name)}
 
 
 def _is_guard(line: str) -> bool:

@@ -38,6 +38,10 @@ GUARDED = HANDLER.replace(
 )
 QUOTED = HANDLER.replace('"convert " + name', 'f"convert {shlex.quote(name)}"')
 ELSEWHERE = HANDLER.replace('return "shop"', 'if request.args:\n        return "store"\n    return "shop"')
+#: A guard in the function that asks about something else.
+UNRELATED = HANDLER.replace(
+    '    os.system("', '    if len(request.args) > 1:\n        return "name", 400\n    os.system("'
+)
 RENAMED = HANDLER.replace("name = request", 'log("run")\n    name = request')
 #: Package names by the split that follows from them.
 NAMES = {split: next(n for n in map(str, range(1000)) if split_of(f"package/pypi/p{n}") == split) for split in
@@ -74,6 +78,7 @@ RECORDS = {
     "quoted": record("quoted", QUOTED),
     "quoted_in_test": record("quoted_in_test", QUOTED, split="test"),
     "elsewhere": record("elsewhere", ELSEWHERE),
+    "unrelated": record("unrelated", UNRELATED),
     "renamed": record("renamed", RENAMED),
     "other_weakness": record("other_weakness", GUARDED, cwe="CWE-79"),
 }
@@ -119,6 +124,7 @@ def test_a_finding_that_the_correction_removed_is_evaluated_and_never_trained_on
     ("name", "reason"),
     [
         pytest.param("elsewhere", DropReason.FIX_ELSEWHERE, id="another function changed"),
+        pytest.param("unrelated", DropReason.FIX_ELSEWHERE, id="a guard that asks about something else"),
         pytest.param("renamed", DropReason.FIX_ELSEWHERE, id="a line beside the flow changed"),
         pytest.param("other_weakness", DropReason.FIX_OTHER_WEAKNESS, id="the advisory is of another family"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from benchmarks.figure import Figure
+from benchmarks.measure import repeat_rounds
 from securetag.extractors import catalog
 from securetag.extractors.fetching.fetch import fetch
 from securetag.extractors.fetching.files import FetchedFile
@@ -16,8 +17,9 @@ from securetag.extractors.readers.registry import create_reader
 from securetag.extractors.text import language
 from securetag.settings import Settings, get_settings
 
-#: Rounds of which the best counts: other work on the machine only ever slows one down.
-ROUNDS = 3
+#: Rounds of which the best counts (other work on the machine only ever slows one down), and the wall seconds
+#: after which no other begins.
+ROUNDS, MAX_WALL_S = 3, 120.0
 #: Of markdown-it-py's throughput; ours finds sections, cleans, tells the language and hashes besides.
 BAR = 0.8
 READERS = ("markdown", "owasp", "mastg", "asvs")
@@ -33,8 +35,12 @@ def measure() -> Iterator[Figure]:
     language.detect_language(
         "Was eine Sprache ist, steht in Modellen, die ein Lauf einmal laden muss; das zählt nicht.", "en"
     )
-    ours = min(_cpu_s(lambda: _read(work)) for _ in range(ROUNDS))
-    peer = min(_cpu_s(lambda: _render(paths)) for _ in range(ROUNDS))
+    rounds = repeat_rounds(
+        lambda: (_cpu_s(lambda: _read(work)), _cpu_s(lambda: _render(paths))),
+        rounds=ROUNDS,
+        max_wall_s=MAX_WALL_S,
+    )
+    ours, peer = (min(spent) for spent in zip(*rounds, strict=True))
     yield Figure(
         figure="Markdown: bytes to Records",
         value=round(megabytes / ours, 2),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from benchmarks.measure import repeat_rounds
 from securetag.extractors.catalog import FolderMethod, Source
 from securetag.extractors.fetching.files import FetchedFile
 from securetag.extractors.readers.pdf import pages as pdf_pages
@@ -24,7 +25,8 @@ from securetag.extractors.readers.pdf.lines import Flow
 from securetag.extractors.readers.pdf.reader import PdfReader, clean_pages
 from securetag.records import Record
 
-ROUNDS = 3
+#: Rounds of which the best counts, and the wall seconds after which no other begins.
+ROUNDS, MAX_WALL_S = 3, 300.0
 #: Bytes of parent and child together.
 MOST_MEMORY = 1.5 * 2**30
 _BARE = """
@@ -102,7 +104,9 @@ def measure() -> Iterator[Figure]:
         return
     # In turns, and the best of each: a busy machine may double any one.
     sides = [(_BARE, "all"), (_BARE, "text"), (_OURS, "blocks"), (_OURS, "records")]
-    rounds = [[run(program, what, *paths) for program, what in sides] for _ in range(ROUNDS)]
+    rounds = repeat_rounds(
+        lambda: [run(program, what, *paths) for program, what in sides], rounds=ROUNDS, max_wall_s=MAX_WALL_S
+    )
     bare_s, text_s, ours_s, records_s = (min(one[side][0] for one in rounds) for side in range(len(sides)))
     pages, found, peak = rounds[0][0][2], rounds[0][3][2], max(one[3][1] for one in rounds)
     yield Figure(

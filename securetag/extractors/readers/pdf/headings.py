@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ _LETTERS = re.compile(r"[^\W\d_]{3}")
 #: Items of lists, and visible markup.
 _ITEM = re.compile(r"[•▪●○◦‣·∙□■◼◆➢❖✓–—<{$%.-]|[o§]\s+\w|\S*https?://")
 _NOT_WORD = re.compile(r"[\W_]+")
+_CAPTION = re.compile(r"(?:table|figure|fig\.|exhibit|tabla|figura)\s+[\dA-Z]", re.I)
 #: Maximum words of a large or bold line that is a heading, and of one that wraps; maximum lines of that.
 MAX_HEADING_WORDS, MAX_WRAPPED_WORDS, MAX_WRAPPED_LINES = 14, 24, 4
 #: Minimum characters of a line that shows where the column of a page is.
@@ -43,7 +45,46 @@ def find_headings(document: PdfDocument, pages: list[list[Line]], body: int) -> 
     headings = _find_outline_headings(document, pages)
     named = sum(bool(_normalize(title)) for _, title, _ in document.toc)
     # An outline that names pages and no headings (bookmarks of a scan) is worth less than the type.
-    return headings if len(headings) >= max(3, named // 2) else _find_shown_headings(pages, body)
+    if len(headings) < max(3, named // 2):
+        return _find_shown_headings(pages, body)
+    return headings | _find_minor_headings(headings, pages, body)
+
+
+def _find_minor_headings(outline: Headings, pages: list[list[Line]], body: int) -> Headings:
+    """Return the headings that the type shows and the outline leaves out.
+
+    Each is one level below the outline's above it, or on the level of that with a number as deep as its own.
+    Those before the first of the outline are of front matter; captions are no headings.
+    """
+    covered = {(page, index + i) for (page, index), (_, _, count) in outline.items() for i in range(count)}
+    places = sorted(outline)
+    minor: Headings = {}
+    for place, (_, text, count) in sorted(_find_typographic_headings(pages, body).items()):
+        if any((place[0], place[1] + i) in covered for i in range(count)) or _CAPTION.match(text):
+            continue
+        if above := bisect_left(places, place):
+            before = [outline[other] for other in reversed(places[:above])]
+            level = _find_sibling_level(_get_number_depth(text), before) or before[0][0] + 1
+            minor[place] = (min(6, level), text, count)
+    return minor
+
+
+def _find_sibling_level(depth: int, before: list[tuple[int, str, int]]) -> int:
+    """Return the level of the nearest heading with a number of this depth, up to one without; else 0."""
+    if depth:
+        for level, title, _ in before:
+            other_depth = _get_number_depth(title)
+            if other_depth == depth:
+                return level
+            if not other_depth:
+                break
+    return 0
+
+
+def _get_number_depth(heading: str) -> int:
+    """Return how deep the number of a section is: 2 for `4.1`; 0 without a number."""
+    match = _NUMBERED.match(heading)
+    return (match[1] or "").count(".") + 1 if match else 0
 
 
 def _find_shown_headings(pages: list[list[Line]], body: int) -> Headings:
@@ -89,7 +130,10 @@ def _find_outline_headings(document: PdfDocument, pages: list[list[Line]]) -> He
             if number not in plain:
                 plain[number] = ["" if line.table else _normalize(line.text) for line in pages[number]]
             if place := _find(wanted, plain[number], number, headings):
-                headings[number, place[0]] = (level, " ".join(title.split()), place[1])
+                shown = " ".join(line.text for line in pages[number][place[0] : sum(place)])
+                # Some programs write `4.6Environment` into the outline.
+                is_same = "".join(shown.split()) == "".join(title.split())
+                headings[number, place[0]] = (level, shown if is_same else " ".join(title.split()), place[1])
                 break
     return headings
 
@@ -200,7 +244,7 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
                 continue
             if line.size < large and not numbered and line.size < larger and not _stands_alone(lines, index):
                 continue
-            yield page, index, line, (numbered[1] or "").count(".") + 1 if numbered else 0
+            yield page, index, line, _get_number_depth(text)
 
 
 def _is_in_column(lines: list[Line], line: Line) -> bool:

@@ -473,3 +473,21 @@ def test_paragraphs_among_short_lines_stay_apart(read: Read) -> None:
         sheet.write(*ENGLISH, gap=11)
     for record in records(read(sheet)):
         assert len(record.text.split("\n\n")) == 14
+
+
+def test_headings_that_the_outline_leaves_out(read: Read) -> None:
+    sheet = Sheet()
+    for number in (1, 2, 3, 4):
+        if number > 1:
+            sheet.turn()
+        sheet.write(f"{number} Chapter {number}", size=16, font="hebo")
+        sheet.write(*ENGLISH)
+        sheet.write("Keys of the House", font="hebo", gap=16)
+        sheet.write(*ENGLISH, gap=6)
+        sheet.write("Table 1: Keys", font="hebo", gap=16)
+        sheet.write(*ENGLISH, gap=6)
+    sheet.document.set_toc([[1, f"{n} Chapter {n}", n] for n in (1, 2, 4)])  # the third isn't in the outline
+    sections = [record.facts.section[1:] for record in records(read(sheet))]
+    assert [path for path in sections if len(path) == 1] == [[f"{n} Chapter {n}"] for n in (1, 2, 3, 4)]
+    assert ["1 Chapter 1", "Keys of the House"] in sections
+    assert not any("Table" in path[-1] for path in sections)

@@ -1,9 +1,9 @@
 """Accept an upload: look at it before anything is kept, then bytes, task and answer at once.
 
 Order matters. The archive is inspected in its temporary file; what is refused leaves no row and no
-byte. Then one transaction writes the rows, the bytes go to the storage inside it, and it commits:
-a task never lacks its bytes. A database that dies in between leaves at most bytes under the key of
-their own digest, which the client's repetition finds again.
+byte. Then the bytes go to the storage, and only then one transaction writes the rows: a task never lacks
+its bytes, and a slow storage holds no connection to the database. A database that dies in between leaves
+bytes under the key of their own digest, which the client's repetition finds again or the sweeper removes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from securetag.api.projects import repository as projects
 from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
-from securetag.db.repositories import artifacts, quotas
+from securetag.db.repositories import artifacts, idempotency, quotas
 from securetag.db.repositories.keys import Principal
 from securetag.errors import InputError
 from securetag.records import JsonObject
@@ -76,6 +76,7 @@ async def accept(
     """202 with the task's id. Raises ArchiveError, InputError, DatabaseUnavailableError."""
     summary = await asyncio.to_thread(inspect, incoming.path, services.archive_limits)
     params = form.params.model_dump(mode="json", exclude_defaults=True)
+    await store_upload(services, caller, OPERATION, key, incoming)
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> UploadAccepted:
@@ -106,6 +107,21 @@ async def accept(
     return accepted
 
 
+async def store_upload(
+    services: ApiServices, caller: Principal, operation: str, key: str | None, incoming: Incoming
+) -> None:
+    """Store the bytes of a call that is going to be accepted, outside of any transaction.
+
+    Not those of one that was answered before. Raises QuotaError before anything is stored.
+    """
+    async with services.tenant(caller.tenant_id) as session:
+        if await idempotency.is_used(session, operation=operation, key=key):
+            return
+        await quotas.check_scan(session, services.quotas, incoming.size)
+    storage_key = artifacts.upload_key(caller.tenant_id, incoming.sha256)
+    await asyncio.to_thread(_keep, services, storage_key, incoming)
+
+
 async def enqueue_upload(
     services: ApiServices,
     session: AsyncSession,
@@ -116,7 +132,7 @@ async def enqueue_upload(
     project: str,
     params: JsonObject,
 ) -> tuple[UUID, UUID]:
-    """Queue a task with its archive; return the ids of its project and of itself."""
+    """Queue a task with its archive, whose bytes are stored; return the ids of its project and of itself."""
     project_id = await projects.ensure_project(session, caller.tenant_id, project)
     if await projects.allows_ignore_file(session, project_id):
         # Not a parameter of the request: whoever may upload can't decide what an upload hides.
@@ -130,7 +146,7 @@ async def enqueue_upload(
         params=params,
         priority=PRIORITIES[params.get("priority", "normal")],
     )
-    storage_key = await artifacts.add_upload(
+    await artifacts.add_upload(
         session,
         caller.tenant_id,
         project_id=project_id,
@@ -139,7 +155,6 @@ async def enqueue_upload(
         sha256=incoming.sha256,
         size=incoming.size,
     )
-    await asyncio.to_thread(_keep, services, storage_key, incoming)
     log.info("task %s of tenant %s: %s of %d bytes", task_id, caller.tenant_id, kind, incoming.size)
     return project_id, task_id
 

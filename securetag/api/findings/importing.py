@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from securetag.api.codeaudit.schemas import ImportForm
-from securetag.api.codeaudit.service import enqueue_upload, read_form
+from securetag.api.codeaudit.service import enqueue_upload, read_form, store_upload
 from securetag.api.idempotency import once
 from securetag.api.receive import Incoming, incoming, receive_form
 from securetag.api.services import ApiServices
@@ -70,6 +70,7 @@ async def receive_import(
         summary = await asyncio.to_thread(inspect, code, services.archive_limits) if code else None
         await asyncio.to_thread(_pack, bundle, report.path, code)
         params = form.params.model_dump(mode="json", exclude_defaults=True)
+        await store_upload(services, caller, OPERATION, key, bundle)
         async with services.tenant(caller.tenant_id) as session:
 
             async def work() -> ImportAccepted:

@@ -123,12 +123,13 @@ async def store_artifact(
             "the bytes that arrived don't have the digest of the header", hint="Send the artifact again."
         )
     key = artifacts.artifact_key(lease.tenant_id, lease.task_id, lease.fence, name)
+    # Before the transaction: a slow storage must hold no connection. The fence in the key keeps the bytes of
+    # an attempt that has lost its lease meanwhile out of its successor's way; the task's end removes them.
+    await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
     async with services.tenant(lease.tenant_id) as session:
-        # The row lock keeps the reaper, and so a successor, away until the bytes are in place.
         task = await queue.lock_lease(session, lease)
         before = await artifacts.find_artifact(session, lease.task_id, name)
         old_key = before.storage_key if before is not None else None
-        await asyncio.to_thread(services.storage.put, key, body.chunks(), limit=body.limit)
         await artifacts.replace_artifact(
             session,
             lease.tenant_id,

@@ -37,9 +37,8 @@ async def add_upload(
     filename: str,
     sha256: str,
     size: int,
-) -> str:
-    """Record the archive of a task; returns its storage key."""
-    key = upload_key(tenant_id, sha256)
+) -> None:
+    """Record the archive of a task, which lies under `upload_key`."""
     await session.execute(
         insert(CodeauditUpload).values(
             id=uuid7(),
@@ -49,10 +48,9 @@ async def add_upload(
             filename=filename,
             sha256=sha256,
             size=size,
-            storage_key=key,
+            storage_key=upload_key(tenant_id, sha256),
         )
     )
-    return key
 
 
 async def upload_of(session: AsyncSession, task_id: UUID) -> CodeauditUpload | None:

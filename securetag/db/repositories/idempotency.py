@@ -26,6 +26,12 @@ class Stored:
     response: JsonObject
 
 
+async def is_used(session: AsyncSession, *, operation: str, key: str | None) -> bool:
+    """Has a call under this key been answered?"""
+    query = select(IdempotencyKey.id).where(IdempotencyKey.operation == operation, IdempotencyKey.key == key)
+    return key is not None and await session.scalar(query) is not None
+
+
 async def begin(
     session: AsyncSession, tenant_id: UUID, *, operation: str, key: str, request_sha256: str
 ) -> Stored | None:

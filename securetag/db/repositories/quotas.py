@@ -6,6 +6,7 @@ together. `session` is a `tenant_transaction` of the tenant throughout.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -22,14 +23,34 @@ SCANS, BYTES, TOKENS = "scans_a_day", "bytes_a_day", "model_tokens_a_day"
 #: Seconds after which a scan may be sent again where too many are open: one of them may have ended.
 OPEN_RETRY_S = 30.0
 
+#: (metric, amount, day) → what is used with that amount.
+Count = Callable[[str, int, date], Awaitable[int]]
+
 
 async def charge_scan(session: AsyncSession, tenant_id: UUID, default: Quotas, size: int) -> None:
     """Count one more scan, of `size` uploaded bytes, on the tenant's quotas. Raises QuotaError."""
+
+    async def count(metric: str, amount: int, day: date) -> int:
+        return await add_use(session, tenant_id, metric, amount, day)
+
+    await _check_scan(session, default, size, count)
+
+
+async def check_scan(session: AsyncSession, default: Quotas, size: int) -> None:
+    """Raise QuotaError where one more scan would exceed a quota now; count nothing, lock nothing."""
+
+    async def count(metric: str, amount: int, day: date) -> int:
+        return await _find_used(session, day, metric) + amount
+
+    await _check_scan(session, default, size, count)
+
+
+async def _check_scan(session: AsyncSession, default: Quotas, size: int, count: Count) -> None:
     quotas = await find_quotas(session, default)
     now = await _now(session)
     until_midnight = (_midnight_after(now) - now).total_seconds()
     for metric, amount in ((SCANS, 1), (BYTES, size)):
-        used = await add_use(session, tenant_id, metric, amount, now.date())
+        used = await count(metric, amount, now.date())
         limit: int | None = getattr(quotas, metric)
         if limit is not None and used > limit:
             raise _exceeded(f"{limit:,} {metric.removesuffix('_a_day')} a day", until_midnight)

@@ -42,6 +42,7 @@ class FindingListing(Base):
         _index("order", "in_code"),
         _index("rank"),
         _index("facets", "severity", "decision", "confidence", "in_code"),
+        _index("severity", "severity", "in_code"),
         _index("decision", "decision", "in_code"),
         _index("confidence", "confidence", "decision", "in_code"),
         _index("state", "state"),

@@ -1,0 +1,1 @@
+DROP INDEX securetag.ix_finding_listing_severity;

@@ -7,6 +7,7 @@ client sent is never echoed back: it may hold a secret, and it is the client's t
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -15,6 +16,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DataError
@@ -23,6 +25,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
+from securetag.api.nouns import NOUNS
 from securetag.db.engine import AWAY_HINT
 from securetag.errors import PROBLEM_TYPE, LimitError, SecuretagError, UnavailableError
 from securetag.records import JsonObject
@@ -150,6 +153,30 @@ def _unstorable(request: Request, error: Exception) -> Response:
     )
 
 
+def _no_space(request: Request, error: Exception) -> Response:
+    """A disk or a quota of the file system is full; any other error of the system is unexpected."""
+    if getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}:
+        return handle_unexpected_error(request.scope, error)
+    log.error("%s %s: no space is left", request.method, request.url.path)
+    return problem_response(
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "insufficient-storage",
+        "the api has no space left for this",
+        hint="Tell the operator, and repeat the call with the same Idempotency-Key later.",
+        instance=request.url.path,
+        request_id=request_id_of(request),
+    )
+
+
+def _list_methods(request: Request) -> str:
+    """Return the methods of every route that has this path; the framework names those of one."""
+    methods: set[str] = set()
+    for route in (route for noun in NOUNS.names() for route in NOUNS.get(noun).routes):
+        if isinstance(route, APIRoute) and route.path_regex.fullmatch(request.url.path):
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
+
+
 def _hung_up(request: Request, _: Exception) -> Response:
     """The client went away in the middle of its body; nobody reads this."""
     log.info("%s %s: the client hung up", request.method, request.url.path)
@@ -171,6 +198,9 @@ def _http(request: Request, error: Exception) -> Response:
         slug = LimitError.slug
     elif unreadable:
         slug, detail = "invalid-request", "the body can't be read"
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _list_methods(request)):
+        headers["Allow"] = methods
     return problem_response(
         status,
         slug,
@@ -178,7 +208,7 @@ def _http(request: Request, error: Exception) -> Response:
         hint=_HINTS.get(status, ""),
         instance=request.url.path,
         request_id=request_id_of(request),
-        headers=error.headers,
+        headers=headers,
     )
 
 
@@ -227,6 +257,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Register the handlers; `middleware.Observe` answers what none of them knows."""
     app.add_exception_handler(SecuretagError, _business)
     app.add_exception_handler(ClientDisconnect, _hung_up)
+    app.add_exception_handler(OSError, _no_space)
     app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)

@@ -20,6 +20,12 @@ from securetag.api.metrics import Metrics
 #: A caller's own id is kept where it can't break a log line.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+#: What the page of the api's documentation may load: its parts, and the script that is written into it.
+DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
 
 class Observe:
     """Give every request an id, count it, and set the headers that every answer carries."""
@@ -46,6 +52,8 @@ class Observe:
                 headers["X-Request-ID"] = identity
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
+                if scope["path"].startswith("/docs"):
+                    headers.setdefault("Content-Security-Policy", DOCS_POLICY)
             await send(message)
 
         try:

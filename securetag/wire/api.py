@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from securetag.records import (
     BranchState,
@@ -22,7 +22,7 @@ from securetag.records import (
     TraceStep,
     WebLocation,
 )
-from securetag.wire.base import AS_JSON, Answer, Body, Name, Text, Time
+from securetag.wire.base import AS_JSON, Answer, Body, Expiry, Name, Text, Time
 from securetag.wire.feedback import Decision, FeedbackAnswer, NoteAnswer
 from securetag.wire.lineage import TrainingUseAnswer
 from securetag.wire.queue import MAX_LISTED, Coverage, SkipReason
@@ -202,7 +202,7 @@ class SuppressionBody(Body):
     reason: Annotated[Text, Field(min_length=3, max_length=4_000)]
     #: Who answers for it; by default the key's name.
     owner: Name | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Expiry | None = None
 
     @model_validator(mode="after")
     def _one_scope(self) -> SuppressionBody:
@@ -360,7 +360,7 @@ class ProjectAnswer(Answer):
 class ConsentBody(Body):
     """Whether Securetag may learn from this tenant's findings and verdicts."""
 
-    granted: bool
+    granted: StrictBool
 
 
 class ConsentAnswer(Answer):
@@ -406,7 +406,7 @@ class KeyBody(Body):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Expiry | None = None
     #: Of another tenant: only with an operator's key.
     tenant_id: UUID | None = None
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,16 @@ class Wire(BaseModel):
 
 #: RFC 3339 in UTC with `Z`, whatever zone the database session speaks.
 Time = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+def _in_future(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise ValueError("the time has passed already")
+    return moment
+
+
+#: When something that is made now ends.
+Expiry = Annotated[AwareDatetime, AfterValidator(_in_future)]
 
 
 def _no_nul(value: object) -> object:

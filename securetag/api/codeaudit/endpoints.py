@@ -83,7 +83,7 @@ async def get_latest_archive_scan(
         return json_answer(await describe_scan(session, rows[0][0].id))
 
 
-@router.get("/{task_id}", response_model=ScanDetail)
+@router.get("/{task_id:uuid}", response_model=ScanDetail)
 async def get_archive_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
     """One code audit."""
     async with services.tenant(caller.tenant_id) as session:

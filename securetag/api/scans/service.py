@@ -14,7 +14,7 @@ from securetag.api.scans import repository as scans
 from securetag.api.services import ApiServices
 from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
 from securetag.db.repositories.keys import Principal
-from securetag.db.states import TERMINAL
+from securetag.db.states import TERMINAL, State
 from securetag.records import JsonObject
 from securetag.scanning.coverage import merge_coverage
 from securetag.wire.api import EventAnswer, ExecutionAnswer, ScanAnswer, ScanDetail, UploadAnswer
@@ -104,7 +104,8 @@ def _fields(
         "state": task.state,
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
-        "stage": task.stage,
+        # A task that has ended keeps what it was last heard of.
+        "stage": task.stage if task.state == State.RUNNING else "",
         "reason": task.reason,
         # The coverage names them.
         "params": {name: value for name, value in task.params.items() if name != "not_uploaded_files"},

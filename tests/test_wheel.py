@@ -116,7 +116,10 @@ def test_a_recipe_is_named_without_its_path(unpacked: Path, tmp_path: Path) -> N
     unknown = run(unpacked, tmp_path, "-c", COMMAND, "train", "securetag-ebedded", "--dataset", "0" * 12)
     assert unknown.returncode == 1
     assert "there is no recipe securetag-ebedded" in unknown.stderr
-    assert "securetag-embedded, securetag-llama31-8b-h100" in unknown.stderr
+    assert (
+        "llama31-8b-lora-2xh100, llama31-8b-lora-h100, llama31-8b-qlora-24gb, securetag-embedded"
+        in unknown.stderr
+    )
 
 
 def test_make_wheels_promises_what_there_is() -> None:

@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipe", default="securetag-llama31-8b-h100", help="name or path")
+    parser.add_argument("--recipe", default="llama31-8b-lora-h100", help="name or path")
     parser.add_argument("--release", type=Path, required=True, help="folder of a Securetag release")
     parser.add_argument("--tokenizer", required=True, help="folder, or a .gguf file")
     parser.add_argument("--work", type=Path, default=Path("gpu-work"), help="folder for base and runs")

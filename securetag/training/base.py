@@ -15,6 +15,7 @@ from securetag.errors import TrainingError
 from securetag.system.extras import find_package_file
 from securetag.system.files import draft_folder
 from securetag.system.hashing import hash_file
+from securetag.training.hub import explain_failure
 from securetag.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -55,12 +56,15 @@ def find_hub_id(recipe: Recipe) -> tuple[str, str | None]:
 
 
 def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
-    """Load the tokenizer, equal to the runtime's: see `restore_digits`."""
+    """Load the tokenizer, equal to the runtime's: see `restore_digits`. Raises TrainingError."""
     from transformers import AutoTokenizer
 
     folder, gguf_file = locate(recipe)
     if gguf_file is None:
-        tokenizer = AutoTokenizer.from_pretrained(folder, revision=recipe.base_revision)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, revision=recipe.base_revision)
+        except (OSError, ValueError) as error:
+            raise explain_failure(error, recipe.base) from error
     else:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
         restore_digits(tokenizer, Path(folder) / gguf_file)
@@ -141,6 +145,6 @@ def load_model(recipe: Recipe) -> PreTrainedModel:
     try:
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError) as error:
-        raise TrainingError(f"the base model {recipe.base} can't be loaded: {error}") from error
+        raise explain_failure(error, recipe.base) from error
     placed: PreTrainedModel = model.to(recipe.device) if recipe.base_bits == 16 else model
     return placed

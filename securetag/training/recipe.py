@@ -5,7 +5,9 @@ Knows no release and no torch: it says what a run is, and refuses what can't be 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -246,4 +248,14 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Recipe:
             f"there is no recipe {path}", hint=f"The package has: {', '.join(list_recipes())}."
         ) from error
     except msgspec.DecodeError as error:
-        raise SettingsError(f"{path}: {error}", hint="Fields: securetag/training/recipe.py.") from error
+        raise SettingsError(f"{path}: {error}", hint=_suggest(str(error))) from error
+
+
+def _suggest(error: str) -> str:
+    """Return what to do about an error of msgspec's: the field that may be meant by an unknown one."""
+    unknown = re.search(r"unknown field `(\w+)`(.*`\$\.lora`)?", error)
+    kind = Lora if unknown and unknown[2] else Recipe
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    meant = get_close_matches(unknown[1], names, n=1) if unknown else []
+    suggestion = f"Did you mean {meant[0]}? " if meant else ""
+    return f"{suggestion}Fields: securetag/training/recipe.py."

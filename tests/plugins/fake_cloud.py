@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -78,6 +78,10 @@ class FakeCloud(LoopbackServer, ABC):
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         """Do a request; return the status and the answer."""
 
+    def stream(self, path: str, last_event_id: str | None) -> Iterator[str] | None:
+        """Server-sent events of a path; None for a path that answers at once."""
+        return None
+
     def refuse(self, status: int, reason: str) -> tuple[int, Any]:
         self.refusals.append(reason)
         return status, {"title": "refused", "status": status, "detail": reason, "id": "x", "message": reason}
@@ -126,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if self.headers.get("Authorization") != f"Bearer {cloud.token}":
             status, value = cloud.refuse(401, "no such token")
+        elif (lines := cloud.stream(unquote(parts.path), self.headers.get("Last-Event-ID"))) is not None:
+            self._send_stream(lines)
+            return
         else:
             decoded = json.loads(body) if body else None
             status, value = cloud.answer(self.command, unquote(parts.path), query, decoded)
@@ -138,6 +145,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
             self.wfile.write(reply)
+
+    def _send_stream(self, lines: Iterator[str]) -> None:
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for line in lines:
+                self.wfile.write(line.encode())
+                self.wfile.flush()
+        self.close_connection = True
 
     def do_GET(self) -> None:
         self._serve()

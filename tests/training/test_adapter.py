@@ -69,7 +69,7 @@ def test_a_base_is_called_by_its_hub_id_or_its_name_and_never_by_its_folder(tmp_
     assert find_hub_id(embedded) == ("HuggingFaceTB/SmolLM2-135M-Instruct", embedded.base_revision)
     assert embedded.base_revision is not None
     assert len(embedded.base_revision) == 40
-    large = load(RECIPES_DIR / "securetag-llama31-8b-h100.yaml")
+    large = load(RECIPES_DIR / "llama31-8b-lora-h100.yaml")
     assert find_hub_id(large) == ("meta-llama/Llama-3.1-8B-Instruct", None)
     (tmp_path / "a" / "b").mkdir(parents=True)
     for folder in (tmp_path / "a" / "b", tmp_path / "nowhere"):

@@ -9,13 +9,13 @@ import pytest
 
 from securetag.errors import SettingsError
 from securetag.records import Task
-from securetag.training.recipe import RECIPES_DIR, Recipe, find_recipe, load
+from securetag.training.recipe import RECIPES_DIR, Recipe, find_recipe, list_recipes, load
 
 
 def test_the_embedded_and_the_8b_recipe_differ_by_yaml_alone() -> None:
     small, large = (
         load(RECIPES_DIR / "securetag-embedded.yaml"),
-        load(RECIPES_DIR / "securetag-llama31-8b-h100.yaml"),
+        load(RECIPES_DIR / "llama31-8b-lora-h100.yaml"),
     )
     assert (small.device, small.dtype, small.profile) == ("cpu", "float32", "compact")
     assert (large.device, large.dtype, large.profile) == ("cuda", "bfloat16", "full")
@@ -26,7 +26,7 @@ def test_the_embedded_and_the_8b_recipe_differ_by_yaml_alone() -> None:
 
 def test_the_8b_recipe_can_be_made_qlora_by_fields_alone() -> None:
     overrides = {"base_bits": 4, "optimiser": "adamw_8bit"}
-    assert load(RECIPES_DIR / "securetag-llama31-8b-h100.yaml", overrides).base_bits == 4
+    assert load(RECIPES_DIR / "llama31-8b-lora-h100.yaml", overrides).base_bits == 4
 
 
 def test_overrides_replace_fields() -> None:
@@ -76,6 +76,26 @@ def test_what_can_not_be_a_run_is_refused_with_the_field(field: str, value: obje
         load(RECIPES_DIR / "securetag-embedded.yaml", {field: value})
 
 
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [({"larning_rate": 1}, "learning_rate"), ({"lora": {"alfa": 1}}, "alpha"), ({"gpu": 2}, "gpus")],
+)
+def test_an_unknown_field_is_refused_with_a_suggestion(fields: dict[str, object], meant: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(RECIPES_DIR / "securetag-embedded.yaml", fields)
+    assert refusal.value.hint.startswith(f"Did you mean {meant}?")
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if name.startswith("llama31")])
+def test_the_8b_recipes_share_what_they_teach(name: str) -> None:
+    recipe = load(find_recipe(name))
+    taught = (recipe.objective, recipe.epochs, recipe.packing, recipe.lora.r, recipe.lora.alpha)
+    assert taught == ("ranking", 2, True, 32, 64)
+    # Rows in one step over all GPUs are the same, so that the learning rate suits each.
+    assert recipe.batch * recipe.gpus == 4
+    assert recipe.gpu_types
+
+
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
     for text in ("", "[1]", "name: [", "name: x"):
         (tmp_path / "r.yaml").write_text(text)
@@ -92,7 +112,10 @@ def test_a_recipe_is_a_file_or_one_of_the_package(tmp_path: Path) -> None:
     for name in ("securetag-ebedded", str(tmp_path), str(tmp_path / "none.yaml")):
         with pytest.raises(SettingsError, match="there is no recipe") as caught:
             find_recipe(name)
-        assert "securetag-embedded, securetag-llama31-8b-h100" in caught.value.hint
+        assert (
+            "llama31-8b-lora-2xh100, llama31-8b-lora-h100, llama31-8b-qlora-24gb, securetag-embedded"
+            in caught.value.hint
+        )
 
 
 def test_every_field_says_what_it_is() -> None:

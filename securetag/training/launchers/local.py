@@ -17,7 +17,7 @@ from pathlib import Path
 
 from securetag.errors import TrainingError
 from securetag.records import JsonObject
-from securetag.settings import cores
+from securetag.settings import cores, get_settings
 from securetag.system.processes import ChildProcess, log_tail
 from securetag.training.launchers.protocol import Progress, TrainingJob
 from securetag.training.recipe import Recipe, load
@@ -67,6 +67,8 @@ class LocalLauncher:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
         }
+        if token := get_settings().hf_token:  # it may stand in a file that the child doesn't read
+            environment["HF_TOKEN"] = token.get_secret_value()
         with log.open("ab") as output:
             child = ChildProcess(command, stdout=output, stderr=output, env=environment)
         return LocalRun(job, child, log, tail)

@@ -282,15 +282,21 @@ def _adopt(run: RunPodRun, pod: Pod) -> None:
 def _look(run: RunPodRun, progress: Progress | None) -> None:
     """Read what is new of the job and act on it: fetch the result, replace a dead pod, or wait a moment."""
     clock = run.place.clock
-    pod = _read_pod(run)
+    pod, is_cut = _read_pod(run), False
     if pod is not None and pod.status not in {"PROVISIONING", "STARTING"}:
+        before = run.state.last_event_id
         with suppress(UnavailableError, NotFoundError):
             for event in _read_events(run, pod):
-                if event.get("event") == "progress" and progress is not None:
-                    progress(event["line"])
+                if event.get("event") == "progress":
+                    _report(run, event["line"], progress)
         run.save()
+        is_cut = run.state.last_event_id != before
     if _has_result(run):
         _fetch(run)
+        for line in (run.job.run_dir / "progress.jsonl").read_text().splitlines():
+            _report(run, json.loads(line), progress)  # what the log didn't bring
+        return
+    if is_cut:  # there may be more at once
         return
     now = clock.time()
     if pod is None and now < run.state.made_at + LISTED_S:
@@ -311,6 +317,13 @@ def _look(run: RunPodRun, progress: Progress | None) -> None:
         return
     _give_up(run, pod, reason)
     _ensure_pod(run)
+
+
+def _report(run: RunPodRun, line: JsonObject, progress: Progress | None) -> None:
+    """Pass on a line of progress, unless its step was told already: a replaced pod repeats some."""
+    if progress is not None and line["step"] > run.state.last_step:
+        run.state.last_step = line["step"]
+        progress(line)
 
 
 def _give_up(run: RunPodRun, pod: Pod | None, reason: str) -> None:

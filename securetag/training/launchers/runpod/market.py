@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from securetag.cloud import GpuType, RunPod
-from securetag.errors import LimitError, TrainingError
+from securetag.errors import LimitError, SecuretagError, TrainingError
+from securetag.settings import Settings
 from securetag.settings.sections import CloudSettings
 from securetag.training.recipe import Recipe
 
@@ -51,6 +52,20 @@ def list_offers(api: RunPod, recipe: Recipe, cloud: CloudSettings) -> list[Offer
             "the recipe other gpu_types.",
         )
     return sorted(offers, key=lambda offer: (offer.price, _STOCK.index(offer.stock)))
+
+
+def read_prices(recipe: Recipe, settings: Settings) -> dict[str, tuple[float, str]] | None:
+    """Return USD an hour and stock by kind of GPU; None where RunPod isn't reached or no key is set."""
+    if settings.runpod_api_key is None:
+        return None
+    api = RunPod(settings.cloud.runpod_url, settings.runpod_api_key.get_secret_value())
+    try:
+        kinds = api.list_gpus(recipe.gpus, settings.cloud.gpu_cloud)
+    except SecuretagError:
+        return None
+    finally:
+        api.close()
+    return {kind.id: (read_price(kind, settings.cloud), kind.availability or "NONE") for kind in kinds}
 
 
 def read_price(kind: GpuType, cloud: CloudSettings) -> float:

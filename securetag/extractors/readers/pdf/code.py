@@ -36,9 +36,10 @@ MIN_LISTING_LINES = 2
 def mark_listings(lines: list[Line]) -> list[Line]:
     """Return the same lines, with those that look like code marked as monospaced."""
     reads = [not line.table and not line.bold and _reads_as_code(line.text) for line in lines]
-    for start in range(len(lines)):
-        for i in range(start, _find_markup_end(lines, start)):
-            reads[i] = True
+    for start, line in enumerate(lines):
+        if line.text.startswith(("<", " ")):  # most don't, and a pattern costs more
+            for i in range(start, _find_markup_end(lines, start)):
+                reads[i] = True
     if not any(reads):
         return lines
     out = list(lines)

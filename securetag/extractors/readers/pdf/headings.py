@@ -224,7 +224,7 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
     """Yield (page, line number, line, depth of its section number or 0)."""
     large, larger, smallest = body * 1.15, body * 1.05, body * 0.95
     for page, lines in enumerate(pages):
-        too_long = -1
+        too_long, prose = -1, None
         for index, line in enumerate(lines):
             if line.table or line.mono or not (line.size >= large or (line.bold and line.size >= smallest)):
                 continue
@@ -240,19 +240,23 @@ def _list_candidates(pages: list[list[Line]], body: int) -> Iterator[tuple[int, 
                 continue
             if line.size >= large and _is_in_paragraph(lines, index):
                 continue
-            if not numbered and not _is_in_column(lines, line):
+            prose = _list_prose(lines) if prose is None else prose
+            if not numbered and not _is_in_column(prose, line):
                 continue
             if line.size < large and not numbered and line.size < larger and not _stands_alone(lines, index):
                 continue
             yield page, index, line, _get_number_depth(text)
 
 
-def _is_in_column(lines: list[Line], line: Line) -> bool:
+def _list_prose(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if len(line.text) >= MIN_PROSE_CHARS]
+
+
+def _is_in_column(prose: list[Line], line: Line) -> bool:
     """Whether a line begins where prose of its page does, or is centered on it; labels of figures don't.
 
     True on a page without prose.
     """
-    prose = [other for other in lines if not other.table and len(other.text) >= MIN_PROSE_CHARS]
     if not prose:
         return True
     left_edge, right_edge = min(other.x0 for other in prose), max(other.x1 for other in prose)

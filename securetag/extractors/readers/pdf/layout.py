@@ -66,7 +66,7 @@ def _find_page_marks(pages: list[Page]) -> Running:
     """Return the places where several pages have their number, all as far from the page's own."""
     offsets: Counter[tuple[int, int]] = Counter()
     for index, page in enumerate(pages):
-        numbered = ((line, _PAGE_NUMBER.fullmatch(line.text)) for line in page.lines if len(line.text) < 12)
+        numbered = ((line, _PAGE_NUMBER.fullmatch(line.text)) for line in page.lines if _is_short_mark(line))
         marks = {
             (_get_height_step(line), int(match["number"]) - index)
             for line, match in numbered
@@ -75,6 +75,11 @@ def _find_page_marks(pages: list[Page]) -> Running:
         offsets.update(marks)
     min_pages = max(4, len(pages) // 5)
     return {(PAGE_MARK, place) for (place, _), count in offsets.items() if count >= min_pages}
+
+
+def _is_short_mark(line: Line) -> bool:
+    """Whether a line may be the number of a page: cheaper than the pattern, which most lines don't need."""
+    return 0 < len(line.text) < 12 and (line.text[-1].isdigit() or line.text[-1] in "|-–—")
 
 
 def _get_height_step(line: Line) -> int:
@@ -170,18 +175,19 @@ def order_lines(page: Page, running: Running, body: int) -> list[Line]:
 
 def _split_comments(lines: list[Line], body: int) -> tuple[list[Line], list[Line]]:
     """Return (the text, comments beside it): small lines to the right of all text in the body's size."""
-    edges = [line.x1 for line in lines if line.size == body]
+    small = [line for line in lines if line.size * 10 <= body * 9 and not line.table]
+    edges = [line.x1 for line in lines if line.size == body] if small else []
     if len(edges) < _COLUMN_LINES:
         return lines, []
     edge = max(edges)
-    comments = [line for line in lines if line.x0 > edge and line.size * 10 <= body * 9 and not line.table]
+    comments = [line for line in small if line.x0 > edge]
     return [line for line in lines if line not in comments] if comments else lines, comments
 
 
 def _is_page_mark(line: Line, running: Running) -> bool:
-    place = _get_height_step(line)
-    is_number = len(line.text) < 12 and not line.table and _PAGE_NUMBER.fullmatch(line.text)
-    return bool(is_number) and any((PAGE_MARK, near) in running for near in _get_neighbors(place))
+    if not _is_short_mark(line) or not _PAGE_NUMBER.fullmatch(line.text):
+        return False
+    return any((PAGE_MARK, place) in running for place in _get_neighbors(_get_height_step(line)))
 
 
 def _is_running_line(line: Line, running: Running, body: int) -> bool:

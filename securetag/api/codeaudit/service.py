@@ -3,7 +3,7 @@
 Order matters. The archive is inspected in its temporary file; what is refused leaves no row and no
 byte. Then the bytes go to the storage, and only then one transaction writes the rows: a task never lacks
 its bytes, and a slow storage holds no connection to the database. A database that dies in between leaves
-bytes under the key of their own digest, which the client's repetition finds again or the sweeper removes.
+bytes under the key of their own digest, which the client's repetition finds again.
 """
 
 from __future__ import annotations

@@ -32,11 +32,8 @@ install: $(VENV)/installed $(SEMGREP)/installed ## both environments, once
 demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick|full)
 	@$(BIN)/securetag demo --size $(SIZE)
 
-notebook: install ## notebooks/loop.ipynb, executed on what the last demo left
-	@home="$$($(BIN)/python -c 'from securetag.settings import get_settings as s; print(s().home / "demo")')" \
-		&& { test -f "$$home/report.json" || { echo "No demo has run yet: make demo" >&2; exit 1; }; } \
-		&& $(BIN)/papermill --no-progress-bar notebooks/loop.ipynb "$$home/loop.ipynb" -p home "$$home" \
-		&& echo "Executed: $$home/loop.ipynb"
+notebook: install ## the notebooks, executed on what the last demo left
+	@$(BIN)/python tools/run_notebooks.py
 
 wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environment of its own
 

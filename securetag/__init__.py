@@ -6,18 +6,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from securetag.pipeline.notebook import findings_frame, load_evaluation, load_release
+    from securetag.pipeline.notebook import (
+        findings_frame,
+        load_answers,
+        load_evaluation,
+        load_release,
+        scans_frame,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "findings_frame", "load_evaluation", "load_release"]
+__all__ = [
+    "__version__",
+    "findings_frame",
+    "load_answers",
+    "load_evaluation",
+    "load_release",
+    "scans_frame",
+]
 
 #: Public name → module that holds it. Imported on first use (PEP 562), so that
 #: `import securetag` costs the api and the worker nothing.
-_LAZY = {
-    "load_release": "securetag.pipeline.notebook",
-    "load_evaluation": "securetag.pipeline.notebook",
-    "findings_frame": "securetag.pipeline.notebook",
-}
+_LAZY = {name: "securetag.pipeline.notebook" for name in __all__ if name != "__version__"}
 
 
 def __getattr__(name: str) -> object:

@@ -28,6 +28,15 @@ def read_services(run_dir: Path) -> dict[str, JsonObject]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
 
 
+def read_published(run_dir: Path, name: str) -> JsonObject:
+    """Return what a service wrote of itself into `<run_dir>/<name>.json`; empty while it hasn't."""
+    try:
+        entry = json.loads((run_dir / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
 def announce_service(run_dir: Path, name: str, entry: JsonObject) -> None:
     """Write or replace the entry of one service. Raises OSError."""
     with FileLock(_lock_path(run_dir)):

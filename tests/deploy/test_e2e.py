@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from securetag.cli.services.platform import USER_SCOPES, WORKER_SCOPES, Platform, make_tenant
-from securetag.cli.services.supervise import Services, is_republished, published
+from securetag.cli.services.supervise import Services, is_republished
 from securetag.db.binaries import install_folder
 from securetag.db.embedded import Cluster
 from securetag.settings import Settings
+from securetag.system.services import read_published
 
 pytestmark = [pytest.mark.sockets, pytest.mark.slow, pytest.mark.system]
 
@@ -139,7 +140,7 @@ def test_a_database_without_a_schema_fails_at_the_second_step(tmp_path: Path) ->
         ) as services:
             Platform(settings, services).postgres()
             services.start("api", ["-m", "securetag.api", "--port", "0"], ready=is_republished(home, "api"))
-            outcome = walk(str(published(home, "api")["url"]), "stk_none")
+            outcome = walk(str(read_published(home / "run", "api")["url"]), "stk_none")
     finally:
         Cluster(home).destroy()
     assert (outcome.code, outcome.steps) == (1, {"api": "ok", "database": "FAILED"})

@@ -1,4 +1,4 @@
-"""What notebooks read, and the notebook itself on folders that no setting names."""
+"""What notebooks read, and the notebooks themselves on folders that no setting names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from tests.plugins.small_release import write_small
 
 pytestmark = pytest.mark.system
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "loop.ipynb"
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+#: Notebook → cell → a part of what it shows.
+EXPECTED = {
+    "01_dataset": {"release-rows": "synthetic", "row-text": "CWE-89", "labels": "true_positive"},
+    "02_evaluation": {"figures-table": "macro_f1", "axes-plot": "Figure", "curve-plot": "Figure"},
+    "03_triage_errors": {"right-table": "wrong", "worst-errors": "HTML"},
+}
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("papermill") is None, reason="the extra `notebook` is not installed"
 )
@@ -44,6 +51,7 @@ def data(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def home(
+    data: Path,
     examples: list[Example],
     constant: Predictor,
     perfect: Predictor,
@@ -51,18 +59,24 @@ def home(
 ) -> Path:
     """An installation's home with one evaluation."""
     folder = tmp_path_factory.mktemp("home with a blank")
-    comparison = compare(suites.run_suite(constant, examples), suites.run_suite(perfect, examples))
+    results = {
+        "base": suites.run_suite(constant, examples),
+        "candidate": suites.run_suite(perfect, examples),
+    }
+    comparison = compare(results["base"], results["candidate"])
     decision = gate.decide(comparison, gate.load(gate.find_gate("demo")))
     evaluation = Evaluation(
         folder=str(folder / "evaluations" / "1"),
         model_id="a" * 64,
         base_id="b" * 64,
-        release="0" * 12,
+        release=next((data / "releases").glob("*/manifest.json")).parent.name,
         comparison=comparison,
         decision=decision,
     )
     (folder / "evaluations" / "1").mkdir(parents=True)
     (folder / "evaluations" / "1" / "evaluation.json").write_bytes(msgspec.json.encode(evaluation))
+    for name, result in results.items():
+        result.write(folder / "evaluations" / "1" / f"{name}.jsonl")
     return folder
 
 
@@ -88,44 +102,65 @@ def test_a_folder_without_results_is_named_with_what_to_do(tmp_path: Path) -> No
         securetag.load_evaluation(home=tmp_path)
 
 
+def test_answers_stand_beside_the_code_that_was_asked_about(data: Path, home: Path) -> None:
+    answers = securetag.load_answers(home=home, data=data)
+    assert len(answers) == 60  # those of the release's test split
+    assert answers["candidate.is_right"].all()
+    assert answers["base.decision"].nunique() == 1  # the constant predictor's
+    assert answers.code.str.contains("\n").all()
+
+
 @pytest.mark.slow
 @needs_extra
-def test_the_notebook_runs_on_the_folders_it_is_given(data: Path, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["01_dataset", "02_evaluation", "03_triage_errors"])
+def test_a_notebook_runs_on_the_folders_it_is_given(
+    name: str, data: Path, home: Path, tmp_path: Path
+) -> None:
     """Settings that name other folders stay as they are: nothing lies there, and no cell changes them."""
-    cells = execute(tmp_path, "-p", "home", str(home), "-p", "data", str(data))
-    assert f"home: {home}" in text_of(cells, "folders")
-    assert "synthetic" in text_of(cells, "release-rows")
-    assert "CWE-89" in text_of(cells, "row-text")
-    assert "macro_f1" in text_of(cells, "figures-table")
-    assert "image/png" in cells["lengths-plot"]["outputs"][-1]["data"]
+    cells = execute(name, tmp_path, "-p", "home", str(home), "-p", "data", str(data))
+    for cell, text in EXPECTED[name].items():
+        assert text in text_of(cells, cell)
 
 
 @pytest.mark.long
 @needs_extra
-def test_the_notebook_takes_the_demos_data_from_its_home(data: Path, home: Path, tmp_path: Path) -> None:
+def test_a_notebook_takes_the_demos_data_from_its_home(data: Path, home: Path, tmp_path: Path) -> None:
     demo = tmp_path / "demo"
     demo.mkdir()
     (demo / "data").symlink_to(data, target_is_directory=True)
     (demo / "evaluations").symlink_to(home / "evaluations", target_is_directory=True)
-    cells = execute(tmp_path, "-p", "home", str(demo))
-    assert f"data: {demo / 'data'}" in text_of(cells, "folders")
+    cells = execute("02_evaluation", tmp_path, "-p", "home", str(demo))
     assert "macro_f1" in text_of(cells, "figures-table")
 
 
-def test_no_cell_of_the_notebook_sets_an_environment_variable() -> None:
-    source = "".join(
-        line for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"] for line in cell["source"]
-    )
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_of_a_notebook_sets_an_environment_variable(notebook: Path) -> None:
+    source = "".join(line for cell in read_cells(notebook) for line in cell["source"])
     assert "environ" not in source
     assert "putenv" not in source
 
 
-def execute(folder: Path, *parameters: str) -> JsonObject:
-    """Run the notebook in a process of its own; returns its cells by id."""
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_with_outputs_that_name_no_folder_of_a_machine(notebook: Path) -> None:
+    cells = read_cells(notebook)
+    shown = [cell for cell in cells if cell["cell_type"] == "code" and cell["outputs"]]
+    assert len(shown) >= 4
+    assert not any("error" in output["output_type"] for cell in shown for output in cell["outputs"])
+    assert "/.securetag/demo/" not in json.dumps([cell["outputs"] for cell in shown])
+
+
+def read_cells(notebook: Path) -> list[JsonObject]:
+    """The cells of a notebook's file."""
+    return list(json.loads(notebook.read_text("utf-8"))["cells"])
+
+
+def execute(name: str, folder: Path, *parameters: str) -> JsonObject:
+    """Run a notebook in a process of its own; returns its cells by id."""
     out = folder / "out.ipynb"
     places = {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "run")}
+    notebook = str(FOLDER / f"{name}.ipynb")
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--no-progress-bar", str(NOTEBOOK), str(out), *parameters],
+        [sys.executable, "-m", "papermill", "--no-progress-bar", notebook, str(out), *parameters],
         cwd=folder,
         env=os.environ | places,
         capture_output=True,
@@ -133,7 +168,7 @@ def execute(folder: Path, *parameters: str) -> JsonObject:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return {cell["id"]: cell for cell in json.loads(out.read_text("utf-8"))["cells"]}
+    return {cell["id"]: cell for cell in read_cells(out)}
 
 
 def text_of(cells: JsonObject, name: str) -> str:

@@ -66,9 +66,10 @@ def import_findings(
     Nothing that other tools report is changed; what this tool reported before and doesn't any more is fixed.
     """
     from securetag.cli.client import connect
-    from securetag.cli.scan.follow import FollowedScan, find_api
+    from securetag.cli.scan.follow import FollowedScan
     from securetag.cli.scan.git import Checkout, Git
     from securetag.cli.scan.report import print_json, print_table
+    from securetag.client.local import find_api
     from securetag.errors import SecuretagError
     from securetag.wire.imports import ImportParams
 

@@ -33,7 +33,7 @@ NEWER = "Look at it again with `securetag findings show`, then name its occurren
 def connected(api: str | None, key: str | None) -> Iterator[ApiClient]:
     """Connect to the api that is given, or to that of this home."""
     from securetag.cli.client import connect
-    from securetag.cli.scan.follow import find_api
+    from securetag.client.local import find_api
 
     url, secret = find_api(api, key)
     with connect(url, secret, hints={409: NEWER, 404: "`securetag findings list` names yours."}) as client:

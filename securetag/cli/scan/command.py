@@ -20,9 +20,9 @@ from securetag.cli.scan.follow import (
     Level,
     MinConfidence,
     check_end,
-    find_api,
     unexpected_errors,
 )
+from securetag.client.local import find_api
 
 if TYPE_CHECKING:
     from securetag.cli.scan.compare import Selection

@@ -139,24 +139,3 @@ def unexpected_errors() -> Iterator[None]:
         raise SecuretagError(
             f"unexpected {type(error).__name__}: {error}", hint="Report it with the lines above."
         ) from error
-
-
-def find_api(api: str | None, key: str | None) -> tuple[str, str]:
-    """Return address and key: as given, else those that `securetag up` wrote for this home."""
-    from securetag.cli.services.supervise import published
-    from securetag.errors import AuthenticationError, UnavailableError
-    from securetag.settings import get_settings
-    from securetag.system.services import read_services
-
-    settings = get_settings()
-    url = api or read_services(settings.run_dir).get("api", {}).get("url")
-    if not url:
-        raise UnavailableError(
-            "no api is running for this home", hint="Start one with `securetag up`, or name one with --api."
-        )
-    secret = key or published(settings.home, "local-key").get("key")
-    if not secret:
-        raise AuthenticationError(
-            "no API key was given", hint="Set SECURETAG_API_KEY, or make one with `securetag key create`."
-        )
-    return str(url), str(secret)

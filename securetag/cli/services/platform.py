@@ -16,9 +16,9 @@ from uuid import UUID
 import httpx
 
 from securetag.cli.services.ports import find_free_port
-from securetag.cli.services.supervise import Service, Services, is_republished, published
+from securetag.cli.services.supervise import Service, Services, is_republished
 from securetag.settings import Settings
-from securetag.system.services import read_services
+from securetag.system.services import read_published, read_services
 
 #: Scopes of the tenant that runs the installation; its worker key sees every tenant's queue.
 WORKER_SCOPES = ["worker"]
@@ -94,10 +94,12 @@ class Platform:
         service = self._services.start(
             "api",
             ["-m", "securetag.api", "--port", str(port)],
-            ready=lambda: is_listening() and _answers(published(home, "api").get("url"), "/healthz/db"),
+            ready=lambda: (
+                is_listening() and _answers(read_published(home / "run", "api").get("url"), "/healthz/db")
+            ),
             wave=1,
         )
-        self.api_url = str(published(home, "api")["url"])
+        self.api_url = str(read_published(home / "run", "api")["url"])
         # A restarted api is where the worker and people look for it, though any port was asked for.
         service.arguments[-1] = str(httpx.URL(self.api_url).port)
         self._services.announce(service, self.api_url)
@@ -199,7 +201,7 @@ def make_tenant(settings: Settings, name: str, scopes: list[str]) -> Tenant:
 
 def remembered_key(settings: Settings, name: str, make: Callable[[], str]) -> str:
     """Return a key that this home keeps in `run/<name>.json` (0600); make it the first time."""
-    key = published(settings.home, name).get("key")
+    key = read_published(settings.run_dir, name).get("key")
     return str(key) if key else remember(settings, name, make())
 
 

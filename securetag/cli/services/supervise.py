@@ -10,7 +10,6 @@ ends the services, and each of them ends its own tools.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from securetag.errors import ConflictError, UnavailableError
-from securetag.records import JsonObject
 from securetag.system.files import make_private_folder
 from securetag.system.locks import FileLock, try_lock
 from securetag.system.processes import ChildProcess, Limits, log_tail
@@ -259,12 +257,3 @@ def is_republished(home: Path, name: str) -> Callable[[], bool]:
 
     before = version()
     return lambda: version() not in (None, before)
-
-
-def published(home: Path, name: str) -> JsonObject:
-    """Return what a service wrote of itself into `<home>/run/<name>.json`; empty while it hasn't."""
-    try:
-        entry = json.loads((home / "run" / f"{name}.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}

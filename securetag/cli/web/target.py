@@ -10,7 +10,7 @@ import typer
 
 from securetag.cli.output import Json, emit, reported, show
 from securetag.cli.scan.command import ApiKey, ApiUrl
-from securetag.cli.scan.follow import find_api
+from securetag.client.local import find_api
 
 if TYPE_CHECKING:
     from securetag.client.api import ApiClient

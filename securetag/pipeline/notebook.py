@@ -151,8 +151,8 @@ def findings_frame(
     import pandas as pd
 
     with _connect(api, key, home) as client:
-        found = client.findings(project=project) if task_id is None else client.scan_findings(UUID(task_id))
-        return pd.json_normalize([finding.model_dump(mode="json") for finding in found])
+        items = client.findings(project=project) if task_id is None else client.scan_findings(UUID(task_id))
+        return pd.json_normalize([finding.model_dump(mode="json") for finding in items])
 
 
 @contextmanager

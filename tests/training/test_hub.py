@@ -30,7 +30,7 @@ for name in sys.argv[1:]:
         reasons[name] = f"{error} | {error.hint}"
 print(json.dumps(reasons))
 """
-CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8}
+CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64}
 
 
 class Hub(BaseHTTPRequestHandler):

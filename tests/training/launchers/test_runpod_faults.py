@@ -6,7 +6,9 @@ or with a stated reason. The short form draws 10 schedules; `make chaos` 60.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -187,3 +189,29 @@ def test_a_job_that_can_not_be_done_says_why(
     schedule.endings, schedule.refusals = change.get("endings", []), change.get("refusals", [])
     world = make_world(schedule)
     assert reason in check(world, 0)
+
+
+@pytest.mark.parametrize(
+    ("price", "spent", "stock", "reason"),
+    [
+        (1.0, 0.0, "HIGH", "NVIDIA H100 PCIe: $2.39 an hour"),
+        (4.0, 995.0, "HIGH", "over the budget of $1000.00"),
+        (4.0, 0.0, "NONE", "out of stock at $2.69"),
+    ],
+    ids=["price ceiling", "monthly budget", "no stock"],
+)
+def test_nothing_is_rented_above_a_limit_or_without_stock(
+    make_world: Callable[[Schedule], World], price: float, spent: float, stock: str, reason: str
+) -> None:
+    world = make_world(Schedule(random.Random(0)))
+    world.pods.stock, world.pods.spent = {H100: stock, H100_PCIE: stock}, spent
+    limits = CloudSettings(training_image="registry.example/train:1", training_price=price)
+    world.place = dataclasses.replace(world.place, cloud=limits)
+    assert reason in check(world, 0)
+    assert world.pods.created == []
+
+
+def test_the_cheapest_in_stock_is_rented(make_world: Callable[[Schedule], World]) -> None:
+    world = make_world(Schedule(random.Random(0)))
+    assert check(world, 0) == "success"
+    assert json.loads((world.job.run_dir / "runpod.json").read_text())["gpu"] == H100_PCIE

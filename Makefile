@@ -12,6 +12,7 @@ VENV := .venv
 SEMGREP := .venv-semgrep
 WAPITI := .venv-wapiti
 BANDIT := .venv-bandit
+AXOLOTL := .venv-axolotl
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
@@ -22,7 +23,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos wheels clean install wapiti bandit chromium
+.PHONY: help demo notebook test system lint up bench chaos wheels consumers clean install wapiti bandit chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -74,8 +75,11 @@ chaos: install ## the long runs: faults, and full sizes
 wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
 	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
+consumers: install $(AXOLOTL)/installed ## Axolotl reads an export, in an environment of its own (4.3 GB)
+	@$(BIN)/python tools/check_consumers.py axolotl $(AXOLOTL)/bin/python
+
 clean: ## all environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(AXOLOTL) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -117,3 +121,11 @@ $(WAPITI)/installed: constraints-wapiti.txt
 			&& $(WAPITI)/bin/python -m pip --disable-pip-version-check install -q -c constraints-wapiti.txt wapiti3 \
 			&& touch $@; \
 	fi
+
+$(AXOLOTL)/installed: constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@echo "Installing Axolotl into .venv-axolotl …"
+	@$(PYTHON) -m venv $(AXOLOTL)
+	@$(AXOLOTL)/bin/python -m pip --disable-pip-version-check install -q "torch==$(shell sed -n 's/^torch==//p' constraints.txt)"
+	@$(AXOLOTL)/bin/python -m pip --disable-pip-version-check install -q axolotl==0.19.0
+	@touch $@

@@ -25,8 +25,10 @@ from securetag.errors import ToolError
 from securetag.records import JsonObject
 from securetag.scanning.coverage import CoverageCounter
 from securetag.scanning.languages import check_languages
+from securetag.scanning.merging import MergedRules
 from securetag.scanning.normalise import Paths, Report, read_report
 from securetag.scanning.process import MAX_OUTPUT, ProcessResult, minimal_environment, run
+from securetag.scanning.raw_report import merge_reports
 from securetag.scanning.scanner import describe_end
 from securetag.scanning.targets import Target, count_lines
 from securetag.settings import cores
@@ -69,6 +71,7 @@ class Rules:
         self.pack = pack
         rules: list[JsonObject] = msgspec.json.decode(pack.read_bytes())["rules"]
         self._by_id = {str(rule["id"]): rule for rule in rules}
+        self.merged = MergedRules(rules)
         self._languages = {name: check_languages(rule["languages"]) for name, rule in self._by_id.items()}
         #: Of the files that these rules read.
         self.languages: frozenset[str] = frozenset().union(*self._languages.values())
@@ -83,6 +86,11 @@ class Rules:
     def write(self, names: Sequence[str], path: Path) -> Path:
         """Write a pack of some rules."""
         path.write_bytes(msgspec.json.encode({"rules": [self._by_id[name] for name in names]}))
+        return path
+
+    def write_merged(self, path: Path) -> Path:
+        """Write a pack of all rules, with those merged that follow the same data."""
+        path.write_bytes(msgspec.json.encode({"rules": self.merged.rules}))
         return path
 
 
@@ -198,7 +206,7 @@ class Batches:
         home.mkdir(mode=0o700, exist_ok=True)
         stdout, stderr = self.out / f"{number}.stdout", self.out / f"{number}.stderr"
         if rules is None:
-            command = self.make_command(self.rules.pack, self.settings.rule_timeout_s)
+            command = self.make_command(self._pack_for(batch), self.settings.rule_timeout_s)
             cpu_s = min(left, max(min(BATCH_CPU_S, self.settings.cpu_s / 2), left / 2))
         else:
             command = self.make_command(self.rules.write(rules, self.out / "some-rules.json"), 0.0)
@@ -225,7 +233,7 @@ class Batches:
         problem = describe_end("Semgrep", result, stderr)
         report: Report | None = None
         try:
-            report = read_report(stdout.read_bytes())
+            report = self._read_report(stdout)
         except ToolError as error:
             problem = problem or str(error)
         if report is not None and (fatal := _incomplete(report)):
@@ -235,6 +243,24 @@ class Batches:
             self.problem = problem
             return result, None
         return result, report
+
+    def _pack_for(self, batch: Sequence[Target]) -> Path:
+        """Return the pack of all rules: merged where every file of the batch allows it."""
+        if not all(target.is_utf8 for target in batch):
+            return self.rules.pack
+        merged = self.out / "merged-rules.json"
+        return merged if merged.is_file() else self.rules.write_merged(merged)
+
+    def _read_report(self, stdout: Path) -> Report:
+        """Read a report, and leave the results of merged rules in its file as those of their parts."""
+        content = stdout.read_bytes()
+        try:
+            expanded = self.rules.merged.expand(content)
+        except msgspec.DecodeError:
+            expanded = content  # reading it says what is wrong
+        if expanded is not content:
+            stdout.write_bytes(expanded)
+        return read_report(expanded)
 
     def _count(self, batch: list[Target], report: Report) -> None:
         """Enter into the coverage what Semgrep says of each file of a batch."""
@@ -264,11 +290,15 @@ class Batches:
                 self._add_scanned(target, is_partly_parsed=is_partly_parsed)
 
     def _late_after_timeouts(self, target: Target, slow: list[str], is_partly_parsed: bool) -> _Late:
-        """Return which rules are to be run again: after too many timeouts Semgrep has left the others out."""
+        """Return which rules are to be run again: after too many timeouts Semgrep has left the others out.
+
+        Those that were merged are run one by one.
+        """
         names = self.rules.list_for(target)
-        groups = [[name] for name in dict.fromkeys(slow) if name in names]
+        late = [name for rule_id in dict.fromkeys(slow) for name in self.rules.merged.members(rule_id)]
+        groups = [[name] for name in late if name in names]
         has_given_up = len(slow) >= TIMEOUT_THRESHOLD
-        if has_given_up and (rest := [name for name in names if name not in slow]):
+        if has_given_up and (rest := [name for name in names if name not in late]):
             groups.insert(0, rest)
         return _Late(target, groups, not has_given_up, SkipReason.TIMEOUT, is_partly_parsed)
 
@@ -340,37 +370,6 @@ def memory_environment(jobs: int) -> dict[str, str]:
 def _halve(names: list[str]) -> list[list[str]]:
     middle = len(names) // 2
     return [half for half in (names[:middle], names[middle:]) if half]
-
-
-class _RawPaths(msgspec.Struct):
-    scanned: list[msgspec.Raw] = []
-
-
-class _RawReport(msgspec.Struct):
-    """A report whose entries stay the bytes that Semgrep wrote."""
-
-    version: str
-    results: list[msgspec.Raw]
-    errors: list[msgspec.Raw]
-    paths: _RawPaths
-
-
-def merge_reports(sources: Sequence[Path], target: Path) -> None:
-    """Write one report with the entries of all `sources`; one that is no report is left out."""
-    merged: _RawReport | None = None
-    for source in sources:
-        try:
-            text = source.read_bytes().decode("utf-8", errors="replace")
-            report = msgspec.json.decode(text, type=_RawReport)
-        except msgspec.DecodeError:
-            continue
-        if merged is None:
-            merged = report
-            continue
-        merged.results += report.results
-        merged.errors += report.errors
-        merged.paths.scanned += report.paths.scanned
-    target.write_bytes(msgspec.json.encode(merged) if merged is not None else b"")
 
 
 def _incomplete(report: Report) -> str:

@@ -50,13 +50,15 @@ class Target:
     reads: tuple[str, ...]
     #: Of the rules that read it.
     languages: frozenset[str]
+    #: Merged rules need it.
+    is_utf8: bool = True
 
 
 @dataclass(frozen=True)
 class Targets:
     """The files of a project that are scanned."""
 
-    #: Smallest first.
+    #: Those in UTF-8 first, then smallest first.
     files: list[Target]
     #: Path of a generated copy → the code that is in it.
     extracts: dict[str, Extract]
@@ -81,14 +83,14 @@ class TargetFinder:
         self._extracts: dict[str, Extract] = {}
 
     def find(self) -> Targets:
-        """Return the files to scan, smallest first.
+        """Return the files to scan: those in UTF-8 before others, and smallest first.
 
         Smallest first, because the few huge files of a project are generated as a rule, and should a limit
         end the scan, they are what is missing.
         """
         candidates = (self._target(path, size) for path, size in _files(self._root))
         targets = [target for target in candidates if target is not None]
-        return Targets(sorted(targets, key=lambda target: (target.bytes, target.path)), self._extracts)
+        return Targets(sorted(targets, key=_order), self._extracts)
 
     def _target(self, path: str, size: int) -> Target | None:
         language = self._language(path)
@@ -102,7 +104,8 @@ class TargetFinder:
             self._counter.add_skipped(path, SkipReason.TOO_LARGE, size)
             return None
         try:
-            inside = extract(path, language, (self._root / path).read_bytes())
+            content = (self._root / path).read_bytes()
+            inside = extract(path, language, content)
         except OtherLanguageError as error:
             self._counter.add_unsupported(f"notebook ({error.language})")
             return None
@@ -119,7 +122,7 @@ class TargetFinder:
         if not reads:
             self._counter.add_unsupported(language)
             return None
-        return Target(path, size, language, tuple(reads), frozenset(languages))
+        return Target(path, size, language, tuple(reads), frozenset(languages), _is_utf8(content))
 
     def _language(self, path: str) -> str:
         language = language_of(path)
@@ -145,17 +148,30 @@ class TargetFinder:
 
 
 def cut_into_batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
-    """Cut `targets` into runs of at most BATCH_BYTES and BATCH_FILES."""
+    """Cut `targets` into runs of at most BATCH_BYTES and BATCH_FILES, each of UTF-8 files or of others."""
     batch: list[Target] = []
     size = 0
     for target in targets:
-        if batch and (size + target.bytes > BATCH_BYTES or len(batch) == BATCH_FILES):
+        is_full = size + target.bytes > BATCH_BYTES or len(batch) == BATCH_FILES
+        if batch and (is_full or batch[0].is_utf8 != target.is_utf8):
             yield batch
             batch, size = [], 0
         batch.append(target)
         size += target.bytes
     if batch:
         yield batch
+
+
+def _order(target: Target) -> tuple[bool, int, str]:
+    return not target.is_utf8, target.bytes, target.path
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def count_lines(path: Path) -> int:

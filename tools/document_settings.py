@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -139,7 +139,7 @@ def _variable(name: str, info: FieldInfo) -> str:
 
 
 def _type(info: FieldInfo) -> str:
-    kind: Any = info.annotation
+    kind: Any = _without_checks(info.annotation)
     if _entry(info):
         return "tables, see below"
     text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
@@ -147,6 +147,15 @@ def _type(info: FieldInfo) -> str:
     if text.startswith("Literal["):
         text = " or ".join(text[len("Literal[") : -1].replace("'", "").split(", "))
     return text.replace("SecretStr", "secret").replace("Path", "path").replace("AwareDatetime", "time")
+
+
+def _without_checks(kind: object) -> object:
+    """Return a type without what only checks its values: `list[Annotated[str, …]]` is `list[str]`."""
+    if get_origin(kind) is Annotated:
+        return get_args(kind)[0]
+    if get_origin(kind) is list:
+        return list[_without_checks(get_args(kind)[0])]  # type: ignore[misc]
+    return kind
 
 
 def _default(info: FieldInfo) -> str:

@@ -75,8 +75,16 @@ class Schedule:
     def draw(cls, seed: int) -> Schedule:
         chance = random.Random(seed)
         endings: tuple[Ending, ...] = (
-            "success", "exit", "error", "stuck", "vanish", "hang", "failure", "damage", "slow",
-        )  # fmt: skip
+            "success",
+            "exit",
+            "error",
+            "stuck",
+            "vanish",
+            "hang",
+            "failure",
+            "damage",
+            "slow",
+        )
         return cls(
             random=chance,
             endings=[chance.choice(endings) for _ in range(chance.randint(0, 3))],

@@ -44,8 +44,10 @@ UNRELATED = HANDLER.replace(
 )
 RENAMED = HANDLER.replace("name = request", 'log("run")\n    name = request')
 #: Package names by the split that follows from them.
-NAMES = {split: next(n for n in map(str, range(1000)) if split_of(f"package/pypi/p{n}") == split) for split in
-         ("train", "test")}  # fmt: skip
+NAMES = {
+    split: next(n for n in map(str, range(1000)) if split_of(f"package/pypi/p{n}") == split)
+    for split in ("train", "test")
+}
 
 
 def record(key: str, after: str, *, split: str = "train", cwe: str = "CWE-78") -> Record:

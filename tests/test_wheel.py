@@ -94,7 +94,12 @@ def test_the_code_finds_its_files_outside_a_checkout(unpacked: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [place for place in result["places"] if not place.startswith(f"{unpacked}/")] == []
-    assert result["recipes"] == ["securetag-embedded", "securetag-llama31-8b"]
+    assert sorted(result["recipes"]) == [
+        "securetag-embedded",
+        "securetag-llama31-8b",
+        "securetag-llama31-8b-2x",
+        "securetag-llama31-8b-qlora",
+    ]
     assert result["gates"] == ["demo", "production"]
     assert result["truth"] > 50
     assert {"shop/orders.py", "web/server.js", "ground_truth.csv"} <= set(result["shop"])

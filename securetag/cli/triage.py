@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from securetag.cli.output import Json, emit, reported_with, show
-from securetag.cli.scan.follow import FAILED, Lang, Level, unexpected_errors
+from securetag.cli.scan.follow import FAILED, unexpected_errors
+from securetag.cli.scan.options import Lang, Level
 
 if TYPE_CHECKING:
     from securetag.records import Finding, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from securetag.cli.scan.confidence import describe_hidden, select_confident
-from securetag.cli.scan.follow import MinConfidence
+from securetag.cli.scan.options import MinConfidence
 from securetag.records import Confidence, JsonObject
 from securetag.wire.api import FindingAnswer, VerdictAnswer
 from securetag.wire.feedback import FeedbackAnswer

@@ -27,7 +27,7 @@ from securetag.cli.dataset.build import Lang, Profile, Purpose
 from securetag.cli.dataset.export import FORMAT_NAMES
 from securetag.cli.failures import explain
 from securetag.cli.key import Scope
-from securetag.cli.scan.command import Lang as ScanLang
+from securetag.cli.scan.options import Lang as ScanLang
 from securetag.cli.source.list import Tier
 from securetag.settings import get_settings
 from securetag.system.extras import EXTRAS

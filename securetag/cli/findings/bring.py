@@ -11,7 +11,8 @@ import typer
 
 from securetag.cli.findings.connection import ApiKey, ApiUrl
 from securetag.cli.output import Json, reported_with
-from securetag.cli.scan.follow import FAILED, Lang, unexpected_errors
+from securetag.cli.scan.follow import FAILED, unexpected_errors
+from securetag.cli.scan.options import Lang
 
 if TYPE_CHECKING:
     from securetag.cli.scan.packing import Packed

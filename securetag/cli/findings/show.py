@@ -9,7 +9,7 @@ import typer
 
 from securetag.cli.findings.connection import ApiKey, ApiUrl, Decision, FindingId, connected
 from securetag.cli.output import Json, emit, reported
-from securetag.cli.scan.follow import Level, MinConfidence
+from securetag.cli.scan.options import Level, MinConfidence
 
 
 class State(StrEnum):

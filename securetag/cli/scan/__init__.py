@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from securetag.cli.scan.command import scan
-from securetag.cli.scan.follow import Level
+from securetag.cli.scan.options import Level
 
 __all__ = ["Level", "scan"]

@@ -13,15 +13,8 @@ from uuid import UUID
 import typer
 
 from securetag.cli.output import Json, reported_with
-from securetag.cli.scan.follow import (
-    FAILED,
-    FollowedScan,
-    Lang,
-    Level,
-    MinConfidence,
-    check_end,
-    unexpected_errors,
-)
+from securetag.cli.scan.follow import FAILED, FollowedScan, check_end, unexpected_errors
+from securetag.cli.scan.options import Lang, Level, MinConfidence
 from securetag.client.local import find_api
 
 if TYPE_CHECKING:

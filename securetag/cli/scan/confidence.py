@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from securetag.cli.scan.follow import MinConfidence
+from securetag.cli.scan.options import MinConfidence
 from securetag.wire.api import FindingAnswer
 from securetag.wire.verdicts import decide, has_passed_production_gate
 

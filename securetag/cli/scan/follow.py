@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import typer
+
+from securetag.cli.scan.options import Level, MinConfidence
 
 if TYPE_CHECKING:
     from securetag.client.api import ApiClient
@@ -18,11 +20,6 @@ FINDINGS = 1
 FAILED = 2
 #: Seconds that the api gets to cancel a scan after Ctrl-C.
 CANCEL_S = 10.0
-
-Level = Literal["info", "low", "medium", "high", "critical"]
-MinConfidence = Literal["low", "medium", "high"]
-# As in `records`, which `--help` doesn't wait for; a test compares them.
-Lang = Literal["en", "es"]
 
 
 @dataclass

@@ -14,8 +14,8 @@ from uuid import UUID
 import typer
 from uuid_utils.compat import uuid7
 
-from securetag.cli.scan.follow import Lang
 from securetag.cli.scan.interrupt import Interrupted, raise_on_signals
+from securetag.cli.scan.options import Lang
 from securetag.cli.scan.packing import Packed, pack
 from securetag.errors import SettingsError, ToolError
 from securetag.records import OCCURRENCE_FIELDS, Finding, Verdict

@@ -9,7 +9,8 @@ import typer
 
 from securetag.cli.output import Json, reported_with
 from securetag.cli.scan.command import ApiKey, ApiUrl, FailOn
-from securetag.cli.scan.follow import FAILED, FollowedScan, Lang, check_end, unexpected_errors
+from securetag.cli.scan.follow import FAILED, FollowedScan, check_end, unexpected_errors
+from securetag.cli.scan.options import Lang
 from securetag.client.local import find_api
 
 _HINTS: dict[int | str, str] = {

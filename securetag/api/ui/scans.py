@@ -34,8 +34,8 @@ from securetag.records import JsonObject
 from securetag.wire.api import ScanDetail
 
 PAGE_SIZE = 50
-#: Findings of a scan that isn't completed which its page lists.
-MAX_FINDINGS = 200
+#: Findings of one scan on a page.
+FINDINGS_PAGE_SIZE = 200
 #: A stage that counts: `triage 3/10`.
 _COUNT = re.compile(r"\b(\d{1,9})/(\d{1,9})\b")
 _EXPORTS = {"sarif": export_sarif, "csv": export_csv, "json": export_json}
@@ -61,17 +61,32 @@ async def show_scan(task_id: UUID, request: Request, visitor: Acting) -> Respons
 
 
 @router.get("/scans/{task_id}/findings")
-async def show_findings(task_id: UUID, request: Request, services: Services, visitor: Acting) -> Response:
-    """What a scan has found so far, the highest rank first, while a model may still be asked about it."""
+async def show_findings(
+    task_id: UUID, request: Request, services: Services, visitor: Acting, cursor: UUID | None = None
+) -> Response:
+    """What a scan has found so far, the highest rank first, while a model may still be asked about it.
+
+    `cursor` is the occurrence that the page before ended with.
+    """
     scan = await describe_scan(visitor.session, task_id)
-    rows = await findings.list_scan_findings(visitor.session, task_id, after=None, limit=MAX_FINDINGS)
+    rows = await findings.list_scan_findings(visitor.session, task_id, after=cursor, limit=FINDINGS_PAGE_SIZE)
+    on_page = rows[:FINDINGS_PAGE_SIZE]
     awaiting = await scans.list_awaiting(visitor.session, task_id)
-    shown = [row[0].id for row in rows[:MAX_FINDINGS]]
+    shown = [row[0].id for row in on_page]
     concealed = await list_concealed(visitor.session, Filters(), visitor, shown)
     triage = services.settings.triage
-    items = [to_finding_answer(row, triage, awaiting) for row in rows[:MAX_FINDINGS]]
+    items = [to_finding_answer(row, triage, awaiting) for row in on_page]
     items = [conceal(item) if item.id in concealed else item for item in items]
-    return render(request, "scan_findings.html", visitor=visitor, scan=scan, items=items)
+    next_page = items[-1].occurrence.id if len(rows) > FINDINGS_PAGE_SIZE else None
+    return render(
+        request,
+        "scan_findings.html",
+        visitor=visitor,
+        scan=scan,
+        items=items,
+        cursor=cursor,
+        next_page=next_page,
+    )
 
 
 @router.get("/scans/{task_id}/events")

@@ -183,3 +183,32 @@ async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: byte
     async with tenant_transaction(api.engine, tenant.id) as session:
         await queue.cancel(session, claim.lease.task_id)
     assert "being triaged" not in await browser.open(f"/ui/scans/{task_id}/findings")
+
+
+async def test_every_early_finding_is_on_some_page(api: Api, archive: bytes) -> None:
+    tenant = await api.tenant()
+    task_id = (await tenant.upload(archive)).json()["task_id"]
+    claim = await queue.claim(api.engine, "w", ["codeaudit"])
+    assert claim is not None
+    request = wire.FindingsRequest(
+        task_id=claim.lease.task_id,
+        findings=[
+            wire.TriagedFinding(finding=make_finding(f"f{number}", path=f"{number}.py"), awaits_verdict=True)
+            for number in range(450)
+        ],
+    )
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        await queue.record_findings(session, claim.lease, request)
+    browser = await signed_in(api, tenant.key)
+    first = f"/ui/scans/{task_id}/findings"
+    spanish = await browser.client.get(first, headers={"Accept-Language": "es"})
+    assert "Página siguiente" in spanish.text
+    pages: list[list[str]] = []
+    address: str | None = first
+    while address is not None:
+        await browser.open(address)
+        pages.append(browser.links(r"/ui/findings/[0-9a-f-]{36}"))
+        address = next(iter(browser.links(rf"{first}\?cursor=[0-9a-f-]{{36}}")), None)
+    assert [len(links) for links in pages] == [200, 200, 50]
+    assert len({link for links in pages for link in links}) == 450
+    assert browser.links(first) == [first]

@@ -235,7 +235,7 @@ def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
         output_dir=str(run_dir / "checkpoints"),
         per_device_train_batch_size=recipe.rows_at_once,
         gradient_accumulation_steps=recipe.batch // recipe.rows_at_once,
-        # TRL scores every token of an evaluated row; of eight rows of 512 that took 3 GB on a CPU.
+        # TRL scores every token of an evaluated row, which takes memory by rows at once.
         per_device_eval_batch_size=1 if on_cpu else recipe.rows_at_once,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,

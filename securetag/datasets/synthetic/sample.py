@@ -262,7 +262,8 @@ def _draft(
     modes = [mode for mode in list_modes(plan) if not mistakes or mode in mistakes]
     chosen = rng.sample(modes, min(_MISTAKES, len(modes)))
     # A flow is safe by itself or not at all.
-    meant = ("sound",) if plan.guard.kind == "flow" else ("sound", "combined")
+    # A second guard is for a first that isn't enough, which is a mistake of another kind.
+    meant = ("sound",) if plan.guard.kind == "flow" or mistakes else ("sound", "combined")
     return bucket, plan, [write_function(plan, mode) for mode in (*meant, *chosen)]
 
 

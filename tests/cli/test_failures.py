@@ -110,6 +110,7 @@ COMMANDS = [
     "cloud rollback shop",
     "cloud destroy shop",
     "cloud list",
+    "cloud reap",
 ]
 #: These start services where only the data folder is broken.
 SERVICES = ("up", "demo", "model serve", "dagster")

@@ -238,6 +238,7 @@ def _list_options(
     factor *= (0.71 if recipe.gradient_checkpointing else 1.0) * (0.7 if recipe.base_bits == 4 else 1.0)
     factor *= recipe.gpus * (0.95 if recipe.gpus > 1 else 1.0)
     is_as_measured = recipe.gpus == 1 and recipe.base_bits == 16 and not recipe.gradient_checkpointing
+    is_as_measured = is_as_measured and recipe.objective == "completion"
     options = []
     for gpu in GPUS:
         if gpu.id not in recipe.gpu_types:

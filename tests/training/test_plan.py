@@ -51,6 +51,15 @@ def test_a_plan_counts_tokens_steps_hours_and_dollars(
     assert twice.steps == 30
 
 
+@pytest.mark.parametrize(("objective", "is_measured"), [("completion", True), ("ranking", False)])
+def test_only_the_measured_objective_is_called_measured(
+    objective: str, is_measured: bool, tiny_recipe: Path, tiny_release: Path
+) -> None:
+    changes = {"device": "cuda", "gpu_types": ["NVIDIA H200"], "gradient_checkpointing": False}
+    recipe = msgspec.structs.replace(load(tiny_recipe, changes), base_bits=16, objective=objective)
+    assert [option.is_measured for option in plan(recipe, tiny_release).options] == [is_measured]
+
+
 def test_a_base_without_a_known_shape_is_refused(tiny_recipe: Path) -> None:
     recipe = msgspec.structs.replace(load(tiny_recipe), base="acme/unknown", base_name="Unknown")
     with pytest.raises(TrainingError, match="shape of Unknown"):

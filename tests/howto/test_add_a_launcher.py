@@ -62,7 +62,7 @@ def test_a_launcher_of_another_package_runs_a_job(project: Path, tmp_path: Path)
     assert training.returncode == 0
     *losses, result = output.splitlines()
     assert losses == ["0.5", "0.25"], "a finished run isn't started again"
-    assert json.loads(result) == [["local", "shared-folder"], {"rows": 3}, True]
+    assert json.loads(result) == [["local", "runpod", "shared-folder"], {"rows": 3}, True]
     assert list(folder.iterdir()) == [], "nothing of the job is left"
 
 

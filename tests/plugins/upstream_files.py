@@ -70,6 +70,8 @@ class UpstreamFiles:
             return self.make_bundle(source)
         if source.reader == "capec-xml":
             return _CAPEC_XML.encode()
+        if source.tier == "replay":
+            return _INSTRUCTIONS
         raise LookupError(f"{source.name}: nothing stands for {url}")
 
     def find(self, url: str) -> MirrorEntry | None:
@@ -165,6 +167,20 @@ _OWN = {
         }
     ).encode()
 }
+
+
+_INSTRUCTIONS = b"".join(
+    json.dumps(
+        {
+            "instruction": f"Why does a corridor with {doors} doors take longer to walk than one with none?",
+            "context": "A guard tries each door on the way and writes down whether it was locked.",
+            "response": f"Because the guard stops {doors} times to try a door and to write the result down.",
+            "category": "closed_qa",
+        }
+    ).encode()
+    + b"\n"
+    for doors in (3, 5, 8)
+)
 
 
 def _zip(members: dict[str, bytes]) -> bytes:

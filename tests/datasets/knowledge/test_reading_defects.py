@@ -33,7 +33,7 @@ def make_record(key: str, title: str, text: str, publisher: str = "MITRE", **fac
 
 
 def test_a_sibling_is_one_that_is_mixed_up_with_it() -> None:
-    own = make_record(
+    weakness = make_record(
         "CWE-2", "Shell Injection", "Shell text of a request is run as command.", parents=["CWE-1"]
     )
     near = make_record(
@@ -41,9 +41,9 @@ def test_a_sibling_is_one_that_is_mixed_up_with_it() -> None:
     )
     far = make_record("CWE-4", "Lost Key", "Somebody forgets where a door is.", parents=["CWE-1"])
     parent = make_record("CWE-1", "Neutralization", PARENT)
-    (draft, *_) = draft_siblings(own, Corpus([parent, own, near, far]), 5_000)
+    (draft, *_) = draft_siblings(weakness, Corpus([parent, weakness, near, far]), 5_000)
     assert (draft.form, draft.used[0]) == ("compare", "CWE-3")
-    assert [d.form for d in draft_siblings(own, Corpus([parent, own, far]), 5_000)] == ["parent"]
+    assert [d.form for d in draft_siblings(weakness, Corpus([parent, weakness, far]), 5_000)] == ["parent"]
 
 
 def test_of_a_broad_weakness_only_likely_children_are_named() -> None:

@@ -1,7 +1,7 @@
 """Search functions that the oracle calls safe for exploits, with other inputs and other judges than the oracle's.
 
-The functions run on the oracle's stage, which gives them their requests and records what reaches a sink. The
-inputs come from `search.py` and the judges from `judges.py`, neither of which shares code with
+The functions run on the oracle's stage, which gives them what a request can carry and records what reaches
+a sink. The inputs come from `search.py` and the judges from `judges.py`, neither of which shares code with
 `securetag.datasets.synthetic`: a shell decides what a command runs, SQLite what a statement reads, an HTML
 parser what markup holds, the URL rules of browsers where an address leads. The searcher is itself tried on unsafe
 functions written for it (`planted.py`).
@@ -25,6 +25,7 @@ from benchmarks.figure import Figure
 from benchmarks.oracle_audit.planted import PLANTED
 from benchmarks.oracle_audit.search import MAX_INPUTS, Exploit, search
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION
+from securetag.datasets.synthetic.outcome_cache import digest_modules
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
 from securetag.datasets.synthetic.sinks import CLASSES
 
@@ -61,7 +62,10 @@ def measure() -> Iterator[Figure]:
     )
     _FOLDER.mkdir(exist_ok=True)
     pairs = _taken_in_turn(sample_pairs(ROWS, SEED, cache=_FOLDER / "oracle_audit.sqlite").pairs[: ROWS // 2])
-    searched = _search_all(pairs, _FOLDER / f"oracle_audit-{ORACLE_VERSION}-{ROWS}.jsonl")
+    # What decides an outcome is in the name: rounds on functions of another oracle don't count.
+    searched = _search_all(
+        pairs, _FOLDER / f"oracle_audit-{ORACLE_VERSION}-{digest_modules()[:8]}-{ROWS}.jsonl"
+    )
     exploits = {each.pair_id: each.exploit for each in searched if each.exploit}
     for pair in pairs:
         if exploit := exploits.get(pair.pair_id):
@@ -121,6 +125,7 @@ def _search_all(pairs: list[Pair], path: Path) -> list[Searched]:
                     Random(f"{SEED}/{number}/{pair.pair_id}"),
                     pair.false.entry,
                     framework=pair.plan.framework.name,
+                    source=pair.plan.source,
                     is_first=number == 0,
                 )
                 each = Searched(round=number, pair_id=pair.pair_id, cpu_s=_cpu_s() - started, exploit=exploit)

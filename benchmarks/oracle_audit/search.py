@@ -198,7 +198,13 @@ class Exploit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(
-    case: Case, rng: Random, entry: str = "", *, framework: str = "", is_first: bool = True
+    case: Case,
+    rng: Random,
+    entry: str = "",
+    *,
+    framework: str = "",
+    source: str = "",
+    is_first: bool = True,
 ) -> Exploit | None:
     """Return an input of a function that does harm; None where MAX_INPUTS do none.
 
@@ -209,7 +215,7 @@ def search(
     """
     cwe, variable, code, benign = case
     world = Stage()
-    handler = Handler(code, entry or first_function(code), variable, world, framework)
+    handler = Handler(code, entry or first_function(code), variable, world, framework, source)
     judge = judge_of(cwe, code)
     honest = []
     for value in benign:

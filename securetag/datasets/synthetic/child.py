@@ -18,12 +18,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import CoroutineType, FrameType
 from typing import Any, NoReturn
 
 import msgspec
 
 from securetag.datasets.synthetic import meaning, stage
+from securetag.datasets.synthetic.delivery import deliver
 from securetag.datasets.synthetic.locations import location_writer
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
 from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
@@ -60,8 +62,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     plain: str
     #: Name of the sink, which decides the honest values and the payloads.
     sink: str
-    #: The framework, which writes the address of a redirect in its own way.
+    #: The framework, which reads parameters and writes the address of a redirect in its own way.
     framework: str = ""
+    #: Kind of the request's part that the parameters are in: what it can't carry doesn't arrive.
+    source: str = ""
     #: Inputs to try before the function is called safe; the listed attacks alone where it is less.
     inputs: int = 0
 
@@ -146,8 +150,17 @@ def limit_function() -> None:
 class Handler:
     """A synthetic function on a stage, ready to be called with one input after another."""
 
-    def __init__(self, text: str, entry: str, variable: str, world: stage.Stage, framework: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        entry: str,
+        variable: str,
+        world: stage.Stage,
+        framework: str = "",
+        source: str = "",
+    ) -> None:
         self._text = text
+        self._deliver = partial(deliver, framework, source)
         self._write_location = location_writer(framework)
         world.values.read = set()
         names = world.names()
@@ -163,10 +176,13 @@ class Handler:
         self._given, self._variable, self._world = world.arguments(header), variable, world
 
     def __call__(self, payload: str, other: str) -> list[Meaning]:
-        """What one input means at the sink, once for each time that it is reached."""
+        """What one input means at the sink, once for each time that it is reached.
+
+        `payload` and `other` are what is sent; the request's parameters hold what arrives of them.
+        """
         world = self._world
         world.write_location = self._write_location
-        world.reset(self._variable, payload, other)
+        world.reset(self._variable, self._deliver(payload), self._deliver(other))
         try:
             result = self._handler(*self._given)
             if isinstance(result, CoroutineType):
@@ -227,7 +243,7 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
     Raises ValueError for an unknown sink and for text that isn't a function, SyntaxError likewise.
     """
     sink = sink_named(trial.sink)
-    handler = Handler(trial.code, trial.entry, trial.variable, world, trial.framework)
+    handler = Handler(trial.code, trial.entry, trial.variable, world, trial.framework, trial.source)
     baseline = (trial.plain, trial.framework)
     if baseline not in baselines:
         plain = Handler(trial.plain, first_function(trial.plain), trial.variable, world, trial.framework)
@@ -249,7 +265,7 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
         harm = is_harmful(payload, other)
         return recorder.texts, harm
 
-    def witnessed(payload: str, other: str, tried: int) -> Outcome:
+    def witnessed(tried: int) -> Outcome:
         harmful = next(
             text
             for text, each in zip(recorder.texts, recorder.meanings, strict=True)
@@ -258,8 +274,8 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
         return Outcome(
             honest=reached,
             tried=tried,
-            witness=payload,
-            witness_other=other,
+            witness=world.values.payload,
+            witness_other=world.values.other,
             effect=_shortened(harmful),
         )
 
@@ -267,7 +283,7 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
     for payload, other in list_attacks(sink, uses_others=uses_others, is_reached=reached > 0):
         tried += 1
         if is_harmful(payload, other):
-            return witnessed(payload, other, tried)
+            return witnessed(tried)
     if reached and tried < trial.inputs:
         witness, more = search_witness(
             attempt,
@@ -278,7 +294,7 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
         )
         tried += more
         if witness is not None:
-            return witnessed(witness.payload, witness.other, tried)
+            return witnessed(tried)
     handler(list_payloads(sink)[0], sink.benign[0])
     effect = _shortened(recorder.texts[0]) if recorder.texts else None
     return Outcome(honest=reached, tried=tried, effect=effect)

@@ -1,8 +1,9 @@
 """Outcomes of the oracle, kept by the content of what was run.
 
 A function is a deterministic program and its inputs are a function of its text, so the second build of a
-release needn't run it. What could change an outcome is part of the key: the trial, the oracle's version,
-Python's, and those of the libraries whose helpers the functions call.
+release needn't run it. What could change an outcome is part of the key: the trial, the text of every module
+that decides it (payloads, search, readers, locations), and the versions of the oracle, of Python and of the
+libraries whose helpers the functions call.
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ import msgspec
 from securetag.datasets.synthetic.child import Outcome, Trial
 
 _LIBRARIES = ("django", "httpx", "markupsafe", "werkzeug")
+#: Modules of this package that decide an outcome: all that the sandboxed process imports.
+DECIDING = (
+    "child",
+    "delivery",
+    "imports",
+    "locations",
+    "meaning",
+    "payloads",
+    "search",
+    "sinks",
+    "stage",
+    "standins",
+)
 #: Seconds to wait for another build that writes.
 _BUSY_SECONDS = 60.0
 _STEP = 500
@@ -78,4 +92,10 @@ class OutcomeCache:
 
 @cache
 def _environment() -> list[str]:
-    return [sys.version, *(f"{name} {version(name)}" for name in _LIBRARIES)]
+    return [sys.version, *(f"{name} {version(name)}" for name in _LIBRARIES), digest_modules()]
+
+
+def digest_modules(folder: Path = Path(__file__).parent) -> str:
+    """Return a digest of the text of the modules that decide an outcome. A comment changes it too."""
+    texts = [(folder / f"{name}.py").read_bytes() for name in DECIDING]
+    return hashlib.sha256(msgspec.msgpack.encode(texts)).hexdigest()

@@ -282,6 +282,7 @@ def trial_of(plan: Plan, function: Function) -> Trial:
         plain=plain,
         sink=plan.sink.name,
         framework=plan.framework.name,
+        source=plan.source,
     )
 
 

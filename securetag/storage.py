@@ -19,6 +19,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from securetag.errors import InputError, LimitError, NotFoundError, SettingsError
+from securetag.system.extras import require_packages
 
 _KEY = re.compile(r"[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*")
 CHUNK = 1 << 20
@@ -129,7 +130,10 @@ def _open_private(path: str, flags: int) -> int:
 def storage_for(url: str, credentials: Mapping[str, str] | None = None) -> Storage:
     """A Storage at an fsspec URL; raises ValueError for an unknown protocol.
 
-    `credentials` are s3fs's `key` and `secret`, and go to s3:// alone.
+    `credentials` are s3fs's `key` and `secret`, and go to s3:// alone. Raises ModuleNotFoundError for s3://
+    without the extra `s3`.
     """
+    if url.startswith("s3://"):
+        require_packages(["s3fs"])  # fsspec's own error has no name, so that no extra could be advised
     fsspec.get_filesystem_class(url.split("://", 1)[0] if "://" in url else "file")
     return Storage(url, credentials)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from securetag.errors import InputError, LimitError, NotFoundError
 from securetag.storage import Storage, storage_for
+from securetag.system import extras
 from securetag.system.files import make_private_folder
 
 
@@ -85,3 +87,14 @@ def test_any_key_is_refused_or_stays_inside(tmp_path_factory: pytest.TempPathFac
     except (InputError, OSError):
         return
     assert [p.name for p in root.parent.iterdir()] == ["inside"]
+
+
+def test_a_bucket_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "s3fs" else find(name))
+    with pytest.raises(ModuleNotFoundError) as missing:
+        storage_for("s3://bucket/folder")
+    assert extras.explain_package(missing.value) == (
+        "the package s3fs is not installed",
+        "pip install 'securetag[s3]'",
+    )

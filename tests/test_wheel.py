@@ -145,6 +145,8 @@ def test_make_wheels_promises_what_there_is() -> None:
             for word in promise.command[2:]:
                 if hasattr(command, "commands"):
                     command = command.commands[word]
+        elif promise.command[0] == "-c":
+            compile(promise.command[1], promise.label, "exec")
         else:
             assert importlib.util.find_spec(promise.command[1]) is not None, promise.command
 

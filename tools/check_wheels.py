@@ -87,6 +87,16 @@ def cli(*arguments: str, refusal: str = "", prints: str = "", beside: tuple[str,
     return Promise(["-c", COMMAND_LINE, *arguments], refusal, prints, beside=beside)
 
 
+#: Writes to a bucket, reads it back and signs a URL, which is all that `SECURETAG_STORAGE_URL=s3://…` needs.
+STORE = """
+from securetag.settings import get_settings
+from securetag.storage import storage_for
+settings = get_settings()
+storage = storage_for(settings.storage, settings.storage_credentials)
+storage.put("training/a", [b"weights"], limit=10)
+print(b"".join(storage.chunks("training/a")).decode(), storage.keys("training"))
+print(storage.sign("training/a", "get", expires_s=60).split("?")[0])
+"""
 #: Extra → what it promises when it is installed alone.
 PROMISES: dict[str, list[Promise]] = {
     "api": [
@@ -145,6 +155,7 @@ PROMISES: dict[str, list[Promise]] = {
         cli("train", "securetag-embedded", "--dataset", RELEASE, "--json", prints="model_id"),
         cli("model", "list", "--json", prints="securetag-base"),
     ],
+    "s3": [Promise(["-c", STORE], prints="weights ['training/a']")],
 }
 #: Without any extra: the command, and the extra that its error must name.
 MISSING = {
@@ -308,8 +319,43 @@ def prepare_model(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     yield {}
 
 
+@contextmanager
+def start_bucket(environment: dict[str, str]) -> Iterator[dict[str, str]]:  # noqa: ARG001
+    """Run an S3 server with an empty bucket, and give the installation its address and keys."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        variables = {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }
+        client = boto3.client(
+            "s3",
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            region_name=variables["AWS_DEFAULT_REGION"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        )
+        client.create_bucket(Bucket="securetag")
+        yield variables | {"SECURETAG_STORAGE_URL": "s3://securetag/files"}
+    finally:
+        server.stop()
+
+
 #: Extra → what its commands meet. The other extras need nothing but files.
-STAGES = {"api": start_database, "worker": start_api, "evaluation": prepare_model, "training": prepare_model}
+STAGES = {
+    "api": start_database,
+    "worker": start_api,
+    "evaluation": prepare_model,
+    "training": prepare_model,
+    "s3": start_bucket,
+}
 
 
 def run_promises(

@@ -22,6 +22,8 @@ Cloud = Literal["SECURE", "COMMUNITY"]
 DEAD_STATES = frozenset({"EXITED", "ERROR", "TERMINATED"})
 #: Lines of a pod's past that RunPod sends at most.
 MAX_LOG_LINES = 5000
+#: Seconds after which a stream of log lines is left.
+MAX_STREAM_S = 60.0
 #: What RunPod appends to the name of an endpoint with FlashBoot.
 _FLASHBOOT_SUFFIX = " -fb"
 
@@ -152,11 +154,18 @@ class RunPod:
         return self._http.read(Pod, "GET", f"/v2/pods/{pod_id}")
 
     def stream_logs(
-        self, pod_id: str, last_event_id: str | None = None, *, read_timeout_s: float = 60.0
+        self,
+        pod_id: str,
+        last_event_id: str | None = None,
+        *,
+        read_timeout_s: float = 60.0,
+        max_s: float = MAX_STREAM_S,
     ) -> Iterator[LogLine]:
         """Yield the lines of a pod's container after `last_event_id`, until RunPod ends the stream.
 
-        Raises NotFoundError, and UnavailableError where the stream breaks off or pauses too long.
+        After `max_s` seconds this side ends it, whatever still comes, so that the caller can look at its
+        deadline; the next call goes on after the last line. Raises NotFoundError, and UnavailableError where
+        the stream breaks off, or pauses for `read_timeout_s`.
         """
         from httpx_sse import EventSource, SSEError
 
@@ -170,7 +179,9 @@ class RunPod:
             f"/v2/pods/{pod_id}/logs", headers=headers, read_timeout_s=read_timeout_s, **query
         ) as response:
             try:
-                for event in EventSource(response).iter_sse():
+                for event in EventSource(_limit(response, max_s)).iter_sse():
+                    if not event.data:  # httpx-sse makes one of a comment, once an id came
+                        continue
                     yield LogLine(event.id, str(json.loads(event.data)["line"]))
             except (SSEError, ValueError, KeyError, TypeError) as error:
                 raise UnavailableError(f"RunPod's log of {pod_id} has another form: {error}") from error
@@ -218,3 +229,17 @@ class RunPod:
             self._http.send("DELETE", path)
         except NotFoundError:
             return
+
+
+def _limit(response: httpx.Response, max_s: float) -> httpx.Response:
+    """Return the answer cut off after `max_s` seconds: a comment that keeps it open is a moment to look."""
+    until = time.monotonic() + max_s
+
+    def read() -> Iterator[bytes]:
+        for piece in response.iter_bytes():
+            yield piece
+            if time.monotonic() > until:
+                return
+
+    headers = {"Content-Type": response.headers.get("Content-Type", "")}
+    return httpx.Response(response.status_code, headers=headers, content=read())

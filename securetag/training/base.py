@@ -50,19 +50,29 @@ def find_hub_id(recipe: Recipe) -> tuple[str, str | None]:
     """
     if recipe.base_hub is not None:
         return recipe.base_hub, recipe.base_revision
-    if HUB_ID.fullmatch(recipe.base) and not Path(recipe.base).exists():
+    if is_on_hub(recipe):
         return recipe.base, recipe.base_revision
     return recipe.base_name, None
 
 
-def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
-    """Load the tokenizer, equal to the runtime's: see `restore_digits`. Raises TrainingError."""
+def is_on_hub(recipe: Recipe) -> bool:
+    """Return whether the base is a repository of the hub, and no folder and no package's file."""
+    return HUB_ID.fullmatch(recipe.base) is not None and not Path(recipe.base).exists()
+
+
+def load_tokenizer(recipe: Recipe, *, only_local: bool = False) -> PreTrainedTokenizerBase:
+    """Load the tokenizer, equal to the runtime's: see `restore_digits`.
+
+    With `only_local` nothing is asked of the hub. Raises TrainingError.
+    """
     from transformers import AutoTokenizer
 
     folder, gguf_file = locate(recipe)
     if gguf_file is None:
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, revision=recipe.base_revision)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, revision=recipe.base_revision, local_files_only=only_local
+            )
         except (OSError, ValueError) as error:
             raise explain_failure(error, recipe.base) from error
     else:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 from securetag.errors import TrainingError
 
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
+#: Seconds in which the hub must answer where a run could do without it; transformers' own tries take 60.
+PROBE_S = 5.0
+
+
+def can_read(repository: str, revision: str | None, *, timeout_s: float = PROBE_S) -> bool:
+    """Return whether the hub gives this account a repository's configuration within `timeout_s` seconds."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repository, "config.json", revision=revision)
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            get_hf_file_metadata(url, timeout=timeout_s)
+        except Exception:  # whatever it is, transformers would fail with it too, and say it
+            return
+        answers.append(True)
+
+    # In a thread, since no timeout of the client covers the look-up of the hub's name.
+    thread = threading.Thread(target=ask, name="hub-probe", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return bool(answers)
 
 
 def explain_failure(error: Exception, base: str) -> TrainingError:

@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from securetag.errors import SecuretagError, TrainingError
-from securetag.training import base, rows
+from securetag.training import base, hub, rows
 from securetag.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -220,14 +221,21 @@ def find_shape(recipe: Recipe) -> Shape:
 
 
 def _find_tokenizer(recipe: Recipe) -> tuple[PreTrainedTokenizerBase, str]:
-    """Return the base's tokenizer, or the stand-in's where that isn't at hand, and whose it is."""
-    try:
-        return base.load_tokenizer(recipe), recipe.base_name
-    except (SecuretagError, OSError, ValueError):
-        stand_in = msgspec.structs.replace(
-            recipe, base=STAND_IN, base_sha256=None, base_revision=None, base_hub=None
-        )
-        return base.load_tokenizer(stand_in), "SmolLM2-135M-Instruct, an upper estimate"
+    """Return the base's tokenizer, or the stand-in's where that isn't at hand, and whose it is.
+
+    A hub that can't be reached is given up after seconds: transformers tries again for a minute.
+    """
+    failures = (SecuretagError, OSError, ValueError)
+    is_remote = base.is_on_hub(recipe)
+    with suppress(*failures):
+        return base.load_tokenizer(recipe, only_local=is_remote), recipe.base_name
+    with suppress(*failures):
+        if is_remote and hub.can_read(recipe.base, recipe.base_revision):
+            return base.load_tokenizer(recipe), recipe.base_name
+    stand_in = msgspec.structs.replace(
+        recipe, base=STAND_IN, base_sha256=None, base_revision=None, base_hub=None
+    )
+    return base.load_tokenizer(stand_in), "SmolLM2-135M-Instruct, an upper estimate"
 
 
 def _list_options(

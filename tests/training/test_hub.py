@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -30,11 +31,25 @@ for name in sys.argv[1:]:
         reasons[name] = f"{error} | {error.hint}"
 print(json.dumps(reasons))
 """
+#: Prints whose tokenizer a plan takes for each base.
+PLAN = """
+import sys
+from securetag.training.plan import _find_tokenizer
+from securetag.training.recipe import Recipe
+for name in sys.argv[1:]:
+    print(_find_tokenizer(Recipe(name="x", base=name, base_name=name, licence="MIT"))[1])
+"""
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64}
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Repositories `gated` and `gated-tokenizer` (403 with a token, 401 without) and `empty`; no others."""
+    """Repositories `gated` and `gated-tokenizer` (403 with a token, 401 without) and `empty`; no others.
+
+    `busy` answers 503; `tiny` has the files of a folder.
+    """
+
+    folder: Path | None = None
+    requests: list[str] = []
 
     def log_message(self, *_: object) -> None: ...
 
@@ -43,7 +58,17 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         token = self.headers.get("Authorization")
-        if "/acme/gated" in self.path:
+        self.requests.append(self.path)
+        file = (
+            self.folder / self.path.rsplit("/", 1)[1] if self.folder and "/acme/tiny/" in self.path else None
+        )
+        if file is not None and file.is_file():
+            self._answer(200, "", file.read_bytes())
+        elif file is not None:
+            self._answer(404, "EntryNotFound")
+        elif "/acme/busy" in self.path:
+            self._answer(503, "")
+        elif "/acme/gated" in self.path:
             self._answer(403 if token == "Bearer hf_stranger" else 401, "GatedRepo")
         elif "/acme/empty" not in self.path:
             self._answer(404, "RepoNotFound")
@@ -57,7 +82,7 @@ class Hub(BaseHTTPRequestHandler):
         if code:
             self.send_header("X-Error-Code", code)
         self.send_header("X-Repo-Commit", "a" * 40)
-        self.send_header("ETag", '"b"')
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -72,15 +97,19 @@ def hub() -> Iterator[str]:
 
 
 def load(hub: str, home: Path, *names: str, token: str | None = None) -> dict[str, str]:
+    reasons: dict[str, str] = json.loads(run(LOAD, hub, home, *names, token=token).splitlines()[-1])
+    return reasons
+
+
+def run(code: str, hub: str, home: Path, *names: str, token: str | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_ENDPOINT": hub, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment |= {"HF_TOKEN": token} if token else {}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, *names], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *names], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    reasons: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return reasons
+    return done.stdout
 
 
 def test_a_gated_base_without_a_token_says_where_to_get_one(hub: str, tmp_path: Path) -> None:
@@ -102,3 +131,18 @@ def test_with_a_token_the_other_reasons_are_told_apart(hub: str, tmp_path: Path)
 def test_a_hub_that_is_not_reached_is_no_license_problem(tmp_path: Path) -> None:
     reasons = load("http://127.0.0.1:9", tmp_path, "acme/gated")
     assert "isn't reached" in reasons["acme/gated"]
+
+
+def test_a_plan_gives_a_busy_hub_one_request_and_takes_the_tokenizer_that_it_gets(
+    hub: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "folder", tiny)
+    Hub.requests.clear()
+    names = ("acme/busy", "acme/tiny")
+    tokenizers = run(PLAN, hub, tmp_path, *names).splitlines()
+    assert tokenizers == ["SmolLM2-135M-Instruct, an upper estimate", "acme/tiny"]
+    assert len([path for path in Hub.requests if "/acme/busy/" in path]) == 1
+    # The second time it is on this machine, and the hub isn't asked.
+    Hub.requests.clear()
+    assert run(PLAN, hub, tmp_path, "acme/tiny").split() == ["acme/tiny"]
+    assert Hub.requests == []

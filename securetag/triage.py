@@ -5,7 +5,10 @@ verdict, recommendation, in that order, so that the verdict is decided after the
 `compact` is for the embedded model: no instruction, the class and the code with the flagged lines marked,
 and an answer that begins with the verdict: at most 24 completion tokens and 512 in all.
 
-Lines are counted from 1 in the rendered snippet, not in the file: the numbers stay short, and a
+`compact` reads the finding's slice (`securetag.scanning.slicing`) where it has one, with LEFT_OUT where lines
+were left out; else, as `full` always does, a window of its snippet.
+
+Lines are counted from 1 in the rendered code, not in the file: the numbers stay short, and a
 finding that moves down its file still renders to the same bytes. Changing one byte of what
 `render` writes needs a new `PROMPT_VERSIONS` entry; a golden test holds that.
 
@@ -24,14 +27,24 @@ from urllib.parse import urlsplit
 import msgspec
 
 from securetag.errors import TriageError
-from securetag.records import Decision, Finding, JsonObject, Lang, Message, Verdict, WebLocation, content_id
+from securetag.records import (
+    Decision,
+    Finding,
+    JsonObject,
+    Lang,
+    Message,
+    SliceLine,
+    Verdict,
+    WebLocation,
+    content_id,
+)
 from securetag.scanning.secrets.mask import mask_finding
 
 Profile = Literal["full", "compact"]
 
 SCHEMA_VERSION = 1
 #: Rises whenever a byte of a rendered prompt changes.
-PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-2"}
+PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-3"}
 #: Completion tokens of a training row.
 MAX_COMPLETION_TOKENS: dict[Profile, int] = {"full": 512, "compact": 24}
 #: Tokens that a model may write. One that was never tuned spells `"false_positive"` in pieces: the compact
@@ -43,6 +56,8 @@ MAX_SNIPPET_CHARS: dict[Profile, int] = {"full": 9_000, "compact": 1_100}
 MAX_EVIDENCE = 3
 #: Begins a flagged line of a compact prompt. A line that begins so by itself gets a space before it.
 MARK = ">"
+#: Stands on a line of its own where a slice leaves lines out.
+LEFT_OUT = "…"
 #: Characters each of a web finding's path and parameter in a prompt.
 MAX_WHERE_CHARS = 60
 
@@ -117,12 +132,20 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[Message]
     profile: Profile
     lang: Lang
-    #: Lines of the rendered snippet; evidence must lie in 1..lines.
-    lines: int
-    #: Line of the file that is line 1 of the snippet.
-    first_line: int
+    #: For each line of the rendered code its line in the file; for LEFT_OUT that of the line before.
+    #: Evidence must lie in 1..lines.
+    numbers: list[int]
     sha256: str
     version: str
+
+    @property
+    def lines(self) -> int:
+        """Lines of the rendered code."""
+        return len(self.numbers)
+
+    def place(self, number: int) -> int | None:
+        """Return which line of the rendered code, from 1, shows a line of the file; None where none does."""
+        return self.numbers.index(number) + 1 if number in self.numbers else None
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,10 +192,16 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
     finding = mask_finding(finding)
     tongue = lang if lang in _WORDS else "en"
     words = _WORDS[tongue]
-    code, dropped = _window(finding, MAX_SNIPPET_CHARS[profile])
-    first = finding.snippet_line + dropped
-    start = max(1, finding.start_line - first + 1)
-    end = min(len(code), max(start, finding.end_line - first + 1))
+    shown = _window(finding, _list_code(finding, profile), MAX_SNIPPET_CHARS[profile])
+    code, numbers = [line.text for line in shown], [line.number for line in shown]
+    flagged = [
+        at
+        for at, line in enumerate(shown, 1)
+        if finding.start_line <= line.number <= finding.end_line and line.text.strip() != LEFT_OUT
+    ]
+    # Of a place that the code doesn't show the nearest line.
+    nearest = min(sum(number < finding.start_line for number in numbers) + 1, len(numbers))
+    start, end = (flagged[0], flagged[-1]) if flagged else (nearest, nearest)
     web = _describe_web(finding.web, words) if finding.web is not None else ""
     if profile == "compact":
         system = ""
@@ -194,8 +223,7 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
         messages=messages,
         profile=profile,
         lang=lang,
-        lines=len(code),
-        first_line=first,
+        numbers=numbers,
         sha256=content_id(messages),
         version=PROMPT_VERSIONS[profile],
     )
@@ -231,8 +259,7 @@ def read_prompt(messages: Sequence[Message], version: str | None, lang: str = "e
         messages=prompt,
         profile=profile,
         lang="es" if lang == "es" else "en",
-        lines=len(_read_lines(prompt[1].content, profile)),
-        first_line=1,
+        numbers=list(range(1, len(_read_lines(prompt[1].content, profile)) + 1)),
         sha256=content_id(prompt),
         version=PROMPT_VERSIONS[profile],
     )
@@ -261,25 +288,40 @@ def defuse(text: str) -> str:
     return "".join(c for c in text if c in "\n\t" or (c >= " " and c != "\x7f"))
 
 
-def _window(finding: Finding, limit: int) -> tuple[list[str], int]:
-    """Return the lines around the flagged ones within `limit` characters, and how many were cut before."""
-    lines = defuse(finding.snippet.replace("\r\n", "\n").rstrip("\n")).split("\n")
-    lines = [line.expandtabs(4).rstrip() for line in lines]
-    flagged = min(max(finding.start_line - finding.snippet_line, 0), len(lines) - 1)
+def _list_code(finding: Finding, profile: Profile) -> list[SliceLine]:
+    """Return the lines that a model may read of a finding, each with its line in the file."""
+    if profile == "compact" and finding.code_slice:
+        lines: list[SliceLine] = []
+        for line in finding.code_slice:
+            if lines and line.number > lines[-1].number + 1:
+                indentation = line.text[: len(line.text) - len(line.text.lstrip())]
+                lines.append(SliceLine(lines[-1].number, indentation + LEFT_OUT))
+            lines.append(line)
+        return lines
+    texts = finding.snippet.replace("\r\n", "\n").rstrip("\n").split("\n")
+    return [SliceLine(number, text) for number, text in enumerate(texts, finding.snippet_line)]
+
+
+def _window(finding: Finding, lines: Sequence[SliceLine], limit: int) -> list[SliceLine]:
+    """Return the lines around the flagged ones within `limit` characters."""
+    texts = [defuse(line.text).replace("\n", " ").expandtabs(4).rstrip() for line in lines]
+    before = sum(line.number < finding.start_line for line in lines)
+    flagged = min(before, len(lines) - 1)
     # The flagged line alone may be longer than the budget (minified code): cut it.
-    lines = [line if len(line) <= limit // 2 else line[: limit // 2] + " …" for line in lines]
+    texts = [text if len(text) <= limit // 2 else text[: limit // 2] + " …" for text in texts]
     first = last = flagged
-    used = len(lines[flagged])
+    used = len(texts[flagged])
     while True:
-        before = len(lines[first - 1]) + 4 if first > 0 else None
-        after = len(lines[last + 1]) + 4 if last + 1 < len(lines) else None
+        above = len(texts[first - 1]) + 4 if first > 0 else None
+        below = len(texts[last + 1]) + 4 if last + 1 < len(texts) else None
         # Sources and guards come before the sink, so context grows upwards first.
-        if before is not None and used + before <= limit:
-            first, used = first - 1, used + before
-        elif after is not None and used + after <= limit:
-            last, used = last + 1, used + after
+        if above is not None and used + above <= limit:
+            first, used = first - 1, used + above
+        elif below is not None and used + below <= limit:
+            last, used = last + 1, used + below
         else:
-            return lines[first : last + 1], first
+            break
+    return [SliceLine(lines[at].number, texts[at]) for at in range(first, last + 1)]
 
 
 def answer(
@@ -362,11 +404,10 @@ def verdict(
         parsed = parse(completion, prompt)
     except TriageError as error:
         reason, parsed = str(error), FullAnswer([], "", Decision.NEEDS_REVIEW, "")
-    shift = prompt.first_line - 1
     return Verdict(
         decision=parsed.verdict,
         reason=reason,
-        evidence=[(first + shift, last + shift) for first, last in parsed.evidence],
+        evidence=[(prompt.numbers[first - 1], prompt.numbers[last - 1]) for first, last in parsed.evidence],
         reasoning=parsed.reasoning,
         recommendation=parsed.recommendation,
         model_id=model_id,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from securetag import triage
 from securetag.errors import TriageError
-from securetag.records import Decision, Finding, Message, WebLocation
+from securetag.records import Decision, Finding, Message, SliceLine, WebLocation
 
 FINDING = Finding(
     tool="semgrep",
@@ -33,8 +33,8 @@ FINDING = Finding(
 # Changing one byte of what `render` writes changes these. Then PROMPT_VERSIONS must rise too:
 # stored verdicts name the version that they answered.
 GOLDEN = {
-    ("compact-2", "en"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
-    ("compact-2", "es"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
+    ("compact-3", "en"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
+    ("compact-3", "es"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
     ("full-1", "en"): "15c6bec78a1eae6f3bbb3804cef608180de2b284edd18a26e3726ed3d71c5fb0",
     ("full-1", "es"): "5df14f0d1b3010e09495220cfbb5ab7a94f6b875a95ea49495638e5a08ee6450",
 }
@@ -60,8 +60,8 @@ WEB_FINDING = msgspec.structs.replace(
     web=WebLocation(url="https://shop.example/search", method="GET", parameter="q"),
 )
 WEB_GOLDEN = {
-    ("compact-2", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
-    ("compact-2", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
+    ("compact-3", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
+    ("compact-3", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
     ("full-1", "en"): "84b73ce34b475e3a9db6fc43626531d85d1824896d918c85395f8f69ec29ec1a",
     ("full-1", "es"): "1f85570fe59cb647c4e75bf2155656437cb199a56240a7673bb53ed35ea6e436",
 }
@@ -73,9 +73,7 @@ def test_so_does_the_prompt_of_a_web_finding(profile: triage.Profile, lang: str)
     prompt = triage.render(WEB_FINDING, profile=profile, lang=lang)  # type: ignore[arg-type]
     assert prompt.sha256 == WEB_GOLDEN[prompt.version, lang]
     assert "GET /search" in prompt.messages[1].content
-    assert triage.read_prompt(prompt.messages, prompt.version, lang) == msgspec.structs.replace(
-        prompt, first_line=1
-    )
+    assert triage.read_prompt(prompt.messages, prompt.version, lang) == prompt
 
 
 def test_the_flagged_line_counts_from_the_snippets_first_line() -> None:
@@ -85,7 +83,60 @@ def test_the_flagged_line_counts_from_the_snippets_first_line() -> None:
         'CWE-89\ndef order(request, db):\n    key = request.args["id"]\n'
         '>    return db.execute("SELECT * FROM orders WHERE id = " + key)',
     ]
-    assert (prompt.lines, prompt.first_line) == (3, 41)
+    assert prompt.numbers == [41, 42, 43]
+
+
+SLICED = msgspec.structs.replace(
+    FINDING,
+    code_slice=[
+        SliceLine(30, "def key_of(request):"),
+        SliceLine(41, "def order(request, db):"),
+        SliceLine(42, "    key = key_of(request)"),
+        SliceLine(43, '    return db.execute("SELECT * FROM orders WHERE id = " + key)'),
+        SliceLine(52, "        …"),
+    ],
+)
+
+
+def test_a_compact_prompt_is_the_slice_with_marks_where_lines_are_left_out() -> None:
+    prompt = triage.render(SLICED, profile="compact")
+    assert prompt.messages[1].content.split("\n") == [
+        "CWE-89",
+        "def key_of(request):",
+        "…",
+        "def order(request, db):",
+        "    key = key_of(request)",
+        '>    return db.execute("SELECT * FROM orders WHERE id = " + key)',
+        "        …",
+        "        …",
+    ]
+    assert prompt.numbers == [30, 30, 41, 42, 43, 43, 52]
+    assert [prompt.place(number) for number in (30, 35, 43)] == [1, None, 5]
+    answer = triage.answer(
+        profile="compact", evidence=[(1, 1), (5, 5)], verdict=Decision.TRUE_POSITIVE, reasoning="r"
+    )
+    assert triage.verdict(answer, prompt, model_id="m", alias="a").evidence == [(30, 30), (43, 43)]
+    assert triage.read_code(prompt.messages, prompt.version).split("\n")[1] == "…"
+
+
+def test_a_full_prompt_is_the_snippet_whatever_the_slice() -> None:
+    assert triage.render(SLICED, profile="full") == triage.render(FINDING, profile="full")
+
+
+def test_of_a_slice_that_is_too_long_the_lines_around_the_flagged_one_stay() -> None:
+    many = [SliceLine(number, f"    value_{number} = read({number!r:>60})") for number in range(1, 44)]
+    prompt = triage.render(msgspec.structs.replace(FINDING, code_slice=many), profile="compact")
+    assert prompt.numbers[-1] == 43
+    assert prompt.numbers[0] > 1
+    assert len(prompt.messages[1].content) < triage.MAX_SNIPPET_CHARS["compact"] + 50
+
+
+def test_a_secret_in_a_slice_is_masked() -> None:
+    secret = "ghp_" + "Ab3" * 12
+    lines = [SliceLine(42, f'    token = "{secret}"'), SliceLine(43, "    db.execute(key)")]
+    prompt = triage.render(msgspec.structs.replace(FINDING, code_slice=lines), profile="compact")
+    assert "token" in prompt.messages[1].content
+    assert secret not in prompt.messages[1].content
 
 
 def test_a_training_answer_is_read_back_with_lines_of_the_file() -> None:

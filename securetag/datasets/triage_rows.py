@@ -91,17 +91,26 @@ def make_triage_row(
 ) -> Example:
     """Return the row in which a model is asked about `finding` and answers with its label.
 
-    Output: messages system, user, assistant; no split yet. Without `evidence` (lines of the prompt's code)
-    the answer names the flagged lines.
+    Output: messages system, user, assistant; no split yet. `evidence` are lines of the file, of which the row
+    has those that the prompt shows, counted as the prompt counts them. Without any the answer names the
+    flagged lines.
     """
     prompt = triage.render(finding, profile=style.profile, lang=style.lang)
-    start = min(max(finding.start_line - prompt.first_line + 1, 1), prompt.lines)
-    end = min(max(finding.end_line - prompt.first_line + 1, start), prompt.lines)
+    start = prompt.place(finding.start_line) or prompt.lines
+    end = max(start, prompt.place(finding.end_line) or start)
+    evidence = [
+        EvidenceSpan(span.role, first, max(first, prompt.place(span.last) or first))
+        for span in evidence
+        if (first := prompt.place(span.first)) is not None
+    ]
     answer = triage.answer(
         profile=style.profile,
         evidence=[(span.first, span.last) for span in evidence] or [(start, end)],
         verdict=Decision(labelled.label),
-        reasoning=labelled.reasoning.format(line=start, **{span.role: span.first for span in evidence}),
+        # A compact answer has no prose, and not all lines that the prose is about.
+        reasoning=""
+        if style.profile == "compact"
+        else labelled.reasoning.format(line=start, **{span.role: span.first for span in evidence}),
         recommendation=labelled.recommendation,
     )
     return Example.of(
@@ -116,7 +125,7 @@ def make_triage_row(
         label=labelled.label,
         label_source=labelled.label_source,
         pair_id=pair_id,
-        evidence=list(evidence),
+        evidence=evidence,
         construction=construction,
         prompt_version=prompt.version,
     )

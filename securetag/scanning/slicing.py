@@ -39,7 +39,7 @@ from securetag.scanning.identity.syntax import (
     walk,
 )
 
-__all__ = ["MAX_LINES", "SlicedFile", "show_slice"]
+__all__ = ["MAX_LINES", "SlicedFile"]
 
 #: Lines of a slice, the flagged ones among them. Of those that don't fit, the ones go that are the most
 #: steps away from the flagged statement. Of 70 places of `rules_dev` whose fix is in the same file, 20 lines
@@ -66,18 +66,6 @@ _ASSIGNMENTS = frozenset(
 )
 _TARGETS = ("left", "property", "name")
 _HANDLERS = frozenset({"except_clause", "except_group_clause", "catch_clause"})
-
-
-def show_slice(lines: Sequence[SliceLine], mark: str = "…") -> str:
-    """Return the code of a slice, with `mark` on a line of its own wherever lines with code were left out."""
-    parts: list[str] = []
-    before = 0
-    for line in lines:
-        if line.number > before + 1 and before:
-            parts.append(_indentation(line.text) + mark)
-        parts.append(line.text)
-        before = line.number
-    return "\n".join(parts)
 
 
 class SlicedFile:
@@ -459,7 +447,3 @@ def _call_of(statement: Node) -> Node | None:
     if node is not None and node.type in {"await", "await_expression"} and node.named_children:
         node = node.named_children[0]
     return node if node is not None and node.type in CALLS else None
-
-
-def _indentation(text: str) -> str:
-    return text[: len(text) - len(text.lstrip())]

@@ -17,7 +17,7 @@ from securetag.records import SliceLine
 from securetag.scanning import slicing
 from securetag.scanning.identity.describe import CodeFile
 from securetag.scanning.identity.syntax import walk
-from securetag.scanning.slicing import MAX_LINE_CHARS, SlicedFile, show_slice
+from securetag.scanning.slicing import MAX_LINE_CHARS, SlicedFile
 
 
 def slice_lines(content: bytes, language: str, first: int, last: int, **options: int) -> list[SliceLine]:
@@ -227,15 +227,6 @@ def test_typescript() -> None:
     lines = texts(code, "db.query", "typescript")
     assert "const text: string = `select * from t where n = '${name}'`;" in lines
     assert "const unused = limit * 2;" not in lines
-
-
-def test_marks_stand_where_lines_were_left_out() -> None:
-    result = slice_at(VIEWS, "os.system(command)")
-    rendered = show_slice(result).split("\n")
-    assert "    …" in rendered
-    assert [line.text for line in result] == [line for line in rendered if line.strip() != "…"]
-    before = rendered.index("    os.system(command)") - 1
-    assert rendered[before].strip() == "…"
 
 
 def test_flagged_lines_are_the_first_to_stay() -> None:

@@ -208,6 +208,7 @@ def _make_question(
         code=snippet.text,
         first_line=snippet.line,
         cwe=row.cwe,
+        code_slice=source.slice(line, line),
     )
 
 

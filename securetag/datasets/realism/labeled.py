@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from securetag.errors import InputError
+from securetag.records import SliceLine
 from securetag.scanning.identity.scopes import scopes
 from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import MAX_LINES, SourceFile
@@ -39,6 +40,8 @@ class LabeledSnippet(msgspec.Struct, frozen=True, kw_only=True):
     #: 1-based number of the first line of `code` in the file.
     first_line: int
     cwe: str = ""
+    #: What a small model reads of the finding, as a scan's findings have it.
+    code_slice: list[SliceLine] = []
 
     @property
     def group(self) -> str:
@@ -78,6 +81,7 @@ def read_labeled(labels: Path, folder: Path) -> list[LabeledSnippet]:
                 code=snippet.text,
                 first_line=snippet.line,
                 cwe=row.cwe,
+                code_slice=source.slice(row.line, row.line),
             )
         )
     return snippets

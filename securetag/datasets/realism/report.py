@@ -172,6 +172,7 @@ def render_finding(snippet: LabeledSnippet, profile: Profile) -> Prompt:
             snippet_line=snippet.first_line,
             scope="",
             fingerprint=f"v2:{'0' * 64}",
+            code_slice=snippet.code_slice,
         ),
         profile=profile,
     )

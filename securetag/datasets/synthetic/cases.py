@@ -26,7 +26,6 @@ from securetag.datasets.synthetic.sinks import CLASSES
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import (
     Construction,
-    EvidenceSpan,
     Example,
     Finding,
     Label,
@@ -38,7 +37,7 @@ from securetag.records import (
 from securetag.scanning.identity.flow import File
 from securetag.scanning.identity.syntax import parse
 from securetag.scanning.semgrep import scan
-from securetag.scanning.slicing import SlicedFile, show_slice
+from securetag.scanning.slicing import SlicedFile
 from securetag.settings.sections import SemgrepSettings
 
 #: Our functions are our own work.
@@ -175,9 +174,9 @@ def _make_row(
     pair: Pair, function: Function, finding: Finding, label: Label, outcome: Outcome, style: PromptStyle
 ) -> Example:
     style = style.draw_language(pair.pair_id)
-    finding, spans = show(function, translate(finding, style.lang), style)
+    finding = show(function, translate(finding, style.lang))
     # One line a role; of two guards the later one, which is there because the first isn't enough.
-    evidence = sorted({span.role: span for span in spans}.values(), key=lambda span: span.first)
+    evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
     is_true = label == "true_positive"
     mode = "flow" if pair.plan.guard.kind == "flow" else function.mode
     labelled = Labelled(
@@ -213,40 +212,24 @@ def _make_row(
     return msgspec.structs.replace(row, split=split, axis=axis)
 
 
-def show(function: Function, finding: Finding, style: PromptStyle) -> tuple[Finding, list[EvidenceSpan]]:
-    """Return the finding with the code that a model reads, and the function's parts by the lines of that.
+def show(function: Function, finding: Finding) -> Finding:
+    """Return the finding with the code that a model reads of it.
 
     Profile `full` reads the whole module. Profile `compact` reads the slice of the flagged line and those of
     the case's other parts, of which a module of forty lines leaves about a dozen: the flagged line's alone
     would lack a check without effect, and so tell the label by its length.
     """
-    if style.profile == "full":
-        return msgspec.structs.replace(finding, snippet=function.code, snippet_line=1), function.evidence
+    finding = msgspec.structs.replace(finding, snippet=function.code, snippet_line=1)
     content = function.code.encode()
     tree = parse(content, "python")
     if tree is None:
-        return msgspec.structs.replace(finding, snippet=function.code, snippet_line=1), function.evidence
+        return finding
     file = SlicedFile(File(tree, content))
     lines: dict[int, SliceLine] = {}
     parts = [*(span.first for span in function.evidence), *function.calls, finding.start_line]
     for number in dict.fromkeys(parts):
         lines |= {line.number: line for line in file.slice(number, number)}
-    part = [lines[number] for number in sorted(lines)]
-    place: dict[int, int] = {}
-    position = before = 0
-    for line in part:
-        # A mark stands where lines were left out.
-        position += 1 if not before or line.number == before + 1 else 2
-        place[line.number] = position
-        before = line.number
-    shown = msgspec.structs.replace(
-        finding,
-        snippet=show_slice(part),
-        snippet_line=1,
-        start_line=place[finding.start_line],
-        end_line=place.get(finding.end_line, place[finding.start_line]),
-    )
-    return shown, [EvidenceSpan(span.role, *(place[span.first],) * 2) for span in function.evidence]
+    return msgspec.structs.replace(finding, code_slice=[lines[number] for number in sorted(lines)])
 
 
 def record_of(function: Function) -> Record:

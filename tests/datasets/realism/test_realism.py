@@ -25,9 +25,13 @@ from securetag.datasets.realism import (
     score_word_transfer,
     triage_code,
 )
+from securetag.datasets.realism.report import render_finding
 from securetag.datasets.releases.baselines import code
 from securetag.datasets.releases.release import read_release
+from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row
 from securetag.errors import InputError
+from securetag.scanning.scanner import Match, findings_of
+from securetag.triage import render
 
 HANDLER = '''import os
 from flask import request
@@ -227,3 +231,38 @@ def test_the_command_scores_word_counts_on_a_suite_of_other_people(
     assert (suite["missed"], suite["unlabeled"], suite["models"]) == (0, 0, {})
     assert suite["word_counts"]["true_positives"] == 3
     assert set(suite["word_counts"]["removed"]) == {"0%", "2%"}
+
+
+def test_training_worker_and_evaluation_read_the_same_slice(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(f"{HANDLER}\n\ndef other():\n    return 1\n", encoding="utf-8")
+    match = Match(
+        rule_id="r",
+        path="run.py",
+        start_line=11,
+        end_line=11,
+        title="t",
+        message="m",
+        severity="high",
+        cwe="CWE-78",
+    )
+    (finding,) = findings_of([match], tmp_path, tool="semgrep")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,line,label,cwe\nrun.py,11,true_positive,CWE-78\n", encoding="utf-8")
+    (labeled,) = read_labeled(labels, tmp_path)
+    labelled = Labelled(
+        label="true_positive",
+        label_source="fix",
+        reasoning="",
+        recommendation="",
+        origin="template",
+        origins=[],
+        source="s",
+        licence="MIT",
+        group="g",
+    )
+    asked_by_worker = render(finding, profile="compact").messages
+    assert "# checked" not in asked_by_worker[1].content
+    assert '\n@app.route("/run")\n' in asked_by_worker[1].content
+    assert render_finding(labeled, "compact").messages == asked_by_worker
+    row = make_triage_row(finding, labelled, PromptStyle("compact", "en"))
+    assert row.messages[:2] == asked_by_worker

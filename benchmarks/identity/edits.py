@@ -266,5 +266,16 @@ def local_names(function: Node) -> set[str]:
     return names
 
 
+def imported_names(node: Node) -> Iterator[str]:
+    """Yield the names that an import of Python binds."""
+    for child in node.children_by_field_name("name"):
+        if child.type == "aliased_import":
+            alias = child.child_by_field_name("alias")
+            if alias is not None:
+                yield text_of(alias)
+        else:
+            yield text_of(child).split(".")[0]
+
+
 #: Makes an edit at a site. Raises Unfit where it can't be made.
 Kind = Callable[[Case], Edit]

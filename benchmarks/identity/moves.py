@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tree_sitter import Node
-
 from benchmarks.identity.edits import Case, Change, Edit, Kind, Unfit
+from benchmarks.identity.imports import split_module
 from benchmarks.identity.neutral import comment, log_line
 from securetag.scanning.identity.syntax import walk
 
@@ -58,28 +57,22 @@ def reorder(case: Case) -> Edit:
 
 
 def to_other_file(case: Case) -> Edit:
-    """The whole definition moves to a file of its own; the rest stays."""
+    """The whole definition moves to a file of its own; the rest stays, and each imports the other's names."""
     _top_function(case)
     start, end = case.line_start(case.top), case.line_end(case.top)
     folder = case.path.rpartition("/")[0]
     suffix = case.path.rpartition(".")[2]
     other = f"{folder}/part.{suffix}"
     inside = [site.start for site in case.sites if start <= site.start < end]
-    head = b"".join(case.text(node) + b"\n" for node in case.root.named_children if _is_import(case, node))
+    split = split_module(case, other)
     edit = case.edit(
         "definition moved to another file",
-        [Change(start, end, b"")],
+        [Change(start, end, b""), *split.changes],
         gone=inside,
-        others={other: head + case.content[start:end]},
+        others={other: split.head + case.content[start:end] + split.tail},
     )
-    edit.truth |= {(case.path, offset): (other, len(head) + offset - start) for offset in inside}
+    edit.truth |= {(case.path, offset): (other, len(split.head) + offset - start) for offset in inside}
     return edit
-
-
-def _is_import(case: Case, node: Node) -> bool:
-    if node.type in {"import_statement", "import_from_statement"}:
-        return True
-    return node.type in {"lexical_declaration", "variable_declaration"} and b"require(" in case.text(node)
 
 
 def twin(case: Case, where: str) -> Edit:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
 from benchmarks.identity.edits import (
     Case,
     Change,
@@ -9,6 +14,7 @@ from benchmarks.identity.edits import (
     Kind,
     Unfit,
     assigned_names,
+    imported_names,
     local_names,
     names_in,
     parameters_of,
@@ -358,9 +364,15 @@ def extract_function(case: Case) -> Edit:
     inner = case.statement.named_children[0]
     if inner.type != "call" or not _is_simple(case):
         raise Unfit
+    if re.search(rb"\b__\w+", statement):
+        raise Unfit  # in a class it is another name than outside
     around = functions_around(case.call)
-    local = {name for function in around for name in local_names(function)} | {"self", "cls"}
-    used = [name for name in names_in(case.statement) if name in local]
+    local = {name for function in around for name in local_names(function) | set(_defined_in(function))}
+    local |= {"self", "cls"}
+    bound = {text_of(name) for name in _bound_inside(case.statement)}
+    used = [name for name in names_in(case.statement) if name in local and name not in bound]
+    if any(family_of_name(name) for name in used):
+        raise Unfit  # calls of that name are what is flagged
     start, end = case.statement.start_byte, case.statement.end_byte
     call = f"run_extracted({', '.join(used)})".encode()
     new_names = [
@@ -374,6 +386,26 @@ def extract_function(case: Case) -> Edit:
     ]
     shift = len(case.content) + len(call) - (end - start) + len(head)
     return case.edit("function extracted", changes, moved={old: shift + new for old, new in moved.items()})
+
+
+def _defined_in(function: Node) -> Iterator[str]:
+    """Yield the names of functions and classes in a function, and of what it imports."""
+    for node in walk(function):
+        if node.type in {"function_definition", "class_definition"} and node != function:
+            name = node.child_by_field_name("name")
+            if name is not None:
+                yield text_of(name)
+        elif node.type in {"import_statement", "import_from_statement"}:
+            yield from imported_names(node)
+
+
+def _bound_inside(statement: Node) -> Iterator[Node]:
+    """Yield the variables of comprehensions and of functions without a name."""
+    for node in walk(statement):
+        if node.type in {"for_in_clause", "lambda"}:
+            target = node.child_by_field_name("left") or node.child_by_field_name("parameters")
+            if target is not None:
+                yield from (each for each in walk(target) if each.type == "identifier")
 
 
 def _renamed_statement(case: Case, names: dict[str, str]) -> tuple[bytes, dict[int, int]]:

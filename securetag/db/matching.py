@@ -310,17 +310,22 @@ class _Resemblance:
         self.scope = place.scope == old.scope
         self.name = last_name(place.scope) == last_name(old.scope)
         self.body = similarity(now, before)
-        self.file = self.statement = self.sink = self.sources = self.linked = False
+        self.file = self.statement = self.sink = self.sources = self.linked = self.meaning = False
         self.context = 0
+        self.guards = 0.0
         self.has_code = now is not None and before is not None
         if now is not None and before is not None:
             self.file = now.file == before.file
             self.statement = now.statement == before.statement
+            self.meaning = now.digest == before.digest
             self.sink = now.sink.shape == before.sink.shape
             self.sources = [term.shape for term in now.sources] == [term.shape for term in before.sources]
             self.context = sum(
                 first == second != "" for first, second in zip(now.context, before.context, strict=False)
             )
+            if self.fingerprint:
+                # Twins differ in where they are: in what holds there above all.
+                self.guards = _shared_guards(now, before)
             self.linked = old.scope in now.callers or place.scope in before.callers
 
     def score(self) -> float:
@@ -329,7 +334,13 @@ class _Resemblance:
         score += 2.0 * self.scope + 1.0 * self.name + 1.5 * self.linked
         score += 2.0 * self.fingerprint + 1.5 * self.statement + self.sink + 0.5 * self.sources + self.file
         score += 2.0 * self.body + 0.5 * self.context + 0.5 * bool(place.rule_keys & old.rule_keys)
+        score += self.meaning + self.guards
         return score
+
+
+def _shared_guards(first: CodeIdentity, second: CodeIdentity) -> float:
+    shapes, others = {term.shape for term in first.guards}, {term.shape for term in second.guards}
+    return len(shapes & others) / len(shapes | others) if shapes or others else 1.0
 
 
 def _accepts_in_file(place: Place, old: Place, resemblance: _Resemblance, present: _Presence) -> bool:

@@ -11,6 +11,9 @@ from typing import Literal
 
 from securetag.records import CodeIdentity, CodeTerm
 
+#: Hexadecimal digits of a name's digest in `CodeIdentity.outer_names`.
+NAME_DIGITS = 8
+
 #: `code`: it differs, and its older version has no digests that say in what.
 Change = Literal["guard", "source", "sink", "code"]
 
@@ -38,9 +41,16 @@ def changes_between(judged: CodeIdentity, now: CodeIdentity, *, is_moved: bool =
 
 
 def _left_its_file(judged: CodeIdentity, now: CodeIdentity) -> bool:
-    """Is it the same function without the definitions that its older file had, and without a caller there?"""
+    """Is it the same function, though without some definitions of its older file, and without a caller?"""
     is_same = judged.own_digest != "" and judged.own_digest == now.own_digest
-    return is_same and not judged.callers and not set(judged.outer_names) & set(now.outer_names)
+    return is_same and not judged.callers and _agree(judged.outer_names, now.outer_names)
+
+
+def _agree(judged: Sequence[str], now: Sequence[str]) -> bool:
+    """Is each definition that both have the same? It isn't where one has no digest, as older versions."""
+    by_name = {each[:NAME_DIGITS]: each for each in judged}
+    pairs = [(by_name.get(each[:NAME_DIGITS]), each) for each in now]
+    return all(before is None or (before == each and len(each) > NAME_DIGITS) for before, each in pairs)
 
 
 def _left_its_caller(judged: CodeIdentity, now: CodeIdentity) -> bool:

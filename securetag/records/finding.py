@@ -80,7 +80,8 @@ class CodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
     callers: Annotated[list[str], msgspec.Meta(max_length=20)] = []
     #: Of sink, sources and guards as the function itself shows them, without the rest of its file.
     own_digest: str = ""
-    #: Names outside the function whose definitions were read for the terms above.
+    #: Names outside the function whose definitions were read for the terms above: 8 digits of the name's
+    #: digest, then 8 of its definition's.
     outer_names: Annotated[list[str], msgspec.Meta(max_length=100)] = []
     #: As `digest`, with what the function's only caller shows, which is in another file; else empty.
     outside_digest: str = ""

@@ -19,7 +19,8 @@ from functools import cached_property
 from tree_sitter import Node
 
 from securetag.records import SliceLine
-from securetag.scanning.identity.flow import File, class_around, reaching
+from securetag.scanning.identity.definitions import reaching
+from securetag.scanning.identity.flow import File, class_around
 from securetag.scanning.identity.guards import CHECKS
 from securetag.scanning.identity.syntax import (
     BLOCKS,
@@ -270,7 +271,7 @@ class _Slicer:
                 for constant in scope.definitions.get(text, [])[-MAX_ASSIGNMENTS:]:
                     self._statement(constant.value, step + 1)
                 continue
-            for definition in reaching(scope, name, text):
+            for definition in reaching(scope, name, text, self._file.put_inside(name, text, scope)):
                 if definition is not None:
                     self._statement(definition.value, step + 1)
                 else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +94,16 @@ def test_twins_of_one_function_keep_their_order_when_lines_shift_and_the_fingerp
     assert {pair.place: pair.finding_id.int for pair in pairs} == {0: 1, 1: 2}
     moved = [replace(each, path="b.py") for each in before]
     assert {pair.place: pair.finding_id.int for pair in assign(moved, stored(*before))} == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize("digest", ["d", "of a source that was edited"])
+def test_a_twin_that_stays_is_known_by_what_holds_where_it_is(digest: str) -> None:
+    first = CodeIdentity(digest="c", file="f", statement="s", sink=CodeTerm("sink"), guards=[CodeTerm("a")])
+    second = CodeIdentity(digest="d", file="f", statement="s", sink=CodeTerm("sink"), guards=[CodeTerm("b")])
+    before = [replace(place("a.py", 7), identity=first), replace(place("a.py", 8), identity=second)]
+    now = msgspec.structs.replace(second, digest=digest)
+    pairs = assign([replace(place("a.py", 8), identity=now)], stored(*before))
+    assert {pair.place: pair.finding_id.int for pair in pairs} == {0: 2}
 
 
 def test_another_weakness_is_another_finding() -> None:

@@ -13,6 +13,7 @@ from tree_sitter import Node
 from securetag.records import CodeIdentity, CodeTerm
 from securetag.scanning.identity.flow import MAX_CALLERS, File, Flow, class_around
 from securetag.scanning.identity.guards import facts_at
+from securetag.scanning.identity.imports import is_passed_on, names_imported_from
 from securetag.scanning.identity.lex import normalised
 from securetag.scanning.identity.syntax import (
     BLOCKS,
@@ -37,9 +38,8 @@ SKETCH = 40
 MAX_TERMS = 60
 MAX_NAMES = 200
 MAX_OUTER = 100
-_IMPORTS = frozenset({"import_statement", "import_from_statement"})
 #: Callers that are followed outwards.
-MAX_CHAIN = 2
+MAX_CHAIN = 4
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,16 @@ class CodeFile:
         node = _node_at(self.file.root, start, end)
         return _Describer(self.file, node, self._digest).describe()
 
-    def digest_called_from(self, other: CodeFile, start: int, end: int) -> str:
-        """Return the digest of a place whose function is called once, in the other file; else empty."""
+    def digest_called_from(self, other: CodeFile, path: str, start: int, end: int) -> str:
+        """Return the digest of a place whose function is called once, in the other file; else empty.
+
+        What the function's file imports from the other one, which has this path, is followed.
+        """
         if self.file is None or other.file is None:
             return ""
         node = _node_at(self.file.root, start, end)
-        return _Describer(self.file, node, self._digest).digest_called_from(other.file)
+        joined = self.file.joined_with(other.file, names_imported_from(path, self.file.root))
+        return _Describer(joined, node, self._digest).digest_called_from(other.file)
 
     def _describe_text(self, start: int, end: int, code_around: str) -> Described:
         """Without a tree any edit of the function may be one of its guard, and makes a verdict stale."""
@@ -113,14 +117,17 @@ def describe_alone(code: str, language: str) -> Described:
 
 
 def _count_mentions(file: File, name: str) -> int:
-    """Count where a file has the name, imports and comments apart."""
+    """Count where a file has the name, comments, imports and exports apart."""
     pattern = re.compile(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])")
     count = 0
     for match in pattern.finditer(file.content):
         node = file.root.descendant_for_byte_range(match.start(), match.end() - 1)
-        around = [node, *ancestors(node)] if node is not None else []
-        count += not any(each.type in COMMENTS or each.type in _IMPORTS for each in around)
+        count += node is not None and not _is_in_comment(node) and not is_passed_on(node)
     return count
+
+
+def _is_in_comment(node: Node) -> bool:
+    return any(each.type in COMMENTS for each in (node, *ancestors(node)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ class _Describer:
     def describe(self) -> Described:
         """Describe the node's place."""
         call = _sink_call(self._node, self._statement)
-        outer: set[str] = set()
+        outer: dict[str, str] = {}
         chain = self._caller_chain(self._file, self._function)
         for site in chain:
             self._callers.append(_qualified(_function_of(site.call)))
@@ -167,7 +174,7 @@ class _Describer:
             local_names=sorted(map(name_digest, self._names | self._caller_names))[:MAX_NAMES],
             callers=self._callers[:MAX_CALLERS],
             own_digest=self._own_digest(call),
-            outer_names=sorted(map(name_digest, outer))[:MAX_OUTER],
+            outer_names=sorted(name_digest(name) + value[:8] for name, value in outer.items())[:MAX_OUTER],
         )
         return Described(" ".join(statement), self._shape(), identity, self._uncalled())
 
@@ -184,7 +191,7 @@ class _Describer:
             return ""
         first = CallSite(other, calls[0], self._function)
         chain = [first, *self._caller_chain(other, _function_of(calls[0]))][:MAX_CHAIN]
-        sink, sources, guards = self._follow(_sink_call(self._node, self._statement), chain, set())
+        sink, sources, guards = self._follow(_sink_call(self._node, self._statement), chain, {})
         return _digest_terms([sink], sources, guards)
 
     def _uncalled(self) -> str:
@@ -203,7 +210,7 @@ class _Describer:
         return _digest_terms([_sink_term(call, flow)], _unique(_source_terms(call, flow)), guards)
 
     def _follow(
-        self, call: Node, chain: Sequence[CallSite], outer: set[str]
+        self, call: Node, chain: Sequence[CallSite], outer: dict[str, str]
     ) -> tuple[CodeTerm, list[CodeTerm], list[CodeTerm]]:
         """Return sink, sources and guards of the call, as the only caller of its function has them."""
         flow = Flow(self._file, self._function, outer=outer)
@@ -212,8 +219,8 @@ class _Describer:
         facts: list[list[str]] = []
         for site in reversed(chain):
             facts += facts_at(site.call, flow)
-            arguments = flow.arguments_of(site.call, site.callee)
             file = self._file if site.callee == self._function else site.file
+            arguments = flow.arguments_of(site.call, file, site.callee)
             flow = Flow(file, site.callee, arguments or {}, outer=outer)
         facts += facts_at(call, flow)
         guards = _unique([term(fact) for fact in facts])

@@ -204,7 +204,7 @@ def _of_check(call: Node, flow: Flow, depth: int) -> list[Fact]:
         return []
     target = flow.function_called(call)
     if target is not None:
-        body = target.child_by_field_name("body")
+        body = target.node.child_by_field_name("body")
         inner = flow.called(call, target)
         if body is not None and inner is not None:
             return [fact for each in body.named_children for fact in ensured_by(each, inner, depth + 1)]
@@ -262,13 +262,13 @@ def facts_of(condition: Node, holds: bool, flow: Flow, depth: int = 0) -> list[F
             return facts_of(origin, holds, flow, depth + 1)
     if kind in CALLS:
         target = flow.function_called(condition)
-        result = _sole_return(target) if target is not None else None
+        result = _sole_return(target.node) if target is not None else None
         called = flow.called(condition, target) if target is not None and result is not None else None
         if called is not None and result is not None:
             return facts_of(result, holds, called, depth + 1)
         if target is not None:
             # A check that isn't one expression: its code is part of the fact, so that weakening it shows.
-            return [[str(holds), *flow.expand(condition), digest(flow.body_tokens(target))]]
+            return [[str(holds), *flow.expand(condition), digest(target.file.body(target.node))]]
     return [[str(holds), *flow.expand(condition)]]
 
 

@@ -17,6 +17,8 @@ from securetag.scanning.languages import SCANNED_SUFFIXES, language_of
 MAX_DIGESTS = 100_000
 #: Bytes of a file whose functions are listed.
 MAX_BYTES = 1_000_000
+#: The same of JavaScript whose callbacks are listed too, though nothing in it is flagged.
+MAX_BYTES_OF_CALLBACKS = 100_000
 _SIZE = 6
 # Every repetition is bounded, so that a file of one long word costs no square of its length.
 _PYTHON = re.compile(rb"^([ \t]{0,200})(?:async[ \t]+)?(?:def|class)[ \t]+(\w{1,200})", re.MULTILINE)
@@ -92,7 +94,7 @@ def last_name(scope: str) -> str:
 
 
 def digests_of(path: str, content: bytes, *, nameless: bool) -> Iterator[bytes]:
-    """Return the digests of a file and of its functions, with `nameless` also of callbacks."""
+    """Return the digests of a file and of its functions, of a large one's callbacks only with `nameless`."""
     yield digest_name(path)
     language = language_of(path)
     if language not in SCANNED_SUFFIXES or len(content) > MAX_BYTES:
@@ -106,7 +108,7 @@ def digests_of(path: str, content: bytes, *, nameless: bool) -> Iterator[bytes]:
             for name in match
             if name
         }
-        if nameless:
+        if nameless or len(content) <= MAX_BYTES_OF_CALLBACKS:
             text = content.decode("utf-8", errors="replace")
             names |= {scope.name for scope in scopes(text, language)}
             names.add(_LISTED)

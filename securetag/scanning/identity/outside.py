@@ -68,7 +68,7 @@ def follow_outside(places: Sequence[DescribedPlace], files: Iterable[tuple[str, 
         if described.uncalled and len(others) == 1:
             path, content = others[0]
             other = code_files.setdefault(path, CodeFile(content, language_of(path)))
-            digest = place.file.digest_called_from(other, place.start, place.end)
+            digest = place.file.digest_called_from(other, path, place.start, place.end)
             identity = msgspec.structs.replace(described.identity, outside_digest=digest)
             described = replace(described, identity=identity)
         followed.append(described)

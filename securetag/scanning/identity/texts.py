@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from securetag.scanning.identity.flow import MAX_FOLLOWED, File, reaching
+from securetag.scanning.identity.definitions import reaching
+from securetag.scanning.identity.flow import MAX_FOLLOWED, File
 from securetag.scanning.identity.syntax import CALLS, FUNCTIONS, STRINGS, ancestors, parse, text_of, walk
 
 _IDENTIFIERS = frozenset({"identifier", "shorthand_property_identifier"})
@@ -75,10 +76,11 @@ class TextFlow:
         """Yield the expressions that a variable of a function can hold."""
         if self._file is None:
             return
-        scope = self._file.scope_of(name, text_of(name))
+        text = text_of(name)
+        scope = self._file.scope_of(name, text)
         if scope is None or scope.node.type not in FUNCTIONS:
             return
-        for definition in reaching(scope, name, text_of(name)):
+        for definition in reaching(scope, name, text, self._file.put_inside(name, text, scope)):
             if definition is not None:
                 yield definition.value
 

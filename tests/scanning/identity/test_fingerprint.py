@@ -228,6 +228,57 @@ def test_the_guard_of_a_caller_that_stays_behind_is_out_of_sight() -> None:
     assert "guard" in changes_between(older, moved, is_moved=True)
 
 
+def test_a_name_that_both_files_define_is_compared_after_a_move() -> None:
+    code = "const cp = require('child_process');\nfunction go(line) {\n  cp.exec(line);\n}\n"
+    older = describe(code + "go(1); go(2);", "cp.exec(line)", "javascript").identity
+    moved = describe(code, "cp.exec(line)", "javascript").identity
+    assert changes_between(older, moved, is_moved=True) == []
+    other = describe(edited(code, ("child_process", "./shell")), "cp.exec(line)", "javascript").identity
+    assert changes_between(older, other, is_moved=True) == ["sink"]
+
+
+CALLED = """
+def first(request):
+    if request.user.is_admin:
+        second(request.args["line"])
+
+def second(line):
+    third(line)
+
+def third(line):
+    os.system(line)
+"""
+
+
+def test_a_guard_that_is_three_calls_away_counts_after_an_extraction() -> None:
+    older = describe(CALLED, "os.system(line)").identity
+    extracted = edited(CALLED, ("    os.system(line)", "    run(line)"))
+    extracted += "\ndef run(text):\n    os.system(text)\n"
+    assert changes_between(older, describe(extracted, "os.system(text)").identity) == []
+    unguarded = edited(extracted, ("request.user.is_admin", "True"))
+    assert "guard" in changes_between(older, describe(unguarded, "os.system(text)").identity)
+
+
+RUN = "os.system(' '.join(parts))"
+CLOSURE = """
+def show(request):
+    parts = ["ls"]
+
+    def add(name):
+        parts.append(name)
+        os.system(' '.join(parts))
+    walk(request, add)
+"""
+
+
+def test_what_a_closure_puts_into_a_variable_of_the_function_around_is_its_source() -> None:
+    older = describe(CLOSURE, RUN).identity
+    renamed = describe(edited(CLOSURE, ("parts", "words")), RUN.replace("parts", "words")).identity
+    assert changes_between(older, renamed) == []
+    for change in (("append(name)", "append(request)"), ('["ls"]', '["rm"]')):
+        assert changes_between(older, describe(edited(CLOSURE, change), RUN).identity) == ["source"]
+
+
 def test_rule_statement_and_shape_count() -> None:
     base = describe(PYTHON, "os.system(command)")
     other = describe(edited(PYTHON, ("    return 1", "    if db:\n        return 1")), "os.system(command)")

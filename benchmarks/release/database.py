@@ -176,8 +176,7 @@ async def _project(engine: AsyncEngine, drawn: random.Random, tenant: UUID, name
             )
         ],
     )
-    async with tenant_transaction(engine, tenant) as session:
-        await queue.record_result(session, claim.lease, result)
+    await queue.record_result(engine, claim.lease, result)
     guarded = {finding.finding.fingerprint: safe for finding, safe in made}
     async with tenant_transaction(engine, tenant) as session:
         for finding in (

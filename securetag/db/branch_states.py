@@ -1,4 +1,4 @@
-"""Which findings are in the code of a branch, kept up in the transaction of each scan's result.
+"""Which findings are in the code of a branch, kept up with each scan's result.
 
 A finding that a scan reports is in the branch. One that it doesn't report is `fixed` only if the scan would
 have seen it: the tools that reported it ran, and read its file to the end. A file that was skipped, or on
@@ -25,8 +25,6 @@ from securetag.wire.queue import Coverage, SkipReason, ToolExecution, ToolMetric
 
 #: The branch of a project of which nobody has said any.
 DEFAULT_BRANCH = "main"
-#: Findings that one statement changes.
-CHUNK = 1_000
 #: Reasons for which the same file is skipped by every scan: a finding never was in one.
 _ALWAYS_SKIPPED = frozenset({SkipReason.MINIFIED, SkipReason.VERSION_CONTROL})
 #: Reasons for which a file may be left out of an upload in which an earlier scan has found something.
@@ -137,16 +135,68 @@ async def branch_of(session: AsyncSession, task: Task) -> str:
     return named or default
 
 
-async def update_states(session: AsyncSession, task: Task, executions: Sequence[ToolExecution]) -> None:
-    """Set the states that a completed scan's occurrences, which are stored, come to.
+@dataclass(frozen=True, slots=True)
+class BranchUpdate:
+    """The states that a scan's occurrences, which are stored, come to in its branch.
 
-    The project is locked by the caller. A scan that ends after a newer one of its branch changes nothing.
+    They are set in chunks, each in a transaction of its own, which leaves alone what a newer scan of the
+    branch has set: of two scans that end at the same time the newer one counts, in whatever order they write.
     """
-    branch = await branch_of(session, task)
-    if await _is_overtaken(session, task, branch, {run.tool for run in executions}):
-        return
-    await _add_seen(session, task, branch, await find_stale(session, task, branch))
-    await _mark_fixed(session, task, branch, Reach.of(executions, task.kind))
+
+    branch: str
+    #: Findings whose verdict doesn't hold for the scan's code.
+    stale: frozenset[UUID]
+    reach: Reach
+    tools: frozenset[str]
+
+    @classmethod
+    async def prepare(
+        cls, session: AsyncSession, task: Task, executions: Sequence[ToolExecution]
+    ) -> BranchUpdate:
+        """Look at the branch before any of its states names the scan; `executions`: what the scan ran."""
+        branch = await branch_of(session, task)
+        return cls(
+            branch,
+            frozenset(await find_stale(session, task, branch)),
+            Reach.of(executions, task.kind),
+            frozenset(run.tool for run in executions),
+        )
+
+    async def add_seen(self, session: AsyncSession, task: Task, finding_ids: Sequence[UUID]) -> None:
+        """Set the states of findings that the scan reports. A repetition changes nothing."""
+        if not await self._is_overtaken(session, task):
+            await _add_seen(session, task, self.branch, self.stale.intersection(finding_ids), finding_ids)
+
+    async def find_fixed(self, session: AsyncSession, task: Task) -> list[UUID]:
+        """Return the states of what the branch had and the scan, which read its files, doesn't report."""
+        if await self._is_overtaken(session, task):
+            return []
+        rows = await session.execute(_select_missing(task, self.branch))
+        return [
+            row.id
+            for row in rows
+            if self.reach.covers({row.tool, *(match["tool"] for match in row.matches)}, row.path)
+        ]
+
+    async def mark_fixed(self, session: AsyncSession, task: Task, state_ids: Sequence[UUID]) -> None:
+        """Mark states as fixed, unless a newer scan has seen their finding meanwhile."""
+        await session.execute(
+            update(FindingState)
+            .where(
+                FindingState.id.in_(state_ids),
+                FindingState.state != "fixed",
+                FindingState.seen_task_id < task.id,
+            )
+            .values(state="fixed", task_id=task.id, since=func.clock_timestamp())
+            .execution_options(synchronize_session=False)
+        )
+
+    async def _is_overtaken(self, session: AsyncSession, task: Task) -> bool:
+        # Locked, so that no newer scan completes between the question and the commit.
+        await session.execute(
+            select(Project.id).where(Project.id == task.project_id).with_for_update(key_share=True)
+        )
+        return await _is_overtaken(session, task, self.branch, self.tools)
 
 
 async def _is_overtaken(session: AsyncSession, task: Task, branch: str, tools: Collection[str]) -> bool:
@@ -165,8 +215,14 @@ async def _is_overtaken(session: AsyncSession, task: Task, branch: str, tools: C
     return bool(await session.scalar(select(newer.exists())))
 
 
-async def _add_seen(session: AsyncSession, task: Task, branch: str, stale: Collection[UUID]) -> None:
-    """States of what the scan reports; `stale`: findings whose verdict doesn't hold for the scan's code."""
+async def _add_seen(
+    session: AsyncSession, task: Task, branch: str, stale: Collection[UUID], finding_ids: Sequence[UUID]
+) -> None:
+    """States of findings that the scan reports; `stale`: those whose verdict doesn't hold for its code."""
+    is_reported = and_(
+        FindingOccurrence.task_id == task.id,
+        FindingOccurrence.finding_id == func.any(literal(list(finding_ids), ARRAY(Uuid()))),
+    )
     is_stale = FindingOccurrence.finding_id == func.any(literal(list(stale), ARRAY(Uuid())))
     setter = aliased(Task)
     commit = task.params.get("commit")
@@ -185,7 +241,8 @@ async def _add_seen(session: AsyncSession, task: Task, branch: str, stale: Colle
         .where(
             FindingState.branch == branch,
             FindingState.finding_id == FindingOccurrence.finding_id,
-            FindingOccurrence.task_id == task.id,
+            is_reported,
+            FindingState.seen_task_id < task.id,
             Finding.id == FindingState.finding_id,
             setter.id == FindingState.task_id,
         )
@@ -215,7 +272,7 @@ async def _add_seen(session: AsyncSession, task: Task, branch: str, stale: Colle
             case((is_stale, FindingOccurrence.task_id)).label("verdict_stale_task_id"),
         )
         .join(Finding, Finding.id == FindingOccurrence.finding_id)
-        .where(FindingOccurrence.task_id == task.id)
+        .where(is_reported)
     )
     added = upsert(FindingState).from_select([str(column.key) for column in rows.selected_columns], rows)
     await session.execute(added.on_conflict_do_nothing(index_elements=["finding_id", "branch"]))
@@ -255,10 +312,10 @@ def _base_scan(task: Task) -> Select[UUID]:
     )
 
 
-async def _mark_fixed(session: AsyncSession, task: Task, branch: str, reach: Reach) -> None:
-    """What the branch had and the scan, which read its files, doesn't report."""
+def _select_missing(task: Task, branch: str) -> Select[*tuple[object, ...]]:
+    """Select the states of what older scans of the branch had and this one doesn't report."""
     seen = aliased(Task)
-    missing = (
+    return (
         select(FindingState.id, Finding.tool, Finding.matches, FindingOccurrence.path)
         .join(Finding, Finding.id == FindingState.finding_id)
         .join(seen, seen.id == FindingState.seen_task_id)
@@ -273,18 +330,7 @@ async def _mark_fixed(session: AsyncSession, task: Task, branch: str, reach: Rea
             FindingState.project_id == task.project_id,
             FindingState.branch == branch,
             FindingState.state != "fixed",
-            FindingState.seen_task_id != task.id,
+            FindingState.seen_task_id < task.id,
             seen.kind == task.kind,
         )
     )
-    fixed = [
-        row.id
-        for row in await session.execute(missing)
-        if reach.covers({row.tool, *(match["tool"] for match in row.matches)}, row.path)
-    ]
-    for start in range(0, len(fixed), CHUNK):
-        await session.execute(
-            update(FindingState)
-            .where(FindingState.id.in_(fixed[start : start + CHUNK]))
-            .values(state="fixed", task_id=task.id, since=func.clock_timestamp())
-        )

@@ -20,7 +20,6 @@ from securetag.db.matching import Kind, KnownFinding, Place, match_same, match_s
 from securetag.db.models import (
     Finding,
     FindingOccurrence,
-    Project,
     ScanReport,
     ScanResult,
     Task,
@@ -118,23 +117,26 @@ async def identify(
     inventory: Inventory | None = None,
     *,
     tools: Collection[str] = (),
+    taken: Sequence[UUID] = (),
 ) -> list[Matched]:
     """Return which finding each place is; no two are the same. A new finding gets a new id.
+
+    `taken`: the findings of the first places, which are stored already; the answer is of the other places.
 
     An import and a scan have findings of their own, since each says nothing of the other's. `tools`: those
     that the task reports of; an import takes over no finding that another tool reports too.
 
-    Locks the project until the transaction ends: two results of one project must not each give the
-    same finding to another place.
+    The caller sees to it that no other result of the project is stored before this one is: two of them must
+    not each give the same finding to another place.
     """
-    await session.execute(
-        select(Project.id).where(Project.id == task.project_id).with_for_update(key_share=True)
-    )
-    rest = dict(enumerate(places))
+    rest = dict(list(enumerate(places))[len(taken) :])
     # An earlier attempt at the task may have stored the same findings: it scanned the same code.
     previous = {task.id, *await _previous_scans(session, task)}
     query = _stored_findings(task, tools)
-    stored = await _with_fingerprints(session, query, {item.place.fingerprint for item in places}, previous)
+    fingerprints = {item.place.fingerprint for item in rest.values()}
+    stored = await _with_fingerprints(session, query, fingerprints, previous)
+    for finding_id in taken:
+        stored.pop(finding_id, None)
     kinds: dict[int, tuple[UUID, Kind]] = {}
     for pair in match_same(
         {index: item.place for index, item in rest.items()}, [item.finding for item in stored.values()]
@@ -142,7 +144,7 @@ async def identify(
         kinds[pair.place] = (pair.finding_id, pair.kind)
         del rest[pair.place], stored[pair.finding_id]
     if rest:
-        matched = {finding_id for finding_id, _ in kinds.values()}
+        matched = {finding_id for finding_id, _ in kinds.values()} | set(taken)
         candidates = await _candidates(session, query, rest, matched, previous)
         pairs = match_similar(
             {index: item.compared() for index, item in rest.items()},
@@ -157,6 +159,7 @@ async def identify(
         if index in kinds
         else Matched(uuid7(), "new")
         for index, item in enumerate(places)
+        if index >= len(taken)
     ]
 
 

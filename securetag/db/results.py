@@ -1,37 +1,38 @@
-"""A worker's result becomes rows, all of them or none.
+"""A worker's result becomes rows: findings, verdicts and states in chunks, each in a transaction of its own.
 
-Names in tool output come from a stranger's upload. PostgreSQL stores neither NUL nor half a
-surrogate pair, so `storable` replaces both: a finding isn't lost over one character.
+What is sent is read to its end before the first row is written, so that a result which is refused leaves
+nothing. Each chunk is written under the lease's lock and noted in `scan_report`: a repetition goes on where
+the one before was cut off, and whoever has lost the lease writes no further one. The state of the task
+changes last, in a transaction with the scan's summary.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import ARRAY, Select, Table, bindparam, column, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DataError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
-from securetag import records
-from securetag.db.base import Base
-from securetag.db.branch_states import update_states
+from securetag.db.branch_states import BranchUpdate
+from securetag.db.engine import tenant_transaction
 from securetag.db.feedback import is_withdrawn
-from securetag.db.identity import Matched, ScannedPlace, identify
+from securetag.db.identity import Matched, identify
 from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
 from securetag.db.models import (
     Feedback,
     Finding,
     FindingOccurrence,
+    Project,
     ScanReport,
     ScanResult,
     Task,
@@ -39,10 +40,18 @@ from securetag.db.models import (
     TriageVerdict,
 )
 from securetag.db.repositories.quotas import TOKENS, add_use
+from securetag.db.result_rows import (
+    StoredOccurrences,
+    add_chunk,
+    insert_rows,
+    refuse_too_big,
+    scanned_place,
+    storable,
+    verdict_row,
+)
 from securetag.db.states import State
 from securetag.db.suppressions import lapse_suppressions
-from securetag.errors import InputError
-from securetag.records import OCCURRENCE_FIELDS, JsonObject, Verdict
+from securetag.errors import InputError, UnavailableError
 from securetag.scanning.identity.inventory import Inventory
 from securetag.wire import queue as wire
 from securetag.wire.queue import (
@@ -54,101 +63,299 @@ from securetag.wire.queue import (
     TriagedFinding,
 )
 
-#: Findings that are converted and stored at a time.
-CHUNK = 500
+T = TypeVar("T")
+#: Opens a transaction of the lease's tenant.
+Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
-#: What a newer scan says of a known finding replaces what the older one said.
-_WORDS = tuple(name for name in records.Finding.__struct_fields__ if name not in OCCURRENCE_FIELDS)
+#: Findings, verdicts or states that are written in one transaction.
+CHUNK = 500
+#: Seconds that a result waits for another one of its project to be stored, and between two looks.
+MAX_WAIT_S = 240.0
+POLL_S = 0.5
 
 
 async def record_findings(
-    session: AsyncSession,
+    engine: AsyncEngine,
     lease: Lease,
     request: FindingsRequest,
     *,
     findings: Iterable[TriagedFinding] | None = None,
+    limit_s: float | None = None,
 ) -> FindingsAnswer:
     """Store what an attempt has found before its triage; the task goes on, and no state changes.
 
-    A repetition under the same lease gets the first answer and writes nothing. A later attempt at the task
-    keeps what an earlier one has stored, since both scan the same code. `session` and `findings` are as in
-    `record_result`, and so are the errors.
+    A repetition under the same lease gets the first answer and writes what is missing. A later attempt at the
+    task keeps what an earlier one has stored, since both scan the same code. The arguments and errors are
+    those of `record_result`.
     """
-    task = await lock_lease(session, lease)
-    report = await _find_report(session, lease)
-    if report is None:
-        scanned = request.findings if findings is None else findings
-        with _too_big():
-            await _add_executions(session, task, request.tool_executions)
-            stored = await _add_findings(session, task, scanned, request)
-            report = ScanReport(
-                id=uuid7(),
-                tenant_id=task.tenant_id,
-                task_id=task.id,
-                fence=lease.fence,
-                occurrence_ids=stored.occurrence_ids,
-                awaiting_ids=stored.awaiting_ids,
-                by_severity=dict(stored.severities),
-            )
-            session.add(report)
-            await session.flush()
-    return FindingsAnswer(task_id=task.id, occurrence_ids=report.occurrence_ids)
+    begin = partial(tenant_transaction, engine, lease.tenant_id, limit_s=limit_s)
+    scanned = request.findings if findings is None else findings
+    occurrence_ids = await _store_findings(begin, lease, request, scanned, request.tool_executions)
+    return FindingsAnswer(task_id=lease.task_id, occurrence_ids=occurrence_ids)
 
 
 async def record_result(
-    session: AsyncSession,
+    engine: AsyncEngine,
     lease: Lease,
     request: ResultRequest,
     *,
     findings: Iterable[TriagedFinding] | None = None,
     verdicts: Iterable[OccurrenceVerdict] | None = None,
+    limit_s: float | None = None,
     backoff_s: float = BACKOFF_S,
 ) -> ResultAnswer:
-    """Write an attempt's end: tool executions, and of a completed one findings and verdicts; then the state.
+    """Write an attempt's end: of a completed one findings, verdicts and branch states; then the task's state.
 
-    `session` is a `tenant_transaction` of `lease.tenant_id`. `findings`, which is iterated twice, and
-    `verdicts` stand in place of the request's own where they are too many to be held in memory.
+    `findings` and `verdicts`, which are iterated twice, stand in place of the request's own where they are
+    too many to be held in memory. `limit_s`: seconds that one transaction may take.
     Raises FencedError when the lease is lost or the result was written before (nothing is written
-    then), InputError for numbers that no column holds and for verdicts on what the attempt hasn't sent.
+    then), InputError for numbers that no column holds and for verdicts on what the attempt hasn't sent,
+    UnavailableError where another result of the project is being stored for long.
     """
-    task = await lock_lease(session, lease)
-    state = after(request.outcome, task)
-    with _too_big():
-        await _add_executions(session, task, request.tool_executions)
-        stored = 0
-        if state is State.COMPLETED:
-            if request.findings_sent:
-                given = request.verdicts if verdicts is None else verdicts
-                await _add_verdicts(session, task, await _find_report(session, lease), given)
-            else:
-                scanned = request.findings if findings is None else findings
-                await _add_findings(session, task, scanned, request)
-            stored = await _add_result(session, task)
-            await update_states(session, task, await _executions(session, task))
-            await lapse_suppressions(session, task)
-    wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
-    await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
+    begin = partial(tenant_transaction, engine, lease.tenant_id, limit_s=limit_s)
+    is_completed = request.outcome == "completed"
+    if is_completed and request.findings_sent:
+        await _store_verdicts(begin, lease, request.verdicts if verdicts is None else verdicts)
+    elif is_completed:
+        await _store_findings(begin, lease, request, request.findings if findings is None else findings, [])
+    stored = 0
+    if is_completed:
+        await _store_states(begin, lease, request.tool_executions)
+    async with _leased(begin, lease) as (session, task):
+        state = after(request.outcome, task)
+        with refuse_too_big():
+            await _add_executions(session, task, request.tool_executions)
+            if is_completed:
+                stored = await _add_result(session, task)
+                await lapse_suppressions(session, task)
+        wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
+        await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
     return ResultAnswer(task_id=task.id, state=state.value, findings=stored)
 
 
-async def _find_report(session: AsyncSession, lease: Lease) -> ScanReport | None:
-    """Return what this attempt has sent before its triage, if it has."""
+@asynccontextmanager
+async def _leased(begin: Begin, lease: Lease) -> AsyncIterator[tuple[AsyncSession, Task]]:
+    """A transaction that holds the task's lock. Raises FencedError."""
+    async with begin() as session:
+        yield session, await lock_lease(session, lease)
+
+
+async def _store_findings(
+    begin: Begin,
+    lease: Lease,
+    request: FindingsRequest | ResultRequest,
+    findings: Iterable[TriagedFinding],
+    executions: Sequence[wire.ToolExecution],
+) -> list[UUID]:
+    """Store what this attempt hasn't stored yet; return the occurrence of each finding, in their order.
+
+    `executions` are added with the first chunk.
+    """
+    inventory = _inventory(request)
+    # Parsing and converting take seconds for a large result: beside the event loop.
+    places = await asyncio.to_thread(lambda: [scanned_place(item) for item in findings])
+    tools = {run.tool for run in request.tool_executions}
+    rest = iter(findings)
+    async with _storing(begin, lease) as (session, task):
+        chunks = await _list_chunks(session, lease)
+        occurrence_ids = [occurrence_id for chunk in chunks for occurrence_id in chunk.occurrence_ids]
+        if chunks and chunks[-1].is_last:
+            return occurrence_ids
+        done = len(occurrence_ids)
+        stored = await _find_stored(session, task)
+        finding_ids = {occurrence: finding for finding, occurrence in stored.ids.items()}
+        matched = await identify(
+            session,
+            task,
+            places,
+            inventory,
+            tools=tools,
+            taken=[finding_ids[occurrence_id] for occurrence_id in occurrence_ids],
+        )
+        await asyncio.to_thread(lambda: next(islice(rest, done, done), None))
+        pairs = zip(rest, matched, strict=True)
+        with refuse_too_big():
+            if not chunks:
+                await _add_executions(session, task, executions)
+            # The first chunk is in this transaction: from its commit on other results wait.
+            before = chunks[-1] if chunks else None
+            report = await _store_chunk(session, lease, before, pairs, stored, total=len(places))
+    occurrence_ids += report.occurrence_ids
+    while not report.is_last:
+        async with _leased(begin, lease) as (session, _):
+            with refuse_too_big():
+                report = await _store_chunk(session, lease, report, pairs, stored, total=len(places))
+        occurrence_ids += report.occurrence_ids
+    return occurrence_ids
+
+
+@asynccontextmanager
+async def _storing(begin: Begin, lease: Lease) -> AsyncIterator[tuple[AsyncSession, Task]]:
+    """A transaction that holds the locks of task and project, while no other result of the project is stored.
+
+    Two results of one project must not each give the same finding to another place.
+    Raises FencedError, UnavailableError.
+    """
+    deadline = time.monotonic() + MAX_WAIT_S
+    while True:
+        async with _leased(begin, lease) as (session, task):
+            project = select(Project.id).where(Project.id == task.project_id)
+            await session.execute(project.with_for_update(key_share=True))
+            if not await _is_other_under_way(session, task):
+                yield session, task
+                return
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                "another result of the same project is being stored", hint="Send the result again."
+            )
+        await asyncio.sleep(POLL_S)
+
+
+async def _is_other_under_way(session: AsyncSession, task: Task) -> bool:
+    """Has a running attempt at another task of the project stored a part of its findings?"""
+    last = aliased(ScanReport)
+    is_whole = select(last.id).where(
+        last.task_id == ScanReport.task_id, last.fence == ScanReport.fence, last.is_last
+    )
+    query = (
+        select(ScanReport.id)
+        .join(Task, Task.id == ScanReport.task_id)
+        .where(
+            Task.project_id == task.project_id,
+            Task.id != task.id,
+            Task.state == State.RUNNING.value,
+            Task.fence == ScanReport.fence,
+            ~is_whole.exists(),
+        )
+    )
+    return bool(await session.scalar(select(query.exists())))
+
+
+async def _list_chunks(session: AsyncSession, lease: Lease) -> Sequence[ScanReport]:
+    """Return what this attempt has stored, in its order."""
     query = select(ScanReport).where(ScanReport.task_id == lease.task_id, ScanReport.fence == lease.fence)
-    report: ScanReport | None = await session.scalar(query)
+    return (await session.scalars(query.order_by(ScanReport.chunk))).all()
+
+
+async def _store_chunk(
+    session: AsyncSession,
+    lease: Lease,
+    before: ScanReport | None,
+    pairs: Iterator[tuple[TriagedFinding, Matched]],
+    stored: StoredOccurrences,
+    *,
+    total: int,
+) -> ScanReport:
+    """Store the next findings of `total` ones, and note that they are; `before` is the chunk before."""
+    chunk = await asyncio.to_thread(lambda: list(islice(pairs, CHUNK)))
+    task = await session.get_one(Task, lease.task_id)
+    if chunk:
+        await add_chunk(session, task, chunk, stored)
+    ids = [stored.ids[match.finding_id] for _, match in chunk]
+    awaiting = [stored.ids[match.finding_id] for item, match in chunk if item.awaits_verdict]
+    severities = Counter(item.finding.severity for item, _ in chunk)
+    findings = len(ids) + (before.findings if before else 0)
+    report = ScanReport(
+        id=uuid7(),
+        tenant_id=lease.tenant_id,
+        task_id=lease.task_id,
+        fence=lease.fence,
+        chunk=before.chunk + 1 if before else 0,
+        is_last=findings == total,
+        occurrence_ids=ids,
+        awaiting_ids=awaiting,
+        findings=findings,
+        awaiting=len(awaiting) + (before.awaiting if before else 0),
+        by_severity=dict(severities + Counter(before.by_severity if before else {})),
+    )
+    session.add(report)
+    await session.flush()
     return report
 
 
-def storable(value: Any) -> Any:
-    """The same text, or builtins that hold text, without what PostgreSQL can't store."""
-    if isinstance(value, str):
-        if value.isascii() and "\x00" not in value:
-            return value
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
-    return value
+async def _find_stored(session: AsyncSession, task: Task) -> StoredOccurrences:
+    """Return what the task has stored so far."""
+    query = select(FindingOccurrence.finding_id, FindingOccurrence.id)
+    rows = await session.execute(query.where(FindingOccurrence.task_id == task.id))
+    judged = await session.scalars(
+        select(TriageVerdict.occurrence_id).where(TriageVerdict.task_id == task.id)
+    )
+    return StoredOccurrences(dict(rows.all()), set(judged))
+
+
+async def _store_verdicts(begin: Begin, lease: Lease, verdicts: Iterable[OccurrenceVerdict]) -> None:
+    """Add the verdicts on findings that the attempt has sent. Raises InputError for one on another."""
+    async with _leased(begin, lease) as (session, task):
+        chunks = await _list_chunks(session, lease)
+        if not chunks or not chunks[-1].is_last:
+            raise InputError(
+                "this attempt has sent no findings before its result, or not all of them",
+                hint="Send them before the result, or with it.",
+            )
+        stored = await _find_stored(session, task)
+    awaited = {occurrence_id for chunk in chunks for occurrence_id in chunk.occurrence_ids}
+    await asyncio.to_thread(_check_verdicts, verdicts, awaited)
+    findings = {occurrence: finding for finding, occurrence in stored.ids.items()}
+    # A repetition, or a later attempt: the verdicts that are there stay.
+    missing = (item for item in verdicts if item.occurrence_id not in stored.judged)
+    while chunk := await asyncio.to_thread(lambda: list(islice(missing, CHUNK))):
+        rows = [
+            verdict_row(task, item.occurrence_id, findings[item.occurrence_id], item.verdict)
+            for item in chunk
+        ]
+        async with _leased(begin, lease) as (session, _):
+            with refuse_too_big():
+                await insert_rows(session, TriageVerdict, rows)
+            # A person's verdict stays in force, or stale, whatever a model says.
+            await session.execute(
+                update(Finding)
+                .where(
+                    Finding.id.in_([row["finding_id"] for row in rows]),
+                    ~select(Feedback.id).where(Feedback.finding_id == Finding.id, ~is_withdrawn()).exists(),
+                )
+                .values(verdict_stale_task_id=None)
+                .execution_options(synchronize_session=False)
+            )
+
+
+def _check_verdicts(verdicts: Iterable[OccurrenceVerdict], awaited: set[UUID]) -> None:
+    """Raise InputError for a verdict on an occurrence that isn't awaited, or a second one."""
+    for item in verdicts:
+        if item.occurrence_id not in awaited:
+            raise InputError(
+                f"a verdict is on {item.occurrence_id}, which this attempt hasn't sent, or is the second",
+                hint="Use the ids that were given when the findings were sent, each once.",
+            )
+        awaited.remove(item.occurrence_id)
+
+
+async def _store_states(begin: Begin, lease: Lease, executions: Sequence[wire.ToolExecution]) -> None:
+    """Set the states that the scan's occurrences, which are stored, come to in its branch.
+
+    `executions` are those that come with the result; earlier ones are stored.
+    """
+    async with _leased(begin, lease) as (session, task):
+        runs = [*await _executions(session, task), *executions]
+        branch = await BranchUpdate.prepare(session, task, runs)
+        finding_ids = list(
+            await session.scalars(
+                select(FindingOccurrence.finding_id)
+                .where(FindingOccurrence.task_id == task.id)
+                .order_by(FindingOccurrence.id)
+            )
+        )
+    for chunk in _batched(finding_ids, CHUNK):
+        async with _leased(begin, lease) as (session, task):
+            await branch.add_seen(session, task, chunk)
+    async with _leased(begin, lease) as (session, task):
+        fixed = await branch.find_fixed(session, task)
+    for chunk in _batched(fixed, CHUNK):
+        async with _leased(begin, lease) as (session, task):
+            await branch.mark_fixed(session, task, chunk)
+
+
+def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 async def _add_executions(
@@ -195,82 +402,6 @@ def _inventory(request: FindingsRequest | ResultRequest) -> Inventory:
         ) from error
 
 
-@dataclass
-class _Stored:
-    """What was stored of a scan's findings, in their order."""
-
-    occurrence_ids: list[UUID] = field(default_factory=list)
-    #: Those that a model is going to be asked about.
-    awaiting_ids: list[UUID] = field(default_factory=list)
-    severities: Counter[str] = field(default_factory=Counter)
-
-
-async def _add_findings(
-    session: AsyncSession,
-    task: Task,
-    findings: Iterable[TriagedFinding],
-    request: FindingsRequest | ResultRequest,
-) -> _Stored:
-    """Upsert findings, add their occurrences and the verdicts that came with them."""
-    # Parsing and converting take seconds for a large result: beside the event loop.
-    places = await asyncio.to_thread(lambda: [_place(item) for item in findings])
-    tools = {run.tool for run in request.tool_executions}
-    matched = await identify(session, task, places, _inventory(request), tools=tools)
-    occurrences = await _occurrences(session, task)
-    pairs = zip(findings, matched, strict=True)
-    stored = _Stored()
-    while chunk := await asyncio.to_thread(lambda: list(islice(pairs, CHUNK))):
-        await _add_chunk(session, task, chunk, occurrences)
-        for item, match in chunk:
-            stored.occurrence_ids.append(occurrences[match.finding_id])
-            if item.awaits_verdict:
-                stored.awaiting_ids.append(occurrences[match.finding_id])
-            stored.severities[item.finding.severity] += 1
-    return stored
-
-
-async def _occurrences(session: AsyncSession, task: Task) -> dict[UUID, UUID]:
-    """Return finding → occurrence of what the task has stored so far."""
-    query = select(FindingOccurrence.finding_id, FindingOccurrence.id)
-    rows = await session.execute(query.where(FindingOccurrence.task_id == task.id))
-    return dict(rows.all())
-
-
-async def _add_verdicts(
-    session: AsyncSession, task: Task, report: ScanReport | None, verdicts: Iterable[OccurrenceVerdict]
-) -> None:
-    """Add the verdicts on findings that the attempt has sent. Raises InputError for one on another."""
-    if report is None:
-        raise InputError(
-            "this attempt has sent no findings before its result",
-            hint="Send them before the result, or with it.",
-        )
-    findings = {occurrence: finding for finding, occurrence in (await _occurrences(session, task)).items()}
-    awaited = set(report.occurrence_ids)
-    given = iter(verdicts)
-    while chunk := await asyncio.to_thread(lambda: list(islice(given, CHUNK))):
-        rows = []
-        for item in chunk:
-            if item.occurrence_id not in awaited:
-                raise InputError(
-                    f"a verdict is on {item.occurrence_id}, which this attempt hasn't sent, or is the second",
-                    hint="Use the ids that were given when the findings were sent, each once.",
-                )
-            awaited.remove(item.occurrence_id)
-            rows.append(_verdict_row(task, item.occurrence_id, findings[item.occurrence_id], item.verdict))
-        await _insert(session, TriageVerdict, rows)
-        # A person's verdict stays in force, or stale, whatever a model says.
-        await session.execute(
-            update(Finding)
-            .where(
-                Finding.id.in_([row["finding_id"] for row in rows]),
-                ~select(Feedback.id).where(Feedback.finding_id == Finding.id, ~is_withdrawn()).exists(),
-            )
-            .values(verdict_stale_task_id=None)
-            .execution_options(synchronize_session=False)
-        )
-
-
 async def _add_result(session: AsyncSession, task: Task) -> int:
     """Add the scan's summary, of all that its attempts have stored; returns how many findings."""
     in_task = FindingOccurrence.task_id == task.id
@@ -305,110 +436,3 @@ async def _add_result(session: AsyncSession, task: Task) -> int:
         )
     )
     return sum(severities.values())
-
-
-def _place(item: TriagedFinding) -> ScannedPlace:
-    finding = item.finding
-    path, scope = storable(finding.path), storable(finding.scope)
-    return ScannedPlace.of(finding, path, scope, has_verdict=item.verdict is not None)
-
-
-async def _add_chunk(
-    session: AsyncSession,
-    task: Task,
-    chunk: Sequence[tuple[TriagedFinding, Matched]],
-    occurrences: dict[UUID, UUID],
-) -> None:
-    """One statement for each table; `occurrences` gains those that are new."""
-    findings = await asyncio.to_thread(lambda: [_finding_row(task, *pair) for pair in chunk])
-    statement = upsert(_table(Finding)).from_select(*_unnested(Finding, findings[0]))
-    names = (*_WORDS, "fingerprint_version", "last_task_id", "verdict_stale_task_id")
-    replaced = {name: statement.excluded[name] for name in names}
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={**replaced, "last_seen_at": func.clock_timestamp()}
-    )
-    await session.execute(statement, _columns(findings))
-    added, verdicts = await asyncio.to_thread(_scan_rows, task, chunk, occurrences)
-    await _insert(session, FindingOccurrence, added)
-    await _insert(session, TriageVerdict, verdicts)
-
-
-async def _insert(session: AsyncSession, table: type[Base], rows: Sequence[JsonObject]) -> None:
-    if rows:
-        added = insert(_table(table)).from_select(*_unnested(table, rows[0]))
-        await session.execute(added, _columns(rows))
-
-
-def _finding_row(task: Task, item: TriagedFinding, matched: Matched) -> JsonObject:
-    return {
-        "id": matched.finding_id,
-        "tenant_id": task.tenant_id,
-        "project_id": task.project_id,
-        "fingerprint_version": item.finding.fingerprint.split(":", 1)[0],
-        "first_task_id": task.id,
-        "last_task_id": task.id,
-        "verdict_stale_task_id": matched.stale_task_id,
-        **_columns_of(item.finding, _WORDS),
-    }
-
-
-def _scan_rows(
-    task: Task, chunk: Sequence[tuple[TriagedFinding, Matched]], occurrences: dict[UUID, UUID]
-) -> tuple[list[JsonObject], list[JsonObject]]:
-    """Rows of the occurrences that aren't stored yet, and of the verdicts."""
-    added, verdicts = [], []
-    for item, matched in chunk:
-        finding_id = matched.finding_id
-        if finding_id not in occurrences:
-            occurrences[finding_id] = uuid7()
-            shared = {"tenant_id": task.tenant_id, "task_id": task.id, "finding_id": finding_id}
-            columns = _columns_of(item.finding, OCCURRENCE_FIELDS)
-            added.append({"id": occurrences[finding_id], **shared, **columns})
-        if item.verdict is not None:
-            verdicts.append(_verdict_row(task, occurrences[finding_id], finding_id, item.verdict))
-    return added, verdicts
-
-
-def _verdict_row(task: Task, occurrence_id: UUID, finding_id: UUID, verdict: Verdict) -> JsonObject:
-    return {
-        "id": uuid7(),
-        "tenant_id": task.tenant_id,
-        "task_id": task.id,
-        "finding_id": finding_id,
-        "occurrence_id": occurrence_id,
-        **_columns_of(verdict, Verdict.__struct_fields__),
-    }
-
-
-def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> JsonObject:
-    return {name: storable(msgspec.to_builtins(getattr(item, name))) for name in names}
-
-
-def _unnested(table: type[Base], row: JsonObject) -> tuple[list[str], Select[*tuple[object, ...]]]:
-    """Columns, and a select of one array for each: any number of rows in one statement of fixed text."""
-    types = {name: _table(table).c[name].type for name in row}
-    # One dimension: a JSON value that is a list is an element, not a row of a matrix.
-    arrays = [bindparam(f"rows_{name}", type_=ARRAY(kind, dimensions=1)) for name, kind in types.items()]
-    columns = [column(name, kind) for name, kind in types.items()]
-    return list(row), select(func.unnest(*arrays).table_valued(*columns, name="rows").render_derived())
-
-
-def _table(model: type[Base]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table), "every model is a table of its own"
-    return table
-
-
-def _columns(rows: Sequence[JsonObject]) -> dict[str, list[object]]:
-    return {f"rows_{name}": [row[name] for row in rows] for name in rows[0]}
-
-
-@contextmanager
-def _too_big() -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        raise InputError(
-            f"the result holds a value that can't be stored: {str(error.orig).splitlines()[0]}",
-            hint="Line numbers, counts and exit codes are 64-bit.",
-        ) from error

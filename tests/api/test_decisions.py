@@ -50,8 +50,7 @@ async def scan(api: Api, tenant: Tenant, *findings: Finding, gate: str = "none",
         ],
         findings=[wire.TriagedFinding(finding=finding, verdict=verdict) for finding in findings],
     )
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, request)
+    await queue.record_result(api.engine, claim.lease, request)
     return task_id
 
 

@@ -69,8 +69,7 @@ async def judged(api: Api, tenant: Tenant, *names: str, project: str = "shop") -
         wire.TriagedFinding(finding=make_finding(name, snippet=code(name), scope=name), verdict=verdict)
         for name in names
     ]
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
+    await queue.record_result(api.engine, claim.lease, result(task_id, findings=triaged))
     async with tenant_transaction(api.engine, tenant.id) as session:
         rows = (await session.scalars(select(Finding).where(Finding.last_task_id == task_id))).all()
         ids = {

@@ -31,9 +31,8 @@ async def make_scan(api: Api, tenant: Tenant, *, completed: bool = True) -> str:
         TriagedFinding(finding=severe, verdict=Verdict(decision=Decision.FALSE_POSITIVE, model_id="m")),
     ]
     if completed:
-        async with tenant_transaction(api.engine, tenant.id) as session:
-            request = ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
-            await queue.record_result(session, claim.lease, request)
+        request = ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
+        await queue.record_result(api.engine, claim.lease, request)
     return str(task_id)
 
 

@@ -52,10 +52,9 @@ async def scanned(api: Api, tenant: Tenant, count: int, project: str = "shop") -
         )
         for i in range(count)
     ]
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(
-            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
-        )
+    await queue.record_result(
+        api.engine, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=triaged)
+    )
     return str(task_id)
 
 

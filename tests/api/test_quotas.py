@@ -10,7 +10,6 @@ from api_in_process import Api, Tenant
 from rows import make_finding
 
 from securetag.db import queue
-from securetag.db.engine import tenant_transaction
 from securetag.records import Decision, Verdict
 from securetag.wire.queue import ResultRequest, TriagedFinding
 
@@ -85,10 +84,9 @@ async def test_tokens_that_models_used_are_counted(api: Api, archive: bytes) -> 
     verdict = Verdict(decision=Decision.TRUE_POSITIVE, model_id="m", prompt_tokens=90, completion_tokens=10)
     findings = [TriagedFinding(finding=make_finding(), verdict=verdict)]
     assert (await tenant.upload(archive)).status_code == 202
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(
-            session, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=findings)
-        )
+    await queue.record_result(
+        api.engine, claim.lease, ResultRequest(task_id=task_id, outcome="completed", findings=findings)
+    )
     assert (await usage(tenant))["model_tokens_a_day"] == 100
     assert (await tenant.upload(archive)).status_code == 429
 

@@ -176,8 +176,7 @@ def store(platform: Deployment, database: Database, project: str, *findings: Fin
             tool_executions=[wire.ToolExecution.model_validate(execution)],
             findings=[wire.TriagedFinding(finding=finding) for finding in findings],
         )
-        async with tenant_transaction(engine, tenant_id) as session:
-            await queue.record_result(session, claim.lease, request)
+        await queue.record_result(engine, claim.lease, request)
         await engine.dispose()
         return task_id
 

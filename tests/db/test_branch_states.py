@@ -57,8 +57,7 @@ async def record(
             for name in names
         ],
     )
-    async with tenant_transaction(db, place.tenant_id) as session:
-        await queue.record_result(session, claim.lease, request)
+    await queue.record_result(db, claim.lease, request)
 
 
 async def scan(
@@ -168,6 +167,5 @@ async def test_a_scan_that_ends_after_a_newer_one_changes_nothing(db: AsyncEngin
     request = wire.ResultRequest(
         task_id=older, outcome="completed", tool_executions=[execution("semgrep", READ)]
     )
-    async with tenant_transaction(db, place.tenant_id) as session:
-        await queue.record_result(session, slow.lease, request)
+    await queue.record_result(db, slow.lease, request)
     assert await states(db, place) == {"a": "new"}

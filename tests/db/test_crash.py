@@ -40,8 +40,7 @@ async def write_under_fire(cluster: Cluster, db: AsyncEngine, place: Place, afte
     request = result(task_id, *(f"{task_id}-{number}" for number in range(FINDINGS)))
 
     async def write() -> None:
-        async with tenant_transaction(db, place.tenant_id) as session:
-            await queue.record_result(session, claim.lease, request)
+        await queue.record_result(db, claim.lease, request)
 
     async def shoot() -> None:
         await asyncio.sleep(after_s)

@@ -68,8 +68,7 @@ async def send(db: AsyncEngine, lease: Lease, *names: str) -> list[UUID]:
             for name in names
         ],
     )
-    async with tenant_transaction(db, lease.tenant_id) as session:
-        return (await queue.record_findings(session, lease, request)).occurrence_ids
+    return (await queue.record_findings(db, lease, request)).occurrence_ids
 
 
 async def end(db: AsyncEngine, lease: Lease, *occurrence_ids: UUID, outcome: str = "completed") -> int:
@@ -85,8 +84,7 @@ async def end(db: AsyncEngine, lease: Lease, *occurrence_ids: UUID, outcome: str
             ],
         }
     )
-    async with tenant_transaction(db, lease.tenant_id) as session:
-        return (await queue.record_result(session, lease, request)).findings
+    return (await queue.record_result(db, lease, request)).findings
 
 
 async def count(db: AsyncEngine, place: Place) -> dict[str, int]:
@@ -171,8 +169,8 @@ async def test_an_older_worker_ends_what_a_newer_one_began(db: AsyncEngine, plac
         tool_executions=[SEMGREP],
         findings=[wire.TriagedFinding(finding=finding, verdict=VERDICT)],
     )
+    assert (await queue.record_result(db, again, request)).findings == 1
     async with tenant_transaction(db, place.tenant_id) as session:
-        assert (await queue.record_result(session, again, request)).findings == 1
         (verdict,) = (await session.scalars(select(TriageVerdict))).all()
         assert verdict.occurrence_id == first
 
@@ -202,8 +200,7 @@ async def test_a_finding_moves_on_from_a_scan_that_never_ended(db: AsyncEngine, 
     again = await claim(db)
     moved = make_finding("a", path="moved/a.py", title="a")
     request = wire.FindingsRequest(task_id=again.task_id, findings=[wire.TriagedFinding(finding=moved)])
-    async with tenant_transaction(db, place.tenant_id) as session:
-        await queue.record_findings(session, again, request)
+    await queue.record_findings(db, again, request)
     assert (await count(db, place))["finding"] == 1
 
 

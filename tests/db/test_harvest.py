@@ -34,8 +34,7 @@ async def scan(db: AsyncEngine, place: Place, *names: str, **changes: object) ->
     task_id = await make_task(db, place)
     claim = await queue.claim(db, "w", ["codeaudit"])
     assert claim is not None
-    async with tenant_transaction(db, place.tenant_id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, *names, **changes))
+    await queue.record_result(db, claim.lease, result(task_id, *names, **changes))
 
 
 async def judge(db: AsyncEngine, place: Place, verdict: str, reviewer: str = "ana", **fields: object) -> None:

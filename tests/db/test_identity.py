@@ -48,8 +48,7 @@ async def scan(db: AsyncEngine, project: Project, *paths: str, **changes: Any) -
         )
         for path in paths
     ]
-    async with tenant_transaction(db, project.tenant_id) as session:
-        await queue.record_result(session, claim.lease, result(task_id, findings=triaged))
+    await queue.record_result(db, claim.lease, result(task_id, findings=triaged))
 
 
 async def ids(db: AsyncEngine, project: Project) -> dict[str, UUID]:

@@ -61,8 +61,7 @@ async def count(db: AsyncEngine, place: Place, table: type) -> int:
 async def finish(
     db: AsyncEngine, place: Place, lease: queue.Lease, request: wire.ResultRequest
 ) -> wire.ResultAnswer:
-    async with tenant_transaction(db, place.tenant_id) as session:
-        return await queue.record_result(session, lease, request)
+    return await queue.record_result(db, lease, request)
 
 
 async def test_a_task_is_claimed_once_and_completed_once(db: AsyncEngine, place: Place) -> None:

@@ -46,8 +46,7 @@ async def scan(dsn: str, tenant: UUID) -> None:
     task_id = await make_task(engine, Place(tenant, project_id))
     claim = await queue.claim(engine, "w", ["codeaudit"])
     assert claim is not None
-    async with tenant_transaction(engine, tenant) as session:
-        await queue.record_result(session, claim.lease, result(task_id, "a", "b"))
+    await queue.record_result(engine, claim.lease, result(task_id, "a", "b"))
     await engine.dispose()
 
 

@@ -64,6 +64,5 @@ async def store_scan(
         ],
         findings=[wire.TriagedFinding(finding=finding, verdict=model) for finding in findings],
     )
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, request)
+    await queue.record_result(api.engine, claim.lease, request)
     return task_id

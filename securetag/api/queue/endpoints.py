@@ -89,14 +89,18 @@ async def send_findings(request: Request, services: Services, token: LeaseToken 
         await receive_raw(request.stream(), body)
         received = await asyncio.to_thread(ReceivedLines, FindingsRequest, body.path, max_line=api.max_body)
         lease = verify(token, received.request.task_id, *services.lease_keys)
-        async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
-            stored = await queue.record_findings(session, lease, received.request, findings=received)
+        stored = await queue.record_findings(
+            services.engine, lease, received.request, findings=received, limit_s=api.result_timeout_s
+        )
     return json_answer(stored)
 
 
 @router.post("/result", response_model=ResultAnswer, openapi_extra=_RESULT)
 async def send_result(request: Request, services: Services, token: LeaseToken = None) -> Response:
-    """End an attempt: findings, verdicts and tool executions, all or none. 409 when sent twice.
+    """End an attempt: findings, verdicts and tool executions. 409 when sent twice.
+
+    A body that is refused leaves nothing. One that an outage cut off may be sent again: what was stored of it
+    stays, and the task ends when all of it is.
 
     The body is one line of JSON; further findings may follow, each on a line of its own, or the verdicts on
     those that were sent before.
@@ -107,10 +111,14 @@ async def send_result(request: Request, services: Services, token: LeaseToken = 
         await receive_raw(request.stream(), body)
         received = await asyncio.to_thread(ReceivedLines, ResultRequest, body.path, max_line=api.max_body)
         lease = verify(token, received.request.task_id, *services.lease_keys)
-        async with services.tenant(lease.tenant_id, limit_s=api.result_timeout_s) as session:
-            ended = await queue.record_result(
-                session, lease, received.request, findings=received, verdicts=received.verdicts()
-            )
+        ended = await queue.record_result(
+            services.engine,
+            lease,
+            received.request,
+            findings=received,
+            verdicts=received.verdicts,
+            limit_s=api.result_timeout_s,
+        )
     await service.drop_orphans(services, lease)
     return json_answer(ended)
 

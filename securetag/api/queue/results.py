@@ -7,7 +7,7 @@ result of a single line is therefore plain JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -35,15 +35,15 @@ class ReceivedLines(Generic[RequestKind]):
     def __iter__(self) -> Iterator[TriagedFinding]:
         """Raises InputError, LimitError at the line that is wrong."""
         yield from self.request.findings
-        yield from self._others(TriagedFinding)
+        yield from self.read_others(TriagedFinding)
 
-    def verdicts(self) -> Iterator[OccurrenceVerdict]:
-        """Yield the verdicts of all lines, for a result without findings. Raises as iterating does."""
-        if isinstance(self.request, ResultRequest):
-            yield from self.request.verdicts
-        yield from self._others(OccurrenceVerdict)
+    @property
+    def verdicts(self) -> ReceivedVerdicts:
+        """The verdicts of all lines, for a result without findings."""
+        assert isinstance(self.request, ResultRequest), "no other request has verdicts"
+        return ReceivedVerdicts(self.request, self.read_others)
 
-    def _others(self, kind: type[Part]) -> Iterator[Part]:
+    def read_others(self, kind: type[Part]) -> Iterator[Part]:
         """Yield what is on the lines after the first one."""
         for number, line in self._lines():
             if number > 1:
@@ -60,6 +60,22 @@ class ReceivedLines(Generic[RequestKind]):
                         hint="Send each finding on a line of its own.",
                     )
                 yield number, line
+
+
+class ReceivedVerdicts:
+    """Yields verdicts each time anew; raises as iterating over the findings does."""
+
+    def __init__(
+        self,
+        request: ResultRequest,
+        read_others: Callable[[type[OccurrenceVerdict]], Iterator[OccurrenceVerdict]],
+    ) -> None:
+        self._request = request
+        self._read_others = read_others
+
+    def __iter__(self) -> Iterator[OccurrenceVerdict]:
+        yield from self._request.verdicts
+        yield from self._read_others(OccurrenceVerdict)
 
 
 def _read(kind: type[Part], line: bytes, number: int) -> Part:

@@ -34,7 +34,7 @@ def _scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObj
         ScanReport,
         select(ScanReport)
         .where(ScanReport.task_id == Task.id, ScanResult.id.is_(None))
-        .order_by(ScanReport.fence.desc())
+        .order_by(ScanReport.fence.desc(), ScanReport.chunk.desc())
         .limit(1)
         .lateral("report"),
     )
@@ -44,8 +44,8 @@ def _scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObj
             Project.name,
             ScanResult,
             CodeauditUpload,
-            func.cardinality(report.occurrence_ids),
-            func.cardinality(report.awaiting_ids),
+            report.findings,
+            report.awaiting,
             report.by_severity,
         )
         .join(Project, Project.id == Task.project_id)
@@ -121,11 +121,10 @@ async def read_progress(session: AsyncSession, task_id: UUID) -> tuple[object, .
 
 async def list_awaiting(session: AsyncSession, task_id: UUID) -> frozenset[UUID]:
     """Return the occurrences that a model is being asked about; none once the scan has ended."""
-    ids = await session.scalar(
+    newest = select(func.max(ScanReport.fence)).where(ScanReport.task_id == task_id).scalar_subquery()
+    chunks = await session.scalars(
         select(ScanReport.awaiting_ids)
         .join(Task, Task.id == ScanReport.task_id)
-        .where(Task.id == task_id, Task.state.not_in(TERMINAL))
-        .order_by(ScanReport.fence.desc())
-        .limit(1)
+        .where(Task.id == task_id, Task.state.not_in(TERMINAL), ScanReport.fence == newest)
     )
-    return frozenset(ids or ())
+    return frozenset(occurrence_id for chunk in chunks for occurrence_id in chunk)

@@ -185,18 +185,26 @@ class ToolExecution(Base):
 
 
 class ScanReport(Base):
-    """What an attempt has reported before its findings were triaged. One an attempt, by the lease's fence."""
+    """A chunk of the findings that an attempt, known by its lease's fence, has stored."""
 
     __tablename__ = "scan_report"
-    __table_args__: TableArgs = (within_tenant("task_id", "task"), UniqueConstraint("task_id", "fence"))
+    __table_args__: TableArgs = (
+        within_tenant("task_id", "task"),
+        UniqueConstraint("task_id", "fence", "chunk"),
+    )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     task_id: Mapped[UUID]
     fence: Mapped[int]
+    #: From 0; the last one says that the attempt has stored all of them.
+    chunk: Mapped[int] = zero()
+    is_last: Mapped[bool]
     #: In the order in which the worker has sent them; and those that a model is going to be asked about.
     occurrence_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
     awaiting_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
-    #: Severity → count.
+    #: Counts of this chunk and those before it: findings, those that await a verdict, severity → findings.
+    findings: Mapped[int]
+    awaiting: Mapped[int]
     by_severity: Mapped[JsonObject]
     created_at: Mapped[datetime] = now_column()
 

@@ -299,8 +299,7 @@ async def test_a_running_scan_changes_by_itself(person: Person, api: Api, archiv
         await queue.heartbeat(session, claim.lease, stage="triage 3/10")
     await expect(page.locator("progress")).to_have_attribute("value", "3", timeout=WAIT_MS)
     assert "asking the model 3/10" in await page.inner_text("#scan")
-    async with tenant_transaction(api.engine, person.tenant.id) as session:
-        await queue.record_result(session, claim.lease, result(claim.lease.task_id, "new"))
+    await queue.record_result(api.engine, claim.lease, result(claim.lease.task_id, "new"))
     await expect(state).to_have_text("completed", timeout=WAIT_MS)
     assert await page.locator("a[download]").count() == 3
     assert person.complaints == []
@@ -325,8 +324,7 @@ async def test_the_whole_file_opens_in_place_and_keys_go_on_working(
     request = wire.ResultRequest(
         task_id=task_id, outcome="completed", findings=[wire.TriagedFinding(finding=finding, verdict=None)]
     )
-    async with tenant_transaction(api.engine, person.tenant.id) as session:
-        await queue.record_result(session, claim.lease, request)
+    await queue.record_result(api.engine, claim.lease, request)
     await page.goto(f"{person.address}/ui/findings")
     await page.click("a.row >> nth=0")
     await page.wait_for_selector("pre.code")

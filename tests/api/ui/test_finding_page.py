@@ -18,7 +18,6 @@ from ui_browser import Browser, signed_in
 from securetag.api.ui import code
 from securetag.api.ui.code import MAX_LINES, cut_around, split_lines
 from securetag.db import queue
-from securetag.db.engine import tenant_transaction
 from securetag.records import Finding, RuleMatch
 from securetag.wire import queue as wire
 
@@ -44,8 +43,7 @@ async def complete(api: Api, tenant: Tenant, task_id: UUID, *findings: Finding) 
         outcome="completed",
         findings=[wire.TriagedFinding(finding=finding, verdict=None) for finding in findings],
     )
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_result(session, claim.lease, request)
+    await queue.record_result(api.engine, claim.lease, request)
 
 
 def finding_in(path: str) -> Finding:

@@ -171,8 +171,7 @@ async def test_findings_are_shown_while_a_model_is_asked(api: Api, archive: byte
         task_id=claim.lease.task_id,
         findings=[wire.TriagedFinding(finding=make_finding(title="<b>x"), awaits_verdict=True)],
     )
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_findings(session, claim.lease, request)
+    await queue.record_findings(api.engine, claim.lease, request)
     browser = await signed_in(api, tenant.key)
     assert "1 being triaged" in await browser.open(f"/ui/scans/{task_id}")
     page = await browser.open(f"/ui/scans/{task_id}/findings")
@@ -197,8 +196,7 @@ async def test_every_early_finding_is_on_some_page(api: Api, archive: bytes) -> 
             for number in range(450)
         ],
     )
-    async with tenant_transaction(api.engine, tenant.id) as session:
-        await queue.record_findings(session, claim.lease, request)
+    await queue.record_findings(api.engine, claim.lease, request)
     browser = await signed_in(api, tenant.key)
     first = f"/ui/scans/{task_id}/findings"
     spanish = await browser.client.get(first, headers={"Accept-Language": "es"})

@@ -86,7 +86,7 @@ class QueueClient(HttpClient):
         return self.parse(HeartbeatAnswer, self._post("/queue/heartbeat", beat, lease=lease))
 
     def download(self, lease: Lease, target: Path) -> None:
-        """Write the task's upload to `target`. Raises UnavailableError when other bytes arrive."""
+        """Write the task's upload to `target`, over what is there. Raises UnavailableError if damaged."""
         if lease.upload is None:
             raise InputError("the task has no upload", hint="Upload the project again.")
         digest, size = hashlib.sha256(), 0
@@ -95,7 +95,7 @@ class QueueClient(HttpClient):
                 self._http.stream(
                     "GET", f"/queue/tasks/{lease.task_id}/upload", headers=_lease_header(lease)
                 ) as response,
-                target.open("xb") as out,
+                target.open("wb") as out,
             ):
                 if response.is_error:
                     response.read()

@@ -31,7 +31,7 @@ BACKOFF_S = (0.5, 15.0)
 MAX_RESULT = 250 << 20
 #: Lines on each side of a flagged one that are kept of a body which was too large.
 NEXT_TO = 2
-#: Times that a body is sent to an api that is away, before the lease is left to run out.
+#: Times that a call to an api that is away is made, before the lease is left to run out.
 RESULT_TRIES = 12
 
 Sent = TypeVar("Sent", FindingsRequest, ResultRequest)
@@ -48,16 +48,26 @@ def send_while_away(
     if result_size(body) > MAX_RESULT:
         # An api that refuses a body may hang up before the worker reads why.
         body = shorten(body)
+    return repeat_while_away(partial(call, lease, body), f"task {body.task_id}: it is sent again", stop)
+
+
+def repeat_while_away(
+    call: Callable[[], Answer], log_line: str, stop: threading.Event | None = None
+) -> Answer:
+    """Return the answer of `call`, which is repeated while the api is away, until `stop` is set.
+
+    Raises what `call` raises, UnavailableError after RESULT_TRIES. `log_line` begins the log of a failure.
+    """
     event = stop or threading.Event()
     retrying = Retrying(
         retry=retry_if_exception_type(UnavailableError),
         wait=wait_exponential(BACKOFF_S[0], max=BACKOFF_S[1]),
         stop=stop_after_attempt(RESULT_TRIES) | stop_when_event_set(event),
         sleep=sleep_using_event(event),
-        before_sleep=partial(warn, f"task {body.task_id}: it is sent again"),
+        before_sleep=partial(warn, log_line),
         reraise=True,
     )
-    return retrying(call, lease, body)
+    return retrying(call)
 
 
 def send_or_shorten(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -80,7 +80,7 @@ def test_all_findings_arrive_and_the_next_caller_is_served(
         assert result_size(request) > count * 2_000
         api = psutil.Process(process.pid)
         resting, cpu = api.memory_info().rss, sum(api.cpu_times()[:2])
-        with asking(url, api) as seen:
+        with asking(url, api, lambda: client.heartbeat(lease, stage="", process_group=None)) as seen:
             answer = client.result(lease, request)
         assert (answer.state, answer.findings) == ("completed", count)
         print(f"{sum(api.cpu_times()[:2]) - cpu:.1f} CPU-s of the api, {len(seen)} other calls")
@@ -107,8 +107,8 @@ def test_all_findings_arrive_and_the_next_caller_is_served(
 
 
 @contextmanager
-def asking(url: str, api: psutil.Process) -> Iterator[list[int]]:
-    """Calls of another client while the block runs: the api's resident bytes after each."""
+def asking(url: str, api: psutil.Process, beat: Callable[[], object]) -> Iterator[list[int]]:
+    """Calls of another client and heartbeats while the block runs: the api's resident bytes after each."""
     done, seen, failed = threading.Event(), list[int](), list[str]()
 
     def ask() -> None:
@@ -118,6 +118,7 @@ def asking(url: str, api: psutil.Process) -> Iterator[list[int]]:
                 if answer.status_code != 200:
                     failed.append(answer.text)
                 seen.append(api.memory_info().rss)
+                beat()
                 time.sleep(0.2)
 
     thread = threading.Thread(target=ask)

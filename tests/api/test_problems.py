@@ -179,7 +179,7 @@ async def test_a_database_that_is_away_is_503_and_the_first_call_after_works(tmp
                     # Refused at once: nobody waits for the time that a connection may take.
                     assert took < 30
                 assert (await client.get("/healthz")).status_code == 200
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(1.5)
                 assert "securetag_database_up 0.0" in (await client.get("/metrics")).text
                 await asyncio.to_thread(cluster.start)
                 assert (await client.get("/healthz/db")).status_code == 200

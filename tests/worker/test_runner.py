@@ -27,6 +27,7 @@ from securetag.worker import sending
 from securetag.worker.attempt import Attempt
 from securetag.worker.runner import Runner
 from securetag.worker.sandbox import Workspace
+from securetag.worker.tasks.codeaudit import Audit
 
 pytestmark = pytest.mark.usefixtures("threads_end")
 
@@ -190,7 +191,10 @@ def test_a_scanner_that_fails_is_tried_again(
     assert [run.tool for run in result.tool_executions] == ["unpack", "semgrep"]
 
 
-def test_other_bytes_than_promised(api: FakeApi, work: Callable[..., bool]) -> None:
+def test_other_bytes_than_promised(
+    api: FakeApi, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BACKOFF_S", (0.01, 0.02))
     api.enqueue()
     api.archive += b"x"
     work()
@@ -285,6 +289,31 @@ def test_the_api_is_away_for_a_while(
         runner = Runner(client, settings, workspace, stop=threading.Event(), tasks={"codeaudit": counts})
         assert runner.run(once=True)
     assert api.results == done
+
+
+def test_downloads_and_artifacts_outlast_an_outage(
+    api: FakeApi, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BACKOFF_S", (0.01, 0.05))
+    failures = {"/upload": [(503, b"{}"), (200, b"half of the by")], "/artifacts/log": [(502, b"<html>")] * 2}
+
+    def break_some(path: str) -> tuple[int, bytes] | None:
+        left = next((answers for end, answers in failures.items() if path.endswith(end)), [])
+        return left.pop() if left else None
+
+    def task(attempt: Attempt) -> ResultRequest:
+        audit = Audit(attempt)
+        archive = audit.download("upload.zip")
+        assert archive.read_bytes() == api.archive
+        audit._store("log", archive)
+        return ResultRequest(task_id=attempt.lease.task_id, outcome="completed")
+
+    api.broken = break_some
+    api.enqueue()
+    work(task)
+    assert only(api).outcome == "completed"
+    assert api.artifacts["log"] == api.archive
+    assert not any(failures.values())
 
 
 def test_a_result_that_is_refused_ends_the_task_with_the_reason(

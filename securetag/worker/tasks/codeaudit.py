@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from securetag.system.version import package_version
 from securetag.wire.api import ScanParams
 from securetag.wire.queue import Coverage, ResultRequest, ToolExecution, ToolMetrics, UnpackMetrics
 from securetag.worker.attempt import Attempt
+from securetag.worker.sending import repeat_while_away
 from securetag.worker.tasks.scan_task import MAX_FAILURE, RESERVE_S, ScanTask
 
 
@@ -54,7 +56,11 @@ class Audit(ScanTask):
         attempt.check()
         attempt.stage("downloading")
         archive = attempt.folder / name
-        attempt.client.download(attempt.lease, archive)
+        repeat_while_away(
+            partial(attempt.client.download, attempt.lease, archive),
+            f"task {attempt.lease.task_id}: the upload is fetched again",
+            attempt.stop,
+        )
         attempt.check()
         return archive
 

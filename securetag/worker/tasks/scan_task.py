@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -31,7 +32,7 @@ from securetag.wire.queue import (
 from securetag.worker.attempt import Attempt, TimeLimitError
 from securetag.worker.gates import PublishedGates
 from securetag.worker.model_policy import describe_refusal
-from securetag.worker.sending import send_or_shorten
+from securetag.worker.sending import repeat_while_away, send_or_shorten
 from securetag.worker.triager import Triager, needs_model
 
 #: Bytes of one stored tool output; the api's own default limit is above it.
@@ -214,12 +215,20 @@ class ScanTask(ABC):
 
     def _store(self, name: str, path: Path) -> str:
         self.attempt.check_lease()
-        store = self.attempt.client.put_artifact
         try:
-            store(self.attempt.lease, name, path, limit=MAX_ARTIFACT)
+            self._put(name, path, MAX_ARTIFACT)
         except LimitError:  # an api with a lower limit: the beginning is better than no scan
-            store(self.attempt.lease, name, path, limit=SHORT_ARTIFACT)
+            self._put(name, path, SHORT_ARTIFACT)
         return name
+
+    def _put(self, name: str, path: Path, limit: int) -> None:
+        attempt = self.attempt
+        repeat_while_away(
+            partial(attempt.client.put_artifact, attempt.lease, name, path, limit=limit),
+            f"task {attempt.lease.task_id}: {name} is sent again",
+            attempt.stop,
+        )
+        attempt.check_lease()
 
     def lang(self) -> Lang:
         """The task's own language where it names one of the product's, else the worker's."""

@@ -1,7 +1,11 @@
 """From the log-probabilities of a verdict's token to a calibrated probability and a decision.
 
-A model's score is m = log P(false_positive) − log P(true_positive) at the token that begins its verdict. A
-`Calibration` turns m into the probability that a finding is a false positive, and holds the threshold from
+A model's score is m = log P(false_positive) − log P(true_positive) at the token that begins its verdict, in
+the answer that it writes under the schema. Worker, evaluation and calibration ask for that answer in the same
+words and read the score with `read_margin`. An answer may be cut off after its verdict, which changes no
+token before; one whose beginning is given to the model as text may have other tokens, and so another score.
+
+A `Calibration` turns m into the probability that a finding is a false positive, and holds the threshold from
 which one is dismissed. `securetag.evaluation.calibrate` fits it on validation rows; it is stored with the
 model in the registry, and worker and evaluation apply the same one.
 """
@@ -12,7 +16,7 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -20,6 +24,8 @@ from securetag.records import Decision, Verdict, content_id
 from securetag.triage import Completion
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+#: What `read_margin` reads. Rises when the same answer would get another score.
+SCORE = "verdict-1"
 #: What comes before a verdict. Ollama's constraint, unlike ours, allows white space.
 _BEFORE_VERDICT = re.compile(r'"verdict"\s*:\s*"')
 #: Likeliest tokens to ask a server for beside each written one: as many as the OpenAI API allows.
@@ -51,6 +57,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal[1] = 1
     model_id: str
     prompt_version: str
+    #: The score that it was fitted on; one of another score isn't applied.
+    score: str = "verdict-1"
     method: Literal["temperature", "isotonic"]
     #: The probability is the logistic function of m / temperature.
     temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0
@@ -68,6 +76,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """64 hex digits over every field."""
         return content_id(self)
+
+    def fits(self, prompt_version: str) -> bool:
+        """Return whether it may be applied to scores of this prompt, as `read_margin` reads them."""
+        return self.prompt_version == prompt_version and self.score == SCORE
 
     def compute_probability(self, margin: float) -> float:
         """Return the probability of a false positive for a score `margin`."""
@@ -87,35 +99,48 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         return Decision.TRUE_POSITIVE if is_true else Decision.NEEDS_REVIEW
 
 
-def apply_calibration(verdict: Verdict, completion: Completion, calibration: Calibration | None) -> Verdict:
-    """Return the verdict with its probability, decided by it where there is a calibration of its prompt.
+class Judged(NamedTuple):
+    """A decision as it is stored and shown."""
 
-    Without a calibration, and without log-probabilities, nothing is dismissed: what the model calls a false
-    positive needs review, with the reason.
+    decision: Decision
+    p_false_positive: float | None
+    #: Why a dismissal is withheld; empty where none is.
+    reason: str
+    is_calibrated: bool
+
+
+def judge(
+    decision: Decision, margin: float | None, calibration: Calibration | None, prompt_version: str
+) -> Judged:
+    """Return what counts where a model said `decision` with this score.
+
+    With a calibration of the prompt its probability decides. Without one, and without a score, nothing is
+    dismissed: what the model calls a false positive needs review, with the reason.
     """
+    if margin is not None and calibration is not None and calibration.fits(prompt_version):
+        probability = calibration.compute_probability(margin)
+        return Judged(calibration.decide(probability), probability, "", True)
+    uncalibrated = None if margin is None else _logistic(margin)
+    if decision is not Decision.FALSE_POSITIVE:
+        return Judged(decision, uncalibrated, "", False)
+    reason = NO_LOGPROBS if margin is None else NOT_CALIBRATED
+    return Judged(Decision.NEEDS_REVIEW, uncalibrated, reason, False)
+
+
+def apply_calibration(verdict: Verdict, completion: Completion, calibration: Calibration | None) -> Verdict:
+    """Return the verdict with its probability and the decision that counts (`judge`)."""
     if verdict.reason:
         return verdict
-    margin = read_margin(completion)
-    if margin is None:
-        return _withhold(verdict, NO_LOGPROBS)
-    if calibration is None or calibration.prompt_version != verdict.prompt_version:
-        uncalibrated = msgspec.structs.replace(verdict, p_false_positive=_logistic(margin))
-        return _withhold(uncalibrated, NOT_CALIBRATED)
-    probability = calibration.compute_probability(margin)
+    judged = judge(verdict.decision, read_margin(completion), calibration, verdict.prompt_version)
+    applied = calibration if judged.is_calibrated else None
     return msgspec.structs.replace(
         verdict,
-        decision=calibration.decide(probability),
-        p_false_positive=probability,
-        calibration_id=calibration.id,
-        threshold=calibration.threshold,
+        decision=judged.decision,
+        reason=judged.reason,
+        p_false_positive=judged.p_false_positive,
+        calibration_id=applied.id if applied else "",
+        threshold=applied.threshold if applied else None,
     )
-
-
-def _withhold(verdict: Verdict, reason: str) -> Verdict:
-    """Return the verdict, but for a false positive, which becomes `needs_review` with the reason."""
-    if verdict.decision is not Decision.FALSE_POSITIVE:
-        return verdict
-    return msgspec.structs.replace(verdict, decision=Decision.NEEDS_REVIEW, reason=reason)
 
 
 def read_margin(completion: Completion) -> float | None:
@@ -125,12 +150,35 @@ def read_margin(completion: Completion) -> float | None:
     most the probability of the least likely of these, and gets that. None where the server gave no
     log-probabilities, or where none of the likeliest tokens begins a verdict.
     """
+    place = _find_verdict(completion)
+    if place is None:
+        return None
+    index, head = place
+    return _compare(head, dict([completion.logprobs[index], *completion.top_logprobs[index]]))
+
+
+def count_to_verdict(completion: Completion) -> int | None:
+    """Return how many tokens the model wrote up to the first of its verdict; None where that isn't known."""
+    place = _find_verdict(completion)
+    return None if place is None else place[0] + 1
+
+
+def read_word(text: str) -> Decision | None:
+    """Return the verdict of an answer that may be cut off; None where its beginning says none yet."""
+    before = _BEFORE_VERDICT.search(text)
+    word = text[before.end() :].split('"', 1)[0] if before is not None else ""
+    named = [decision for decision in Decision if word and decision.startswith(word)]
+    return named[0] if len(named) == 1 else None
+
+
+def _find_verdict(completion: Completion) -> tuple[int, str] | None:
+    """Return the index of the token that begins the verdict, and what stands in it before the verdict."""
     written = ""
-    for (token, logprob), alternatives in zip(completion.logprobs, completion.top_logprobs, strict=False):
+    scored = zip(completion.logprobs, completion.top_logprobs, strict=False)
+    for index, ((token, _), _) in enumerate(scored):
         before = _BEFORE_VERDICT.search(written + token)
         if before is not None and before.end() < len(written + token):
-            head = (written + token)[len(written) : before.end()]
-            return _compare(head, {token: logprob} | dict(alternatives))
+            return index, (written + token)[len(written) : before.end()]
         written += token
     return None
 

@@ -54,6 +54,8 @@ MAX_ANSWER_TOKENS: dict[Profile, int] = {"full": 512, "compact": 48}
 #: compact prompt must leave room in 512; the full profile has 4,096.
 MAX_SNIPPET_CHARS: dict[Profile, int] = {"full": 9_000, "compact": 1_100}
 MAX_EVIDENCE = 3
+#: Profiles whose answers begin with the verdict, so that its score is known after a few tokens.
+VERDICT_FIRST: frozenset[Profile] = frozenset({"compact"})
 #: Begins a flagged line of a compact prompt. A line that begins so by itself gets a space before it.
 MARK = ">"
 #: Stands on a line of its own where a slice leaves lines out.

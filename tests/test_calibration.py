@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetag.calibration import Bound, Calibration, read_margin
+from securetag.calibration import (
+    NOT_CALIBRATED,
+    Bound,
+    Calibration,
+    count_to_verdict,
+    judge,
+    read_margin,
+    read_word,
+)
 from securetag.records import Decision
 from securetag.triage import Completion
 
@@ -85,3 +93,32 @@ def test_a_higher_score_is_never_less_probable(a: float, b: float, isotonic: boo
     calibration = calibrate(method="isotonic", knots=knots) if isotonic else calibrate(temperature=3.0)
     low, high = (calibration.compute_probability(margin) for margin in sorted((a, b)))
     assert 0 <= low <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('{"verdict":"f', "false_positive"),
+        ('{"verdict":"true', "true_positive"),
+        ('{"verdict": "needs_review","evidence":[1]}', "needs_review"),
+        ('{"verdict":"', None),
+        ('{"verdict":"maybe"', None),
+        ("", None),
+    ],
+)
+def test_the_word_of_an_answer_that_was_cut_off(text: str, word: str | None) -> None:
+    assert read_word(text) == word
+
+
+def test_tokens_up_to_the_verdict_are_counted() -> None:
+    assert (
+        count_to_verdict(complete(*BEFORE, ("false", {"false": -0.1}), ("_positive", {"_positive": 0.0})))
+        == len(BEFORE) + 1
+    )
+    assert count_to_verdict(complete(*BEFORE)) is None
+
+
+def test_a_calibration_of_another_score_is_not_applied() -> None:
+    calibration = calibrate(score="verdict-0", threshold=0.5)
+    judged = judge(Decision.FALSE_POSITIVE, 9.0, calibration, calibration.prompt_version)
+    assert (judged.decision, judged.reason) == (Decision.NEEDS_REVIEW, NOT_CALIBRATED)

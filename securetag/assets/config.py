@@ -75,7 +75,13 @@ class EvaluationConfig(dg.Config):
         description=f"A gate of the package ({', '.join(list_gates())}), or the path of a YAML file.",
     )
     base: str = Field(default="securetag-base", description="Alias of the model to compare with.")
-    per_axis: int = Field(default=24, description="Most held-out rows of each axis.")
+    trained: int = Field(default=400, description="Most held-out rows like the trained ones.")
+    per_axis: int = Field(default=24, description="Most held-out rows of each other axis.")
+    validation: int = Field(default=400, description="Most validation rows that the threshold is fitted on.")
+    whole: int = Field(default=20, description="Rows whose whole answer is asked for as well.")
+    max_lost: float = Field(
+        default=0.02, description="Share of true positives that the threshold may lose on validation rows."
+    )
 
 
 class PublishConfig(dg.Config):

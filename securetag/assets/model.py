@@ -72,7 +72,7 @@ def evaluation(
 ) -> dg.MaterializeResult:
     """Base and candidate on the same held-out rows. The check is the gate."""
     from securetag.evaluation import gate
-    from securetag.pipeline.evaluate import evaluate
+    from securetag.pipeline.evaluate import EvaluationSizes, evaluate
     from securetag.serving.registry import Registry
 
     result = evaluate(
@@ -81,7 +81,13 @@ def evaluation(
         Path(_latest(context, "release", "path")),
         gate.load(gate.find_gate(config.gate)),
         settings,
-        per_axis=config.per_axis,
+        sizes=EvaluationSizes(
+            trained=config.trained,
+            per_axis=config.per_axis,
+            validation=config.validation,
+            whole=config.whole,
+            max_lost=config.max_lost,
+        ),
         progress=Progress(context.log.info),
     )
     rows = [
@@ -165,6 +171,18 @@ def gate_figures(comparison: Comparison, decision: GateDecision) -> dict[str, fl
         "requirements not met": sum(not check.passed for check in decision.checks),
         "held-out examples": comparison.suites[HELD_OUT].n,
     }
+    for suite, dismissals in comparison.dismissals.get("candidate", {}).items():
+        for metric, values in (
+            ("lost", {"lost": dismissals.lost, "of": dismissals.true, "at most": dismissals.lost_upper}),
+            ("auc", {"candidate": dismissals.auc, "low": dismissals.auc_low, "high": dismissals.auc_high}),
+            ("calibration_error", {"candidate": dismissals.calibration_error}),
+        ):
+            if (suite, metric) in required:
+                figures |= {
+                    f"{suite}, {metric.replace('_', ' ')}: {part}": float(f"{value:.4g}")
+                    for part, value in values.items()
+                    if value is not None
+                }
     for suite, compared in comparison.suites.items():
         for metric, cell in compared.metrics.items():
             if (suite, metric) in required or (not required and suite == HELD_OUT):

@@ -6,12 +6,13 @@ the cases on which they differ bear on the question.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from securetag.errors import InputError
+from securetag.evaluation.dismissals import Dismissals, measure_dismissals
 from securetag.evaluation.metrics import (
     NAMES,
     PROPORTIONS,
@@ -68,7 +69,7 @@ class SuiteComparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All suites: `held_out` first, then each axis."""
+    """All suites: `held_out` first, then `trained`, then each axis."""
 
     base_model: str
     candidate_model: str
@@ -76,6 +77,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     base_unanswered: int
     candidate_unanswered: int
     suites: dict[str, SuiteComparison]
+    #: `candidate`, `base` or a baseline's name → suite → what its dismissals are worth.
+    dismissals: dict[str, dict[str, Dismissals]] = {}
 
     def as_json(self) -> JsonObject:
         """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
@@ -85,8 +88,17 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def compare(base: SuiteResult, candidate: SuiteResult, *, seed: int = 0) -> Comparison:
-    """Pair the rows of two results by example. Raises InputError when they hold other examples."""
+def compare(
+    base: SuiteResult,
+    candidate: SuiteResult,
+    *,
+    baselines: Mapping[str, SuiteResult] | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Pair the rows of two results by example; `baselines` are other predictors on the same ones.
+
+    Raises InputError when they hold other examples.
+    """
     ours = {row.id: row for row in candidate.rows}
     theirs = {row.id: row for row in base.rows}
     if ours.keys() != theirs.keys() or len(ours) != len(candidate.rows) or len(theirs) != len(base.rows):
@@ -111,10 +123,19 @@ def compare(base: SuiteResult, candidate: SuiteResult, *, seed: int = 0) -> Comp
         base_unanswered=base.unanswered,
         candidate_unanswered=candidate.unanswered,
         suites=compared,
+        dismissals={
+            name: {
+                suite: measure_dismissals(rows, seed=seed)
+                for suite, rows in split_into_suites(result.rows).items()
+                if rows
+            }
+            for name, result in {"candidate": candidate, "base": base, **(baselines or {})}.items()
+        },
     )
 
 
 def _question(row: Row) -> tuple[object, ...]:
+    # A model that gave no score was asked for its whole answer under the schema: that may differ.
     return row.label, row.axis, row.group, row.prompt_version, row.free_valid is None
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from securetag.errors import GateError, SettingsError
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
-from securetag.evaluation.metrics import HELD_OUT, NAMES
+from securetag.evaluation.dismissals import Dismissals
+from securetag.evaluation.metrics import HELD_OUT, NAMES, TRAINED
 from securetag.records import Gate, JsonObject
 from securetag.system.packaged import find_yaml, list_names
 
@@ -27,6 +28,8 @@ Rule = Literal[
     "not_significantly_worse",
     "significantly_better",
     "not_worse_by",
+    "at_most",
+    "not_below_baseline",
 ]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -35,10 +38,19 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 PRODUCTION = "production"
 GATES_DIR = Path(str(resources.files("securetag"))) / "evaluation" / "gates"
 
+#: AUC of a model that ranks nothing.
+CHANCE_AUC = 0.5
 #: Rules that compare with `Requirement.value`.
-_NEED_VALUE = {"lower_bound_at_least", "not_worse_by"}
+_NEED_VALUE = {"lower_bound_at_least", "not_worse_by", "at_most"}
 #: Rules that compare with the majority figure, which only these metrics have.
 _HAVE_MAJORITY = {"accuracy", "macro_f1"}
+#: Figures of `Dismissals` → English, Spanish, and the rules that fit them.
+_DISMISSALS: dict[str, tuple[str, str, set[str]]] = {
+    "lost": ("true positives lost", "verdaderos positivos perdidos", {"at_most"}),
+    "calibration_error": ("calibration error", "error de calibración", {"at_most"}),
+    "auc": ("AUC of the score", "AUC de la puntuación", {"lower_bound_above_base", "not_below_baseline"}),
+}
+_ROW_RULES = set(get_args(Rule)) - {"at_most", "not_below_baseline"}
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +63,9 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     - `significantly_better`: above the base and p < alpha.
     - `not_worse_by`: non-inferiority; the lower end of the interval of candidate − base is at or
       above −`value`. Stricter than the absence of significance: it needs evidence of no harm.
+    - `at_most`: for `lost` the one-sided 95 % Clopper-Pearson bound, for `calibration_error` the figure is at
+      most `value`.
+    - `not_below_baseline`: the candidate's figure is at least that of the baseline `baseline`.
     """
 
     metric: str
@@ -58,10 +73,17 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     value: Share | None = None
     #: `held_out` (all rows) or an axis.
     suite: str = HELD_OUT
+    #: For `not_below_baseline`: `tfidf`, `class` or `majority`.
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in NAMES:
-            raise ValueError(f"metric {self.metric!r} is none of {', '.join(NAMES)}")
+        if self.metric not in NAMES and self.metric not in _DISMISSALS:
+            raise ValueError(f"metric {self.metric!r} is none of {', '.join([*NAMES, *_DISMISSALS])}")
+        fitting = _DISMISSALS[self.metric][2] if self.metric in _DISMISSALS else _ROW_RULES
+        if self.rule not in fitting:
+            raise ValueError(f"rule {self.rule} doesn't fit metric {self.metric}")
+        if (self.rule == "not_below_baseline") != (self.baseline is not None):
+            raise ValueError("`baseline` belongs to rule not_below_baseline")
         if (self.rule in _NEED_VALUE) != (self.value is not None):
             raise ValueError(
                 f"rule {self.rule} {'needs a' if self.rule in _NEED_VALUE else 'takes no'} value"
@@ -79,6 +101,8 @@ class GateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_examples: Annotated[int, msgspec.Meta(ge=1)]
     #: Nor do fewer of either label.
     min_per_label: Annotated[int, msgspec.Meta(ge=1)]
+    #: Nor do fewer true positives among the rows that are like the trained ones.
+    min_trained_true_positives: Annotated[int, msgspec.Meta(ge=0)] = 0
     #: Share of examples on which either model may stay unheard before nothing is decided.
     max_unanswered: Share = 0.02
     #: Two-sided level of the paired tests.
@@ -174,8 +198,9 @@ def classify(comparison: Comparison, decision: GateDecision) -> Gate:
 
 
 def report(comparison: Comparison, decision: GateDecision) -> JsonObject:
-    """Return the shape that scripts read: `{suite: {metric: {…}}, gate: {passed, reasons}}`."""
-    return {**comparison.as_json(), "gate": decision.as_json()}
+    """Return the shape that scripts read: `{suite: {metric: {…}}, dismissals: {…}, gate: {…}}`."""
+    dismissals = msgspec.to_builtins(comparison.dismissals)
+    return {**comparison.as_json(), "dismissals": dismissals, "gate": decision.as_json()}
 
 
 def _evidence(comparison: Comparison, spec: GateSpec) -> list[Check]:
@@ -195,6 +220,16 @@ def _evidence(comparison: Comparison, spec: GateSpec) -> list[Check]:
             )
             continue
         failed += _size(name, suite, spec)
+    trained = comparison.suites.get(TRAINED)
+    true = trained.labels["true_positive"] if trained else 0
+    if true < spec.min_trained_true_positives:
+        fail(
+            TRAINED,
+            f"{TRAINED}: {true} true positives are too few to bound what is lost: the gate asks for "
+            f"{spec.min_trained_true_positives}.",
+            f"{TRAINED}: {true} verdaderos positivos no bastan para acotar lo que se pierde: se exigen "
+            f"{spec.min_trained_true_positives}.",
+        )
     n = max(1, comparison.suites[HELD_OUT].n)
     for en, es, count in (
         ("base", "modelo base", comparison.base_unanswered),
@@ -232,6 +267,8 @@ def _size(name: str, suite: SuiteComparison, spec: GateSpec) -> list[Check]:
 
 
 def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Check:
+    if requirement.metric in _DISMISSALS:
+        return _check_dismissals(comparison, requirement)
     name_en, name_es = NAMES[requirement.metric]
     cell = comparison.suites[requirement.suite].metrics.get(requirement.metric)
     if cell is None:
@@ -247,6 +284,52 @@ def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Ch
     return Check(
         passed=passed, metric=requirement.metric, suite=suite, en=f"{suite}: {en}", es=f"{suite}: {es}"
     )
+
+
+def _check_dismissals(comparison: Comparison, requirement: Requirement) -> Check:
+    """Check a figure of the candidate's dismissals; what wasn't measured doesn't pass."""
+    name_en, name_es, _ = _DISMISSALS[requirement.metric]
+    suite, value = requirement.suite, requirement.value or 0.0
+    ours = comparison.dismissals.get("candidate", {}).get(suite)
+    other_name = requirement.baseline or "base"
+    other = comparison.dismissals.get(other_name, {}).get(suite)
+    figure = None if ours is None else _figure(ours, requirement.metric)
+    passed, en, es = False, "it wasn't measured", "no se midió"
+    if ours is not None and figure is not None and requirement.rule == "at_most":
+        passed = figure <= value
+        en = f"{_describe(ours, requirement.metric)} ({'at most' if passed else 'above'} {value:.1%})"
+        es = f"{figure:.1%} ({'como máximo' if passed else 'por encima de'} {value:.1%})"
+    elif ours is not None and figure is not None and other is not None:
+        # A model without any score ranks as chance does.
+        bar = CHANCE_AUC if other.auc is None else other.auc
+        is_baseline = requirement.rule == "not_below_baseline"
+        passed = figure >= bar if is_baseline else ours.auc_low is not None and ours.auc_low > bar
+        figures = f"{figure:.3f} [{ours.auc_low:.3f}, {ours.auc_high:.3f}], {other_name} {bar:.3f}"
+        en = f"{figures}: {'not below' if passed else 'below'} what it has to reach"
+        es = f"{figures}: {'alcanza' if passed else 'no alcanza'} lo exigido"
+    return Check(
+        passed=passed,
+        metric=requirement.metric,
+        suite=suite,
+        en=f"{suite}: {name_en}: {en}.",
+        es=f"{suite}: {name_es}: {es}.",
+    )
+
+
+def _figure(dismissals: Dismissals, metric: str) -> float | None:
+    figures = {
+        "lost": dismissals.lost_upper,
+        "calibration_error": dismissals.calibration_error,
+        "auc": dismissals.auc,
+    }
+    return figures[metric]
+
+
+def _describe(dismissals: Dismissals, metric: str) -> str:
+    if metric == "lost":
+        upper = f"with 95 % confidence at most {dismissals.lost_upper:.1%}"
+        return f"{dismissals.lost} of {dismissals.true}, {upper}"
+    return f"{dismissals.calibration_error:.3f}"
 
 
 def _judge(cell: Cell, requirement: Requirement, alpha: float) -> tuple[bool, str, str]:
@@ -279,7 +362,7 @@ def _judge(cell: Cell, requirement: Requirement, alpha: float) -> tuple[bool, st
             worse = ("not significantly better", "no significativamente mejor")
             en, es = words if passed else worse
             return passed, f"{en} ({sure})", f"{es} ({sure})"
-        case "not_worse_by":
+        case _:  # not_worse_by
             passed = cell.difference_low >= -value
             span = f"[{cell.difference_low:+.3f}, {cell.difference_high:+.3f}]"
             return (

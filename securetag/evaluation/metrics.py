@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from securetag.evaluation.significance import bootstrap
-from securetag.evaluation.suites import Row
+from securetag.evaluation.suites import TRAINED_AXES, Row
 from securetag.records import Decision
 from securetag.system.intervals import wilson
 
@@ -26,6 +26,12 @@ LABELS = ("true_positive", "false_positive")
 DECISIONS = tuple(decision.value for decision in Decision)
 #: Suite of all rows together; each axis is a suite of its own.
 HELD_OUT = "held_out"
+#: Suite of the rows that are like the trained ones: a bound holds for these.
+TRAINED = "trained"
+
+#: Most by which two readings of one score may differ: the order of additions differs with what else a server
+#: reads at the time.
+MAX_SCORE_DRIFT = 0.1
 
 #: label → decision → rows.
 Confusion = dict[str, dict[str, int]]
@@ -40,6 +46,13 @@ class Proportion(msgspec.Struct, frozen=True):
     es: str
 
 
+def agrees_as_served(row: Row) -> bool:
+    """Return whether the whole answer, asked for beside others, has the decision and score of the verdict."""
+    if row.served_decision is not row.decision or (row.served_margin is None) != (row.margin is None):
+        return False
+    return abs((row.served_margin or 0.0) - (row.margin or 0.0)) <= MAX_SCORE_DRIFT
+
+
 #: Every figure that is a share of rows. Higher is better in each.
 PROPORTIONS: dict[str, Proportion] = {
     "json_validity": Proportion(
@@ -47,6 +60,18 @@ PROPORTIONS: dict[str, Proportion] = {
         lambda row: bool(row.free_valid),
         "JSON validity without a schema",
         "validez del JSON sin esquema",
+    ),
+    "answer_validity": Proportion(
+        lambda row: row.served_valid is not None,
+        lambda row: bool(row.served_valid),
+        "validity of the served answer",
+        "validez de la respuesta servida",
+    ),
+    "served_agreement": Proportion(
+        lambda row: row.served_decision is not None,
+        agrees_as_served,
+        "same decision and score when served beside other questions",
+        "misma decisión y puntuación al servirse junto a otras preguntas",
     ),
     "accuracy": Proportion(
         lambda _: True,
@@ -82,7 +107,10 @@ PROPORTIONS: dict[str, Proportion] = {
 
 #: Metric name → (English, Spanish), in the order of tables.
 NAMES: dict[str, tuple[str, str]] = {
-    "json_validity": (PROPORTIONS["json_validity"].en, PROPORTIONS["json_validity"].es),
+    **{
+        name: (PROPORTIONS[name].en, PROPORTIONS[name].es)
+        for name in ("json_validity", "answer_validity", "served_agreement")
+    },
     "accuracy": (PROPORTIONS["accuracy"].en, PROPORTIONS["accuracy"].es),
     "macro_f1": ("verdict macro-F1", "macro-F1 del veredicto"),
     **{name: (share.en, share.es) for name, share in PROPORTIONS.items()},
@@ -113,9 +141,15 @@ class SuiteMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def split_into_suites(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return `held_out` with every row, then each axis by name. Without rows: `held_out`, empty."""
+    """Return `held_out` with every row, then `trained`, then each axis by name.
+
+    Without rows: `held_out` alone, empty.
+    """
     by_suite: dict[str, list[Row]] = {HELD_OUT: []}
-    for row in sorted(rows, key=lambda row: (row.axis, row.id)):
+    ordered = sorted(rows, key=lambda row: (row.axis, row.id))
+    if trained := [row for row in ordered if row.axis in TRAINED_AXES]:
+        by_suite[TRAINED] = trained
+    for row in ordered:
         by_suite[HELD_OUT].append(row)
         by_suite.setdefault(row.axis, []).append(row)
     return by_suite

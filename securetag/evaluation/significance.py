@@ -86,6 +86,15 @@ def bootstrap(
     return estimate, Interval(min(low, estimate), max(high, estimate)), p
 
 
+def draw_row_weights(groups: Sequence[str], seed: int) -> Iterator[Counts]:
+    """Yield how often each row is drawn in each resample of whole groups: blocks (resamples, rows)."""
+    names = {name: index for index, name in enumerate(sorted(set(groups)))}
+    place = [names[group] for group in groups]
+    blocks = _kept_weights if len(names) <= _KEPT_GROUPS else _weights
+    for weights in blocks(len(names), seed, RESAMPLES):
+        yield weights[:, place]
+
+
 def _weights(groups: int, seed: int, resamples: int) -> Iterator[Counts]:
     """Yield how often each group is drawn in each resample: blocks of shape (at most _BLOCK, groups)."""
     import numpy as np

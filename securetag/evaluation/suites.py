@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from securetag import triage
-from securetag.calibration import read_margin
+from securetag.calibration import Calibration, count_to_verdict, judge, read_margin, read_word
 from securetag.errors import InputError, TriageError
 from securetag.records import Decision, Example, Label, Task
 
@@ -27,6 +27,8 @@ Progress = Callable[[int, int], None]
 
 #: Suite of the rows that carry no axis (harvested ones).
 NO_AXIS = "other"
+#: Axes whose rows are like the trained ones.
+TRAINED_AXES = ("in_distribution", NO_AXIS)
 #: Characters of a free answer that a row keeps, so that a person can see what the model wrote.
 KEPT_CHARS = 300
 #: Examples in a row without any answer after which the predictor is taken for dead: at 60 s a call,
@@ -45,10 +47,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     label: Label
     lang: str
     prompt_version: str
-    #: The verdict that counts: under the schema where that was asked, else the free one.
+    #: The verdict that counts: as `apply_to_rows` left it, before that the model's own word, under the schema
+    #: where that was asked.
     decision: Decision
-    #: Did the answer that counts parse, with evidence inside the prompt?
+    #: Could the verdict that counts be read: did its answer parse, or had its token a score?
     valid: bool
+    #: Did the whole answer under the schema parse? None where the verdict alone was asked for.
+    served_valid: bool | None = None
+    #: Its score and its decision, where the verdict was asked for alone as well.
+    served_margin: float | None = None
+    served_decision: Decision | None = None
     #: The same two of the free completion; None where none was asked for.
     free_decision: Decision | None = None
     free_valid: bool | None = None
@@ -67,6 +75,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     alias: str = ""
     #: log P(false_positive) − log P(true_positive) of the answer that counts; None without log-probabilities.
     margin: float | None = None
+    #: By the calibration that was applied, else the logistic function of the score.
+    p_false_positive: float | None = None
 
 
 class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,8 +135,12 @@ def select_scorable(example: Example) -> bool:
     return example.task is Task.TRIAGE and example.label is not None
 
 
-def sample_rows(examples: Iterable[Example], per_axis: int, *, seed: int = 0) -> list[Example]:
+def sample_rows(
+    examples: Iterable[Example], per_axis: int, *, trained: int | None = None, seed: int = 0
+) -> list[Example]:
     """Choose at most `per_axis` scorable examples of each axis, half of each label where possible.
+
+    `trained` is another number for the axes whose rows are like the trained ones.
 
     Chosen by a hash of seed, group and id, so the choice doesn't depend on the order of the input
     and both halves of a contrastive pair tend to be chosen together.
@@ -143,10 +157,11 @@ def sample_rows(examples: Iterable[Example], per_axis: int, *, seed: int = 0) ->
     chosen: list[Example] = []
     for axis in sorted(axes):
         queues = [axes[axis][label] for label in sorted(axes[axis])]
-        half = per_axis // len(queues)
+        most = trained if trained is not None and axis in TRAINED_AXES else per_axis
+        half = most // len(queues)
         took = [queue[:half] for queue in queues]
         spare = [example for queue in queues for example in queue[half:]]
-        missing = per_axis - sum(len(part) for part in took)
+        missing = most - sum(len(part) for part in took)
         chosen += [example for part in took for example in part] + spare[:missing]
     return sorted(chosen, key=lambda example: example.id)
 
@@ -171,12 +186,85 @@ def run_suite(
     """
     if not (free or constrained):
         raise InputError("an evaluation needs free completions, constrained ones, or both")
-    prepared = [(example, _prompt(example)) for example in examples if select_scorable(example)]
 
     def score(ask: triage.Predictor, item: _Item) -> Row:
         return _score(ask, item[0], item[1], free, constrained)
 
-    rows = _round(predictor, prepared, score, max(1, workers), progress)
+    return _run(predictor, examples, score, max(1, workers), progress)
+
+
+def score_verdicts(
+    predictor: triage.Predictor, examples: Sequence[Example], *, progress: Progress | None = None
+) -> SuiteResult:
+    """Ask `predictor` for the verdict of each labeled triage example, by the question that a worker asks.
+
+    Where answers begin with the verdict, the first is read whole, and tells after how many tokens the others
+    may be cut off: what a model writes before that is the same. An answer without a score by then is read
+    whole too. Members of a pair are asked about one after another, so that a server reads once what they
+    share. Failures as for `run_suite`.
+    """
+    ordered = sorted(examples, key=lambda example: (example.pair_id or example.id, example.id))
+    limits: dict[triage.Profile, int] = {}
+
+    def score(ask: triage.Predictor, item: _Item) -> Row:
+        return _score_verdict(ask, item, limits)
+
+    result = _run(predictor, ordered, score, 1, progress)
+    rows = {row.id: row for row in result.rows}
+    return SuiteResult(rows=[rows[e.id] for e in examples if e.id in rows], skipped=result.skipped)
+
+
+def merge_answers(verdicts: SuiteResult, answers: SuiteResult) -> SuiteResult:
+    """Add what `run_suite` made of some of the same examples to the rows of `score_verdicts`."""
+    whole = {row.id: row for row in answers.rows}
+    rows = [_merge(row, whole[row.id]) if row.id in whole else row for row in verdicts.rows]
+    return SuiteResult(rows=rows, skipped=verdicts.skipped)
+
+
+def _merge(verdict: Row, answer: Row) -> Row:
+    return msgspec.structs.replace(
+        verdict,
+        served_valid=answer.served_valid,
+        served_margin=answer.margin,
+        served_decision=answer.decision,
+        free_decision=answer.free_decision,
+        free_valid=answer.free_valid,
+        free_reason=answer.free_reason,
+        free_text=answer.free_text,
+        reason=verdict.reason or answer.reason,
+        answered=verdict.answered and answer.answered,
+    )
+
+
+def apply_to_rows(result: SuiteResult, calibration: Calibration | None) -> SuiteResult:
+    """Return the rows with the decisions that a worker would store: see `securetag.calibration.judge`."""
+    rows = []
+    for row in result.rows:
+        judged = judge(row.decision, row.margin, calibration, row.prompt_version)
+        served = row.served_decision
+        if served is not None and row.served_margin is not None:
+            served = judge(served, row.served_margin, calibration, row.prompt_version).decision
+        rows.append(
+            msgspec.structs.replace(
+                row,
+                decision=judged.decision if row.valid else Decision.NEEDS_REVIEW,
+                p_false_positive=judged.p_false_positive,
+                reason=row.reason or judged.reason,
+                served_decision=served,
+            )
+        )
+    return SuiteResult(rows=rows, skipped=result.skipped)
+
+
+def _run(
+    predictor: triage.Predictor,
+    examples: Sequence[Example],
+    score: Callable[[triage.Predictor, _Item], Row],
+    workers: int,
+    progress: Progress | None,
+) -> SuiteResult:
+    prepared = [(example, _prompt(example)) for example in examples if select_scorable(example)]
+    rows = _round(predictor, prepared, score, workers, progress)
     unheard = [index for index, row in enumerate(rows) if not row.answered]
     if 0 < len(unheard) < GIVE_UP_AFTER:
         # One at a time: what timed out beside other calls may be answered alone.
@@ -238,9 +326,33 @@ def _score(
         is_answering = unbound is None or unbound.answered
         # A model that has just not answered isn't asked again: the row is unheard either way.
         bound = _ask(predictor, prompt, constrained=True) if is_answering else unbound
-    latency_ms = round((time.perf_counter() - start) * 1000)
+    return _make_row(example, prompt, unbound, bound, start)
+
+
+def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage.Profile, int]) -> Row:
+    """Score one verdict; `limits` gets the tokens after which its score is known."""
+    example, prompt = item
+    start = time.perf_counter()
+    limit = limits.get(prompt.profile)
+    answer = _ask(predictor, prompt, constrained=True, limit=limit)
+    word, margin = read_word(answer.completion.text), read_margin(answer.completion)
+    if limit is not None and (word is None or margin is None):
+        answer = _ask(predictor, prompt, constrained=True)
+        word, margin = read_word(answer.completion.text), read_margin(answer.completion)
+    if word is None or margin is None or prompt.profile not in triage.VERDICT_FIRST:
+        return _make_row(example, prompt, None, answer, start)
+    if (count := count_to_verdict(answer.completion)) is not None:
+        limits.setdefault(prompt.profile, count)
+    verdict = msgspec.structs.replace(answer, decision=word, valid=True, reason="")
+    row = _make_row(example, prompt, None, verdict, start)
+    return msgspec.structs.replace(row, served_valid=None)
+
+
+def _make_row(
+    example: Example, prompt: triage.Prompt, unbound: _Asked | None, bound: _Asked | None, start: float
+) -> Row:
     counts = bound or unbound
-    # `run` saw to both.
+    # The callers saw to both.
     assert counts is not None
     assert example.label is not None
     calls = [call for call in (unbound, bound) if call is not None]
@@ -253,13 +365,14 @@ def _score(
         prompt_version=prompt.version,
         decision=counts.decision,
         valid=counts.valid,
+        served_valid=bound.valid if bound else None,
         reason=counts.reason,
         free_decision=unbound.decision if unbound else None,
         free_valid=unbound.valid if unbound else None,
         free_reason=unbound.reason if unbound else "",
         free_text=unbound.completion.text[:KEPT_CHARS] if unbound else "",
         answered=all(call.answered for call in calls),
-        latency_ms=latency_ms,
+        latency_ms=round((time.perf_counter() - start) * 1000),
         prompt_tokens=sum(call.completion.prompt_tokens for call in calls),
         completion_tokens=sum(call.completion.completion_tokens for call in calls),
         model_id=counts.completion.model_id,
@@ -268,12 +381,14 @@ def _score(
     )
 
 
-def _ask(predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool) -> _Asked:
+def _ask(
+    predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool, limit: int | None = None
+) -> _Asked:
     schema = triage.schema(prompt) if constrained else None
-    limit = triage.MAX_ANSWER_TOKENS[prompt.profile]
+    tokens = triage.MAX_ANSWER_TOKENS[prompt.profile] if limit is None else limit
     completion, answered = triage.Completion(text=""), False
     try:
-        completion, answered = predictor(prompt.messages, schema, limit), True
+        completion, answered = predictor(prompt.messages, schema, tokens), True
         answer = triage.parse(completion.text, prompt)
     except Exception as error:  # Whatever a predictor raises is a row to count, with its reason.
         reason = str(error) if isinstance(error, TriageError) else f"{type(error).__name__}: {error}"

@@ -7,15 +7,10 @@ from pathlib import Path
 
 from securetag.calibration import Calibration
 from securetag.datasets.releases.release import read_release
-from securetag.errors import InputError
-from securetag.evaluation.calibrate import Scored, fit_calibration
 from securetag.evaluation.suites import select_scorable
-from securetag.pipeline.evaluate import ask_model
+from securetag.pipeline.evaluate import ask_model, describe_population, fit_on_rows
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
-
-#: Share of the rows that must have a score: what wasn't scored may be what the model finds hard.
-MIN_SCORED = 0.98
 
 
 def calibrate(
@@ -34,20 +29,11 @@ def calibrate(
     registry = Registry(settings.models_dir)
     entry = registry.get(model_id)
     examples = [example for example in read_release(release).validation if select_scorable(example)]
-    result = ask_model(entry, examples, "calibrated", settings, progress)
-    scored = [Scored(row.margin, row.label) for row in result.rows if row.margin is not None]
-    if not examples or len(scored) < len(examples) * MIN_SCORED:
-        raise InputError(
-            f"{len(scored)} of {len(examples)} validation rows got a score; {MIN_SCORED:.0%} are needed",
-            hint="Serve the model with a runtime that gives log-probabilities.",
-        )
-    sources = sorted({example.source for example in examples})
-    calibration = fit_calibration(
-        scored,
-        model_id=entry.model_id,
-        prompt_version=result.rows[0].prompt_version,
+    calibration = fit_on_rows(
+        ask_model(entry, examples, "calibrated", settings, progress),
+        entry.model_id,
         max_lost=max_lost,
-        population=f"validation rows of release {release.name} ({', '.join(sources)})",
+        population=describe_population(release, examples),
     )
     registry.record_calibration(calibration)
     return calibration

@@ -1,4 +1,9 @@
-"""Base and candidate on the same held-out rows in one run, and the gate's decision."""
+"""Base and candidate on the same held-out rows in one run, and the gate's decision.
+
+The candidate is calibrated first: it is asked about validation rows, and the probability and threshold that
+these give are kept with it and decide its verdicts from then on, here as in a worker. The base has none, so
+that it dismisses nothing, as where it is served.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,22 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.releases.release import read_release
-from securetag.errors import NotFoundError
+from securetag.calibration import Calibration
+from securetag.datasets.releases.release import Release, read_manifest, read_release
+from securetag.errors import InputError, NotFoundError
 from securetag.evaluation import gate
+from securetag.evaluation.calibrate import Scored, fit_calibration
 from securetag.evaluation.compare import Comparison, compare
 from securetag.evaluation.gate import GateDecision, GateSpec
-from securetag.evaluation.suites import SuiteResult, run_suite, sample_rows
+from securetag.evaluation.suites import (
+    SuiteResult,
+    apply_to_rows,
+    merge_answers,
+    run_suite,
+    sample_rows,
+    score_verdicts,
+)
+from securetag.pipeline.baselines import fit_baselines, predict
 from securetag.records import Example
 from securetag.serving.client import RuntimeClient, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
@@ -23,10 +38,27 @@ from securetag.settings import Settings, cores
 
 #: Seconds for one answer; a model of this size takes well under one.
 ANSWER_S = 60.0
-#: Requests that one model answers at a time; what they share is the prompt's beginning.
+#: Whole answers that one model writes at a time, as for a worker. Verdicts are asked for one by one, so that
+#: members of a pair share what was read.
 SLOTS = 2
 #: Seconds between two reports of progress.
 REPORT_S = 2.0
+#: Share of the validation rows that must have a score: what wasn't scored may be what the model finds hard.
+MIN_SCORED = 0.98
+
+
+class EvaluationSizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many rows are asked about."""
+
+    #: Most held-out rows like the trained ones, and of each other axis.
+    trained: int = 400
+    per_axis: int = 24
+    #: Most validation rows that the calibration is fitted on.
+    validation: int = 400
+    #: Rows whose whole answer is asked for as well, under the schema and freely.
+    whole: int = 20
+    #: Share of true positives that the threshold may lose. Below the gate's bound, which holds on other rows.
+    max_lost: float = 0.02
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +70,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     release: str
     comparison: Comparison
     decision: GateDecision
+    #: The candidate's; None where the validation rows don't allow one.
+    calibration: Calibration | None = None
 
 
 def evaluate(
@@ -47,16 +81,21 @@ def evaluate(
     spec: GateSpec,
     settings: Settings,
     *,
-    per_axis: int,
+    sizes: EvaluationSizes | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask both models about up to `per_axis` held-out rows of each axis, compare, decide.
+    """Calibrate the candidate, ask both models about held-out rows, compare, decide.
 
     Both run at the same time, each with half of the cores. Raises NotFoundError for a model that the
     registry doesn't know, ReleaseError for a broken release.
     """
+    sizes = sizes or EvaluationSizes()
     registry = Registry(settings.models_dir)
-    examples = sample_rows(read_release(release).test, per_axis)
+    rows = read_release(release)
+    examples = sample_rows(rows.test, sizes.per_axis, trained=sizes.trained)
+    validation = sample_rows(rows.validation, sizes.validation, trained=sizes.validation)
+    whole = sample_rows(examples, max(2, sizes.whole // max(1, len({e.axis for e in examples}))))
+    questions = {"base": examples, "candidate": [*validation, *examples]}
     models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
     done = dict.fromkeys(models, 0)
 
@@ -65,28 +104,37 @@ def evaluate(
 
     with ThreadPoolExecutor(len(models), thread_name_prefix="evaluate") as pool:
         futures = {
-            name: pool.submit(ask_model, entry, examples, name, settings, count(name))
+            name: pool.submit(ask_model, entry, questions[name], name, settings, count(name), whole=whole)
             for name, entry in models.items()
         }
         # Progress is told from this thread: who listens (Dagster) may not be safe in others.
         while wait(futures.values(), timeout=REPORT_S).not_done:
             for name, number in done.items():
                 if progress is not None:
-                    progress(name, number, len(examples))
+                    progress(name, number, len(questions[name]) + len(whole))
         results = {name: future.result() for name, future in futures.items()}
-    comparison = compare(results["base"], results["candidate"])
-    decision = gate.decide(comparison, spec)
+    ids = {example.id for example in examples}
+    population = describe_population(release, validation)
+    calibration = _calibrate(results["candidate"], ids, candidate_id, sizes.max_lost, population)
+    if calibration is not None:
+        registry.record_calibration(calibration)
+    results = {
+        "base": apply_to_rows(results["base"], None),
+        "candidate": apply_to_rows(_part(results["candidate"], ids), calibration),
+    }
+    baselines = _predict_baselines(rows, validation, examples, sizes.max_lost, population)
+    comparison = compare(results["base"], results["candidate"], baselines=baselines)
     against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
-    folder = settings.home / "evaluations" / against
     evaluation = Evaluation(
-        folder=str(folder),
+        folder=str(settings.home / "evaluations" / against),
         model_id=candidate_id,
         base_id=base_id,
         release=release.name,
         comparison=comparison,
-        decision=decision,
+        decision=gate.decide(comparison, spec),
+        calibration=calibration,
     )
-    _write(evaluation, results)
+    _write(evaluation, results | baselines)
     return evaluation
 
 
@@ -96,9 +144,19 @@ def ask_model(
     name: str,
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    whole: Sequence[Example] = (),
 ) -> SuiteResult:
-    """Serve one registered model on a free port and ask it about every example."""
+    """Serve one registered model on a free port and ask it for the verdict of every example.
+
+    Of `whole`, a part of them, the whole answers are asked for as well.
+    """
     gguf = Registry(settings.models_dir).path(entry)
+    total = len(examples) + len(whole)
+
+    def report(begun: int) -> Callable[[int, int], None] | None:
+        return None if progress is None else lambda number, _: progress(begun + number, total)
+
     with Runtime(log_dir=settings.home / "logs") as runtime:
         url = runtime.serve(
             gguf, alias=name, model_id=entry.model_id, slots=SLOTS, threads=max(1, cores() // 2)
@@ -106,9 +164,68 @@ def ask_model(
         client = RuntimeClient(url, run_dir=settings.run_dir, aliases=[name])
         try:
             asks = make_predictor(client, timeout_s=ANSWER_S, logprobs=True)
-            return run_suite(asks, examples, workers=SLOTS, progress=progress)
+            answers = run_suite(asks, whole, workers=SLOTS, progress=report(0))
+            verdicts = score_verdicts(asks, examples, progress=report(len(whole)))
+            return merge_answers(verdicts, answers)
         finally:
             client.close()
+
+
+def fit_on_rows(result: SuiteResult, model_id: str, *, max_lost: float, population: str) -> Calibration:
+    """Fit a calibration on the scored rows of `result`. Raises InputError where too few have a score."""
+    scored = [Scored(row.margin, row.label) for row in result.rows if row.margin is not None]
+    if not result.rows or len(scored) < len(result.rows) * MIN_SCORED:
+        raise InputError(
+            f"{len(scored)} of {len(result.rows)} validation rows got a score; {MIN_SCORED:.0%} are needed",
+            hint="Serve the model with a runtime that gives log-probabilities.",
+        )
+    return fit_calibration(
+        scored,
+        model_id=model_id,
+        prompt_version=result.rows[0].prompt_version,
+        max_lost=max_lost,
+        population=population,
+    )
+
+
+def describe_population(release: Path, validation: Sequence[Example]) -> str:
+    """Return in words which rows a bound holds for."""
+    sources = ", ".join(sorted({example.source for example in validation}))
+    mistakes = ", ".join(read_manifest(release).params.get("mistakes") or ())
+    kinds = f"; kinds of mistake: {mistakes}" if mistakes else ""
+    return f"validation rows of release {release.name} ({sources}{kinds})"
+
+
+def _calibrate(
+    result: SuiteResult, held_out: set[str], model_id: str, max_lost: float, population: str
+) -> Calibration | None:
+    """Fit on the rows that aren't held out; None where they have one label, or too few have a score."""
+    rows = [row for row in result.rows if row.id not in held_out]
+    try:
+        return fit_on_rows(SuiteResult(rows=rows), model_id, max_lost=max_lost, population=population)
+    except InputError:
+        return None
+
+
+def _part(result: SuiteResult, ids: set[str]) -> SuiteResult:
+    return SuiteResult(rows=[row for row in result.rows if row.id in ids])
+
+
+def _predict_baselines(
+    release: Release,
+    validation: Sequence[Example],
+    examples: Sequence[Example],
+    max_lost: float,
+    population: str,
+) -> dict[str, SuiteResult]:
+    """Return each baseline's decisions on the held-out rows, calibrated as the candidate is."""
+    decided = {}
+    for name, score in fit_baselines(release.train).items():
+        result = predict(name, score, [*validation, *examples])
+        ids = {example.id for example in examples}
+        calibration = _calibrate(result, ids, name, max_lost, population)
+        decided[name] = apply_to_rows(_part(result, ids), calibration)
+    return decided
 
 
 def _write(evaluation: Evaluation, results: dict[str, SuiteResult]) -> None:

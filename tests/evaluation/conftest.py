@@ -6,14 +6,13 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
+from constructed_models import SAFE, truth
 
 from securetag import triage
 from securetag.records import Decision, Example, Finding, JsonObject, Label, Message, Origin, Task
 from securetag.triage import Completion, Predictor
 
 AXES = ["in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"]
-#: The constructed models read the label off this word, which stands in the shown code.
-SAFE = "guarded"
 
 
 def make_example(number: int, label: Label, axis: str | None, *, group: str | None = None) -> Example:
@@ -88,8 +87,16 @@ def predictor(
     return predict
 
 
-def truth(prompt: str) -> str:
-    return "false_positive" if SAFE in prompt else "true_positive"
+@pytest.fixture(scope="session")
+def release_rows() -> dict[str, list[Example]]:
+    """400 rows each to train, to validate and to test on, contrastive pairs in one group, one axis."""
+    rows: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+    for number in range(1200):
+        label: Label = "true_positive" if number % 2 else "false_positive"
+        split = ("train", "validation", "test")[number // 400]
+        axis = "in_distribution" if split == "test" else None
+        rows[split].append(make_example(number, label, axis, group=f"pair-{number // 2}"))
+    return rows
 
 
 def other(verdict: str) -> str:

@@ -103,6 +103,7 @@ def test_suites_are_all_rows_and_each_axis(examples: list[Example], perfect: Pre
     by_suite = metrics.split_into_suites(suites.run_suite(perfect, examples).rows)
     assert {name: len(rows) for name, rows in by_suite.items()} == {
         "held_out": 120,
+        "trained": 30,
         "in_distribution": 30,
         "unseen_framework": 30,
         "unseen_guard": 30,
@@ -117,7 +118,8 @@ def test_comparison_has_the_shape_that_scripts_read(
 ) -> None:
     base, candidate = suites.run_suite(constant, examples), suites.run_suite(perfect, examples)
     compared = compare.compare(base, candidate).as_json()
-    assert set(compared) == {"held_out", "in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
+    axes = {"in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"}
+    assert set(compared) == {"held_out", "trained", *axes}
     for suite in compared.values():
         for cell in suite.values():
             assert {"base", "candidate", "low", "high", "p"} <= set(cell)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
+from constructed_models import score_correctly, scored_predictor
 
+from securetag.calibration import Bound, Calibration
 from securetag.errors import InputError, ModelUnavailableError
 from securetag.evaluation import suites
 from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, content_id
@@ -229,3 +233,114 @@ def test_the_prompt_is_the_contracts_own(examples: list[Example]) -> None:
 
     suites.run_suite(spy, examples[:1], free=False)
     assert asked == [content_id(examples[0].messages[:-1])]
+
+
+def test_a_verdict_is_asked_for_as_the_whole_answer_is_and_cut_off_after_it(examples: list[Example]) -> None:
+    limits: list[int] = []
+    asked: set[tuple[str, bool]] = set()
+    model = scored_predictor(score_correctly, model_id="scored")
+
+    def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
+        limits.append(limit)
+        asked.add((messages[-1].content, schema is not None))
+        return model(messages, schema, limit)
+
+    result = suites.score_verdicts(spy, examples)
+    assert limits == [48] + [2] * 119
+    verdicts_asked = asked.copy()
+    whole = suites.run_suite(spy, examples, free=False)
+    assert asked == verdicts_asked
+    assert [row.margin for row in result.rows] == [row.margin for row in whole.rows]
+    assert [row.id for row in result.rows] == [example.id for example in examples]
+    assert all(row.decision == row.label and row.valid for row in result.rows)
+    assert all((row.margin or 0) > 0 for row in result.rows if row.label == "false_positive")
+    assert {row.served_valid for row in result.rows} == {None}
+
+
+def test_an_answer_whose_verdict_comes_later_is_read_whole(examples: list[Example]) -> None:
+    model = scored_predictor(score_correctly, model_id="scored")
+    limits: list[int] = []
+
+    def spell_late(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
+        limits.append(limit)
+        if len(limits) != 5:
+            return model(messages, schema, limit)
+        return Completion(text='{"ver', logprobs=[('{"ver', 0.0)], top_logprobs=[[('{"ver', 0.0)]])
+
+    rows = suites.score_verdicts(spell_late, examples).rows
+    assert limits[4:7] == [2, 48, 2]
+    assert all(row.margin is not None and row.valid for row in rows)
+
+
+def test_pairs_are_asked_about_one_after_another(examples: list[Example]) -> None:
+    paired = [
+        msgspec.structs.replace(example, pair_id=f"pair {number % 60}")
+        for number, example in enumerate(examples)
+    ]
+    model, prompts = scored_predictor(score_correctly, model_id="scored"), []
+
+    def spy(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
+        prompts.append(messages[1].content)
+        return model(messages, schema, limit)
+
+    suites.score_verdicts(spy, paired)
+    pair_of = {example.messages[1].content: example.pair_id for example in paired}
+    order = [pair_of[prompt] for prompt in prompts]
+    assert order[::2] == order[1::2]
+
+
+def test_without_log_probabilities_the_whole_answer_is_asked_for(
+    examples: list[Example], perfect: Predictor
+) -> None:
+    result = suites.score_verdicts(perfect, examples)
+    assert all(row.decision == row.label and row.valid and row.served_valid for row in result.rows)
+    assert {row.margin for row in result.rows} == {None}
+    assert {row.decision for row in suites.apply_to_rows(result, None).rows} == {
+        Decision.NEEDS_REVIEW,
+        Decision.TRUE_POSITIVE,
+    }
+
+
+def test_whole_answers_are_added_to_the_verdicts_of_the_same_rows(examples: list[Example]) -> None:
+    model = scored_predictor(score_correctly, model_id="scored", free=False)
+    verdicts, answers = suites.score_verdicts(model, examples), suites.run_suite(model, examples[:10])
+    merged = suites.merge_answers(verdicts, answers).rows
+    assert [row.served_valid for row in merged] == [True] * 10 + [None] * 110
+    assert [row.free_valid for row in merged] == [False] * 10 + [None] * 110
+    assert [row.margin for row in merged] == [row.margin for row in verdicts.rows]
+    assert all(row.served_decision == row.decision for row in merged[:10])
+
+
+def test_rows_are_decided_as_a_worker_would(examples: list[Example]) -> None:
+    model = scored_predictor(score_correctly, model_id="scored")
+    verdicts = suites.score_verdicts(model, examples)
+    calibration = Calibration(
+        model_id="scored",
+        prompt_version=verdicts.rows[0].prompt_version,
+        method="temperature",
+        bound=Bound(target=0.02, lost=0, of=149, upper=0.02, population="constructed rows"),
+        rows=400,
+        threshold=0.5,
+    )
+    decided = suites.apply_to_rows(verdicts, calibration).rows
+    assert all(row.decision == row.label for row in decided)
+    assert all(
+        row.p_false_positive == calibration.compute_probability(row.margin)
+        for row in decided
+        if row.margin is not None
+    )
+    other_prompt = msgspec.structs.replace(calibration, prompt_version="another")
+    for unusable in (None, other_prompt):
+        rows = suites.apply_to_rows(verdicts, unusable).rows
+        assert not any(row.decision is Decision.FALSE_POSITIVE for row in rows)
+        assert all("calibrat" in row.reason for row in rows if row.label == "false_positive")
+
+
+def test_rows_like_the_trained_ones_have_a_number_of_their_own(examples: list[Example]) -> None:
+    chosen = suites.sample_rows(examples, 4, trained=20)
+    assert Counter(example.axis for example in chosen) == {
+        "in_distribution": 20,
+        "unseen_framework": 4,
+        "unseen_guard": 4,
+        "unseen_sink": 4,
+    }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from securetag.cli.model.dismissals import show_dismissals
 from securetag.cli.model.registry import model_named
 from securetag.cli.output import Json, emit, reported, show
 
@@ -18,12 +19,18 @@ def evaluate(
     against: Annotated[str, typer.Option(help="The model to compare with.")],
     dataset: Annotated[str, typer.Option(help="The release whose held-out rows are asked.")],
     gate: Gate = "demo",
-    per_axis: Annotated[int, typer.Option(help="Most held-out rows of each axis.")] = 80,
+    trained: Annotated[int, typer.Option(help="Most held-out rows like the trained ones.")] = 400,
+    per_axis: Annotated[int, typer.Option(help="Most held-out rows of each other axis.")] = 80,
+    whole: Annotated[int, typer.Option(help="Rows whose whole answer is asked for as well.")] = 20,
+    max_lost: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Share of true positives that the threshold may lose.")
+    ] = 0.02,
     as_json: Json = False,
 ) -> None:
     """Ask two models about held-out rows, and let the gate decide."""
     from securetag.cli.dataset.releases import release_folder
     from securetag.evaluation import gate as gates
+    from securetag.pipeline.evaluate import EvaluationSizes
     from securetag.pipeline.evaluate import evaluate as run
     from securetag.settings import get_settings
 
@@ -34,7 +41,7 @@ def evaluate(
         release_folder(dataset, settings),
         gates.load(gates.find_gate(gate)),
         settings,
-        per_axis=per_axis,
+        sizes=EvaluationSizes(trained=trained, per_axis=per_axis, whole=whole, max_lost=max_lost),
         progress=None if as_json else _progress,
     )
     if as_json:
@@ -56,6 +63,9 @@ def evaluate(
             for metric, cell in compared.metrics.items()
         ],
     )
+    show_dismissals(evaluation.comparison)
+    if evaluation.calibration is None:
+        typer.echo("No calibration: too few validation rows got a score, or they have one label.")
     typer.echo(f"Gate {evaluation.decision.gate}: {'passed' if evaluation.decision.passed else 'rejected'}")
     for reason in evaluation.decision.reasons:
         typer.echo(f"  {reason}")

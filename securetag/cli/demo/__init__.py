@@ -25,7 +25,7 @@ class SizeName(StrEnum):
 @reported
 def demo(
     size: Annotated[
-        SizeName, typer.Option(help="smoke: minutes, for CI; quick: a quarter of an hour; full: an hour.")
+        SizeName, typer.Option(help="smoke: ten minutes, for CI; quick: the default; full: most rows.")
     ] = SizeName.QUICK,
 ) -> None:
     """Take code from upload to a retrained, gated triage model.

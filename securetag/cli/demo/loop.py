@@ -155,9 +155,9 @@ def _execute(keys: Sequence[list[str]], size: Size) -> dg.ExecuteInProcessResult
     from securetag.orchestration.definitions import defs
 
     ops = {
-        "release": {"seed": SEED, "synthetic": size.synthetic, "knowledge": size.knowledge},
+        "release": {"seed": SEED, **size.release()},
         "adapter": {"overrides": size.overrides(), "timeout_s": size.training_timeout_s},
-        "evaluation": {"per_axis": size.evaluated_per_axis},
+        "evaluation": size.evaluation(),
     }
     chosen = {key[-1] for key in keys}
     config = {

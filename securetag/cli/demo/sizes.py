@@ -17,8 +17,16 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     #: Rows that the recipe trains on, and how many of them are triage.
     train_rows: int
     triage_share: float
-    #: Held-out rows of each axis that both models are asked about.
+    #: Kinds of mistake in the synthetic rows (none: all of them), and how much of the rows is held out.
+    mistakes: list[str] = []
+    parts: dict[str, float] = {}
+    #: Held-out rows that both models are asked about: like the trained ones, and of each other axis.
+    evaluated: int
     evaluated_per_axis: int
+    #: Validation rows that the threshold is fitted on.
+    validation: int
+    #: Rows whose whole answer is asked for as well.
+    whole: int
     #: Seconds after which training is given up.
     training_timeout_s: int
 
@@ -27,6 +35,26 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "max_rows": self.train_rows,
             "tasks": {"triage": self.triage_share, "qa": round(1 - self.triage_share, 3)},
+            # What it has learned is measured on the served file afterwards.
+            "validation_rows": 16,
+        }
+
+    def release(self) -> JsonObject:
+        """Return the parameters of the release that this size changes."""
+        return {
+            "synthetic": self.synthetic,
+            "knowledge": self.knowledge,
+            "mistakes": self.mistakes,
+            "parts": self.parts,
+        }
+
+    def evaluation(self) -> JsonObject:
+        """Return how many rows are asked about."""
+        return {
+            "trained": self.evaluated,
+            "per_axis": self.evaluated_per_axis,
+            "validation": self.validation,
+            "whole": self.whole,
         }
 
 
@@ -36,25 +64,37 @@ SIZES: dict[str, Size] = {
         knowledge=120,
         train_rows=96,
         triage_share=0.9,
-        evaluated_per_axis=16,
+        evaluated=24,
+        evaluated_per_axis=8,
+        validation=24,
+        whole=10,
         training_timeout_s=1200,
     ),
-    # 550 to 700 CPU-seconds of training. Too few rows for a verdict better than chance, enough to
-    # learn the form of the answer.
+    # A small world: two kinds of mistake, and guards that do what they should. The gate asks for 200 true
+    # positives in test, and as many in validation bound what the threshold loses; a few more are made.
     "quick": Size(
-        synthetic=1200,
-        knowledge=400,
-        train_rows=400,
-        triage_share=0.95,
+        synthetic=1_740,
+        knowledge=200,
+        train_rows=816,
+        triage_share=0.98,
+        mistakes=["dead", "wrong-variable"],
+        parts={"validation": 0.2404, "in_distribution": 0.2404, "unseen": 0.0096},
+        evaluated=400,
         evaluated_per_axis=16,
-        training_timeout_s=3600,
+        validation=400,
+        whole=20,
+        training_timeout_s=3 * 3600,
     ),
     "full": Size(
-        synthetic=4400,
+        synthetic=4_600,
         knowledge=1000,
         train_rows=3120,
         triage_share=0.98,
+        parts={"validation": 0.1, "in_distribution": 0.1, "unseen": 0.03},
+        evaluated=400,
         evaluated_per_axis=60,
+        validation=400,
+        whole=40,
         training_timeout_s=4 * 3600,
     ),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from securetag.cli.model.dismissals import show_dismissals
 from securetag.cli.output import format_counts, show
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def _print_figures(comparison: Comparison) -> None:
         rows,
         title="Held-out figures, base against candidate in the same run",
     )
+    typer.echo("")
+    show_dismissals(comparison)
 
 
 def _print_decision(loop: LoopResult) -> None:

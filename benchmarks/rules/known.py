@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks.real.corpus import Place
 from benchmarks.real.fetch import fetch_package
-from benchmarks.real.first_findings import Labels, read_labels
+from benchmarks.real.first_findings import Labels, read_all_labels
 from benchmarks.rules.scans import scan_package
 from securetag.extractors.catalog import Ecosystem
 from securetag.records import Finding
@@ -109,7 +109,7 @@ def score_places(places: Sequence[Place]) -> KnownScore:
         files[fixed].add(place.file)
         applications[vulnerable].append(place)
     versions = {key: _scan_version(*key, names) for key, names in sorted(files.items())}
-    score, labels = KnownScore(), read_labels()
+    score, labels = KnownScore(), read_all_labels()
     for key, known in applications.items():
         score_application(score, key, known, versions, labels)
     return score

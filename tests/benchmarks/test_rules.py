@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.real.corpus import Place, Role, read_places
-from benchmarks.real.first_findings import LABELS_CSV, Labels, read_labels
+from benchmarks.real.first_findings import LABELS_CSV, RULES_LABELS_CSV, Labels, read_all_labels, read_labels
 from benchmarks.rules.known import FIRST, KnownScore, Version, VersionKey, score_application
 from securetag.errors import InputError
 from securetag.records import Finding
@@ -105,11 +105,22 @@ def test_a_finding_that_a_person_judged_true_counts_beside_the_known_places(tmp_
     assert result.first_judged.findings == 4
 
 
-def test_only_packages_in_sight_are_judged() -> None:
-    in_sight = {place.key for place in read_places(roles=[Role.RULES_DEV])}
-    labels = read_labels()
+@pytest.mark.parametrize(
+    ("path", "roles"),
+    [
+        pytest.param(LABELS_CSV, [Role.RULES_DEV], id="models are measured on it"),
+        pytest.param(RULES_LABELS_CSV, [Role.RULES_DEV, Role.RULES_UNSEEN], id="of rules alone"),
+    ],
+)
+def test_judged_packages_have_the_roles_of_their_sheet(path: Path, roles: list[Role]) -> None:
+    packages = {place.key for place in read_places(roles=roles)}
+    labels = read_labels(path)
     assert labels
-    assert {(ecosystem, package) for ecosystem, package, *_ in labels} <= in_sight
+    assert {(ecosystem, package) for ecosystem, package, *_ in labels} <= packages
+
+
+def test_no_finding_is_judged_twice() -> None:
+    assert len(read_all_labels()) == len(read_labels()) + len(read_labels(RULES_LABELS_CSV))
 
 
 @pytest.mark.parametrize(

@@ -20,3 +20,38 @@ function compute(formula, names) {
   setTimeout(() => show(formula), 10);
   return [total, compiled, checked, root, parsed, names];
 }
+const { runInNewContext } = require("vm");
+const AsyncFunction = Object.getPrototypeOf(async function () {}).constructor;
+function later(formula) {
+  // ruleid: securetag.javascript.code-not-constant
+  const now = runInNewContext(formula, {});
+  // ruleid: securetag.javascript.code-not-constant
+  const soon = new AsyncFunction(formula);
+  // Encoded: reported all the same.
+  // ruleid: securetag.javascript.code-not-constant
+  const encoded = runInNewContext(JSON.stringify(formula));
+  // ok: securetag.javascript.code-not-constant
+  const fixed = runInNewContext("1 + 1");
+  // ok: securetag.javascript.code-not-constant
+  return [now, soon, encoded, fixed, new AsyncFunction("return 1")];
+}
+const { Script } = require("vm");
+function builtOtherwise(formula, name) {
+  // ruleid: securetag.javascript.code-not-constant
+  const made = Reflect.construct(Function, [name, formula]);
+  // ruleid: securetag.javascript.code-not-constant
+  const reached = [].constructor.constructor(formula);
+  // ruleid: securetag.javascript.code-not-constant
+  const script = new Script(formula);
+  // ruleid: securetag.javascript.code-not-constant
+  window.setTimeout("show(" + formula + ")", 10);
+  // Encoded: reported all the same.
+  // ruleid: securetag.javascript.code-not-constant
+  const encoded = new Script(JSON.stringify(formula));
+  // ok: securetag.javascript.code-not-constant
+  const fixed = new Script("1 + 1");
+  // ok: securetag.javascript.code-not-constant
+  window.setTimeout(() => show(formula), 10);
+  // ok: securetag.javascript.code-not-constant
+  return [made, reached, script, encoded, fixed, Reflect.construct(Date, [formula])];
+}

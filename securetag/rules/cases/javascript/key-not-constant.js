@@ -49,3 +49,15 @@ function count(words) {
   first["colour"] = words[0];
   return [total, first];
 }
+function nest(rows, table, column, value) {
+  // ruleid: securetag.javascript.key-not-constant
+  rows[table][column] = value;
+  // Refused before, by another function: reported all the same.
+  check(table);
+  // ruleid: securetag.javascript.key-not-constant
+  rows[table][column.toLowerCase()] = value;
+}
+function cell(grid, index, value) {
+  // ok: securetag.javascript.key-not-constant
+  grid[index][0] = value;
+}

@@ -28,3 +28,30 @@ function show($tip, element, text) {
   // ok: securetag.javascript.markup-not-constant
   element.text(text);
 }
+function attach(options, element) {
+  // ruleid: securetag.javascript.markup-not-constant
+  const parent = $(options.parent);
+  // ruleid: securetag.javascript.markup-not-constant
+  const target = $(element.getAttribute("data-target"));
+  // ok: securetag.javascript.markup-not-constant
+  const body = $("body");
+  // ok: securetag.javascript.markup-not-constant
+  return [parent, target, body, $(element)];
+}
+function handlers(element, text) {
+  // ruleid: securetag.javascript.markup-not-constant
+  element.setAttribute("onclick", "show(" + text + ")");
+  // ruleid: securetag.javascript.markup-not-constant
+  const parsed = $.parseHTML(text);
+  // ruleid: securetag.javascript.markup-not-constant
+  const link = $("<a/>", { class: "link", html: text });
+  // Escaped: reported all the same.
+  // ruleid: securetag.javascript.markup-not-constant
+  element.setAttribute("onload", escape(text));
+  // ok: securetag.javascript.markup-not-constant
+  element.setAttribute("onclick", "show()");
+  // ok: securetag.javascript.markup-not-constant
+  element.setAttribute("title", text);
+  // ok: securetag.javascript.markup-not-constant
+  return [parsed, link, $("<a/>", { text: text })];
+}

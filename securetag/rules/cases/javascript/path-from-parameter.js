@@ -32,3 +32,30 @@ function loadDefault() {
   // ok: securetag.javascript.path-from-parameter
   return require("./locale/" + "en");
 }
+const { readFile, writeFileSync } = require("fs");
+function loadTaken(name, done) {
+  // ruleid: securetag.javascript.path-from-parameter
+  readFile("/srv/shop/" + name, done);
+}
+function storeTaken(name, content) {
+  const target = path.resolve("/srv/shop", name);
+  if (!target.startsWith("/srv/shop/")) return;
+  // ruleid: securetag.javascript.path-from-parameter
+  writeFileSync(target, content);
+}
+function noteTaken(content) {
+  // ok: securetag.javascript.path-from-parameter
+  writeFileSync("/srv/shop/note", content);
+}
+function moveAway(name, target) {
+  // ruleid: securetag.javascript.path-from-parameter
+  fs.renameSync("/srv/shop/new", target);
+  // ruleid: securetag.javascript.path-from-parameter
+  fs.copyFileSync(name, "/srv/shop/copy");
+}
+function moveFixed(content) {
+  // ok: securetag.javascript.path-from-parameter
+  fs.renameSync("/srv/shop/new", "/srv/shop/old");
+  // ok: securetag.javascript.path-from-parameter
+  return content.copyFile;
+}

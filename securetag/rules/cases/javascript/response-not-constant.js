@@ -10,3 +10,13 @@ function hello(name, res) {
   // ok: securetag.javascript.response-not-constant
   res.json({ hello: name });
 }
+const koa = (ctx, name) => {
+  // ruleid: securetag.javascript.response-not-constant
+  ctx.body = `hello ${name}`;
+  // ruleid: securetag.javascript.response-not-constant
+  ctx.response.body = "hello " + escapeHtml(name);
+  // ok: securetag.javascript.response-not-constant
+  ctx.body = { hello: name };
+  // ok: securetag.javascript.response-not-constant
+  ctx.type = `text/${name}`;
+};

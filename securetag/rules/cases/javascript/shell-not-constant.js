@@ -20,3 +20,23 @@ function archive(folder, done) {
   // ok: securetag.javascript.shell-not-constant
   return /a/.exec(folder);
 }
+async function more(folder) {
+  // ruleid: securetag.javascript.shell-not-constant
+  await util.promisify(exec)("ls " + folder);
+  // ruleid: securetag.javascript.shell-not-constant
+  require("node:child_process").exec(`ls ${folder}`);
+  // ruleid: securetag.javascript.shell-not-constant
+  cp.execFileSync(folder, ["-l"], { shell: true });
+  // ok: securetag.javascript.shell-not-constant
+  await util.promisify(exec)("ls -l /srv");
+  // ok: securetag.javascript.shell-not-constant
+  cp.execFileSync("ls", [folder]);
+  // ok: securetag.javascript.shell-not-constant
+  await util.promisify(fs.stat)(folder);
+}
+async function byLibrary(folder) {
+  // ruleid: securetag.javascript.shell-not-constant
+  await execa.command("ls " + folder);
+  // ok: securetag.javascript.shell-not-constant
+  await execa.command("ls -l /srv");
+}

@@ -14,3 +14,21 @@ function bound(db, id) {
   // ok: securetag.javascript.sql-formatted
   return db.query("SELECT name FROM customer WHERE id = ?", [id]);
 }
+function filled(db, template, id) {
+  // ruleid: securetag.javascript.sql-formatted
+  const sql = SqlString.format(template, [id]);
+  // ruleid: securetag.javascript.sql-formatted
+  const shownSql = formatNamed(template, { id });
+  // ruleid: securetag.javascript.sql-formatted
+  db.query(util.format("SELECT name FROM customer WHERE id = %s", id));
+  // ruleid: securetag.javascript.sql-formatted
+  db.query(template.replace(":id", id));
+  // Escaped: reported all the same.
+  // ruleid: securetag.javascript.sql-formatted
+  db.query(format(template, db.escape(id)));
+  // ok: securetag.javascript.sql-formatted
+  const text = format(template, id);
+  // ok: securetag.javascript.sql-formatted
+  const sqlOfPretty = formatter.pretty(template);
+  return [sql, shownSql, text, sqlOfPretty];
+}

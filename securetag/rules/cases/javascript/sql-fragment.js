@@ -17,3 +17,16 @@ function clause(order, table, limit) {
   // ok: securetag.javascript.sql-fragment
   return [text, name, message, table.replace(/-/g, "_")];
 }
+function lower(order, name) {
+  // ruleid: securetag.javascript.sql-fragment
+  let text = " order by " + order;
+  // ruleid: securetag.javascript.sql-fragment
+  text = name + " where " + order;
+  // Quoted: reported all the same.
+  // ruleid: securetag.javascript.sql-fragment
+  text += " having " + escape(order);
+  // ok: securetag.javascript.sql-fragment
+  text += "the place where " + order;
+  // ok: securetag.javascript.sql-fragment
+  return text + " LIMIT " + MAX_ROWS;
+}

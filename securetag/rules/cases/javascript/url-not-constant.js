@@ -10,3 +10,14 @@ async function load(address, id) {
   // ok: securetag.javascript.url-not-constant
   return [one, two, checked, three, cache.get(address), id];
 }
+function byOptions(address) {
+  // ruleid: securetag.javascript.url-not-constant
+  axios({ method: "get", url: address });
+  // Of another site only if the guard errs: reported all the same.
+  // ruleid: securetag.javascript.url-not-constant
+  request({ uri: isAllowed(address) && address });
+  // ok: securetag.javascript.url-not-constant
+  axios({ method: "get", url: "https://example.org/shop" });
+  // ok: securetag.javascript.url-not-constant
+  return render({ url: address });
+}

@@ -1,7 +1,9 @@
 """What rows say of other Records: titles, definitions, siblings; and which sentences are boilerplate.
 
 A key is looked up at the publisher that owns it (`AC-2` is NIST's, `T1059` MITRE's), and never in a mapping
-between two publications: those name a control after the technique that it mitigates.
+between two publications: those name a control after the technique that it mitigates. Records of superseded
+editions give no rows; what an item had in one (the procedures of a technique) may be quoted where the
+item's own Record lacks it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from securetag.datasets.knowledge.draft import PASSAGES, gist, strip_number
+from securetag.datasets.knowledge.draft import PASSAGES, define, strip_number
 from securetag.records import PACKAGE_FIX, Record, Status
 
 #: Records that may say the same before it tells nothing of any of them. Above it are "Assume all input is
@@ -41,6 +43,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parents: tuple[str, ...]
     mapping_usage: str
 
+    @classmethod
+    def of(cls, record: Record) -> Entry:
+        """Return what rows may say of a Record."""
+        return cls(
+            key=record.key,
+            title=record.title,
+            gist=define(record),
+            kind=record.facts.kind or "",
+            publisher=record.publisher,
+            licence=record.licence,
+            url=record.url,
+            parents=tuple(record.facts.parents),
+            mapping_usage=record.facts.mapping_usage or "",
+        )
+
     @property
     def name(self) -> str:
         return self.title if self.key in self.title else f"{self.title} ({self.key})"
@@ -49,12 +66,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Corpus:
     """The Records of a build as far as rows of other Records quote them."""
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = (), superseded: Iterable[Record] = ()) -> None:
         self._entries: dict[tuple[str, str, str], Entry] = {}
         self._children: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._repeats: Counter[str] = Counter()
         self._headings: defaultdict[str, list[str]] = defaultdict(list)
         self._controls: defaultdict[str, list[str]] = defaultdict(list)
+        self._earlier: dict[tuple[str, str, str], Record] = {}
+        for record in superseded:
+            self._add_earlier(record)
         for record in records:
             if record.status is Status.ACTIVE:
                 self._add(record)
@@ -79,17 +99,7 @@ class Corpus:
         if owner and owner != record.publisher:
             return
         place = (record.publisher, record.lang, record.key)
-        entry = Entry(
-            key=record.key,
-            title=record.title,
-            gist=gist(record.text),
-            kind=facts.kind or "",
-            publisher=record.publisher,
-            licence=record.licence,
-            url=record.url,
-            parents=tuple(facts.parents),
-            mapping_usage=facts.mapping_usage or "",
-        )
+        entry = Entry.of(record)
         # Of two sources with one key the one whose entry sorts first, whatever the order of the Records.
         present = self._entries.get(place)
         if present is None or (entry.title, entry.gist) < (present.title, present.gist):
@@ -100,6 +110,17 @@ class Corpus:
         if facts.kind == "requirement":
             for cwe in facts.cwe:
                 self._controls[cwe].append(record.key)
+
+    def _add_earlier(self, record: Record) -> None:
+        """Keep, of an item's superseded Records, the one that has most to quote."""
+        place = (record.publisher, record.lang, record.key)
+        present = self._earlier.get(place)
+        if present is None or _rank_earlier(present) < _rank_earlier(record):
+            self._earlier[place] = record
+
+    def find_earlier(self, key: str, lang: str, publisher: str) -> Record | None:
+        """Return what a superseded edition says of a key."""
+        return self._earlier.get((publisher, lang, key))
 
     def find(self, key: str, lang: str, publisher: str) -> Entry | None:
         """Return the entry of a key in a language: that of its owner, else of `publisher`."""
@@ -112,13 +133,17 @@ class Corpus:
 
     def siblings(self, record: Record) -> list[Entry]:
         """Return the other children of a Record's parents that have a definition, by key."""
+        return self.siblings_of(record.key, record.facts.parents, record.lang, record.publisher)
+
+    def siblings_of(self, key: str, parents: Iterable[str], lang: str, publisher: str) -> list[Entry]:
+        """Return the other children of `parents` that have a definition, by key."""
         keys = {
-            key
-            for parent in record.facts.parents
-            for key in self._children.get((record.publisher, parent), ())
-            if key != record.key
+            child
+            for parent in parents
+            for child in self._children.get((publisher, parent), ())
+            if child != key
         }
-        entries = (self.find(key, record.lang, record.publisher) for key in sorted(keys))
+        entries = (self.find(child, lang, publisher) for child in sorted(keys))
         return [entry for entry in entries if entry and entry.gist]
 
     def children(self, key: str, publisher: str) -> Sequence[str]:
@@ -146,6 +171,10 @@ _BOILERPLATE = re.compile(
     r"|per vendor'?s? instructions|end-of-life and should be disconnected|according to soar"
     r"|commonly referred to as static application security testing"
 )
+
+
+def _rank_earlier(record: Record) -> tuple[int, str, str]:
+    return len(record.facts.observed) + len(record.facts.detections), record.edition, record.id
 
 
 def _flatten(text: str) -> str:

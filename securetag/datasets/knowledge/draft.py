@@ -15,6 +15,8 @@ _HEADING = re.compile(r"^##+ (.+)$", re.M)
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)]) ")
 #: Characters of what a Record is about, where an answer names another Record.
 GIST_CHARS = 420
+#: Characters of a control's demand, where another row quotes all of it.
+DEMAND_CHARS = 700
 #: Headings that say nothing without the one above.
 GENERIC = re.compile(
     r"^(?:introduction|overview|summary|description|background|context|examples?|conclusion|objectives?"
@@ -40,6 +42,8 @@ class Draft(NamedTuple):
     fields: Mapping[str, str] = {}
     #: Keys of other Records whose words the answer quotes.
     used: tuple[str, ...] = ()
+    #: Records of superseded editions whose words it quotes.
+    earlier: tuple[Record, ...] = ()
 
 
 def draw(record: Record, purpose: str) -> int:
@@ -154,6 +158,17 @@ def gist(text: str, limit: int = GIST_CHARS) -> str:
             if prose.endswith((".", "!", "?", ")", "”")):
                 return prose
     return ""
+
+
+def define(record: Record) -> str:
+    """Return what a Record says first: its gist; of a control the whole demand, where it is short.
+
+    A control's demand is often a list, and its first prose the discussion, which demands nothing.
+    """
+    lead = " ".join(re.sub(r"(?m)^[ \t]*[-*] ", "", split_parts(record.text)[0]).split())
+    if record.facts.kind in {"control", "enhancement"} and 0 < len(lead) <= DEMAND_CHARS:
+        return lead
+    return gist(record.text)
 
 
 def split_sentences(text: str) -> Iterator[str]:

@@ -13,9 +13,9 @@ from securetag.datasets.knowledge.corpus import Corpus
 from securetag.datasets.knowledge.credits import split_publishers
 from securetag.datasets.knowledge.questions import MAX_PER_RECORD, make_judged_questions
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
-from securetag.datasets.licences import Purpose
+from securetag.datasets.licences import Purpose, is_allowed
 from securetag.datasets.splitting.groups import GroupKeys, group_keys_of, set_group
-from securetag.records import Example, Record
+from securetag.records import Example, Record, Status
 from securetag.triage import Profile
 
 
@@ -61,12 +61,14 @@ def make_knowledge_rows(
     result = KnowledgeRows()
     dropped: Counter[tuple[str, DropReason, str]] = Counter()
     # What a row quotes is held to the same conditions as the Record that it is about.
+    quotable = [record for record in records if record.source not in withdrawn and record.id not in in_test]
     corpus = Corpus(
-        record
-        for record in records
-        if record.source not in withdrawn
-        and record.id not in in_test
-        and filters.check_record(record, purpose) is None
+        (record for record in quotable if filters.check_record(record, purpose) is None),
+        superseded=(
+            record
+            for record in quotable
+            if record.status is Status.SUPERSEDED and is_allowed(record.licence, purpose)
+        ),
     )
     for record in records:
         source = result.sources.setdefault(record.source, SourceSummary())

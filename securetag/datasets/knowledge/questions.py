@@ -22,6 +22,7 @@ from securetag.datasets.knowledge.corpus import EMPTY_CORPUS, Corpus, Entry
 from securetag.datasets.knowledge.credits import credit, credit_line
 from securetag.datasets.knowledge.draft import PASSAGES, Draft, draw, fit, name_record
 from securetag.datasets.knowledge.forms import (
+    attack_patterns,
     controls,
     fixes,
     passages,
@@ -45,15 +46,21 @@ _ITEMS: tuple[Drafter, ...] = (controls.draft_parts, controls.draft_advice)
 #: Kind → what it is asked, the most telling first; any other kind is asked `_ITEMS`.
 _DRAFTERS: dict[str, tuple[Drafter, ...]] = {
     "vulnerability": (vulnerabilities.draft_vulnerability,),
-    "weakness": (weaknesses.draft_weakness, *_ITEMS),
+    "weakness": (weaknesses.draft_weakness, *_ITEMS, attack_patterns.draft_attacks),
     "technique": (techniques.draft_technique, *_ITEMS, weaknesses.draft_siblings),
     "subtechnique": (techniques.draft_technique, *_ITEMS, weaknesses.draft_siblings),
     "countermeasure": (*_ITEMS, weaknesses.draft_siblings, techniques.draft_technique),
-    "attack-pattern": (*_ITEMS, weaknesses.draft_siblings, techniques.draft_technique),
+    "attack-pattern": (
+        *_ITEMS,
+        weaknesses.draft_siblings,
+        techniques.draft_technique,
+        attack_patterns.draft_pattern,
+    ),
+    "case-study": (*_ITEMS, techniques.draft_case_study),
     "mapping": (techniques.draft_mapping,),
     "requirement": (*_ITEMS, controls.draft_requirement, weaknesses.draft_siblings),
     "control": (*_ITEMS, weaknesses.draft_siblings, passages.draft_claim),
-    "enhancement": (*_ITEMS, weaknesses.draft_siblings, passages.draft_claim),
+    "enhancement": (*_ITEMS, controls.draft_enhancement, passages.draft_claim),
     "test": (*_ITEMS, passages.draft_claim),
     "article": (*_ITEMS, passages.draft_claim),
     "risk": (*_ITEMS, passages.draft_claim),
@@ -155,7 +162,8 @@ def _join_turns(
             question = follow[draw(record, "follow") % len(follow)].format(**other[0].fields)
             messages = [*opener[1], Message("user", question), other[1][-1]]
             used = (*opener[0].used, *other[0].used)
-            joined = opener[0]._replace(used=used), messages
+            earlier = (*opener[0].earlier, *other[0].earlier)
+            joined = opener[0]._replace(used=used, earlier=earlier), messages
             return [joined, *(pair for pair in worded if pair is not opener and pair is not other)]
     return worded
 
@@ -166,6 +174,11 @@ def _make_example(record: Record, draft: Draft, messages: list[Message], corpus:
         entry = corpus.find(key, record.lang, record.publisher)
         if entry is not None:
             quoted.append(entry)
+    # Of a superseded edition: the row is made of that Record too, and says which edition it was.
+    earlier = list({old.id: old for old in draft.earlier}.values())
+    quoted += [
+        msgspec.structs.replace(Entry.of(old), title=f"{old.title}, edition {old.edition}") for old in earlier
+    ]
     example = Example.of(
         task=draft.task,
         messages=messages,
@@ -173,7 +186,7 @@ def _make_example(record: Record, draft: Draft, messages: list[Message], corpus:
         licence=record.licence,
         group=f"record/{record.source}/{record.key}",
         origin="template",
-        origins=[Origin(record_id=record.id)],
+        origins=[Origin(record_id=origin.id) for origin in (record, *earlier)],
         source=record.source,
     )
     return credit(example, credit_line(record), quoted)

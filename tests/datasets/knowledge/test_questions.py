@@ -218,7 +218,9 @@ def test_an_advisory_is_mapped_with_the_sentence_that_shows_it() -> None:
     )
     record = item("CVE-2024-1", "CVE-2024-1", text, Facts(kind="vulnerability", cwe=["CWE-89"]))
     rows = make_questions(record, "full", Corpus([*WEAKNESSES, record]))
-    (row,) = [row for row in rows if "SQL Injection (CWE-89)" in turns(row)]
+    named = [row for row in rows if "SQL Injection (CWE-89)" in turns(row)]
+    # Beside it there may be the same question with a sibling to choose from.
+    (row,) = [row for row in named if "CWE-564" not in turns(row)]
     answer = row.messages[-1].content
     assert "The id parameter is put into an SQL command" in answer
     assert CWE_89 in answer

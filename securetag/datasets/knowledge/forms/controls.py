@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from securetag.datasets.knowledge import grounding
 from securetag.datasets.knowledge.corpus import Corpus
-from securetag.datasets.knowledge.draft import Draft, fit, list_some, list_whole, split_parts
+from securetag.datasets.knowledge.draft import Draft, define, fit, list_some, list_whole, split_parts
+from securetag.datasets.knowledge.forms.weaknesses import find_closest
 from securetag.records import Record, Task
 
 #: Forms by what a part's heading says; the first that matches.
 _PARTS = (
+    (re.compile(r"^discussion$", re.I), "discussion"),
     (re.compile(r"discussion|implementations?|how (?:it )?works", re.I), "implement"),
     (re.compile(r"^test objectives|control objective", re.I), "objective"),
     (re.compile(r"^steps$|^procedure|how to test|static analysis|dynamic analysis", re.I), "how-to-test"),
@@ -34,6 +37,10 @@ _SKIPPED = re.compile(
     r"|vulnerabilities prevented|taxonom|mapeados|effectiveness",
     re.I,
 )
+#: Requirements of an earlier edition of which one of a newer was made, beyond which a change isn't told.
+_MAX_PREDECESSORS = 3
+#: Content words that only one of the two has, below which a change is one of spelling.
+_MIN_CHANGED_STEMS = 4
 #: Kinds of which one asks what they want done, or how they are carried out.
 DEMANDS = frozenset(
     ("requirement", "control", "enhancement", "practice", "task", "category", "subcategory", "mitigation")
@@ -62,14 +69,54 @@ def draft_parts(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
         yield Draft(task, form, fit(body, limit), {"heading": heading})
 
 
+def draft_enhancement(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
+    """Yield what an enhancement adds to its control, and what another enhancement adds instead."""
+    requirement = define(record)
+    parents = [corpus.find(key, record.lang, record.publisher) for key in record.facts.parents[:1]]
+    control = parents[0] if parents else None
+    if not requirement or control is None or not control.gist or len(control.gist) + len(requirement) > limit:
+        return
+    fields = {"control": control.name, "control_key": control.key, "own": requirement, "name_key": record.key}
+    if control.gist != requirement:
+        yield Draft(Task.MAPPING, "enhancement", control.gist, fields, (control.key,))
+    other = find_closest(record, requirement, corpus.siblings(record))
+    if other is not None and other.gist != requirement:
+        fields |= {"other": other.name, "other_key": other.key}
+        yield Draft(Task.MAPPING, "compare-enhancements", other.gist, fields, (other.key, control.key))
+
+
 def draft_requirement(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
-    """Yield how a requirement is tested and which weakness it keeps out."""
+    """Yield which weakness a requirement keeps out, and what an earlier edition required in its place."""
     required = re.sub(r"^Verify that ", "", record.text.strip())
     for key in record.facts.cwe[:1]:
         entry = corpus.find(key, record.lang, "MITRE")
         if entry is not None and entry.gist and len(required) < limit:
             fields = {"demand": required, "weakness": entry.name, "gist": entry.gist}
             yield Draft(Task.MAPPING, "requirement-weakness", entry.gist, fields, (key,))
+
+    yield _change(record, corpus, limit)
+
+
+def _change(record: Record, corpus: Corpus, limit: int) -> Draft:
+    """What the requirements of an earlier edition, from which this one came, said."""
+    predecessors = [corpus.find_earlier(key, record.lang, record.publisher) for key in record.facts.related]
+    earlier = tuple(old for old in predecessors if old is not None and old.facts.kind == "requirement")
+    stems = grounding.content_stems(record.text, record.lang)
+    differences = [len(stems ^ grounding.content_stems(old.text, old.lang)) for old in earlier]
+    if not 1 <= len(earlier) <= _MAX_PREDECESSORS or min(differences) < _MIN_CHANGED_STEMS:
+        return Draft(Task.QA, "requirement-change", "")
+    old_texts = "\n".join(f"- {old.key}{_levels(old)}: {old.text}" for old in earlier)
+    fields = {
+        "old_keys": " and ".join(old.key for old in earlier),
+        "old_edition": earlier[0].edition,
+        "demand": f"{record.text}{_levels(record)}",
+    }
+    fits = len(old_texts) + len(record.text) <= limit
+    return Draft(Task.QA, "requirement-change", old_texts if fits else "", fields, earlier=earlier)
+
+
+def _levels(record: Record) -> str:
+    return f" ({', '.join(record.facts.levels)})" if record.facts.levels else ""
 
 
 def draft_advice(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
@@ -88,6 +135,8 @@ def draft_advice(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
 
 def _make_advice(corpus: Corpus, form: str, entries: list[str], limit: int, task: Task) -> Draft:
     telling = [entry for entry in entries if not corpus.is_boilerplate(entry) and entry.count("```") % 2 == 0]
+    # One that another repeats, with more before or behind it.
+    telling = [entry for entry in telling if not any(entry != other and entry in other for other in telling)]
     whole = list_whole(telling, limit)
     if whole:
         return Draft(task, form, whole)

@@ -203,9 +203,10 @@ def draft_claim(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
             fields = {"about": text, "claim": sentence.rstrip("."), "after": after}
             if draw(record, "claim") % 2:
                 yield Draft(Task.QA, "claim-false", sentence, fields | {"claim": opposite.rstrip(".")})
-            elif len(after) > 40 and not after.endswith(":"):
+                return
+            if len(after) > 40 and not after.endswith(":"):
                 yield Draft(Task.QA, "claim-true", sentence, fields)
-            return
+                return
 
 
 def oppose(sentence: str, lang: str) -> str:

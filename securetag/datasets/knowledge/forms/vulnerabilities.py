@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from securetag.datasets.knowledge import grounding
 from securetag.datasets.knowledge.corpus import Corpus, Entry
 from securetag.datasets.knowledge.draft import Draft, draw, find_support, fit, split_parts, split_sentences
+from securetag.datasets.knowledge.forms.weaknesses import MIN_SIBLING_STEMS, list_stems
 from securetag.records import Record, Task
 
 #: Headings behind a description that hold no description.
@@ -17,6 +18,9 @@ _BEHIND = re.compile(
 )
 _RANGE = re.compile(r"^- (?P<package>\S+): (?P<ranges>`.+)$", re.M)
 _BELOW = re.compile(r"`(?:[≥>]=? ?[^,`]+, )?< (?P<fixed>[\w.+~-]+)`")
+_ECOSYSTEMS = ("PyPI/", "npm/", "Go/", "crates.io/", "Maven/", "RubyGems/", "Packagist/", "NuGet/")
+_FIXED_IN = r"(?:before|prior to|fixed|patch\w*|upgrad\w*|updat\w*|until|earlier than|antes de|corregid\w*)"
+_ONE_RANGE = re.compile(r"`(?:≥ (?P<low>[\w.+~-]+), )?< (?P<end>[\w.+~-]+)`")
 #: Words of a sentence that says what is wrong, in English or Spanish.
 _FLAW = re.compile(
     r"vulnerab|attack|atac|inject|inyecc|overflow|desborda|bypass|leak|fuga|exploit|allow|permit|crash|bloque|denial"
@@ -95,6 +99,7 @@ def draft_vulnerability(record: Record, corpus: Corpus, limit: int) -> Iterator[
         yield from _score(record, text)
         yield from _not_said(record, text)
     yield from _upgrade(record, text)
+    yield from _version(record, text)
     if record.facts.exploited and text and draw(record, "exploited") % 3 == 0:
         due = _DUE.search(record.text)
         if due is not None:
@@ -134,6 +139,39 @@ def _weakness(record: Record, corpus: Corpus, text: str) -> Iterator[Draft]:
             {"about": text, "definition": entry.gist, "support": support, "usage": usage, "key": record.key},
             (key,),
         )
+        yield from _choice(record, corpus, entry, text, support)
+
+
+def _choice(record: Record, corpus: Corpus, entry: Entry, text: str, support: str) -> Iterator[Draft]:
+    """The weakness against a sibling that is mixed up with it, where the description speaks for the first."""
+    siblings = corpus.siblings_of(entry.key, entry.parents, record.lang, "MITRE")
+    others = [sibling for sibling in siblings if sibling.key not in record.facts.cwe]
+    stems = list_stems(entry.title, entry.gist, record.lang)
+    shared = [len(stems & list_stems(other.title, other.gist, record.lang)) for other in others]
+    best = max(range(len(others)), key=lambda n: (shared[n], draw(record, others[n].key)), default=None)
+    if best is None or shared[best] < MIN_SIBLING_STEMS or entry.title.split(" (")[0].lower() in text.lower():
+        return
+    other = others[best]
+    described = grounding.content_stems(text, record.lang)
+    other_stems = list_stems(other.title, other.gist, record.lang)
+    # Words that only one of the two has, and the description with it.
+    if len(described & (stems - other_stems)) <= len(described & (other_stems - stems)):
+        return
+    candidates = [entry.name, other.name]
+    if draw(record, "order") % 2:
+        candidates.reverse()
+    fields = {
+        "about": text,
+        "support": support,
+        "definition": entry.gist,
+        "first": candidates[0],
+        "second": candidates[1],
+        "other": other.name,
+        "other_key": other.key,
+        "other_gist": other.gist,
+        "key": record.key,
+    }
+    yield Draft(Task.MAPPING, "cve-choice", entry.name, fields, (entry.key, other.key))
 
 
 def _find_likely(entries: Iterator[Entry], text: str, lang: str) -> list[str]:
@@ -226,6 +264,45 @@ def _upgrade(record: Record, text: str) -> Iterator[Draft]:
         "\n".join(lines),
         {"package": package, "key": record.key, "upgrades": upgrades, "about": shorten_about(text)},
     )
+
+
+def _version(record: Record, text: str) -> Iterator[Draft]:
+    """Whether a release of a package is affected: the first of a range, those before its end, or its end.
+
+    Of several ranges only the first releases are asked about: one with the fix may lie in another range.
+    """
+    matches = list(_RANGE.finditer(record.text))
+    if len(matches) != 1 or not matches[0]["package"].startswith(_ECOSYSTEMS):
+        return
+    ranges = [_ONE_RANGE.fullmatch(part) for part in matches[0]["ranges"].split("; ")]
+    whole = [part for part in ranges if part is not None]
+    if not whole or len(whole) != len(ranges):
+        return
+    part = whole[draw(record, "range") % len(whole)]
+    low = part["low"] if part["low"] != "0" else None
+    if len(whole) == 1 and draw(record, "affected") % 2 and _names_fix(text, part["end"]):
+        form = "version-fixed"
+    elif low is not None:
+        form = "version-affected"
+    elif len(whole) == 1:
+        form = "version-before"
+    else:
+        return
+    fields = {
+        "package": matches[0]["package"].split("/", 1)[-1],
+        "key": record.key,
+        "version": low if form == "version-affected" and low else part["end"],
+        "fixed": part["end"],
+        "about": shorten_about(text),
+    }
+    yield Draft(Task.REMEDIATION, form, part[0], fields)
+
+
+def _names_fix(text: str, version: str) -> bool:
+    """Whether a description that has a version has it as the one with the fix; True where it has none."""
+    if version not in text:
+        return True
+    return bool(re.search(rf"{_FIXED_IN}[^.]{{0,60}}{re.escape(version)}", text, re.IGNORECASE))
 
 
 def shorten_about(text: str) -> str:

@@ -18,9 +18,9 @@ _BLOCK = re.compile(
 )
 _CASE = re.compile(r"(?P<cve>CVE-\d{4}-\d{4,}): (?P<sentence>.+)", re.S)
 #: Examples and cases of one weakness that become rows.
-_EXAMPLES = 3
+_EXAMPLES, _CASES = 3, 6
 #: Content words that two siblings share before one is taken for the other.
-_MIN_SHARED = 3
+MIN_SIBLING_STEMS = 3
 
 
 class Piece(NamedTuple):
@@ -121,7 +121,7 @@ def draft_siblings(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft
     parent = parents[0]
     fields = {"parent": parent.name, "own": definition}
     if siblings:
-        other = _find_closest(record, definition, siblings)
+        other = find_closest(record, definition, siblings)
         if other is not None and other.gist != definition and len(other.gist) + len(definition) < limit:
             shared = next((p.name for p in parents if p.key in other.parents), parent.name)
             yield Draft(
@@ -142,16 +142,17 @@ def draft_siblings(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft
         )
 
 
-def _find_closest(record: Record, definition: str, siblings: Sequence[Entry]) -> Entry | None:
+def find_closest(record: Record, definition: str, siblings: Sequence[Entry]) -> Entry | None:
     """Return the sibling that shares most content words; None where nobody would mix the two up."""
-    stems = _list_stems(record.title, definition, record.lang)
-    shared = [len(stems & _list_stems(entry.title, entry.gist, record.lang)) for entry in siblings]
-    best = max(range(len(siblings)), key=lambda n: (shared[n], draw(record, siblings[n].key)))
-    return siblings[best] if shared[best] >= _MIN_SHARED else None
+    stems = list_stems(record.title, definition, record.lang)
+    shared = [len(stems & list_stems(entry.title, entry.gist, record.lang)) for entry in siblings]
+    best = max(range(len(siblings)), key=lambda n: (shared[n], draw(record, siblings[n].key)), default=None)
+    return siblings[best] if best is not None and shared[best] >= MIN_SIBLING_STEMS else None
 
 
 @lru_cache(maxsize=8_192)
-def _list_stems(title: str, text: str, lang: str) -> frozenset[str]:
+def list_stems(title: str, text: str, lang: str) -> frozenset[str]:
+    """Return the stems of the content words of an item's title and definition."""
     return frozenset(grounding.content_stems(f"{title}. {text}", lang))
 
 
@@ -162,7 +163,7 @@ def _cases(record: Record, corpus: Corpus) -> Iterator[Draft]:
     number = 0
     for case in cases:
         match = _CASE.fullmatch(case)
-        if match is None or number >= 2 or not definition:
+        if match is None or number >= _CASES or not definition:
             continue
         sentence = " ".join(match["sentence"].split())
         # One that names a weakness by its number tells the answer, or means a chain of several.

@@ -15,6 +15,7 @@ from pathlib import Path
 #: Import name → the extra that installs it, for what the base installation lacks. Some are in several
 #: extras; any of them does.
 EXTRAS = {
+    "accelerate": "training",
     "alembic": "db",
     "argilla": "dev",
     "bs4": "extractors",
@@ -58,6 +59,7 @@ EXTRAS = {
     "pypandoc": "documents",
     "rensa": "datasets",
     "s3fs": "s3",
+    "safetensors": "training",
     "sarif_pydantic": "worker",
     "scipy": "datasets",
     "selectolax": "extractors",

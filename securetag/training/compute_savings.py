@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from securetag.training import ranks
 from securetag.training.rows import IGNORED, Row
 
 if TYPE_CHECKING:
@@ -169,8 +170,15 @@ Loss = Callable[["SFTTrainer", "nn.Module", "dict[str, Tensor]", "Tensor | int |
 
 def build_trainer_class(prefix: Sequence[int], max_tokens: int | None = None) -> type[SFTTrainer]:
     """Return TRL's SFTTrainer with `completion_loss` in place of its own loss."""
-    loss = partial(completion_loss, prefix=prefix, max_tokens=max_tokens)
-    return replace_loss(lambda _, model, inputs, items: loss(model, inputs, items=items))
+
+    def compute(
+        trainer: SFTTrainer, model: nn.Module, inputs: dict[str, Tensor], items: Tensor | int | None
+    ) -> Tensor:
+        loss = completion_loss(model, inputs, prefix, items, max_tokens)
+        # `items` counts those of all processes, whose gradients DDP averages.
+        return loss if items is None else loss * trainer.accelerator.num_processes
+
+    return replace_loss(compute)
 
 
 def replace_loss(compute: Loss) -> type[SFTTrainer]:
@@ -188,6 +196,10 @@ def replace_loss(compute: Loss) -> type[SFTTrainer]:
             if return_outputs:
                 as_before: Callable[..., tuple[Tensor, object]] = super().compute_loss
                 return as_before(model, inputs, return_outputs, num_items_in_batch)
-            return compute(self, self.accelerator.unwrap_model(model), inputs, num_items_in_batch)
+            inner = self.accelerator.unwrap_model(model)
+            with self.accelerator.autocast():  # the model's own forward, which has it, is not called
+                return ranks.compute_in_forward(
+                    model, partial(compute, self, inner, inputs, num_items_in_batch)
+                )
 
     return OtherLossTrainer

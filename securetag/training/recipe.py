@@ -183,7 +183,17 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Steps between two checkpoints."""
 
     validation_rows: int = 64
-    """Most rows of the validation split that are scored at the end."""
+    """Most rows of the validation split that are scored."""
+
+    validate_every: int | None = None
+    """Steps between two measurements of the verdicts' AUC on these rows, whose best adapter is the result; by
+    default the last adapter is, and is measured at the end."""
+
+    patience: int | None = None
+    """Measurements without a better AUC after which the run ends; by default it goes on."""
+
+    report_to: tuple[str, ...] = ("tensorboard",)
+    """Who gets the figures, by transformers' names: tensorboard (files in the run's folder), mlflow, …"""
 
     def __post_init__(self) -> None:
         _require(
@@ -206,6 +216,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(self.log_every >= 1 and self.save_every >= 1, "log_every and save_every must be at least 1")
         _require(all(share > 0 for share in self.tasks.values()), "shares of tasks must be positive")
         _require(sum(self.tasks.values()) <= 1.000_001, "shares of tasks must sum to at most 1")
+        _require(
+            (self.validate_every or 1) >= 1 and (self.patience or 1) >= 1,
+            "validate_every and patience must be at least 1",
+        )
+        _require(self.patience is None or self.validate_every is not None, "patience needs validate_every")
         _require(self.gpus >= 1, "gpus must be at least 1")
         _require(self.device == "cuda" or self.base_bits == 16, "base_bits: 4 needs device: cuda")
         _require(self.device == "cuda" or self.optimiser != "adamw_8bit", "adamw_8bit needs device: cuda")

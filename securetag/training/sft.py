@@ -2,9 +2,11 @@
 
 Started again with the same folder it continues from the last whole checkpoint. The folder holds:
 
-- `run.json`: state (running, done, failed), digests of recipe and release, versions, row counts
+- `run.json`: state (running, interrupted, done, failed), digests of recipe and release, versions, row counts
 - `progress.jsonl`: one line a logged step, appended as it happens
-- `checkpoints/`: what a killed run resumes from
+- `checkpoints/`: what a killed run resumes from; SIGTERM ends a run after a step and a checkpoint of it
+- `best.safetensors`: the adapter with the best AUC so far, while it trains
+- `tensorboard/`: what `report_to: [tensorboard]` writes
 - `base/`: the base model, where it is shipped as a GGUF
 - `adapter/`, `metrics.json`, `log_history.json`: written at the end
 
@@ -16,10 +18,10 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import math
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -36,7 +38,10 @@ from securetag.records import JsonObject
 from securetag.settings import cores
 from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
-from securetag.training import adapter, base, compute_savings, objective, rows, verdicts
+from securetag.training import adapter, base, callbacks, compute_savings, objective, ranks, rows, verdicts
+from securetag.training.callbacks import TERMINATED, WHOLE, Interruption
+from securetag.training.hardware import describe_hardware
+from securetag.training.launchers.runpod.bundle import BEST
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
 
@@ -46,39 +51,86 @@ if TYPE_CHECKING:
     from transformers import (
         PreTrainedModel,
         PreTrainedTokenizerBase,
-        TrainerCallback,
-        TrainerControl,
-        TrainerState,
-        TrainingArguments,
     )
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-#: Written into a checkpoint after everything else: a kill -9 may leave any half of one.
-WHOLE = "whole"
 #: Loops that a waiting thread spins before it sleeps. By default it spins for milliseconds, and on a
 #: busy two-core machine two threads then took 33 to 65 s for what took 17 s with one; with this, 20 s.
 SPIN_COUNT = "1000"
 _VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
-def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
+def train(
+    recipe: Recipe, release: Path, run_dir: Path, interruption: Interruption | None = None
+) -> JsonObject:
     """Train, write the run's folder, return the metrics.
 
-    Raises TrainingError (no usable row, a loss that isn't finite, a folder of another run) and
-    ReleaseError.
+    Of several processes (DDP) each gets the metrics, and the main one alone writes. Raises TrainingError (no
+    usable row, a loss that isn't finite, a folder of another run), ReleaseError, and SystemExit after an
+    `interruption`, with a checkpoint.
     """
     # Both are read when torch loads libgomp.
     os.environ["OMP_NUM_THREADS"] = str(recipe.threads or cores())
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run_dir / "tensorboard")
     import torch
     from peft.helpers import disable_input_dtype_casting
 
     torch.set_num_threads(recipe.threads or cores())
     began, spent = time.monotonic(), time.process_time()
+    interruption = interruption or Interruption()
+    ranks.join(on_cpu=recipe.device == "cpu")
     state = _begin(recipe, release, run_dir)
-    portable, recipe = recipe, base.unpack_base(recipe, run_dir)
+    portable = recipe
+    if ranks.is_main():
+        recipe = base.unpack_base(recipe, run_dir)
+    recipe = ranks.share(recipe)
     tokenizer = base.load_tokenizer(recipe)
+    training, validation = _read_rows(recipe, release, tokenizer, state)
+    _write_state(run_dir, state)
+
+    prefix = compute_savings.find_shared_prefix(training) if recipe.compute_savings else []
+    if recipe.group_by_length:
+        length = partial(compute_savings.compute_length_key, prefix=prefix)
+        training = rows.bucket_by_length(training, recipe.rows_at_once, recipe.seed, length)
+    trainer = _trainer(recipe, run_dir, tokenizer, training, validation, prefix)
+    trainer.add_callback(callbacks.build_interrupter(interruption))
+    if recipe.validate_every is not None:
+        trainer.add_callback(callbacks.build_validator(recipe, run_dir, trainer, validation))
+    checkpoint = ranks.share(last_checkpoint(run_dir) if ranks.is_main() else None)
+    state["resumed_from"] = checkpoint.name if checkpoint else None
+    # PEFT would copy each input to the adapter's float32, which autocast turns back into bfloat16.
+    with disable_input_dtype_casting(cast("PeftModel", trainer.model), active=trainer.args.bf16):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if interruption.is_received:
+        _write_state(run_dir, state | {"state": "interrupted"})
+        sys.exit(TERMINATED)
+    interruption.is_stepping = False
+    best_step = callbacks.load_best(cast("PeftModel", trainer.model), run_dir)
+    scores = trainer.evaluate() if validation else {}
+    metrics = _metrics(trainer, state, validation, scores) | {
+        "best_step": best_step,
+        "wall_s": round(time.monotonic() - began, 1),
+        "cpu_s": round(time.process_time() - spent, 1),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_mb": torch.cuda.max_memory_reserved() // 2**20 if recipe.device == "cuda" else None,
+    }
+    if ranks.is_main():
+        metrics |= verdicts.measure_verdicts(trainer.model, validation)
+        adapter.save(cast("PeftModel", trainer.model), portable, state, metrics, run_dir / "adapter")
+        write_json(run_dir / "log_history.json", trainer.state.log_history)
+        write_json(run_dir / "metrics.json", metrics)
+        write_json(run_dir / "run.json", state | {"state": "done"})
+        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+        (run_dir / BEST).unlink(missing_ok=True)
+    return ranks.share(metrics)
+
+
+def _read_rows(
+    recipe: Recipe, release: Path, tokenizer: PreTrainedTokenizerBase, state: JsonObject
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows to train on and to validate with; count the first in `state`. Raises TrainingError."""
     chosen = rows.select(rows.read(release / "train.jsonl"), recipe)
     training, dropped = rows.encode(chosen, tokenizer, recipe)
     held_out = rows.select(rows.read(release / "validation.jsonl"), recipe)[: recipe.validation_rows]
@@ -88,6 +140,12 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
             f"none of {len(chosen)} rows can train: {dict(dropped)}",
             hint="Build the release for this recipe's profile, or raise max_tokens.",
         )
+    labels = {row.label for row in validation if row.verdict_index is not None}
+    if recipe.validate_every is not None and len(labels) < 2:
+        raise TrainingError(
+            "validate_every needs validation rows of both labels",
+            hint="Take a release with more validation rows, or leave validate_every out.",
+        )
     state |= {
         "rows": len(training),
         "dropped": dict(dropped),
@@ -96,32 +154,7 @@ def train(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
         "by_task": dict(Counter(example.task.value for example in chosen)),
         "by_label": dict(Counter(example.label or "none" for example in chosen)),
     }
-    write_json(run_dir / "run.json", state)
-
-    prefix = compute_savings.find_shared_prefix(training) if recipe.compute_savings else []
-    if recipe.group_by_length:
-        length = partial(compute_savings.compute_length_key, prefix=prefix)
-        training = rows.bucket_by_length(training, recipe.rows_at_once, recipe.seed, length)
-    trainer = _trainer(recipe, run_dir, tokenizer, training, validation, prefix)
-    checkpoint = last_checkpoint(run_dir)
-    state["resumed_from"] = checkpoint.name if checkpoint else None
-    # PEFT would copy each input to the adapter's float32, which autocast turns back into bfloat16.
-    with disable_input_dtype_casting(cast("PeftModel", trainer.model), active=trainer.args.bf16):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    scores = trainer.evaluate() if validation else {}
-    metrics = _metrics(trainer, state, validation, scores) | {
-        **verdicts.measure_verdicts(trainer.model, validation),
-        "wall_s": round(time.monotonic() - began, 1),
-        "cpu_s": round(time.process_time() - spent, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "peak_gpu_mb": torch.cuda.max_memory_reserved() // 2**20 if recipe.device == "cuda" else None,
-    }
-    adapter.save(cast("PeftModel", trainer.model), portable, state, metrics, run_dir / "adapter")
-    write_json(run_dir / "log_history.json", trainer.state.log_history)
-    write_json(run_dir / "metrics.json", metrics)
-    write_json(run_dir / "run.json", state | {"state": "done"})
-    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
-    return metrics
+    return training, validation
 
 
 def last_checkpoint(run_dir: Path) -> Path | None:
@@ -137,7 +170,6 @@ def last_checkpoint(run_dir: Path) -> Path | None:
 
 def _begin(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
     """Read or create the run's state. Raises TrainingError where the folder holds another run."""
-    run_dir.mkdir(parents=True, exist_ok=True)
     state: JsonObject = {
         "schema": 1,
         "state": "running",
@@ -146,6 +178,7 @@ def _begin(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
         "release": release.name,
         "release_digest": _digest(release),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+        "hardware": describe_hardware(recipe),
     }
     path = run_dir / "run.json"
     if path.is_file():
@@ -154,8 +187,14 @@ def _begin(recipe: Recipe, release: Path, run_dir: Path) -> JsonObject:
             raise TrainingError(
                 f"{run_dir} holds a run of another recipe or release", hint="Take a new folder."
             )
-    write_json(path, state)
+    _write_state(run_dir, state)
     return state
+
+
+def _write_state(run_dir: Path, state: JsonObject) -> None:
+    if ranks.is_main():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_json(run_dir / "run.json", state)
 
 
 def _digest(release: Path) -> str:
@@ -193,7 +232,7 @@ def _trainer(
         or None,
         processing_class=tokenizer,
         peft_config=_adapter(recipe.lora, model),
-        callbacks=[_reporter(recipe, run_dir, training)],
+        callbacks=[callbacks.build_reporter(recipe, run_dir, training)],
     )
 
 
@@ -261,78 +300,10 @@ def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
         logging_nan_inf_filter=False,
         save_steps=recipe.save_every,
         save_total_limit=2,
-        report_to=[],
+        report_to=list(recipe.report_to),
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
     )
-
-
-def _reporter(recipe: Recipe, run_dir: Path, training: Sequence[Row]) -> TrainerCallback:
-    """Build the callback that writes progress, marks whole checkpoints and stops a diverged run."""
-    from transformers import TrainerCallback
-
-    an_epoch = sum(len(row.input_ids) for row in training)
-    in_order = recipe.group_by_length and not recipe.packing
-
-    class Reporter(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        began = 0.0
-        first = 0
-
-        def on_train_begin(
-            self,
-            args: TrainingArguments,  # noqa: ARG002
-            state: TrainerState,
-            control: TrainerControl,  # noqa: ARG002
-            **kwargs: object,  # noqa: ARG002
-        ) -> None:
-            self.began, self.first = time.monotonic(), state.global_step
-
-        def on_log(
-            self,
-            args: TrainingArguments,
-            state: TrainerState,
-            control: TrainerControl,  # noqa: ARG002
-            logs: JsonObject | None = None,
-            **kwargs: object,  # noqa: ARG002
-        ) -> None:
-            if not logs or "loss" not in logs:
-                return
-            loss = float(logs["loss"])
-            done = max(1, state.global_step - self.first)
-            elapsed_s = time.monotonic() - self.began
-            a_step = elapsed_s / done
-            of_a_step = an_epoch * args.num_train_epochs / state.max_steps
-            line: JsonObject = {
-                "step": state.global_step,
-                "steps": state.max_steps,
-                "loss": loss,
-                "learning_rate": logs.get("learning_rate"),
-                "tokens_s": round(of_a_step / a_step, 1),
-                "elapsed_s": round(elapsed_s, 2),
-                "eta_s": round(a_step * (state.max_steps - state.global_step), 1),
-            }
-            if in_order:
-                before = next((int(row["step"]) for row in state.log_history[-2::-1] if "loss" in row), 0)
-                line["task_share"] = rows.compute_task_share(
-                    training, recipe.batch, before + 1, state.global_step
-                )
-                state.log_history[-1]["task_share"] = line["task_share"]
-            with (run_dir / "progress.jsonl").open("a", encoding="utf-8") as out:
-                out.write(json.dumps(line) + "\n")
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss at step {state.global_step} is {loss}", hint="Lower the learning rate."
-                )
-
-        def on_save(
-            self,
-            args: TrainingArguments,  # noqa: ARG002
-            state: TrainerState,
-            control: TrainerControl,  # noqa: ARG002
-            **kwargs: object,  # noqa: ARG002
-        ) -> None:
-            (run_dir / "checkpoints" / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-    return Reporter()
 
 
 def _metrics(
@@ -364,11 +335,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--overrides", default="{}", help="JSON object: fields of the recipe to replace")
     given = parser.parse_args(arguments)
+    interruption = Interruption()
+    signal.signal(signal.SIGTERM, interruption.receive)
     try:
-        train(load(given.recipe, json.loads(given.overrides)), given.release, given.run)
+        train(load(given.recipe, json.loads(given.overrides)), given.release, given.run, interruption)
     except SecuretagError as error:
         path = given.run / "run.json"
-        if path.is_file():
+        if ranks.is_main() and path.is_file():
             write_json(path, json.loads(path.read_bytes()) | {"state": "failed", "reason": str(error)})
         sys.exit(f"{error} {error.hint}".strip())
 

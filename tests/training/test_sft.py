@@ -15,7 +15,7 @@ import pytest
 
 from securetag.errors import SettingsError, TrainingError
 from securetag.records import JsonObject
-from securetag.training import sft
+from securetag.training import callbacks, sft
 from securetag.training.launchers import TrainingJob, launch
 from securetag.training.merge import adapter_digest, merge, recipe_of
 from securetag.training.recipe import load
@@ -168,6 +168,6 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
         folder = tmp_path / "checkpoints" / f"checkpoint-{number}"
         folder.mkdir(parents=True)
         if whole:
-            (folder / sft.WHOLE).touch()
+            (folder / callbacks.WHOLE).touch()
     assert sft.last_checkpoint(tmp_path) == tmp_path / "checkpoints" / "checkpoint-10"
     assert not (tmp_path / "checkpoints" / "checkpoint-20").exists()

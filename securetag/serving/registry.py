@@ -52,6 +52,26 @@ class GatePass(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the served file is from the adapter that was trained: one receipt, of one file."""
+
+    #: The file that was asked.
+    file_sha256: str
+    #: The release whose held-out rows were asked, and how many of them.
+    release: str
+    rows: int
+    #: Rows without a score from one of the three.
+    unscored: int
+    #: Verdicts that differ: adapter against merged model, and adapter against served file.
+    flips_merged: int
+    flips_served: int
+    #: Largest difference of the probability of a false positive, likewise.
+    shift_merged: float
+    shift_served: float
+    #: RFC 3339 in UTC.
+    at: str
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model file and what it was made from."""
 
@@ -80,6 +100,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gate_pass: GatePass | None = None
     #: How its scores are read; None: its verdicts are its own word.
     calibration: Calibration | None = None
+    #: The newest comparison of the file with its adapter; None before one was made.
+    parity: Parity | None = None
 
 
 class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +192,18 @@ class Registry:
             before = registered.gate_pass
             if before is None or _STRICTNESS.index(gate_pass.gate) > _STRICTNESS.index(before.gate):
                 state.models[model_id] = msgspec.structs.replace(registered, gate_pass=gate_pass)
+            return state.models[model_id]
+
+        return self._change(change)
+
+    def record_parity(self, model_id: str, parity: Parity) -> ModelEntry:
+        """Keep the comparison of a model's file with its adapter. Raises NotFoundError."""
+
+        def change(state: _State) -> ModelEntry:
+            registered = state.models.get(model_id)
+            if registered is None:
+                raise NotFoundError(f"no model {model_id[:12]} is registered", hint=LIST_HINT)
+            state.models[model_id] = msgspec.structs.replace(registered, parity=parity)
             return state.models[model_id]
 
         return self._change(change)

@@ -251,10 +251,14 @@ class TriageSettings(Section):
 
 
 class PublishSettings(Section):
-    """How models are published to Ollama."""
+    """How models are published."""
 
-    #: Versions of an alias that stay on the server, the newest included.
+    #: Versions of an alias that stay on Ollama's server, the newest included.
     keep_versions: int = Field(default=3, ge=1)
+    #: Held-out rows that adapter, merged model and served file are compared on before a model is published.
+    parity_rows: int = Field(default=200, ge=1)
+    #: Share of these whose verdict may differ.
+    max_flips: float = Field(default=0.01, ge=0, le=1)
 
 
 class TeacherSettings(Section):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 #: SPDX expression → what Hugging Face's cards call it; all else is `other` with a name.
-_HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "LicenseRef-Llama-3.1-Community": "llama3.1"}
+HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "LicenseRef-Llama-3.1-Community": "llama3.1"}
 
 
 def save(model: PeftModel, recipe: Recipe, state: JsonObject, metrics: JsonObject, folder: Path) -> None:
@@ -80,7 +80,7 @@ def write_card(recipe: Recipe, state: JsonObject, metrics: JsonObject) -> str:
 
 
 def _header(recipe: Recipe, hub_id: str) -> str:
-    licence = _HUB_LICENCES.get(recipe.licence, "other")
+    licence = HUB_LICENCES.get(recipe.licence, "other")
     fields = {
         "base_model": hub_id,
         "base_model_relation": "adapter",

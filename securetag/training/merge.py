@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,9 @@ from securetag.system.hashing import hash_file
 from securetag.system.processes import run_to_end
 from securetag.training import base
 from securetag.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 #: Seconds; 135M takes 20, 8B some minutes.
 TIMEOUT_S = 1800.0
@@ -57,12 +61,20 @@ def recipe_of(run_dir: Path) -> Recipe:
         raise TrainingError(f"{run_dir} holds no training run") from error
 
 
-def _merge_here(run_dir: Path, out: Path) -> None:
+def load_adapted(run_dir: Path) -> tuple[Recipe, PeftModel]:
+    """Return a finished run's adapter on its base, on the CPU in the type of its weights, and the recipe.
+
+    Raises TrainingError where the run isn't done, or its base isn't at hand.
+    """
     from peft import PeftModel
 
     recipe = msgspec.structs.replace(recipe_of(run_dir), base_bits=16, device="cpu")
     recipe = base.unpack_base(recipe, run_dir)
-    model = PeftModel.from_pretrained(base.load_model(recipe), str(run_dir / "adapter"))
+    return recipe, PeftModel.from_pretrained(base.load_model(recipe), str(run_dir / "adapter"))
+
+
+def _merge_here(run_dir: Path, out: Path) -> None:
+    recipe, model = load_adapted(run_dir)
     merged = model.merge_and_unload(safe_merge=True)
     merged.save_pretrained(out)
     base.load_tokenizer(recipe).save_pretrained(out)

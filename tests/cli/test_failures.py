@@ -86,6 +86,8 @@ COMMANDS = [
     "dataset review status",
     "model list",
     "model calibrate securetag-base --dataset 0123456789ab",
+    "model card securetag-base",
+    "model compare securetag-base securetag-v1",
     "model score --dataset 0123456789ab --suites {project}",
     "model sync",
     "model serve",

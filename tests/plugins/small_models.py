@@ -6,7 +6,7 @@ from pathlib import Path
 
 from securetag.scrubbing import CONTROL_TOKENS_KEY, write_tokens
 from securetag.serving import gguf
-from securetag.serving.registry import ModelEntry
+from securetag.serving.registry import ModelEntry, Parity
 from securetag.settings import Settings
 from securetag.settings.sections import TriageSettings
 from securetag.system.hashing import hash_file
@@ -37,6 +37,22 @@ def weights(path: Path, *, model_id: str | None = MODEL_ID, template: str = CHAT
         quantisation="Q8_0",
         licence="Apache-2.0",
         adapter="ad" * 32,
+        parity=make_parity(hash_file(path)),
+    )
+
+
+def make_parity(file_sha256: str, *, rows: int = 200, flips: int = 0) -> Parity:
+    """A receipt of a file whose verdicts are the adapter's, but for some."""
+    return Parity(
+        file_sha256=file_sha256,
+        release="0" * 12,
+        rows=rows,
+        unscored=0,
+        flips_merged=0,
+        flips_served=flips,
+        shift_merged=0.0,
+        shift_served=0.01,
+        at="2026-11-28T00:00:00.000Z",
     )
 
 

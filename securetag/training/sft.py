@@ -289,7 +289,7 @@ def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
         use_liger_kernel=recipe.liger,
         train_sampling_strategy="sequential" if recipe.group_by_length else "random",
         gradient_checkpointing=recipe.gradient_checkpointing,
-        bf16=recipe.dtype == "bfloat16" and not on_cpu,
+        bf16=recipe.dtype == "bfloat16",
         use_cpu=on_cpu,
         prediction_loss_only=True,
         dataloader_pin_memory=not on_cpu,

@@ -114,6 +114,24 @@ def test_a_run_without_a_usable_row_says_why_and_one_that_lasts_too_long_is_ende
 
 
 @pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "objective",
+    [{"objective": "ranking"}, {"compute_savings": True}, {"compute_savings": False}],
+    ids=["ranking", "completion with savings", "completion"],
+)
+def test_bfloat16_trains_as_the_recipes_of_the_8b_model_do(
+    objective: JsonObject, tiny_recipe: Path, tiny_release: Path, tmp_path: Path
+) -> None:
+    """Weights in bfloat16, an adapter in float32, and autocast between them, also where we read the model."""
+    short = {"dtype": "bfloat16", "epochs": 1, "max_rows": 16, "report_to": []}
+    run = launch(TrainingJob(tiny_recipe, tiny_release, tmp_path / "run", short | objective))
+    losses = [row["loss"] for row in run.history if "loss" in row]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.system
 def test_training_dies_with_its_launcher(tiny_recipe: Path, tiny_release: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     code = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securetag.cli.model.progress import show_steps
 from securetag.cli.output import Json, emit, reported, show
 
 if TYPE_CHECKING:
@@ -44,15 +45,15 @@ def train(
     if dry_run:
         _show_plan(find_recipe(recipe), release_folder(dataset, settings), settings, as_json)
         return
-    progress = None if as_json else lambda row: typer.echo(f"step {row.get('step')}: loss {row.get('loss')}")
-    candidate = run(
-        find_recipe(recipe),
-        release_folder(dataset, settings),
-        settings,
-        run_dir=resume,
-        launcher=launcher,
-        progress=progress,
-    )
+    with show_steps(quiet=as_json) as progress:
+        candidate = run(
+            find_recipe(recipe),
+            release_folder(dataset, settings),
+            settings,
+            run_dir=resume,
+            launcher=launcher,
+            progress=progress,
+        )
     if as_json:
         emit(
             {

@@ -276,7 +276,7 @@ def definition(case: Case) -> Edit:
     arguments = case.call.child_by_field_name("arguments")
     if arguments is None or not arguments.named_children or case.function is None:
         raise Unfit
-    used = {text_of(node) for node in walk(arguments) if node.type == "identifier"}
+    used = set(names_in(arguments))
     best = None
     for node in walk(case.function, lambda each: each.type not in FUNCTIONS):
         if node.type in {"assignment", "variable_declarator"} and node.end_byte <= case.call.start_byte:

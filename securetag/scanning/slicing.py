@@ -12,6 +12,7 @@ miss a line, and a reader of it is told so by the marks where lines were left ou
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -39,6 +40,7 @@ from securetag.scanning.identity.syntax import (
     text_of,
     walk,
 )
+from securetag.scanning.slice_parts import SELF, Parts
 
 __all__ = ["MAX_LINES", "SlicedFile"]
 
@@ -59,9 +61,6 @@ MAX_VISITS = 400
 #: Call sites of a function, and assignments of an attribute, that are followed.
 MAX_CALLERS, MAX_ASSIGNMENTS = 3, 2
 
-_NAMES = frozenset({"identifier", "shorthand_property_identifier", "shorthand_property_identifier_pattern"})
-_ATTRIBUTES = frozenset({"attribute", "member_expression"})
-_SELF = frozenset({"self", "cls", "this"})
 _ASSIGNMENTS = frozenset(
     {"assignment", "assignment_expression", "field_definition", "public_field_definition"}
 )
@@ -75,6 +74,7 @@ class SlicedFile:
     def __init__(self, file: File) -> None:
         self._file = file
         self._attributes: dict[int, dict[str, list[Node]]] = {}
+        self._parts: dict[int, Parts] = {}
 
     def slice(self, first_line: int, last_line: int, *, max_lines: int = MAX_LINES) -> list[SliceLine]:
         """Return the slice for the flagged lines, counted from 1, both inclusive.
@@ -85,7 +85,7 @@ class SlicedFile:
         flagged = _flagged_node(self._file.root, self._lines, first_line, last_line)
         if flagged is None:
             return []
-        collected = _Slicer(self._file, self._attributes)
+        collected = _Slicer(self._file, self._attributes, self._parts)
         collected.run(flagged)
         lines = [
             SliceLine(number, text)
@@ -116,9 +116,19 @@ class SlicedFile:
 class _Slicer:
     """Collects lines, each with the number of steps that lead to it."""
 
-    def __init__(self, file: File, attributes: dict[int, dict[str, list[Node]]]) -> None:
-        """`attributes`: class → attribute → its assignments in the class, as far as they have been read."""
+    def __init__(
+        self, file: File, attributes: dict[int, dict[str, list[Node]]], parts: dict[int, Parts]
+    ) -> None:
+        """`attributes`: class → attribute → its assignments in the class, as far as they have been read.
+
+        `parts`: node → what it reads and calls, and the statements of a block; the same.
+        """
         self._file = file
+        self._parts = parts
+        #: Node → step at which what it depends on was followed.
+        self._followed: dict[int, int] = {}
+        #: Block → step → offset up to which its statements have been read for checks.
+        self._checked: dict[int, dict[int, int]] = defaultdict(dict)
         self._steps: dict[int, int] = {}
         self._queue: deque[tuple[Node, int]] = deque()
         self._visited: set[tuple[int, int]] = set()
@@ -136,7 +146,8 @@ class _Slicer:
         while self._queue and visits < MAX_VISITS:
             node, step = self._queue.popleft()
             visits += 1
-            if step <= MAX_STEPS:
+            if step <= MAX_STEPS and step < self._followed.get(node.id, step + 1):
+                self._followed[node.id] = step
                 self._follow_names(node, step)
                 self._follow_calls(node, step)
 
@@ -191,15 +202,28 @@ class _Slicer:
         for parent in ancestors(statement):
             kind = parent.type
             if kind in BLOCKS:
-                for earlier in parent.named_children:
-                    if earlier.start_byte >= current.start_byte:
-                        break
-                    self._follow_check(earlier, step + 1)
+                self._follow_checks(parent, current.start_byte, step + 1)
             elif kind in FUNCTIONS or kind in CLASSES:
                 self._add_function_head(parent, step + 1)
             elif kind in COMPOUND and kind != "decorated_definition":
                 self._add_condition(parent, current, step + 1)
             current = parent
+
+    def _follow_checks(self, block: Node, end: int, step: int) -> None:
+        """Follow the checks among the statements of a block before an offset, each once."""
+        checked = self._checked[block.id]
+        begin = max((last for done, last in checked.items() if done <= step), default=-1)
+        if begin >= end:
+            return
+        checked[step] = max(end, checked.get(step, -1))
+        parts = self._parts_of(block)
+        for place in range(bisect_left(parts.starts, begin), bisect_left(parts.starts, end)):
+            self._follow_check(parts.statements[place], step)
+
+    def _parts_of(self, node: Node) -> Parts:
+        if node.id not in self._parts:
+            self._parts[node.id] = Parts(node)
+        return self._parts[node.id]
 
     def _add_condition(self, statement: Node, child: Node, step: int) -> None:
         """Add the head of a statement around the code, and of the clauses that were passed over."""
@@ -262,7 +286,8 @@ class _Slicer:
 
     def _follow_names(self, node: Node, step: int) -> None:
         """Follow the variables of an expression to where they get their values."""
-        for name in _names_in(node):
+        parts = self._parts_of(node)
+        for name in parts.names:
             text = text_of(name)
             scope = self._file.scope_of(name, text)
             if scope is None:
@@ -276,7 +301,7 @@ class _Slicer:
                     self._statement(definition.value, step + 1)
                 else:
                     self._follow_callers(scope.node, text, step + 1)
-        for attribute in _own_attributes(node):
+        for attribute in parts.attributes:
             self._follow_attribute(attribute, step + 1)
 
     def _follow_callers(self, function: Node, parameter: str, step: int) -> None:
@@ -306,10 +331,9 @@ class _Slicer:
 
     def _follow_calls(self, node: Node, step: int) -> None:
         """Add the helper functions of this file that an expression calls."""
-        for call in walk(node, lambda each: each.type not in FUNCTIONS):
-            if call.type in CALLS:
-                for function in self._functions_called(call):
-                    self._add_helper(function, step + 1)
+        for call in self._parts_of(node).calls:
+            for function in self._functions_called(call):
+                self._add_helper(function, step + 1)
 
     def _add_helper(self, function: Node, step: int) -> None:
         key = (function.start_byte, function.end_byte)
@@ -345,7 +369,7 @@ class _Slicer:
         if callee is None:
             return []
         owner, _, name = text_of(callee).rpartition(".")
-        if owner and owner not in _SELF:
+        if owner and owner not in SELF:
             return []
         functions = self._file.functions(name)
         if owner:
@@ -377,39 +401,9 @@ def _read_attributes(around: Node) -> dict[str, list[Node]]:
             continue
         target = next((child for field in _TARGETS if (child := node.child_by_field_name(field))), None)
         owner, _, name = text_of(target).rpartition(".") if target is not None else ("", "", "")
-        if owner in _SELF or (not owner and len(functions_around(node)) == outer):
+        if owner in SELF or (not owner and len(functions_around(node)) == outer):
             assignments[name].append(node)
     return assignments
-
-
-def _names_in(node: Node) -> Iterator[Node]:
-    """The variables that an expression or the head of a statement reads."""
-    body = body_of(node)
-    for each in walk(node, lambda inner: inner != body and inner.type not in CLASSES):
-        if each.type in _NAMES and not _is_label(each):
-            yield each
-
-
-def _is_label(name: Node) -> bool:
-    """Is it the name of an attribute, of a keyword argument or of a pair's key?"""
-    parent = name.parent
-    if parent is None:
-        return False
-    if parent.type == "attribute":
-        return name == parent.child_by_field_name("attribute")
-    if parent.type == "keyword_argument":
-        return name == parent.child_by_field_name("name")
-    return False
-
-
-def _own_attributes(node: Node) -> Iterator[Node]:
-    """The `self.name` and `this.name` that code reads."""
-    body = body_of(node)
-    for each in walk(node, lambda inner: inner != body):
-        if each.type in _ATTRIBUTES:
-            owner = each.child_by_field_name("object")
-            if owner is not None and text_of(owner) in _SELF:
-                yield each
 
 
 def _last_code_row(node: Node, body: Node) -> int:

@@ -43,6 +43,13 @@ class Scope:
     parameters: list[str] = field(default_factory=list)
     definitions: dict[str, list[Definition]] = field(default_factory=lambda: defaultdict(list))
     names: frozenset[str] = frozenset()
+    _newest_first: dict[str, list[Definition]] = field(default_factory=dict)
+
+    def newest_first(self, name: str) -> list[Definition]:
+        """Return what a variable is given, what runs last first."""
+        if name not in self._newest_first:
+            self._newest_first[name] = sorted(self.definitions.get(name, ()), key=lambda each: -each.end)
+        return self._newest_first[name]
 
 
 def reaching(scope: Scope, use: Node, name: str, inner: Sequence[Definition] = ()) -> list[Definition | None]:
@@ -51,7 +58,10 @@ def reaching(scope: Scope, use: Node, name: str, inner: Sequence[Definition] = (
     `inner`: what functions inside the scope, around the use, put into the variable.
     """
     result: list[Definition | None] = []
-    for definition in sorted([*scope.definitions.get(name, ()), *inner], key=lambda each: -each.end):
+    definitions = scope.newest_first(name)
+    if inner:
+        definitions = sorted([*definitions, *inner], key=lambda each: -each.end)
+    for definition in definitions:
         if definition.end > use.start_byte:
             continue
         result.append(definition)

@@ -222,9 +222,10 @@ class _Describer:
             file = self._file if site.callee == self._function else site.file
             arguments = flow.arguments_of(site.call, file, site.callee)
             flow = Flow(file, site.callee, arguments or {}, outer=outer)
+        # Sink and sources first: where a flow may follow no more, guards are what is cut short.
+        sink, sources = _sink_term(call, flow), _unique(_source_terms(call, flow))
         facts += facts_at(call, flow)
-        guards = _unique([term(fact) for fact in facts])
-        return _sink_term(call, flow), _unique(_source_terms(call, flow)), guards
+        return sink, sources, _unique([term(fact) for fact in facts])
 
     def _caller_chain(self, file: File, function: Node | None) -> list[CallSite]:
         """Return the calls from a function of the file outwards, while there is one caller."""
@@ -234,13 +235,19 @@ class _Describer:
         while current is not None and len(chain) < MAX_CHAIN and current.id not in visited:
             visited.add(current.id)
             name = name_of(current)
-            around = class_around(current)
-            same = [each for each in file.functions(name) if class_around(each) == around] if name else []
-            if len(same) != 1:
+            around, outer = class_around(current), _function_of(current)
+            same = [
+                each
+                for each in file.functions(name)
+                if class_around(each) == around and _function_of(each) == outer
+            ]
+            if not name or len(same) != 1:
                 break
-            # A method is called in its class; elsewhere the name may be that of another class's.
+            # A method is called in its class; elsewhere the name may be that of another class's. So it is
+            # with a function in another one.
             calls = [call for call in file.calls(name) if not contains(current, call)]
             calls = [call for call in calls if around is None or class_around(call) == around]
+            calls = [call for call in calls if outer is None or contains(outer, call)]
             if len(calls) != 1:
                 break
             chain.append(CallSite(file, calls[0], current))

@@ -147,9 +147,10 @@ class File:
         """Return what the functions around a node, within a scope that has the variable, put into it."""
         definitions: list[Definition] = []
         for function in self._functions_at(node):
-            if function == scope.node:
+            inner = self.scope(function)
+            if inner is scope:
                 break
-            definitions += self.scope(function).definitions.get(name, [])
+            definitions += inner.definitions.get(name, ())
         return definitions
 
     def _functions_at(self, node: Node) -> list[Node]:
@@ -187,6 +188,12 @@ class CalledFunction:
 
     file: File
     node: Node
+
+
+def _is_visible(function: Node, call: Node) -> bool:
+    """Is the function at the module's level, or in a function that the call is in too?"""
+    around = functions_around(function)
+    return not around or contains(around[0], call)
 
 
 class Flow:
@@ -239,6 +246,8 @@ class Flow:
         around = class_around(call)
         if text != name[1] and around is not None:
             functions = [each for each in functions if class_around(each) == around]
+        if len(functions) > 1:
+            functions = [each for each in functions if _is_visible(each, call)]
         if len(functions) != 1 or (file is self._file and contains(functions[0], call)):
             return None
         function = self._function if file is self._file else None

@@ -41,10 +41,14 @@ HARMLESS_ARGUMENTS = frozenset(
     }
 )
 _TYPES = frozenset({"type", "type_annotation", "type_arguments", "type_parameters", "type_parameter"})
+_UNSEEN = COMMENTS | _TYPES
+_TEXTS = frozenset({"string_content", "string_fragment", "escape_sequence"})
+_VARIABLES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
+_WITH_MEMBERS = frozenset({"attribute", "keyword_argument"})
+_MAY_BE_HARMLESS = frozenset({",", "keyword_argument", "pair"})
 _BRACKETS = frozenset({"(", ")"})
 #: Where round brackets mean something; elsewhere formatters add and remove them.
 _CALL_BRACKETS = frozenset({"argument_list", "arguments", "generator_expression"})
-_NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
 _CONSTANT_NAMES = frozenset({"self", "cls", "this", "super", "undefined", "arguments"})
 
 
@@ -93,59 +97,65 @@ def tokens_of(
     nodes: Node | Sequence[Node], locals_: frozenset[str], resolve: Resolve | None = None
 ) -> list[str]:
     """Return the tokens of one or more nodes. `resolve` gives the tokens that a name stands for, or None."""
-    # Each with its parent and what follows it: a node with many siblings takes long to name these.
-    stack: list[_Entry] = [
-        (node, node.parent, None) for node in (reversed(nodes) if isinstance(nodes, Sequence) else [nodes])
-    ]
+    # Each with its type, its parent with its type, and what follows it: asking a node for these takes long.
+    stack: list[_Entry] = []
+    for node in reversed(nodes) if isinstance(nodes, Sequence) else (nodes,):
+        parent = node.parent
+        stack.append((node, node.type, parent, parent.type if parent is not None else "", None))
     result: list[str] = []
     while stack and len(result) < MAX_TOKENS:
-        node, parent, following = stack.pop()
-        if node.type in COMMENTS or node.type in _TYPES or _is_harmless(node, following):
+        node, kind, parent, parent_kind, following = stack.pop()
+        if kind in _UNSEEN or (kind in _MAY_BE_HARMLESS and _is_harmless(node, kind, following)):
             continue
-        if node.type in {"string_content", "string_fragment", "escape_sequence"}:
+        if kind in _TEXTS:
             _append_text(result, text_of(node))
-        elif node.child_count == 0:
-            _append_leaf(result, node, parent, following, locals_, resolve)
+        elif children := node.children:
+            after: Node | None = None
+            for child in reversed(children):
+                child_kind = child.type
+                if child_kind not in COMMENTS:
+                    stack.append((child, child_kind, node, kind, after))
+                    after = child
+        elif kind in _VARIABLES:
+            text = text_of(node)
+            if parent_kind in _WITH_MEMBERS and _is_member(node, parent):
+                result += [text] if text else []
+            else:
+                _append_name(result, node, text, locals_, resolve)
         else:
-            children = [child for child in node.children if child.type not in COMMENTS]
-            following_children: list[Node | None] = [*children[1:], None]
-            pairs = zip(children, following_children, strict=True)
-            stack.extend((child, node, after) for child, after in reversed([*pairs]))
+            _append_leaf(result, node, kind, parent_kind, following, locals_, resolve)
     return result
 
 
-_Entry = tuple[Node, Node | None, Node | None]
+#: Node, type, parent, parent's type, next sibling.
+_Entry = tuple[Node, str, Node | None, str, Node | None]
 
 
 def _append_leaf(
     result: list[str],
     node: Node,
-    parent: Node | None,
+    kind: str,
+    parent_kind: str,
     following: Node | None,
     locals_: frozenset[str],
     resolve: Resolve | None,
 ) -> None:
     text = text_of(node)
-    parent_type = parent.type if parent is not None else ""
-    if node.type in {"string_start", "string_end"}:
+    if kind in {"string_start", "string_end"}:
         prefix = text.rstrip("\"'").lower().replace("u", "")
         result.append("f'" if "f" in prefix else "b'" if "b" in prefix else "'")
     elif text in {'"', "'", "`"}:
         result.append("'")
     elif text in _BRACKETS:
-        if parent_type in _CALL_BRACKETS:
+        if parent_kind in _CALL_BRACKETS:
             result.append(text)
     elif text == ";" or (text == "," and (following is None or text_of(following)[:1] in {")", "]", "}"})):
         return
-    elif node.type == "shorthand_property_identifier":
+    elif kind == "shorthand_property_identifier":
         result += [text, ":"]
         _append_name(result, node, text, locals_, resolve)
-    elif node.type in {"identifier", "shorthand_property_identifier_pattern"} and not _is_member(
-        node, parent
-    ):
-        _append_name(result, node, text, locals_, resolve)
-    elif node.type in LITERALS:
-        result.append(text.lower() if node.type in {"integer", "float", "number"} else text)
+    elif kind in LITERALS:
+        result.append(text.lower() if kind in {"integer", "float", "number"} else text)
     elif text.strip():
         result.append({"===": "==", "!==": "!=", "<>": "!="}.get(text, text))
 
@@ -182,11 +192,11 @@ def _is_member(node: Node, parent: Node | None) -> bool:
     return False
 
 
-def _is_harmless(node: Node, following: Node | None) -> bool:
+def _is_harmless(node: Node, kind: str, following: Node | None) -> bool:
     """Is it a constant argument that doesn't matter, or the comma before one?"""
-    if node.type == ",":
-        return following is not None and _is_harmless(following, None)
-    if node.type not in {"keyword_argument", "pair"}:
+    if kind == ",":
+        return following is not None and _is_harmless(following, following.type, None)
+    if kind not in {"keyword_argument", "pair"}:
         return False
     name = node.child_by_field_name("name") or node.child_by_field_name("key")
     value = node.child_by_field_name("value")

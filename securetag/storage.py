@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal
 
@@ -23,6 +24,8 @@ from securetag.system.extras import require_packages
 
 _KEY = re.compile(r"[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*")
 CHUNK = 1 << 20
+#: In the name of a file that is being written, and of one whose writer was killed.
+PART = ".part-"
 
 
 class Storage:
@@ -42,7 +45,7 @@ class Storage:
         """Write a file whole or not at all; returns (sha256 hex, bytes). Raises LimitError over `limit`."""
         path = self._path(key)
         digest, size = hashlib.sha256(), 0
-        temporary = f"{path}.part-{id(chunks):x}"
+        temporary = f"{path}{PART}{id(chunks):x}"
         try:
             with self._create(temporary) as out:
                 for chunk in chunks:
@@ -106,6 +109,16 @@ class Storage:
             return []
         return sorted(str(path).removeprefix(f"{root}/") for path in self._fs.find(root))
 
+    def list_stale(self, before: float) -> list[str]:
+        """Every key whose file was written before a time (seconds since the epoch), in order."""
+        root = self._root.rstrip("/")
+        if not self._fs.isdir(root):
+            return []
+        files = self._fs.find(root, detail=True)
+        return sorted(
+            str(path).removeprefix(f"{root}/") for path, info in files.items() if _written_at(info) < before
+        )
+
     def exists(self, key: str) -> bool:
         return bool(self._fs.exists(self._path(key)))
 
@@ -121,6 +134,15 @@ class Storage:
         path = self._path(key)
         if self._fs.exists(path):
             self._fs.rm(path)
+
+
+def _written_at(info: Mapping[str, object]) -> float:
+    """Return when a file was written, by what fsspec says of it: S3 gives a time, a local file seconds."""
+    at = info.get("LastModified") or info["mtime"]
+    if isinstance(at, datetime):
+        return at.timestamp()
+    assert isinstance(at, int | float), "fsspec gives a time or seconds"
+    return float(at)
 
 
 def _open_private(path: str, flags: int) -> int:

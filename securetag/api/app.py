@@ -18,8 +18,9 @@ from securetag.api.admission import WAITING_PER_CONNECTION, Admission
 from securetag.api.metrics import Metrics
 from securetag.api.middleware import BodyLimit, Observe
 from securetag.api.nouns import NOUNS
-from securetag.api.receive import MAX_FIELD, sweep
+from securetag.api.receive import MAX_FIELD
 from securetag.api.services import ApiServices
+from securetag.api.sweeper import sweep_for_ever
 from securetag.db.engine import create_engine
 from securetag.db.queue import reap
 from securetag.db.repositories.notifications import listen
@@ -104,13 +105,12 @@ def _lifespan(
         if settings.storage_url is None:
             # An earlier version let others of this machine in.
             make_private_folder(settings.home / "artifacts")
-        if left := sweep(services.incoming_dir):
-            log.info("removed %d half-received bodies of a process that was killed", left)
         # Reads the migrations once, here rather than under the first call.
         await asyncio.to_thread(head_revision)
         tasks = [
             asyncio.create_task(_reap_for_ever(services), name="reaper"),
             asyncio.create_task(listen(engine, services.notifier), name="listener"),
+            asyncio.create_task(sweep_for_ever(services), name="sweeper"),
         ]
         try:
             yield

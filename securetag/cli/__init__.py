@@ -26,6 +26,7 @@ from securetag.cli import (
     triage,
     web,
 )
+from securetag.cli.delete import delete, delete_tenant
 from securetag.cli.deployment.register import register_key
 from securetag.cli.output import reported
 
@@ -64,6 +65,8 @@ key.app.command("list")(key_changes.list_keys)
 key.app.command("revoke")(key_changes.revoke_key)
 key.app.command("rotate")(key_changes.rotate_key)
 tenant.app.command("list")(key_changes.list_tenants)
+tenant.app.command("delete")(delete_tenant)
+app.command("delete")(delete)
 app.add_typer(consent.app, name="consent")
 app.add_typer(db.app, name="db")
 app.command("backup")(backup.backup)

@@ -299,6 +299,10 @@ class ApiClient(HttpClient):
         """Have it heard of again."""
         self.send("DELETE", f"/suppressions/{suppression_id}")
 
+    def delete(self, kind: Literal["scan", "finding", "project"], named: UUID | str) -> None:
+        """Delete something for good, with all that belongs to it. Raises ConflictError during a scan."""
+        self.send("DELETE", f"/{kind}s/{named}", timeout=EXPORT_S)
+
     def consent(self) -> ConsentAnswer:
         """Return whether Securetag may learn from this tenant."""
         return self.read(ConsentAnswer, "GET", "/consent", repeatable=True)

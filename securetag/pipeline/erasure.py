@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from securetag.datasets import erasure
+from securetag.db.deletion import CHUNK, delete_findings
 from securetag.db.engine import create_engine, cross_tenant_transaction, tenant_transaction
 from securetag.db.models import ErasureRequest
 from securetag.db.repositories import erasure as requests
@@ -107,10 +108,21 @@ async def _erase(engine: AsyncEngine, settings: Settings, tenant_id: UUID, by: s
         consents=consents,
         findings=findings or [],
     )
+    if request.deletes_findings:
+        await _delete_findings(engine, request)
     # Not in the transaction above: reading releases may take longer than one may last.
     async with tenant_transaction(engine, tenant_id) as session:
         await requests.complete_request(session, request, by, _tenant_view(receipt))
     return receipt
+
+
+async def _delete_findings(engine: AsyncEngine, request: ErasureRequest) -> None:
+    """Delete the findings that the request names, a few hundred in a transaction."""
+    async with tenant_transaction(engine, request.tenant_id) as session:
+        finding_ids = await requests.list_findings(session, request)
+    for start in range(0, len(finding_ids), CHUNK):
+        async with tenant_transaction(engine, request.tenant_id) as session:
+            await delete_findings(session, finding_ids[start : start + CHUNK])
 
 
 async def _scope(session: AsyncSession, request: ErasureRequest) -> tuple[list[str], list[str] | None]:

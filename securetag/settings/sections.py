@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from securetag.records import Confidence, ModelLocation, PathClass
 
+#: Kinds of bytes that may be kept for a number of days.
+RetentionKind = Literal["uploads", "outputs", "transcripts"]
+
 QUOTAS = ("scans_a_day", "bytes_a_day", "model_tokens_a_day", "open", "running", "calls_a_minute")
 
 
@@ -64,6 +67,9 @@ class ApiSettings(Section):
     #: Quotas of tenants without their own: `scans_a_day`, `bytes_a_day`, `model_tokens_a_day`, `open` (scans
     #: that wait or run), `running`, `calls_a_minute` (docs/operations.md).
     quotas: dict[str, int] = {}
+    #: Days that bytes of ended scans are kept: `uploads`, `outputs` of tools, `transcripts` of triage. What
+    #: isn't named stays until its scan is deleted.
+    retention_days: dict[RetentionKind, Annotated[int, Field(ge=1)]] = {}
     #: Seconds that a worker's lease lasts without a heartbeat (`securetag.wire.queue.LEASE_S`).
     lease_s: int = 30
     #: Seconds between two looks for leases that ran out.
@@ -94,6 +100,8 @@ class WorkerSettings(Section):
     ]
     #: Scanners that read each upload, one after the other.
     scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep", "secrets"]
+    #: `required`: don't start where the kernel forbids that tools are isolated (docs/operations.md).
+    isolation: Literal["auto", "required"] = "auto"
     #: Files of one unpacked project.
     max_files: int = 20_000
     #: Bytes of one unpacked project.

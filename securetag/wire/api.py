@@ -444,6 +444,8 @@ class ErasureBody(Body):
 
     finding_id: UUID | None = None
     project_id: UUID | None = None
+    #: Are the findings themselves deleted too, once releases and models are marked?
+    delete_findings: bool = False
 
     @model_validator(mode="after")
     def _one_subject(self) -> ErasureBody:
@@ -461,6 +463,7 @@ class ErasureAnswer(Answer):
     id: UUID
     finding_id: UUID | None
     project_id: UUID | None
+    deletes_findings: bool = False
     requested_by: str
     requested_at: Time
     completed_at: Time | None

@@ -95,6 +95,8 @@ COMMANDS = [
     "tenant create acme",
     "tenant policy acme local",
     "tenant list",
+    "tenant delete acme --yes",
+    f"delete scan {TENANT} --yes",
     f"key create --tenant {TENANT} --name ci",
     "key keep {out}/key --tenant acme",
     "key register {out}/records.json --tenant acme",

@@ -169,8 +169,10 @@ def test_every_tenants_table_is_forced_and_no_role_bypasses(pg_database: Databas
             " FROM pg_proc WHERE pronamespace = 'securetag'::regnamespace AND prosecdef ORDER BY 1"
         ).fetchall()
     fixed = ["search_path=pg_catalog, pg_temp"]
+    deleting = [f"delete_{what}" for what in ("findings", "project", "scan", "tenant")]
     assert definers == [
-        (name, "securetag_gate", fixed, False) for name in ("authenticate", "claim", "reap", "tenants")
+        (name, "securetag_gate", fixed, False)
+        for name in ("authenticate", "claim", *deleting, "reap", "tenants")
     ]
 
 

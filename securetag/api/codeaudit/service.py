@@ -160,6 +160,5 @@ async def enqueue_upload(
 
 
 def _keep(services: ApiServices, storage_key: str, incoming: Incoming) -> None:
-    # Written whole or not at all, so what is stored under its digest is complete.
-    if not services.storage.exists(storage_key):
-        services.storage.put(storage_key, incoming.chunks(), limit=incoming.limit)
+    # Written even where it is stored: the sweeper leaves young files alone, and the row is still to come.
+    services.storage.put(storage_key, incoming.chunks(), limit=incoming.limit)

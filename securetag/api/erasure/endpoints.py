@@ -33,7 +33,12 @@ async def request_erasure(
 
         async def work() -> ErasureAnswer:
             made = await erasure.add_request(
-                session, caller.tenant_id, caller.name, project_id=body.project_id, finding_id=body.finding_id
+                session,
+                caller.tenant_id,
+                caller.name,
+                project_id=body.project_id,
+                finding_id=body.finding_id,
+                deletes_findings=body.delete_findings,
             )
             return ErasureAnswer.model_validate(made)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Scanner
+from securetag.api.auth import Admin, Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.feedback.notes import list_notes
@@ -41,6 +41,7 @@ from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
+from securetag.db.deletion import delete_finding
 from securetag.wire.api import FindingAnswer, FindingDetail
 from securetag.wire.base import Page
 from securetag.wire.imports import ImportAccepted
@@ -129,3 +130,12 @@ async def get_finding(
         notes = await list_notes(session, finding_id)
         training = await list_training_uses(session, finding_id)
     return json_answer(to_finding_detail(row, history, notes, training, services.settings.triage))
+
+
+@router.delete("/{finding_id}", status_code=204)
+async def remove_finding(finding_id: UUID, services: Services, caller: Admin) -> None:
+    """Delete a finding with its code, verdicts and feedback. A later scan may report the place anew.
+
+    Releases that hold rows of it stay as they are: POST /erasure with `delete_findings` removes both.
+    """
+    await delete_finding(services.engine, caller.tenant_id, finding_id, actor=caller.name)

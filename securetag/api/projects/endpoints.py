@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Reviewer, Scanner
+from securetag.api.auth import Admin, Reader, Reviewer, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.projects import repository as projects
 from securetag.api.services import Services
+from securetag.db.deletion import delete_project
 from securetag.db.models import Project
 from securetag.db.paging import list_rows
 from securetag.wire.api import ProjectAnswer, ProjectBody, ProjectChanges
@@ -54,3 +55,9 @@ async def change_project(
     async with services.tenant(caller.tenant_id) as session:
         project = await projects.change_project(session, project_id, body, actor=caller.name)
         return json_answer(ProjectAnswer.model_validate(project))
+
+
+@router.delete("/{project_id}", status_code=204)
+async def remove_project(project_id: UUID, services: Services, caller: Admin) -> None:
+    """Delete a project with all its scans, findings, verdicts and feedback. 409 during a scan."""
+    await delete_project(services.engine, services.storage, caller.tenant_id, project_id, actor=caller.name)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Scanner
+from securetag.api.auth import Admin, Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
@@ -25,6 +25,7 @@ from securetag.api.scans.service import describe_scan, list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
 from securetag.db import queue
+from securetag.db.deletion import delete_scan
 from securetag.wire.api import ArtifactAnswer, FindingAnswer, ScanAnswer, ScanDetail
 from securetag.wire.base import Page
 from securetag.wire.web import WebScanAccepted, WebScanBody
@@ -157,3 +158,9 @@ async def cancel_scan(
         return await once(
             session, caller.tenant_id, f"POST /scans/{task_id}/cancel", key, None, work, status=200
         )
+
+
+@router.delete("/{task_id}", status_code=204)
+async def remove_scan(task_id: UUID, services: Services, caller: Admin) -> None:
+    """Delete a scan that has ended: its bytes, and the findings that no other scan has reported."""
+    await delete_scan(services.engine, services.storage, caller.tenant_id, task_id, actor=caller.name)

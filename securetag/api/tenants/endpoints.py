@@ -13,8 +13,9 @@ from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
+from securetag.db.deletion import delete_tenant
 from securetag.db.repositories import tenants
-from securetag.errors import PermissionDeniedError
+from securetag.errors import ConflictError, PermissionDeniedError
 from securetag.wire.base import Page
 from securetag.wire.tenants import TenantAnswer, TenantBody, TenantChanges
 
@@ -69,3 +70,14 @@ async def change_tenant(tenant_id: UUID, body: TenantChanges, services: Services
             await tenants.switch_tenant(session, tenant_id)
         tenant = await tenants.change_tenant(session, tenant_id, body, actor=caller.name)
         return json_answer(TenantAnswer.model_validate(tenant))
+
+
+@router.delete("/{tenant_id}", status_code=204)
+async def remove_tenant(tenant_id: UUID, services: Services, caller: Operator) -> None:
+    """Delete all that a tenant has: keys, scans, findings, bytes. 409 for the operator's own.
+
+    Releases forget it when the erasure that this demands is worked off; its log and consents stay until then.
+    """
+    if tenant_id == caller.tenant_id:
+        raise ConflictError("an operator's key can't delete its own tenant", hint="Use another tenant's key.")
+    await delete_tenant(services.engine, services.storage, tenant_id, actor=caller.name)

@@ -26,6 +26,7 @@ async def add_request(
     *,
     project_id: UUID | None = None,
     finding_id: UUID | None = None,
+    deletes_findings: bool = False,
 ) -> ErasureRequest:
     """Write a demand down. One for the whole tenant withdraws its consent, too.
 
@@ -38,9 +39,16 @@ async def add_request(
     if project_id is None and finding_id is None:
         await consent.withdraw_consent(session, tenant_id, by)
     made = ErasureRequest(
-        id=uuid7(), tenant_id=tenant_id, project_id=project_id, finding_id=finding_id, requested_by=by
+        id=uuid7(),
+        tenant_id=tenant_id,
+        project_id=project_id,
+        finding_id=finding_id,
+        deletes_findings=deletes_findings,
+        requested_by=by,
     )
     detail: JsonObject = {"project_id": _text(project_id), "finding_id": _text(finding_id)}
+    if deletes_findings:
+        detail["delete_findings"] = True
     await audit.add(session, made, actor=by, action="erasure.request", detail=detail)
     return made
 
@@ -66,11 +74,13 @@ async def list_consents(session: AsyncSession, request: ErasureRequest) -> list[
 
 
 async def list_findings(session: AsyncSession, request: ErasureRequest) -> list[UUID]:
-    """The findings that a demand for a project or a finding names."""
+    """The findings that a demand names: one, a project's, or all of the tenant's."""
     query = select(Finding.id).order_by(Finding.id)
     if request.project_id is not None:
-        return list(await session.scalars(query.where(Finding.project_id == request.project_id)))
-    return [request.finding_id] if request.finding_id is not None else []
+        query = query.where(Finding.project_id == request.project_id)
+    if request.finding_id is not None:
+        return [request.finding_id]
+    return list(await session.scalars(query))
 
 
 async def complete_request(

@@ -105,6 +105,8 @@ class ErasureRequest(Base):
     #: No foreign keys: the request outlives what it names.
     finding_id: Mapped[UUID | None]
     project_id: Mapped[UUID | None]
+    #: Are the findings themselves deleted, once the releases that hold their rows are marked?
+    deletes_findings: Mapped[bool] = no()
     requested_by: Mapped[str]
     requested_at: Mapped[datetime] = now_column()
     completed_at: Mapped[datetime | None]

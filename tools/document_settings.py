@@ -30,14 +30,12 @@ HEAD = """\
 
 <!-- Written by tools/document_settings.py from securetag/settings/; edit there. -->
 
-A value is taken from the first of these that has it: a flag of the command; the environment (`SECURETAG_…`;
-two underscores before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder,
-with the names in the second column (a table: `[api]`); the default.
-Lists are JSON in the environment: `SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable counts
-as not set; relative paths are from the working directory. An unknown name is refused, with a near one.
-A setting of the type *secret* is given by its variable or by a file: the variable's name with `_FILE`
-(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a file of which the content, without a last newline, is
-the value. Both at once, or an unreadable or empty file, are refused. Secrets are never printed.
+A value is taken from the first of these that has it: a flag of the command; the environment (two underscores
+before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder, with the names in
+the second column (a table: `[api]`); the default. Lists are JSON in the environment:
+`SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable is not set; an unknown name is refused.
+A *secret* is given by its variable or by a file that a variable with `_FILE` names
+(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`); both at once, or an unreadable file, are refused.
 `SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no TLS,
 refuses a default or short pepper, a known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from securetag.system.resources import peak_memory_mb
 SANDBOX_VARIABLE = "SECURETAG_SANDBOX"
 #: Bytes that each file written by a tool may have.
 MAX_OUTPUT = 200 * 1024 * 1024
+#: Characters of a path; longer arguments are none.
+MAX_PATH = 1_024
 #: The kernel compares its limit with another clock than the one that it reports afterwards.
 _CPU_ROUNDING_S = 0.2
 
@@ -56,9 +58,13 @@ def run(
     on_start: Callable[[int], None] | None = None,
     max_output: int = MAX_OUTPUT,
     cpu_limit_s: float | None = None,
+    has_network: bool = False,
 ) -> ProcessResult:
     """Run `argv` in a session of its own with `env` and nothing else of our environment.
 
+    Where the kernel allows it (`securetag.system.isolation`) the tool has no network but with `has_network`.
+    It writes below the folder of `stdout` and the one that SANDBOX_VARIABLE names in `env` alone. It reads
+    everything but /tmp, of which it sees its own folders and what `argv` and `env` name.
     `on_start` gets the process group. On time-out, on `stop` and on any exception here the whole
     group is ended; what the tool leaves running after its own end is killed too. A tool that can't
     be run at all ends with 127 and its reason in `stderr`.
@@ -68,7 +74,13 @@ def run(
     in whole seconds; a child gets a count of its own.
     """
     limits = Limits(
-        memory_bytes=memory_mb << 20, file_bytes=max_output, cpu_seconds=cpu_limit_s, confined=True
+        memory_bytes=memory_mb << 20,
+        file_bytes=max_output,
+        cpu_seconds=cpu_limit_s,
+        confined=True,
+        writable=(stdout.parent, *(Path(env[name]) for name in (SANDBOX_VARIABLE,) if name in env)),
+        readable=tuple(_list_needed(argv, env)),
+        has_network=has_network,
     )
     started_at, began = utc_now(), time.monotonic()
     with stdout.open("wb") as out, stderr.open("wb") as err:
@@ -102,6 +114,17 @@ def run(
         cpu_s=cpu_s,
         peak_mb=peak_memory_mb(child.usage),
     )
+
+
+def _list_needed(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Path]:
+    """Yield what a command names by absolute paths, and the environment of Python that its program is in."""
+    for text in (*argv, *env.values()):
+        path = text.partition("=")[2] if text.startswith("--") else text
+        if path.startswith("/") and len(path) < MAX_PATH and Path(path).exists():
+            yield Path(path)
+    program = Path(argv[0])
+    if program.is_absolute():
+        yield program.parent.parent if (program.parent.parent / "pyvenv.cfg").exists() else program.parent
 
 
 def combine(results: Sequence[ProcessResult]) -> ProcessResult:

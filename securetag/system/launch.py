@@ -8,6 +8,7 @@ run. It imports little, since every child pays for it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -38,6 +39,11 @@ class Options(TypedDict, total=False):
     cpu: int
     #: Its files are private (umask 077) and it can't gain privileges.
     confined: bool
+    #: What stays of the machine (`securetag.system.isolation`): folders that it may write, paths that it
+    #: needs of folders which are emptied, and whether it has a network. Limits alone if the kernel refuses.
+    writable: list[str]
+    needed: list[str]
+    network: bool
 
 
 def main(argv: list[str]) -> int:
@@ -49,6 +55,11 @@ def main(argv: list[str]) -> int:
         set_limits(options)
         if "parent" in options:
             die_with_parent(options["parent"])
+        if options.get("writable"):
+            from securetag.system.isolation import isolate
+
+            with contextlib.suppress(OSError):
+                isolate(options["writable"], options["needed"], has_network=options["network"])
     except (OSError, ValueError) as error:
         print(f"securetag: the limits can't be set: {error}", file=sys.stderr)
         return 126

@@ -41,6 +41,11 @@ class Limits:
     cpu_seconds: float | None = None
     #: New files are private (umask 077), and no privileges can be gained by a setuid program.
     confined: bool = False
+    #: Where the kernel allows it, the child has no network and can write below these folders alone
+    #: (`securetag.system.isolation`); it sees `readable` even below /tmp. Empty: it isn't isolated.
+    writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    has_network: bool = False
 
 
 class ChildProcess:
@@ -201,6 +206,10 @@ def _options(limits: Limits, dies_with_parent: bool) -> Options:
         options["cpu"] = math.ceil(limits.cpu_seconds)
     if limits.confined:
         options["confined"] = True
+    if limits.writable:
+        options["writable"] = [str(path.absolute()) for path in limits.writable]
+        options["needed"] = [str(path.absolute()) for path in limits.readable]
+        options["network"] = limits.has_network
     return options
 
 

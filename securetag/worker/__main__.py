@@ -22,6 +22,7 @@ from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
+from securetag.system.isolation import probe
 
 with exit_if_missing():
     from securetag.scanning.external import list_scanners, make_scanner
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 def work(*, once: bool, concurrency: int) -> int:
     """Start the loops and wait for their end. Raises SettingsError and what `Runner.run` raises."""
     settings = get_settings()
+    _check_isolation(settings)
     if "codeaudit" in settings.worker.kinds:
         for name in list_scanners(settings):
             log.info("scanner %s: %s", name, make_scanner(name, settings).detect())
@@ -88,6 +90,20 @@ def work(*, once: bool, concurrency: int) -> int:
         if isinstance(outcome, SecuretagError):
             raise outcome
     return NOTHING_TO_DO if once and not any(outcomes) else 0
+
+
+def _check_isolation(settings: Settings) -> None:
+    """Log how tools are isolated. Raises SettingsError where they must be and can't."""
+    reason = probe()
+    if not reason:
+        log.info("tools run without a network, on a read-only view of the system")
+        return
+    if settings.worker.isolation == "required":
+        raise SettingsError(
+            f"tools can't be isolated here: {reason}",
+            hint="Allow user namespaces, or set SECURETAG_WORKER__ISOLATION=auto.",
+        )
+    log.warning("tools run with limits alone: %s", reason)
 
 
 def _look_for_web_scanners(settings: Settings) -> None:

@@ -41,6 +41,7 @@ def run_checks(settings: Settings) -> list[Check]:
         _package("dagster", "dagster"),
         _look("rule pack", _rules),
         _mirror(settings),
+        _isolation(settings),
         _folder("home", "SECURETAG_HOME", settings.home),
         _folder("data", "SECURETAG_DATA", settings.data),
         _space(settings),
@@ -83,6 +84,18 @@ def _web_scanner(settings: Settings, name: str) -> Check:
 
     look = _look(name.capitalize(), lambda: WEB_SCANNERS.get(name)(settings).detect())
     return replace(look, optional=True)
+
+
+def _isolation(settings: Settings) -> Check:
+    """Optional: without it tools have their limits alone."""
+    from securetag.system.isolation import probe
+
+    reason = probe()
+    detail = (
+        f"limits alone: {reason}" if reason else "no network, read-only system, private /tmp, no privileges"
+    )
+    hint = "Allow user namespaces (sysctl user.max_user_namespaces, or the container's seccomp profile)."
+    return Check("isolation of tools", not reason, detail, hint, settings.worker.isolation == "auto")
 
 
 def _base_model() -> str:

@@ -107,6 +107,7 @@ class WebScanner(ABC):
                 stderr=stderr,
                 stop=request.stop,
                 on_start=request.on_start,
+                has_network=True,  # the proxy is on loopback
                 # For whatever part of it that doesn't ask its own settings.
                 env=minimal_environment(home, request.out)
                 | dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy.url),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from benchmarks.identity.edits import Case, Change, Edit, Kind, Unfit
 from benchmarks.identity.imports import split_module
 from benchmarks.identity.neutral import comment, log_line
-from securetag.scanning.identity.syntax import walk
 
 
 def file_name_and_edit(case: Case) -> Edit:
@@ -79,7 +78,8 @@ def twin(case: Case, where: str) -> Edit:
     """A copy under another name, before or after the original, or in another file."""
     _top_function(case)
     start, end = case.line_start(case.top), case.line_end(case.top)
-    name = next((each for each in walk(case.top) if each.type == "identifier" and _names(each)), None)
+    definition = case.top.child_by_field_name("definition") or case.top
+    name = definition.child_by_field_name("name")
     if name is None:
         raise Unfit
     text = case.content[start:end]
@@ -90,11 +90,6 @@ def twin(case: Case, where: str) -> Edit:
         return case.edit(f"twin {where}", [], others={other: b"import os\n\n" + copy})
     place = start if where == "before" else end
     return case.edit(f"twin {where}", [Change(place, place, b"\n" + copy + b"\n\n")])
-
-
-def _names(node: object) -> bool:
-    parent = getattr(node, "parent", None)
-    return parent is not None and parent.child_by_field_name("name") == node
 
 
 def copied_file(case: Case) -> Edit:

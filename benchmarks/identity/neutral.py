@@ -167,6 +167,8 @@ def function_name(case: Case) -> Edit:
     same = [each for each in same if text_of(each) == name]
     if family_of_name(name):
         raise Unfit  # calls of that name are what is flagged
+    if f"super().{name}(".encode() in case.content:
+        raise Unfit  # the class that it inherits from would need the edit too
     return case.edit("function renamed", rename_all(case, same, f"{name}_renamed".encode()))
 
 

@@ -323,7 +323,7 @@ class _Resemblance:
             self.context = sum(
                 first == second != "" for first, second in zip(now.context, before.context, strict=False)
             )
-            if self.fingerprint:
+            if self.fingerprint or self.statement:
                 # Twins differ in where they are: in what holds there above all.
                 self.guards = _shared_guards(now, before)
             self.linked = old.scope in now.callers or place.scope in before.callers
@@ -339,8 +339,9 @@ class _Resemblance:
 
 
 def _shared_guards(first: CodeIdentity, second: CodeIdentity) -> float:
+    """Return 2 where the same conditions hold, else the share of those that do."""
     shapes, others = {term.shape for term in first.guards}, {term.shape for term in second.guards}
-    return len(shapes & others) / len(shapes | others) if shapes or others else 1.0
+    return 2.0 if shapes == others else len(shapes & others) / len(shapes | others)
 
 
 def _accepts_in_file(place: Place, old: Place, resemblance: _Resemblance, present: _Presence) -> bool:

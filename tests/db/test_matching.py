@@ -96,13 +96,14 @@ def test_twins_of_one_function_keep_their_order_when_lines_shift_and_the_fingerp
     assert {pair.place: pair.finding_id.int for pair in assign(moved, stored(*before))} == {0: 1, 1: 2}
 
 
+@pytest.mark.parametrize("mark", ["m", "of a function that was edited"])
 @pytest.mark.parametrize("digest", ["d", "of a source that was edited"])
-def test_a_twin_that_stays_is_known_by_what_holds_where_it_is(digest: str) -> None:
+def test_a_twin_that_stays_is_known_by_what_holds_where_it_is(digest: str, mark: str) -> None:
     first = CodeIdentity(digest="c", file="f", statement="s", sink=CodeTerm("sink"), guards=[CodeTerm("a")])
     second = CodeIdentity(digest="d", file="f", statement="s", sink=CodeTerm("sink"), guards=[CodeTerm("b")])
     before = [replace(place("a.py", 7), identity=first), replace(place("a.py", 8), identity=second)]
     now = msgspec.structs.replace(second, digest=digest)
-    pairs = assign([replace(place("a.py", 8), identity=now)], stored(*before))
+    pairs = assign([replace(place("a.py", 8, mark=mark), identity=now)], stored(*before))
     assert {pair.place: pair.finding_id.int for pair in pairs} == {0: 2}
 
 

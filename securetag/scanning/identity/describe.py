@@ -11,7 +11,7 @@ from functools import cached_property
 from tree_sitter import Node
 
 from securetag.records import CodeIdentity, CodeTerm
-from securetag.scanning.identity.flow import MAX_CALLERS, File, Flow, class_around
+from securetag.scanning.identity.flow import MAX_CALLS, File, Flow, class_around
 from securetag.scanning.identity.guards import facts_at
 from securetag.scanning.identity.imports import is_passed_on, names_imported_from
 from securetag.scanning.identity.lex import normalised
@@ -172,7 +172,7 @@ class _Describer:
             sources=sources,
             guards=guards,
             local_names=sorted(map(name_digest, self._names | self._caller_names))[:MAX_NAMES],
-            callers=self._callers[:MAX_CALLERS],
+            callers=self._callers,
             own_digest=self._own_digest(call),
             outer_names=sorted(name_digest(name) + value[:8] for name, value in outer.items())[:MAX_OUTER],
         )
@@ -245,7 +245,10 @@ class _Describer:
                 break
             # A method is called in its class; elsewhere the name may be that of another class's. So it is
             # with a function in another one.
-            calls = [call for call in file.calls(name) if not contains(current, call)]
+            calls = file.calls(name)
+            if len(calls) > MAX_CALLS:
+                break
+            calls = [call for call in calls if not contains(current, call)]
             calls = [call for call in calls if around is None or class_around(call) == around]
             calls = [call for call in calls if outer is None or contains(outer, call)]
             if len(calls) != 1:

@@ -36,8 +36,8 @@ from securetag.scanning.identity.terms import (
     tokens_of,
 )
 
-#: Call sites of a function that are read; with more of them its parameters stay unknown.
-MAX_CALLERS = 3
+#: Calls of one name that are read; with more of them parameters stay unknown.
+MAX_CALLS = 50
 #: Bytes of a constant at module level that is written out where it is used.
 MAX_CONSTANT = 2_000
 #: Definitions that one flow follows in all: where each variable has several, their number is a power.
@@ -172,7 +172,7 @@ class File:
                     break
                 if parent.type not in {"attribute", "member_expression"}:
                     break
-            if len(calls) > MAX_CALLERS:
+            if len(calls) > MAX_CALLS:
                 break
         return calls
 

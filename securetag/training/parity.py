@@ -76,6 +76,7 @@ def _find_likeliest(
     import torch
 
     model.eval()
+    device = next(model.parameters()).device
     answers: list[Likeliest] = []
     with torch.no_grad():
         for question in questions:
@@ -83,7 +84,7 @@ def _find_likeliest(
             # One by one: a model may spell the beginning in other tokens than its tokenizer would.
             for token in question.written:
                 ids = ids + tokenizer(token, add_special_tokens=False)["input_ids"]
-            logits = model(input_ids=torch.tensor([ids]), logits_to_keep=1).logits[0, -1]
+            logits = model(input_ids=torch.tensor([ids], device=device), logits_to_keep=1).logits[0, -1]
             top = torch.log_softmax(logits.float(), dim=-1).topk(TOP_LOGPROBS)
             tokens = [str(tokenizer.decode([token])) for token in top.indices.tolist()]
             answers.append(list(zip(tokens, top.values.tolist(), strict=True)))
@@ -97,10 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
+    import torch
+
     questions = msgspec.json.decode(given.questions.read_bytes(), type=list[Question])
     try:
         recipe, model = load_adapted(given.run)
         tokenizer = base.load_tokenizer(recipe)
+        if torch.cuda.is_available():
+            model = model.to("cuda")
         adapter = _find_likeliest(model, tokenizer, questions)
         merged = _find_likeliest(model.merge_and_unload(safe_merge=True), tokenizer, questions)
     except TrainingError as error:

@@ -47,12 +47,12 @@ class _Percent:
     """Prints every tenth part of a step that is done."""
 
     def __init__(self) -> None:
-        self._printed = -1
+        self._printed: tuple[str, int] = ("", -1)
 
     def __call__(self, name: str, done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
-        if tenth > self._printed:
-            self._printed = tenth
+        if name != self._printed[0] or tenth > self._printed[1]:
+            self._printed = (name, tenth)
             typer.echo(f"{name}: {10 * tenth} %")
 
 

@@ -300,10 +300,16 @@ def _arguments(recipe: Recipe, run_dir: Path) -> SFTConfig:
         logging_nan_inf_filter=False,
         save_steps=recipe.save_every,
         save_total_limit=2,
-        report_to=list(recipe.report_to),
+        report_to=_list_reporters(recipe),
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
     )
+
+
+def _list_reporters(recipe: Recipe) -> list[str]:
+    """Return who gets the figures; an environment without a writer of TensorBoard's files has none."""
+    has_writer = any(find_spec(name) is not None for name in ("tensorboardX", "tensorboard"))
+    return [name for name in recipe.report_to if name != "tensorboard" or has_writer]
 
 
 def _metrics(

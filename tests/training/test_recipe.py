@@ -9,6 +9,7 @@ import pytest
 
 from securetag.errors import SettingsError
 from securetag.records import Task
+from securetag.training import sft
 from securetag.training.recipe import RECIPES_DIR, Recipe, find_recipe, list_recipes, load
 
 
@@ -125,3 +126,20 @@ def test_every_field_says_what_it_is() -> None:
             n for n, text in enumerate(source.splitlines()) if text.startswith(f"    {struct_field.name}:")
         )
         assert source.splitlines()[line + 1].startswith('    """'), struct_field.name
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ({"tensorboardX"}, ["tensorboard", "mlflow"]),
+        ({"tensorboard"}, ["tensorboard", "mlflow"]),
+        (set(), ["mlflow"]),
+    ],
+    ids=["tensorboardX", "tensorboard", "neither"],
+)
+def test_a_run_goes_without_tensorboards_files_where_nothing_writes_them(
+    installed: set[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sft, "find_spec", lambda name: object() if name in installed else None)
+    recipe = load(RECIPES_DIR / "securetag-embedded.yaml", {"report_to": ["tensorboard", "mlflow"]})
+    assert sft._list_reporters(recipe) == expected

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from securetag.system.registry import Registry
 
 _BUILTIN = [
+    "audit",
     "codeaudit",
     "consent",
     "erasure",

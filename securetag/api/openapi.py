@@ -31,6 +31,7 @@ TAGS = {
     "tools": "How scanners, queue and workers are doing.",
     "consent": "Whether anything is learned from this tenant.",
     "erasure": "Have findings, projects or everything forgotten.",
+    "audit": "Who did what. For administrators.",
     "keys": "API keys of the tenant. For administrators.",
     "tenants": "Tenants of the installation. An operator sees and makes all.",
     "health": "Health checks and metrics. They need no key.",

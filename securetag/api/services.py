@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ class ApiServices:
     streams: Streams = field(default_factory=Streams)
     rates: CallRates = field(default_factory=CallRates)
     _revision_good_until: float = 0.0
+    _check: asyncio.Task[None] | None = None
     _last_use: dict[UUID, float] = field(default_factory=dict)
 
     @property
@@ -97,6 +99,22 @@ class ApiServices:
         """Ask the database at the next `check_revision`, whatever it said before."""
         self._revision_good_until = 0.0
 
+    async def check_soon(self, within_s: float) -> None:
+        """As `check_revision`, asked anew, for whoever can't wait. Raises DatabaseUnavailableError in time.
+
+        A frozen database leaves one question open, however many ask: the next ones wait for its answer.
+        """
+        if self._check is None or self._check.done():
+            self.forget_revision()
+            self._check = asyncio.create_task(self.check_revision(), name="health")
+            self._check.add_done_callback(_read_error)
+        done, _ = await asyncio.wait({self._check}, timeout=within_s)
+        if not done:
+            raise DatabaseUnavailableError(
+                "the database didn't answer in time", hint="See that PostgreSQL runs and has room to work."
+            )
+        await self._check
+
     async def check_revision(self) -> None:
         """Raises DatabaseUnavailableError where the schema isn't the one that this code was written for."""
         if time.monotonic() < self._revision_good_until:
@@ -107,6 +125,12 @@ class ApiServices:
                 hint="Run `securetag db upgrade` with the api's own version.",
             )
         self._revision_good_until = time.monotonic() + REVISION_HOLDS_S
+
+
+def _read_error(task: asyncio.Task[None]) -> None:
+    """Read how a check has ended, so that an error which nobody waits for isn't reported as lost."""
+    if not task.cancelled():
+        task.exception()
 
 
 def services_of(request: Request) -> ApiServices:

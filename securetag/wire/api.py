@@ -470,6 +470,19 @@ class ErasureAnswer(Answer):
     detail: JsonObject
 
 
+class AuditAnswer(Answer):
+    """What somebody did."""
+
+    at: Time
+    #: Name of the API key, or `operator` for the command line.
+    actor: str
+    #: `key.create`, `consent.withdraw`, `scan.delete`, …
+    action: str
+    #: Id of what it was done to.
+    subject: str
+    detail: JsonObject
+
+
 class ArtifactAnswer(Answer):
     """What is stored under this name now."""
 

@@ -50,13 +50,26 @@ def format_with_prettier(content: bytes, width: int) -> bytes:
     return done.stdout
 
 
+_MODULES = (
+    "agent-base",
+    "cmd-shim",
+    "graceful-fs",
+    "libnpmexec",
+    "ms",
+    "negotiator",
+    "nopt",
+    "npm-registry-fetch",
+)
+_UNSEEN_MODULES = ("pacote", "cacache", "semver", "@npmcli/arborist", "make-fetch-happen", "node-gyp", "tar")
+
+
 def node_packages(*, is_unseen: bool) -> list[Path]:
-    """Return folders of JavaScript that isn't ours: Django's admin, or the packages that npm consists of."""
+    """Return folders of JavaScript that isn't ours: Django's admin, and packages that npm consists of."""
+    npm = shutil.which("npm")
+    modules = Path(npm).resolve().parent.parent / "node_modules" if npm else Path()
+    folders = [modules / name for name in (_UNSEEN_MODULES if is_unseen else _MODULES)] if npm else []
     if not is_unseen:
         spec = importlib.util.find_spec("django")
         root = Path(spec.origin or "").parent if spec is not None else Path()
-        return [path for path in [root / "contrib" / "admin" / "static" / "admin" / "js"] if path.is_dir()]
-    npm = shutil.which("npm")
-    modules = Path(npm).resolve().parent.parent / "node_modules" if npm else Path()
-    names = ("pacote", "cacache", "semver", "@npmcli/arborist", "make-fetch-happen", "node-gyp", "tar")
-    return [modules / name for name in names if (modules / name).is_dir()]
+        folders.append(root / "contrib" / "admin" / "static" / "admin" / "js")
+    return [folder for folder in folders if folder.is_dir()]

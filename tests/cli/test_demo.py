@@ -15,9 +15,11 @@ from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import compare_scan
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.sizes import SIZES
+from securetag.cli.demo.summary import describe_worth
 from securetag.cli.output import format_counts
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
+from securetag.evaluation.dismissals import Dismissals
 from securetag.settings import get_settings
 from securetag.training.recipe import find_recipe, load
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
@@ -95,6 +97,13 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
     )
     outcome = compare_scan([answer("true_positive")], truth)
     assert dict(outcome.count_triage()) == {("false_positive", "true_positive"): 1}
+
+
+def test_what_dismissals_are_worth_is_a_line() -> None:
+    figures = Dismissals(true=54, false=27, lost=1, lost_upper=0.085, removed=22)
+    assert describe_worth(figures) == (
+        "false alarms 27 → 5, vulnerabilities lost 1 of 54 (at most 8.5% with 95 % confidence)"
+    )
 
 
 def test_counts_become_a_line() -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from securetag.cli.demo.outcome import ScanOutcome
     from securetag.cli.demo.result import DemoResult, LoopResult
     from securetag.evaluation.compare import Comparison
+    from securetag.evaluation.dismissals import Dismissals
+    from securetag.pipeline.evaluate import Evaluation
 
 #: Counts of a release's manifest → what they are called here.
 COUNTS = {
@@ -37,6 +39,7 @@ def print_summary(result: DemoResult) -> None:
     _print_release(result.loop)
     _print_figures(result.loop.evaluation.comparison)
     _print_decision(result.loop)
+    _print_worth(result.loop.evaluation, result.after)
     typer.echo("")
     typer.secho(
         "These figures prove that the machinery works. A model of 135 million parameters, "
@@ -125,6 +128,47 @@ def _print_decision(loop: LoopResult) -> None:
         )
     for reason in loop.evaluation.decision.reasons:
         typer.echo(f"  {reason}")
+
+
+def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
+    """Print what the candidate's dismissals are worth, and beside it what the second scan got."""
+    from securetag.evaluation.metrics import TRAINED
+
+    typer.echo("")
+    trained = evaluation.comparison.dismissals.get("candidate", {}).get(TRAINED)
+    calibration = evaluation.calibration
+    if trained is not None:
+        state = "" if evaluation.decision.passed else " (in shadow: rejected, it decides nothing)"
+        typer.secho(f"Held-out code of the trained world{state}: {describe_worth(trained)}", bold=True)
+    if calibration is not None:
+        bound = calibration.bound
+        at = (
+            "none, so nothing is dismissed"
+            if calibration.threshold is None
+            else f"{calibration.threshold:.3f}"
+        )
+        typer.echo(
+            f"  threshold: {at}; {bound.lost} of {bound.of} true positives lost, at most {bound.upper:.1%} "
+            f"with 95 % confidence, on {bound.population}"
+        )
+    counts = after.count_triage()
+    true = sum(n for (truth, _), n in counts.items() if truth == "true_positive")
+    false = counts.total() - true
+    left = false - counts["false_positive", "false_positive"]
+    lost = counts["true_positive", "false_positive"]
+    typer.echo(
+        f"Other code, the second scan of Bodega by {_alias(after)}: false alarms {false} → {left}, "
+        f"vulnerabilities lost {lost} of {true}; verdicts on it were learned from: no measure of skill"
+    )
+
+
+def describe_worth(figures: Dismissals) -> str:
+    """Return the false alarms that are left, and the vulnerabilities lost with their bound."""
+    return (
+        f"false alarms {figures.false} → {figures.false - figures.removed}, "
+        f"vulnerabilities lost {figures.lost} of {figures.true} "
+        f"(at most {figures.lost_upper:.1%} with 95 % confidence)"
+    )
 
 
 def _alias(scan: ScanOutcome) -> str:

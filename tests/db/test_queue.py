@@ -220,7 +220,7 @@ async def test_hostile_text_is_stored_and_impossible_numbers_are_refused(
         assert (row.snippet, row.path) == ("x\ufffdy'; DROP TABLE", "?.py")
 
 
-async def test_a_large_result_is_one_transaction(db: AsyncEngine, place: Place) -> None:
+async def test_a_large_result_arrives_whole(db: AsyncEngine, place: Place) -> None:
     task_id = await make_task(db, place)
     names = [str(number) for number in range(3_000)]
     answer = await finish(db, place, (await claimed(db)).lease, result(task_id, *names))

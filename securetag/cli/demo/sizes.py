@@ -82,7 +82,7 @@ SIZES: dict[str, Size] = {
         evaluated=400,
         evaluated_per_axis=16,
         validation=400,
-        whole=20,
+        whole=30,
         training_timeout_s=3 * 3600,
     ),
     "full": Size(

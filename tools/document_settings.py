@@ -27,17 +27,18 @@ PAGE = CHECKOUT / "docs" / "settings.md"
 
 HEAD = """\
 # Settings
-
 <!-- Written by tools/document_settings.py from securetag/settings/; edit there. -->
 
-A value is taken from the first of these that has it: a flag of the command; the environment (two underscores
-before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder, with the names in
-the second column (a table: `[api]`); the default. Lists are JSON in the environment:
-`SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable is not set; an unknown name is refused.
-A *secret* is given by its variable or by a file that a variable with `_FILE` names
-(`SECURETAG_PEPPER_FILE=/run/secrets/pepper`); both at once, or an unreadable file, are refused.
-`SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no TLS,
-refuses a default or short pepper, a known password of the database, and `SECURETAG_API__BEHIND_PROXY=false`.
+A value is taken from the first of these that has it: a flag of the command; the environment (`SECURETAG_…`;
+two underscores before a field of a section: `SECURETAG_API__PORT`); `securetag.toml` in the working folder,
+with the names of the second column (a table: `[api]`); the default. Lists are JSON in the environment:
+`SECURETAG_TRIAGE__ALIASES='["securetag-v1"]'`. An empty variable isn't set; relative paths are from the
+working directory. An unknown name is refused, with a near one. A setting of the type *secret* is given by its
+variable or by a file: the variable's name with `_FILE` (`SECURETAG_PEPPER_FILE=/run/secrets/pepper`) names a
+file of which the content is the value. Both, or an unreadable or empty file, are refused. Secrets are never
+printed. `SECURETAG_ENVIRONMENT=production` refuses the default pepper. Outside loopback the api, which has no
+TLS, refuses a default or short pepper, a known password of the database, and
+`SECURETAG_API__BEHIND_PROXY=false`.
 """
 
 
@@ -98,7 +99,7 @@ def _entry(info: FieldInfo) -> type[BaseModel] | None:
 
 
 def _entry_table(name: str, about: str, model: type[BaseModel], words: dict[tuple[str, str], str]) -> str:
-    lines = [f"## `[{name}.<name>]`", "", about, "", "| name | type | default | what |"]
+    lines = [f"## `[{name}.<name>]`", about, "", "| name | type | default | what |"]
     lines.append("| --- | --- | --- | --- |")
     for field, info in _fields(model):
         default = "needed" if info.is_required() else _default(info)
@@ -115,7 +116,7 @@ def _table(
     prefix: str,
     words: dict[tuple[str, str], str],
 ) -> str:
-    lines = [f"## {title}", ""]
+    lines = [f"## {title}"]
     if about:
         lines += [about, ""]
     lines += ["| environment | name | type | default | what |", "| --- | --- | --- | --- | --- |"]

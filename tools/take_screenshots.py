@@ -1,13 +1,15 @@
 """Take the pictures of README and docs with headless Chromium: the Dagster graph, a demo's summary, the page.
 
     python tools/take_screenshots.py graph DEMO_HOME [--out docs/pictures]
+    python tools/take_screenshots.py control-room DEMO_HOME [--out docs/pictures]
     python tools/take_screenshots.py summary DEMO_OUTPUT [--out docs/pictures]
     API_KEY=stk_… python tools/take_screenshots.py page http://127.0.0.1:8080 [--out docs/pictures]
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
-of the model. `summary` draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page`
-signs in at a running api and takes its pages, light and dark, wide and as on a phone; those in the documents
-show what `python -m benchmarks.page.running` serves. All need `chromium` on the PATH.
+of the model; `control-room` takes the whole graph, the jobs, the runs, a run, and the gate's plots. `summary`
+draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page` signs in at a running
+api and takes its pages, light and dark, wide and as on a phone; those in the documents show what `python -m
+benchmarks.page.running` serves. All need `chromium` on the PATH.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -82,8 +86,33 @@ def take(url: str, out: Path, width: int, height: int) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=180)
 
 
-def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
+def take_graph(home: Path, out: Path) -> None:
     """Take the lineage of the model in the Dagster UI, with the runs of a demo's home."""
+    with serve_dagster(home) as address:
+        take(f"{address}{LINEAGE}", out / "dagster.png", 1500, 620)
+
+
+def take_control_room(home: Path, out: Path) -> None:
+    """Take the pages of the Dagster UI that a person works with, over the runs of a demo's home."""
+    query = "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }"
+    with serve_dagster(home) as address:
+        answer = httpx.post(f"{address}/graphql", json={"query": query}, timeout=60).raise_for_status()
+        (run,) = answer.json()["data"]["runsOrError"]["results"]
+        pages = {
+            "graph": "/asset-groups",
+            "jobs": "/jobs",
+            "runs": "/runs",
+            "run": f"/runs/{run['runId']}",
+            "gate": "/assets/evaluation?view=checks&checkDetail=gate",
+            "release": "/assets/release?view=events",
+        }
+        for name, path in pages.items():
+            take(f"{address}{path}", out / f"control-room-{name}.png", 1500, 900)
+
+
+@contextmanager
+def serve_dagster(home: Path, *, port: int = 3917) -> Iterator[str]:
+    """Serve the Dagster UI of a demo's home; yield its address."""
     home = home.absolute()
     environment = os.environ | {
         "SECURETAG_HOME": str(home),
@@ -97,7 +126,7 @@ def take_graph(home: Path, out: Path, *, port: int = 3917) -> None:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/server_info")
-            take(f"http://127.0.0.1:{port}{LINEAGE}", out / "dagster.png", 1500, 620)
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait(30)
@@ -202,7 +231,7 @@ def take_summary(printed: Path, out: Path) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("picture", choices=["graph", "summary", "page"])
+    parser.add_argument("picture", choices=["graph", "control-room", "summary", "page"])
     parser.add_argument(
         "source", help="a demo's home; for `summary` the file with its output; for `page` an api's address"
     )
@@ -211,7 +240,8 @@ def main() -> None:
     if given.picture == "page":
         take_page(given.source.rstrip("/"), given.out)
     else:
-        (take_graph if given.picture == "graph" else take_summary)(Path(given.source), given.out)
+        takers = {"graph": take_graph, "control-room": take_control_room, "summary": take_summary}
+        takers[given.picture](Path(given.source), given.out)
 
 
 if __name__ == "__main__":

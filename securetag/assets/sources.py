@@ -3,7 +3,8 @@
 # No `from __future__ import annotations` here: Dagster reads the annotations of its functions.
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import PurePosixPath
@@ -46,6 +47,8 @@ FRESH_FOR = {
     "yearly": timedelta(days=732),
     "irregular": timedelta(days=62),
 }
+#: The group of the publishers that have one source each.
+OTHER_PUBLISHERS = "other_publishers"
 Automation = dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
 #: What Dagster's UI has a picture for, by the end of a file's name.
 _KINDS = {"xml": "xml", "json": "json", "yaml": "yaml", "yml": "yaml", "csv": "csv", "pdf": "pdf"}
@@ -60,6 +63,18 @@ def records_key(name: str) -> dg.AssetKey:
 def name_group(publisher: str) -> str:
     """Return the group of a publisher's sources: `The MITRE Corporation` → `the_mitre_corporation`."""
     return re.sub(r"[^a-z0-9]+", "_", publisher.lower()).strip("_") or "unnamed"
+
+
+def group_publishers(publishers: Sequence[str]) -> dict[str, str]:
+    """Return the group of each publisher, from one entry of `publishers` for each source.
+
+    Publishers of one source share a group: a group each made the graph three screens high.
+    """
+    counted = Counter(publishers)
+    return {
+        publisher: name_group(publisher) if number > 1 else OTHER_PUBLISHERS
+        for publisher, number in counted.items()
+    }
 
 
 def name_kinds(source: Source) -> set[str]:
@@ -82,14 +97,16 @@ def automate(source: Source, usable: Collection[str]) -> Automation | None:
     return dg.AutomationCondition.on_cron(CRON[source.cadence]) if source.cadence in CRON else None
 
 
-def records_asset(source: Source, usable: Collection[str]) -> dg.AssetsDefinition:
+def records_asset(
+    source: Source, usable: Collection[str], group: str = OTHER_PUBLISHERS
+) -> dg.AssetsDefinition:
     """Return the asset that extracts one source of the catalog. `usable`: names of the sources in reach."""
     fresh_for = FRESH_FOR.get(source.cadence)
 
     @dg.asset(
         key=records_key(source.name),
         deps=[records_key(name) for name in source.records],
-        group_name=name_group(source.publisher),
+        group_name=group,
         description=f"{source.title}\n\n{source.publisher}, edition {source.edition}: {source.url}\n\n"
         f"License {source.licence}. Published {source.cadence}.",
         owners=["team:data"],
@@ -146,4 +163,6 @@ def records_assets() -> list[dg.AssetsDefinition]:
     """Return an asset for every source of the catalog."""
     settings = get_settings()
     usable = frozenset(catalog.list_default_sources(settings))
-    return [records_asset(source, usable) for source in catalog.load(settings.catalog).values()]
+    sources = catalog.load(settings.catalog).values()
+    groups = group_publishers([source.publisher for source in sources])
+    return [records_asset(source, usable, groups[source.publisher]) for source in sources]

@@ -10,6 +10,7 @@ from securetag.assets.resources import settings_resource
 from securetag.assets.sources import records_assets, records_key
 from securetag.extractors.catalog import list_default_sources
 from securetag.orchestration.console import console
+from securetag.orchestration.executors import choose_executor
 from securetag.orchestration.operations import erase, rollback
 from securetag.orchestration.sensors import SENSORS
 from securetag.settings import get_settings
@@ -55,6 +56,5 @@ defs = dg.Definitions(
     sensors=SENSORS,
     resources={"settings": settings_resource},
     loggers={"console": console},
-    # One machine, two cores: steps of a run share them anyway, and a process a step costs 3 s each.
-    executor=dg.in_process_executor,
+    executor=choose_executor(get_settings()),
 )

@@ -134,6 +134,10 @@ class Settings(BaseSettings):
     aws_secret_access_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key")
     )
+    #: YAML whose keys replace those of Dagster's `dagster.yaml` (docs/scaling.md).
+    dagster_config: Path | None = None
+    #: Where the steps of Dagster's runs run: in the run's process, or each in a Kubernetes job of its own.
+    dagster_executor: Literal["in_process", "kubernetes"] = "in_process"
     #: Programs that write SARIF, by name: each is run as a scanner after those of `worker.scanners`.
     scanners: dict[str, ExternalScannerSettings] = {}
     api: ApiSettings = ApiSettings()

@@ -21,6 +21,7 @@ EXTRAS = {
     "bs4": "extractors",
     "cvss": "extractors",
     "dagster": "dagster",
+    "dagster_k8s": "kubernetes",
     "dagster_postgres": "dagster",
     "dagster_webserver": "dagster",
     "datasets": "extractors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import get_args
@@ -15,7 +16,7 @@ from loopback_server import LoopbackServer
 
 from securetag import triage
 from securetag.assets.config import Language, Profile, Purpose
-from securetag.assets.sources import CRON, name_group, records_key
+from securetag.assets.sources import CRON, OTHER_PUBLISHERS, name_group, records_key
 from securetag.datasets.licences import Purpose as PurposeName
 from securetag.extractors.catalog import list_default_sources, load
 from securetag.orchestration.definitions import defs
@@ -37,15 +38,24 @@ JOBS = {
 def test_each_source_says_whose_it_is_and_how_fresh() -> None:
     graph = defs.resolve_asset_graph()
     usable = list_default_sources(get_settings())
+    publishers = Counter(source.publisher for source in load().values())
     for source in load().values():
         node = graph.get(records_key(source.name))
-        assert node.group_name == name_group(source.publisher)
+        is_alone = publishers[source.publisher] == 1
+        assert node.group_name == (OTHER_PUBLISHERS if is_alone else name_group(source.publisher))
         assert node.owners == ["team:data"]
         assert node.code_version
         assert source.url in (node.description or "")
         assert (node.freshness_policy is not None) == (source.cadence != "never")
         starts = source.name in usable and (source.records or source.cadence in CRON)
         assert (node.automation_condition is not None) == bool(starts)
+
+
+def test_the_graph_of_groups_fits_a_screen() -> None:
+    graph = defs.resolve_asset_graph()
+    groups = {graph.get(key).group_name for key in graph.get_all_asset_keys()}
+    assert groups >= {"mitre", "nist", "owasp", OTHER_PUBLISHERS, "dataset", "model"}
+    assert len(groups) <= 8
 
 
 def test_jobs_say_what_they_are_for() -> None:

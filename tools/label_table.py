@@ -22,6 +22,7 @@ from typing import NamedTuple
 from securetag.datasets.synthetic import oracle
 from securetag.datasets.synthetic.frameworks import FRAMEWORKS
 from securetag.datasets.synthetic.guards import GUARDS, Guard
+from securetag.datasets.synthetic.routes import list_frameworks
 from securetag.datasets.synthetic.sample import trial_of
 from securetag.datasets.synthetic.shapes import MODES, SHAPES, Plan, list_modes, write_function
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS
@@ -41,11 +42,16 @@ class Table(NamedTuple):
 
 def plans(guard: Guard) -> Iterator[tuple[Plan, str]]:
     """Yield a plan for each class and mode; names choose its sink, framework and shape, never chance."""
+    frameworks = [
+        framework
+        for framework in FRAMEWORKS
+        if guard.family != "route" or framework.name in list_frameworks(guard.name)
+    ]
     for cwe in guard.classes or CLASSES:
         sinks = [sink for sink in SINKS if sink.cwe == cwe]
         for mode in ("sound", "combined", *MODES[guard.kind]):
             number = int(hashlib.sha256(f"{guard.name}/{cwe}/{mode}".encode()).hexdigest()[:8], 16)
-            framework = FRAMEWORKS[number % len(FRAMEWORKS)]
+            framework = frameworks[number % len(frameworks)]
             plan = Plan(
                 framework=framework,
                 source=sorted(framework.sources)[0],
@@ -58,7 +64,7 @@ def plans(guard: Guard) -> Iterator[tuple[Plan, str]]:
                 other="page",
                 has_other=True,
                 refusal=framework.refusals[0],
-                spelling="concat",
+                spelling="fstring" if guard.family == "route" else "concat",
                 weak=number // 343,
                 second=SECOND,
                 has_log=True,

@@ -27,6 +27,7 @@ from benchmarks.oracle_audit.search import MAX_INPUTS, Exploit, search
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION
 from securetag.datasets.synthetic.outcome_cache import digest_modules
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
+from securetag.datasets.synthetic.shapes import source_of
 from securetag.datasets.synthetic.sinks import CLASSES
 
 #: Rows whose safe half is searched, and CPU-seconds of searching over all runs: an hour on 2,000 functions.
@@ -125,7 +126,7 @@ def _search_all(pairs: list[Pair], path: Path) -> list[Searched]:
                     Random(f"{SEED}/{number}/{pair.pair_id}"),
                     pair.false.entry,
                     framework=pair.plan.framework.name,
-                    source=pair.plan.source,
+                    source=source_of(pair.plan, pair.false.mode),
                     is_first=number == 0,
                 )
                 each = Searched(round=number, pair_id=pair.pair_id, cpu_s=_cpu_s() - started, exploit=exploit)

@@ -178,7 +178,7 @@ def _make_row(
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)
     is_true = label == "true_positive"
-    mode = "flow" if pair.plan.guard.kind == "flow" else function.mode
+    mode = "flow" if pair.plan.guard.family == "data-flow" else function.mode
     labelled = Labelled(
         label=label,
         label_source="execution",

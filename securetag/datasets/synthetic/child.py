@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from securetag.datasets.synthetic import meaning, stage
-from securetag.datasets.synthetic.delivery import deliver
+from securetag.datasets.synthetic.delivery import ROUTE, deliver
 from securetag.datasets.synthetic.locations import location_writer
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
 from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
@@ -172,8 +172,9 @@ class Handler:
         owner, _, name = entry.rpartition(".")
         self._handler = vars(names[owner])[name] if owner else names[name]
         inside = text[text.index(f"class {owner}") :] if owner else text
-        header = inside[inside.index(f"def {name}(") :]
-        self._given, self._variable, self._world = world.arguments(header), variable, world
+        self._parameters = _list_parameters(inside[inside.index(f"def {name}(") :])
+        self._variable, self._world = variable, world
+        self._is_route = source.startswith(ROUTE)
 
     def __call__(self, payload: str, other: str) -> list[Meaning]:
         """What one input means at the sink, once for each time that it is reached.
@@ -182,9 +183,16 @@ class Handler:
         """
         world = self._world
         world.write_location = self._write_location
-        world.reset(self._variable, self._deliver(payload), self._deliver(other))
         try:
-            result = self._handler(*self._given)
+            # Of a route nothing but the guarded parameter is converted.
+            world.reset(
+                self._variable, self._deliver(payload), other if self._is_route else self._deliver(other)
+            )
+        except ValueError:
+            world.reset(self._variable, "", "")
+            return world.recorder.meanings
+        try:
+            result = self._handler(*map(world.argument, self._parameters))
             if isinstance(result, CoroutineType):
                 result = _await(result)
             world.recorder.answered(result)
@@ -203,6 +211,21 @@ class Handler:
         return bool(read and read - _unused_keys(self._text))
 
 
+def _list_parameters(header: str) -> list[str]:
+    """Return the names of a function's parameters, of the text that begins with `def`."""
+    parts, depth = [""], 0
+    for character in header[header.index("(") + 1 :]:
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    names = [re.split("[:=]", part, maxsplit=1)[0].strip() for part in parts]
+    return [name for name in names if name]
+
+
 #: A statement that stores a value under a name; statements of synthetic functions take one line.
 _STORES = re.compile(r"^ *(\w+) = (.+)$", re.MULTILINE)
 
@@ -217,7 +240,7 @@ def _unused_keys(text: str) -> set[str]:
     for statement in _STORES.finditer(text):
         name = re.escape(statement[1])
         if not re.search(rf"\b{name}\b", text[: statement.start()] + text[statement.end() :]):
-            keys.update(re.findall(r"\"(\w+)\"", statement[2]))
+            keys.update(re.findall(r"[\"'](\w+)[\"']", statement[2]))
     return keys
 
 
@@ -274,8 +297,8 @@ def judge(trial: Trial, world: stage.Stage, baselines: Baselines) -> Outcome:
         return Outcome(
             honest=reached,
             tried=tried,
-            witness=world.values.payload,
-            witness_other=world.values.other,
+            witness=str(world.values.payload),
+            witness_other=str(world.values.other),
             effect=_shortened(harmful),
         )
 

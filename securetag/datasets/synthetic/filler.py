@@ -89,6 +89,21 @@ _BLOCKS = (
     'def {f}({a}=None):\n    """{S}"""\n    {b} = {a} or {n}\n    if {b} > {m}:\n        raise ValueError("{c} {d}")\n    return {b}',
     'def {f}(*{a}, **{b}):\n    log.debug("{c} %s %s", {a}, {b})\n    return len({a}) + len({b})',
 )
+#: A constant and a condition on it that lets every request through: a switch, a limit, a list of names.
+_GATES = (
+    ("{K} = True", "if not {K}:\n    {refusal}"),
+    ("{K} = False", 'if {K}:\n    log.error("{b} is off")\n    {refusal}'),
+    ("{K} = {n}", "if {K} > {m} + {n}:\n    {refusal}"),
+    ('{K} = {{"{b}": {n}}}', 'if "{b}" not in {K}:\n    {refusal}'),
+    (
+        '{K} = {{"{b}": None, "{c}": {n}}}',
+        '{a} = {K}.get("{c}")\nif {a} is None or {a} > {n}:\n    {refusal}',
+    ),
+    ('{K} = ("{b}", "{c}")', 'if len({K}) != 2:\n    log.warning("{a} %s", {K})\n    {refusal}'),
+    ('{K} = "{b}"', 'if {K} == "{c}" and not {K}.startswith("{b}"):\n    {refusal}'),
+    ("{K} = None", "if {K} is not None and {K} < {n}:\n    {refusal}"),
+    ('{K} = ["{b}"]', "for {a} in {K}:\n    if isinstance({a}, int):\n        {refusal}"),
+)
 #: What comments and docstrings say. Those that promise or warn are true or false by chance.
 _SENTENCES = (
     "Return the {a} of a {b}.",
@@ -180,10 +195,11 @@ class Writer:
         self._taken.add(name)
         return name
 
-    def fill(self, template: str) -> str:
+    def fill(self, template: str, refusal: str = "") -> str:
         """The template with names and numbers."""
         first = self._noun()
         return template.format(
+            refusal=refusal,
             a=first,
             A=first.replace("_", " ").capitalize(),
             b=self._noun(),
@@ -204,6 +220,17 @@ class Writer:
     def constant(self) -> str:
         """A statement at the head of a module."""
         return self.fill(self._rng.choice(_CONSTANTS))
+
+    def gate(self, refusal: str) -> tuple[str, str]:
+        """A constant, and a condition on it that ends no request."""
+        constant, condition = self._rng.choice(_GATES)
+        # One template, so that both have the same names.
+        first, _, rest = self.fill(f"{constant}\0{condition}", refusal).partition("\0")
+        return first, rest
+
+    def option(self) -> str:
+        """A parameter with a default."""
+        return self.fill(self._rng.choice(("{a}={n}", "{a}=None", "{a}=False", '{a}="{b}"', "*, {a}=True")))
 
     def statement(self) -> str:
         """A statement or two of a function."""

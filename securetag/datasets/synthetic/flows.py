@@ -200,8 +200,40 @@ def {s}({p}):
 """,
 }
 
+#: Values that a template engine escapes, or would if it weren't told not to. For pages alone.
+TEMPLATES: dict[str, str] = {
+    "environment-autoescape": """
+^{P} = Environment(autoescape=«True|False»)
+{y} = {P}.from_string("{{{{ {p} }}}}").render({p}={x})
+""",
+    "selected-autoescape": """
+^{P} = Environment(autoescape=select_autoescape(["html"], default_for_string=«True|False»))
+{y} = {P}.from_string("{{{{ {p} }}}}").render({{"{p}": {x}}})
+""",
+    "template-string": """
+{y} = render_template_string("<i>{{{{ {p} }}}}</i>", {p}=«{x}|Markup({x})»)
+""",
+    "template-concatenated": """
+{r} = «"<i>{{{{ {p} }}}}</i>"|"<i>" + {x} + "</i>"»
+{y} = render_template_string({r}, {p}={x})
+""",
+    "autoescape-block": """
+{r} = "{{% autoescape «true|false» %}}{{{{ {p} }}}}{{% endautoescape %}}"
+{y} = render_template_string({r}, {p}={x})
+""",
+    "template-autoescape-off": """
+{r} = Environment(autoescape=«True|False»).from_string("<b>{{{{ {p} or '{b}' }}}}</b>")
+{y} = {r}.render({p}={x})
+""",
+}
+
 #: In test rows only.
-UNSEEN = frozenset({"list-shifted", "match-character", "attribute", "dict-updated", "empty-loop", "filtered"})
+UNSEEN = frozenset(
+    {
+        *("list-shifted", "match-character", "attribute", "dict-updated", "empty-loop", "filtered"),
+        "autoescape-block",
+    }
+)
 
 
 def write_flow(

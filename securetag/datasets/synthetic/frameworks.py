@@ -22,6 +22,13 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     page: str
     #: How the browser is sent elsewhere: `{v}` is the expression of the address.
     redirect: str
+    #: The line that opens a handler of a class-based view, and the class's parent; empty: there are none.
+    view_header: str = ""
+    view_parent: str = ""
+
+    def as_view(self) -> Framework:
+        """Return the framework with its class-based view as the handler."""
+        return msgspec.structs.replace(self, header=self.view_header)
 
 
 FRAMEWORKS: tuple[Framework, ...] = (
@@ -37,6 +44,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
         refusals=("abort(400)", 'return "bad request", 400'),
         page="return make_response({v})",
         redirect="return redirect({v})",
+        view_header="def get(self):",
+        view_parent="(MethodView)",
     ),
     Framework(
         name="django",
@@ -50,6 +59,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
         refusals=("return HttpResponseBadRequest()", "raise Http404"),
         page="return HttpResponse({v})",
         redirect="return HttpResponseRedirect({v})",
+        view_header="def get(self, request):",
+        view_parent="(View)",
     ),
     Framework(
         name="starlette",
@@ -62,6 +73,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
         refusals=("raise HTTPException(400)", "return Response(status_code=400)"),
         page="return HTMLResponse({v})",
         redirect="return RedirectResponse({v})",
+        view_header="async def get(self, request):",
+        view_parent="(HTTPEndpoint)",
     ),
     Framework(
         name="tornado",

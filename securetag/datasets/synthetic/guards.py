@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from securetag.datasets.synthetic import flows
+from securetag.datasets.synthetic.routes import ROUTE_PAIRS
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,12 +251,27 @@ _NEUTRAL = _family("neutral", "transform", [
 _FLOWS = [
     Guard(name=name, family="data-flow", kind="flow", sound=text, unseen=name in flows.UNSEEN)
     for name, text in flows.FLOWS.items()
+] + [
+    Guard(
+        name=name,
+        family="autoescape",
+        kind="flow",
+        sound=text,
+        classes=("CWE-79",),
+        unseen=name in flows.UNSEEN,
+    )
+    for name, text in flows.TEMPLATES.items()
+]
+#: What a framework makes of a part of the route; `routes` has the spellings.
+_ROUTES = [
+    Guard(name=name, family="route", kind="flow", sound=meant, weak=mistakes, unseen=name == "slug-part")
+    for name, (meant, mistakes) in ROUTE_PAIRS.items()
 ]
 
 GUARDS: tuple[Guard, ...] = tuple(
     _PATTERNS + _TYPES + _LISTS + _MAPS + _CASTS + _DIGESTS + _ESCAPES + _FILTERS
     + _PATH_CHECKS + _PATH_TRANSFORMS + _URL_CHECKS + _URL_TRANSFORMS + _HOSTS
-    + _LOCAL_CHECKS + _LOCAL_TRANSFORMS + _MARKUP + _NEUTRAL + _FLOWS
+    + _LOCAL_CHECKS + _LOCAL_TRANSFORMS + _MARKUP + _NEUTRAL + _FLOWS + _ROUTES
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from securetag.datasets.synthetic.child import Outcome, Trial
 
-_LIBRARIES = ("django", "httpx", "markupsafe", "werkzeug")
+_LIBRARIES = ("django", "httpx", "jinja2", "markupsafe", "werkzeug")
 #: Modules of this package that decide an outcome: all that the sandboxed process imports.
 DECIDING = (
     "child",

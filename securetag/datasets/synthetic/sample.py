@@ -36,12 +36,22 @@ from securetag.datasets.synthetic.holdout import (
     quotas,
 )
 from securetag.datasets.synthetic.modules import draw_scaffold
+from securetag.datasets.synthetic.routes import list_frameworks
 from securetag.datasets.synthetic.search import MIN_INPUTS
-from securetag.datasets.synthetic.shapes import Function, Plan, list_modes, list_shapes, write_function
+from securetag.datasets.synthetic.shapes import (
+    Function,
+    Plan,
+    list_modes,
+    list_shapes,
+    source_of,
+    write_function,
+)
 from securetag.datasets.synthetic.sinks import CLASSES, SINKS, Sink, choose_spelling, make_literal
 from securetag.datasets.synthetic.vocabulary import load_vocabulary
 from securetag.records import Label, content_id
 
+#: Share of handlers that are a method of a class, where the framework has both.
+_VIEW_SHARE = 0.4
 #: Names of variables that a plan uses: its parameters, its result, and those of a data flow.
 _NOUNS = 9
 #: Longer names would cost a compact model's prompt a third more tokens.
@@ -203,21 +213,32 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
                 continue
         for _ in range(_PATIENCE):
             plan = _plan(rng, rng.choice(sinks[cwe]), guard, bucket)
-            if bucket_of(plan) == plan_bucket(bucket):
+            if plan is not None and bucket_of(plan) == plan_bucket(bucket):
                 yield plan
                 break
 
 
-def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
+def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan | None:
+    """Draw a plan; None where no framework of the bucket has such a guard."""
     unseen_framework = bucket == "unseen_framework"
-    framework = rng.choice([f for f in FRAMEWORKS if (f.name == UNSEEN_FRAMEWORK) == unseen_framework])
+    named = list_frameworks(guard.name) if guard.family == "route" else None
+    fitting = [
+        f
+        for f in FRAMEWORKS
+        if (f.name == UNSEEN_FRAMEWORK) == unseen_framework and (named is None or f.name in named)
+    ]
+    if not fitting:
+        return None
+    framework = rng.choice(fitting)
+    if named is None and framework.view_header and rng.random() < _VIEW_SHARE:
+        framework = framework.as_view()
     source = rng.choice(sorted(framework.sources))
     shape = rng.choice(list_shapes(framework, source, sink, guard))
     # A second guard is one that training knows here too, or it would carry a held-out part into train.
     candidates = [
         g
         for g in guards_of(sink.cwe)
-        if not g.unseen and g.family not in {guard.family, "neutral", "data-flow"}
+        if not g.unseen and g.kind != "flow" and g.family not in {guard.family, "neutral"}
     ]
     second = rng.choice(
         [g for g in candidates if not is_unseen_cell(g, shape=shape, sink=sink.name)] or [None]
@@ -228,6 +249,7 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
     function = rng.choice((verb, f"{rng.choice(_VERBS)}_{nouns[8]}"))
     class_name = "".join(part.title() for part in nouns[7].split("_")) + rng.choice(("", "Store", "Service"))
     core_names = {*nouns, function, helper, callee, class_name}
+    refusal = rng.choice(framework.refusals)
     return Plan(
         framework=framework,
         source=source,
@@ -239,8 +261,9 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
         result=nouns[1],
         other=nouns[2],
         has_other=guard.kind != "flow" and rng.random() < 0.4,
-        refusal=rng.choice(framework.refusals),
-        spelling=choose_spelling(rng),
+        refusal=refusal,
+        # A number can't be added to a text.
+        spelling=choose_spelling(rng) if named is None else "fstring",
         weak=rng.randrange(4),
         second=second,
         has_log=rng.random() < 0.3,
@@ -248,7 +271,7 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan:
         callee=callee,
         class_name=class_name,
         names=tuple(nouns[3:8]),
-        scaffold=draw_scaffold(rng, words, framework, core_names),
+        scaffold=draw_scaffold(rng, words, framework, core_names, refusal),
     )
 
 
@@ -282,7 +305,7 @@ def trial_of(plan: Plan, function: Function) -> Trial:
         plain=plain,
         sink=plan.sink.name,
         framework=plan.framework.name,
-        source=plan.source,
+        source=source_of(plan, function.mode),
     )
 
 

@@ -22,9 +22,11 @@ from typing import Literal
 import msgspec
 
 from securetag.datasets.synthetic import flows, modules
+from securetag.datasets.synthetic.delivery import ROUTE
 from securetag.datasets.synthetic.frameworks import Framework
 from securetag.datasets.synthetic.guards import Guard
 from securetag.datasets.synthetic.modules import Core, Line, Scaffold
+from securetag.datasets.synthetic.routes import ROUTES, choose_converter
 from securetag.datasets.synthetic.sinks import Sink, make_literal
 from securetag.records import EvidenceSpan
 
@@ -188,6 +190,8 @@ def write_function(plan: Plan, mode: str) -> Function:
     core = _write_core(plan, mode)
     lines, entry = modules.assemble(core, plan.framework, plan.scaffold)
     code = "\n".join("    " * depth + text if text else "" for depth, text, _ in lines) + "\n"
+    if plan.scaffold is not None and plan.scaffold.is_single_quoted:
+        code = modules.use_single_quotes(code)
     spans = [
         EvidenceSpan(role, number, number)
         for number, (_, _, role) in enumerate(lines, 1)
@@ -197,7 +201,44 @@ def write_function(plan: Plan, mode: str) -> Function:
     return Function(code=code, mode=mode, evidence=spans, entry=entry, calls=calls)
 
 
+def source_of(plan: Plan, mode: str) -> str:
+    """Return the kind of source of a function: what a request can carry, or a framework converts."""
+    if plan.guard.family != "route":
+        return plan.source
+    converter = choose_converter(plan.guard.name, plan.framework.name, mode, plan.weak)
+    values = f"|{plan.sink.benign[0]}|{plan.sink.benign[1]}" if converter == "listed" else ""
+    return f"{ROUTE}{converter}{values}"
+
+
+def _write_route(plan: Plan, mode: str) -> Core:
+    """The handler of a route whose part, the handler's parameter, the framework converts."""
+    converter = choose_converter(plan.guard.name, plan.framework.name, mode, plan.weak)
+    route = ROUTES[plan.framework.name][converter]
+    a, b = plan.sink.benign[:2]
+
+    def fill(text: str) -> str:
+        return text.format(f=plan.function, k=plan.variable, u=plan.names[1], a=a, b=b)
+
+    read: list[Line] = [(1, f"{plan.variable} = {fill(route.source)}", "source")] if route.source else []
+    # The parameter comes in at the handler's first line, unless a statement reads it or its type is there.
+    begins: modules.Role | None = None if route.source else "guard" if route.guard == "header" else "source"
+    decides: modules.Role = "source" if route.guard == "header" else "guard"
+    sink_role: modules.Role = "call" if _is_called(plan) else "sink"
+    return Core(
+        before=_callee(plan) if _is_called(plan) else [],
+        header=fill(route.header),
+        decorator="",
+        body=[*read, (1, _sink_line(plan, plan.variable), sink_role)],
+        read=len(read),
+        route=[(0, fill(route.decorator), decides)] if route.decorator else [],
+        header_role=begins,
+        after=[(0, fill(route.table), "guard")] if route.table else [],
+    )
+
+
 def _write_core(plan: Plan, mode: str) -> Core:
+    if plan.guard.family == "route":
+        return _write_route(plan, mode)
     source = plan.framework.sources[plan.source]
     before: list[Line] = []
     body: list[Line] = []
@@ -247,13 +288,16 @@ def _callee(plan: Plan) -> list[Line]:
     """The function, or the class with a method, that holds the sink."""
     parameter = plan.names[0]
     sink = _sink_statement(plan, parameter)
+    scaffold = plan.scaffold
+    typed = f"{parameter}: str" if scaffold is not None and scaffold.is_typed else parameter
+    option = f", {scaffold.option}" if scaffold is not None and scaffold.option else ""
     if plan.shape == "method":
         return [
             (0, f"class {plan.class_name}:", None),
-            (1, f"def {plan.callee}(self, {parameter}):", None),
+            (1, f"def {plan.callee}(self, {typed}{option}):", None),
             (2, sink, "sink"),
         ]
-    return [(0, f"def {plan.callee}({parameter}):", None), (1, sink, "sink")]
+    return [(0, f"def {plan.callee}({typed}{option}):", None), (1, sink, "sink")]
 
 
 def _decorator(plan: Plan, mode: str) -> list[Line]:
@@ -311,7 +355,8 @@ def _second(plan: Plan, variable: str, depth: int) -> list[Line]:
 def _helper(plan: Plan, mode: str) -> list[Line]:
     name = plan.helper or ("check" if plan.guard.kind == "check" else "clean")
     text = _spell(plan.guard, plan.names[0], plan.sink, weak=plan.weak if mode == "weak" else None)
-    return [(0, f"def {name}({plan.names[0]}):", None), (1, f"return {text}", "guard")]
+    typed = ": str" if plan.scaffold is not None and plan.scaffold.is_typed else ""
+    return [(0, f"def {name}({plan.names[0]}{typed}):", None), (1, f"return {text}", "guard")]
 
 
 def _refused(plan: Plan, mode: str, depth: int, refusal: str) -> list[Line]:

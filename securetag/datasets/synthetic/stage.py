@@ -17,6 +17,8 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import jinja2
+
 from securetag.datasets.synthetic import meaning, standins
 from securetag.datasets.synthetic.imports import importable_names
 from securetag.datasets.synthetic.locations import load_libraries, location_writer
@@ -80,20 +82,22 @@ class _Result:
         return []
 
 
-class Values(dict[str, str]):
+class Values(dict[str, object]):
     """Request parameters: the guarded variable holds the payload, every other one `other`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.variable = self.payload = self.other = ""
+        self.variable = ""
+        self.payload: object = ""
+        self.other: object = ""
         #: Keys that were asked for; a handler that is made begins anew.
         self.read: set[str] = set()
 
-    def __missing__(self, key: str) -> str:
+    def __missing__(self, key: str) -> object:
         self.read.add(key)
         return self.payload if key == self.variable else self.other
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002
+    def get(self, key: str, default: object = None) -> object:  # noqa: ARG002
         return self[key]
 
 
@@ -103,7 +107,7 @@ class _Lists:
     def __init__(self, values: Values) -> None:
         self._values = values
 
-    def get(self, key: str, _: object = None) -> list[str]:
+    def get(self, key: str, _: object = None) -> list[object]:
         return [self._values[key]]
 
 
@@ -121,6 +125,7 @@ _PARAMETERS = (
     "META",
     "query_params",
     "path_params",
+    "match_info",
     "query",
     "forms",
     "params",
@@ -138,7 +143,7 @@ class _Request:
     async def post(self) -> Values:
         return self._values
 
-    def get_param(self, key: str) -> str:
+    def get_param(self, key: str) -> object:
         return self._values[key]
 
 
@@ -181,6 +186,26 @@ def _urlopen(recorder: Recorder) -> Callable[..., Any]:
     )
 
 
+class _Environment:
+    """Jinja's, of which a module uses the escaping; what is compiled once stays compiled."""
+
+    def __init__(self, *, autoescape: bool | Callable[[str | None], bool] = False) -> None:
+        self._escapes = autoescape if isinstance(autoescape, bool) else autoescape(None)
+
+    def from_string(self, text: str) -> jinja2.Template:
+        return _compile_template(text, self._escapes)
+
+
+@lru_cache(maxsize=1_024)
+def _compile_template(text: str, escapes: bool) -> jinja2.Template:
+    return jinja2.Environment(autoescape=escapes).from_string(text)
+
+
+def _render_template_string(text: str, **values: object) -> str:
+    """Flask's, which escapes what a template that isn't a file shows."""
+    return _compile_template(text, escapes=True).render(values)
+
+
 def flat_realpath(name: Any, *, strict: bool = False) -> str:  # noqa: ARG001
     """`os.path.realpath` on a machine without symbolic links, working in `/srv/app`."""
     return posixpath.normpath(posixpath.join("/srv/app", str(name)))
@@ -205,6 +230,7 @@ _ATTRIBUTES = {
     "decimal": ("Decimal",),
     "pathlib": ("Path",),
     "urllib.parse": ("quote", "quote_plus", "unquote", "unquote_plus", "urljoin", "urlparse", "urlsplit"),
+    "jinja2": ("select_autoescape",),
     "markupsafe": ("Markup",),
     "django.utils.encoding": ("iri_to_uri",),
     "django.utils.html": ("escape", "format_html", "strip_spaces_between_tags", "strip_tags"),
@@ -235,6 +261,10 @@ def _pure_names() -> dict[str, Any]:
     # A submodule that its package doesn't import: reached by its own path.
     # Making the class takes 0.5 ms, and its guards make it anew in every call.
     names_by_spelling["Enum"] = _remembered_enum
+    names_by_spelling["Environment"] = _Environment
+    names_by_spelling["render_template_string"] = _render_template_string
+    # The first template imports what the sandbox wouldn't let it.
+    _render_template_string("{% autoescape false %}{{ x or 'y' }}{% endautoescape %}", x="")
     names_by_spelling["saxutils"] = importlib.import_module("xml.sax.saxutils")
     return names_by_spelling
 
@@ -273,13 +303,11 @@ class Stage:
         """Globals for one function, its own copy."""
         return dict(self._names)
 
-    def arguments(self, header: str) -> list[Any]:
-        """Positional arguments for a handler with this first line."""
-        inside = header[header.index("(") + 1 : header.index(")")]
-        names = [parameter.partition(":")[0].strip() for parameter in inside.split(",")]
-        return [self._given[name] for name in names if name]
+    def argument(self, name: str) -> object:
+        """What a handler's parameter gets: the request, the handler itself, or a part of the route."""
+        return self._given[name] if name in self._given else self.values[name]
 
-    def reset(self, variable: str, payload: str, other: str) -> None:
+    def reset(self, variable: str, payload: object, other: object) -> None:
         """Begin a new request."""
         self.values.variable, self.values.payload, self.values.other = variable, payload, other
         self.recorder.meanings = []

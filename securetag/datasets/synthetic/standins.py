@@ -16,7 +16,9 @@ from types import FunctionType, SimpleNamespace
 
 #: Names of the standard library that are the real ones.
 _REAL: dict[str, object] = {
+    "Annotated": typing.Annotated,
     "Any": vars(typing)["Any"],
+    "Literal": typing.Literal,
     "dataclass": dataclasses.dataclass,
     "lru_cache": functools.lru_cache,
     "wraps": functools.wraps,

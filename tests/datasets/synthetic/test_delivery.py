@@ -22,7 +22,7 @@ _TEXTS = sorted({text for sink in SINKS for text in (*sink.benign, *list_payload
 
 def test_a_header_that_is_sent_is_read_as_what_is_delivered() -> None:
     for text in [*map(chr, range(256)), *_TEXTS, "\u0667", " a\t"]:
-        carried = deliver("http.server", "header", f"a{text}b")
+        carried = str(deliver("http.server", "header", f"a{text}b"))
         sent = b"X-Name: " + carried.encode("latin-1") + b"\r\n\r\n"
         assert parse_headers(BytesIO(sent))["X-Name"] == carried, repr(text)
 
@@ -40,6 +40,32 @@ def test_tornado_takes_controls_and_blanks_off() -> None:
 @pytest.mark.parametrize("source", ["query", "form", "cookie", "json", "path", ""])
 def test_other_sources_carry_any_text(source: str) -> None:
     assert deliver("django", source, " \r\n\0\u0667") == " \r\n\0\u0667"
+
+
+@pytest.mark.parametrize(
+    ("converter", "text", "value"),
+    [
+        ("int", "42", 42),
+        ("int", "4 2", None),
+        ("str", "a;b", "a;b"),
+        ("str", "a/b", None),
+        ("str", "", None),
+        ("path", "a/../b", "a/../b"),
+        ("path", "/etc", None),
+        ("word", "a1\n", None),
+        ("beginning", "a1\n;", "a1\n;"),
+        ("slug", "a-1_B", "a-1_B"),
+        ("digits", "42", "42"),
+        ("listed|db1|web2", "web2", "web2"),
+        ("listed|db1|web2", "web", None),
+    ],
+)
+def test_a_route_delivers_what_its_converter_accepts(converter: str, text: str, value: object) -> None:
+    if value is not None:
+        assert deliver("flask", f"route:{converter}", text) == value
+        return
+    with pytest.raises(ValueError, match=r"none of|no part of"):
+        deliver("flask", f"route:{converter}", text)
 
 
 _HEAD = 'def view(request):\n    x = request.META.get("x", "")\n'

@@ -7,10 +7,15 @@ from random import Random
 
 import pytest
 
-from securetag.datasets.synthetic import stage
+from securetag.datasets.synthetic import oracle, stage
 from securetag.datasets.synthetic.child import judge
-from securetag.datasets.synthetic.flows import FLOWS, UNSEEN
-from securetag.datasets.synthetic.sample import _draft, _plans, trial_of
+from securetag.datasets.synthetic.flows import FLOWS, TEMPLATES, UNSEEN
+from securetag.datasets.synthetic.guards import GUARDS
+from securetag.datasets.synthetic.modules import use_single_quotes
+from securetag.datasets.synthetic.routes import ROUTE_PAIRS, list_frameworks
+from securetag.datasets.synthetic.sample import _draft, _plan, _plans, trial_of
+from securetag.datasets.synthetic.shapes import write_function
+from securetag.datasets.synthetic.sinks import sink_named
 from securetag.datasets.synthetic.vocabulary import describe_packages, load_vocabulary
 
 
@@ -54,5 +59,31 @@ def test_every_module_of_a_plan_runs() -> None:
 
 
 def test_every_flow_marks_a_mistake() -> None:
-    assert all("«" in text and "|" in text for text in FLOWS.values())
-    assert set(FLOWS) >= UNSEEN
+    assert all("«" in text and "|" in text for text in [*FLOWS.values(), *TEMPLATES.values()])
+    assert {*FLOWS, *TEMPLATES} >= UNSEEN
+
+
+def test_single_quotes_change_nothing_but_the_quotes(codes: list[str]) -> None:
+    texts = [*codes, 'x = \'a "b"\' + "it\'s" + "\\n"  # "c"\n', '"""A "word"."""\n', 'f"{a}/b" "c"\n']
+    assert all(ast.dump(ast.parse(text)) == ast.dump(ast.parse(use_single_quotes(text))) for text in texts)
+    assert use_single_quotes(texts[-1]) == "f'{a}/b' 'c'\n"
+    styles = {'"' in code and "'" not in code for code in codes}
+    assert styles == {True, False}
+
+
+def test_few_handlers_are_decorated(codes: list[str]) -> None:
+    decorated = ["@" in code for code in codes]
+    assert 0.1 * len(codes) <= sum(decorated) <= 0.6 * len(codes)
+
+
+@pytest.mark.parametrize("name", sorted(ROUTE_PAIRS))
+def test_a_converter_lets_no_attack_through_and_a_text_does(name: str) -> None:
+    guard = next(guard for guard in GUARDS if guard.name == name)
+    sink = sink_named("sql-number" if name in {"int-part", "digits-part"} else "shell-system")
+    drawn = [plan for n in range(60) if (plan := _plan(Random(n), sink, guard, "train")) is not None]
+    plans = {plan.framework.name: plan for plan in drawn}
+    assert sorted(plans) == sorted(list_frameworks(name))
+    for mode, label in (("sound", "false_positive"), ("weak", "true_positive")):
+        trials = [trial_of(plan, write_function(plan, mode)) for plan in plans.values()]
+        labels = [oracle.label_of(outcome) for outcome in oracle.run_trials(trials)]
+        assert dict(zip(plans, labels, strict=True)) == dict.fromkeys(plans, label)

@@ -13,6 +13,7 @@ SEMGREP := .venv-semgrep
 WAPITI := .venv-wapiti
 BANDIT := .venv-bandit
 AXOLOTL := .venv-axolotl
+LLAMAFACTORY := .venv-llamafactory
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
@@ -75,11 +76,12 @@ chaos: install ## the long runs: faults, and full sizes
 wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
 	@$(BIN)/python tools/check_wheels.py $(EXTRA)
 
-consumers: install $(AXOLOTL)/installed ## Axolotl reads an export, in an environment of its own (4.3 GB)
+consumers: install $(LLAMAFACTORY)/installed $(AXOLOTL)/installed ## LLaMA-Factory and Axolotl read an export (4.3 GB)
+	@$(BIN)/python tools/check_consumers.py llamafactory $(LLAMAFACTORY)/bin/python
 	@$(BIN)/python tools/check_consumers.py axolotl $(AXOLOTL)/bin/python
 
 clean: ## all environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(AXOLOTL) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(AXOLOTL) $(LLAMAFACTORY) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -121,6 +123,15 @@ $(WAPITI)/installed: constraints-wapiti.txt
 			&& $(WAPITI)/bin/python -m pip --disable-pip-version-check install -q -c constraints-wapiti.txt wapiti3 \
 			&& touch $@; \
 	fi
+
+# Its loader alone, beside the packages of the project: it asks for older ones, which reading rows doesn't need.
+$(LLAMAFACTORY)/installed: $(VENV)/installed
+	@$(PYTHON) -m venv $(LLAMAFACTORY)
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> "$$($(LLAMAFACTORY)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth"
+	@$(LLAMAFACTORY)/bin/python -m pip --disable-pip-version-check install -q --no-deps \
+		llamafactory==0.9.5 omegaconf==2.4.0 antlr4-python3-runtime==4.9.3
+	@touch $@
 
 $(AXOLOTL)/installed: constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }

@@ -1,6 +1,6 @@
 """Export rows and have other trainers read them, each in an environment of its own (`make consumers`).
 
-`python tools/check_consumers.py NAME PYTHON`: NAME is `axolotl`, PYTHON that environment's interpreter.
+`python tools/check_consumers.py NAME PYTHON`: NAME is a key of FORMATS, PYTHON its interpreter.
 Compares, row by row, what the trainer takes its loss over with the answers of the rows.
 """
 
@@ -35,7 +35,10 @@ CHATS: list[list[tuple[str, str]]] = [
     ],
 ]
 #: Trainer → export formats that it reads.
-FORMATS = {"axolotl": ["axolotl"]}
+FORMATS = {
+    "axolotl": ["axolotl"],
+    "llamafactory": ["llamafactory-alpaca", "llamafactory-sharegpt"],
+}
 
 
 def make_release(folder: Path) -> Path:

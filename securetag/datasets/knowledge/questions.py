@@ -30,6 +30,7 @@ from securetag.datasets.knowledge.forms import (
     vulnerabilities,
     weaknesses,
 )
+from securetag.datasets.knowledge.personal_data import mask_personal_data
 from securetag.records import PACKAGE_FIX, Example, Message, Origin, Record, Task
 from securetag.triage import Profile
 
@@ -181,7 +182,7 @@ def _make_example(record: Record, draft: Draft, messages: list[Message], corpus:
     ]
     example = Example.of(
         task=draft.task,
-        messages=messages,
+        messages=[Message(message.role, mask_personal_data(message.content)) for message in messages],
         lang=record.lang,
         licence=record.licence,
         group=f"record/{record.source}/{record.key}",

@@ -37,6 +37,8 @@ _SKIPPED = re.compile(
     r"|vulnerabilities prevented|taxonom|mapeados|effectiveness",
     re.I,
 )
+#: Characters of a part that is one line.
+_MIN_PART_CHARS = 100
 #: Requirements of an earlier edition of which one of a newer was made, beyond which a change isn't told.
 _MAX_PREDECESSORS = 3
 #: Content words that only one of the two has, below which a change is one of spelling.
@@ -62,7 +64,8 @@ def draft_parts(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
         form = next((form for pattern, form in _PARTS if pattern.search(heading)), "part")
         if form in used and form != "part":
             form = "part"
-        if form in used:
+        # A single short step that only has the heading's word in it.
+        if form in used or (form == "part" and "\n" not in body and len(body) < _MIN_PART_CHARS):
             continue
         used.add(form)
         task = Task.REMEDIATION if form == "prevent" else Task.QA

@@ -54,8 +54,12 @@ def draft_technique(record: Record, corpus: Corpus, limit: int) -> Iterator[Draf
         fields = {"about": sentence, "actor": match["actor"], "place": place}
         form = f"procedure/{number}"
         used: tuple[str, ...] = ()
-        # One of them is asked with the technique for which it could be taken.
-        if number == 2 and other is not None and other.gist != definition:
+        # One of them is asked with the technique for which it could be taken. An earlier edition can't have
+        # meant a technique that it didn't have.
+        was_known = not earlier or (
+            other is not None and corpus.find_earlier(other.key, record.lang, record.publisher) is not None
+        )
+        if number == 2 and other is not None and was_known and other.gist != definition:
             form, used = f"procedure-choice/{number}", (other.key,)
             fields |= _name_both(record, other)
         yield Draft(Task.MAPPING, form, definition, fields, used, earlier)

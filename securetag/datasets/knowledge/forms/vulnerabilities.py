@@ -63,6 +63,8 @@ _CUES: dict[str, dict[str, str]] = {
         "A:H": r"\bdenegación de servicio\b|\bbloque\w+\b|\bcódigo arbitrario\b",
     },
 }
+#: What an advisory without products is about.
+_UNNAMED = {"en": "the affected product", "es": "el producto afectado"}
 _SEVERITIES = {"es": {"low": "baja", "medium": "media", "high": "alta", "critical": "crítica"}}
 #: Changes of one base metric that a person asks about, and when they make sense.
 _CHANGES = (
@@ -325,12 +327,11 @@ def _not_said(record: Record, text: str) -> Iterator[Draft]:
     if not facts.exploited and "exploit" not in lower and "explot" not in lower:
         missing.append(("not-said-exploited", products))
     if missing:
-        form, answer = missing[draw(record, "missing") % len(missing)]
+        form, named = missing[draw(record, "missing") % len(missing)]
+        answer = named or _UNNAMED[record.lang]
         subject = find_subject(text)
         if subject:
-            yield Draft(
-                Task.QA, form, answer or record.key, {"about": text, "subject": subject, "products": answer}
-            )
+            yield Draft(Task.QA, form, answer, {"about": text, "subject": subject, "products": answer})
 
 
 def find_subject(text: str) -> str:
@@ -340,7 +341,8 @@ def find_subject(text: str) -> str:
     """
     quotable = [
         sentence
-        for sentence in split_sentences(text)
+        for line in split_sentences(text)
+        for sentence in [line.removeprefix("- ")]
         if 20 <= len(sentence) <= 320 and sentence.endswith((".", "!", ")"))
     ]
     on_flaw = [sentence for sentence in quotable if _FLAW.search(sentence)]

@@ -72,7 +72,9 @@ def _draft_example(example: str, limit: int, *, number: int) -> Draft | None:
     prose = " ".join(piece.text for piece in behind if not piece.label)
     if len(prose) < 60 or len(explanation) > limit or len(code) > limit:
         return None
-    language = pieces[bad].language or "code"
+    if code.split("\n")[1].lstrip().startswith("|"):  # a table of registers
+        return None
+    language = pieces[bad].language or "pseudo"
     fields = {
         "about": f"{intro}\n\n{code}" if intro else code,
         "code": code,

@@ -35,7 +35,7 @@ async def delete_finding(engine: AsyncEngine, tenant_id: UUID, finding_id: UUID,
     """
     async with tenant_transaction(engine, tenant_id) as session:
         if await session.scalar(select(Finding.id).where(Finding.id == finding_id)) is None:
-            raise NotFoundError("there is no such finding", hint="GET /findings lists yours.")
+            raise NotFoundError("there is no such finding", hint="The list of findings has the ids.")
         await delete_findings(session, [finding_id])
         await audit.record(session, tenant_id, actor=actor, action="finding.delete", subject=str(finding_id))
 
@@ -58,7 +58,7 @@ async def delete_scan(
     async with tenant_transaction(engine, tenant_id) as session:
         state = await session.scalar(select(Task.state).where(Task.id == task_id))
         if state is None:
-            raise NotFoundError("there is no such scan", hint="GET /codeaudit/index lists yours.")
+            raise NotFoundError("there is no such scan", hint="The list of scans has the ids.")
         await _refuse_open(session, Task.id == task_id)
         keys = await _list_keys(session, Task.id == task_id)
     step = "SELECT securetag.delete_scan(:id, :most)"
@@ -72,7 +72,7 @@ async def delete_project(
     """Delete a project with its scans and findings. Raises NotFoundError, and ConflictError during a scan."""
     async with tenant_transaction(engine, tenant_id) as session:
         if await session.scalar(select(Project.id).where(Project.id == project_id)) is None:
-            raise NotFoundError("there is no such project", hint="GET /projects lists yours.")
+            raise NotFoundError("there is no such project", hint="The list of projects has the ids.")
         await _refuse_open(session, Task.project_id == project_id)
         keys = await _list_keys(session, Task.project_id == project_id)
     step = "SELECT securetag.delete_project(:id, :most)"
@@ -88,7 +88,9 @@ async def delete_tenant(engine: AsyncEngine, storage: Storage, tenant_id: UUID, 
     """
     async with tenant_transaction(engine, tenant_id) as session:
         if await session.scalar(select(Tenant.id)) is None:
-            raise NotFoundError("there is no such tenant", hint="GET /tenants lists all.")
+            raise NotFoundError(
+                "there is no such tenant", hint="The operator's list of tenants has the names."
+            )
         await session.execute(
             update(Task)
             .where(Task.state.not_in(TERMINAL))
@@ -137,7 +139,8 @@ async def _refuse_open(session: AsyncSession, of_task: ColumnElement[bool]) -> N
     open_task = await session.scalar(query)
     if open_task is not None:
         raise ConflictError(
-            f"scan {open_task} hasn't ended", hint=f"POST /scans/{open_task}/cancel stops it; then try again."
+            f"scan {open_task} hasn't ended",
+            hint=f"Cancel scan {open_task}, or wait for its end; then try again.",
         )
 
 

@@ -120,6 +120,8 @@ class Batches:
     stop: threading.Event | None
     on_start: Callable[[int], None] | None
     deadline: float
+    #: What Semgrep doesn't see.
+    hidden: Sequence[Path] = ()
     counter: CoverageCounter = field(default_factory=CoverageCounter)
     results: list[ProcessResult] = field(default_factory=list)
     #: Why the last batch that didn't end well didn't.
@@ -222,6 +224,7 @@ class Batches:
             stderr=stderr,
             stop=self.stop,
             on_start=self.on_start,
+            hidden=self.hidden,
             env={
                 **minimal_environment(home, self.out),
                 **memory_environment(self.settings.jobs or cores()),

@@ -20,6 +20,28 @@ SANDBOX_VARIABLE = "SECURETAG_SANDBOX"
 MAX_OUTPUT = 200 * 1024 * 1024
 #: Characters of a path; longer arguments are none.
 MAX_PATH = 1_024
+#: What holds keys and passwords in the folder of the worker's user; no tool sees it.
+PERSONAL = (
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config",
+    ".kube",
+    ".docker",
+    ".semgrep",
+    ".huggingface",
+    ".local/share/keyrings",
+    ".netrc",
+    ".pgpass",
+    ".pypirc",
+    ".npmrc",
+    ".git-credentials",
+    ".cache/huggingface/token",
+    ".bash_history",
+    ".python_history",
+    ".psql_history",
+)
 #: The kernel compares its limit with another clock than the one that it reports afterwards.
 _CPU_ROUNDING_S = 0.2
 
@@ -59,12 +81,14 @@ def run(
     max_output: int = MAX_OUTPUT,
     cpu_limit_s: float | None = None,
     has_network: bool = False,
+    hidden: Sequence[Path] = (),
 ) -> ProcessResult:
     """Run `argv` in a session of its own with `env` and nothing else of our environment.
 
     Where the kernel allows it (`securetag.system.isolation`) the tool has no network but with `has_network`.
     It writes below the folder of `stdout` and the one that SANDBOX_VARIABLE names in `env` alone. It reads
-    everything but /tmp, of which it sees its own folders and what `argv` and `env` name.
+    everything but /tmp, /run, `hidden` and PERSONAL, of which it sees its own folders and what `argv` and
+    `env` name.
     `on_start` gets the process group. On time-out, on `stop` and on any exception here the whole
     group is ended; what the tool leaves running after its own end is killed too. A tool that can't
     be run at all ends with 127 and its reason in `stderr`.
@@ -80,6 +104,7 @@ def run(
         confined=True,
         writable=(stdout.parent, *(Path(env[name]) for name in (SANDBOX_VARIABLE,) if name in env)),
         readable=tuple(_list_needed(argv, env)),
+        hidden=(*hidden, *(Path.home() / name for name in PERSONAL)),
         has_network=has_network,
     )
     started_at, began = utc_now(), time.monotonic()

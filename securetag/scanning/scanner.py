@@ -184,6 +184,7 @@ class Scanner(ABC):
             stderr=stderr,
             stop=request.stop,
             on_start=request.on_start,
+            hidden=self.settings.private_paths,
             env={**minimal_environment(home, request.out), **self.environment},
         )
         findings: list[Finding] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from securetag.errors import ToolError
@@ -73,6 +73,7 @@ class SemgrepScanner(Scanner):
             stop=request.stop,
             on_start=request.on_start,
             progress=request.progress,
+            hidden=self.settings.private_paths,
         )
 
     def _pack(self) -> Path:
@@ -108,11 +109,13 @@ def scan(
     stop: threading.Event | None = None,
     on_start: Callable[[int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    hidden: Sequence[Path] = (),
 ) -> ScannerRun:
     """Scan `root` with the rules in `pack`; stdout and stderr are written into the folder `out`.
 
     Large projects are scanned in batches, and what a finished batch found is kept whatever comes after
-    it: `coverage` says which files were not reached. `progress` gets (files done, all).
+    it: `coverage` says which files were not reached. `progress` gets (files done, all). Semgrep sees nothing
+    of `hidden` but `pack` and what is in `root` and `out`.
 
     Never raises for what Semgrep does: see `ScannerRun.failure`. `timeout_s` shortens the setting.
     Raises SettingsError when there is no Semgrep, ToolError for rules in a language without file names.
@@ -128,6 +131,7 @@ def scan(
         stop,
         on_start,
         deadline=time.monotonic() + min(settings.timeout_s, timeout_s or settings.timeout_s),
+        hidden=hidden,
     )
     finder = TargetFinder(
         root,

@@ -221,6 +221,13 @@ class Settings(BaseSettings):
         return self.home / "run"
 
     @property
+    def private_paths(self) -> tuple[Path, ...]:
+        """What no tool sees that reads others' code: the installation's keys, uploads and settings."""
+        local = self.storage.removeprefix("file://")
+        storage = [Path(local)] if local.startswith("/") else []
+        return (self.home, *storage, Path("securetag.toml").absolute())
+
+    @property
     def models_dir(self) -> Path:
         """Where the embedded runtime's registry and GGUF files lie."""
         return self.home / "models"

@@ -40,10 +40,13 @@ class Options(TypedDict, total=False):
     #: Its files are private (umask 077) and it can't gain privileges.
     confined: bool
     #: What stays of the machine (`securetag.system.isolation`): folders that it may write, paths that it
-    #: needs of folders which are emptied, and whether it has a network. Limits alone if the kernel refuses.
+    #: needs of folders which are emptied, what it mustn't see, whether it has a network, and how many
+    #: processes and threads it may have. Limits alone if the kernel refuses.
     writable: list[str]
     needed: list[str]
+    hidden: list[str]
     network: bool
+    processes: int
 
 
 def main(argv: list[str]) -> int:
@@ -56,10 +59,16 @@ def main(argv: list[str]) -> int:
         if "parent" in options:
             die_with_parent(options["parent"])
         if options.get("writable"):
-            from securetag.system.isolation import isolate
+            from securetag.system.isolation import isolate, limit_processes
 
             with contextlib.suppress(OSError):
-                isolate(options["writable"], options["needed"], has_network=options["network"])
+                isolate(
+                    options["writable"],
+                    options["needed"],
+                    options["hidden"],
+                    has_network=options["network"],
+                )
+                limit_processes(options["processes"])
     except (OSError, ValueError) as error:
         print(f"securetag: the limits can't be set: {error}", file=sys.stderr)
         return 126

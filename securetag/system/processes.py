@@ -42,10 +42,14 @@ class Limits:
     #: New files are private (umask 077), and no privileges can be gained by a setuid program.
     confined: bool = False
     #: Where the kernel allows it, the child has no network and can write below these folders alone
-    #: (`securetag.system.isolation`); it sees `readable` even below /tmp. Empty: it isn't isolated.
+    #: (`securetag.system.isolation`); it sees `readable` even below /tmp and `hidden`, of which it sees
+    #: nothing else. Empty: it isn't isolated.
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
     has_network: bool = False
+    #: Processes and threads of an isolated child, at once. Not counted where this process is root.
+    processes: int = 1_024
 
 
 class ChildProcess:
@@ -209,7 +213,9 @@ def _options(limits: Limits, dies_with_parent: bool) -> Options:
     if limits.writable:
         options["writable"] = [str(path.absolute()) for path in limits.writable]
         options["needed"] = [str(path.absolute()) for path in limits.readable]
+        options["hidden"] = [str(path.absolute()) for path in limits.hidden]
         options["network"] = limits.has_network
+        options["processes"] = limits.processes
     return options
 
 

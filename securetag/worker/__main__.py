@@ -22,7 +22,7 @@ from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
-from securetag.system.isolation import probe
+from securetag.system.isolation import has_process_limit, probe
 
 with exit_if_missing():
     from securetag.scanning.external import list_scanners, make_scanner
@@ -97,6 +97,8 @@ def _check_isolation(settings: Settings) -> None:
     reason = probe()
     if not reason:
         log.info("tools run without a network, on a read-only view of the system")
+        if not has_process_limit():
+            log.warning("tools may start any number of processes, since the worker is root")
         return
     if settings.worker.isolation == "required":
         raise SettingsError(

@@ -96,6 +96,107 @@ def test_a_tool_is_alone(tmp_path: Path, port: int) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+#: Prints what it can read of the paths it is given, as JSON, and the names in its environment.
+READS = """
+import json, os, sys
+def read(path):
+    try:
+        if os.path.isdir(path):
+            return sorted(os.listdir(path))
+        return open(path).read()
+    except OSError as error:
+        return error.strerror
+print(json.dumps([{path: read(path) for path in sys.argv[1:]}, sorted(os.environ)]))
+"""
+
+
+@pytest.mark.skipif(bool(probe()), reason=f"no namespaces here: {probe()}")
+@pytest.mark.parametrize("below", ["/tmp", str(Path(__file__).parent)])
+def test_a_tool_sees_no_secret_of_the_installation_or_of_the_worker_s_user(
+    below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECURETAG_API_KEY", "key")
+    with tempfile.TemporaryDirectory(dir=below) as folder:
+        user, home = Path(folder) / "user", Path(folder) / "securetag"
+        monkeypatch.setenv("HOME", str(user))
+        out, rules = home / "run" / "worker" / "out", home / "run" / "rules"
+        secrets = [home / "database.json", user / ".ssh" / "id", user / ".aws" / "keys", user / ".netrc"]
+        for path in (out, rules, *(secret.parent for secret in secrets)):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (*secrets, rules / "pack.json", rules / "other.json"):
+            path.write_text("content")
+        (user / "visible").write_text("content")
+        seen = [*secrets, home, rules / "pack.json", rules / "other.json", user / "visible"]
+        parent = Path(f"/proc/{os.getpid()}")
+        # Not as arguments: what a command names, its tool sees.
+        program = READS.replace("sys.argv[1:]", repr([str(path) for path in (*seen, parent / "environ")]))
+        result = run(
+            [sys.executable, "-c", program, str(rules / "pack.json")],
+            cwd=out,
+            timeout_s=60,
+            memory_mb=2_000,
+            stdout=out / "stdout",
+            stderr=out / "stderr",
+            env=minimal_environment(out, out),
+            hidden=[home],
+        )
+        assert result.exit_code == 0, (out / "stderr").read_text()
+        contents, variables = json.loads((out / "stdout").read_text())
+    assert contents.pop(str(rules / "pack.json")) == "content"
+    assert contents.pop(str(parent / "environ")) == "Permission denied"
+    assert contents.pop(str(home)) == ["run"]
+    outside = contents.pop(str(user / "visible"))
+    assert outside == ("No such file or directory" if below == "/tmp" else "content")
+    assert "content" not in contents.values()
+    assert len(contents) == len(secrets) + 1
+    assert set(variables) <= {"HOME", "LANG", "LC_CTYPE", "PATH", "SECURETAG_SANDBOX", "TMPDIR", "TZ"}
+
+
+#: Starts processes that last a second, but never more than this many, and prints how many it could.
+MOST = 60
+FORKS = f"""
+import os, sys, time
+sys.path[:0] = [sys.argv[1]]
+from securetag.system.isolation import isolate, limit_processes
+isolate([os.getcwd()], [])
+limit_processes(20)
+started = 0
+try:
+    for _ in range({MOST}):
+        if os.fork() == 0:
+            time.sleep(1)
+            os._exit(0)
+        started += 1
+except BlockingIOError:
+    pass
+print(started)
+"""
+
+
+@pytest.mark.system
+@pytest.mark.skipif(
+    bool(probe()) or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="no namespaces or setpriv",
+)
+def test_a_tool_can_t_start_processes_without_end() -> None:
+    root = Path(__file__).parents[2]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        # Root isn't counted; the system's Python, since nobody may not read below /root.
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        python = "/usr/bin/python3" if nobody else sys.executable
+        done = subprocess.run(
+            [*nobody, python, "-c", FORKS, str(root)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 19
+
+
 #: Forbids further user namespaces in one of its own, as many containers do, and then runs Python.
 FORBIDDEN = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" -c "$1" "$2"'
 UNSHARE = ["unshare", "--user", "--map-root-user"]

@@ -88,12 +88,14 @@ def _web_scanner(settings: Settings, name: str) -> Check:
 
 def _isolation(settings: Settings) -> Check:
     """Optional: without it tools have their limits alone."""
-    from securetag.system.isolation import probe
+    from securetag.system.isolation import has_process_limit, probe
 
     reason = probe()
-    detail = (
-        f"limits alone: {reason}" if reason else "no network, read-only system, private /tmp, no privileges"
-    )
+    detail = "no network, read-only system, private /tmp, hidden keys, no privileges"
+    if reason:
+        detail = f"limits alone: {reason}"
+    elif not has_process_limit():
+        detail += "; any number of processes, since this user is root"
     hint = "Allow user namespaces (sysctl user.max_user_namespaces, or the container's seccomp profile)."
     return Check("isolation of tools", not reason, detail, hint, settings.worker.isolation == "auto")
 

@@ -61,6 +61,7 @@ class WebScanner(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings: WebSettings = settings.web
+        self.private_paths = settings.private_paths
 
     @abstractmethod
     def detect(self) -> str:
@@ -107,6 +108,7 @@ class WebScanner(ABC):
                 stderr=stderr,
                 stop=request.stop,
                 on_start=request.on_start,
+                hidden=self.private_paths,
                 has_network=True,  # the proxy is on loopback
                 # For whatever part of it that doesn't ask its own settings.
                 env=minimal_environment(home, request.out)

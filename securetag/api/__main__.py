@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from securetag.errors import SecuretagError, SettingsError
@@ -88,10 +89,12 @@ def serve(settings: Settings, host: str, port: int) -> None:
             app.state.services.streams.closing.set()
             await super().shutdown(sockets)
 
-    try:
+    with closing(opened), ExitStack() as stack:
+        if settings.api.metrics_port:
+            stack.enter_context(
+                app.state.metrics.listening(settings.api.metrics_host, settings.api.metrics_port)
+            )
         Announcing(config).run(sockets=[opened])
-    finally:
-        opened.close()
 
 
 def _unpublish(address: Path) -> None:

@@ -62,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         static_url="/docs/assets",
     )
+    app.state.metrics = metrics
     errors.add_error_handlers(app)
     app.include_router(health.router)
     # The page first: each router that is asked in vain costs a request a tenth of a millisecond.

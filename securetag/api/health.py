@@ -12,6 +12,7 @@ from securetag.api.errors import RESPONSES
 from securetag.api.metrics import MEDIA_TYPE
 from securetag.api.paging import json_answer
 from securetag.api.services import Services
+from securetag.errors import NotFoundError
 
 #: Seconds after which a database that hasn't answered is called away.
 CHECK_S = 0.8
@@ -41,8 +42,10 @@ async def check_database(services: Services) -> Response:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}, 404: RESPONSES[404]},
 )
 async def get_metrics(services: Services) -> Response:
-    """Prometheus text format. Holds counts alone, no tenant and no name."""
+    """Prometheus text format: counts alone, no tenant and no name. 404 where a port of its own has it."""
+    if services.settings.api.metrics_port:
+        raise NotFoundError("metrics are served on a port of their own", hint="Ask at api.metrics_port.")
     return Response(services.metrics.render(), media_type=MEDIA_TYPE)

@@ -74,6 +74,10 @@ class ApiSettings(Section):
     lease_s: int = 30
     #: Seconds between two looks for leases that ran out.
     reap_s: float = 5.0
+    #: Address of the Prometheus listener, which asks for no key and counts all tenants together.
+    metrics_host: str = "127.0.0.1"
+    #: Port of the Prometheus listener, which adds memory, CPU time and open files; 0 opens none.
+    metrics_port: int = 0
 
     @field_validator("quotas")
     @classmethod

@@ -8,17 +8,22 @@ import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from api_process import running
 from postgres import Database
+from prometheus_client.parser import text_string_to_metric_families
 
-from securetag.api.__main__ import main
+from securetag.api.__main__ import listening, main
+from securetag.api.metrics import Metrics
+from securetag.cli.services.ports import find_free_port
 from securetag.db.engine import create_engine
 from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
+from securetag.errors import SettingsError
 from securetag.settings import LOCAL_PEPPER, get_settings
 
 MAX_RESTING_MIB = 200
@@ -101,3 +106,33 @@ def test_what_can_not_be_served_is_said_with_a_hint(
     for arguments in (["--port", "-1"], ["--port", "70000"], ["--host", "203.0.113.7", "--port", "0"]):
         assert main(arguments) == 1
         assert "can't be listened on" in capsys.readouterr().err
+
+
+@pytest.mark.sockets
+def test_metrics_have_a_listener_of_their_own(pg_database: Database, tmp_path: Path) -> None:
+    port = find_free_port("127.0.0.1")
+    with running(tmp_path / "home", pg_database.dsn_api, metrics_port=str(port)) as (process, url):
+        assert httpx.get(f"{url}/scans/hunter2").status_code == 401
+        assert httpx.get(f"{url}/metrics").status_code == 404
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        samples = [
+            sample for family in text_string_to_metric_families(answer.text) for sample in family.samples
+        ]
+        requests = [sample for sample in samples if sample.name == "securetag_http_requests_total"]
+        labels = {"method": "GET", "route": "/scans/{task_id}", "status": "401"}
+        assert [sample.value for sample in requests if sample.labels == labels] == [1.0]
+        assert "hunter2" not in answer.text
+        memory = next(sample.value for sample in samples if sample.name == "process_resident_memory_bytes")
+        assert memory == pytest.approx(_resting_mib(process.pid) * 1024**2, rel=0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in {0, -signal.SIGTERM}
+
+
+@pytest.mark.sockets
+def test_a_metrics_port_that_is_taken_is_said() -> None:
+    with (
+        closing(listening("127.0.0.1", 0)) as other,
+        pytest.raises(SettingsError, match="metrics can't be served at"),
+        Metrics().listening("127.0.0.1", other.getsockname()[1]),
+    ):
+        raise AssertionError("two listeners on one port")

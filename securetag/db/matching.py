@@ -165,6 +165,14 @@ class _Presence:
             return False
         return not scope or (path, scope) in self._scopes or self._inventory.has_scope(path, scope)
 
+    def has_enclosing(self, path: str, scope: str) -> bool:
+        """Is a named function or class that the scope was in still in the file?"""
+        parts = scope.split(".")
+        outer = (".".join(parts[:size]) for size in range(1, len(parts)))
+        # Callbacks and what a module exports have the same name in many files.
+        named = (name for name in outer if not name.endswith(")") and name != "exports")
+        return any(self.has_scope(path, name) for name in named)
+
     @property
     def knows_scopes(self) -> bool:
         return self._inventory.lists_functions
@@ -376,6 +384,9 @@ def _accepts_moved(old: Place, resemblance: _Resemblance, present: _Presence) ->
         renamed = resemblance.name and is_similar and resemblance.sink
         return resemblance.file or renamed or (is_alike and (resemblance.sink or not resemblance.has_code))
     gone = present.knows_scopes and bool(old.scope) and not present.has_scope(old.path, old.scope)
+    if gone and resemblance.scope and present.has_enclosing(old.path, old.scope):
+        # The function around it is in both files: that was copied, and what it had here is fixed.
+        return False
     return gone and resemblance.name and (resemblance.fingerprint or (is_alike and resemblance.sink))
 
 

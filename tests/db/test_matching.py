@@ -59,6 +59,31 @@ def test_a_finding_stays_where_its_function_still_is(left: bytes, stays: bool) -
     assert Inventory.unpack(inventory.pack()).has_path("a.py")
 
 
+@pytest.mark.parametrize(
+    ("left", "scope", "is_moved"),
+    [
+        pytest.param(
+            b"function load() { ; }", "load.fs.open()", False, id="the function around it was copied"
+        ),
+        pytest.param(
+            b"function other() { ; }", "load.fs.open()", True, id="the function around it moved too"
+        ),
+        pytest.param(b"function load() { ; }", "save.fs.open()", True, id="it moved to another function"),
+        pytest.param(
+            b"module.exports = function () { ; };", "exports.app.get()", True, id="what the module exports"
+        ),
+        pytest.param(b"define(function () { ; });", "define().load", True, id="a callback around it"),
+    ],
+)
+def test_what_was_fixed_in_a_function_is_not_what_a_copy_of_the_function_has(
+    left: bytes, scope: str, is_moved: bool
+) -> None:
+    inventory = Inventory({*Inventory.MARKERS, *digests_of("a.js", left, nameless=True)})
+    older = scope.replace("save", "load")
+    pairs = assign([place("b.js", scope=scope)], stored(place("a.js", scope=older)), inventory)
+    assert [pair.kind for pair in pairs] == (["moved"] if is_moved else [])
+
+
 def described(path: str, code: str) -> Place:
     """The place of `run(…)` in some code."""
     content = code.encode()

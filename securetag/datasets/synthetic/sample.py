@@ -122,7 +122,9 @@ def sample_pairs(
     of them. The same arguments give the same pairs. `cache` is a file of the oracle's outcomes. Raises
     ToolError when the oracle can't start.
     """
-    wanted = {bucket: n + round(n * reserve) + 1 for bucket, n in quotas(rows, parts, mistakes).items()}
+    wanted = {
+        bucket: n + round(n * reserve) + 1 if n else 0 for bucket, n in quotas(rows, parts, mistakes).items()
+    }
     pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}

@@ -25,7 +25,7 @@ from securetag.serving.smoke import FINDING
 from securetag.settings import get_settings
 from securetag.training.launchers import TrainingJob, launch
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.sockets]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.sockets, pytest.mark.timeout(1800)]
 
 RECIPE = """
 name: {name}

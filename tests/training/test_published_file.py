@@ -21,7 +21,7 @@ from securetag.settings import Settings, get_settings
 from securetag.settings.sections import PublishSettings
 from securetag.system.hashing import hash_file
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.sockets]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.sockets, pytest.mark.timeout(1800)]
 
 RECIPE = """
 name: tiny-qwen2

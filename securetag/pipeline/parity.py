@@ -32,7 +32,7 @@ from securetag.triage import Completion, Profile
 ANSWER_S = 120.0
 #: Share of the rows that may be without a score.
 MAX_UNSCORED = 0.02
-#: Rows of a model that only the demo's gate let through: its verdicts dismiss nothing.
+#: Rows of a model that only the demo's gate let through, which is compared for the record alone.
 DEMO_ROWS = 24
 #: Tokens that the served file may write: a compact answer begins with its verdict, the rest isn't read.
 MAX_TOKENS: dict[Profile, int] = {"compact": 16, "full": triage.MAX_ANSWER_TOKENS["full"]}

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import copy
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +70,19 @@ def join_code_lines(html: str) -> str:
     return _CODE_PARAGRAPHS.sub(join, html)
 
 
+#: What `zipfile` raises for damaged bytes.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+
+
 def _copy_archive(path: Path, target: Path, name: re.Pattern[str], change: Callable[[Element], None]) -> None:
     from lxml import etree
 
@@ -80,7 +95,7 @@ def _copy_archive(path: Path, target: Path, name: re.Pattern[str], change: Calla
                     change(root)
                     data = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
                 out.writestr(info.filename, data)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGED as error:
         raise SourceError(f"a damaged archive: {error}") from error
 
 

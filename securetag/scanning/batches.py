@@ -11,7 +11,9 @@ count of CPU time: only what this limit ends is a timeout.
 
 from __future__ import annotations
 
+import logging
 import math
+import signal
 import threading
 import time
 from collections import deque
@@ -34,6 +36,8 @@ from securetag.scanning.targets import Target, count_lines
 from securetag.settings import cores
 from securetag.settings.sections import SemgrepSettings
 from securetag.wire.queue import SkipReason
+
+_log = logging.getLogger(__name__)
 
 #: Rules that may time out on one file before Semgrep leaves the others out for it; they are run again alone.
 TIMEOUT_THRESHOLD = 3
@@ -170,6 +174,10 @@ class Batches:
             elif len(batch) == 1 and result.cpu_exceeded:
                 rules = self.rules.list_for(batch[0])
                 self._late.append(_Late(batch[0], _halve(rules), False, SkipReason.LIMIT))
+            elif len(batch) == 1 and result.exit_code == -signal.SIGKILL:
+                # Not by its limit: the machine's memory ran out, which may have passed when others are done.
+                rules = self.rules.list_for(batch[0])
+                self._late.append(_Late(batch[0], [rules], False, SkipReason.TOOL_FAILED))
             else:
                 self._skip(batch, SkipReason.LIMIT if result.cpu_exceeded else SkipReason.TOOL_FAILED)
             done += len(batch)
@@ -244,6 +252,13 @@ class Batches:
             self._broken, problem = True, problem or fatal
         if problem:
             self.problem = problem
+            if not result.stopped:
+                _log.warning(
+                    "Semgrep did not scan %d files, first %s: %s",
+                    len(batch),
+                    batch[0].path if batch else ".",
+                    problem,
+                )
             return result, None
         return result, report
 

@@ -126,9 +126,10 @@ def test_rules_that_need_too_much_cpu_are_named_and_the_rest_is_kept(project: Pa
 def test_batches_find_what_one_run_finds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project, {f"pkg/m{n}.py": f"def f{n}(x):\n    return eval(x)\n" + "#\n" * n for n in range(9)})
     write(project, {"a.js": "eval(x)", "bad.py": "def f(:\n  eval(x\n"})
-    whole = run(project).check()
+    # No machine is so busy that a rule comes to its end by the wall clock, which would be a run more.
+    whole = run(project, rule_timeout_s=600).check()
     monkeypatch.setattr(targets, "BATCH_FILES", 4)
-    cut = run(project).check()
+    cut = run(project, rule_timeout_s=600).check()
     assert len(whole.findings) == 10
     assert cut.findings == whole.findings
     assert cut.coverage == whole.coverage
@@ -146,7 +147,7 @@ def test_the_cpu_limit_keeps_what_was_found_and_names_the_rest(
     """The limit's own work counts, not the machine's load: nothing here depends on wall time."""
     monkeypatch.setattr(targets, "BATCH_FILES", 1)
     write(project, {f"m{n:02}.py": "#\n" * n + "eval(x)\n" for n in range(30)})
-    outcome = run(project, cpu_s=3).check()
+    outcome = run(project, cpu_s=3, rule_timeout_s=600).check()
     reached = [finding.path for finding in outcome.findings]
     assert 0 < len(reached) < 30
     assert reached == [f"m{n:02}.py" for n in range(len(reached))], "the smallest come first"
@@ -228,6 +229,33 @@ def test_a_scan_that_is_stopped_does_not_count(project: Path, monkeypatch: pytes
         progress=lambda done, total: stop.set(),
     )
     assert (outcome.failure, outcome.findings) == ("Semgrep was stopped", [])
+
+
+def test_a_file_whose_semgrep_the_kernel_killed_is_tried_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine whose memory ran out for a moment: the tools are the first that the kernel ends."""
+    monkeypatch.setattr(targets, "BATCH_FILES", 1)
+    write(project, {f"m{n}.py": "#\n" * n + "eval(x)\n" for n in range(3)})
+    pack = project.parent / "pack.json"
+    pack.write_text(json.dumps({"rules": [EVAL]}))
+    groups: list[int] = []
+
+    def kill_the_second(group: int) -> None:
+        groups.append(group)
+        if len(groups) == 2:
+            os.kill(group, signal.SIGKILL)
+
+    outcome = scan(
+        project,
+        pack=pack,
+        settings=SemgrepSettings(jobs=1),
+        out=project.parent / "out",
+        catalogue={},
+        on_start=kill_the_second,
+    )
+    assert [finding.path for finding in outcome.check_complete().findings] == ["m0.py", "m1.py", "m2.py"]
+    assert len(groups) == 4
 
 
 def test_a_hostile_tree_does_not_bloat_the_coverage() -> None:

@@ -151,6 +151,7 @@ def test_a_public_release_with_rows_of_a_tenant_fails_its_check() -> None:
     assert results["licences"].offending == [SECRET.id]
 
 
+@pytest.mark.system
 def test_a_broken_release_stops_the_run_and_its_checks_list_the_rows(
     monkeypatch: pytest.MonkeyPatch, broken: ReleaseSummary, suite: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_people_decide_and_the_model_does_not(platform: Deployment, tmp_path: Pa
     assert re.search(r"app\.py:5 +true_positive +person ", confirmed.stdout), confirmed.stdout
 
 
+@pytest.mark.system
 @pytest.mark.sockets
 @pytest.mark.slow
 def test_what_is_not_scanned_is_said_and_nothing_scanned_is_no_success(

@@ -158,7 +158,7 @@ def test_too_little_memory_is_a_failure_with_a_reason(project: Path) -> None:
     assert run.findings == []
 
 
-@pytest.mark.parametrize("jobs", [2, 64])
+@pytest.mark.parametrize("jobs", [2, pytest.param(64, marks=pytest.mark.system)])
 def test_many_jobs_fit_into_the_memory_that_a_scan_has(project: Path, jobs: int) -> None:
     # OCaml reserves address space for each thread that there may be, and refuses a thread above their number.
     write(project, {f"{number}.py": "eval(x)\n" for number in range(3 * jobs)})

@@ -26,20 +26,18 @@ class Texts:
         `others` are those of the same file and CWE family. Empty for a file that can't be read, or in whose
         language variables can't be followed.
         """
-        above = [
-            other
-            for other in others
-            if other.scope == finding.scope
-            and other.start_line < finding.start_line
-            and (other.tool, other.rule_id) != (finding.tool, finding.rule_id)
-        ]
-        flow = self._flow(finding) if above and finding.scope else None
+        if not finding.scope or not any(_is_above(other, finding) for other in others):
+            return frozenset()
+        flow = self._flow(finding)
         if flow is None:
             return frozenset()
         lines = flow.built_lines(finding.start_line, finding.end_line)
-        return (
-            lines if any(lines & set(range(it.start_line, it.end_line + 1)) for it in above) else frozenset()
-        )
+        for other in others:
+            if _is_above(other, finding) and any(
+                other.start_line <= line <= other.end_line for line in lines
+            ):
+                return lines
+        return frozenset()
 
     def find_own_lines(self, finding: Finding, others: Sequence[Finding]) -> frozenset[int]:
         """Return the lines of the text that a finding is in, where its rule reports that text twice.
@@ -73,3 +71,12 @@ class Texts:
             return TextFlow((self._project / finding.path).read_bytes(), finding.language)
         except (OSError, ValueError):
             return None
+
+
+def _is_above(other: Finding, finding: Finding) -> bool:
+    """Return whether a finding of another rule begins above in the same scope."""
+    return (
+        other.start_line < finding.start_line
+        and other.scope == finding.scope
+        and (other.tool, other.rule_id) != (finding.tool, finding.rule_id)
+    )

@@ -298,12 +298,14 @@ def test_another_seed_gives_other_functions(pairs: list[Pair]) -> None:
     assert sum(pair.true.code in mine for pair in other) < len(other) / 4
 
 
+@pytest.mark.system
 def test_a_larger_sample_keeps_the_split_of_every_group(pairs: list[Pair]) -> None:
     larger = sample.sample_pairs(280, 3).pairs
     buckets = {pair.group: pair.bucket for pair in pairs}
     assert [pair.group for pair in larger if buckets.get(pair.group, pair.bucket) != pair.bucket] == []
 
 
+@pytest.mark.system
 def test_the_sample_does_not_depend_on_hash_seed_folder_or_zone(tmp_path: Path) -> None:
     script = (
         "import hashlib\nfrom securetag.datasets.synthetic.sample import sample_pairs\n"
@@ -327,6 +329,7 @@ def test_the_sample_does_not_depend_on_hash_seed_folder_or_zone(tmp_path: Path) 
     assert len(digests) == 1
 
 
+@pytest.mark.system
 def test_a_function_without_a_label_is_counted_and_drops_no_other_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,13 +27,13 @@ import stat
 import struct
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from securetag.errors import ArchiveError, NotFoundError
+from securetag.system.zips import DAMAGED_ZIP
 from securetag.wire.queue import SkippedFile, SkipReason
 
 CHUNK = 1 << 18
@@ -43,18 +43,6 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__macosx"})
 #: Bytes that ext4, APFS and NTFS allow for one name.
 MAX_COMPONENT = 255
 
-#: What `zipfile` raises for damaged bytes; OSError when a damaged offset is seeked to.
-DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    OverflowError,
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AGAIN = "Pack the project's folder again as a plain zip file and upload that."
 

@@ -17,6 +17,7 @@ from securetag.extractors.catalog.mirror_manifest import MirrorEntry, MirrorMani
 from securetag.extractors.catalog.source import Source
 from securetag.system.files import write_atomic
 from securetag.system.hashing import hash_file
+from securetag.system.zips import DAMAGED_ZIP
 
 MANIFEST = "MANIFEST.json"
 
@@ -121,7 +122,7 @@ def _find_only_member(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGED_ZIP:
         return None
     return names[0] if len(names) == 1 else None
 

@@ -37,11 +37,11 @@ from securetag.extractors.fetching.unpack import (
     read_bounded,
     verify_checksum,
 )
-from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.settings import Settings
 from securetag.system.files import write_atomic
 from securetag.system.hashing import hash_bytes, hash_file
 from securetag.system.locks import FileLock
+from securetag.system.zips import DAMAGED_ZIP
 
 #: Members of one archive.
 MAX_MEMBERS = 100_000

@@ -9,8 +9,8 @@ import zlib
 from typing import Protocol
 
 from securetag.errors import SourceError
-from securetag.scanning.unpack import DAMAGED_ZIP
 from securetag.system.hashing import hash_bytes
+from securetag.system.zips import DAMAGED_ZIP
 
 #: Bytes of one decompressed file; the largest publication so far is CWE's XML at 15 MB.
 MAX_FILE_BYTES = 512 * 1024 * 1024

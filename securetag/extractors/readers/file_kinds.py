@@ -22,6 +22,7 @@ from securetag.extractors.text.prose_check import (
     is_license_text,
     measure_prose_share,
 )
+from securetag.system.zips import DAMAGED_ZIP
 
 ReaderKind = Literal["pdf", "html", "rows", "parquet", "text", "rst", "document", "osv", "cve", "csaf"]
 
@@ -156,7 +157,7 @@ def _is_office_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGED_ZIP:
         return False
     unpacked = sum(info.file_size for info in infos)
     if unpacked > max(BOMB_BYTES, MAX_RATIO * path.stat().st_size) or unpacked > MAX_FILE_BYTES:

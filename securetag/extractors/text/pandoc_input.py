@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import copy
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from securetag.errors import SourceError
 from securetag.extractors.text.xml_doc import Element, parse_xml
+from securetag.system.zips import DAMAGED_ZIP
 
 #: A character of the private use area that marks a line of code for `join_code_lines`.
 CODE_LINE = "\ue0c0"
@@ -70,19 +69,6 @@ def join_code_lines(html: str) -> str:
     return _CODE_PARAGRAPHS.sub(join, html)
 
 
-#: What `zipfile` raises for damaged bytes.
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
-
-
 def _copy_archive(path: Path, target: Path, name: re.Pattern[str], change: Callable[[Element], None]) -> None:
     from lxml import etree
 
@@ -95,7 +81,7 @@ def _copy_archive(path: Path, target: Path, name: re.Pattern[str], change: Calla
                     change(root)
                     data = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
                 out.writestr(info.filename, data)
-    except _DAMAGED as error:
+    except DAMAGED_ZIP as error:
         raise SourceError(f"a damaged archive: {error}") from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from securetag.errors import ArchiveError, NotFoundError
-from securetag.scanning.unpack import DAMAGED_ZIP
+from securetag.system.zips import DAMAGED_ZIP
 
 _REPORT, _SOURCE = "report.sarif", "source.zip"
 #: The same files give the same bytes.

@@ -19,7 +19,7 @@ import msgspec
 from securetag.errors import SourceError
 from securetag.extractors.catalog.licences import classifiers_to_spdx, name_to_spdx
 from securetag.extractors.fetching.unpack import BOMB_BYTES, MAX_RATIO, read_bounded
-from securetag.scanning.unpack import DAMAGED_ZIP
+from securetag.system.zips import DAMAGED_ZIP
 
 #: Suffixes of the files that our rules read.
 LANGUAGES = {

@@ -157,6 +157,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str = ""
     alias: str = ""
     prompt_tokens: int = 0
+    #: Of these, tokens of which the server had kept the state since an earlier prompt.
+    cached_tokens: int = 0
     completion_tokens: int = 0
     duration_ms: int = 0
     #: Each token with its log-probability, where they were asked for and the backend gives them.

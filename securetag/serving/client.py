@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -28,21 +28,18 @@ from securetag.errors import ModelUnavailableError
 from securetag.records import JsonObject, Message
 from securetag.scrubbing import CONTROL_TOKENS_KEY, escape_tokens, read_tokens
 from securetag.serving.grammar import gbnf
-from securetag.serving.openai_stream import (
+from securetag.serving.openai_reply import (
     MAX_REPLY,
+    ChatReply,
     NotServedError,
-    Reply,
     check_status,
     read_body,
-    read_events,
+    read_reply,
 )
 from securetag.serving.registry import FILE_DIGEST, OLLAMA_DIGEST
 from securetag.settings import Settings
 from securetag.system.services import read_services
 from securetag.triage import Completion, Predictor
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 
@@ -225,8 +222,7 @@ class RuntimeClient:
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
-            "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream": False,
         }
         if logprobs:
             body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
@@ -234,7 +230,7 @@ class RuntimeClient:
             body |= _constraint(schema, grammar=served.takes_grammar)
         left = max(0.001, timeout_s - (time.monotonic() - began))
         try:
-            reply = self._deadlines.run(self._stream(served.url, body), left)
+            reply = self._deadlines.run(self._post(served.url, body), left)
         except _FAILURES as error:
             self._served = None
             left = timeout_s - (time.monotonic() - began)
@@ -259,10 +255,13 @@ class RuntimeClient:
             text=reply.text,
             model_id=info.model_id,
             alias=info.alias,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            logprobs=reply.logprobs,
-            top_logprobs=reply.top_logprobs,
+            prompt_tokens=reply.usage.prompt_tokens if reply.usage else 0,
+            cached_tokens=reply.cached_tokens,
+            completion_tokens=reply.usage.completion_tokens if reply.usage else 0,
+            logprobs=[(token.token, token.logprob) for token in reply.tokens],
+            top_logprobs=[
+                [(other.token, other.logprob) for other in token.top_logprobs] for token in reply.tokens
+            ],
             duration_ms=round((time.monotonic() - began) * 1000),
         )
 
@@ -293,15 +292,14 @@ class RuntimeClient:
             listed: JsonObject = json.loads(await read_body(response))
         return listed
 
-    async def _stream(self, url: str, body: JsonObject) -> Reply:
-        async with self._http.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
+    async def _post(self, url: str, body: JsonObject) -> ChatReply:
+        content = msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"}
+        async with self._http.stream(
+            "POST", f"{url}/v1/chat/completions", content=content, headers=headers
+        ) as response:
             await check_status(response)
-            reply = Reply()
-            async for event in read_events(response):
-                reply.add(event)
-        if not reply.finished:
-            raise ValueError("the answer broke off")
-        return reply
+            return read_reply(await read_body(response))
 
 
 class OllamaClient:

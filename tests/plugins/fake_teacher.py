@@ -77,12 +77,11 @@ class FakeTeacher:
         if self._faults:
             return self._faults.pop(0)
         text = self._answer(body["messages"][-1]["content"])
-        events = [
-            {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]},
-            {"choices": [], "usage": {"prompt_tokens": 500, "completion_tokens": 100}},
-        ]
-        lines = [f"data: {json.dumps(event)}\n\n" for event in events]
-        return httpx.Response(200, text="".join([*lines, "data: [DONE]\n\n"]))
+        reply = {
+            "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 500, "completion_tokens": 100},
+        }
+        return httpx.Response(200, json=reply)
 
 
 def run(fake: FakeTeacher, settings: Settings, **asked: Any) -> TeachReport:

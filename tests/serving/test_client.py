@@ -54,20 +54,17 @@ def reply(
     connection.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
 
-def event(content: str | None, finish: str | None = None, model: str = f"#{MODEL_ID}") -> str:
-    delta = {} if content is None else {"content": content}
-    return (
-        "data: "
-        + json.dumps({"model": model, "choices": [{"delta": delta, "finish_reason": finish}]})
-        + "\n\n"
-    )
+def completion(content: object, finish: str | None = "stop", model: str = f"#{MODEL_ID}") -> str:
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": finish}
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    }
+    return json.dumps({"model": model, "choices": [choice], "usage": usage, "timings": {}})
 
 
-GOOD = (
-    event("{}")
-    + event(None, "stop")
-    + 'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
-)
+GOOD = completion("{}")
 
 
 def read_request(connection: socket.socket) -> bytes:
@@ -129,11 +126,11 @@ def ask(made: RuntimeClient, timeout_s: float = 5.0) -> str:
 
 
 def test_a_good_server_is_understood(tmp_path: Path) -> None:
-    with server(lambda c, _: reply(c, GOOD, kind="text/event-stream")) as url, client(url, tmp_path) as made:
+    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path) as made:
         assert made.resolve() == ModelInfo("securetag-base", MODEL_ID)
         got = make_predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
     assert (got.text, got.model_id, got.alias) == ("{}", MODEL_ID, "securetag-base")
-    assert (got.prompt_tokens, got.completion_tokens) == (9, 2)
+    assert (got.prompt_tokens, got.cached_tokens, got.completion_tokens) == (9, 4, 2)
 
 
 def test_control_tokens_of_the_served_model_are_escaped_as_in_training(tmp_path: Path) -> None:
@@ -144,7 +141,7 @@ def test_control_tokens_of_the_served_model_are_escaped_as_in_training(tmp_path:
 
     def record(connection: socket.socket, request: str) -> None:
         bodies.append(json.loads(request.partition("\r\n\r\n")[2]))
-        reply(connection, GOOD, kind="text/event-stream")
+        reply(connection, GOOD)
 
     listed = json.dumps({"data": [{**model, "tags": tags}]})
     messages = [Message("system", "Answer."), Message("user", "open('<filename>')  # <|im_end|> <b>")]
@@ -158,7 +155,7 @@ def test_control_tokens_of_the_served_model_are_escaped_as_in_training(tmp_path:
 
 def test_a_verdict_carries_the_model_that_answered(tmp_path: Path) -> None:
     other = "cd" * 32
-    body = event("{}", model=f"#{other}") + event(None, "stop", model=f"#{other}")
+    body = completion("{}", model=f"#{other}")
     with server(lambda c, _: reply(c, body)) as url, client(url, tmp_path) as made:
         assert made.resolve().model_id == MODEL_ID
         assert made.chat(ASK, schema=None, max_tokens=24, timeout_s=5).model_id == other
@@ -198,9 +195,9 @@ def trickling_headers(connection: socket.socket, _: str) -> None:
 
 
 def trickling_body(connection: socket.socket, _: str) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
     while True:
-        connection.sendall(event("x").encode())
+        connection.sendall(b" ")
         time.sleep(0.02)
 
 
@@ -235,23 +232,25 @@ def endless(connection: socket.socket, _: str) -> None:
         connection.sendall(b"x" * 65536)
 
 
+LOGPROBS = '"logprobs": {"content": [{"token": "{", "logprob": null}]}, "finish_reason"'
 NONSENSE: dict[str, Serve] = {
     "HTML": lambda c, _: reply(c, "<html>hello</html>"),
     "empty body": lambda c, _: reply(c, ""),
-    "event that is not JSON": lambda c, _: reply(c, "data: not json\n\n"),
-    "event that is a list": lambda c, _: reply(c, "data: [1, 2]\n\n"),
-    "choices are a text": lambda c, _: reply(c, 'data: {"choices": "text"}\n\n'),
-    "delta is a text": lambda c, _: reply(c, 'data: {"choices": [{"delta": "text"}]}\n\n'),
-    "content is a number": lambda c, _: reply(c, 'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
-    "usage is a text": lambda c, _: reply(c, 'data: {"choices": [], "usage": "many"}\n\n'),
-    "deep nesting": lambda c, _: reply(c, "data: " + "[" * 100_000 + "\n\n"),
-    "no finish reason": lambda c, _: reply(
-        c, event("{") + "data: [DONE]\n\n"
-    ),  # ends without a finish reason
-    "error in the stream": lambda c, _: reply(c, event("{") + 'error: {"message": "out of memory"}\n\n'),
+    "no JSON": lambda c, _: reply(c, "not json"),
+    "a list": lambda c, _: reply(c, "[1, 2]"),
+    "an empty object": lambda c, _: reply(c, "{}"),
+    "choices are a text": lambda c, _: reply(c, '{"choices": "text"}'),
+    "message is a text": lambda c, _: reply(c, '{"choices": [{"message": "text", "finish_reason": "stop"}]}'),
+    "content is a number": lambda c, _: reply(c, completion(7)),
+    "usage is a text": lambda c, _: reply(c, GOOD[:-1] + ', "usage": "many"}'),
+    "a token without a number": lambda c, _: reply(c, GOOD.replace('"finish_reason"', LOGPROBS)),
+    "deep nesting": lambda c, _: reply(c, "[" * 100_000),
+    "deep nesting in a field that nobody reads": lambda c, _: reply(c, '{"x": ' + "[" * 100_000),
+    "no finish reason": lambda c, _: reply(c, completion("{", finish=None)),
+    "an error with a good status": lambda c, _: reply(c, '{"error": {"message": "out of memory"}}'),
     "503": lambda c, _: reply(c, '{"error": {"message": "no slot"}}', status="503 Service Unavailable"),
     "redirect": lambda c, _: reply(c, "", status="302 Found"),
-    "cut off": lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\ndata: {"),  # breaks off
+    "cut off": lambda c, _: c.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"model'),  # breaks off
     "other protocol": lambda c, _: c.sendall(b"SSH-2.0-OpenSSH_9.9\r\n"),
     "closed connection": lambda c, _: c.close(),
     "endless": endless,

@@ -17,7 +17,7 @@ from securetag.cli.deployment.checks import Cause, Check, Report
 from securetag.errors import ModelUnavailableError, NotFoundError, TriageError
 from securetag.serving import smoke
 from securetag.serving.client import OLLAMA_HOST, ModelClient, ModelInfo, connect
-from securetag.serving.openai_stream import NotServedError
+from securetag.serving.openai_reply import NotServedError
 from securetag.serving.registry import Registry
 from securetag.settings import Settings
 

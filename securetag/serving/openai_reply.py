@@ -1,0 +1,126 @@
+"""Reading the replies of an OpenAI-compatible server, bounded, and the errors that say what was wrong.
+
+Needs httpx and msgspec alone, so that a worker rests small.
+"""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import msgspec
+
+#: Bytes of any reply beyond which a server talks nonsense.
+MAX_REPLY = 4 << 20
+
+
+class HttpStatusError(ValueError):
+    """A reply with an error's status."""
+
+    def __init__(self, status_code: int, reason: str) -> None:
+        super().__init__(f"HTTP {status_code}: {reason}")
+        self.status_code = status_code
+
+
+class NotServedError(ValueError):
+    """The server serves none of the wanted models."""
+
+
+class _Alternative(msgspec.Struct, frozen=True):
+    token: str
+    logprob: float
+
+
+class _Token(_Alternative, frozen=True):
+    top_logprobs: list[_Alternative] = []
+
+
+class _Logprobs(msgspec.Struct, frozen=True):
+    content: list[_Token] | None = None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Details(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class ChatReply(msgspec.Struct, frozen=True):
+    """A whole chat completion, of which the first choice counts."""
+
+    model: str = ""
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: object = None
+
+    @property
+    def text(self) -> str:
+        """What the model wrote."""
+        return self.choices[0].message.content or ""
+
+    @property
+    def tokens(self) -> list[_Token]:
+        """Each token with its log-probability, where they were asked for and the server has them."""
+        logprobs = self.choices[0].logprobs
+        return (logprobs.content if logprobs else None) or []
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that the server had computed before; 0 where it doesn't say."""
+        details = self.usage.prompt_tokens_details if self.usage else None
+        return (details.cached_tokens if details else None) or 0
+
+
+def read_reply(body: bytes) -> ChatReply:
+    """Read a chat completion. Raises ValueError for one that makes no sense or was not finished.
+
+    The reply comes in one piece: as a stream, with an event a token, reading it took 20 ms of CPU instead
+    of 2, and nobody shows a verdict while it is written.
+    """
+    try:
+        reply = msgspec.json.decode(body, type=ChatReply)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the reply is no chat completion: {error}") from error
+    if reply.error:
+        raise ValueError(f"the server reports {reply.error}")
+    if not reply.choices or not reply.choices[0].finish_reason:
+        raise ValueError("the answer broke off")
+    return reply
+
+
+async def check_status(response: httpx.Response) -> None:
+    """Raise HttpStatusError, with the server's reason, for anything but success."""
+    if not response.is_success:
+        raise HttpStatusError(response.status_code, _reason(await read_body(response)))
+
+
+async def read_body(response: httpx.Response) -> bytes:
+    """Read the whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_REPLY:
+            raise ValueError("the reply has no end")
+    return body
+
+
+def _reason(body: bytes) -> str:
+    """Return the message of an error reply, shortened."""
+    try:
+        return str(json.loads(body)["error"]["message"])[:300]
+    except (ValueError, TypeError, KeyError):
+        return body[:300].decode(errors="replace")

@@ -25,7 +25,10 @@ from securetag.settings.sections import SemgrepSettings
 
 ROWS, SEED = int(os.environ.get("COMPOSITION_ROWS", "20000")), 0
 MIN_LINES_P50, MIN_LINES_P90, MIN_NAMES = 18, 40, 5_000
-MAX_COLD_CPU_S, MAX_WARM_CPU_S, MAX_LOOKUP = 4_000, 900, 0.55
+MIN_SPANISH = 0.1
+MAX_COLD_CPU_S, MAX_WARM_CPU_S, MAX_LOOKUP_GAIN = 4_000, 900, 0.05
+#: Peak memory of this process and of its largest child together.
+MAX_MEMORY_MIB = 4_096
 #: A name counts where so many rows have it.
 MIN_NAME_ROWS = 3
 
@@ -39,8 +42,12 @@ def measure() -> Iterator[Figure]:
         again, warm_s = _compose(work)
         yield _at_most("composition: CPU, with the oracle's cache", warm_s, "CPU-s", MAX_WARM_CPU_S)
     peaks_kb = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    yield Figure(figure="composition: peak memory of this process", value=peaks_kb[0] // 1024, unit="MiB")
-    yield Figure(figure="composition: peak memory of a child", value=peaks_kb[1] // 1024, unit="MiB")
+    yield _at_most(
+        "composition: peak memory of this process and of a child",
+        sum(peaks_kb) // 1024,
+        "MiB",
+        MAX_MEMORY_MIB,
+    )
     yield Figure(
         figure="composition: the same rows again",
         value=float(again == rows),
@@ -50,8 +57,13 @@ def measure() -> Iterator[Figure]:
     )
     yield _at_least("composition: rows", len(rows), "rows", round(ROWS * 0.98))
     yield from _describe_code(rows)
+    spanish = sum(row.lang == "es" for row in rows)
+    yield _at_least("composition: prompts in Spanish", round(spanish / len(rows), 3), "share", MIN_SPANISH)
     for name, score in score_lookups(rows).items():
-        yield _at_most(f"composition: look-up by {name}", score.accuracy, "accuracy", MAX_LOOKUP)
+        gain = round(score.accuracy - score.majority, 4)
+        yield _at_most(
+            f"composition: look-up by {name}, over the majority", gain, "accuracy", MAX_LOOKUP_GAIN
+        )
     yield _at_most("composition: words that tell the label", len(find_telltales(rows)), "words", 0)
     for axis, score in score_word_counts(rows).items():
         yield Figure(figure=f"composition: word counts on {axis}", value=score.accuracy, unit="accuracy")

@@ -96,6 +96,11 @@ class DropReason(StrEnum):
 
     SYNTHETIC_NOT_JUDGED = "synthetic_not_judged", "synthetic", "the oracle can't judge the function"
     SYNTHETIC_NO_FINDING = "synthetic_no_finding", "synthetic", "no rule of ours reports the function's sink"
+    SYNTHETIC_NOT_SHOWN = (
+        "synthetic_not_shown",
+        "synthetic",
+        "the code that is shown of both functions is the same",
+    )
     SYNTHETIC_MISSING = "synthetic_missing", "synthetic", "fewer pairs than asked for could be made"
 
     REVIEW_REJECTED = "review_rejected", "reviews", "its reviewers rejected the row"

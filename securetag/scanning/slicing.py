@@ -36,6 +36,7 @@ from securetag.scanning.identity.syntax import (
     exits,
     functions_around,
     is_docstring,
+    name_of,
     statement_of,
     text_of,
     walk,
@@ -136,6 +137,9 @@ class _Slicer:
         #: Functions that a call of the slice led to: their parameters are that call's arguments.
         self._helpers: set[int] = set()
         self._attributes = attributes
+        #: (scope, variable) that was followed, and those of statements that wait for one to be.
+        self._variables: set[tuple[int, str]] = set()
+        self._waiting: dict[tuple[int, str], list[tuple[Node, int]]] = defaultdict(list)
 
     def run(self, flagged: Node) -> None:
         """Follow everything that the flagged code depends on."""
@@ -242,16 +246,19 @@ class _Slicer:
         kind = statement.type
         if kind == "if_statement":
             if any(exits(branch) for branch in _branches(statement)):
-                self._add_short(statement, step)
-                for part in (statement, *statement.children_by_field_name("alternative")):
-                    for condition in _condition_parts(part):
-                        self._queue.append((condition, step))
+                self._add_check(statement, step)
+            else:
+                self._add_if_followed(statement, _condition_parts(statement), step + 1)
         elif kind in {"assert_statement"}:
             self._statement(statement, step)
         elif kind in {"try_statement", "with_statement"}:
             body = statement.child_by_field_name("body")
             for inner in body.named_children if body is not None else ():
                 self._follow_check(inner, step, depth + 1)
+            # A conversion is a check: `try: int(x)` and `except ValueError: return`.
+            lines = statement.end_point.row - statement.start_point.row
+            if body is not None and lines < MAX_STATEMENT_LINES and any(map(exits, _handlers(statement))):
+                self._add_if_followed(statement, body.named_children, step)
         elif kind == "expression_statement":
             call = _call_of(statement)
             callee = call.child_by_field_name("function") if call is not None else None
@@ -259,6 +266,24 @@ class _Slicer:
                 return
             if self._functions_called(call) or CHECKS.search(text_of(callee).rsplit(".", 1)[-1]):
                 self._statement(statement, step)
+
+    def _add_check(self, statement: Node, step: int) -> None:
+        self._add_short(statement, step)
+        for part in (statement, *statement.children_by_field_name("alternative")):
+            for condition in _condition_parts(part):
+                self._queue.append((condition, step))
+
+    def _add_if_followed(self, statement: Node, parts: Sequence[Node], step: int) -> None:
+        """Add a check where parts of it read a variable that is followed, now or later."""
+        for name in (name for part in parts for name in self._parts_of(part).names):
+            scope = self._file.scope_of(name, text_of(name))
+            if scope is None or scope.node == self._file.root:
+                continue
+            key = (scope.node.id, text_of(name))
+            if key in self._variables:
+                self._add_check(statement, step)
+                return
+            self._waiting[key].append((statement, step))
 
     def _add_short(self, statement: Node, step: int) -> None:
         """Add a compound statement with its block where that is short, else its head."""
@@ -279,6 +304,10 @@ class _Slicer:
             for decorator in parent.children:
                 if decorator.type == "decorator":
                     self._add_lines(decorator.start_point.row + 1, decorator.end_point.row + 1, step)
+                    name = text_of(decorator).lstrip("@ ").partition("(")[0].strip()
+                    functions = self._file.functions(name)
+                    if len(functions) == 1 and not contains(functions[0], node):
+                        self._add_helper(functions[0], step + 1)
         elif node.type in {"arrow_function", "function_expression", "lambda", "generator_function"}:
             # `app.get("/x", requireLogin, (req, res) => {`: the statement says what the function is for.
             outer = statement_of(node)
@@ -296,6 +325,11 @@ class _Slicer:
                 for constant in scope.definitions.get(text, [])[-MAX_ASSIGNMENTS:]:
                     self._statement(constant.value, step + 1)
                 continue
+            key = (scope.node.id, text)
+            if key not in self._variables:
+                self._variables.add(key)
+                for check, check_step in self._waiting.pop(key, ()):
+                    self._add_check(check, check_step)
             for definition in reaching(scope, name, text, self._file.put_inside(name, text, scope)):
                 if definition is not None:
                     self._statement(definition.value, step + 1)
@@ -313,6 +347,9 @@ class _Slicer:
             return
         name = function.child_by_field_name("name")
         calls = self._file.calls(text_of(name)) if name is not None else []
+        around = class_around(function)
+        if around is not None and name is not None:
+            calls = [*calls, *self._file.calls_on(name_of(around), text_of(name))]
         for call in calls[:MAX_CALLERS]:
             if not contains(function, call):
                 self._statement(call, step + 1)
@@ -434,6 +471,13 @@ def _branches(statement: Node) -> Iterator[Node]:
             yield body
         elif part.type == "else_clause":
             yield part
+
+
+def _handlers(statement: Node) -> Iterator[Node]:
+    """The blocks that run where a `try` fails."""
+    for clause in statement.named_children:
+        if clause.type in _HANDLERS:
+            yield from (child for child in clause.named_children if child.type in BLOCKS)
 
 
 def _call_of(statement: Node) -> Node | None:

@@ -200,6 +200,60 @@ def test_checks_and_loops_before_and_callers() -> None:
     assert 'return erase(user, request.form["name"])' in lines
 
 
+WEAK = """
+    def checked(handler):
+        def wrapped(*args):
+            if request.args.get("q") not in KEYS:
+                abort(400)
+            return handler(*args)
+        return wrapped
+
+    class Store:
+        def remove(self, path):
+            os.remove(path)
+
+    @checked
+    def show():
+        query = request.args["q"]
+        other = request.args["p"]
+        if not query.isalnum():
+            log.warning("odd")
+        if not other.isalnum():
+            log.warning("odd as well")
+        try:
+            int(query)
+        except ValueError:
+            return "no number"
+        try:
+            int(other)
+        except ValueError:
+            return "no other number"
+        store = Store()
+        os.system("find " + query)
+        return store.remove(query)
+
+    def elsewhere():
+        return cache.remove("x")
+"""
+
+
+def test_checks_that_stop_nothing_and_conversions_of_what_is_flagged() -> None:
+    lines = texts(WEAK, "os.system")
+    assert {"if not query.isalnum():", 'log.warning("odd")'} < set(lines)
+    assert {"int(query)", 'return "no number"'} < set(lines)
+    assert [line for line in lines if "other" in line] == []
+
+
+def test_decorators_of_the_file_are_helpers() -> None:
+    assert 'if request.args.get("q") not in KEYS:' in texts(WEAK, "os.system")
+
+
+def test_a_method_is_followed_to_its_calls_on_an_object_of_the_class() -> None:
+    lines = texts(WEAK, "os.remove(path)")
+    assert {"store = Store()", "return store.remove(query)", 'query = request.args["q"]'} < set(lines)
+    assert 'return cache.remove("x")' not in lines
+
+
 def test_javascript_handler() -> None:
     lines = texts(SERVER, "exec(`convert", "javascript")
     assert 'app.get("/convert", requireLogin, async (req, res) => {' in lines

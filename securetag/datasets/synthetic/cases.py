@@ -32,12 +32,8 @@ from securetag.records import (
     Lang,
     Origin,
     Record,
-    SliceLine,
 )
-from securetag.scanning.identity.flow import File
-from securetag.scanning.identity.syntax import parse
 from securetag.scanning.semgrep import scan
-from securetag.scanning.slicing import SlicedFile
 from securetag.settings.sections import SemgrepSettings
 
 #: Our functions are our own work.
@@ -95,15 +91,19 @@ def make_synthetic_rows(
             cpu_s += _scan(pairs[start : start + _BATCH], flagged, Path(folder), semgrep, style.lang)
     drops = [_drop(DropReason.SYNTHETIC_NOT_JUDGED, n, error) for error, n in sample.unjudged.items()]
     by_bucket: dict[str, list[tuple[Pair, Finding, Finding]]] = {bucket: [] for bucket in BUCKETS}
-    unflagged = 0
+    unflagged = unshown = 0
     for pair in pairs:
         true, false = (_at_sink(pair, function, flagged) for function in (pair.true, pair.false))
         if true is None or false is None:
             unflagged += 2
+        elif _reads_equal(true, false, style):
+            unshown += 2
         else:
             by_bucket[pair.bucket].append((pair, true, false))
     if unflagged:
         drops.append(_drop(DropReason.SYNTHETIC_NO_FINDING, unflagged))
+    if unshown:
+        drops.append(_drop(DropReason.SYNTHETIC_NOT_SHOWN, unshown))
     rows: list[Example] = []
     for bucket, wanted in quotas(count, parts, mistakes).items():
         for pair, true, false in by_bucket[bucket][:wanted]:
@@ -215,21 +215,15 @@ def _make_row(
 def show(function: Function, finding: Finding) -> Finding:
     """Return the finding with the code that a model reads of it.
 
-    Profile `full` reads the whole module. Profile `compact` reads the slice of the flagged line and those of
-    the case's other parts, of which a module of forty lines leaves about a dozen: the flagged line's alone
-    would lack a check without effect, and so tell the label by its length.
+    Profile `full` reads the whole module, profile `compact` the slice that the scan made.
     """
-    finding = msgspec.structs.replace(finding, snippet=function.code, snippet_line=1)
-    content = function.code.encode()
-    tree = parse(content, "python")
-    if tree is None:
-        return finding
-    file = SlicedFile(File(tree, content))
-    lines: dict[int, SliceLine] = {}
-    parts = [*(span.first for span in function.evidence), *function.calls, finding.start_line]
-    for number in dict.fromkeys(parts):
-        lines |= {line.number: line for line in file.slice(number, number)}
-    return msgspec.structs.replace(finding, code_slice=[lines[number] for number in sorted(lines)])
+    return msgspec.structs.replace(finding, snippet=function.code, snippet_line=1)
+
+
+def _reads_equal(true: Finding, false: Finding, style: PromptStyle) -> bool:
+    """Is the code that tells a pair's functions apart in neither prompt?"""
+    texts = [[line.text for line in finding.code_slice] for finding in (true, false)]
+    return style.profile == "compact" and texts[0] == texts[1]
 
 
 def record_of(function: Function) -> Record:

@@ -16,9 +16,9 @@ from securetag.datasets.synthetic import filler, imports
 from securetag.datasets.synthetic.frameworks import Framework
 from securetag.datasets.synthetic.vocabulary import Vocabulary
 
-#: A `call` leads from the handler to the function that holds the sink.
-Role = Literal["source", "guard", "sink", "call"]
-#: Depth of indentation, text, and the part of the case that the line carries.
+#: Part of a case that a line carries.
+Role = Literal["source", "guard", "sink"]
+#: Depth of indentation, text, and the line's part if it has one.
 Line = tuple[int, str, Role | None]
 
 #: Lines of a module: most are 15 to 60 long.

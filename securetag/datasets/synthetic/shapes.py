@@ -96,8 +96,6 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[EvidenceSpan]
     #: The function that answers a request: `show`, or `ItemHandler.get`.
     entry: str
-    #: Lines that call the function that holds the sink, where that isn't the handler.
-    calls: list[int]
 
 
 _TURNED: dict[type[ast.cmpop], str] = {ast.In: "not in", ast.NotIn: "in", ast.Eq: "!=", ast.NotEq: "=="}
@@ -193,12 +191,9 @@ def write_function(plan: Plan, mode: str) -> Function:
     if plan.scaffold is not None and plan.scaffold.is_single_quoted:
         code = modules.use_single_quotes(code)
     spans = [
-        EvidenceSpan(role, number, number)
-        for number, (_, _, role) in enumerate(lines, 1)
-        if role is not None and role != "call"
+        EvidenceSpan(role, number, number) for number, (_, _, role) in enumerate(lines, 1) if role is not None
     ]
-    calls = [number for number, (_, _, role) in enumerate(lines, 1) if role == "call"]
-    return Function(code=code, mode=mode, evidence=spans, entry=entry, calls=calls)
+    return Function(code=code, mode=mode, evidence=spans, entry=entry)
 
 
 def source_of(plan: Plan, mode: str) -> str:
@@ -223,7 +218,7 @@ def _write_route(plan: Plan, mode: str) -> Core:
     # The parameter comes in at the handler's first line, unless a statement reads it or its type is there.
     begins: modules.Role | None = None if route.source else "guard" if route.guard == "header" else "source"
     decides: modules.Role = "source" if route.guard == "header" else "guard"
-    sink_role: modules.Role = "call" if _is_called(plan) else "sink"
+    sink_role: modules.Role | None = None if _is_called(plan) else "sink"
     return Core(
         before=_callee(plan) if _is_called(plan) else [],
         header=fill(route.header),
@@ -274,7 +269,7 @@ def _write_core(plan: Plan, mode: str) -> Core:
     else:
         body += _transformed(plan, mode)
     if _is_called(plan):
-        body = [(depth, text, "call" if role == "sink" else role) for depth, text, role in body]
+        body = [(depth, text, None if role == "sink" else role) for depth, text, role in body]
     return Core(
         before=before,
         header=plan.framework.header.format(f=plan.function),

@@ -36,6 +36,8 @@ from securetag.scanning.identity.terms import (
     tokens_of,
 )
 
+#: What stands before the name of a function that is called by its name alone, or on the object itself.
+_BARE = rb"(?<![\w.])(?:(?:self|cls|this)\.)?"
 #: Calls of one name that are read; with more of them parameters stay unknown.
 MAX_CALLS = 50
 #: Bytes of a constant at module level that is written out where it is used.
@@ -112,8 +114,34 @@ class File:
     def calls(self, name: str) -> list[Node]:
         """Return the calls of `name(…)`, `self.name(…)` and `this.name(…)`."""
         if name not in self._calls:
-            self._calls[name] = list(self._find_calls(name)) if name else []
+            self._calls[name] = self._find_calls(name, _BARE) if name else []
         return self._calls[name]
+
+    def calls_on(self, class_name: str, method: str) -> list[Node]:
+        """Return the calls of a method on its class or on a new object of it.
+
+        `Class.method(…)`, `Class(…).method(…)`, and `name.method(…)` where the name was given `Class(…)`.
+        """
+        if not class_name or not method:
+            return []
+        key = f"{class_name}.{method}"
+        if key not in self._calls:
+            calls = self._find_calls(method, rb"\.\s*")
+            self._calls[key] = [call for call in calls if self._is_on(call, class_name)]
+        return self._calls[key]
+
+    def _is_on(self, call: Node, class_name: str) -> bool:
+        """Is a method called on the class or on a new object of it?"""
+        callee = call.child_by_field_name("function")
+        owner = callee.child_by_field_name("object") if callee is not None else None
+        if owner is not None and owner.type == "identifier" and text_of(owner) != class_name:
+            scope = self.scope_of(owner, text_of(owner))
+            values = reaching(scope, owner, text_of(owner)) if scope is not None else []
+            owner = values[0].value if len(values) == 1 and values[0] is not None else None
+        if owner is None:
+            return False
+        made = owner.child_by_field_name("function") or owner.child_by_field_name("constructor")
+        return text_of(made if made is not None else owner) == class_name
 
     def body(self, function: Node) -> list[str]:
         """Return the tokens of a function's body, its variables all equal."""
@@ -159,8 +187,8 @@ class File:
             self._around[node.id] = [each for each in (node, *ancestors(node)) if each.type in FUNCTIONS]
         return self._around[node.id]
 
-    def _find_calls(self, name: str) -> list[Node]:
-        pattern = re.compile(rb"(?<![\w.])(?:(?:self|cls|this)\.)?(" + re.escape(name.encode()) + rb")\s*\(")
+    def _find_calls(self, name: str, before: bytes) -> list[Node]:
+        pattern = re.compile(before + rb"(" + re.escape(name.encode()) + rb")\s*\(")
         calls: list[Node] = []
         for match in pattern.finditer(self.content):
             node = self.root.descendant_for_byte_range(match.start(1), match.end(1))

@@ -29,10 +29,17 @@ _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}"
     r"| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+#: The split of Mistral's Tekken: capitals before small letters, and each digit alone.
+_TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 #: Pattern of `tokenizer.json` → llama.cpp's name of the pre-tokenizer that splits by it.
 PATTERNS = {
     _WORDS.format(digits=r"\p{N}{1,3}"): "llama-bpe",
     _WORDS.format(digits=r"\p{N}"): "qwen2",
+    _TEKKEN: "tekken",
 }
 
 

@@ -1,8 +1,6 @@
 """Ask the model about the findings that need one; every one of them gets a verdict.
 
-Those are the severe ones, and those of which only a shape is known: a dangerous construct whose input may
-come from anywhere. The highest rank is asked about first, so that the budget ends at the lowest.
-
+Those are the severe ones, and those of which only a shape is known: a dangerous construct whose input X
 A model that is absent, slow or talks nonsense costs time at most up to the bounds in the settings;
 what it didn't answer is `needs_review` with the reason. Nothing here raises for a model's sake.
 """
@@ -72,6 +70,8 @@ class Triager:
         self._failures = 0
         self._reason = ""
         self._transcript: list[str] = []
+        #: Answers of this scan by the digest of their prompts.
+        self._completions: dict[str, triage.Completion] = {}
 
     def run(
         self,
@@ -88,7 +88,7 @@ class Triager:
         began = self._clock()
         deadline = began + min(budget_s, self._settings.budget_s)
         wanted = [index for index, finding in enumerate(findings) if self.asks(finding)]
-        wanted.sort(key=lambda index: -findings[index].rank)
+        wanted = _order(findings, wanted)
         verdicts: list[Verdict | None] = [None] * len(findings)
         if wanted:
             self._find_model()
@@ -126,13 +126,7 @@ class Triager:
         if self._reason:
             return triage.abstain(prompt, self._reason)
         with self._counted() as failure:
-            completion = self._client.chat(
-                prompt.messages,
-                schema=triage.schema(prompt),
-                max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
-                timeout_s=min(self._settings.timeout_s, left),
-                logprobs=True,
-            )
+            completion = self._complete(prompt, min(self._settings.timeout_s, left))
             verdict = triage.verdict(
                 completion.text,
                 prompt,
@@ -147,6 +141,22 @@ class Triager:
             self._note(finding, prompt, completion, verdict)
             return verdict
         return triage.abstain(prompt, failure[0])
+
+    def _complete(self, prompt: triage.Prompt, timeout_s: float) -> triage.Completion:
+        """Return the model's answer; that to an equal prompt of this scan costs nothing again."""
+        if earlier := self._completions.get(prompt.sha256):
+            return msgspec.structs.replace(
+                earlier, prompt_tokens=0, cached_tokens=0, completion_tokens=0, duration_ms=0
+            )
+        completion = self._client.chat(
+            prompt.messages,
+            schema=triage.schema(prompt),
+            max_tokens=triage.MAX_ANSWER_TOKENS[prompt.profile],
+            timeout_s=timeout_s,
+            logprobs=True,
+        )
+        self._completions[prompt.sha256] = completion
+        return completion
 
     def _gate_of(self, completion: triage.Completion) -> Gate:
         """Return the gate of the model that has answered, or `none` where it is in doubt which one that was.
@@ -201,6 +211,25 @@ class Triager:
             "duration_ms": completion.duration_ms,
         }
         self._transcript.append(json.dumps(noted))
+
+
+def _order(findings: Sequence[Finding], wanted: Sequence[int]) -> list[int]:
+    """Return the indices by rank, each group of one file and weakness at the place of its first one.
+
+    In a group the code decides: what begins alike is computed once by a server that keeps its last prompt.
+    """
+    by_rank = sorted(wanted, key=lambda index: -findings[index].rank)
+    place: dict[tuple[str, str], int] = {}
+    for index in by_rank:
+        place.setdefault((findings[index].path, findings[index].cwe), len(place))
+    return sorted(
+        by_rank,
+        key=lambda index: (
+            place[findings[index].path, findings[index].cwe],
+            findings[index].snippet_line,
+            findings[index].start_line,
+        ),
+    )
 
 
 def needs_model(finding: Finding, settings: TriageSettings) -> bool:

@@ -2,7 +2,8 @@
 
 The chat formats are those that the publishers describe; the templates are written for these tests:
 https://www.llama.com/docs/model-cards-and-prompt-formats/llama3_1/ and
-https://qwen.readthedocs.io/en/latest/getting_started/concepts.html
+https://qwen.readthedocs.io/en/latest/getting_started/concepts.html and
+https://docs.mistral.ai/cookbooks/concept-deep-dive-tokenization-chat_templates
 """
 
 from __future__ import annotations
@@ -40,6 +41,18 @@ QWEN_TEMPLATE = (
     "{%- for message in messages %}"
     "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+MISTRAL_SPECIAL = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "<pad>"]
+#: There is no turn of the system: its text precedes that of the last question.
+MISTRAL_TEMPLATE = (
+    "{%- set has_system = messages[0]['role'] == 'system' %}"
+    "{%- set system = messages[0]['content'] if has_system else '' %}"
+    "{%- set turns = messages[1:] if has_system else messages %}"
+    "{%- set last = (turns | selectattr('role', 'equalto', 'user') | list)[-1] %}{{- bos_token }}"
+    "{%- for message in turns %}{%- if message['role'] == 'user' %}{{- '[INST]' }}"
+    "{%- if system and message == last %}{{- system + '\n\n' }}{%- endif %}"
+    "{{- message['content'] + '[/INST]' }}"
+    "{%- else %}{{- message['content'] + eos_token }}{%- endif %}{%- endfor %}"
 )
 
 
@@ -84,6 +97,26 @@ def build_qwen2(folder: Path, texts: Iterable[str]) -> Path:
     return _build(folder, texts, "qwen2", QWEN_SPECIAL, names, QWEN_TEMPLATE, configure)
 
 
+def build_mistral(folder: Path, texts: Iterable[str]) -> Path:
+    """Write a Mistral of 4 million parameters: heads of a width of their own, turns in brackets."""
+    from transformers import MistralConfig
+
+    def configure(common: dict[str, Any]) -> PretrainedConfig:
+        rope = {"rope_type": "default", "rope_theta": 1_000_000.0}
+        config: PretrainedConfig = MistralConfig(
+            **common,
+            head_dim=64,
+            sliding_window=None,
+            rope_parameters=rope,
+            max_position_embeddings=32_768,
+            rms_norm_eps=1e-5,
+        )
+        return config
+
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    return _build(folder, texts, "tekken", MISTRAL_SPECIAL, names, MISTRAL_TEMPLATE, configure)
+
+
 def _build(
     folder: Path,
     texts: Iterable[str],
@@ -125,7 +158,7 @@ def _make_tokenizer(
     from transformers import PreTrainedTokenizerFast
 
     pattern = next(pattern for pattern, name in PATTERNS.items() if name == pre_tokenizer)
-    words = Tokenizer(models.BPE(ignore_merges=pre_tokenizer == "llama-bpe"))
+    words = Tokenizer(models.BPE(ignore_merges=pre_tokenizer != "qwen2"))
     words.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), behavior="isolated"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_shapes import build_llama31, build_qwen2
+from model_shapes import build_llama31, build_mistral, build_qwen2
 
 from securetag import triage
 from securetag.pipeline.parity import compare_rows
@@ -45,8 +45,12 @@ validation_rows: 4
 
 @pytest.mark.parametrize(
     ("build", "architecture", "pre_tokenizer"),
-    [(build_llama31, "llama", "llama-bpe"), (build_qwen2, "qwen2", "qwen2")],
-    ids=["Llama 3.1", "Qwen 2"],
+    [
+        pytest.param(build_llama31, "llama", "llama-bpe", id="Llama 3.1"),
+        pytest.param(build_qwen2, "qwen2", "qwen2", id="Qwen 2"),
+        # The converter writes Mistral's models as the architecture that they share.
+        pytest.param(build_mistral, "llama", "tekken", id="Mistral"),
+    ],
 )
 def test_a_model_of_this_shape_is_trained_converted_served_and_judges_a_finding(
     build: Callable[..., Path],
@@ -60,7 +64,7 @@ def test_a_model_of_this_shape_is_trained_converted_served_and_judges_a_finding(
     texts = [message.content for number in range(8) for message in make_example(number).messages]
     base = build(tmp_path / "base", texts)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(name=f"tiny-{architecture}", base=base))
+    recipe.write_text(RECIPE.format(name=f"tiny-{pre_tokenizer}", base=base))
     run = launch(TrainingJob(recipe, tiny_release, settings.home / "runs" / "r1"))
     assert run.metrics["rows"] == 24
     losses = [row["loss"] for row in run.history if "loss" in row]
@@ -71,7 +75,7 @@ def test_a_model_of_this_shape_is_trained_converted_served_and_judges_a_finding(
     header: dict[str, Any] = gguf.read_metadata(file)
     assert header["general.architecture"] == architecture
     assert header["tokenizer.ggml.pre"] == pre_tokenizer
-    if architecture == "llama":
+    if pre_tokenizer == "llama-bpe":
         factors = find_tensor(file, "rope_freqs.weight")
         # High frequencies stay, low ones are slowed down by the factor, those between by less.
         assert factors.min() == 1

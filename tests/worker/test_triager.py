@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +22,8 @@ from securetag.settings.sections import TriageSettings
 from securetag.triage import MAX_ANSWER_TOKENS, Completion
 from securetag.wire.queue import TriagedFinding
 from securetag.worker.triager import BREAKER, Triager
+
+NUMBERS = itertools.count()
 
 
 class Scripted:
@@ -81,7 +85,8 @@ class Scripted:
 
 
 def finding(severity: Severity = "high") -> Finding:
-    code = "def f(q):\n    os.system(q)"
+    """Return a finding whose prompt is like no other one's."""
+    code = f"def f{next(NUMBERS)}(q):\n    os.system(q)"
     return make_finding(
         severity=severity, cwe="CWE-78", snippet=code, snippet_line=10, start_line=11, end_line=11
     )
@@ -146,7 +151,7 @@ def test_an_absent_model_is_given_up_after_a_few_tries() -> None:
 
     model = Scripted(away)
     model.resolve_error = ModelUnavailableError("nobody listens")
-    run = triager(model).run([finding()] * 50, budget_s=60)
+    run = triager(model).run([finding() for _ in range(50)], budget_s=60)
     assert len(model.asked) == BREAKER - 1  # the search for it was the first failure
     verdicts = [verdict for verdict in run.verdicts if verdict]
     assert len(verdicts) == 50
@@ -167,7 +172,7 @@ def test_a_model_that_recovers_is_asked_on() -> None:
             raise error
         return '{"evidence":[2],"verdict":"true_positive"}'
 
-    run = triager(Scripted(sometimes)).run([finding()] * 5, budget_s=60)
+    run = triager(Scripted(sometimes)).run([finding() for _ in range(5)], budget_s=60)
     assert [verdict.decision.value for verdict in run.verdicts if verdict] == [
         "needs_review",
         "needs_review",
@@ -180,7 +185,7 @@ def test_a_model_that_recovers_is_asked_on() -> None:
 def test_a_slow_model_costs_no_more_than_the_bounds() -> None:
     model = Scripted()
     model.takes = 5.0
-    run = triager(model, timeout_s=30, budget_s=12).run([finding()] * 9, budget_s=1_000)
+    run = triager(model, timeout_s=30, budget_s=12).run([finding() for _ in range(9)], budget_s=1_000)
     assert model.now <= 12
     answered = [not verdict.reason for verdict in run.verdicts if verdict]
     assert answered == [True, True] + [False] * 7
@@ -189,7 +194,7 @@ def test_a_slow_model_costs_no_more_than_the_bounds() -> None:
     assert last is not None
     assert "time" in last.reason
     model.now, model.asked = 0.0, []
-    triager(model, budget_s=600).run([finding()] * 9, budget_s=4)
+    triager(model, budget_s=600).run([finding() for _ in range(9)], budget_s=4)
     assert model.now <= 4
 
 
@@ -214,7 +219,7 @@ def test_stop() -> None:
     stop = threading.Event()
     stop.set()
     model = Scripted()
-    assert triager(model).run([finding()] * 3, budget_s=60, stop=stop).metrics.needs_review == 3
+    assert triager(model).run([finding() for _ in range(3)], budget_s=60, stop=stop).metrics.needs_review == 3
     assert model.asked == []
 
 
@@ -256,3 +261,42 @@ def test_prose_is_cut_and_cleaned() -> None:
     assert len(verdict.reasoning) == 2_000
     assert "\x00" not in verdict.reasoning
     assert verdict.recommendation == "x"
+
+
+def test_findings_with_the_same_prompt_are_one_question() -> None:
+    model = Scripted()
+    first = finding()
+    copied = msgspec.structs.replace(first, path="copy.py", snippet_line=40, start_line=41, end_line=41)
+    run = triager(model).run([first, copied, finding()], budget_s=60)
+    assert len(model.asked) == 2
+    assert [verdict and verdict.decision for verdict in run.verdicts] == [Decision.TRUE_POSITIVE] * 3
+    assert [verdict and verdict.evidence for verdict in run.verdicts[:2]] == [[(10, 10)], [(40, 40)]]
+    assert (run.metrics.answered, run.metrics.prompt_tokens) == (3, 18)
+
+
+def test_a_failure_is_no_answer_to_an_equal_prompt() -> None:
+    model = Scripted()
+    answers = iter(["", '{"evidence":[1],"verdict":"true_positive"}'])
+
+    def answer() -> str:
+        if text := next(answers):
+            return text
+        raise ModelUnavailableError("it was away")
+
+    model.answer = answer
+    first = finding()
+    run = triager(model).run([first, first], budget_s=60)
+    assert [verdict and verdict.reason for verdict in run.verdicts] == ["it was away", ""]
+
+
+def test_findings_of_one_file_and_weakness_follow_the_highest_of_them() -> None:
+    model = Scripted()
+    places = [("a.py", 1), ("b.py", 9), ("a.py", 3), ("b.py", 8), ("c.py", 7)]
+    findings = [
+        msgspec.structs.replace(finding(), path=path, rank=rank, title=f"{path} {rank}")
+        for path, rank in places
+    ]
+    triager(model).run(findings, budget_s=60)
+    names = [re.search(r"def (f\d+)", item["messages"][-1]) for item in model.asked]
+    by_name = {re.search(r"def (f\d+)", item.snippet)[1]: item.path for item in findings}  # type: ignore[index]
+    assert [by_name[name[1]] for name in names if name] == ["b.py", "b.py", "c.py", "a.py", "a.py"]

@@ -13,10 +13,9 @@ from small_models import make_parity, weights
 
 from securetag.calibration import Bound, Calibration, read_margin
 from securetag.errors import ConflictError, GateError
-from securetag.pipeline.parity import _read, _split, compare, compare_rows, require_parity
+from securetag.pipeline.parity import DEMO_ROWS, _read, _split, compare, compare_rows, require_parity
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.settings import Settings
-from securetag.settings.sections import PublishSettings
 from securetag.triage import PROMPT_VERSIONS, Completion
 
 VERSION = PROMPT_VERSIONS["compact"]
@@ -78,14 +77,16 @@ def test_a_calibrated_model_is_judged_as_a_worker_judges() -> None:
 )
 def test_publishing_stops_with_the_reason(change: dict[str, int], reason: str) -> None:
     receipt = make_parity("0" * 64)
-    require_parity(msgspec.structs.replace(receipt, flips_served=2, flips_merged=2, unscored=4), Settings())
+    require_parity(msgspec.structs.replace(receipt, flips_served=2, flips_merged=2, unscored=4), 200, 0.01)
     with pytest.raises(GateError) as stopped:
-        require_parity(msgspec.structs.replace(receipt, **change), Settings())
+        require_parity(msgspec.structs.replace(receipt, **change), 200, 0.01)
     assert reason in str(stopped.value)
-    fewer = Settings(publish=PublishSettings(parity_rows=24))
-    require_parity(make_parity("0" * 64, rows=24), fewer)
-    with pytest.raises(GateError, match=r"4\.2%"):
-        require_parity(make_parity("0" * 64, rows=24, flips=1), fewer)
+
+
+def test_of_a_demos_rows_one_may_differ() -> None:
+    require_parity(make_parity("0" * 64, rows=DEMO_ROWS, flips=1), DEMO_ROWS, 0.01)
+    with pytest.raises(GateError, match=r"2 of 60 verdicts \(3\.3%\)"):
+        require_parity(make_parity("0" * 64, rows=DEMO_ROWS, flips=2), DEMO_ROWS, 0.01)
 
 
 @given(scores=st.lists(st.tuples(*[st.floats(-50, 50)] * 2), max_size=20))

@@ -46,6 +46,11 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
     make_console(width=None if make_console().is_terminal else WIDTH).print(table)
 
 
+def format_p(p: float) -> str:
+    """Return a p-value with three digits; one that these don't show is `<.001`."""
+    return "<.001" if p < 0.0005 else f"{p:.3f}"
+
+
 def show_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table with one line a row: the first column whole, the others cut where they must be."""
     from rich.cells import cell_len

@@ -14,12 +14,15 @@ from securetag.cli.demo import home
 from securetag.cli.demo.meter import Meter
 from securetag.cli.demo.outcome import compare_scan
 from securetag.cli.demo.report import Recorder, Report
+from securetag.cli.demo.shop import TRUTH, list_held_out_files
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.summary import describe_worth
-from securetag.cli.output import format_counts
+from securetag.cli.demo.summary import describe_triage, describe_worth
+from securetag.cli.model.dismissals import join_equal
+from securetag.cli.output import format_counts, format_p
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError
 from securetag.evaluation.dismissals import Dismissals
+from securetag.rules.accuracy import read_truth
 from securetag.settings import get_settings
 from securetag.training.recipe import find_recipe, load
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, VerdictAnswer
@@ -97,6 +100,33 @@ def test_triage_is_counted_against_the_truth(tmp_path: Path) -> None:
     )
     outcome = compare_scan([answer("true_positive")], truth)
     assert dict(outcome.count_triage()) == {("false_positive", "true_positive"): 1}
+    assert outcome.count_triage({"b.py"}).total() == 0
+    dismissed = compare_scan([answer("false_positive")], truth).count_triage({"a.py"})
+    assert describe_triage(dismissed) == "false alarms 1 → 0, vulnerabilities lost 0 of 0"
+
+
+def test_half_of_the_shops_files_are_held_out_with_both_labels() -> None:
+    held_out = list_held_out_files()
+    rows = read_truth(TRUTH)
+    assert len(held_out) == len({row.path for row in rows}) // 2
+    assert {row.is_vulnerable for row in rows if row.path in held_out} == {True, False}
+
+
+def test_suites_of_equal_figures_are_shown_once() -> None:
+    assert join_equal({"all": 1, "trained": 2, "in_distribution": 2}) == {
+        "all": 1,
+        "trained, in_distribution": 2,
+    }
+
+
+def test_a_small_p_is_not_zero() -> None:
+    assert [format_p(p) for p in (0.0, 0.0004, 0.0005, 0.04, 1.0)] == [
+        "<.001",
+        "<.001",
+        "0.001",
+        "0.040",
+        "1.000",
+    ]
 
 
 def test_what_dismissals_are_worth_is_a_line() -> None:

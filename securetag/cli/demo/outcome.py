@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -22,12 +22,15 @@ class ScanOutcome(msgspec.Struct):
         """Count findings by the model's decision, or `not triaged`."""
         return Counter(item.verdict.decision if item.verdict else "not triaged" for item in self.items)
 
-    def count_triage(self) -> Counter[tuple[str, str]]:
-        """Count triaged findings that are in the ground truth, by (truth, model's decision)."""
+    def count_triage(self, paths: Collection[str] | None = None) -> Counter[tuple[str, str]]:
+        """Count triaged findings that are in the ground truth, by (truth, model's decision).
+
+        `paths`: of these files alone.
+        """
         counted: Counter[tuple[str, str]] = Counter()
         for index, row in self.accuracy.matched.items():
             verdict = self.items[index].verdict
-            if verdict:
+            if verdict and (paths is None or row.path in paths):
                 truth = "true_positive" if row.is_vulnerable else "false_positive"
                 counted[truth, verdict.decision] += 1
         return counted

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from securetag.cli.model.dismissals import show_dismissals
-from securetag.cli.output import format_counts, show
+from securetag.cli.demo.shop import list_held_out_files
+from securetag.cli.model.dismissals import join_equal, show_dismissals
+from securetag.cli.output import format_counts, format_p, show
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from securetag.cli.demo.outcome import ScanOutcome
     from securetag.cli.demo.result import DemoResult, LoopResult
     from securetag.evaluation.compare import Comparison
@@ -102,12 +105,12 @@ def _print_figures(comparison: Comparison) -> None:
             _share(cell.base),
             _share(cell.candidate),
             f"{cell.low:.2f} to {cell.high:.2f}",
-            f"{cell.p:.3f}",
+            format_p(cell.p),
             _share(cell.majority),
         ]
-        for suite, compared in comparison.suites.items()
+        for suite, compared in join_equal(comparison.suites).items()
         for metric, cell in compared.metrics.items()
-        if suite == "held_out" or metric == "accuracy"
+        if suite.startswith("held_out") or metric == "accuracy"
     ]
     show(
         ["held-out cases", "figure", "n", "base", "candidate", "95 %", "p", "majority class"],
@@ -131,7 +134,7 @@ def _print_decision(loop: LoopResult) -> None:
 
 
 def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
-    """Print what the candidate's dismissals are worth, and beside it what the second scan got."""
+    """Print what the candidate's dismissals are worth, and as large beside it what they did to other code."""
     from securetag.evaluation.metrics import TRAINED
 
     typer.echo("")
@@ -151,14 +154,33 @@ def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
             f"  threshold: {at}; {bound.lost} of {bound.of} true positives lost, at most {bound.upper:.1%} "
             f"with 95 % confidence, on {bound.population}"
         )
-    counts = after.count_triage()
+    held_out = list_held_out_files()
+    typer.secho(
+        f"Other code, the {len(held_out)} files of Bodega of which no verdict was learned, by "
+        f"{_alias(after)}: {describe_triage(after.count_triage(held_out))}",
+        bold=True,
+    )
+    typer.echo(f"  All of Bodega, which was learned from in part: {describe_triage(after.count_triage())}")
+    typer.echo(f"  Sizes of a demo: {describe_sizes(evaluation.comparison)}")
+
+
+def describe_triage(counts: Counter[tuple[str, str]]) -> str:
+    """Return the false alarms before and after triage, and the vulnerabilities lost."""
     true = sum(n for (truth, _), n in counts.items() if truth == "true_positive")
     false = counts.total() - true
     left = false - counts["false_positive", "false_positive"]
     lost = counts["true_positive", "false_positive"]
-    typer.echo(
-        f"Other code, the second scan of Bodega by {_alias(after)}: false alarms {false} → {left}, "
-        f"vulnerabilities lost {lost} of {true}; verdicts on it were learned from: no measure of skill"
+    return f"false alarms {false} → {left}, vulnerabilities lost {lost} of {true}"
+
+
+def describe_sizes(comparison: Comparison) -> str:
+    """Return what a demo measures on fewer cases than production, or not at all."""
+    from securetag.pipeline.parity import DEMO_ROWS
+
+    whole = comparison.suites["held_out"].metrics.get("answer_validity")
+    return (
+        f"{whole.n if whole else 0} whole answers; a published file is compared with its adapter on "
+        f"{DEMO_ROWS} rows; no attacks by injected text, and no question is asked again"
     )
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from securetag.cli.model.dismissals import show_dismissals
+from securetag.cli.model.dismissals import join_equal, show_dismissals
 from securetag.cli.model.registry import model_named
-from securetag.cli.output import Json, emit, reported, show
+from securetag.cli.output import Json, emit, format_p, reported, show
 
 Gate = Annotated[str, typer.Option(help="demo, production, or a gate's YAML file.")]
 
@@ -57,9 +57,9 @@ def evaluate(
                 f"{cell.base:.2f}",
                 f"{cell.candidate:.2f}",
                 f"{cell.low:.2f} to {cell.high:.2f}",
-                f"{cell.p:.3f}",
+                format_p(cell.p),
             ]
-            for suite, compared in evaluation.comparison.suites.items()
+            for suite, compared in join_equal(evaluation.comparison.suites).items()
             for metric, cell in compared.metrics.items()
         ],
     )

@@ -27,6 +27,7 @@ with exit_if_missing():
     from securetag.api.connection import make_protocol
     from securetag.api.exposure import refuse_unsafe
     from securetag.db.engine import dsn_for, parse_url
+    from securetag.system.logs import configure_logs
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
@@ -64,7 +65,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         http=make_protocol(settings.api),
         h11_max_incomplete_event_size=settings.api.max_head,
         ws="none",
-        log_level="info",
+        # Its loggers pass their lines on to ours.
+        log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
@@ -115,8 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     # Whatever is written from here on may hold customers' code.
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    configure_logs()
     try:
         settings = get_settings()
         host = given.host if given.host is not None else settings.api.host

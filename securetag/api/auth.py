@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader
+from structlog.contextvars import bind_contextvars
 
 from securetag.api.services import ApiServices, Services
 from securetag.db.engine import places_of
@@ -36,6 +37,7 @@ async def read_principal(services: Services, key: Annotated[str | None, Security
     places = places_of(services.engine)
     async with places.take():
         caller = await _promptly(_known(services, key), services.settings.api.connect_timeout_s, places)
+    bind_contextvars(tenant=str(caller.tenant_id))
     if services.use_is_news(caller.key_id):
         async with services.tenant(caller.tenant_id) as session:
             await record_use(session, caller.key_id)

@@ -1,4 +1,4 @@
-"""Is it alive, does the database answer, and what has it counted. Without a key."""
+"""Is it alive, does the database answer, and what has it counted. Only the last asks for a key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from securetag.api.auth import Operator
 from securetag.api.errors import RESPONSES
 from securetag.api.metrics import MEDIA_TYPE
 from securetag.api.paging import json_answer
@@ -42,10 +43,10 @@ async def check_database(services: Services) -> Response:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}, 404: RESPONSES[404]},
+    responses=RESPONSES | {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
 )
-async def get_metrics(services: Services) -> Response:
-    """Prometheus text format: counts alone, no tenant and no name. 404 where a port of its own has it."""
+async def get_metrics(services: Services, _: Operator) -> Response:
+    """Prometheus text format: counts alone, over all tenants. 404 where a port of its own has it."""
     if services.settings.api.metrics_port:
         raise NotFoundError("metrics are served on a port of their own", hint="Ask at api.metrics_port.")
     return Response(services.metrics.render(), media_type=MEDIA_TYPE)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from structlog.contextvars import bind_contextvars
+
 from securetag.api import signing
 from securetag.db.leases import Lease
 from securetag.errors import PermissionDeniedError
@@ -35,4 +37,6 @@ def verify(token: str | None, task_id: UUID, *keys: str) -> Lease:
         raise PermissionDeniedError(f"the lease isn't known: {error}", hint=_HINT) from error
     if lease.task_id != task_id:
         raise PermissionDeniedError("the lease token is for another task", hint=_HINT)
+    # For the log lines of this request.
+    bind_contextvars(task_id=str(task_id))
     return lease

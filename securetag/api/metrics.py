@@ -55,11 +55,13 @@ class Metrics:
             "securetag_database_up", "1 when the last query was answered.", registry=self.registry
         )
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+    def observe(self, method: str, route: str, status: int, seconds: float) -> str:
+        """Count a request; returns the method as it is counted."""
         # A client may invent methods; each would be a time series of its own.
-        verb = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
+        verb = method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"
         self._requests.labels(verb, route, str(status)).inc()
         self._seconds.labels(verb, route).observe(seconds)
+        return verb
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -23,6 +23,7 @@ from securetag.errors import (
     UnavailableError,
 )
 from securetag.settings.sections import WorkerSettings
+from securetag.system.logs import REQUEST_ID_HEADER, read_request_id
 from securetag.wire.base import Wire
 from securetag.wire.queue import (
     LEASE_HEADER,
@@ -68,6 +69,7 @@ class QueueClient(HttpClient):
             transport=transport,
             headers={PROTOCOL_HEADER: str(PROTOCOL)},
         )
+        self._http.event_hooks = {"request": [_add_request_id]}
         self.worker_id = worker_id
 
     def error_class(self, status: int, slug: str) -> type[SecuretagError]:
@@ -169,6 +171,12 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece)
+
+
+def _add_request_id(request: httpx.Request) -> None:
+    """Name the attempt that a call belongs to; the api's log has the same id."""
+    if identity := read_request_id():
+        request.headers[REQUEST_ID_HEADER] = identity
 
 
 def _lease_header(lease: Lease) -> dict[str, str]:

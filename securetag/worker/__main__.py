@@ -27,6 +27,7 @@ from securetag.system.isolation import has_process_limit, probe
 with exit_if_missing():
     from securetag.scanning.external import list_scanners, make_scanner
     from securetag.scanning.web.scanner import select_scanners
+    from securetag.system.logs import configure_logs
     from securetag.worker.runner import Runner
     from securetag.worker.sandbox import Workspace
 
@@ -45,8 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     # Whatever is written from here on, by scanners too, may hold customers' code.
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    configure_logs()
     try:
         return work(once=options.once, concurrency=max(1, options.concurrency))
     except SecuretagError as error:

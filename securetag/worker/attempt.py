@@ -7,11 +7,13 @@ else of the attempt is written.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from securetag.client.queue import QueueClient
@@ -100,7 +102,9 @@ class Attempt:
     def kept_alive(self) -> Iterator[None]:
         """Send heartbeats until the block ends."""
         done = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(done,), name="heartbeat", daemon=True)
+        # The same ids in its log lines and calls.
+        beat = partial(contextvars.copy_context().run, self._beat, done)
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
         try:
             yield

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from structlog.contextvars import bound_contextvars
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -19,6 +20,7 @@ from tenacity import (
     stop_when_event_set,
     wait_exponential_jitter,
 )
+from uuid_utils.compat import uuid7
 
 from securetag.client.queue import QueueClient
 from securetag.errors import (
@@ -117,9 +119,12 @@ class Runner:
 
     def attempt(self, lease: Lease) -> None:
         """Do one task to its end; whatever happens is reported, or left to the lease."""
-        log.info("task %s: attempt %d of %d", lease.task_id, lease.attempt, lease.max_attempts)
-        with self._workspace.task() as folder:
+        with (
+            bound_contextvars(task_id=str(lease.task_id), request_id=str(uuid7())),
+            self._workspace.task() as folder,
+        ):
             attempt = Attempt(lease, self._client, self._settings, folder)
+            log.info("task %s: attempt %d of %d", lease.task_id, lease.attempt, lease.max_attempts)
             self._current = attempt
             try:
                 with attempt.kept_alive():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -70,7 +71,8 @@ async def test_the_process_serves_rests_light_and_stops(pg_database: Database, t
     key = await create_key(engine, tenant_id, "test", ["scan", "read"], LOCAL_PEPPER)
     await engine.dispose()
 
-    with running(tmp_path / "home", pg_database.dsn_api) as (process, url):
+    before = f"import sys; sys.stderr = open({str(tmp_path / 'log')!r}, 'w')"
+    with running(tmp_path / "home", pg_database.dsn_api, before=before) as (process, url):
         address = tmp_path / "home" / "run" / "api.json"
         assert (address.stat().st_mode & 0o777, address.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30) as client:
@@ -85,12 +87,30 @@ async def test_the_process_serves_rests_light_and_stops(pg_database: Database, t
             refused = client.post("/projects", content=bytes(1_000_000))
             assert (refused.status_code, refused.headers["connection"]) == (413, "close")
             for _ in range(50):
-                assert client.get("/findings").status_code == 200
+                assert client.get("/findings?q=hunter2", headers={"X-Request-ID": "call-7"}).is_success
         assert _resting_mib(process.pid) < MAX_RESTING_MIB
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in {0, -signal.SIGTERM}
         assert not address.exists()
         assert list((tmp_path / "home" / "run" / "incoming").iterdir()) == []
+    log = (tmp_path / "log").read_text()
+    assert key[4:] not in log
+    assert "hunter2" not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    calls = [line for line in lines if line["logger"] == "securetag.access"]
+    assert len([line for line in calls if line.get("request_id") == "call-7"]) == 50
+    assert calls[-1] | {"timestamp": "", "duration_ms": 0} == {
+        "event": "request",
+        "level": "info",
+        "logger": "securetag.access",
+        "method": "GET",
+        "route": "/findings",
+        "status": 200,
+        "tenant": str(tenant_id),
+        "request_id": "call-7",
+        "timestamp": "",
+        "duration_ms": 0,
+    }
 
 
 @pytest.mark.sockets
@@ -113,7 +133,7 @@ def test_metrics_have_a_listener_of_their_own(pg_database: Database, tmp_path: P
     port = find_free_port("127.0.0.1")
     with running(tmp_path / "home", pg_database.dsn_api, metrics_port=str(port)) as (process, url):
         assert httpx.get(f"{url}/scans/hunter2").status_code == 401
-        assert httpx.get(f"{url}/metrics").status_code == 404
+        assert httpx.get(f"{url}/metrics").status_code == 401
         answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
         samples = [
             sample for family in text_string_to_metric_families(answer.text) for sample in family.samples

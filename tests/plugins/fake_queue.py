@@ -60,6 +60,8 @@ class FakeApi:
     stages: list[str] = field(default_factory=list)
     groups: list[int | None] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    #: `X-Request-ID` of each call.
+    request_ids: list[str] = field(default_factory=list)
     #: Stage at whose first heartbeat something happens.
     cancel_at: str | None = None
     fence_at: str | None = None
@@ -93,6 +95,7 @@ class FakeApi:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         self.calls.append(path)
+        self.request_ids.append(environ.get("HTTP_X_REQUEST_ID", ""))
         status, answer = self.broken(path) or self._answer(method, path, body, environ)
         start(f"{status} X", [("Content-Type", "application/octet-stream")])
         return [answer]

@@ -21,6 +21,7 @@ from securetag.errors import AuthenticationError, SettingsError
 from securetag.scanning import targets
 from securetag.settings import Settings
 from securetag.settings.sections import ExternalScannerSettings, WorkerSettings
+from securetag.system.logs import read_request_id
 from securetag.wire.queue import ResultRequest, SkipReason
 from securetag.worker import runner as runner_module
 from securetag.worker import sending
@@ -53,6 +54,27 @@ def only(api: FakeApi) -> ResultRequest:
     assert len(api.results) == 1
     request: ResultRequest = api.results[0]
     return request
+
+
+def test_the_calls_and_lines_of_an_attempt_have_one_id(api: FakeApi, work: Callable[..., bool]) -> None:
+    ids = []
+
+    def task(attempt: Attempt) -> ResultRequest:
+        ids.append(read_request_id())
+        attempt.stage("looking")
+        while "/queue/heartbeat" not in api.calls:
+            time.sleep(0.01)
+        return ResultRequest(task_id=attempt.lease.task_id, outcome="completed")
+
+    for _ in range(2):
+        api.enqueue()
+        api.calls.clear()
+        assert work(task)
+    first, second = ids
+    assert first != second
+    assert {*api.request_ids} == {"", first, second}
+    assert read_request_id() == ""
+    assert [path for path in api.calls if path != "/queue/heartbeat"] == ["/queue/next", "/queue/result"]
 
 
 def test_a_project_is_scanned_and_reported(api: FakeApi, work: Callable[..., bool]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
+from structlog.contextvars import bind_contextvars
 
 from securetag.api import signing
 from securetag.api.services import ApiServices, Services
@@ -166,6 +167,7 @@ async def _find_caller(connection: AsyncSession, session: Session) -> Principal:
     key = await find_valid_key(connection, session.key_id)
     if key is None:
         raise SignInError("the key has ended")
+    bind_contextvars(tenant=str(session.tenant_id))
     return Principal(session.tenant_id, key.id, key.name, frozenset(key.scopes))
 
 

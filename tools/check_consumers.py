@@ -28,7 +28,7 @@ CHATS: list[list[tuple[str, str]]] = [
     [("system", "Answer as JSON."), ("user", "x = 1\n"), ("assistant", '{"a": [1, 2]}')],
     [
         ("system", "Be brief."),
-        ("user", "Why?"),
+        ("user", "Why?  "),
         ("assistant", "A\nB — é"),
         ("user", "So?"),
         ("assistant", "C."),

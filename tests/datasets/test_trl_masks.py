@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 
 from securetag.datasets.export import export
-from securetag.records import Example, JsonObject, Message, Task
+from securetag.records import JsonObject
 from securetag.training import base
 from securetag.training.recipe import RECIPES_DIR, load
-from tests.plugins.small_release import write_small
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore")]
 
-CHATS: list[list[tuple[str, str]]] = [
-    [("user", "Name a port of HTTPS."), ("assistant", "443")],
-    [("system", "Answer as JSON."), ("user", "x = 1\n"), ("assistant", '{"verdict": "false_positive"}')],
-    [
-        ("system", "Be brief."),
-        ("user", "Why?  "),
-        ("assistant", "A\nB — é"),
-        ("user", "So?"),
-        ("assistant", "C."),
-    ],
-]
+#: The tool that has other trainers read the same chats.
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_consumers.py"
 Prepare = Callable[..., tuple[Any, list[tuple[list[int], list[int]]]]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_consumers", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def folder(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of the chats."""
-    rows = [
-        Example.of(
-            task=Task.QA,
-            messages=[Message(role, text) for role, text in chat],  # type: ignore[arg-type]
-            lang="en",
-            licence="MIT",
-            group=f"g{number}",
-            origin="template",
-            origins=[],
-            source="s",
-        )
-        for number, chat in enumerate(CHATS)
-    ]
-    path, _ = write_small(
-        tmp_path_factory.mktemp("releases"), [msgspec.structs.replace(row, split="train") for row in rows]
-    )
+    path: Path = tool.make_release(tmp_path_factory.mktemp("releases"))
     return path
 
 
@@ -89,18 +75,10 @@ def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
     return run
 
 
-def trained(tokenizer: Any, pair: tuple[list[int], list[int]]) -> list[str]:
+def trained(tool: ModuleType, tokenizer: Any, pair: tuple[list[int], list[int]]) -> list[str]:
     """Return the texts of the runs of tokens that are trained."""
-    runs: list[list[int]] = []
-    before = -100
-    for token, label in zip(*pair, strict=True):
-        assert label in (-100, token)
-        if label != -100:
-            if before == -100:
-                runs.append([])
-            runs[-1].append(label)
-        before = label
-    return [tokenizer.decode(run) for run in runs]
+    runs: list[str] = tool.list_runs(dict(zip(("input_ids", "labels"), pair, strict=True)), tokenizer)
+    return runs
 
 
 def read_rows(folder: Path) -> list[JsonObject]:
@@ -112,15 +90,15 @@ def answers_of(row: JsonObject) -> list[str]:
 
 
 def test_messages_with_the_template_train_the_answers_alone(
-    folder: Path, prepare: Prepare, tmp_path: Path
+    folder: Path, prepare: Prepare, tmp_path: Path, tool: ModuleType
 ) -> None:
     export(folder, "trl-messages", tmp_path / "out")
     rows = read_rows(tmp_path / "out")
     template = str(tmp_path / "out" / "chat_template.jinja")
     tokenizer, pairs = prepare(rows, assistant_only_loss=True, chat_template_path=template)
-    assert len(pairs) == len(rows) == len(CHATS)
+    assert len(pairs) == len(rows) == len(tool.CHATS)
     for row, pair in zip(rows, pairs, strict=True):
-        assert trained(tokenizer, pair) == [f"{answer}<|im_end|>" for answer in answers_of(row)]
+        assert trained(tool, tokenizer, pair) == [f"{answer}<|im_end|>" for answer in answers_of(row)]
         chat = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in row["messages"])
         assert tokenizer.decode(pair[0]) == chat
 
@@ -134,11 +112,11 @@ def test_messages_without_it_train_the_prompt_too(folder: Path, prepare: Prepare
 
 
 def test_of_prompt_and_completion_the_completion_alone_is_trained(
-    folder: Path, prepare: Prepare, tmp_path: Path
+    folder: Path, prepare: Prepare, tmp_path: Path, tool: ModuleType
 ) -> None:
     export(folder, "trl-prompt-completion", tmp_path / "out")
     rows = read_rows(tmp_path / "out")
     tokenizer, pairs = prepare(rows)
     for row, pair in zip(rows, pairs, strict=True):
-        (text,) = trained(tokenizer, pair)
+        (text,) = trained(tool, tokenizer, pair)
         assert text.removesuffix("\n") == f"{row['completion'][0]['content']}<|im_end|>"

@@ -59,8 +59,8 @@ def measure_realism(
     examples = [*content.train, *content.validation, *content.test]
     findings = read_labeled(labels, against) if labels is not None else []
     release_code = triage_code(examples)
-    real_code = sample_functions(against, MAX_FUNCTIONS)
     profile: Profile = "full" if content.manifest.params.get("profile") == "full" else "compact"
+    real_code = sample_functions(against, MAX_FUNCTIONS, profile)
     return RealismReport(
         realism=compare_with_real(release_code, real_code),
         transfer=score_word_transfer(examples, findings, profile) if findings else None,

@@ -6,9 +6,10 @@ Labels are a CSV with the columns `file`, `line` and `label`, and optionally `cw
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,7 @@ from securetag.scanning.identity.scopes import scopes
 from securetag.scanning.languages import language_of
 from securetag.scanning.snippet import MAX_LINES, SourceFile
 from securetag.system.hashing import hash_bytes
+from securetag.triage import Profile
 
 #: Languages whose functions are told apart.
 LANGUAGES = frozenset({"python", "javascript", "typescript"})
@@ -124,13 +126,15 @@ def _open_source(folder: Path, name: str, where: str) -> SourceFile:
         ) from error
 
 
-def sample_functions(folder: Path, count: int) -> list[str]:
+def sample_functions(folder: Path, count: int, profile: Profile = "full") -> list[str]:
     """Return the code of at most `count` functions of a folder, in the order of a digest of their text.
 
     Functions of MIN_LINES to the MAX_LINES that a finding shows; equal ones once. Files over MAX_FILE_BYTES
-    and links are left out. Raises InputError where the folder holds no such function.
+    and links are left out. Profile `compact` reads slices: that of a function's last line with a call stands
+    for it (in the order of files), and a function without a call is left out. Raises InputError where the
+    folder holds no such function.
     """
-    functions: dict[str, str] = {}
+    functions: dict[str, _Function] = {}
     for path in sorted(folder.rglob("*")):
         language = language_of(path.name)
         if language not in LANGUAGES or path.is_symlink() or not path.is_file():
@@ -140,11 +144,39 @@ def sample_functions(folder: Path, count: int) -> list[str]:
         text = path.read_bytes().decode("utf-8", "replace")
         lines = text.splitlines()
         for scope in scopes(text, language):
-            if scope.kind == "function" and MIN_LINES <= scope.last - scope.first + 1 <= MAX_LINES:
-                code = "\n".join(lines[scope.first - 1 : scope.last])
-                functions[hash_bytes(code.encode())] = code
+            if scope.kind != "function" or not MIN_LINES <= scope.last - scope.first + 1 <= MAX_LINES:
+                continue
+            body = lines[scope.first - 1 : scope.last]
+            called = max((number for number, line in enumerate(body[1:], 1) if "(" in line), default=None)
+            if profile == "full" or called is not None:
+                code = "\n".join(body)
+                functions[hash_bytes(code.encode())] = _Function(
+                    path, language, scope.first + (called or 0), code
+                )
     if not functions:
         raise InputError(
             f"{folder} holds no function of Python, JavaScript or TypeScript", hint="Name a folder of code."
         )
-    return [functions[digest] for digest in sorted(functions)[:count]]
+    chosen = [functions[digest] for digest in sorted(functions)[:count]]
+    return [function.code for function in chosen] if profile == "full" else _slice_all(chosen)
+
+
+class _Function(NamedTuple):
+    path: Path
+    language: str
+    #: Of the file, from 1: where its last call is.
+    called: int
+    code: str
+
+
+def _slice_all(functions: Sequence[_Function]) -> list[str]:
+    """Return the distinct slices of functions; each file is parsed once."""
+    slices: dict[str, None] = {}
+    for path, group in groupby(sorted(functions), key=lambda function: function.path):
+        source: SourceFile | None = None
+        for function in group:
+            source = source or SourceFile(path.read_bytes(), function.language)
+            lines = source.slice(function.called, function.called)
+            if lines:
+                slices["\n".join(line.text for line in lines)] = None
+    return list(slices)

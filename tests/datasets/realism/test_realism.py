@@ -177,6 +177,17 @@ def test_functions_are_sampled_once_and_in_the_same_order(tmp_path: Path) -> Non
         sample_functions(tmp_path / "none", 1)
 
 
+def test_functions_are_sliced_where_the_release_is(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(
+        f"{HANDLER}\n\ndef other():\n    one = 1\n    return one\n", encoding="utf-8"
+    )
+    (code,) = sample_functions(tmp_path, 10, "compact")
+    assert code.split("\n")[:2] == ['@app.route("/run")', "@login"]
+    assert "        os.system(name)" in code.split("\n")
+    assert "checked by the proxy" not in code
+    assert 'return "http' not in code
+
+
 def test_word_counts_score_findings_of_the_release_above_chance(
     built: ReleaseSummary, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from securetag.scanning.identity.lex import Token, family, tokens
@@ -45,7 +45,8 @@ class Scope:
     """A function or class with its lines, decorators included; 1-based, inclusive."""
 
     kind: Literal["function", "class"]
-    #: Qualified: `Shop.search`. A nameless JavaScript callback is named after its call: `app.get("/")`.
+    #: Qualified: `Shop.search`. A nameless JavaScript callback is named after its call, `app.get("/")`, and
+    #: has that call's lines.
     name: str
     first: int
     last: int
@@ -115,6 +116,8 @@ class _Frame:
     #: Index of the token that opened it.
     place: int
     scope: Scope | None = None
+    #: Those of its functions that ended: directly within parentheses they last until these close.
+    functions: list[Scope] = field(default_factory=list)
 
 
 def _braced(stream: Sequence[Token]) -> list[Scope]:
@@ -124,7 +127,14 @@ def _braced(stream: Sequence[Token]) -> list[Scope]:
     waiting: Counter[str] = Counter()
 
     def close(frame: _Frame, line: int) -> None:
-        if frame.scope:
+        done.extend(replace(scope, last=line) for scope in frame.functions)
+        if frame.scope is None:
+            return
+        outer = next((it for it in reversed(stack) if it.bracket != "=>"), None)
+        if outer and outer.bracket == "(":
+            # A formatter decides on which line the call's own bracket is.
+            outer.functions.append(frame.scope)
+        else:
             done.append(replace(frame.scope, last=line))
 
     for place, token in enumerate(stream):

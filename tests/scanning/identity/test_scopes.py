@@ -151,6 +151,22 @@ def test_the_innermost_scope_encloses() -> None:
     assert none is None
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "f = function () {\n  open(path, flags, function (err, fd) {\n    read(fd)\n  })\n}\n",
+        "f = function () {\n  open(\n    path,\n    flags,\n    (fd) => {\n      read(fd)\n    },\n  )\n}\n",
+        "f = () => {\n  open(path, flags, (err, fd) =>\n    read(fd)\n  )\n}\n",
+    ],
+)
+def test_a_call_with_a_callback_is_in_the_same_scope_however_it_is_laid_out(code: str) -> None:
+    result = scopes(code, "javascript")
+    lines = code.splitlines()
+    last = len(lines) - 1
+    call, inner = enclosing(result, 2, last), next(n for n, line in enumerate(lines, 1) if "read" in line)
+    assert call == enclosing(result, inner, inner) == Scope("function", "f.open()", 2, last)
+
+
 CODE = st.text(alphabet="abdefcls ()[]{}'\"`/\\#:;,.=>*\n\t@_$é0", max_size=200)
 
 

@@ -131,8 +131,21 @@ class _Deadlines:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="model-client", daemon=True)
+        #: Held while work is handed over, so that none comes after the loop's last turn.
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._serve, name="model-client", daemon=True)
         self._thread.start()
+
+    def _serve(self) -> None:
+        """Run the loop until it is stopped, then end what still runs in it."""
+        self._loop.run_forever()
+        while tasks := asyncio.all_tasks(self._loop):
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     def run(self, work: Coroutine[object, None, T], timeout_s: float) -> T:
         """Return the result of `work`; raise TimeoutError after `timeout_s`."""
@@ -141,16 +154,15 @@ class _Deadlines:
             async with asyncio.timeout(timeout_s):
                 return await work
 
-        waiting = bounded()
-        try:
-            future = asyncio.run_coroutine_threadsafe(waiting, self._loop)
-        except RuntimeError as error:
-            waiting.close()
-            work.close()
-            raise ModelUnavailableError("the model client is closed") from error
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise ModelUnavailableError("the model client is closed")
+            future = asyncio.run_coroutine_threadsafe(bounded(), self._loop)
         try:
             return future.result(timeout_s + _GRACE_S)
         except CancelledError as error:
+            work.close()  # where it hadn't begun
             raise ModelUnavailableError("the model client was closed meanwhile") from error
         finally:
             future.cancel()
@@ -159,21 +171,21 @@ class _Deadlines:
         """Run `last`, end what still runs, and stop. A second call does nothing."""
 
         async def finish() -> None:
-            with contextlib.suppress(TimeoutError, httpx.HTTPError, OSError):
+            try:
                 async with asyncio.timeout(_GRACE_S):
                     await last
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            finally:
+                self._loop.stop()
 
-        if not self._thread.is_alive():
-            last.close()
-            return
-        asyncio.run_coroutine_threadsafe(finish(), self._loop).result(2 * _GRACE_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if self._is_closed:
+                last.close()
+                return
+            self._is_closed = True
+            future = asyncio.run_coroutine_threadsafe(finish(), self._loop)
+        with contextlib.suppress(CancelledError, TimeoutError, httpx.HTTPError, OSError):
+            future.result(2 * _GRACE_S)
         self._thread.join(_GRACE_S)
-        self._loop.close()
 
 
 class RuntimeClient:

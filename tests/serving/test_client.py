@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import re
 import socket
@@ -340,3 +341,32 @@ def test_settings_choose_the_backend() -> None:
     made = connect(Settings())
     assert isinstance(made, RuntimeClient)
     made.close()
+
+
+def test_a_call_that_begins_while_its_client_is_closed_ends_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def call(made: RuntimeClient, start: threading.Barrier, reasons: list[str]) -> None:
+        start.wait()
+        try:
+            ask(made, 20)
+        except ModelUnavailableError as error:
+            reasons.append(str(error))
+
+    began = time.monotonic()
+    with server(silent) as url:
+        for _ in range(10):
+            with client(url, tmp_path) as made:
+                made.resolve()
+                start, reasons = threading.Barrier(5), list[str]()
+                threads = [threading.Thread(target=call, args=(made, start, reasons)) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                start.wait()
+                made.close()
+                for thread in threads:
+                    thread.join()
+                assert len(reasons) == 4
+    assert time.monotonic() - began < 15, "a call waited for its own limit"
+    gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []

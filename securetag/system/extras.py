@@ -69,6 +69,7 @@ EXTRAS = {
     "sqlalchemy": "db",
     "starlette": "api",
     "streaming_form_data": "api",
+    "structlog": "worker",
     "tokenizers": "training",
     "torch": "training",
     "transformers": "training",

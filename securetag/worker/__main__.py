@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Protocol
 
-from securetag.client.queue import QueueClient
 from securetag.errors import SecuretagError, SettingsError
 from securetag.settings import Settings, get_settings
 from securetag.system.extras import describe_failure, exit_if_missing
 from securetag.system.isolation import has_process_limit, probe
 
 with exit_if_missing():
+    from securetag.client.queue import QueueClient
     from securetag.scanning.external import list_scanners, make_scanner
     from securetag.scanning.web.scanner import select_scanners
     from securetag.system.logs import configure_logs

@@ -32,7 +32,7 @@ def make_row(
         group=group or f"{label}{margin}",
         label=label,
         lang="en",
-        prompt_version="compact-4",
+        prompt_version="compact-3",
         decision=decision,
         valid=True,
         margin=margin,

@@ -5,21 +5,17 @@ Quiet and attacked rounds alternate on one server, so that the machine's other w
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
+from benchmarks.api import speed
+from benchmarks.api.processes import make_key, run_api, run_load
 from benchmarks.figure import Figure
 
 ROUNDS, CALLS = 5, 400
@@ -40,7 +36,7 @@ def measure() -> Iterator[Figure]:
     quiet: list[float] = []
     attacked: list[float] = []
     grown = 0.0
-    with _api() as (process, url), httpx.Client(base_url=url, timeout=60) as client:
+    with run_api() as (process, url), httpx.Client(base_url=url, timeout=60) as client:
         _latencies(client)  # the first calls pay for imports and caches
         resting = process.memory_info().rss
         for _ in range(ROUNDS):
@@ -68,15 +64,16 @@ def measure() -> Iterator[Figure]:
     )
 
     yield from _measure_load()
+    yield from speed.measure()
 
 
 def _measure_load() -> Iterator[Figure]:
     """Answers of 200 a second of the api's CPU, with few readers and with many."""
     rates: dict[int, float] = {}
-    with _api() as (process, url):
-        key = _make_key()
+    with run_api() as (process, url):
+        key = make_key()
         for readers in (FEW, MANY):
-            load = _run_load(url, key, readers, process.pid)
+            load = run_load(url, key, readers, process.pid, "/projects", LOAD_S)
             rates[readers] = load.get("200", 0) / load["cpu_s"]
     share = rates[MANY] / rates[FEW]
     yield Figure(
@@ -92,30 +89,6 @@ def _measure_load() -> Iterator[Figure]:
         bar=f"≥ {LOAD_BAR:g}",
         ok=share >= LOAD_BAR,
     )
-
-
-def _run_load(url: str, key: str, readers: int, pid: int) -> dict[str, float]:
-    """Status → answers, where 0 is a connection that was refused or cut; and `cpu_s`."""
-    command = [sys.executable, "-m", "benchmarks.api.load", url, key, str(readers), str(LOAD_S), str(pid)]
-    load: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return load
-
-
-def _make_key() -> str:
-    from securetag.db.engine import create_engine
-    from securetag.db.repositories.keys import create_key
-    from securetag.db.repositories.tenants import ensure_tenant
-    from securetag.settings import get_settings
-
-    async def make() -> str:
-        settings = get_settings()
-        engine = create_engine(settings)
-        tenant_id = await ensure_tenant(engine, "load")
-        key = await create_key(engine, tenant_id, "load", ["read"], settings.require_pepper())
-        await engine.dispose()
-        return key
-
-    return asyncio.run(make())
 
 
 def _latencies(client: httpx.Client) -> list[float]:
@@ -144,25 +117,3 @@ def _attack(url: str) -> Iterator[None]:
     finally:
         attacker.kill()
         attacker.wait()
-
-
-@contextmanager
-def _api() -> Iterator[tuple[psutil.Process, str]]:
-    from securetag.cli.services.platform import Platform
-    from securetag.cli.services.supervise import Services
-    from securetag.db.embedded import Cluster
-    from securetag.settings import get_settings
-
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SECURETAG_HOME"] = folder
-        os.environ.pop("DATABASE_URL", None)
-        get_settings.cache_clear()
-        settings = get_settings()
-        with Services(Path(folder), {"SECURETAG_HOME": folder}) as services:
-            platform = Platform(settings, services)
-            platform.postgres()
-            platform.migrate()
-            platform.api(0)
-            process = next(s.process for s in services.running() if s.name == "api")
-            yield psutil.Process(process.pid), platform.api_url
-        Cluster(settings.home).destroy()

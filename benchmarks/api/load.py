@@ -1,6 +1,6 @@
-"""`python -m benchmarks.api.load URL KEY READERS SECONDS PID`: readers that ask again and again, as JSON.
+"""`python -m benchmarks.api.load URL KEY READERS SECONDS PID [PATH]`: readers that ask again and again.
 
-Status → answers, and `cpu_s`: what the process PID has used, both after a warm-up.
+Prints status → answers, and `cpu_s`: what the process PID has used, both after a warm-up, as JSON.
 
 A reader that is refused waits as long as `Retry-After` says. Plain sockets, so that the client costs the
 machine less than the server does.
@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import psutil
 
 
-async def read_on(host: str, port: int, key: str, until: float, statuses: Counter[int]) -> None:
+async def read_on(host: str, port: int, key: str, until: float, statuses: Counter[int], path: str) -> None:
     """One reader: a connection that is opened again where the server closes it."""
-    request = f"GET /projects HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\r\n".encode()
     reader = writer = None
     while time.monotonic() < until:
         try:
@@ -43,12 +43,12 @@ async def read_on(host: str, port: int, key: str, until: float, statuses: Counte
             await asyncio.sleep(0.5)
 
 
-async def main(url: str, key: str, readers: int, seconds: float, pid: int) -> None:
+async def main(url: str, key: str, readers: int, seconds: float, pid: int, path: str = "/projects") -> None:
     parts = urlsplit(url)
     statuses: Counter[int] = Counter()
     until = time.monotonic() + WARM_UP_S + seconds
     host, port = str(parts.hostname), parts.port or 80
-    crowd = asyncio.gather(*(read_on(host, port, key, until, statuses) for _ in range(readers)))
+    crowd = asyncio.gather(*(read_on(host, port, key, until, statuses, path) for _ in range(readers)))
     server = psutil.Process(pid)
     await asyncio.sleep(WARM_UP_S)
     statuses.clear()
@@ -64,4 +64,5 @@ WARM_UP_S = 4.0
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])))
+    url, key, readers, seconds, pid, *path = sys.argv[1:]
+    asyncio.run(main(url, key, int(readers), float(seconds), int(pid), *path))

@@ -19,7 +19,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from benchmarks.api import _api
+from benchmarks.api.processes import run_api
 from benchmarks.figure import Figure
 from securetag.client.queue import QueueClient
 from securetag.db import queue
@@ -42,7 +42,7 @@ CODE = "\n".join(f"    value_{line} = compute(value_{line}, request.args)" for l
 
 def measure() -> Iterator[Figure]:
     """Yield the rate, the seconds that it took, and the rows that are there."""
-    with _api() as (api, url):
+    with run_api() as (api, url):
         tenant_id, task_id, key = asyncio.run(_prepare())
         client = QueueClient(WorkerSettings(api_url=url, api_key=SecretStr(key)), socket.gethostname())
         lease = client.next(["codeaudit"], 0)

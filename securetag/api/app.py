@@ -39,6 +39,8 @@ FORM_OVERHEAD = 4 * MAX_FIELD
 #: Looks for lost leases after which the first one is, where the database or this process was away: at 5 s
 #: each (`api.reap_s`), workers have sent two heartbeats until then.
 AFTER_OUTAGE = 4
+#: Nouns that most calls are for: each router that is asked in vain costs a call a tenth of a millisecond.
+ASKED_FIRST = ("findings", "queue", "scans", "ui")
 #: Bytes of a JSON body that a person or a script sends.
 SMALL_BODY = 64 * 1024
 
@@ -65,8 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     errors.add_error_handlers(app)
     app.include_router(health.router)
-    # The page first: each router that is asked in vain costs a request a tenth of a millisecond.
-    for noun in sorted(NOUNS.names(), key=lambda name: name != "ui"):
+    for noun in sorted(NOUNS.names(), key=lambda name: (name not in ASKED_FIRST, name)):
         app.include_router(NOUNS.get(noun))
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

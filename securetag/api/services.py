@@ -47,6 +47,7 @@ class ApiServices:
     _revision_good_until: float = 0.0
     _check: asyncio.Task[None] | None = None
     _last_use: dict[UUID, float] = field(default_factory=dict)
+    _noted_keys: dict[str, float] = field(default_factory=dict)
 
     @property
     def peppers(self) -> Peppers:
@@ -95,6 +96,14 @@ class ApiServices:
         self._last_use[key_id] = now
         return True
 
+    def key_is_news(self, prefix: str) -> bool:
+        """True once every `USE_NOTED_S` for the prefix of a key, until it is noted."""
+        return time.monotonic() - self._noted_keys.get(prefix, -USE_NOTED_S) >= USE_NOTED_S
+
+    def note_key(self, prefix: str) -> None:
+        """Note that a key was used, under its prefix."""
+        self._noted_keys[prefix] = time.monotonic()
+
     def forget_revision(self) -> None:
         """Ask the database at the next `check_revision`, whatever it said before."""
         self._revision_good_until = 0.0
@@ -133,7 +142,8 @@ def _read_error(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def services_of(request: Request) -> ApiServices:
+async def services_of(request: Request) -> ApiServices:
+    """Return what the process holds. A coroutine, since FastAPI runs any other dependency in a thread."""
     services: ApiServices = request.app.state.services
     return services
 

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from securetag.errors import UnavailableError
+from securetag.records import JsonObject
 
 #: Streams of one process, and of one tenant: each asks the database once a second.
 MAX_STREAMS = 64
@@ -64,6 +65,22 @@ class Streams:
 
         # A proxy that collects an answer before it passes it on would keep the events.
         return Counted(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+#: What OpenAPI says of such an answer: before 3.2 its `schema` describes each event.
+EVENT_STREAM: JsonObject = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"type": "string"},
+                "data": {"type": "string", "description": "JSON."},
+                "retry": {"type": "integer", "description": "Milliseconds."},
+            },
+        }
+    }
+}
 
 
 def format_event(name: str, data: str) -> bytes:

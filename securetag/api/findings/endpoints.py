@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Reader, Scanner
+from securetag.api.auth import Admin, Key, Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.feedback.notes import list_notes
@@ -16,6 +16,7 @@ from securetag.api.findings import repository as findings
 from securetag.api.findings.importing import FORM, receive_import
 from securetag.api.findings.lineage import list_training_uses
 from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
+from securetag.api.findings.pages import encode_page
 from securetag.api.findings.schemas import (
     AssignedFilter,
     AssigneeFilter,
@@ -40,6 +41,7 @@ from securetag.api.findings.schemas import (
 from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
+from securetag.api.reading import reading
 from securetag.api.services import Services
 from securetag.db.deletion import delete_finding
 from securetag.wire.api import FindingAnswer, FindingDetail
@@ -52,7 +54,7 @@ router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
 @router.get("", response_model=Page[FindingAnswer])
 async def list_findings(
     services: Services,
-    caller: Reader,
+    key: Key,
     limit: Limit = 50,
     cursor: Cursor = None,
     project_id: Annotated[UUID | None, Query(description="Of this project alone.")] = None,
@@ -79,9 +81,9 @@ async def list_findings(
     With the model's verdict on that, the feedback that stands, the state and the suppression. Fixed findings
     are listed on request (`state`).
     """
-    async with services.tenant(caller.tenant_id) as session:
+    async with reading(services, key) as read:
         if project is not None:
-            project_id = await projects.find_project(session, project)
+            project_id = await projects.find_project(read.session, project)
         wanted = FindingFilter(
             severity=severity,
             decision=verdict,
@@ -97,14 +99,18 @@ async def list_findings(
             branch=branch,
             reviewed=reviewed,
             disagree=disagree,
-            since=await read_since(session, since),
+            since=await read_since(read.session, since) if since is not None else None,
             assignee=assignee,
             assigned=assigned,
             noted=noted,
             text=q,
         )
-        rows = await findings.list_findings(session, wanted, after=cursor, limit=limit)
-    items = [to_finding_answer(row, services.settings.triage) for row in rows]
+        triage = services.settings.triage
+        if wanted.is_listed:
+            page = await encode_page(read, wanted, after=cursor, limit=limit, triage=triage)
+            return Response(page, media_type="application/json")
+        rows = await findings.list_findings(read.session, wanted, after=cursor, limit=limit)
+    items = [to_finding_answer(row, triage) for row in rows]
     return json_answer(make_page(items, limit, [item.id for item in items]))
 
 

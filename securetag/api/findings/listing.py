@@ -99,7 +99,7 @@ async def list_ids(
         if rank is None:
             return []
         values |= {"place_rank": rank, "place_id": after}
-    return (await session.scalars(_select_ids(wanted, is_first=after is None), values)).all()
+    return (await session.scalars(select_ids(wanted, is_first=after is None), values)).all()
 
 
 async def count_facets(
@@ -129,7 +129,7 @@ _FACETS: dict[str, SQLColumnExpression[str] | SQLColumnExpression[str | None]] =
 
 # To build a query takes many times longer than PostgreSQL takes to answer most of them.
 @lru_cache(maxsize=256)
-def _select_ids(wanted: FindingFilter, *, is_first: bool) -> Select[UUID]:
+def select_ids(wanted: FindingFilter, *, is_first: bool) -> Select[UUID]:
     """Up to `most` ids, those after the finding `place_id` of rank `place_rank` unless `is_first`."""
     query = select(_ID, FindingListing.rank).order_by(FindingListing.rank.desc(), _ID).limit(_MOST)
     if not is_first:

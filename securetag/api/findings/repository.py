@@ -244,7 +244,7 @@ async def list_findings(
     """Up to `limit + 1` findings of all scans, by rank; `after` is a finding's id."""
     if wanted.is_listed:
         ids = await list_ids(session, wanted, after=after, limit=limit + 1)
-        query = _select_named(wanted.branch)
+        query = select_named(wanted.branch)
         return (await session.execute(query, {"wanted_ids": list(ids)})).all() if ids else []
     query = _select(wanted).query
     last = select(-Finding.rank, Finding.id).where(Finding.id == after) if after is not None else None
@@ -342,7 +342,7 @@ def _select_one(branch: str | None) -> FindingQuery:
 
 
 @lru_cache(maxsize=128)
-def _select_named(branch: str | None) -> FindingQuery:
+def select_named(branch: str | None) -> FindingQuery:
     """The findings with the ids `wanted_ids`, by rank."""
     named = _select(FindingFilter(branch=branch)).query.where(
         Finding.id == func.any(bindparam("wanted_ids", type_=ARRAY(Uuid())))

@@ -21,7 +21,7 @@ OTHER_VERSION: dict[int | str, JsonObject] = {
 }
 
 
-def check_protocol(
+async def check_protocol(
     protocol: Annotated[int, Header(alias=PROTOCOL_HEADER, ge=1, le=2**31)] = 1,
 ) -> None:
     """Raise VersionError unless this api speaks the worker's version.

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Reader, Scanner
+from securetag.api.auth import Admin, Key, Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
@@ -17,13 +17,16 @@ from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFi
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.queue.schemas import ArtifactName
+from securetag.api.reading import reading
 from securetag.api.scans import repository as scans
 from securetag.api.scans.artifacts import send_artifact
+from securetag.api.scans.detail import encode_detail
 from securetag.api.scans.export import CSV_TYPE, SARIF_TYPE, export_csv, export_sarif
 from securetag.api.scans.following import follow_scan
-from securetag.api.scans.service import describe_scan, list_page, summarize_scan
+from securetag.api.scans.service import list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
+from securetag.api.streams import EVENT_STREAM
 from securetag.db import queue
 from securetag.db.deletion import delete_scan
 from securetag.wire.api import ArtifactAnswer, FindingAnswer, ScanAnswer, ScanDetail
@@ -57,15 +60,15 @@ async def list_web_scans(
 
 
 @router.get("/{task_id}", response_model=ScanDetail)
-async def get_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
+async def get_scan(task_id: UUID, services: Services, key: Key) -> Response:
     """A scan: its state, what ran, what it found by severity and verdict."""
-    async with services.tenant(caller.tenant_id) as session:
-        return json_answer(await describe_scan(session, task_id))
+    async with reading(services, key) as read:
+        return Response(await encode_detail(read, task_id), media_type="application/json")
 
 
 @router.get(
     "/{task_id}/events",
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": EVENT_STREAM}},
     response_class=Response,
 )
 async def follow_scan_events(task_id: UUID, services: Services, caller: Reader) -> Response:

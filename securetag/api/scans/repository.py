@@ -29,7 +29,8 @@ from securetag.records import JsonObject
 ScanRow = Row[Task, str, ScanResult, CodeauditUpload, int, int, JsonObject]
 
 
-def _scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObject]:
+def select_scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObject]:
+    """The query of scans: what a ScanRow holds."""
     report = aliased(
         ScanReport,
         select(ScanReport)
@@ -57,7 +58,7 @@ def _scans() -> Select[Task, str, ScanResult, CodeauditUpload, int, int, JsonObj
 
 async def get_scan(session: AsyncSession, task_id: UUID, *, kind: str | None = None) -> ScanRow:
     """Raises NotFoundError."""
-    query = _scans().where(Task.id == task_id)
+    query = select_scans().where(Task.id == task_id)
     if kind is not None:
         query = query.where(Task.kind == kind)
     row = (await session.execute(query)).one_or_none()
@@ -75,7 +76,7 @@ async def list_scans(
     project_id: UUID | None = None,
 ) -> Sequence[ScanRow]:
     """Up to `limit + 1` scans of a kind or of all, newest first; `after` is the last of the page before."""
-    query = _scans().order_by(Task.id.desc()).limit(limit + 1)
+    query = select_scans().order_by(Task.id.desc()).limit(limit + 1)
     if kind is not None:
         query = query.where(Task.kind == kind)
     if project_id is not None:

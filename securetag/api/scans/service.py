@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from securetag.api.paging import json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.scans import repository as scans
 from securetag.api.services import ApiServices
-from securetag.db.models import CodeauditUpload, ScanResult, Task, ToolExecution
+from securetag.db.models import ScanResult, Task, ToolExecution
 from securetag.db.repositories.keys import Principal
 from securetag.db.states import TERMINAL, State
 from securetag.records import JsonObject
@@ -26,19 +27,29 @@ async def describe_scan(session: AsyncSession, task_id: UUID, *, kind: str | Non
     row = await scans.get_scan(session, task_id, kind=kind)
     executions = await scans.list_tool_executions(session, task_id)
     task, awaiting = row[0], row[5]
-    refusal = find_refusal(executions, task.attempt)
-    if awaiting and task.state in TERMINAL:
-        refusal = f"no model has judged {awaiting} of the findings: the scan ended as {task.state} before."
     return ScanDetail(
-        **_fields(*row),
+        **_fields(row),
         coverage=coverage_of(executions, task.attempt),
-        not_triaged=refusal,
+        not_triaged=explain_no_triage(task, awaiting, executions),
         tool_executions=[ExecutionAnswer.model_validate(run) for run in executions],
         history=[EventAnswer.model_validate(event) for event in await scans.list_events(session, task_id)],
     )
 
 
-def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage | None:
+def explain_no_triage(
+    task: Task | SimpleNamespace,
+    awaiting: int | None,
+    executions: Sequence[ToolExecution] | Sequence[SimpleNamespace],
+) -> str:
+    """Return why no model was asked, or has judged, the scan's findings; empty where one has."""
+    if awaiting and task.state in TERMINAL:
+        return f"no model has judged {awaiting} of the findings: the scan ended as {task.state} before."
+    return find_refusal(executions, task.attempt)
+
+
+def coverage_of(
+    executions: Sequence[ToolExecution] | Sequence[SimpleNamespace], attempt: int
+) -> Coverage | None:
     """Return what the scanners of this attempt covered together; None where none of them says it."""
     reported = {
         run.tool: Coverage.model_validate(coverage)
@@ -56,7 +67,7 @@ def coverage_of(executions: Sequence[ToolExecution], attempt: int) -> Coverage |
     return merge_coverage(list(reported.values()), before, failures)
 
 
-def find_refusal(executions: Sequence[ToolExecution], attempt: int) -> str:
+def find_refusal(executions: Sequence[ToolExecution] | Sequence[SimpleNamespace], attempt: int) -> str:
     """Return why this attempt asked no model about its findings; empty where it did."""
     refusals = [
         str(run.metrics_json.get("refusal", ""))
@@ -67,7 +78,7 @@ def find_refusal(executions: Sequence[ToolExecution], attempt: int) -> str:
 
 
 def summarize_scan(row: scans.ScanRow) -> ScanAnswer:
-    return ScanAnswer(**_fields(*row))
+    return ScanAnswer(**_fields(row))
 
 
 async def list_page(
@@ -86,16 +97,15 @@ async def list_page(
     return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
 
 
-def _fields(
-    task: Task,
+def scan_fields(
+    task: Task | SimpleNamespace,
     project: str,
-    result: ScanResult | None,
-    upload: CodeauditUpload | None,
+    result: ScanResult | SimpleNamespace | None,
     reported: int | None,
     awaiting: int | None,
     severities: JsonObject | None,
 ) -> JsonObject:
-    """Return the fields of a ScanAnswer."""
+    """Return the fields of a ScanAnswer, but for its upload."""
     return {
         "task_id": task.id,
         "kind": task.kind,
@@ -116,5 +126,12 @@ def _fields(
         "by_severity": result.by_severity if result else severities or {},
         "by_verdict": result.by_verdict if result else {},
         "being_triaged": 0 if task.state in TERMINAL else awaiting or 0,
-        "upload": UploadAnswer.model_validate(upload) if upload else None,
+    }
+
+
+def _fields(row: scans.ScanRow) -> JsonObject:
+    """Return the fields of a ScanAnswer."""
+    task, project, result, upload, reported, awaiting, severities = row
+    return scan_fields(task, project, result, reported, awaiting, severities) | {
+        "upload": UploadAnswer.model_validate(upload) if upload else None
     }

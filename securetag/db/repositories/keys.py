@@ -32,6 +32,7 @@ from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
 from securetag.db.models import SCOPES, ApiKey
+from securetag.db.plain import PlainRow
 from securetag.db.repositories import audit
 from securetag.db.repositories.peppers import Peppers, pepper_version, rehash
 from securetag.errors import AuthenticationError, ConflictError, InputError, NotFoundError
@@ -144,25 +145,44 @@ async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Princ
 
     A key that was hashed under the previous pepper is hashed under the current one.
     """
-    matched = _KEY.fullmatch(key)
+    prefix = find_prefix(key)
     row = None
-    if matched is not None:
+    if prefix is not None:
         async with cross_tenant_transaction(engine) as session:
             result = await session.execute(
-                text("SELECT * FROM securetag.authenticate(:prefix)"), {"prefix": matched[1]}
+                text(
+                    "SELECT key_id, tenant_id, name, digest, scopes, pepper_version "
+                    "FROM securetag.authenticate(:prefix)"
+                ),
+                {"prefix": prefix},
             )
-            row = result.mappings().one_or_none()
-    stored_digest = bytes(row["digest"]) if row is not None else _NO_DIGEST
-    version = row["pepper_version"] if row is not None else None
+            row = result.one_or_none()
+    caller = check_key(key, tuple(row) if row is not None else None, peppers)
+    current = pepper_version(peppers.current)
+    if row is not None and row.pepper_version != current:
+        new = hash_key(key, peppers.current)
+        old = bytes(row.digest)
+        await rehash(engine, caller.tenant_id, caller.key_id, old=old, new=new, version=current)
+    return caller
+
+
+def find_prefix(key: str | None) -> str | None:
+    """Return the public part of a key; None where it has not the form of one."""
+    matched = _KEY.fullmatch(key) if key is not None else None
+    return matched[1] if matched is not None else None
+
+
+def check_key(key: str, row: PlainRow | None, peppers: Peppers) -> Principal:
+    """Return whom the key's row (id, tenant, name, digest, scopes, version of the pepper) is of.
+
+    Raises AuthenticationError where there is no row, or where it is another key's.
+    """
+    key_id, tenant_id, name, digest, scopes, version = row or (None, None, "", _NO_DIGEST, (), None)
+    candidates = list(peppers.candidates(version))
     pepper = next(
-        (
-            candidate
-            for candidate in peppers.candidates(version)
-            if hmac.compare_digest(stored_digest, hash_key(key, candidate))
-        ),
-        None,
+        (pepper for pepper in candidates if hmac.compare_digest(bytes(digest), hash_key(key, pepper))), None
     )
-    if row is None or (pepper is None and any(peppers.candidates(version))):
+    if row is None or (pepper is None and candidates):
         raise AuthenticationError(
             "this API key isn't known",
             hint="Send a key of yours in X-API-Key; `securetag key create` makes one.",
@@ -172,13 +192,7 @@ async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Princ
             "this API key ended with the pepper that it was made under, since nobody used it in time",
             hint="Ask your operator for a new key; `securetag key create` makes one.",
         )
-    current = pepper_version(peppers.current)
-    if version != current:
-        new = hash_key(key, peppers.current)
-        await rehash(engine, row["tenant_id"], row["key_id"], old=stored_digest, new=new, version=current)
-    return Principal(
-        tenant_id=row["tenant_id"], key_id=row["key_id"], name=row["name"], scopes=frozenset(row["scopes"])
-    )
+    return Principal(tenant_id=tenant_id, key_id=key_id, name=name, scopes=frozenset(scopes))
 
 
 async def find_valid_key(session: AsyncSession, key_id: UUID) -> ApiKey | None:

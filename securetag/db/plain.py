@@ -1,0 +1,57 @@
+"""Queries that psycopg runs without SQLAlchemy's execution, for what is read most.
+
+SQLAlchemy writes a query once; what it does at each execution costs more than PostgreSQL's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import psycopg
+from sqlalchemy import ClauseElement, exc
+from sqlalchemy.dialects import registry
+
+_DIALECT = registry.load("postgresql.psycopg")()
+
+#: A row as its columns.
+PlainRow: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainQuery:
+    """Text for psycopg, with the values of its own."""
+
+    text: bytes
+    values: Mapping[str, object]
+
+
+def write_plain(query: ClauseElement) -> PlainQuery:
+    """Return a query of SQLAlchemy as text; parameters without a value are those of each call."""
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return PlainQuery(str(compiled).encode(), compiled.params)
+
+
+async def fetch_plain(
+    connection: psycopg.AsyncConnection, query: PlainQuery, **values: object
+) -> Sequence[PlainRow]:
+    """Return the rows of a query, each as its columns. Raises what SQLAlchemy would."""
+    with raise_as_sqlalchemy():
+        cursor = await connection.execute(query.text, {**query.values, **values})
+        return await cursor.fetchall()
+
+
+@contextmanager
+def raise_as_sqlalchemy() -> Iterator[None]:
+    """Errors of psycopg become those of SQLAlchemy, which the handlers know."""
+    try:
+        yield
+    except psycopg.Error as error:
+        kind = next(
+            getattr(exc, name)
+            for name in (base.__name__ for base in type(error).__mro__)
+            if issubclass(getattr(exc, name, object), exc.DBAPIError)
+        )
+        raise kind("a plain query", None, error) from error

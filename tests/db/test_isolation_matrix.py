@@ -1,0 +1,86 @@
+"""Each table × verb × role, against the rows of another tenant: none is read, changed, deleted or added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from uuid import UUID
+
+import psycopg
+import pytest
+from every_table import fill_every_table, read_catalog
+from postgres import Database
+from psycopg import sql
+
+from securetag.db.embedded import SUPERUSER, Cluster
+
+#: Role, and whose tenant's transaction it is in. The harvest is of all tenants (`tests/db/test_harvest.py`).
+ROLES = (
+    ("securetag_api", "another tenant"),
+    ("securetag_api", "no tenant"),
+    ("securetag_owner", "another tenant"),
+)
+VERBS = {
+    "SELECT": "SELECT 1 FROM {table} WHERE {column} = {tenant}",
+    "UPDATE": "UPDATE {table} SET {column} = {column} WHERE {column} = {tenant}",
+    "DELETE": "DELETE FROM {table} WHERE {column} = {tenant}",
+    "INSERT": "INSERT INTO {table} ({column}) VALUES ({tenant})",
+}
+
+
+def probes(tables: dict[str, str], tenants: list[UUID]) -> Iterator[tuple[str, UUID, str, UUID, str]]:
+    """(role, tenant of its transaction, verb, tenant that is probed, table)."""
+    for (role, caller), verb, table in product(ROLES, VERBS, tables):
+        for tenant, other in product(tenants, tenants):
+            if tenant != other:
+                yield role, UUID(int=0) if caller == "no tenant" else other, verb, tenant, table
+
+
+def probe_all(superuser: str, tenants: int) -> int:
+    """Return how many probes got nothing; fail at those that got a row."""
+    fill_every_table(superuser, tenants=tenants)
+    tables = {
+        name: "id" if name == "tenant" else "tenant_id"
+        for name, columns in read_catalog(superuser).items()
+        if name == "tenant" or "tenant_id" in {column for column, _, _ in columns}
+    }
+    leaks, number = [], 0
+    with psycopg.connect(superuser) as connection:
+        ids = [row[0] for row in connection.execute("SELECT id FROM securetag.tenant ORDER BY id")]
+        for table, column in tables.items():
+            rows = sql.SQL("SELECT count(DISTINCT {}) FROM {}").format(
+                sql.Identifier(column), sql.Identifier("securetag", table)
+            )
+            assert connection.execute(rows).fetchone() == (len(ids),), f"{table} has nothing to probe"
+        for role, caller, verb, tenant, table in probes(tables, ids):
+            number += 1
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(caller)])
+            statement = sql.SQL(VERBS[verb]).format(
+                table=sql.Identifier("securetag", table),
+                column=sql.Identifier(tables[table]),
+                tenant=sql.Literal(tenant),
+            )
+            try:
+                rows_got = connection.execute(statement).rowcount
+            except psycopg.Error:
+                rows_got = 0
+            connection.rollback()
+            if rows_got:
+                leaks.append((role, verb, table))
+    assert leaks == []
+    return number
+
+
+def test_no_role_reaches_another_tenants_rows(clean_database: Database, pg_cluster: Cluster) -> None:
+    assert probe_all(pg_cluster.dsn(clean_database.name, SUPERUSER), tenants=2) > 500
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_ten_thousand_probes_of_tables_get_nothing(
+    clean_database: Database, pg_cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    number = probe_all(pg_cluster.dsn(clean_database.name, SUPERUSER), tenants=6)
+    record_property("faults", [number, "probes of tables"])
+    assert number >= 10_000

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from securetag.api.auth import check_scope, read_principal
 from securetag.api.services import ApiServices
@@ -70,6 +71,7 @@ async def reading(
             cursor = await driver.execute(_SIGN_IN, (prefix,))
             row = await cursor.fetchone()
         caller = check_key(key, row[:6] if row is not None else None, services.peppers)
+        bind_contextvars(tenant=str(caller.tenant_id))
         timeouts.extend(services.settings.api.statement_timeout_s * TRANSACTION_FACTOR)
         if not is_news and not caller.may("worker"):
             services.rates.count(caller.tenant_id)

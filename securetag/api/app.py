@@ -22,7 +22,7 @@ from securetag.api.receive import MAX_FIELD
 from securetag.api.services import ApiServices
 from securetag.api.sweeper import sweep_for_ever
 from securetag.db.engine import create_engine
-from securetag.db.queue import reap
+from securetag.db.queue import count_open_tasks, reap
 from securetag.db.repositories.notifications import listen
 from securetag.db.upgrade import head_revision
 from securetag.errors import DatabaseUnavailableError
@@ -134,6 +134,7 @@ async def _reap_for_ever(services: ApiServices) -> None:
         looks = 1
         try:
             reaped = await reap(services.engine)
+            services.metrics.show_queue(await count_open_tasks(services.engine))
         except DatabaseUnavailableError as error:
             services.metrics.database_up.set(0)
             log.warning("lost leases can't be looked for: %s", error)

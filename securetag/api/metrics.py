@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import (
@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from securetag.db.queue import OpenTasks
 from securetag.errors import SettingsError
 
 #: Seconds; the keyed reads take single milliseconds, uploads seconds.
@@ -51,6 +52,15 @@ class Metrics:
         self.uploads = Counter(
             "securetag_upload_bytes_total", "Bytes of accepted uploads.", registry=self.registry
         )
+        self._open = Gauge(
+            "securetag_queue_tasks", "Tasks that wait or run.", ["kind", "state"], registry=self.registry
+        )
+        self._oldest = Gauge(
+            "securetag_queue_oldest_seconds",
+            "Seconds since the oldest task was due, or was claimed.",
+            ["kind", "state"],
+            registry=self.registry,
+        )
         self.database_up = Gauge(
             "securetag_database_up", "1 when the last query was answered.", registry=self.registry
         )
@@ -62,6 +72,14 @@ class Metrics:
         self._requests.labels(verb, route, str(status)).inc()
         self._seconds.labels(verb, route).observe(seconds)
         return verb
+
+    def show_queue(self, rows: Iterable[OpenTasks]) -> None:
+        """Replace the queue's depth and age."""
+        self._open.clear()
+        self._oldest.clear()
+        for row in rows:
+            self._open.labels(row.kind, row.state).set(row.tasks)
+            self._oldest.labels(row.kind, row.state).set(row.oldest_s)
 
     def render(self) -> bytes:
         """The text exposition format."""

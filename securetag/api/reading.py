@@ -26,7 +26,7 @@ from securetag.errors import DatabaseUnavailableError
 
 #: The tenant is that of the transaction from here on; the caller compares the key's digest before it reads.
 _SIGN_IN = b"""
-SELECT key_id, tenant_id, name, digest, scopes, pepper_version,
+SELECT key_id, tenant_id, name, digest, scopes, pepper_version, suspended,
     set_config('app.tenant_id', tenant_id::text, true)
 FROM securetag.authenticate(%s)
 """
@@ -70,7 +70,7 @@ async def reading(
         with raise_as_sqlalchemy():
             cursor = await driver.execute(_SIGN_IN, (prefix,))
             row = await cursor.fetchone()
-        caller = check_key(key, row[:6] if row is not None else None, services.peppers)
+        caller = check_key(key, row[:7] if row is not None else None, services.peppers)
         bind_contextvars(tenant=str(caller.tenant_id))
         timeouts.extend(services.settings.api.statement_timeout_s * TRANSACTION_FACTOR)
         if not is_news and not caller.may("worker"):

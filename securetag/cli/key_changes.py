@@ -1,4 +1,4 @@
-"""`securetag key list`, `revoke`, `rotate` and `securetag tenant list`: for an installation's operator."""
+"""Keys and tenants as an installation's operator lists, replaces, suspends and ends them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from securetag.db.models import Tenant
     from securetag.db.repositories.tenant_keys import TenantKey
 
 T = TypeVar("T")
@@ -75,6 +76,34 @@ def revoke_key(wanted: Wanted, as_json: Json = False) -> None:
 
 
 @reported
+def suspend_key(wanted: Wanted, as_json: Json = False) -> None:
+    """Suspend a key: it opens nothing until `securetag key resume`."""
+    _suspend(wanted, as_json, is_suspended=True)
+
+
+@reported
+def resume_key(wanted: Wanted, as_json: Json = False) -> None:
+    """End a key's suspension: it opens again what it did before."""
+    _suspend(wanted, as_json, is_suspended=False)
+
+
+def _suspend(wanted: str, as_json: bool, *, is_suspended: bool) -> None:
+    from securetag.db.repositories.tenant_keys import find_tenant_key, suspend_tenant_key
+
+    async def change(engine: AsyncEngine) -> TenantKey:
+        key = await find_tenant_key(engine, wanted)
+        await suspend_tenant_key(engine, key, is_suspended=is_suspended)
+        return await find_tenant_key(engine, str(key.id))
+
+    key = _run(change)
+    if as_json:
+        emit(_describe(key))
+    else:
+        done = "suspended" if is_suspended else "resumed"
+        typer.echo(f"{done} stk_{key.prefix} ({key.name}, {key.tenant})")
+
+
+@reported
 def rotate_key(
     wanted: Wanted,
     overlap_hours: Annotated[
@@ -104,6 +133,41 @@ def rotate_key(
 
 
 @reported
+def suspend_tenant(name: str, as_json: Json = False) -> None:
+    """Suspend a tenant: its keys open nothing, its running scans end, waiting ones wait."""
+    from securetag.db.repositories import tenants
+
+    _change_tenant(name, as_json, tenants.suspend_tenant, "suspended")
+
+
+@reported
+def resume_tenant(name: str, as_json: Json = False) -> None:
+    """End a tenant's suspension: its keys open again, and waiting scans run."""
+    from securetag.db.repositories import tenants
+
+    _change_tenant(name, as_json, tenants.resume_tenant, "resumed")
+
+
+def _change_tenant(name: str, as_json: bool, change: Callable[..., Awaitable[Tenant]], done: str) -> None:
+    from securetag.db.engine import cross_tenant_transaction
+    from securetag.db.repositories.tenant_keys import OPERATOR
+    from securetag.db.repositories.tenants import find_tenant
+    from securetag.system.clock import format_utc
+
+    async def work(engine: AsyncEngine) -> Tenant:
+        async with cross_tenant_transaction(engine) as session:
+            tenant_id = await find_tenant(session, name)
+        return await change(engine, tenant_id, actor=OPERATOR)
+
+    tenant = _run(work)
+    moment = format_utc(tenant.suspended_at) if tenant.suspended_at else None
+    if as_json:
+        emit({"tenant_id": str(tenant.id), "name": name, "suspended_at": moment})
+    else:
+        typer.echo(f"{done} {name}")
+
+
+@reported
 def list_tenants(as_json: Json = False) -> None:
     """List the tenants of this installation, oldest first."""
     from securetag.cli.output import show
@@ -120,6 +184,7 @@ def list_tenants(as_json: Json = False) -> None:
                 "name": row.name,
                 "model_policy": row.model_policy,
                 "created_at": format_utc(row.created_at),
+                "suspended_at": format_utc(row.suspended_at) if row.suspended_at else "",
             }
             for row in rows
         ]
@@ -128,7 +193,7 @@ def list_tenants(as_json: Json = False) -> None:
     if as_json:
         emit(rows)
     else:
-        show(["id", "name", "code may go to", "made"], [list(row.values()) for row in rows])
+        show(["id", "name", "code may go to", "made", "suspended"], [list(row.values()) for row in rows])
 
 
 def _run(work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
@@ -154,7 +219,7 @@ def _describe(key: TenantKey) -> dict[str, object]:
 
     from securetag.system.clock import format_utc
 
-    times = ("created_at", "expires_at", "revoked_at", "last_used_at")
+    times = ("created_at", "expires_at", "revoked_at", "last_used_at", "suspended_at")
     moments = {name: format_utc(value) if (value := getattr(key, name)) else None for name in times}
     ids = {"id": str(key.id), "tenant_id": str(key.tenant_id)}
     return {**asdict(key), **ids, **moments, "state": key.state}

@@ -37,8 +37,10 @@ __all__ = [
     "Beat",
     "Claim",
     "Lease",
+    "OpenTasks",
     "cancel",
     "claim",
+    "count_open_tasks",
     "enqueue",
     "finish",
     "heartbeat",
@@ -76,6 +78,17 @@ class Beat:
 
     lease_until: datetime
     cancelled: bool
+
+
+@dataclass(frozen=True)
+class OpenTasks:
+    """Tasks of one kind and state: `queued`, `retrying` or `running`."""
+
+    kind: str
+    state: str
+    tasks: int
+    #: Seconds since the oldest of them was due, or was claimed.
+    oldest_s: float
 
 
 async def enqueue(
@@ -233,6 +246,13 @@ async def reap(engine: AsyncEngine, *, backoff_s: float = BACKOFF_S, overrun_s: 
             {"backoff_s": float(backoff_s), "overrun_s": float(overrun_s)},
         )
         return len(reaped.all())
+
+
+async def count_open_tasks(engine: AsyncEngine) -> list[OpenTasks]:
+    """Count the tasks of all tenants that wait or run, by kind and state. Raises DatabaseUnavailableError."""
+    async with cross_tenant_transaction(engine) as session:
+        rows = await session.execute(text("SELECT kind, state, tasks, oldest_s FROM securetag.open_tasks()"))
+        return [OpenTasks(*row) for row in rows]
 
 
 async def _seen(

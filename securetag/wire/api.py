@@ -357,6 +357,10 @@ class ProjectAnswer(Answer):
     created_at: Time
 
 
+#: Changes with the section "Consent and erasure" of docs/api.md, which says what a consent allows.
+CONSENT_TEXT_VERSION = "2026-11-28"
+
+
 class ConsentBody(Body):
     """Whether Securetag may learn from this tenant's findings and verdicts."""
 
@@ -372,6 +376,8 @@ class ConsentAnswer(Answer):
     granted_at: Time | None = None
     withdrawn_by: str | None = None
     withdrawn_at: Time | None = None
+    #: Which text was agreed to; null for a consent from before versions were kept.
+    text_version: str | None = None
 
 
 class ToolAnswer(Answer):
@@ -424,6 +430,7 @@ class KeyAnswer(Answer):
     expires_at: Time | None
     revoked_at: Time | None
     last_used_at: Time | None
+    suspended_at: Time | None
 
 
 class KeyCreated(KeyAnswer):

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from securetag.records import ModelLocation
 from securetag.wire.base import Answer, Body, Name, Time
@@ -47,6 +47,12 @@ class TenantChanges(Body):
     quotas: Quotas | None = None
 
 
+class Suspension(Body):
+    """Whether a tenant or a key is suspended."""
+
+    suspended: StrictBool
+
+
 class TenantAnswer(Answer):
     """A tenant."""
 
@@ -57,6 +63,8 @@ class TenantAnswer(Answer):
     #: Its own, where they differ from the installation's.
     quotas: Quotas = Field(default_factory=Quotas)
     created_at: Time
+    #: Since then its keys open nothing.
+    suspended_at: Time | None
 
 
 class Used(Answer):

@@ -172,7 +172,7 @@ def test_every_tenants_table_is_forced_and_no_role_bypasses(pg_database: Databas
     deleting = [f"delete_{what}" for what in ("findings", "project", "scan", "tenant")]
     assert definers == [
         (name, "securetag_gate", fixed, False)
-        for name in ("authenticate", "claim", *deleting, "reap", "tenants")
+        for name in ("authenticate", "claim", *deleting, "open_tasks", "reap", "tenants")
     ]
 
 

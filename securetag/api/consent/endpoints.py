@@ -27,6 +27,7 @@ def _answer(row: Consent | None) -> Response:
             granted_at=row.granted_at,
             withdrawn_by=row.withdrawn_by,
             withdrawn_at=row.withdrawn_at,
+            text_version=row.text_version,
         )
     )
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
-from securetag.api.paging import Cursor, Limit, answer_page
+from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.services import Services
 from securetag.db.models import ApiKey
 from securetag.db.paging import list_rows
@@ -22,6 +22,7 @@ from securetag.db.repositories.tenants import exists, switch_tenant
 from securetag.errors import NotFoundError, PermissionDeniedError
 from securetag.wire.api import KeyAnswer, KeyBody, KeyCreated, RotationBody
 from securetag.wire.base import Page
+from securetag.wire.tenants import Suspension
 
 router = APIRouter(prefix="/keys", tags=["keys"], responses=RESPONSES)
 
@@ -94,6 +95,16 @@ async def rotate_key(
 
         operation = f"POST /keys/{key_id}/rotate"
         return await once(session, caller.tenant_id, operation, key, body, work, secret="key")
+
+
+@router.put("/{key_id}/suspension", response_model=KeyAnswer)
+async def suspend_key(key_id: UUID, body: Suspension, services: Services, caller: Admin) -> Response:
+    """Suspend a key, or end that. A suspended key opens nothing (403) and keeps its id."""
+    async with services.tenant(caller.tenant_id) as session:
+        row = await keys.suspend_key(
+            session, caller.tenant_id, key_id, is_suspended=body.suspended, actor=caller.name
+        )
+        return json_answer(KeyAnswer.model_validate(row))
 
 
 @router.delete("/{key_id}", status_code=204)

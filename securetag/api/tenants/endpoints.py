@@ -17,7 +17,7 @@ from securetag.db.deletion import delete_tenant
 from securetag.db.repositories import tenants
 from securetag.errors import ConflictError, PermissionDeniedError
 from securetag.wire.base import Page
-from securetag.wire.tenants import TenantAnswer, TenantBody, TenantChanges
+from securetag.wire.tenants import Suspension, TenantAnswer, TenantBody, TenantChanges
 
 router = APIRouter(prefix="/tenants", tags=["tenants"], responses=RESPONSES)
 
@@ -70,6 +70,19 @@ async def change_tenant(tenant_id: UUID, body: TenantChanges, services: Services
             await tenants.switch_tenant(session, tenant_id)
         tenant = await tenants.change_tenant(session, tenant_id, body, actor=caller.name)
         return json_answer(TenantAnswer.model_validate(tenant))
+
+
+@router.put("/{tenant_id}/suspension", response_model=TenantAnswer)
+async def suspend_tenant(tenant_id: UUID, body: Suspension, services: Services, caller: Operator) -> Response:
+    """Suspend a tenant, or end that: its keys then open nothing (403), and its running scans are canceled.
+
+    Waiting scans wait until it ends. 409 for the operator's own tenant.
+    """
+    if tenant_id == caller.tenant_id:
+        raise ConflictError("an operator can't suspend the own tenant", hint="Use another tenant's key.")
+    change = tenants.suspend_tenant if body.suspended else tenants.resume_tenant
+    tenant = await change(services.engine, tenant_id, actor=caller.name)
+    return json_answer(TenantAnswer.model_validate(tenant))
 
 
 @router.delete("/{tenant_id}", status_code=204)

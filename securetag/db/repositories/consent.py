@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from securetag.db.models import Consent
 from securetag.db.repositories.audit import record
+from securetag.wire.api import CONSENT_TEXT_VERSION
 
 
 async def get_latest_consent(session: AsyncSession) -> Consent | None:
@@ -25,7 +26,7 @@ async def grant_consent(session: AsyncSession, tenant_id: UUID, by: str) -> None
     """Granting what is granted changes nothing: the consent keeps its id."""
     made = await session.scalar(
         insert(Consent)
-        .values(id=uuid7(), tenant_id=tenant_id, granted_by=by)
+        .values(id=uuid7(), tenant_id=tenant_id, granted_by=by, text_version=CONSENT_TEXT_VERSION)
         .on_conflict_do_nothing(index_elements=["tenant_id"], index_where=Consent.withdrawn_at.is_(None))
         .returning(Consent.id)
     )

@@ -31,11 +31,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
-from securetag.db.models import SCOPES, ApiKey
+from securetag.db.models import SCOPES, ApiKey, Tenant
 from securetag.db.plain import PlainRow
 from securetag.db.repositories import audit
 from securetag.db.repositories.peppers import Peppers, pepper_version, rehash
-from securetag.errors import AuthenticationError, ConflictError, InputError, NotFoundError
+from securetag.errors import (
+    AuthenticationError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from securetag.records import JsonObject
 
 _KEY = re.compile(r"stk_([A-Za-z0-9_-]{12})_([A-Za-z0-9_-]{43})")
@@ -141,7 +147,8 @@ async def add_key(
 
 
 async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Principal:
-    """Who this key is. Raises AuthenticationError and DatabaseUnavailableError.
+    """Who this key is. Raises AuthenticationError, DatabaseUnavailableError, and
+    PermissionDeniedError where the key or its tenant is suspended.
 
     A key that was hashed under the previous pepper is hashed under the current one.
     """
@@ -151,7 +158,7 @@ async def authenticate(engine: AsyncEngine, key: str, peppers: Peppers) -> Princ
         async with cross_tenant_transaction(engine) as session:
             result = await session.execute(
                 text(
-                    "SELECT key_id, tenant_id, name, digest, scopes, pepper_version "
+                    "SELECT key_id, tenant_id, name, digest, scopes, pepper_version, suspended "
                     "FROM securetag.authenticate(:prefix)"
                 ),
                 {"prefix": prefix},
@@ -173,11 +180,20 @@ def find_prefix(key: str | None) -> str | None:
 
 
 def check_key(key: str, row: PlainRow | None, peppers: Peppers) -> Principal:
-    """Return whom the key's row (id, tenant, name, digest, scopes, version of the pepper) is of.
+    """Return whom the key's row (id, tenant, name, digest, scopes, version of the pepper, suspended) is of.
 
-    Raises AuthenticationError where there is no row, or where it is another key's.
+    Raises AuthenticationError where there is no row, or where it is another key's; PermissionDeniedError
+    where the key or its tenant is suspended.
     """
-    key_id, tenant_id, name, digest, scopes, version = row or (None, None, "", _NO_DIGEST, (), None)
+    key_id, tenant_id, name, digest, scopes, version, suspended = row or (
+        None,
+        None,
+        "",
+        _NO_DIGEST,
+        (),
+        None,
+        None,
+    )
     candidates = list(peppers.candidates(version))
     pepper = next(
         (pepper for pepper in candidates if hmac.compare_digest(bytes(digest), hash_key(key, pepper))), None
@@ -192,14 +208,27 @@ def check_key(key: str, row: PlainRow | None, peppers: Peppers) -> Principal:
             "this API key ended with the pepper that it was made under, since nobody used it in time",
             hint="Ask your operator for a new key; `securetag key create` makes one.",
         )
+    if suspended is not None:
+        raise PermissionDeniedError(
+            f"this {'API key' if suspended == 'key' else 'tenant'} is suspended",
+            hint="Ask the operator of this installation; nothing was deleted.",
+        )
     return Principal(tenant_id=tenant_id, key_id=key_id, name=name, scopes=frozenset(scopes))
 
 
 async def find_valid_key(session: AsyncSession, key_id: UUID) -> ApiKey | None:
-    """Return the key, unless it was revoked or has expired."""
+    """Return the key, unless it was revoked, has expired, or it or its tenant is suspended."""
     is_unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
     key: ApiKey | None = await session.scalar(
-        select(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None), is_unexpired)
+        select(ApiKey)
+        .join(Tenant, Tenant.id == ApiKey.tenant_id)
+        .where(
+            ApiKey.id == key_id,
+            ApiKey.revoked_at.is_(None),
+            ApiKey.suspended_at.is_(None),
+            Tenant.suspended_at.is_(None),
+            is_unexpired,
+        )
     )
     return key
 
@@ -244,3 +273,18 @@ async def revoke_key(session: AsyncSession, tenant_id: UUID, key_id: UUID, *, ac
     if revoked_id is None:
         raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
     await audit.record(session, tenant_id, actor=actor, action="key.revoke", subject=str(key_id))
+
+
+async def suspend_key(
+    session: AsyncSession, tenant_id: UUID, key_id: UUID, *, is_suspended: bool, actor: str
+) -> ApiKey:
+    """Return the key, which from now on opens nothing, or again what it did. Raises NotFoundError."""
+    moment = func.coalesce(ApiKey.suspended_at, func.clock_timestamp()) if is_suspended else None
+    key: ApiKey | None = await session.scalar(
+        update(ApiKey).where(ApiKey.id == key_id).values(suspended_at=moment).returning(ApiKey)
+    )
+    if key is None:
+        raise NotFoundError("there is no such key", hint="GET /keys lists yours.")
+    action = "key.suspend" if is_suspended else "key.resume"
+    await audit.record(session, tenant_id, actor=actor, action=action, subject=str(key_id))
+    return key

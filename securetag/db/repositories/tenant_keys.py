@@ -36,14 +36,17 @@ class TenantKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    suspended_at: datetime | None
 
     @property
     def state(self) -> str:
-        """`valid`, `revoked` or `expired`."""
+        """`valid`, `revoked`, `expired` or `suspended`."""
         if self.revoked_at is not None:
             return "revoked"
         is_over = self.expires_at is not None and self.expires_at <= datetime.now(UTC)
-        return "expired" if is_over else "valid"
+        if is_over:
+            return "expired"
+        return "suspended" if self.suspended_at is not None else "valid"
 
 
 async def list_tenant_keys(engine: AsyncEngine, tenant: str | None = None) -> list[TenantKey]:
@@ -97,6 +100,12 @@ async def revoke_tenant_key(engine: AsyncEngine, key: TenantKey) -> None:
     """The key opens nothing from now on; a second time is no error."""
     async with tenant_transaction(engine, key.tenant_id) as session:
         await keys.revoke_key(session, key.tenant_id, key.id, actor=OPERATOR)
+
+
+async def suspend_tenant_key(engine: AsyncEngine, key: TenantKey, *, is_suspended: bool) -> None:
+    """The key opens nothing from now on, or again what it did. Raises NotFoundError."""
+    async with tenant_transaction(engine, key.tenant_id) as session:
+        await keys.suspend_key(session, key.tenant_id, key.id, is_suspended=is_suspended, actor=OPERATOR)
 
 
 async def rotate_tenant_key(engine: AsyncEngine, key: TenantKey, pepper: str, *, overlap: timedelta) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Update, select, text, update
+from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag.db.engine import cross_tenant_transaction, tenant_transaction
-from securetag.db.models import Tenant
+from securetag.db.leases import change_state
+from securetag.db.models import Task, Tenant
 from securetag.db.repositories.audit import record
+from securetag.db.states import State
 from securetag.errors import ConflictError, NotFoundError
 from securetag.records import JsonObject, ModelLocation
 from securetag.wire.tenants import TenantChanges
@@ -63,6 +66,38 @@ async def change_tenant(
     return tenant
 
 
+async def suspend_tenant(engine: AsyncEngine, tenant_id: UUID, *, actor: str) -> Tenant:
+    """Return the tenant, whose keys open nothing from now on; its running scans end, waiting ones stay.
+
+    Repeated it ends what has begun to run since. Raises NotFoundError and DatabaseUnavailableError.
+    """
+    tenant = await _mark(engine, tenant_id, "tenant.suspend", func.clock_timestamp(), actor)
+    # In a transaction of its own: no claim hands out a task of this tenant any more.
+    async with tenant_transaction(engine, tenant_id) as session:
+        running = select(Task).where(Task.state == State.RUNNING.value).with_for_update()
+        for task in (await session.scalars(running)).all():
+            await change_state(session, task, State.CANCELLED, reason="the tenant was suspended")
+    return tenant
+
+
+async def resume_tenant(engine: AsyncEngine, tenant_id: UUID, *, actor: str) -> Tenant:
+    """Return the tenant, whose keys open again and whose waiting scans run. Raises as `suspend_tenant`."""
+    return await _mark(engine, tenant_id, "tenant.resume", None, actor)
+
+
+async def _mark(
+    engine: AsyncEngine, tenant_id: UUID, action: str, moment: ColumnElement[datetime] | None, actor: str
+) -> Tenant:
+    async with tenant_transaction(engine, tenant_id) as session:
+        tenant: Tenant | None = await session.scalar(
+            update(Tenant).where(Tenant.id == tenant_id).values(suspended_at=moment).returning(Tenant)
+        )
+        if tenant is None:
+            raise NotFoundError("there is no such tenant", hint="`securetag tenant list` names them.")
+        await record(session, tenant_id, actor=actor, action=action, subject=str(tenant_id))
+    return tenant
+
+
 async def switch_tenant(session: AsyncSession, tenant_id: UUID) -> None:
     """Make the rest of the transaction this tenant's. For operators, whom the caller has checked."""
     await session.execute(
@@ -100,7 +135,7 @@ async def ensure_tenant(engine: AsyncEngine, name: str, *, model_policy: ModelLo
 async def list_tenants(session: AsyncSession, *, after: UUID | None, limit: int | None) -> Sequence[Row[Any]]:
     """Return up to `limit + 1` tenants as `TenantAnswer` has them, or all, oldest first. For operators."""
     query = text(
-        "SELECT id, name, model_policy, quotas, created_at"
+        "SELECT id, name, model_policy, quotas, created_at, suspended_at"
         " FROM securetag.tenants(CAST(:after AS uuid), :page)"
     )
     page = None if limit is None else limit + 1

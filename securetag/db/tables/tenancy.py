@@ -34,6 +34,8 @@ class Tenant(Base):
     #: A `securetag.wire.usage.Quotas`: what it leaves out is as the installation's settings say.
     quotas: Mapped[JsonObject] = mapped_column(server_default="{}")
     created_at: Mapped[datetime] = now_column()
+    #: Since then none of its keys opens anything and none of its tasks runs.
+    suspended_at: Mapped[datetime | None]
 
 
 class ApiKey(Base):
@@ -58,6 +60,7 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    suspended_at: Mapped[datetime | None]
 
 
 class Project(Base):
@@ -91,6 +94,8 @@ class Consent(Base):
     granted_at: Mapped[datetime] = now_column()
     withdrawn_by: Mapped[str | None]
     withdrawn_at: Mapped[datetime | None]
+    #: Which text was agreed to (`securetag.wire.api.CONSENT_TEXT_VERSION`); null from before versions.
+    text_version: Mapped[str | None]
 
 
 class ErasureRequest(Base):

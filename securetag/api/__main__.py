@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import sys
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from securetag.errors import SecuretagError, SettingsError
@@ -28,6 +28,7 @@ with exit_if_missing():
     from securetag.api.exposure import refuse_unsafe
     from securetag.db.engine import dsn_for, parse_url
     from securetag.system.logs import configure_logs
+    from securetag.system.metrics import serve_metrics
 
 #: Connections that wait to be accepted.
 BACKLOG = 512
@@ -91,11 +92,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
             app.state.services.streams.closing.set()
             await super().shutdown(sockets)
 
-    with closing(opened), ExitStack() as stack:
-        if settings.api.metrics_port:
-            stack.enter_context(
-                app.state.metrics.listening(settings.api.metrics_host, settings.api.metrics_port)
-            )
+    counts, api = app.state.metrics.registry, settings.api
+    with closing(opened), serve_metrics(counts, api.metrics_host, api.metrics_port, section="api"):
         Announcing(config).run(sockets=[opened])
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
-    ProcessCollector,
     generate_latest,
-    start_http_server,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from securetag.db.queue import OpenTasks
-from securetag.errors import SettingsError
 
 #: Seconds; the keyed reads take single milliseconds, uploads seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
@@ -84,27 +80,3 @@ class Metrics:
     def render(self) -> bytes:
         """The text exposition format."""
         return generate_latest(self.registry)
-
-    @contextmanager
-    def listening(self, host: str, port: int) -> Iterator[None]:
-        """Serve the counts and those of the process (memory, CPU time, open files) on a port of their own.
-
-        It answers from a thread, also where the event loop is busy. Raises SettingsError where the port
-        is taken.
-        """
-        registry = CollectorRegistry(support_collectors_without_names=True)
-        registry.register(self.registry)
-        ProcessCollector(registry=registry)
-        try:
-            server, thread = start_http_server(port, addr=host, registry=registry)
-        except (OSError, OverflowError) as error:
-            raise SettingsError(
-                f"metrics can't be served at {host}:{port}: {error}",
-                hint="Choose another address in api.metrics_host and api.metrics_port; port 0 serves none.",
-            ) from error
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()

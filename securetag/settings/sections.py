@@ -106,6 +106,10 @@ class WorkerSettings(Section):
     scanners: Annotated[list[str], Field(min_length=1)] = ["semgrep", "secrets"]
     #: `required`: don't start where the kernel forbids that tools are isolated (docs/operations.md).
     isolation: Literal["auto", "required"] = "auto"
+    #: Address of the worker's Prometheus listener, which asks for no key.
+    metrics_host: str = "127.0.0.1"
+    #: Port of that listener; 0 opens none.
+    metrics_port: int = 0
     #: Files of one unpacked project.
     max_files: int = 20_000
     #: Bytes of one unpacked project.

@@ -430,7 +430,7 @@ class KeyAnswer(Answer):
     expires_at: Time | None
     revoked_at: Time | None
     last_used_at: Time | None
-    suspended_at: Time | None
+    suspended_at: Time | None = None
 
 
 class KeyCreated(KeyAnswer):

@@ -64,7 +64,7 @@ class TenantAnswer(Answer):
     quotas: Quotas = Field(default_factory=Quotas)
     created_at: Time
     #: Since then its keys open nothing.
-    suspended_at: Time | None
+    suspended_at: Time | None = None
 
 
 class Used(Answer):

@@ -28,6 +28,8 @@ with exit_if_missing():
     from securetag.scanning.external import list_scanners, make_scanner
     from securetag.scanning.web.scanner import select_scanners
     from securetag.system.logs import configure_logs
+    from securetag.system.metrics import serve_metrics
+    from securetag.worker.metrics import WorkerMetrics
     from securetag.worker.runner import Runner
     from securetag.worker.sandbox import Workspace
 
@@ -66,8 +68,14 @@ def work(*, once: bool, concurrency: int) -> int:
     stop = threading.Event()
     client = QueueClient(settings.worker, f"{socket.gethostname()}:{os.getpid()}")
     outcomes: list[bool | SecuretagError] = []
-    with Workspace(settings.run_dir) as workspace:
-        runners = [Runner(client, settings, workspace, stop=stop) for _ in range(concurrency)]
+    metrics, worker = WorkerMetrics(), settings.worker
+    with (
+        serve_metrics(metrics.registry, worker.metrics_host, worker.metrics_port, section="worker"),
+        Workspace(settings.run_dir) as workspace,
+    ):
+        runners = [
+            Runner(client, settings, workspace, stop=stop, metrics=metrics) for _ in range(concurrency)
+        ]
 
         def loop(runner: Runner) -> None:
             try:

@@ -20,6 +20,7 @@ from securetag.client.queue import QueueClient
 from securetag.errors import FencedError, SecuretagError
 from securetag.settings import Settings
 from securetag.wire.queue import HEARTBEAT_S, Lease
+from securetag.worker.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,18 @@ class TimeLimitError(SecuretagError):
 class Attempt:
     """What a task's code gets to work with."""
 
-    def __init__(self, lease: Lease, client: QueueClient, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        client: QueueClient,
+        settings: Settings,
+        folder: Path,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self.lease = lease
         self.client = client
         self.settings = settings
+        self.metrics = metrics or WorkerMetrics()
         #: Private to this attempt, and gone after it.
         self.folder = folder
         #: Set when the work is to end now; tools take it as their `stop`.

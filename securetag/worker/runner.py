@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -35,6 +36,7 @@ from securetag.errors import (
 from securetag.settings import Settings
 from securetag.wire.queue import Lease, ResultRequest, TaskKind
 from securetag.worker.attempt import Attempt, CancelledError, ReleasedError
+from securetag.worker.metrics import WorkerMetrics
 from securetag.worker.sandbox import Workspace
 from securetag.worker.sending import BACKOFF_S, send_while_away, shorten, warn
 from securetag.worker.tasks import codeaudit, imported, web
@@ -60,12 +62,14 @@ class Runner:
         *,
         stop: threading.Event,
         tasks: Mapping[TaskKind, TaskFunction] = TASKS,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
         self._workspace = workspace
         self._stop = stop
         self._tasks = tasks
+        self._metrics = metrics or WorkerMetrics()
         self._current: Attempt | None = None
         #: True while the api is asked for a task. A process that ends then loses nothing: the api claims no
         #: task for a worker that has hung up, and the lease of one claimed at that very moment runs out.
@@ -123,12 +127,14 @@ class Runner:
             bound_contextvars(task_id=str(lease.task_id), request_id=str(uuid7())),
             self._workspace.task() as folder,
         ):
-            attempt = Attempt(lease, self._client, self._settings, folder)
+            attempt = Attempt(lease, self._client, self._settings, folder, self._metrics)
             log.info("task %s: attempt %d of %d", lease.task_id, lease.attempt, lease.max_attempts)
             self._current = attempt
             try:
                 with attempt.kept_alive():
+                    began = time.monotonic()
                     result = self._done(attempt)
+                    self._metrics.count_attempt(lease.kind, time.monotonic() - began, result)
                     if result is not None:
                         self._report(attempt, result)
             finally:

@@ -26,6 +26,7 @@ from securetag.db.repositories.keys import create_key
 from securetag.db.repositories.tenants import create_tenant
 from securetag.errors import SettingsError
 from securetag.settings import LOCAL_PEPPER, get_settings
+from securetag.system.metrics import serve_metrics
 
 MAX_RESTING_MIB = 200
 
@@ -153,6 +154,6 @@ def test_a_metrics_port_that_is_taken_is_said() -> None:
     with (
         closing(listening("127.0.0.1", 0)) as other,
         pytest.raises(SettingsError, match="metrics can't be served at"),
-        Metrics().listening("127.0.0.1", other.getsockname()[1]),
+        serve_metrics(Metrics().registry, "127.0.0.1", other.getsockname()[1], section="api"),
     ):
         raise AssertionError("two listeners on one port")

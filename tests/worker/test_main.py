@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from securetag.cli.services.ports import find_free_port
 from securetag.worker.__main__ import wait_for_end
 
 #: MiB that a worker without work may take.
@@ -82,6 +84,7 @@ def test_once(tmp_path: Path, idle_api: str, key: str, code: int, says: str) -> 
 @pytest.mark.system
 @pytest.mark.sockets
 def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: Path, idle_api: str) -> None:
+    port = find_free_port("127.0.0.1")
     process = start(
         tmp_path,
         "--concurrency",
@@ -89,11 +92,16 @@ def test_it_rests_small_and_ends_when_told_although_it_waits_for_work(tmp_path: 
         SECURETAG_WORKER__API_URL=idle_api,
         SECURETAG_WORKER__API_KEY="stk_known",
         SECURETAG_WORKER__POLL_S="30",
+        SECURETAG_WORKER__METRICS_PORT=str(port),
     )
     assert process.stderr is not None
-    while "working for" not in process.stderr.readline():
+    while "working for" not in (line := json.loads(process.stderr.readline()))["event"]:
         assert process.poll() is None
+    assert (line["logger"], line["level"]) == ("securetag.worker", "info")
     time.sleep(0.5)
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "process_resident_memory_bytes" in metrics
+    assert "securetag_worker_model_seconds_count 0.0" in metrics
     assert psutil.Process(process.pid).memory_info().rss < RESTING << 20
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=20)

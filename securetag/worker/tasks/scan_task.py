@@ -109,6 +109,7 @@ class ScanTask(ABC):
             ],
         )
         answer = send_or_shorten(attempt.client.findings, attempt.lease, body, attempt.stop)
+        attempt.metrics.count_runs(self.executions)
         # The result brings what runs from here on.
         self.executions = []
         return answer

@@ -6,7 +6,8 @@ verdict, recommendation, in that order, so that the verdict is decided after the
 and an answer that begins with the verdict: at most 24 completion tokens and 512 in all.
 
 `compact` reads the finding's slice (`securetag.scanning.slicing`) where it has one, with LEFT_OUT where lines
-were left out; else, as `full` always does, a window of its snippet.
+were left out; else, as `full` always does, a window of its snippet. The names that its lines bind are letters
+(`securetag.scanning.local_names`).
 
 Lines are counted from 1 in the rendered code, not in the file: the numbers stay short, and a
 finding that moves down its file still renders to the same bytes. Changing one byte of what
@@ -38,13 +39,14 @@ from securetag.records import (
     WebLocation,
     content_id,
 )
+from securetag.scanning.local_names import rename_locals
 from securetag.scanning.secrets.mask import mask_finding
 
 Profile = Literal["full", "compact"]
 
 SCHEMA_VERSION = 1
 #: Rises whenever a byte of a rendered prompt changes.
-PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-3"}
+PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-4"}
 #: Completion tokens of a training row.
 MAX_COMPLETION_TOKENS: dict[Profile, int] = {"full": 512, "compact": 24}
 #: Tokens that a model may write. One that was never tuned spells `"false_positive"` in pieces: the compact
@@ -210,6 +212,8 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
     if profile == "compact":
         system = ""
         head = f"{defuse(finding.cwe)} {web}".rstrip()
+        if finding.web is None:
+            code = rename_locals(code)
         user = "\n".join([head, *_mark_lines(code, start, end)])
     else:
         system = (_SYSTEM if finding.web is None else _WEB_SYSTEM)[tongue]

@@ -33,8 +33,8 @@ FINDING = Finding(
 # Changing one byte of what `render` writes changes these. Then PROMPT_VERSIONS must rise too:
 # stored verdicts name the version that they answered.
 GOLDEN = {
-    ("compact-3", "en"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
-    ("compact-3", "es"): "e105267873be8ff0a8521ff309764f7d1aa53488b4f2c976e5444ea43bee440c",
+    ("compact-4", "en"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
+    ("compact-4", "es"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
     ("full-1", "en"): "15c6bec78a1eae6f3bbb3804cef608180de2b284edd18a26e3726ed3d71c5fb0",
     ("full-1", "es"): "5df14f0d1b3010e09495220cfbb5ab7a94f6b875a95ea49495638e5a08ee6450",
 }
@@ -60,8 +60,8 @@ WEB_FINDING = msgspec.structs.replace(
     web=WebLocation(url="https://shop.example/search", method="GET", parameter="q"),
 )
 WEB_GOLDEN = {
-    ("compact-3", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
-    ("compact-3", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
+    ("compact-4", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
+    ("compact-4", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
     ("full-1", "en"): "84b73ce34b475e3a9db6fc43626531d85d1824896d918c85395f8f69ec29ec1a",
     ("full-1", "es"): "1f85570fe59cb647c4e75bf2155656437cb199a56240a7673bb53ed35ea6e436",
 }
@@ -80,8 +80,8 @@ def test_the_flagged_line_counts_from_the_snippets_first_line() -> None:
     prompt = triage.render(FINDING, profile="compact")
     assert [message.content for message in prompt.messages] == [
         "",
-        'CWE-89\ndef order(request, db):\n    key = request.args["id"]\n'
-        '>    return db.execute("SELECT * FROM orders WHERE id = " + key)',
+        'CWE-89\ndef f(request, a):\n    b = request.args["id"]\n'
+        '>    return a.execute("SELECT * FROM orders WHERE id = " + b)',
     ]
     assert prompt.numbers == [41, 42, 43]
 
@@ -102,11 +102,11 @@ def test_a_compact_prompt_is_the_slice_with_marks_where_lines_are_left_out() -> 
     prompt = triage.render(SLICED, profile="compact")
     assert prompt.messages[1].content.split("\n") == [
         "CWE-89",
-        "def key_of(request):",
+        "def f(request):",
         "…",
-        "def order(request, db):",
-        "    key = key_of(request)",
-        '>    return db.execute("SELECT * FROM orders WHERE id = " + key)',
+        "def g(request, a):",
+        "    b = f(request)",
+        '>    return a.execute("SELECT * FROM orders WHERE id = " + b)',
         "        …",
         "        …",
     ]
@@ -135,7 +135,7 @@ def test_a_secret_in_a_slice_is_masked() -> None:
     secret = "ghp_" + "Ab3" * 12
     lines = [SliceLine(42, f'    token = "{secret}"'), SliceLine(43, "    db.execute(key)")]
     prompt = triage.render(msgspec.structs.replace(FINDING, code_slice=lines), profile="compact")
-    assert "token" in prompt.messages[1].content
+    assert "db.execute" in prompt.messages[1].content
     assert secret not in prompt.messages[1].content
 
 

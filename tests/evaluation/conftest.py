@@ -17,9 +17,8 @@ AXES = ["in_distribution", "unseen_sink", "unseen_framework", "unseen_guard"]
 
 def make_example(number: int, label: Label, axis: str | None, *, group: str | None = None) -> Example:
     guard = SAFE if label == "false_positive" else "raw"
-    snippet = (
-        f"def view_{number}(request):\n    value = {guard}(request.args['q'])\n    cursor.execute(value)\n"
-    )
+    value = f"{guard}(request.args['q{number}'])"
+    snippet = f"def view_{number}(request):\n    value = {value}\n    cursor.execute(value)\n"
     finding = Finding(
         tool="semgrep",
         rule_id="securetag.python.sql-injection",

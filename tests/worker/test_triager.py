@@ -86,7 +86,7 @@ class Scripted:
 
 def finding(severity: Severity = "high") -> Finding:
     """Return a finding whose prompt is like no other one's."""
-    code = f"def f{next(NUMBERS)}(q):\n    os.system(q)"
+    code = f"def f(q):\n    os.system(q, {next(NUMBERS)})"
     return make_finding(
         severity=severity, cwe="CWE-78", snippet=code, snippet_line=10, start_line=11, end_line=11
     )
@@ -113,7 +113,7 @@ def test_severe_findings_get_the_models_verdict() -> None:
     first = run.verdicts[0]
     assert first is not None
     assert (first.decision, first.reason, first.evidence) == (Decision.TRUE_POSITIVE, "", [(10, 10)])
-    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-3")
+    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-4")
     assert seen == [(0, 2), (1, 2)]
     assert (run.metrics.findings, run.metrics.answered, run.metrics.needs_review) == (2, 2, 0)
     assert (run.metrics.prompt_tokens, run.metrics.completion_tokens) == (18, 6)
@@ -128,7 +128,7 @@ def test_no_value_of_a_credential_is_sent_or_kept() -> None:
     secret = make_finding(severity="high", snippet=code, snippet_line=10, start_line=12, end_line=12)
     run = triager(model).run([secret], budget_s=60)
     prompt = model.asked[0]["messages"][-1]
-    assert 'password = "********"' in prompt
+    assert '= "********"' in prompt
     assert "hunter2hunter2" not in prompt + "".join(run.transcript)
 
 
@@ -297,6 +297,6 @@ def test_findings_of_one_file_and_weakness_follow_the_highest_of_them() -> None:
         for path, rank in places
     ]
     triager(model).run(findings, budget_s=60)
-    names = [re.search(r"def (f\d+)", item["messages"][-1]) for item in model.asked]
-    by_name = {re.search(r"def (f\d+)", item.snippet)[1]: item.path for item in findings}  # type: ignore[index]
+    names = [re.search(r"a, (\d+)", item["messages"][-1]) for item in model.asked]
+    by_name = {re.search(r"q, (\d+)", item.snippet)[1]: item.path for item in findings}  # type: ignore[index]
     assert [by_name[name[1]] for name in names if name] == ["b.py", "b.py", "c.py", "a.py", "a.py"]

@@ -127,9 +127,9 @@ def test_rows_of_a_project_are_in_one_split_and_shared_code_does_not_leak(
         made = verdict(code, finding=f"f-{project}-{hash(code)}")
         return msgspec.structs.replace(made, project=f"v1:{project:032x}" + "0" * 32)
 
-    shared = "def shared(q):\n    return db.execute(q)\n"
+    shared = "def view(q):\n    return db.execute(q, 'shared')\n"
     harvested = [
-        judged(project, f"def f{project}_{n}(q):\n    return db.execute(q, {n})\n")
+        judged(project, f"def view(q):\n    return db.execute(q, {project}, {n})\n")
         for project in range(60)
         for n in range(3)
     ]

@@ -24,7 +24,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos wheels consumers clean install wapiti bandit chromium
+.PHONY: help demo notebook test system lint up bench chaos ray wheels consumers clean install wapiti bandit chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -72,6 +72,10 @@ bench: install ## benchmarks (AREA=extractors for one)
 
 chaos: install ## the long runs: faults, and full sizes
 	@$(BIN)/python -m pytest -q -m "chaos or long"
+
+ray: install ## a release built on a Ray cluster of two workers (installs the extra `ray`, 240 MB)
+	@$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[ray]'
+	@$(BIN)/python -m pytest -q -m "" tests/pipeline/test_ray_cluster.py
 
 wheels: install ## the wheel with each extra alone, in environments of its own (EXTRA=worker for one)
 	@$(BIN)/python tools/check_wheels.py $(EXTRA)

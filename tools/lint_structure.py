@@ -41,6 +41,7 @@ LAZY: dict[str, tuple[str, ...]] = {
     "peft": (),
     "accelerate": (),
     "datasets": (),
+    "ray": (),
     "dagster": ("securetag/assets", "securetag/orchestration"),
     "dagster_webserver": ("securetag/assets", "securetag/orchestration"),
 }

@@ -30,6 +30,7 @@ from securetag.datasets.knowledge.mix import Mix, default_mix, measure_mix, mix_
 from securetag.datasets.knowledge.package_fixes import make_package_fix_rows
 from securetag.datasets.knowledge.teacher import EMPTY, TeacherResponses
 from securetag.datasets.licences import Purpose
+from securetag.datasets.parallel import Mapper, map_here
 from securetag.datasets.releases import plots
 from securetag.datasets.releases.card import measure_facts, render_card
 from securetag.datasets.releases.contents import count_contents, list_sources
@@ -102,6 +103,8 @@ class BuildTools(msgspec.Struct, frozen=True, kw_only=True):
     work: Path
     semgrep: SemgrepSettings
     progress: Progress = lambda _: None
+    #: Where the rows of Records are made.
+    mapper: Mapper = map_here
 
 
 class ReleaseSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +209,7 @@ def make_rows(inputs: BuildInputs, params: BuildParams, tools: BuildTools) -> Ma
             for origin in row.origins
         },
         responses=inputs.responses,
+        mapper=tools.mapper,
     )
     usable_count = sum(source.records for source in knowledge.sources.values())
     tools.progress(f"{len(knowledge.rows):,} questions from {usable_count:,} active Records")

@@ -17,6 +17,7 @@ from securetag.extractors.record_files import read_records
 from securetag.pipeline import review
 from securetag.pipeline.harvest import FILE, list_ended_consents, read_harvest
 from securetag.pipeline.lineage import record_if_possible, record_release
+from securetag.pipeline.ray_cluster import connect
 from securetag.pipeline.withdrawals import active_withdrawals
 from securetag.records import Record
 from securetag.settings import Settings
@@ -42,8 +43,9 @@ def build_release(
     suite, of those named and of those that lie in `<data>/suites`. Raises ReleaseError,
     LicenceError, InputError, NotFoundError for a source that wasn't extracted, and
     DatabaseUnavailableError or SettingsError where there is a harvest of which nobody can be asked
-    whether its consents still stand. Which findings are in the release is recorded in the database where
-    there is one. The same files, consents and parameters give the same digest.
+    whether its consents still stand, and UnavailableError where the Ray cluster of the settings is away.
+    Which findings are in the release is recorded in the database where there is one. The same files,
+    consents and parameters give the same digest.
     """
     verdicts = read_harvest(settings.records_dir / FILE) if harvest else []
     inputs = BuildInputs(
@@ -57,13 +59,15 @@ def build_release(
         tiers={row.name: row.tier for row in catalog.load(settings.catalog).values()},
         responses=read_responses(settings.teacher_dir),
     )
-    tools = BuildTools(
-        releases_dir=settings.releases_dir,
-        work=settings.home / "work",
-        semgrep=settings.semgrep,
-        progress=progress or (lambda _: None),
-    )
-    built = build(inputs, params, tools)
+    with connect(settings.ray_address) as mapper:
+        tools = BuildTools(
+            releases_dir=settings.releases_dir,
+            work=settings.home / "work",
+            semgrep=settings.semgrep,
+            progress=progress or (lambda _: None),
+            mapper=mapper,
+        )
+        built = build(inputs, params, tools)
     folder = Path(built.path)
     lineage.build_index(folder)
     record_if_possible(lambda: record_release(folder, settings))

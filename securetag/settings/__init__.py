@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     aws_secret_access_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key")
     )
+    #: Ray cluster on which a release's rows are made, or `local`; by default this process (docs/scaling.md).
+    ray_address: str | None = None
     #: YAML whose keys replace those of Dagster's `dagster.yaml` (docs/scaling.md).
     dagster_config: Path | None = None
     #: Where the steps of Dagster's runs run: in the run's process, or each in a Kubernetes job of its own.

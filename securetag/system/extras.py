@@ -58,6 +58,7 @@ EXTRAS = {
     "pymupdf": "pdf",
     "pyoxigraph": "extractors",
     "pypandoc": "documents",
+    "ray": "ray",
     "rensa": "datasets",
     "s3fs": "s3",
     "safetensors": "training",

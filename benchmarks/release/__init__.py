@@ -2,7 +2,7 @@
 
 Needs SECURETAG_MIRROR. The second build stands in another folder, another time zone, on another day and
 under another PYTHONHASHSEED, over Records that were extracted anew and a database with ids of its own. It has
-the first one's outcomes of the oracle: `python -m benchmarks composition` executes functions twice. A third
+the first one's outcomes of the oracle, so that equal digests say nothing of executing functions again. A third
 one has half the rows: how memory grows. RELEASE_KNOWLEDGE and RELEASE_SYNTHETIC set less than the full size.
 """
 

@@ -2,8 +2,9 @@
 
 Needs SECURETAG_MIRROR. The second build stands in another folder, another time zone, on another day and
 under another PYTHONHASHSEED, over Records that were extracted anew and a database with ids of its own. It has
-the first one's outcomes of the oracle, so that equal digests say nothing of executing functions again. A third
-one has half the rows: how memory grows. RELEASE_KNOWLEDGE and RELEASE_SYNTHETIC set less than the full size.
+the first one's outcomes of the oracle, so that equal digests say nothing of executing functions again. A
+third one has half the rows: how memory grows. RELEASE_KNOWLEDGE and RELEASE_SYNTHETIC set less than the full
+size.
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import psycopg
-from sqlalchemy import ClauseElement, exc
+from sqlalchemy import BindParameter, ClauseElement, exc
 from sqlalchemy.dialects import registry
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
 
 _DIALECT = registry.load("postgresql.psycopg")()
 
@@ -30,8 +32,16 @@ class PlainQuery:
 
 def write_plain(query: ClauseElement) -> PlainQuery:
     """Return a query of SQLAlchemy as text; parameters without a value are those of each call."""
-    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return PlainQuery(str(compiled).encode(), compiled.params)
+    compiled = query.compile(dialect=_DIALECT)
+    assert isinstance(compiled, SQLCompiler)
+    # A list is written with its values, for which SQLAlchemy asks for those of each call too.
+    of_each_call = {
+        item.key: None
+        for item in visitors.iterate(query)
+        if isinstance(item, BindParameter) and item.required
+    }
+    expanded = compiled.construct_expanded_state(of_each_call)
+    return PlainQuery(expanded.statement.encode(), expanded.parameters)
 
 
 async def fetch_plain(

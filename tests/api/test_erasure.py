@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -48,7 +49,7 @@ BODIES = {
     "shared": "    statement = 'update stock set n = 0 where part = %s' % q\n    connection.run(statement)\n",
     "before": "    for old in session.query(text('archive_' + q)):\n        yield old.title\n",
     "ended": "    os.popen('convert ' + q + ' /var/pictures/small.png').read()\n    return send(q)\n",
-    "stands": "    with open('/srv/reports/' + q) as report:\n        print(report.readline())\n",
+    "stands": "    with open('reports/' + q) as report:\n        print(report.readline())\n",
     "after": "    return engine.scalar('values (' + ','.join(q) + ')') or raise_missing(q)\n",
 }
 
@@ -97,10 +98,12 @@ async def consent(tenant: Tenant) -> str:
 
 
 def names_in_release(folder: str) -> set[str]:
-    """Names of the functions that a release teaches."""
+    """Names of the functions that a release teaches, known by their texts: a small model reads no names."""
     contents = release.read_release(Path(folder))
     rows: list[Example] = [*contents.train, *contents.validation, *contents.test]
-    return {row.messages[1].content.split("def ")[1].split("(")[0] for row in rows if row.source == SOURCE}
+    texts = [row.messages[1].content for row in rows if row.source == SOURCE]
+    marks = {name: re.split("['{]", body)[1] for name, body in BODIES.items()}
+    return {name for name, mark in marks.items() if any(f"'{mark}" in text for text in texts)}
 
 
 @pytest.fixture

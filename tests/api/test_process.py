@@ -11,6 +11,7 @@ import sys
 import zipfile
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -133,7 +134,7 @@ def test_what_can_not_be_served_is_said_with_a_hint(
 def test_metrics_have_a_listener_of_their_own(pg_database: Database, tmp_path: Path) -> None:
     port = find_free_port("127.0.0.1")
     with running(tmp_path / "home", pg_database.dsn_api, metrics_port=str(port)) as (process, url):
-        assert httpx.get(f"{url}/scans/hunter2").status_code == 401
+        assert httpx.get(f"{url}/scans/{uuid4()}?q=hunter2").status_code == 401
         assert httpx.get(f"{url}/metrics").status_code == 401
         answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
         samples = [

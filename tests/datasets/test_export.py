@@ -225,7 +225,8 @@ def test_a_models_answer_that_a_person_rejected_is_undesired(
         exported = rows_of(out, "kto", "train")
         assert (done.rows, sum(row["label"] for row in exported)) == ({"train": 6}, 5)
         (wrong,) = (row for row in exported if not row["label"])
-        assert "def wrong" in wrong["prompt"][-1]["content"]
+        # A small model reads letters for names.
+        assert f"def {'f' if profile == 'compact' else 'wrong'}(" in wrong["prompt"][-1]["content"]
         prompt = triage.read_prompt(
             [Message(**part) for part in wrong["prompt"]], triage.PROMPT_VERSIONS[profile]
         )

@@ -17,6 +17,7 @@ Asynchronous tests and fixtures run under anyio's plugin: `pytestmark = pytest.m
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sys
 import time
@@ -99,6 +100,9 @@ def _database(cluster: Cluster) -> Iterator[Database]:
     name = f"test_{uuid4().hex[:12]}"
     cluster.create_database(name, template=TEMPLATE)
     yield Database(name, cluster.dsn(name, API), cluster.dsn(name, OWNER), cluster.dsn(name, HARVEST))
+    # A connection that was canceled while it was made is closed when it is collected. Until then PostgreSQL
+    # waits for its password, 60 s at most, and drops and makes no database meanwhile.
+    gc.collect()
     cluster.drop_database(name)
 
 

@@ -66,7 +66,7 @@ def test_a_finding_that_the_fix_removed_is_a_true_positive_of_the_test_split(fix
         "test",
         "real_pairs",
     )
-    assert "cur.execute" in row.messages[1].content
+    assert '.execute("SELECT * FROM item' in row.messages[1].content
     assert row.group == "fix/pairs/fixed"
     assert row.licence == "MIT"
 

@@ -273,7 +273,7 @@ def test_training_worker_and_evaluation_read_the_same_slice(tmp_path: Path) -> N
     )
     asked_by_worker = render(finding, profile="compact").messages
     assert "# checked" not in asked_by_worker[1].content
-    assert '\n@app.route("/run")\n' in asked_by_worker[1].content
+    assert '\n@app.route("/")\n' in asked_by_worker[1].content
     assert render_finding(labeled, "compact").messages == asked_by_worker
     row = make_triage_row(finding, labelled, PromptStyle("compact", "en"))
     assert row.messages[:2] == asked_by_worker

@@ -270,6 +270,10 @@ class Daemon:
                 file_sha256=self._hash_gated(entry),
             )
             fresh = start(spec, log=self._log)
+            if alive and self._wanted() != wanted:
+                # The alias was set to another model while this one was loaded.
+                fresh.stop()
+                return
         except SecuretagError as error:
             _say(f"{error}; next try in {self._pause:g} s")
             self._retry_at = time.monotonic() + self._pause

@@ -36,6 +36,7 @@ VALUES = {
     "task.priority": "1",
     "tenant.quotas": json.dumps({"open": 7}),
     "tenant.model_policy": "operator",
+    "tenant.suspended_at": None,
     "task.kind": "codeaudit",
     "task.state": "queued",
     "task.attempt": "0",

@@ -106,7 +106,7 @@ class Caller:
             if "file" in case.body:
                 case.body["file"] = ARCHIVE.getvalue()
         # Not as arguments of the call: a generated header of the same name would win.
-        case.headers.update(headers)
+        case.headers = {**(case.headers or {}), **headers}
         answer = case.call(base_url=self.url, session=self._session, timeout=60)
         self.sent[answer.status_code] += 1
         try:

@@ -40,6 +40,7 @@ learning_rate: 0.01
 objective: ranking
 threads: 1
 validation_rows: 4
+epochs: 3
 """
 
 

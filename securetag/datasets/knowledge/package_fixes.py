@@ -37,7 +37,7 @@ from securetag.records import PACKAGE_FIX, Example, Finding, Label, Origin, Reco
 from securetag.scanning.evidence import family_of
 from securetag.scanning.snippet import SourceFile
 from securetag.settings.sections import SemgrepSettings
-from securetag.triage import read_code
+from securetag.triage import read_code, render
 
 AXIS = "real_pairs"
 _WHY = {
@@ -208,8 +208,8 @@ class _FilePair:
             self._make_row(finding, "true_positive", pair_id),
             self._make_row(twin, "false_positive", pair_id),
         ]
-        shown = [{line.strip() for line in _code_of(row).splitlines()} for row in rows]
-        if not any(self._after.lines[number - 1] in shown[1] - shown[0] for number in guards):
+        shown = render(twin, profile=self._style.profile).numbers
+        if set(guards).isdisjoint(shown) or _code_of(rows[0]) == _code_of(rows[1]):
             return DropReason.FIX_NOT_SHOWN, []
         split = split_of(self.group)
         axis = AXIS if split == "test" else None

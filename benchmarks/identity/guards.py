@@ -276,7 +276,9 @@ def definition(case: Case) -> Edit:
     arguments = case.call.child_by_field_name("arguments")
     if arguments is None or not arguments.named_children or case.function is None:
         raise Unfit
-    used = set(names_in(arguments))
+    # What a callback uses isn't handed to the call.
+    values = [each for each in arguments.named_children if each.type not in FUNCTIONS]
+    used = {name for each in values for name in names_in(each)}
     best = None
     for node in walk(case.function, lambda each: each.type not in FUNCTIONS):
         if node.type in {"assignment", "variable_declarator"} and node.end_byte <= case.call.start_byte:

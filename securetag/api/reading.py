@@ -1,7 +1,7 @@
 """One transaction a call: who calls and as which tenant are found in one round trip, then the call reads.
 
-For calls that read and are made most. What takes a body, or waits for anything but the database,
-authenticates first (`securetag.api.auth`) and holds no connection meanwhile.
+For calls that only read. What takes a body, or waits for anything but the database, authenticates first
+(`securetag.api.auth`) and holds no connection meanwhile.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import psycopg
+from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from structlog.contextvars import bind_contextvars
 
-from securetag.api.auth import check_scope, read_principal
-from securetag.api.services import ApiServices
+from securetag.api.auth import Key, check_scope, read_principal
+from securetag.api.services import ApiServices, Services
 from securetag.db.engine import AWAY_HINT, CANCEL_S, TRANSACTION_FACTOR, places_of, translate_errors
 from securetag.db.places import Places
 from securetag.db.plain import raise_as_sqlalchemy
@@ -77,6 +79,16 @@ async def reading(
             services.rates.count(caller.tenant_id)
         check_scope(caller, scope)
         yield ReadTransaction(caller, connection, driver)
+
+
+async def _begin_reading(services: Services, key: Key) -> AsyncIterator[ReadTransaction]:
+    async with reading(services, key) as read:
+        yield read
+
+
+#: The transaction of a call with the scope `read`, which ends before the answer is sent. A dependency begins
+#: before the parameters are checked: without a valid key the answer is 401, whatever else is wrong.
+Reading = Annotated[ReadTransaction, Depends(_begin_reading, scope="function")]
 
 
 class _Timeouts:

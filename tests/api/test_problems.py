@@ -83,6 +83,17 @@ async def test_keys_are_asked_for_before_anything_else(api: Api) -> None:
         _problem(answer, 401, "unauthenticated")
 
 
+async def test_a_wrong_id_without_a_valid_key_is_401(api: Api) -> None:
+    bare, unknown = api.client(), api.client("stk_" + "a" * 12 + "_" + "b" * 43)
+    for path, operations in api.app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            # An audit's path takes ids alone: with another word it is no path.
+            if "{" in path and operation.get("security") and path != "/codeaudit/{task_id}":
+                _problem(await bare.request(method, re.sub(r"{\w+}", "no-id", path)), 401, "unauthenticated")
+    for path in ("/scans/no-id", "/findings?limit=many", "/queue/tasks/no-id/upload"):
+        _problem(await unknown.get(path), 401, "unauthenticated")
+
+
 async def test_health_and_the_document_need_no_key_and_metrics_an_operators(api: Api) -> None:
     bare = api.client()
     assert (await bare.get("/healthz")).json() == {"status": "ok"}

@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Scanner
+from securetag.api.auth import Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter, UploadForm
 from securetag.api.codeaudit.service import accept, read_form
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer
 from securetag.api.projects import repository as projects
+from securetag.api.reading import Reading
 from securetag.api.receive import incoming, receive_form
 from securetag.api.scans import repository as scans
 from securetag.api.scans.service import describe_scan, list_page
@@ -60,31 +61,26 @@ async def upload_archive(
 
 @router.get("/index", response_model=Page[ScanAnswer])
 async def list_archive_scans(
-    services: Services,
-    caller: Reader,
+    read: Reading,
     limit: Limit = 50,
     cursor: Cursor = None,
     project: ProjectFilter = None,
 ) -> Response:
     """The tenant's code audits, newest first."""
-    return await list_page(services, caller, "codeaudit", limit=limit, cursor=cursor, project=project)
+    return await list_page(read.session, "codeaudit", limit=limit, cursor=cursor, project=project)
 
 
 @router.get("/latest", response_model=ScanDetail)
-async def get_latest_archive_scan(
-    services: Services, caller: Reader, project: ProjectFilter = None
-) -> Response:
+async def get_latest_archive_scan(read: Reading, project: ProjectFilter = None) -> Response:
     """The newest code audit, of one project or of all."""
-    async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.find_project(session, project) if project is not None else None
-        rows = await scans.list_scans(session, kind="codeaudit", after=None, limit=1, project_id=project_id)
-        if not rows:
-            raise NotFoundError("nothing was uploaded yet", hint="POST /codeaudit/upload begins a scan.")
-        return json_answer(await describe_scan(session, rows[0][0].id))
+    project_id = await projects.find_project(read.session, project) if project is not None else None
+    rows = await scans.list_scans(read.session, kind="codeaudit", after=None, limit=1, project_id=project_id)
+    if not rows:
+        raise NotFoundError("nothing was uploaded yet", hint="POST /codeaudit/upload begins a scan.")
+    return json_answer(await describe_scan(read.session, rows[0][0].id))
 
 
 @router.get("/{task_id:uuid}", response_model=ScanDetail)
-async def get_archive_scan(task_id: UUID, services: Services, caller: Reader) -> Response:
+async def get_archive_scan(task_id: UUID, read: Reading) -> Response:
     """One code audit."""
-    async with services.tenant(caller.tenant_id) as session:
-        return json_answer(await describe_scan(session, task_id, kind="codeaudit"))
+    return json_answer(await describe_scan(read.session, task_id, kind="codeaudit"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Reader
+from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.paging import json_answer
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.db.models import Consent
 from securetag.db.repositories import consent
@@ -33,10 +34,9 @@ def _answer(row: Consent | None) -> Response:
 
 
 @router.get("", response_model=ConsentAnswer)
-async def get_consent(services: Services, caller: Reader) -> Response:
+async def get_consent(read: Reading) -> Response:
     """The consent in force, or the one withdrawn last."""
-    async with services.tenant(caller.tenant_id) as session:
-        return _answer(await consent.get_latest_consent(session))
+    return _answer(await consent.get_latest_consent(read.session))
 
 
 @router.put("", response_model=ConsentAnswer)

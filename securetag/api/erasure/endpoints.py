@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Reader
+from securetag.api.auth import Admin
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.db.models import ErasureRequest
 from securetag.db.paging import list_rows
@@ -55,17 +56,13 @@ async def request_erasure(
 
 
 @router.get("", response_model=Page[ErasureAnswer])
-async def list_erasures(
-    services: Services, caller: Reader, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def list_erasures(read: Reading, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """This tenant's demands, oldest first."""
-    async with services.tenant(caller.tenant_id) as session:
-        rows = await list_rows(session, ErasureRequest, after=cursor, limit=limit)
+    rows = await list_rows(read.session, ErasureRequest, after=cursor, limit=limit)
     return answer_page(ErasureAnswer, rows, limit)
 
 
 @router.get("/{request_id}", response_model=ErasureAnswer)
-async def get_erasure(request_id: UUID, services: Services, caller: Reader) -> Response:
+async def get_erasure(request_id: UUID, read: Reading) -> Response:
     """One demand, with its receipt when it was worked off."""
-    async with services.tenant(caller.tenant_id) as session:
-        return json_answer(ErasureAnswer.model_validate(await erasure.get_request(session, request_id)))
+    return json_answer(ErasureAnswer.model_validate(await erasure.get_request(read.session, request_id)))

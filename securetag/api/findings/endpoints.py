@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Key, Reader, Scanner
+from securetag.api.auth import Admin, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.feedback.notes import list_notes
@@ -41,7 +41,7 @@ from securetag.api.findings.schemas import (
 from securetag.api.idempotency import IdempotencyKey
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
-from securetag.api.reading import reading
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.db.deletion import delete_finding
 from securetag.wire.api import FindingAnswer, FindingDetail
@@ -54,7 +54,7 @@ router = APIRouter(prefix="/findings", tags=["findings"], responses=RESPONSES)
 @router.get("", response_model=Page[FindingAnswer])
 async def list_findings(
     services: Services,
-    key: Key,
+    read: Reading,
     limit: Limit = 50,
     cursor: Cursor = None,
     project_id: Annotated[UUID | None, Query(description="Of this project alone.")] = None,
@@ -81,35 +81,32 @@ async def list_findings(
     With the model's verdict on that, the feedback that stands, the state and the suppression. Fixed findings
     are listed on request (`state`).
     """
-    async with reading(services, key) as read:
-        if project is not None:
-            project_id = await projects.find_project(read.session, project)
-        wanted = FindingFilter(
-            severity=severity,
-            decision=verdict,
-            rule_id=rule_id,
-            project_id=project_id,
-            confidence=confidence,
-            cwe=cwe,
-            path=path,
-            suppressed=suppressed,
-            states=None
-            if "any" in state
-            else frozenset(item for item in state if item != "any") or IN_THE_CODE,
-            branch=branch,
-            reviewed=reviewed,
-            disagree=disagree,
-            since=await read_since(read.session, since) if since is not None else None,
-            assignee=assignee,
-            assigned=assigned,
-            noted=noted,
-            text=q,
-        )
-        triage = services.settings.triage
-        if wanted.is_listed:
-            page = await encode_page(read, wanted, after=cursor, limit=limit, triage=triage)
-            return Response(page, media_type="application/json")
-        rows = await findings.list_findings(read.session, wanted, after=cursor, limit=limit)
+    if project is not None:
+        project_id = await projects.find_project(read.session, project)
+    wanted = FindingFilter(
+        severity=severity,
+        decision=verdict,
+        rule_id=rule_id,
+        project_id=project_id,
+        confidence=confidence,
+        cwe=cwe,
+        path=path,
+        suppressed=suppressed,
+        states=None if "any" in state else frozenset(item for item in state if item != "any") or IN_THE_CODE,
+        branch=branch,
+        reviewed=reviewed,
+        disagree=disagree,
+        since=await read_since(read.session, since) if since is not None else None,
+        assignee=assignee,
+        assigned=assigned,
+        noted=noted,
+        text=q,
+    )
+    triage = services.settings.triage
+    if wanted.is_listed:
+        page = await encode_page(read, wanted, after=cursor, limit=limit, triage=triage)
+        return Response(page, media_type="application/json")
+    rows = await findings.list_findings(read.session, wanted, after=cursor, limit=limit)
     items = [to_finding_answer(row, triage) for row in rows]
     return json_answer(make_page(items, limit, [item.id for item in items]))
 
@@ -127,14 +124,13 @@ async def import_findings(
 
 @router.get("/{finding_id}", response_model=FindingDetail)
 async def get_finding(
-    finding_id: UUID, services: Services, caller: Reader, branch: BranchFilter = None
+    finding_id: UUID, services: Services, read: Reading, branch: BranchFilter = None
 ) -> Response:
     """One finding with all its feedback and notes, and the releases and models that it went into."""
-    async with services.tenant(caller.tenant_id) as session:
-        row = await findings.get_finding(session, finding_id, branch)
-        history = await findings.list_feedback(session, finding_id)
-        notes = await list_notes(session, finding_id)
-        training = await list_training_uses(session, finding_id)
+    row = await findings.get_finding(read.session, finding_id, branch)
+    history = await findings.list_feedback(read.session, finding_id)
+    notes = await list_notes(read.session, finding_id)
+    training = await list_training_uses(read.session, finding_id)
     return json_answer(to_finding_detail(row, history, notes, training, services.settings.triage))
 
 

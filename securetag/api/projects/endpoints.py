@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Reader, Reviewer, Scanner
+from securetag.api.auth import Admin, Reviewer, Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, answer_page, json_answer
 from securetag.api.projects import repository as projects
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.db.deletion import delete_project
 from securetag.db.models import Project
@@ -23,12 +24,9 @@ router = APIRouter(prefix="/projects", tags=["projects"], responses=RESPONSES)
 
 
 @router.get("", response_model=Page[ProjectAnswer])
-async def list_projects(
-    services: Services, caller: Reader, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def list_projects(read: Reading, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """The tenant's projects, oldest first."""
-    async with services.tenant(caller.tenant_id) as session:
-        rows = await list_rows(session, Project, after=cursor, limit=limit)
+    rows = await list_rows(read.session, Project, after=cursor, limit=limit)
     return answer_page(ProjectAnswer, rows, limit)
 
 

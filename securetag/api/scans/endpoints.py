@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from securetag.api.auth import Admin, Key, Reader, Scanner
+from securetag.api.auth import Admin, Reader, Scanner
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.findings import repository as findings
@@ -17,7 +17,7 @@ from securetag.api.findings.schemas import RuleFilter, SeverityFilter, VerdictFi
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.queue.schemas import ArtifactName
-from securetag.api.reading import reading
+from securetag.api.reading import Reading
 from securetag.api.scans import repository as scans
 from securetag.api.scans.artifacts import send_artifact
 from securetag.api.scans.detail import encode_detail
@@ -49,21 +49,19 @@ async def start_web_scan(
 
 @router.get("/web", response_model=Page[ScanAnswer])
 async def list_web_scans(
-    services: Services,
-    caller: Reader,
+    read: Reading,
     limit: Limit = 50,
     cursor: Cursor = None,
     project: ProjectFilter = None,
 ) -> Response:
     """The tenant's web scans, newest first."""
-    return await list_page(services, caller, "web", limit=limit, cursor=cursor, project=project)
+    return await list_page(read.session, "web", limit=limit, cursor=cursor, project=project)
 
 
 @router.get("/{task_id}", response_model=ScanDetail)
-async def get_scan(task_id: UUID, services: Services, key: Key) -> Response:
+async def get_scan(task_id: UUID, read: Reading) -> Response:
     """A scan: its state, what ran, what it found by severity and verdict."""
-    async with reading(services, key) as read:
-        return Response(await encode_detail(read, task_id), media_type="application/json")
+    return Response(await encode_detail(read, task_id), media_type="application/json")
 
 
 @router.get(
@@ -83,11 +81,10 @@ async def follow_scan_events(task_id: UUID, services: Services, caller: Reader) 
 
 
 @router.get("/{task_id}/artifacts", response_model=Page[ArtifactAnswer])
-async def list_artifacts(task_id: UUID, services: Services, caller: Reader) -> Response:
+async def list_artifacts(task_id: UUID, read: Reading) -> Response:
     """What the tools of the scan have written, by name."""
-    async with services.tenant(caller.tenant_id) as session:
-        await scans.get_scan(session, task_id)
-        rows = await scans.list_artifacts(session, task_id)
+    await scans.get_scan(read.session, task_id)
+    rows = await scans.list_artifacts(read.session, task_id)
     return json_answer(Page(items=[ArtifactAnswer.model_validate(row) for row in rows]))
 
 

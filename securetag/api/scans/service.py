@@ -12,9 +12,7 @@ from starlette.responses import Response
 from securetag.api.paging import json_answer, make_page
 from securetag.api.projects import repository as projects
 from securetag.api.scans import repository as scans
-from securetag.api.services import ApiServices
 from securetag.db.models import ScanResult, Task, ToolExecution
-from securetag.db.repositories.keys import Principal
 from securetag.db.states import TERMINAL, State
 from securetag.records import JsonObject
 from securetag.scanning.coverage import merge_coverage
@@ -82,8 +80,7 @@ def summarize_scan(row: scans.ScanRow) -> ScanAnswer:
 
 
 async def list_page(
-    services: ApiServices,
-    caller: Principal,
+    session: AsyncSession,
     kind: str,
     *,
     limit: int,
@@ -91,9 +88,8 @@ async def list_page(
     project: str | None,
 ) -> Response:
     """Answer a page of the tenant's scans of one kind, newest first. Raises NotFoundError."""
-    async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.find_project(session, project) if project is not None else None
-        rows = await scans.list_scans(session, kind=kind, after=cursor, limit=limit, project_id=project_id)
+    project_id = await projects.find_project(session, project) if project is not None else None
+    rows = await scans.list_scans(session, kind=kind, after=cursor, limit=limit, project_id=project_id)
     return json_answer(make_page([summarize_scan(row) for row in rows], limit, [row[0].id for row in rows]))
 
 

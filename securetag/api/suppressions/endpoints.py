@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Reviewer
+from securetag.api.auth import Reviewer
 from securetag.api.codeaudit.schemas import ProjectFilter
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
 from securetag.api.projects import repository as projects
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.api.suppressions import repository as suppressions
 from securetag.api.suppressions.schemas import to_suppression_answer
@@ -27,19 +28,17 @@ All = Annotated[bool, Query(alias="all", description="Those that have lapsed or 
 
 @router.get("", response_model=Page[SuppressionAnswer])
 async def list_suppressions(
-    services: Services,
-    caller: Reader,
+    read: Reading,
     limit: Limit = 50,
     cursor: Cursor = None,
     project: ProjectFilter = None,
     include_ended: All = False,
 ) -> Response:
     """The suppressions in force, oldest first. One that has lapsed needs somebody's look at the new code."""
-    async with services.tenant(caller.tenant_id) as session:
-        project_id = await projects.find_project(session, project) if project is not None else None
-        rows = await suppressions.list_suppressions(
-            session, after=cursor, limit=limit, project_id=project_id, only_in_force=not include_ended
-        )
+    project_id = await projects.find_project(read.session, project) if project is not None else None
+    rows = await suppressions.list_suppressions(
+        read.session, after=cursor, limit=limit, project_id=project_id, only_in_force=not include_ended
+    )
     return json_answer(
         make_page([to_suppression_answer(row) for row in rows], limit, [row.id for row in rows])
     )

@@ -8,10 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Reader, Scanner
+from securetag.api.auth import Scanner
 from securetag.api.errors import RESPONSES
 from securetag.api.idempotency import IdempotencyKey, once
 from securetag.api.paging import Cursor, Limit, json_answer, make_page
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.api.targets import repository as targets
 from securetag.api.targets.proof import FILE_PATH, dns_name, look_for_proof, proof_text
@@ -27,12 +28,11 @@ router = APIRouter(prefix="/targets", tags=["targets"], responses=RESPONSES)
 
 @router.get("", response_model=Page[TargetAnswer])
 async def list_targets(
-    services: Services, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    services: Services, read: Reading, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """The web applications that this tenant may scan, or is about to prove its own; oldest first."""
-    async with services.tenant(caller.tenant_id) as session:
-        rows = await list_rows(session, WebTarget, after=cursor, limit=limit)
-        items = [to_target_answer(row, services.settings.web.proof_days) for row in rows]
+    rows = await list_rows(read.session, WebTarget, after=cursor, limit=limit)
+    items = [to_target_answer(row, services.settings.web.proof_days) for row in rows]
     return json_answer(make_page(items, limit, [item.id for item in items]))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from securetag.api.auth import Reader
 from securetag.api.errors import RESPONSES
 from securetag.api.paging import json_answer
+from securetag.api.reading import Reading
 from securetag.api.services import Services
 from securetag.db.repositories import quotas
 from securetag.wire.tenants import UsageAnswer
@@ -16,7 +16,6 @@ router = APIRouter(prefix="/usage", tags=["usage"], responses=RESPONSES)
 
 
 @router.get("", response_model=UsageAnswer)
-async def get_usage(services: Services, caller: Reader) -> Response:
+async def get_usage(services: Services, read: Reading) -> Response:
     """What was used today, what waits and runs now, and how much of each is allowed."""
-    async with services.tenant(caller.tenant_id) as session:
-        return json_answer(await quotas.get_usage(session, services.quotas))
+    return json_answer(await quotas.get_usage(read.session, services.quotas))

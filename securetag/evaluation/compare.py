@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from securetag.errors import InputError
-from securetag.evaluation.dismissals import Dismissals, measure_dismissals
+from securetag.evaluation.dismissals import AucDifference, Dismissals, compare_aucs, measure_dismissals
 from securetag.evaluation.metrics import (
     NAMES,
     PROPORTIONS,
@@ -79,6 +79,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     suites: dict[str, SuiteComparison]
     #: `candidate`, `base` or a baseline's name → suite → what its dismissals are worth.
     dismissals: dict[str, dict[str, Dismissals]] = {}
+    #: A baseline's name → suite → the candidate's AUC less the baseline's.
+    auc_differences: dict[str, dict[str, AucDifference]] = {}
 
     def as_json(self) -> JsonObject:
         """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
@@ -131,7 +133,18 @@ def compare(
             }
             for name, result in {"candidate": candidate, "base": base, **(baselines or {})}.items()
         },
+        auc_differences={
+            name: _compare_aucs(candidate, result, seed) for name, result in (baselines or {}).items()
+        },
     )
+
+
+def _compare_aucs(candidate: SuiteResult, baseline: SuiteResult, seed: int) -> dict[str, AucDifference]:
+    compared = {
+        suite: compare_aucs(rows, baseline.rows, seed=seed)
+        for suite, rows in split_into_suites(candidate.rows).items()
+    }
+    return {suite: difference for suite, difference in compared.items() if difference is not None}
 
 
 def _question(row: Row) -> tuple[object, ...]:

@@ -3,14 +3,17 @@
 A finding that needs review is not dismissed: it counts as neither removed nor lost.
 
 Ranking is the AUC of the score (`securetag.calibration.read_margin`), with an interval by bootstrap over
-groups. Calibration is the expected calibration error over `BINS` bins of equally many rows (Naeini et al.,
-AAAI 2015, with equal mass in place of equal width) and Brier's score. What could be removed at a threshold
-that is chosen on these very rows favors the model: it is an upper bound, and comparable between models.
+groups; two models on the same rows are compared within each resample.
+
+Calibration is the expected calibration error over `BINS` bins of equally many rows (Naeini et al., AAAI
+2015, with equal mass in place of equal width) and Brier's score. What could be removed at a threshold that
+is chosen on these very rows favors the model: it is an upper bound, and comparable between models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,6 +21,10 @@ from securetag.evaluation.calibrate import bound_share
 from securetag.evaluation.significance import draw_row_weights
 from securetag.evaluation.suites import Row
 from securetag.records import Decision
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 #: Bins of the calibration error.
 BINS = 10
@@ -48,12 +55,21 @@ class Dismissals(msgspec.Struct, frozen=True, kw_only=True):
     removable: dict[str, int] = {}
 
 
+class AucDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """By how much one model's AUC is above another's on the same rows."""
+
+    difference: float
+    #: Ends of the 90 % interval by paired bootstrap over groups: each by itself holds with 95 %.
+    low: float
+    high: float
+
+
 def measure_dismissals(rows: Sequence[Row], *, seed: int = 0) -> Dismissals:
     """Compute every figure of one model on one suite, from rows that `apply_to_rows` has decided."""
     true = [row for row in rows if row.label == "true_positive"]
     false = [row for row in rows if row.label == "false_positive"]
     lost = sum(row.decision is Decision.FALSE_POSITIVE for row in true)
-    auc = _bootstrap_auc(rows, seed) if true and false else None
+    auc = _bootstrap_auc(rows, seed)
     scored = [(row.p_false_positive, row.label == "false_positive") for row in rows]
     probabilities = [(p, is_false) for p, is_false in scored if p is not None]
     is_whole = bool(rows) and len(probabilities) == len(rows)
@@ -99,18 +115,53 @@ def count_removable(rows: Sequence[Row], lost: int) -> int:
     return sum(row.label == "false_positive" and row.margin is not None and row.margin > kept for row in rows)
 
 
-def _bootstrap_auc(rows: Sequence[Row], seed: int) -> tuple[float, float, float] | None:
-    """Return (AUC, low, high); None where no row has a score. Resamples of one label are left out.
+def compare_aucs(rows: Sequence[Row], others: Sequence[Row], *, seed: int = 0) -> AucDifference | None:
+    """Return the AUC of `rows` less that of `others`, which are another model's rows of the same examples.
 
-    A row without a score can't be dismissed, so it ranks below all others.
+    None where a label is missing, or one of the models has no score at all.
     """
     import numpy as np
 
-    if all(row.margin is None for row in rows):
+    paired = {row.id: row for row in others}
+    ours = _score_aucs(rows, seed)
+    theirs = _score_aucs([paired[row.id] for row in rows], seed)
+    if ours is None or theirs is None:
+        return None
+    low, high = np.quantile(ours.resampled - theirs.resampled, [0.05, 0.95])
+    value = ours.value - theirs.value
+    return AucDifference(difference=value, low=min(float(low), value), high=max(float(high), value))
+
+
+class _Aucs(NamedTuple):
+    value: float
+    #: Of resamples that hold both labels: the same ones for any scores of the same rows.
+    resampled: npt.NDArray[np.float64]
+
+
+def _bootstrap_auc(rows: Sequence[Row], seed: int) -> tuple[float, float, float] | None:
+    """Return (AUC, low, high); None where a label is missing or no row has a score."""
+    import numpy as np
+
+    aucs = _score_aucs(rows, seed)
+    if aucs is None:
+        return None
+    low, high = np.quantile(aucs.resampled, [0.025, 0.975])
+    return aucs.value, min(float(low), aucs.value), max(float(high), aucs.value)
+
+
+def _score_aucs(rows: Sequence[Row], seed: int) -> _Aucs | None:
+    """Return the AUC of the rows and of resamples of whole groups; those of one label are left out.
+
+    A row without a score can't be dismissed, so it ranks below all others. None where a label is missing or
+    no row has a score.
+    """
+    import numpy as np
+
+    is_false = np.array([row.label == "false_positive" for row in rows], dtype=bool)
+    if not rows or is_false.all() or not is_false.any() or all(row.margin is None for row in rows):
         return None
     lowest = min(row.margin for row in rows if row.margin is not None) - 1
     margins = np.array([lowest if row.margin is None else row.margin for row in rows], dtype=float)
-    is_false = np.array([row.label == "false_positive" for row in rows], dtype=bool)
     above = margins[is_false][:, None] - margins[~is_false][None, :]
     wins = (above > 0) + (above == 0) / 2
     values = []
@@ -119,6 +170,4 @@ def _bootstrap_auc(rows: Sequence[Row], seed: int) -> tuple[float, float, float]
         pairs = false.sum(axis=1) * true.sum(axis=1)
         has_both = pairs > 0
         values.append((((false @ wins) * true).sum(axis=1))[has_both] / pairs[has_both])
-    low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
-    value = float(wins.mean())
-    return value, min(float(low), value), max(float(high), value)
+    return _Aucs(float(wins.mean()), np.concatenate(values))

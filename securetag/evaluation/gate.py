@@ -41,7 +41,7 @@ GATES_DIR = Path(str(resources.files("securetag"))) / "evaluation" / "gates"
 #: AUC of a model that ranks nothing.
 CHANCE_AUC = 0.5
 #: Rules that compare with `Requirement.value`.
-_NEED_VALUE = {"lower_bound_at_least", "not_worse_by", "at_most"}
+_NEED_VALUE = {"lower_bound_at_least", "not_worse_by", "at_most", "not_below_baseline"}
 #: Rules that compare with the majority figure, which only these metrics have.
 _HAVE_MAJORITY = {"accuracy", "macro_f1"}
 #: Figures of `Dismissals` → English, Spanish, and the rules that fit them.
@@ -65,7 +65,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
       above −`value`. Stricter than the absence of significance: it needs evidence of no harm.
     - `at_most`: for `lost` the one-sided 95 % Clopper-Pearson bound, for `calibration_error` the figure is at
       most `value`.
-    - `not_below_baseline`: the candidate's figure is at least that of the baseline `baseline`.
+    - `not_below_baseline`: neither is the upper end of the paired one-sided 95 % interval of candidate −
+      `baseline` below zero, nor is the difference itself worse than −`value` (ADR 46).
     """
 
     metric: str
@@ -293,6 +294,7 @@ def _check_dismissals(comparison: Comparison, requirement: Requirement) -> Check
     ours = comparison.dismissals.get("candidate", {}).get(suite)
     other_name = requirement.baseline or "base"
     other = comparison.dismissals.get(other_name, {}).get(suite)
+    behind = comparison.auc_differences.get(other_name, {}).get(suite)
     figure = None if ours is None else _figure(ours, requirement.metric)
     passed, en, es = False, "it wasn't measured", "no se midió"
     if ours is not None and figure is not None and requirement.rule == "at_most":
@@ -302,11 +304,18 @@ def _check_dismissals(comparison: Comparison, requirement: Requirement) -> Check
     elif ours is not None and figure is not None and other is not None:
         # A model without any score ranks as chance does.
         bar = CHANCE_AUC if other.auc is None else other.auc
-        is_baseline = requirement.rule == "not_below_baseline"
-        passed = figure >= bar if is_baseline else ours.auc_low is not None and ours.auc_low > bar
         figures = f"{figure:.3f} [{ours.auc_low:.3f}, {ours.auc_high:.3f}], {other_name} {bar:.3f}"
-        en = f"{figures}: {'not below' if passed else 'below'} what it has to reach"
-        es = f"{figures}: {'alcanza' if passed else 'no alcanza'} lo exigido"
+        if requirement.rule == "lower_bound_above_base":
+            passed = ours.auc_low is not None and ours.auc_low > bar
+            en = f"{figures}: {'not below' if passed else 'below'} what it has to reach"
+            es = f"{figures}: {'alcanza' if passed else 'no alcanza'} lo exigido"
+        elif behind is not None:
+            passed = behind.high >= 0 and behind.difference >= -value
+            span = f"{behind.difference:+.4f} [{behind.low:+.4f}, {behind.high:+.4f}]"
+            en = f"{figures}, difference {span}: {'not below it' if passed else 'below it'} (margin {value})"
+            es = (
+                f"{figures}, diferencia {span}: {'no es inferior' if passed else 'inferior'} (margen {value})"
+            )
     return Check(
         passed=passed,
         metric=requirement.metric,

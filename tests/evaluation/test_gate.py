@@ -13,6 +13,7 @@ from constructed_models import score_blindly, score_correctly, scored_predictor
 from securetag.errors import GateError, ModelUnavailableError, SettingsError
 from securetag.evaluation import gate, suites
 from securetag.evaluation.compare import Comparison, compare
+from securetag.evaluation.dismissals import compare_aucs
 from securetag.evaluation.suites import SuiteResult
 from securetag.pipeline.baselines import fit_baselines, predict
 from securetag.pipeline.evaluate import fit_on_rows
@@ -122,7 +123,33 @@ def test_a_model_below_word_counts_is_rejected(demo: gate.GateSpec, release_rows
     comparison = compare_with_base(release_rows, scored_predictor(score, model_id="noisy"))
     decision = gate.decide(comparison, demo)
     assert list_failed(decision) == ["auc"]
-    assert "tfidf 1.000: below what it has to reach" in decision.reasons[0]
+    assert "tfidf 1.000, difference -0." in decision.reasons[0]
+    assert "below it (margin 0.01)" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("blurred", "behind", "passes"),
+    [(0.0, 0.0, True), (0.06, 0.0, False), (0.15, 0.15, True), (0.25, 0.15, False)],
+    ids=["both perfect", "surely behind", "as good as the baseline", "behind by more than the margin"],
+)
+def test_a_model_truly_below_the_baseline_is_stopped_and_a_tie_is_not(
+    demo: gate.GateSpec, release_rows: Rows, learned: Comparison, blurred: float, behind: float, passes: bool
+) -> None:
+    """Of a share of the rows the candidate knows nothing, of another share the baseline: other rows each."""
+
+    def make(share: float, name: str) -> SuiteResult:
+        def score(prompt: str, dice: random.Random) -> float:
+            return dice.uniform(-4, 4) if dice.random() < share else score_correctly(prompt, dice)
+
+        return suites.score_verdicts(scored_predictor(score, model_id=name), release_rows["test"])
+
+    candidate, words = make(blurred, "candidate"), make(behind, "words")
+    difference = compare_aucs(candidate.rows, words.rows)
+    assert difference is not None
+    assert difference.low <= difference.difference <= difference.high
+    measured = msgspec.structs.replace(learned, auc_differences={"tfidf": {"trained": difference}})
+    spec = msgspec.structs.replace(demo, require=[line for line in demo.require if line.baseline])
+    assert gate.decide(measured, spec).passed is passes, difference
 
 
 def test_a_model_whose_threshold_does_not_hold_is_rejected(demo: gate.GateSpec, release_rows: Rows) -> None:
@@ -362,7 +389,8 @@ def test_non_inferiority_needs_evidence_of_no_harm(
         (HEAD + "require: [{metric: accuracy, rule: significantly_better, value: 0.5}]", "takes no value"),
         (HEAD + "require: [{metric: json_validity, rule: lower_bound_above_majority}]", "no majority"),
         (HEAD + "require: [{metric: lost, rule: significantly_better}]", "doesn't fit"),
-        (HEAD + "require: [{metric: auc, rule: not_below_baseline}]", "belongs to"),
+        (HEAD + "require: [{metric: auc, rule: not_below_baseline, value: 0.01}]", "belongs to"),
+        (HEAD + "require: [{metric: auc, rule: not_below_baseline, baseline: tfidf}]", "needs a value"),
     ],
     ids=[
         "missing field",
@@ -377,6 +405,7 @@ def test_non_inferiority_needs_evidence_of_no_harm(
         "no majority",
         "rule of another metric",
         "missing baseline",
+        "missing margin",
     ],
 )
 def test_a_gate_that_is_mistyped_is_refused(tmp_path: Path, text: str, reason: str) -> None:

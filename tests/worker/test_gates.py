@@ -20,7 +20,7 @@ from securetag.calibration import WITHHELD
 from securetag.errors import ConflictError, GateError, ModelUnavailableError
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
-from securetag.evaluation.dismissals import Dismissals
+from securetag.evaluation.dismissals import AucDifference, Dismissals
 from securetag.pipeline import publish
 from securetag.pipeline.evaluate import Evaluation
 from securetag.records import Gate, Verdict
@@ -76,6 +76,11 @@ def compared(candidate: float, base_figure: float, n: int = 1000) -> Comparison:
         dismissals={
             name: {"trained": make_dismissals(n, auc)}
             for name, auc in (("candidate", candidate), ("base", base_figure), ("tfidf", base_figure))
+        },
+        auc_differences={
+            "tfidf": {
+                "trained": AucDifference(difference=difference, low=difference - 0.01, high=difference + 0.01)
+            }
         },
     )
 

@@ -18,14 +18,17 @@ from collections.abc import Iterator, Sequence
 __all__ = ["rename_locals"]
 
 _NAME = r"(?:[^\W\d]|\$)[\w$]*"
-#: Not the `f` of an f-string.
-_IDENTIFIER = re.compile(rf"(?<![\w$])(?![fFbBrRuU]{{1,2}}[\"'])({_NAME})")
+#: Not the `f` of an f-string, and not the `d` of `\d`.
+_IDENTIFIER = re.compile(rf"(?<![\w$\\])(?![fFbBrRuU]{{1,2}}[\"'])({_NAME})")
 #: Words of the two languages, and names that say what a value is by a framework's convention.
 _KEPT = frozenset(keyword.kwlist) | {
     *("self", "cls", "this", "super", "constructor", "_", "require"),
     *("switch", "catch", "function", "new", "typeof", "case", "const", "let", "var", "null", "undefined"),
     *("request", "req", "response", "res", "ctx", "context", "event", "next"),
+    # A view's methods, and methods of what a request or a library holds.
+    *("get", "post", "put", "patch", "delete", "head", "options"),
 }
+_SELF = frozenset({"self", "cls", "this"})
 _FUNCTION = re.compile(rf"\b(?:def|function\*?)\s+({_NAME})\s*\(")
 _METHOD = re.compile(
     rf"(?m)^\s*(?:(?:public|private|protected|static|async)\s+)*({_NAME})\s*\([^()\n]*\)[^;\n]*\{{\s*$"
@@ -45,6 +48,10 @@ _DECLARED = re.compile(rf"\b(?:const|let|var)\s+({_NAME}|[{{\[][^}}\]\n]*[}}\]])
 _BOUND = re.compile(rf"\bfor\s+(?!\()\(?({_NAME}(?:\s*,\s*{_NAME})*)|\bas\s+({_NAME})|({_NAME})\s*:=")
 _CAUGHT = re.compile(rf"\bcatch\s*\(\s*({_NAME})")
 _IMPORT = re.compile(r"^\s*(?:import|from)\b")
+#: A literal; the words of one that is no f-string aren't code.
+_STRING = re.compile(r"""(?<![\w$])([a-zA-Z]{0,2})(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
+#: What comes before an attribute: the object itself or a class, with or without a call, or a variable.
+_OWNER = re.compile(rf"(?:^|[^\w$.)\]])(?:new\s+)?({_NAME})(?:\(\))?\.$")
 #: A keyword argument belongs to the function that is called.
 _KEYWORD = re.compile(rf"(?:(?<=[(,\s])|^)({_NAME})=(?!=)")
 #: A path without a place for a value says nothing of a flow.
@@ -71,7 +78,9 @@ def rename_locals(lines: Sequence[str]) -> list[str]:
         (classes, _CLASSES),
         (variables, _VARIABLES),
     ]
-    taken = set(_IDENTIFIER.findall(text)) - functions - classes - variables
+    code = _STRING.sub(lambda match: match[0] if "f" in match[1].lower() else '""', text)
+    taken = set(_IDENTIFIER.findall(code)) - functions - classes - variables
+    owners = classes | variables | _SELF
     names: dict[str, str] = {}
     supplies = [_supply(pool, taken) for _, pool in letters]
     renamed = []
@@ -81,9 +90,12 @@ def rename_locals(lines: Sequence[str]) -> list[str]:
 
         def replace(match: re.Match[str], line: str = line, keywords: set[int] = keywords) -> str:
             name, at = match[0], match.start()
-            is_attribute = line[at - 1 : at] == "." and line[at - 3 : at] != "..."
-            if at in keywords or (is_attribute and name not in functions):
+            if at in keywords:
                 return name
+            if line[at - 1 : at] == "." and line[at - 3 : at] != "...":
+                owner = _OWNER.search(line[:at])
+                if name not in functions or owner is None or owner[1] not in owners:
+                    return name
             for (members, _), supply in zip(letters, supplies, strict=True):
                 if name in members:
                     if name not in names:

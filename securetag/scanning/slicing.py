@@ -12,6 +12,7 @@ miss a line, and a reader of it is told so by the marks where lines were left ou
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,8 @@ _ASSIGNMENTS = frozenset(
     {"assignment", "assignment_expression", "field_definition", "public_field_definition"}
 )
 _TARGETS = ("left", "property", "name")
+#: Calls that end a request raise too: `abort(400)`.
+_RAISES = frozenset({"raise_statement", "throw_statement", *CALLS})
 _HANDLERS = frozenset({"except_clause", "except_group_clause", "catch_clause"})
 
 
@@ -268,7 +271,16 @@ class _Slicer:
                 self._statement(statement, step)
 
     def _add_check(self, statement: Node, step: int) -> None:
+        """Add a check; of one that raises what catches that too, since it decides whether the check holds."""
         self._add_short(statement, step)
+        if any(each.type in _RAISES for each in walk(statement, lambda inner: inner.type not in FUNCTIONS)):
+            current = statement
+            for parent in itertools.takewhile(
+                lambda outer: outer.type not in FUNCTIONS, ancestors(statement)
+            ):
+                if parent.type == "try_statement" and current == parent.child_by_field_name("body"):
+                    self._add_condition(parent, current, step)
+                current = parent
         for part in (statement, *statement.children_by_field_name("alternative")):
             for condition in _condition_parts(part):
                 self._queue.append((condition, step))

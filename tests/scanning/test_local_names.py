@@ -67,6 +67,36 @@ subprocess.run(
 )
 """,
     ),
+    "a view's method, and what a library calls alike": (
+        """
+class Orders(View):
+    def get(self, request):
+        name = request.GET.get("name", "")
+        return requests.get(name, headers=self.fetch())
+    def fetch(self):
+        client = Client()
+        return client.fetch() + session.fetch() + self.pool.fetch()
+""",
+        """
+class C(View):
+    def get(self, request):
+        a = request.GET.get("a", "")
+        return requests.get(a, headers=self.f())
+    def f(self):
+        b = Client()
+        return b.f() + session.fetch() + self.pool.fetch()
+""",
+    ),
+    "words of strings take no letter": (
+        """
+name = re.sub(r"\\d", "", "/a.png" + f"{b}")
+other = "<b>" + name
+""",
+        """
+a = re.sub(r"\\d", "", "/a.png" + f"{b}")
+c = "<b>" + a
+""",
+    ),
     "JavaScript": (
         """
 const { isSafe } = req.query;

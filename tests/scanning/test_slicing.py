@@ -390,3 +390,43 @@ def test_damaged_code_is_sliced_or_refused(seed: int, cuts: int) -> None:
         assert all(1 <= number <= len(lines) for number in numbers)
         assert any(first <= number <= last for number in numbers)
         assert len(numbers) <= slicing.MAX_LINES
+
+
+CAUGHT = """
+def show(request):
+    name = request.GET["name"]
+    try:
+        if name not in ("a", "b"):
+            raise ValueError("refused")
+    except ValueError:
+        log.warning("refused")
+    return open(name)
+"""
+CAUGHT_JS = """
+function show(req, res) {
+  const name = req.query.name;
+  try {
+    if (!/^x+$/.test(name)) {
+      throw new Error("refused");
+    }
+  } catch (error) {
+    log.warn("refused");
+  }
+  return res.send(name);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "flagged", "language", "shown"),
+    [
+        (CAUGHT, "open(", "python", ["try:", "except ValueError:", 'log.warning("refused")']),
+        (CAUGHT_JS, "res.send", "javascript", ["try {", "} catch (error) {", 'log.warn("refused");']),
+    ],
+    ids=["Python", "JavaScript"],
+)
+def test_a_check_whose_error_is_caught_is_shown_with_what_catches_it(
+    code: str, flagged: str, language: str, shown: list[str]
+) -> None:
+    """Without it a check that stops nothing looks like one that does."""
+    assert set(shown) <= set(texts(code, flagged, language))

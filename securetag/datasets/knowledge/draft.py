@@ -23,7 +23,7 @@ GENERIC = re.compile(
     r"|general|how to test|test objectives|remediation|static analysis|dynamic analysis|release|scope"
     r"|details|definitions|(?:black|gr[ae]y|white)-box testing|introducción|descripción|antecedentes|resumen"
     r"|appendix .*definitions.*|what to review|sample [\d.]+|key risks|implementation|recommendations"
-    r"|best practices|storage|php|java)$",
+    r"|best practices|storage|php|java|security implications)$",
     re.IGNORECASE,
 )
 #: Kinds of Record that are passages of a document rather than things with a name.

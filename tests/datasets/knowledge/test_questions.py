@@ -336,7 +336,8 @@ def test_a_control_is_implemented_and_assessed() -> None:
     )
     text = (
         "Lock the doors of every building at night.\n\n## Discussion\n\nKeys "
-        "are given to few people, and each key is listed with its holder."
+        "are given to few people, and each key is listed with its holder. "
+        "Who leaves gives all of them back before the last day of work, and locks are changed."
     )
     rows = make_questions(item("PE-3", "Physical Access", text, facts, publisher="NIST"), "full")
     texts = "\n".join(map(turns, rows))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge.forms.controls import draft_enhancement, draft_parts
+from securetag.datasets.knowledge.forms.fixes import compare_lines
 from securetag.datasets.knowledge.forms.passages import has_subject
 from securetag.datasets.knowledge.forms.vulnerabilities import draft_vulnerability, find_subject
 from securetag.datasets.knowledge.forms.weaknesses import draft_siblings
@@ -107,3 +109,64 @@ def test_a_vendor_of_the_products_name_is_named_once() -> None:
 )
 def test_the_quoted_sentence_is_about_the_flaw(text: str, quoted: str) -> None:
     assert find_subject(text) == quoted
+
+
+def test_a_fix_of_blanks_alone_repairs_nothing() -> None:
+    assert compare_lines(".then(()=>rm(folder));", ".then(() => rm( folder ));") == ([], [])
+    assert compare_lines("rm(folder)", "rm(check(folder))") == (["rm(folder)"], ["rm(check(folder))"])
+
+
+@pytest.mark.parametrize("heading", ["Suggested Reading", "Reports on Information Security Technology"])
+def test_front_and_end_matter_is_no_subject(heading: str) -> None:
+    prose = "The laboratory promotes the use of standards by those who run systems of any kind. " * 3
+    assert not has_subject(make_record("k", "Keys", prose, kind="section", section=["Guide", heading]))
+
+
+def test_a_discussion_of_one_example_is_left_out() -> None:
+    example = "Products for that include managers of events and of the information on them."
+    whole = f"{example} Where reviews are spread over teams, what happens across systems is seen by nobody."
+    for text, forms in ((example, []), (whole, ["discussion"])):
+        record = make_record(
+            "AU-6(4)", "Central Review", f"## Discussion\n\n{text}", "NIST", kind="enhancement"
+        )
+        assert [draft.form for draft in draft_parts(record, Corpus([]), 5_000) if draft.answer] == forms
+
+
+@pytest.mark.parametrize(
+    ("demand", "is_compared"),
+    [
+        pytest.param("Implement the principle of repeatable records in all systems.", False, id="its name"),
+        pytest.param("Implement the principle of repeatable records and review each.", True, id="more"),
+    ],
+)
+def test_two_enhancements_that_say_their_names_are_not_compared(demand: str, is_compared: bool) -> None:
+    control = make_record("SA-8", "Principles", "Apply principles in the design.", "NIST", kind="control")
+    one = make_record(
+        "SA-8(32)",
+        "Principles: Sufficient Records",
+        "Implement the principle of sufficient records in all systems.",
+        "NIST",
+        kind="enhancement",
+        parents=["SA-8"],
+    )
+    other = make_record(
+        "SA-8(29)", "Principles: Repeatable Records", demand, "NIST", kind="enhancement", parents=["SA-8"]
+    )
+    drafts = draft_enhancement(one, Corpus([control, one, other]), 5_000)
+    assert ("compare-enhancements" in [draft.form for draft in drafts]) is is_compared
+
+
+def test_a_score_shows_the_metrics_that_are_explained() -> None:
+    text = "A crafted certificate lets an attacker over the network make the server use all of its memory."
+    advisory = make_record(
+        "CVE-2025-3",
+        "CVE-2025-3",
+        text,
+        kind="vulnerability",
+        cvss=7.5,
+        severity="high",
+        cvss_vector="CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H/E:P/RL:O/RC:C",
+        cvss_metrics=["AV:N: over a network"],
+    )
+    scores = [draft for draft in draft_vulnerability(advisory, Corpus([]), 5_000) if draft.form == "score"]
+    assert [draft.fields["vector"] for draft in scores] == ["CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"]

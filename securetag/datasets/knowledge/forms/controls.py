@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from securetag.datasets.knowledge import grounding
-from securetag.datasets.knowledge.corpus import Corpus
+from securetag.datasets.knowledge.corpus import Corpus, Entry
 from securetag.datasets.knowledge.draft import Draft, define, fit, list_some, list_whole, split_parts
 from securetag.datasets.knowledge.forms.weaknesses import find_closest
 from securetag.records import Record, Task
@@ -39,6 +39,8 @@ _SKIPPED = re.compile(
 )
 #: Characters of a part that is one line.
 _MIN_PART_CHARS = 100
+#: Characters of a discussion that is more than an example.
+_MIN_DISCUSSION_CHARS = 150
 #: Requirements of an earlier edition of which one of a newer was made, beyond which a change isn't told.
 _MAX_PREDECESSORS = 3
 #: Content words that only one of the two has, below which a change is one of spelling.
@@ -67,6 +69,8 @@ def draft_parts(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
         # A single short step that only has the heading's word in it.
         if form in used or (form == "part" and "\n" not in body and len(body) < _MIN_PART_CHARS):
             continue
+        if form == "discussion" and len(body) < _MIN_DISCUSSION_CHARS:
+            continue
         used.add(form)
         task = Task.REMEDIATION if form == "prevent" else Task.QA
         yield Draft(task, form, fit(body, limit), {"heading": heading})
@@ -83,9 +87,17 @@ def draft_enhancement(record: Record, corpus: Corpus, limit: int) -> Iterator[Dr
     if control.gist != requirement:
         yield Draft(Task.MAPPING, "enhancement", control.gist, fields, (control.key,))
     other = find_closest(record, requirement, corpus.siblings(record))
-    if other is not None and other.gist != requirement:
+    if other is not None and not _says_its_name(record, requirement, other):
         fields |= {"other": other.name, "other_key": other.key}
         yield Draft(Task.MAPPING, "compare-enhancements", other.gist, fields, (other.key, control.key))
+
+
+def _says_its_name(record: Record, requirement: str, other: Entry) -> bool:
+    """Whether two requirements differ by no more than the names of what they require."""
+    stems = grounding.content_stems(requirement, record.lang) ^ grounding.content_stems(
+        other.gist, record.lang
+    )
+    return not stems - grounding.content_stems(f"{record.title} {other.name}", record.lang)
 
 
 def draft_requirement(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:

@@ -40,12 +40,16 @@ def draft_fix(record: Record, corpus: Corpus, limit: int) -> Iterator[Draft]:
 
 
 def compare_lines(before: str, after: str) -> tuple[list[str], list[str]]:
-    """Return the lines that a fix removed and added, without those that only moved or were indented."""
+    """Return the lines that a fix removed and added, without those that only moved or got other blanks."""
     diff = list(difflib.ndiff(before.expandtabs(4).splitlines(), after.expandtabs(4).splitlines()))
     removed = [line[2:] for line in diff if line.startswith("- ") and re.search(r"\w", line)]
     added = [line[2:] for line in diff if line.startswith("+ ") and re.search(r"\w", line)]
-    moved = {line.strip() for line in removed} & {line.strip() for line in added}
+    moved = {_drop_blanks(line) for line in removed} & {_drop_blanks(line) for line in added}
     return (
-        [line for line in removed if line.strip() not in moved],
-        [line for line in added if line.strip() not in moved],
+        [line for line in removed if _drop_blanks(line) not in moved],
+        [line for line in added if _drop_blanks(line) not in moved],
     )
+
+
+def _drop_blanks(line: str) -> str:
+    return re.sub(r"\s+", "", line)

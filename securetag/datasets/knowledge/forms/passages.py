@@ -22,13 +22,14 @@ from securetag.records import Record, Task
 
 #: Headings of passages that nobody asks about.
 _NO_SUBJECT = re.compile(
-    r"^(?:references?|bibliograph\w*|related (?:articles|frameworks|resources).*|further reading|tools"
-    r"|authors?.*|acknowledg\w*|contributors?.*|table of contents|contents|copyright.*|license|disclaimer"
+    r"^(?:references?|bibliograph\w*|related (?:articles|frameworks|resources).*|tools|authors?.*"
+    r"|(?:further|suggested) reading|acknowledg\w*|contributors?.*|table of contents|contents|copyright.*"
+    r"|license|disclaimer"
     r"|revision history|change ?log|index|foreword|preface|leaders?|about (?:this|the|owasp).*|list of .*"
     r"|document (?:history|status).*|referencias.*|enlaces.*|autores|trademark.*|frameworks y taxonomías.*"
     r"|errata.*|authority|abstract|keywords|purpose|audience|release|puntuación.*|score table|mapped cwes?"
     r"|lista de.*|cover.*|requirements notation.*|note to reviewers|what's new.*|tabla de puntuación.*"
-    r"|.*acronyms.*|glossary.*|appendix.*revision.*)$",
+    r"|.*acronyms.*|glossary.*|appendix.*revision.*|reports on .* technology)$",
     re.IGNORECASE,
 )
 _ENTRIES = re.compile(

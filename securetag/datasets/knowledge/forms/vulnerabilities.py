@@ -36,6 +36,7 @@ _DUE = re.compile(r"US federal agencies had to act by (\d{4}-\d\d-\d\d)")
 _MIN_CHARS = 60
 #: Words of a weakness's title that a description has before the weakness is named as likely.
 _MIN_SHARED = 2
+_BASE_METRICS = frozenset({"AV", "AC", "PR", "UI", "S", "C", "I", "A"})
 #: Words of a description that speak for a value of a CVSS metric, by language.
 _CUES: dict[str, dict[str, str]] = {
     "en": {
@@ -206,12 +207,18 @@ def _score(record: Record, text: str) -> Iterator[Draft]:
         lines.append(f"- {metric}" + (f" (“{cue[0]}”)" if cue else ""))
     fields = {
         "about": text,
-        "vector": facts.cvss_vector,
+        "vector": _base_of(facts.cvss_vector),
         "score": f"{facts.cvss or 0.0:.1f}",
         "severity": _SEVERITIES.get(record.lang, {}).get(facts.severity or "", facts.severity or ""),
     }
     yield Draft(Task.MAPPING, "score", "\n".join(lines), fields)
     yield from _changed_score(record, fields)
+
+
+def _base_of(vector: str) -> str:
+    """Return a CVSS v3 vector without its temporal and environmental metrics, which nothing here explains."""
+    version, *metrics = vector.split("/")
+    return "/".join([version, *(each for each in metrics if each.split(":")[0] in _BASE_METRICS)])
 
 
 def _changed_score(record: Record, fields: dict[str, str]) -> Iterator[Draft]:

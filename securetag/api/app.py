@@ -21,9 +21,11 @@ from securetag.api.nouns import NOUNS
 from securetag.api.receive import MAX_FIELD
 from securetag.api.services import ApiServices
 from securetag.api.sweeper import sweep_for_ever
+from securetag.api.webhooks.sender import send_for_ever
 from securetag.db.engine import create_engine
 from securetag.db.queue import count_open_tasks, reap
 from securetag.db.repositories.notifications import listen
+from securetag.db.repositories.webhooks import count_webhooks
 from securetag.db.upgrade import head_revision
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings import Settings
@@ -113,6 +115,7 @@ def _lifespan(
             asyncio.create_task(_reap_for_ever(services), name="reaper"),
             asyncio.create_task(listen(engine, services.notifier), name="listener"),
             asyncio.create_task(sweep_for_ever(services), name="sweeper"),
+            asyncio.create_task(send_for_ever(services), name="sender"),
         ]
         try:
             yield
@@ -135,6 +138,7 @@ async def _reap_for_ever(services: ApiServices) -> None:
         try:
             reaped = await reap(services.engine)
             services.metrics.show_queue(await count_open_tasks(services.engine))
+            services.metrics.show_webhooks(await count_webhooks(services.engine))
         except DatabaseUnavailableError as error:
             services.metrics.database_up.set(0)
             log.warning("lost leases can't be looked for: %s", error)

@@ -14,6 +14,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from securetag.db.queue import OpenTasks
+from securetag.db.repositories.webhooks import WebhookCounts
 
 #: Seconds; the keyed reads take single milliseconds, uploads seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
@@ -57,6 +58,27 @@ class Metrics:
             ["kind", "state"],
             registry=self.registry,
         )
+        #: Attempts by `delivered`, `retried` and `given_up`.
+        self.webhook_attempts = Counter(
+            "securetag_webhook_attempts_total",
+            "Attempts to send messages to webhooks, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._webhooks = Gauge(
+            "securetag_webhooks",
+            "Webhooks that the service has disabled, and active ones whose last attempt failed.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            "securetag_webhook_messages", "Messages to active webhooks that wait.", registry=self.registry
+        )
+        self._overdue = Gauge(
+            "securetag_webhook_overdue_seconds",
+            "Seconds since the oldest of them was due.",
+            registry=self.registry,
+        )
         self.database_up = Gauge(
             "securetag_database_up", "1 when the last query was answered.", registry=self.registry
         )
@@ -76,6 +98,13 @@ class Metrics:
         for row in rows:
             self._open.labels(row.kind, row.state).set(row.tasks)
             self._oldest.labels(row.kind, row.state).set(row.oldest_s)
+
+    def show_webhooks(self, counts: WebhookCounts) -> None:
+        """Replace what is known of webhooks."""
+        self._webhooks.labels("disabled").set(counts.disabled)
+        self._webhooks.labels("failing").set(counts.failing)
+        self._waiting.set(counts.waiting)
+        self._overdue.set(counts.oldest_s)
 
     def render(self) -> bytes:
         """The text exposition format."""

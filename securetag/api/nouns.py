@@ -28,6 +28,7 @@ _BUILTIN = [
     "tools",
     "ui",
     "usage",
+    "webhooks",
 ]
 
 

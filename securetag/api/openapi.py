@@ -32,6 +32,7 @@ TAGS = {
     "consent": "Whether anything is learned from this tenant.",
     "erasure": "Have findings, projects or everything forgotten.",
     "audit": "Who did what. For administrators.",
+    "webhooks": "Where events of the tenant are sent, signed. For administrators.",
     "keys": "API keys of the tenant. For administrators.",
     "tenants": "Tenants of the installation. An operator sees and makes all.",
     "health": "Health checks and metrics. They need no key.",

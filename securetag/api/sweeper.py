@@ -23,6 +23,7 @@ from securetag.db.deletion import delete_bytes
 from securetag.db.engine import cross_tenant_transaction
 from securetag.db.models import Artifact, CodeauditUpload, IdempotencyKey, Task
 from securetag.db.repositories import tenants
+from securetag.db.repositories.webhooks import expire_deliveries
 from securetag.db.states import TERMINAL
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings.sections import RetentionKind
@@ -35,6 +36,8 @@ T = TypeVar("T")
 SWEEP_S = 3_600.0
 #: Days after which an Idempotency-Key may be used anew.
 IDEMPOTENCY_DAYS = 7
+#: Days that messages to webhooks are kept.
+MESSAGE_DAYS = 30
 #: Keys that one statement names.
 CHUNK = 1_000
 #: Name of the artifact that holds what a model was asked and has answered.
@@ -99,6 +102,7 @@ async def _sweep_tenant(services: ApiServices, tenant_id: UUID) -> dict[str, int
         expired = delete(IdempotencyKey).where(IdempotencyKey.created_at < _days_ago(IDEMPOTENCY_DAYS))
         ids = await session.scalars(expired.returning(IdempotencyKey.id))
         removed["expired idempotency keys"] = len(ids.all())
+        removed["messages to webhooks"] = await expire_deliveries(session, MESSAGE_DAYS)
         for kind, days in services.settings.api.retention_days.items():
             deleted = await _expire(session, kind, days)
             removed[f"{kind} past their retention"] = len(deleted)

@@ -25,6 +25,7 @@ from securetag.cli import (
     trace,
     triage,
     web,
+    webhooks,
 )
 from securetag.cli.delete import delete, delete_tenant
 from securetag.cli.deployment.register import register_key
@@ -72,6 +73,7 @@ tenant.app.command("resume")(key_changes.resume_tenant)
 tenant.app.command("delete")(delete_tenant)
 app.command("delete")(delete)
 app.add_typer(consent.app, name="consent")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(db.app, name="db")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

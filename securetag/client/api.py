@@ -53,6 +53,14 @@ from securetag.wire.feedback import (
 )
 from securetag.wire.imports import ImportAccepted, ImportParams
 from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
+from securetag.wire.webhooks import (
+    DeliveryAnswer,
+    SecretRotation,
+    WebhookAnswer,
+    WebhookBody,
+    WebhookChanges,
+    WebhookCreated,
+)
 
 Item = TypeVar("Item", bound=BaseModel)
 #: Query parameters of a list; None: left out.
@@ -302,6 +310,37 @@ class ApiClient(HttpClient):
     def delete(self, kind: Literal["scan", "finding", "project"], named: UUID | str) -> None:
         """Delete something for good, with all that belongs to it. Raises ConflictError during a scan."""
         self.send("DELETE", f"/{kind}s/{named}", timeout=EXPORT_S)
+
+    def webhooks(self) -> Iterator[WebhookAnswer]:
+        """Return where the tenant's events are sent, page by page."""
+        return self._pages(WebhookAnswer, "/webhooks", {})
+
+    def add_webhook(self, body: WebhookBody) -> WebhookCreated:
+        """Have events sent to an address; the answer has the secret that signs them, for the only time."""
+        return self._post(WebhookCreated, "/webhooks", body)
+
+    def change_webhook(self, webhook_id: UUID | str, changes: WebhookChanges) -> WebhookAnswer:
+        """Change a webhook; what is left out stays."""
+        body = changes.model_dump(mode="json", exclude_none=True)
+        return self.read(WebhookAnswer, "PATCH", f"/webhooks/{webhook_id}", json=body, repeatable=True)
+
+    def rotate_webhook(self, webhook_id: UUID | str, rotation: SecretRotation) -> WebhookCreated:
+        """Replace a webhook's secret; for the overlap messages are signed with both."""
+        return self._post(WebhookCreated, f"/webhooks/{webhook_id}/rotate", rotation)
+
+    def remove_webhook(self, webhook_id: UUID | str) -> None:
+        """Send nothing to it any more, and delete its log."""
+        self.send("DELETE", f"/webhooks/{webhook_id}")
+
+    def deliveries(self, webhook_id: UUID | str) -> Iterator[DeliveryAnswer]:
+        """Return what was sent to a webhook and is to be sent, newest first, page by page."""
+        return self._pages(DeliveryAnswer, f"/webhooks/{webhook_id}/deliveries", {})
+
+    def redeliver(self, webhook_id: UUID | str, delivery_id: UUID | str) -> DeliveryAnswer:
+        """Send a message once more, under its id. Raises ConflictError where it still waits."""
+        path = f"/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"
+        headers = {"Idempotency-Key": str(uuid4())}
+        return self.read(DeliveryAnswer, "POST", path, headers=headers, repeatable=True)
 
     def consent(self) -> ConsentAnswer:
         """Return whether Securetag may learn from this tenant."""

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.db.models import ApiKey, ErasureRequest, Project, WebTarget
+from securetag.db.models import ApiKey, ErasureRequest, Project, Webhook, WebTarget
 
-T = TypeVar("T", Project, ApiKey, ErasureRequest, WebTarget)
+T = TypeVar("T", Project, ApiKey, ErasureRequest, WebTarget, Webhook)
 
 
 async def list_rows(session: AsyncSession, table: type[T], *, after: UUID | None, limit: int) -> Sequence[T]:

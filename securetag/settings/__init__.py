@@ -27,6 +27,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     model_validator,
@@ -126,6 +127,8 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = None
     #: fsspec URL under which uploads and artifacts lie; by default `<home>/artifacts`.
     storage_url: str | None = None
+    #: Networks beside the public ones that webhooks and `git_url` may reach, as in `10.1.0.0/16`.
+    private_networks: list[IPvAnyNetwork] = []
     #: Key id of the S3 bucket that `storage_url` names; by default what the AWS libraries find.
     aws_access_key_id: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id")

@@ -33,6 +33,8 @@ BODIES: dict[str, Any] = {
     "PATCH /projects/{project_id}": {"model_may_dismiss": True},
     "PATCH /tenants/{tenant_id}": {"name": "mallory"},
     "POST /keys/{key_id}/rotate": {"overlap_h": 0},
+    "PATCH /webhooks/{webhook_id}": {"active": False},
+    "POST /webhooks/{webhook_id}/rotate": {"overlap_hours": 0},
     "POST /queue/heartbeat": _LEASED,
     "POST /queue/findings": {"task_id": "{task_id}", "findings": []},
     "POST /queue/result": {"task_id": "{task_id}", "outcome": "completed", "findings": []},

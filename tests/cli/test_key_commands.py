@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
@@ -12,8 +13,10 @@ from postgres import Database
 from typer.testing import CliRunner
 
 from securetag.cli import app
+from securetag.cli.webhooks import Event
 from securetag.db.embedded import SUPERUSER, Cluster
 from securetag.settings import get_settings
+from securetag.wire.webhooks import WebhookEvent
 
 runner = CliRunner()
 
@@ -73,12 +76,13 @@ def test_keys_are_listed_revoked_and_replaced(installation: Database) -> None:
 
 @pytest.mark.system
 @pytest.mark.sockets
-def test_consent_is_shown_granted_and_withdrawn(
+def test_consent_and_webhooks_are_shown_and_changed(
     installation: Database, pg_cluster: Cluster, tmp_path: Path
 ) -> None:
     superuser = pg_cluster.dsn(installation.name, SUPERUSER)
     with deployed(tmp_path, installation.dsn_api, superuser) as deployment:
         check_consent(deployment)
+        check_webhooks(deployment)
 
 
 def check_consent(deployment: Deployment) -> None:
@@ -92,3 +96,21 @@ def check_consent(deployment: Deployment) -> None:
     assert "withdrawn by a on" in run("consent", "withdraw", *connection, admin)
     run("key", "revoke", admin)
     assert httpx.get(f"{deployment.url}/consent", headers={"X-API-Key": admin}).status_code == 401
+
+
+def check_webhooks(deployment: Deployment) -> None:
+    admin = run("key", "create", "--tenant", deployment.tenant, "--name", "b", "--scope", "admin").strip()
+    connection = ("--api", deployment.url, "--key", admin)
+    assert {event.value for event in Event} == set(get_args(WebhookEvent))
+    made = json.loads(run("webhooks", "add", "https://ci.example.org/", *connection, "--json"))
+    webhook = made["id"]
+    assert made["events"] == sorted(get_args(WebhookEvent))
+    assert run("webhooks", "rotate", webhook, *connection).split()[-1].startswith("whsec_")
+    assert "disabled" in run("webhooks", "disable", webhook, *connection)
+    assert "disabled" in run("webhooks", "list", *connection)
+    assert "active" in run("webhooks", "enable", webhook, *connection)
+    assert json.loads(run("webhooks", "deliveries", webhook, *connection, "--json")) == []
+    assert "no such delivery" in run("webhooks", "redeliver", webhook, webhook, *connection, code=1)
+    run("webhooks", "remove", webhook, *connection)
+    assert "no such webhook" in run("webhooks", "deliveries", webhook, *connection, code=1)
+    assert "isn't https" in run("webhooks", "add", "http://ci.example.org/", *connection, code=1)

@@ -10,11 +10,13 @@ from uuid import UUID, uuid4
 from api_in_process import Api, Tenant
 from rows import make_finding
 from stored_scans import store_scan
+from uuid_utils.compat import uuid7
 
 from securetag.api.lease import sign
 from securetag.api.projects import repository as projects
 from securetag.db import queue
 from securetag.db.engine import tenant_transaction
+from securetag.db.models import WebhookDelivery
 from securetag.settings import LOCAL_PEPPER
 
 #: An archive that is accepted.
@@ -61,6 +63,14 @@ async def make_owned_rows(api: Api) -> OwnedRows:
         },
     )
     await create(f"/findings/{finding_id}/notes", {"text": "looked at"})
+    webhook_id = await create("/webhooks", {"url": "https://ci.example.org/", "events": ["scan.failed"]})
+    # Nothing is sent while somebody looks at the rows.
+    (await client.patch(f"/webhooks/{webhook_id}", json={"active": False})).raise_for_status()
+    delivery = WebhookDelivery(
+        id=uuid7(), tenant_id=tenant.id, webhook_id=UUID(webhook_id), event="scan.failed", payload={}
+    )
+    async with tenant_transaction(api.engine, tenant.id) as session:
+        session.add(delivery)
     ids = {
         "task_id": str(task_id),
         "finding_id": finding_id,
@@ -74,6 +84,8 @@ async def make_owned_rows(api: Api) -> OwnedRows:
         ),
         "target_id": await create("/targets", {"url": "https://example.org/"}),
         "request_id": await create("/erasure", {"finding_id": other["id"]}),
+        "webhook_id": webhook_id,
+        "delivery_id": str(delivery.id),
         "tenant_id": str(tenant.id),
     }
     owned = OwnedRows(tenant, ids, "", "")

@@ -41,17 +41,27 @@ class IdempotencyKey(Base):
 
 
 class Webhook(Base):
-    """Where a tenant wants to be told."""
+    """Where a tenant's events are sent."""
 
     __tablename__ = "webhook"
     __table_args__: TableArgs = (referenced(),)
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     url: Mapped[str]
+    #: `whsec_` and base64: in plain text, since it signs.
     secret: Mapped[str]
     events: Mapped[list[str]]
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime] = now_column()
+    #: Signs too until `previous_until`.
+    previous_secret: Mapped[str | None]
+    previous_until: Mapped[datetime | None]
+    #: Deliveries given up since the last one that arrived.
+    failures: Mapped[int] = zero()
+    #: Why the service has disabled it; empty where it hasn't.
+    disabled_reason: Mapped[str] = empty_text()
+    #: A delivery is under way until then, unless it ends sooner.
+    busy_until: Mapped[datetime] = now_column()
 
 
 class WebhookDelivery(Base):
@@ -60,7 +70,13 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_delivery"
     __table_args__: TableArgs = (
         within_tenant("webhook_id", "webhook"),
-        Index("ix_webhook_delivery_due", "not_before", postgresql_where=text("finished_at IS NULL")),
+        Index(
+            "ix_webhook_delivery_due",
+            "webhook_id",
+            "not_before",
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_webhook_delivery_webhook_id_id", "webhook_id", "id"),
     )
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
@@ -73,7 +89,9 @@ class WebhookDelivery(Base):
     status: Mapped[int | None]
     error: Mapped[str] = empty_text()
     created_at: Mapped[datetime] = now_column()
+    #: Arrived where `error` is empty, else given up.
     finished_at: Mapped[datetime | None]
+    attempted_at: Mapped[datetime | None]
 
 
 class AuditLog(Base):

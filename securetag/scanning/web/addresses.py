@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -47,6 +48,10 @@ _EMBEDDING = tuple(
 )
 #: Private addresses of old; RFC 3879 deprecates them without giving them away.
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
+
+
+#: What an operator may allow.
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Refusal(StrEnum):
@@ -129,14 +134,38 @@ def _read_host(host: str) -> str:
     return name
 
 
-def check_address(address: str, *, allow_loopback: bool = False) -> Refusal | None:
+def parse_endpoint(url: str, networks: Collection[Network]) -> Target:
+    """Return the server of a URL that this service connects to on a user's behalf: webhooks, repositories.
+
+    HTTPS alone, but for an address on loopback in an allowed network. Raises InputError, also where the host
+    is an address that `check_address` refuses; a host's name is resolved when the connection is made.
+    """
+    target = parse_target(url)
+    try:
+        ip = ipaddress.ip_address(target.host)
+    except ValueError:
+        ip = None
+    refusal = check_address(target.host, networks=networks) if ip is not None else None
+    if refusal is not None:
+        raise InputError(f"nothing connects to {target.host}: {refusal}", hint="Give a public address.")
+    if target.scheme != "https" and not (ip is not None and ip.is_loopback):
+        raise InputError("the URL isn't https", hint="Give an address that begins with https://.")
+    return target
+
+
+def check_address(
+    address: str, *, allow_loopback: bool = False, networks: Collection[Network] = ()
+) -> Refusal | None:
     """Return why nothing connects to this IP address; None where it is an ordinary public one.
 
-    `allow_loopback` is for an application on this machine, in tests and on a developer's computer.
+    `allow_loopback` is for an application on this machine, in tests and on a developer's computer;
+    `networks` are those that the operator has allowed beside the public ones.
     """
     ip = ipaddress.ip_address(address)
     if ip in _METADATA:
         return Refusal.METADATA
+    if any(ip in network for network in networks):
+        return None
     if isinstance(ip, ipaddress.IPv6Address) and any(ip in network for network in _EMBEDDING):
         return Refusal.EMBEDDED
     if ip.is_loopback:

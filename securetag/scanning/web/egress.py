@@ -21,14 +21,14 @@ import logging
 import re
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 import h11
 
-from securetag.scanning.web.addresses import Refusal, Target, check_address
+from securetag.scanning.web.addresses import Network, Refusal, Target, check_address
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class EgressPolicy:
 
     target: Target
     allow_loopback: bool = False
+    #: That the operator has allowed beside the public ones.
+    networks: Collection[Network] = ()
     #: Requests by HTTP, connections by HTTPS.
     max_requests: int = 50_000
     #: Bytes in both directions.
@@ -224,7 +226,9 @@ class EgressProxy:
         async with asyncio.timeout(min(policy.connect_timeout_s, self.left_s())):
             addresses = await self._resolve(policy.target.host, policy.target.port)
             for address in addresses:
-                refusal = check_address(address, allow_loopback=policy.allow_loopback)
+                refusal = check_address(
+                    address, allow_loopback=policy.allow_loopback, networks=policy.networks
+                )
                 if refusal is not None:
                     raise RefusedError(refusal, f"{policy.target.host} is {address}")
             failure: OSError = OSError(f"{policy.target.host} has no address")

@@ -117,7 +117,7 @@ async def list_deliveries(
 
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver", response_model=DeliveryAnswer)
-async def redeliver(
+async def redeliver_message(
     webhook_id: UUID, delivery_id: UUID, services: Services, caller: Admin, key: IdempotencyKey = None
 ) -> Response:
     """Send a message once more, under its id. 409 where it still waits, or the webhook is inactive."""

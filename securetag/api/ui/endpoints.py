@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from securetag.api.ui import findings, overview, scans, sign_in
+from securetag.api.ui import deletion, findings, overview, scans, sign_in
 from securetag.api.ui.rendering import load_static
 from securetag.api.ui.review import blind, bulk, notes, queue, undo
 from securetag.api.ui.route import PageRoute
@@ -15,7 +15,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
 pages = APIRouter(prefix="/ui", route_class=PageRoute)
-for part in (findings, overview, scans, undo, bulk, queue, notes, blind, sign_in):
+for part in (findings, overview, scans, deletion, undo, bulk, queue, notes, blind, sign_in):
     router.include_router(part.router)
 
 

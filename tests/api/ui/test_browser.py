@@ -335,3 +335,24 @@ async def test_the_whole_file_opens_in_place_and_keys_go_on_working(
     await page.keyboard.press("t")
     await expect(page).not_to_have_title("Shell · Securetag", timeout=WAIT_MS)
     assert person.complaints == []
+
+
+async def test_a_project_is_deleted_in_spanish_once_its_name_is_typed(person: Person, api: Api) -> None:
+    page = person.page
+    await page.goto(f"{person.address}/ui/scans?lang=es")
+    await page.click("main a[href^='/ui/scans/']")
+    await page.click("a[href^='/ui/delete/project/']")
+    await expect(page.locator("h1")).to_have_text("Eliminar el proyecto", timeout=WAIT_MS)
+    assert f"hallazgos ({REVIEWED + 1})" in await page.inner_text("main")
+    await page.get_by_role("button", name="Eliminar definitivamente").click()
+    assert await page.locator("#name:invalid").count() == 1, "an empty name isn't sent"
+    await page.fill("#name", "shop")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).not_to_have_text("Eliminar el proyecto", timeout=WAIT_MS)
+    tables = ("project", "finding", "task")
+    sizes = [
+        api.query(f"SELECT count(*) FROM securetag.{table} WHERE tenant_id = %s", person.tenant.id)
+        for table in tables
+    ]
+    assert sizes == [[(0,)]] * 3
+    assert person.complaints == []

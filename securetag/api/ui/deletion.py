@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import RedirectResponse, Response
 
@@ -71,6 +71,7 @@ async def delete(
 
 async def describe_removal(session: AsyncSession, kind: Kind, subject: UUID) -> Removal:
     """Count what would be removed with a scan, a finding or a project. Raises NotFoundError."""
+    counts: dict[str, ColumnElement[bool]]
     if kind == "scan":
         name = select(Project.name).join(Task, Task.project_id == Project.id).where(Task.id == subject)
         # What an earlier or later scan has reported too stays.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -27,6 +28,10 @@ from securetag.records import (
 SPANISH_SHARE = 0.12
 
 
+def _lot(key: str) -> float:
+    return int.from_bytes(hashlib.sha256(f"language/{key}".encode()).digest()[:4]) / 2**32
+
+
 class PromptStyle(NamedTuple):
     """Which triage contract rows are rendered for, and the language of their prompts."""
 
@@ -35,9 +40,21 @@ class PromptStyle(NamedTuple):
 
     def draw_language(self, key: str) -> PromptStyle:
         """Return the style of one item: Spanish for SPANISH_SHARE of the keys, else this one."""
-        lot = int.from_bytes(hashlib.sha256(f"language/{key}".encode()).digest()[:4]) / 2**32
-        is_drawn = self.profile == "full" and self.lang == "en" and lot < SPANISH_SHARE
+        is_drawn = self._has_spanish and _lot(key) < SPANISH_SHARE
         return self._replace(lang="es") if is_drawn else self
+
+    def draw_languages(self, keys: Collection[str]) -> dict[str, PromptStyle]:
+        """Return the style of each of `keys`: SPANISH_SHARE of them, rounded up, are Spanish.
+
+        Where the items are all there, the share doesn't vary with what is drawn.
+        """
+        count = math.ceil(SPANISH_SHARE * len(keys)) if self._has_spanish else 0
+        drawn = set(sorted(keys, key=_lot)[:count])
+        return {key: self._replace(lang="es") if key in drawn else self for key in keys}
+
+    @property
+    def _has_spanish(self) -> bool:
+        return self.profile == "full" and self.lang == "en"
 
     @property
     def prompt_lang(self) -> Literal["en", "es"]:

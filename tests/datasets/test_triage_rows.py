@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -35,6 +36,16 @@ def of_rule(finding: Finding, lang: Lang, cell: str = "") -> Finding:
         message=rule.message.get(lang) + cell,
         recommendation=rule.recommendation.get(lang),
     )
+
+
+@pytest.mark.parametrize("count", [1, 7, 150])
+def test_a_share_of_items_that_are_all_there_is_whole(count: int) -> None:
+    keys = [f"pair-{n}" for n in range(count)]
+    styles = PromptStyle("full", "en").draw_languages(keys)
+    assert sum(style.lang == "es" for style in styles.values()) == math.ceil(SPANISH_SHARE * count)
+    assert styles == PromptStyle("full", "en").draw_languages(keys[::-1])
+    for style in (PromptStyle("full", "es"), PromptStyle("compact", "en")):
+        assert set(style.draw_languages(keys).values()) == {style}
 
 
 @pytest.mark.parametrize("before", ["en", "es"])

@@ -104,16 +104,20 @@ def make_synthetic_rows(
         drops.append(_drop(DropReason.SYNTHETIC_NO_FINDING, unflagged))
     if unshown:
         drops.append(_drop(DropReason.SYNTHETIC_NOT_SHOWN, unshown))
-    rows: list[Example] = []
+    taken: list[tuple[Pair, Finding, Finding]] = []
     for bucket, wanted in quotas(count, parts, mistakes).items():
-        for pair, true, false in by_bucket[bucket][:wanted]:
-            rows += [
-                _make_row(pair, pair.true, true, "true_positive", pair.attack, style),
-                _make_row(pair, pair.false, false, "false_positive", pair.search, style),
-            ]
+        taken += by_bucket[bucket][:wanted]
         missing = wanted - len(by_bucket[bucket])
         if missing > 0:
             drops.append(_drop(DropReason.SYNTHETIC_MISSING, 2 * missing, bucket))
+    # Of what is taken, so that neither the reserve nor what no rule flags changes the share.
+    styles = style.draw_languages([pair.pair_id for pair, _, _ in taken])
+    rows: list[Example] = []
+    for pair, true, false in taken:
+        rows += [
+            _make_row(pair, pair.true, true, "true_positive", pair.attack, styles[pair.pair_id]),
+            _make_row(pair, pair.false, false, "false_positive", pair.search, styles[pair.pair_id]),
+        ]
     return SyntheticRows(rows=rows, drops=drops, scan_cpu_s=round(cpu_s, 2))
 
 
@@ -173,7 +177,6 @@ def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) 
 def _make_row(
     pair: Pair, function: Function, finding: Finding, label: Label, outcome: Outcome, style: PromptStyle
 ) -> Example:
-    style = style.draw_language(pair.pair_id)
     finding = show(function, translate(finding, style.lang))
     # One line a role; of two guards the later one, which is there because the first isn't enough.
     evidence = sorted({span.role: span for span in function.evidence}.values(), key=lambda span: span.first)

@@ -64,6 +64,21 @@ def test_of_a_broad_weakness_only_likely_children_are_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("title", "is_subject"),
+    [
+        ("Reports on Computer Systems", False),
+        ("Revision 2 (2007)", False),
+        ("Appendix E: Contributors", False),
+        ("References and Future Reading", False),
+        ("Insecure Direct Object References", True),
+    ],
+)
+def test_what_stands_around_a_text_is_no_subject(title: str, is_subject: bool) -> None:
+    prose = "Keys are rotated each year by those who own them, and old ones are kept for a month. " * 3
+    assert has_subject(make_record("k", title, prose, kind="section", section=["Guide", title])) == is_subject
+
+
+@pytest.mark.parametrize(
     "line",
     [
         pytest.param("This publication is available free of charge from:", id="imprint"),

@@ -29,7 +29,9 @@ _NO_SUBJECT = re.compile(
     r"|document (?:history|status).*|referencias.*|enlaces.*|autores|trademark.*|frameworks y taxonomías.*"
     r"|errata.*|authority|abstract|keywords|purpose|audience|release|puntuación.*|score table|mapped cwes?"
     r"|lista de.*|cover.*|requirements notation.*|note to reviewers|what's new.*|tabla de puntuación.*"
-    r"|.*acronyms.*|glossary.*|appendix.*revision.*|reports on .* technology)$",
+    r"|.*acronyms.*|glossary.*|appendix.*revision.*|revision \d+.*|frontispiece.*|document conventions"
+    r"|reports on .*|thank you to .*|.*selected bibliography|appendix .*contributors"
+    r"|owasp references|references and .*)$",
     re.IGNORECASE,
 )
 _ENTRIES = re.compile(

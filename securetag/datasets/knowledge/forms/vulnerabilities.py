@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from securetag.datasets.knowledge import grounding
 from securetag.datasets.knowledge.corpus import Corpus, Entry
@@ -67,14 +68,61 @@ _CUES: dict[str, dict[str, str]] = {
 #: What an advisory without products is about.
 _UNNAMED = {"en": "the affected product", "es": "el producto afectado"}
 _SEVERITIES = {"es": {"low": "baja", "medium": "media", "high": "alta", "critical": "crítica"}}
-#: Changes of one base metric that a person asks about, and when they make sense.
+
+
+class _Change(NamedTuple):
+    """Another value of a base metric that a person asks about, and what would differ."""
+
+    metric: str
+    old: str
+    new: str
+    en: str
+    es: str
+
+
 _CHANGES = (
-    ("PR", "N", "L"),
-    ("PR", "L", "N"),
-    ("UI", "N", "R"),
-    ("UI", "R", "N"),
-    ("AV", "N", "L"),
-    ("AC", "L", "H"),
+    _Change(
+        "PR",
+        "N",
+        "L",
+        en="An attacker then needs an account of an ordinary user first.",
+        es="Quien ataca necesita entonces antes una cuenta de usuario normal.",
+    ),
+    _Change(
+        "PR",
+        "L",
+        "N",
+        en="Then whoever reaches the component can attack it, without an account.",
+        es="Entonces puede atacar cualquiera que llegue al componente, sin tener cuenta.",
+    ),
+    _Change(
+        "UI",
+        "N",
+        "R",
+        en="Then it only works when another person acts, by opening a link for example.",
+        es="Entonces solo funciona si actúa otra persona, por ejemplo al abrir un enlace.",
+    ),
+    _Change(
+        "UI",
+        "R",
+        "N",
+        en="Then the attack no longer waits for another person to act.",
+        es="Entonces el ataque ya no depende de que actúe otra persona.",
+    ),
+    _Change(
+        "AV",
+        "N",
+        "L",
+        en="Then the network alone is no way in: local access is needed, or a user who opens something.",
+        es="Entonces ya no está al alcance de toda la red: hace falta acceso local o alguien que abra algo.",
+    ),
+    _Change(
+        "AC",
+        "L",
+        "H",
+        en="Then conditions beyond the attacker's control have to be right too: it won't work every time.",
+        es="Entonces deben darse además condiciones que quien ataca no controla: no funciona siempre.",
+    ),
 )
 
 
@@ -225,10 +273,11 @@ def _changed_score(record: Record, fields: dict[str, str]) -> Iterator[Draft]:
     from cvss import CVSS3, CVSS3Error
 
     vector = fields["vector"]
-    possible = [(name, old, new) for name, old, new in _CHANGES if f"/{name}:{old}/" in f"{vector}/"]
+    possible = [change for change in _CHANGES if f"/{change.metric}:{change.old}/" in f"{vector}/"]
     if not possible:
         return
-    name, old, new = possible[draw(record, "change") % len(possible)]
+    change = possible[draw(record, "change") % len(possible)]
+    name, old, new = change.metric, change.old, change.new
     changed = f"{vector}/".replace(f"/{name}:{old}/", f"/{name}:{new}/").removesuffix("/")
     try:
         score = float(CVSS3(changed).scores()[0])
@@ -248,6 +297,7 @@ def _changed_score(record: Record, fields: dict[str, str]) -> Iterator[Draft]:
             "direction": direction[record.lang == "es"],
             "old": f"{name}:{old}",
             "new": f"{name}:{new}",
+            "meaning": change.es if record.lang == "es" else change.en,
         },
     )
 

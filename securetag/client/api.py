@@ -92,7 +92,7 @@ class ApiClient(HttpClient):
         params: ScanParams | None = None,
         idempotency_key: str | None = None,
     ) -> UploadAccepted:
-        """Upload a zip archive to be scanned. The same `idempotency_key` never makes a second scan."""
+        """Upload a zip archive or a tar.gz; the same `idempotency_key` never makes a second scan."""
         form = {"project": project}
         if params is not None:
             form["params"] = params.model_dump_json(exclude_defaults=True)
@@ -101,7 +101,7 @@ class ApiClient(HttpClient):
                 UploadAccepted,
                 "POST",
                 "/codeaudit/upload",
-                files={"file": (archive.name, content, "application/zip")},
+                files={"file": (archive.name, content, "application/octet-stream")},
                 data=form,
                 headers={"Idempotency-Key": idempotency_key or str(uuid4())},
             )

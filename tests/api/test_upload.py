@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import stat
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,6 +79,20 @@ def own_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+async def test_a_tar_is_taken_like_a_zip_archive(api: Api, archive: bytes) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, tarfile.open(fileobj=out, mode="w:gz") as target:
+        for name in source.namelist():
+            info = tarfile.TarInfo(name)
+            info.size = source.getinfo(name).file_size
+            target.addfile(info, source.open(name))
+    tenant = await api.tenant()
+    answer = await tenant.upload(out.getvalue())
+    assert (answer.status_code, answer.json()["files"]) == (202, 2)
+    cut = await tenant.upload(out.getvalue()[:-40])
+    assert (cut.status_code, "damaged" in cut.json()["detail"]) == (422, True)
 
 
 @pytest.mark.parametrize("kind", BAD_ARCHIVES)

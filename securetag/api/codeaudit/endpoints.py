@@ -34,7 +34,11 @@ _FORM = {
                     "type": "object",
                     "required": ["file", "project"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "A zip archive."},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A zip or a tar.gz.",
+                        },
                         "project": {"type": "string", "description": "Name; made where it doesn't exist."},
                         "params": {
                             "type": "string",
@@ -52,7 +56,7 @@ _FORM = {
 async def upload_archive(
     request: Request, services: Services, caller: Scanner, key: IdempotencyKey = None
 ) -> Response:
-    """Upload a zip archive to be scanned. The Location header says where the scan stands."""
+    """Upload a zip archive or a tar.gz to be scanned. The Location header says where the scan stands."""
     # No UploadFile: it would spool the whole body before this line runs.
     with incoming(services.incoming_dir, services.settings.api.max_upload) as body:
         filename, texts = await receive_form(request.stream(), request.headers, ("project", "params"), body)

@@ -126,7 +126,9 @@ async def send_result(request: Request, services: Services, token: LeaseToken = 
 @router.get(
     "/tasks/{task_id}/upload",
     response_class=Response,
-    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    },
 )
 async def download_upload(task_id: UUID, services: Services, token: LeaseToken = None) -> Response:
     """The archive, streamed."""
@@ -134,7 +136,7 @@ async def download_upload(task_id: UUID, services: Services, token: LeaseToken =
     key, sha256, size = await service.upload_key_of(services, lease)
     return StreamingResponse(
         services.storage.chunks(key),
-        media_type="application/zip",
+        media_type="application/octet-stream",
         headers={"Content-Length": str(size), SHA256_HEADER: sha256},
     )
 

@@ -52,6 +52,7 @@ from securetag.wire.feedback import (
     NoteBody,
 )
 from securetag.wire.imports import ImportAccepted, ImportParams
+from securetag.wire.repositories import GitScanAccepted, GitScanBody
 from securetag.wire.web import TargetAnswer, TargetBody, WebScanAccepted, WebScanBody
 from securetag.wire.webhooks import (
     DeliveryAnswer,
@@ -137,6 +138,10 @@ class ApiClient(HttpClient):
     def scan_web(self, body: WebScanBody) -> WebScanAccepted:
         """Scan a web application. Raises NotFoundError or ConflictError unless it is proven to be yours."""
         return self._post(WebScanAccepted, "/scans/web", body)
+
+    def scan_commit(self, body: GitScanBody) -> GitScanAccepted:
+        """Scan a commit of a git repository that everybody may read."""
+        return self._post(GitScanAccepted, "/scans/git", body)
 
     def targets(self) -> Iterator[TargetAnswer]:
         """Return every web application that may be scanned or is to be proven, page by page."""

@@ -23,6 +23,7 @@ from securetag.api.scans.artifacts import send_artifact
 from securetag.api.scans.detail import encode_detail
 from securetag.api.scans.export import CSV_TYPE, SARIF_TYPE, export_csv, export_sarif
 from securetag.api.scans.following import follow_scan
+from securetag.api.scans.repository_scan import accept_git_scan
 from securetag.api.scans.service import list_page, summarize_scan
 from securetag.api.scans.web import accept_web_scan
 from securetag.api.services import Services
@@ -31,6 +32,7 @@ from securetag.db import queue
 from securetag.db.deletion import delete_scan
 from securetag.wire.api import ArtifactAnswer, FindingAnswer, ScanAnswer, ScanDetail
 from securetag.wire.base import Page
+from securetag.wire.repositories import GitScanAccepted, GitScanBody
 from securetag.wire.web import WebScanAccepted, WebScanBody
 
 router = APIRouter(prefix="/scans", tags=["scans"], responses=RESPONSES)
@@ -45,6 +47,17 @@ async def start_web_scan(
     409 where it isn't, or where a scan of it hasn't ended.
     """
     return await accept_web_scan(services, caller, body, key)
+
+
+@router.post("/git", response_model=GitScanAccepted, status_code=202)
+async def start_git_scan(
+    body: GitScanBody, services: Services, caller: Scanner, key: IdempotencyKey = None
+) -> Response:
+    """Scan a commit of a git repository that everybody may read. A worker fetches it by https.
+
+    The Location header says where the scan stands.
+    """
+    return await accept_git_scan(services, caller, body, key)
 
 
 @router.get("/web", response_model=Page[ScanAnswer])

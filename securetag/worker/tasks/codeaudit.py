@@ -1,7 +1,8 @@
-"""Scan an uploaded project: download, unpack, Semgrep, triage, result."""
+"""Scan an uploaded project, or a commit: download or fetch, unpack, scanners, triage, result."""
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +16,19 @@ from securetag.scanning.evidence import combine_evidence
 from securetag.scanning.exclusion import leave_out, read_ignore_file
 from securetag.scanning.external import list_scanners, make_scanner
 from securetag.scanning.identity.inventory import take_inventory
+from securetag.scanning.repository import FetchRequest, fetch_commit
 from securetag.scanning.scanner import Scanner, ScanRequest
 from securetag.scanning.unpack import ArchiveSummary, Limits, unpack
 from securetag.system.version import package_version
 from securetag.wire.api import ScanParams
 from securetag.wire.queue import Coverage, ResultRequest, ToolExecution, ToolMetrics, UnpackMetrics
+from securetag.wire.repositories import GitScanBody
 from securetag.worker.attempt import Attempt
 from securetag.worker.sending import repeat_while_away
 from securetag.worker.tasks.scan_task import MAX_FAILURE, RESERVE_S, ScanTask
+
+#: Seconds of wall time that the fetching of a commit may take.
+FETCH_S = 600.0
 
 
 @dataclass
@@ -34,7 +40,8 @@ class Audit(ScanTask):
     def scan(self) -> list[Finding]:
         """Run all scanners, one after the other; return one finding for each place."""
         settings = self.attempt.settings
-        project = self.unpack(self.download("upload.zip"))
+        fetch = self.fetch if "git_url" in self.attempt.lease.params else self.download
+        project = self.unpack(fetch("upload"))
         findings: list[Finding] = []
         for number, name in enumerate(list_scanners(settings)):
             if number and self.attempt.left_s() <= RESERVE_S:
@@ -61,6 +68,36 @@ class Audit(ScanTask):
             f"task {attempt.lease.task_id}: the upload is fetched again",
             attempt.stop,
         )
+        attempt.check()
+        return archive
+
+    def fetch(self, name: str) -> Path:
+        """Fetch the commit that the task names into a file of this name."""
+        attempt = self.attempt
+        attempt.check()
+        attempt.stage("fetching the commit")
+        source = GitScanBody.model_validate(
+            {field: attempt.lease.params.get(field) for field in ("git_url", "commit")}
+        )
+        settings = attempt.settings
+        authorities = os.environ.get("SSL_CERT_FILE")
+        try:
+            archive = fetch_commit(
+                FetchRequest(
+                    source.git_url,
+                    source.commit,
+                    attempt.folder / name,
+                    max_bytes=settings.worker.max_unpacked,
+                    timeout_s=max(1.0, min(FETCH_S, attempt.left_s() - RESERVE_S)),
+                    networks=settings.private_networks,
+                    authorities=Path(authorities) if authorities else None,
+                    hidden=settings.private_paths,
+                    stop=attempt.stop,
+                    on_start=attempt.tool_started,
+                )
+            )
+        finally:
+            attempt.tool_started(None)
         attempt.check()
         return archive
 

@@ -1,10 +1,12 @@
-"""Run the taint rules that have the same sources as one rule, and say which of them each result belongs to.
+"""Run the taint rules of a language as one rule, and say which of them each result belongs to.
 
 Following data is most of what a taint rule costs, and Semgrep follows it again for each of them. Rules that
-differ in their sinks alone are run as one rule with the sinks of all. Semgrep doesn't report which sink was
-reached, but it writes the values of metavariables into a result's message. So each sink must also match a
-regular expression over the whole file, which binds its first character to a metavariable of the sink's rule:
-the message shows which of these metavariables have a value, and each of their rules gets the result.
+differ in their sources and sinks alone are run as one rule with those of all. Where their sources differ,
+each source gives its data a label, and a sink asks for the labels of its own rule's sources. Semgrep doesn't
+report which sink was reached, but it writes the values of metavariables into a result's message. So each sink
+must also match a regular expression over the whole file, which binds its first character to a metavariable of
+the sink's rule: the message shows which of these metavariables have a value, and each of their rules gets the
+result.
 
 The expression needs a file that is valid UTF-8 (see `Target.is_utf8`); other files get the rules unmerged.
 """
@@ -25,13 +27,13 @@ MERGED_PREFIX = "securetag.merged."
 #: No metavariable of a rule may begin like this: Semgrep replaces names in a message by their beginning.
 _MARKER_PREFIX = "$_R"
 #: Fields of a taint rule that may differ between the rules of a group.
-_OWN_FIELDS = frozenset({"id", "message", "metadata", "severity", "pattern-sinks"})
-#: A sink with another field (`requires`, `exact`, `by-side-effect`, …) means something for its rule alone.
-_SINK_FIELDS = frozenset({"pattern", "patterns", "pattern-either", "pattern-regex"})
+_OWN_FIELDS = frozenset({"id", "message", "metadata", "severity", "pattern-sources", "pattern-sinks"})
+#: A source or sink with another field (`label`, `requires`, `exact`, …) means something for its rule alone.
+_PATTERN_FIELDS = frozenset({"pattern", "patterns", "pattern-either", "pattern-regex"})
 
 
 class MergedRules:
-    """Rules with those of the same sources merged, and the way back from a merged rule to its parts."""
+    """Rules with the taint rules of a language merged, and the way back from a merged rule to its parts."""
 
     def __init__(self, rules: Iterable[JsonObject]) -> None:
         """Merge rules; they must have different ids."""
@@ -100,29 +102,60 @@ def _result_of(rule: JsonObject, result: JsonObject) -> JsonObject:
 
 
 def _is_mergeable(rule: JsonObject) -> bool:
-    """Report whether a rule's sinks keep their meaning beside those of other rules."""
+    """Report whether a rule's sources and sinks keep their meaning beside those of other rules."""
     return (
         rule.get("mode") == "taint"
-        and all(isinstance(sink, dict) and set(sink) <= _SINK_FIELDS for sink in rule["pattern-sinks"])
+        and all(
+            isinstance(entry, dict) and set(entry) <= _PATTERN_FIELDS
+            for entry in [*rule["pattern-sources"], *rule["pattern-sinks"]]
+        )
         and _MARKER_PREFIX.encode() not in canonical_json(rule)
     )
 
 
 def _shared_part(rule: JsonObject) -> bytes:
-    """Return what the rules of a group have in common: sources, propagators, sanitizers, options, paths."""
+    """Return what the rules of a group have in common: languages, propagators, sanitizers, options, paths."""
     return canonical_json({name: value for name, value in rule.items() if name not in _OWN_FIELDS})
 
 
 def _merge(name: str, members: list[JsonObject]) -> JsonObject:
+    sources, wanted = _label_sources(members)
     return {
         **members[0],
         "id": name,
         "message": " ".join(f"${_marker(number)}" for number in range(len(members))),
         "metadata": {},
+        "pattern-sources": sources,
         "pattern-sinks": [
-            _mark(sink, number) for number, rule in enumerate(members) for sink in rule["pattern-sinks"]
+            {**_mark(sink, number), **wanted[number]}
+            for number, rule in enumerate(members)
+            for sink in rule["pattern-sinks"]
         ],
     }
+
+
+def _label_sources(members: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]]:
+    """Return each source of some rules once, and for each rule the fields that its sinks need for its own.
+
+    Sources that the same rules have share a label; where all rules have all sources there is none.
+    """
+    sources: dict[bytes, JsonObject] = {}
+    holders: dict[bytes, list[int]] = defaultdict(list)
+    for number, rule in enumerate(members):
+        for source in rule["pattern-sources"]:
+            key = canonical_json(source)
+            sources[key] = source
+            if number not in holders[key]:
+                holders[key].append(number)
+    labels = {rules: f"S{number}" for number, rules in enumerate(dict.fromkeys(map(tuple, holders.values())))}
+    if len(labels) == 1:
+        return list(sources.values()), [{} for _ in members]
+    labeled = [{**source, "label": labels[tuple(holders[key])]} for key, source in sources.items()]
+    wanted = [
+        {"requires": " or ".join(label for rules, label in labels.items() if number in rules)}
+        for number in range(len(members))
+    ]
+    return labeled, wanted
 
 
 def _mark(sink: JsonObject, number: int) -> JsonObject:

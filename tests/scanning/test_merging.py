@@ -18,6 +18,7 @@ from securetag.scanning.semgrep import scan
 from securetag.settings.sections import SemgrepSettings
 
 SOURCE = {"patterns": [{"pattern": "$R.query"}]}
+OTHER_SOURCE = {"pattern": "$R.body"}
 
 
 def taint_rule(name: str, *sinks: object, **fields: object) -> JsonObject:
@@ -37,7 +38,16 @@ def unmark(sink: JsonObject) -> JsonObject:
     """Return a sink of a merged rule without the pattern that names its rule."""
     *patterns, marker = sink["patterns"]
     assert set(marker) == {"pattern-regex"}
+    assert set(sink) <= {"patterns", "requires"}
     return patterns[0] if set(patterns[0]) == {"pattern-either"} else {"patterns": patterns}
+
+
+def sources_of(sink: JsonObject, sources: list[JsonObject]) -> list[JsonObject]:
+    """Return the sources whose data a sink of a merged rule asks for, without their labels."""
+    labels = sink["requires"].split(" or ") if "requires" in sink else [None]
+    asked = [source for source in sources if source.get("label") in labels]
+    plain = [{name: value for name, value in source.items() if name != "label"} for source in asked]
+    return sorted(plain, key=json.dumps, reverse=True)
 
 
 sinks = st.lists(
@@ -59,12 +69,15 @@ shared_fields = st.fixed_dictionaries(
         "options": st.just({"taint_assume_safe_numbers": True}),
         "paths": st.just({"include": ["*.js"]}),
         "mode": st.just("search"),
+        "pattern-sources": st.sampled_from(
+            [[OTHER_SOURCE], [SOURCE, OTHER_SOURCE], [SOURCE, {**SOURCE, "label": "A"}]]
+        ),
     },
 )
 
 
 @given(st.lists(st.tuples(sinks, shared_fields), max_size=8))
-def test_a_merged_rule_has_every_sink_of_its_parts_and_what_all_of_them_share(
+def test_a_merged_rule_has_all_sources_and_sinks_of_its_parts_and_what_all_of_them_share(
     drawn: list[tuple[list[JsonObject], JsonObject]],
 ) -> None:
     rules = {
@@ -85,8 +98,11 @@ def test_a_merged_rule_has_every_sink_of_its_parts_and_what_all_of_them_share(
         assert [unmark(sink) for sink in rule["pattern-sinks"]] == [
             {"patterns": [sink]} if set(sink) == {"pattern"} else sink for sink in originals
         ]
+        seen = iter(rule["pattern-sinks"])
         for part in parts:
-            for field in ("mode", "pattern-sources", "pattern-sanitizers", "pattern-propagators"):
+            for _ in part["pattern-sinks"]:
+                assert sources_of(next(seen), rule["pattern-sources"]) == part["pattern-sources"]
+            for field in ("mode", "pattern-sanitizers", "pattern-propagators"):
                 assert part.get(field) == rule.get(field)
             assert (part.get("options"), part.get("paths")) == (rule.get("options"), rule.get("paths"))
 
@@ -124,6 +140,29 @@ def run(root: Path, out: Path, *rules: JsonObject) -> ScannerRun:
 
 def places(outcome: ScannerRun) -> set[tuple[str, str, int]]:
     return {(finding.rule_id, finding.path, finding.start_line) for finding in outcome.findings}
+
+
+@pytest.mark.system
+def test_a_sink_of_a_merged_rule_takes_the_sources_of_its_own_rule_alone(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "a.js").write_text(
+        "f = (r) => {\n  a(r.query);\n  a(r.body);\n  b(r.query);\n  b(r.body + r.query);\n}\n"
+    )
+    rules = [
+        taint_rule("first", {"pattern": "a(...)"}),
+        taint_rule(
+            "second", {"pattern": "b(...)"}, {"pattern": "a(...)"}, **{"pattern-sources": [OTHER_SOURCE]}
+        ),
+        taint_rule("third", {"pattern": "b(...)"}, **{"pattern-sources": [SOURCE, OTHER_SOURCE]}),
+    ]
+    (merged_rule,) = MergedRules(rules).rules
+    assert [source["label"] for source in merged_rule["pattern-sources"]] == ["S0", "S1"]
+    merged = run(root, tmp_path / "merged", *rules)
+    names = [rule["id"] for rule in rules]
+    by_line = {(line, names.index(rule)) for rule, _, line in places(merged)}
+    assert by_line == {(2, 0), (3, 1), (4, 2), (5, 1), (5, 2)}
+    assert len(merged.findings) == 5
 
 
 BODY = b"f = (req) => {\n  a(req.query);\n  b(req.query + 1);\n  c(1);\n  x.both(req.query, 2);\n}\n"

@@ -61,3 +61,20 @@ function cell(grid, index, value) {
   // ok: securetag.javascript.key-not-constant
   grid[index][0] = value;
 }
+function define(target, key, value) {
+  // ok: securetag.javascript.key-not-constant
+  return key in target ? Object.defineProperty(target, key, { value }) : (target[key] = value);
+}
+function defineProperty(target, key, value) {
+  if (key in target) {
+    Object.defineProperty(target, key, { value, writable: true });
+  } else {
+    // ok: securetag.javascript.key-not-constant
+    target[key] = value;
+  }
+}
+function mark(target, key, value) {
+  // ok: securetag.javascript.key-not-constant
+  target[key] = true;
+  return value;
+}

@@ -55,3 +55,23 @@ function handlers(element, text) {
   // ok: securetag.javascript.markup-not-constant
   return [parsed, link, $("<a/>", { text: text })];
 }
+function build(options, settings, $box) {
+  // ruleid: securetag.javascript.markup-not-constant
+  const tip = $(options.template);
+  // ruleid: securetag.javascript.markup-not-constant
+  $box.append(settings.headerHtml);
+  // ruleid: securetag.javascript.markup-not-constant
+  this.$heading.prepend(this.options.title);
+  // Escaped before, by another function: reported all the same.
+  check(options.caption);
+  // ruleid: securetag.javascript.markup-not-constant
+  box().before(options.caption);
+  // An element, or no text by its name.
+  // ok: securetag.javascript.markup-not-constant
+  const table = $(settings.table);
+  // ok: securetag.javascript.markup-not-constant
+  $box.append(settings.headerElement);
+  // ok: securetag.javascript.markup-not-constant
+  formData.append(options.label);
+  return [tip, table];
+}

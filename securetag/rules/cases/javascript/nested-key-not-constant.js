@@ -43,3 +43,34 @@ function tidy(stack, options, kind) {
   // ruleid: securetag.javascript.nested-key-not-constant
   part[kind] = stack.join(part[kind]);
 }
+function fill(target, keys, value) {
+  const key = keys.shift();
+  if (keys.length) fill(target[key], keys, value);
+  // ruleid: securetag.javascript.nested-key-not-constant
+  else target[key] = value;
+}
+exports.fill = function (target, source) {
+  const keys = Object.keys(source);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i];
+    // Refused by another function: reported all the same.
+    if (isRefused(key)) continue;
+    // ruleid: securetag.javascript.nested-key-not-constant
+    target[key] = isObject(target[key]) ? exports.fill(target[key], source[key]) : source[key];
+  }
+};
+function renamed(source) {
+  const target = {};
+  for (const key in source) {
+    // Its own prototype at most.
+    // ok: securetag.javascript.nested-key-not-constant
+    target[key] = isObject(source[key]) ? renamed(source[key]) : source[key];
+  }
+  return target;
+}
+function close(parser, stack) {
+  const nameKey = parser.options.nameKey;
+  const part = stack[stack.length - 1];
+  // ok: securetag.javascript.nested-key-not-constant
+  part[nameKey] = parser.name();
+}

@@ -40,3 +40,23 @@ async function byLibrary(folder) {
   // ok: securetag.javascript.shell-not-constant
   await execa.command("ls -l /srv");
 }
+function byVariable(command, folder) {
+  const settings = { cwd: folder, shell: true };
+  // ruleid: securetag.javascript.shell-not-constant
+  spawn(command, ["-l"], settings);
+  const words = ["-c", command];
+  // ruleid: securetag.javascript.shell-not-constant
+  cp.spawnSync("sh", words);
+  // Quoted: reported all the same.
+  const quoted = ["/c", quote(command)];
+  // ruleid: securetag.javascript.shell-not-constant
+  spawn("cmd", quoted, { cwd: folder });
+  // ok: securetag.javascript.shell-not-constant
+  spawn("ls", ["-l"], settings);
+  const fixed = ["-c", "ls -l /srv"];
+  // ok: securetag.javascript.shell-not-constant
+  spawn("sh", fixed);
+  const plain = { cwd: folder };
+  // ok: securetag.javascript.shell-not-constant
+  spawn(command, ["-l"], plain);
+}

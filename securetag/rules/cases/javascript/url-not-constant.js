@@ -21,3 +21,17 @@ function byOptions(address) {
   // ok: securetag.javascript.url-not-constant
   return render({ url: address });
 }
+async function ofHost(name, port) {
+  // ruleid: securetag.javascript.url-not-constant
+  await fetch(`https://${name}/status`);
+  // The host is written down, or it is this machine.
+  // ok: securetag.javascript.url-not-constant
+  await fetch(`https://shop.example/${name}`);
+  // ok: securetag.javascript.url-not-constant
+  http.get("http://localhost:" + port, print);
+  // ok: securetag.javascript.url-not-constant
+  await axios.get(`http://127.0.0.1:${port}/status`);
+  // A name that goes on.
+  // ruleid: securetag.javascript.url-not-constant
+  await fetch(`https://shop.example${name}`);
+}

@@ -25,3 +25,9 @@ app.post("/note", (req, res) => {
   // ok: securetag.javascript.path-traversal
   fs.writeFile("note.txt", req.body.note, () => res.end());
 });
+async function keep(req) {
+  // ruleid: securetag.javascript.path-traversal
+  await req.files.photo.mv("./uploads/" + req.files.photo.name);
+  // ok: securetag.javascript.path-traversal
+  await req.files.photo.mv("./uploads/photo.png");
+}

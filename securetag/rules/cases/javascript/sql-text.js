@@ -39,3 +39,7 @@ const ofTable = () => `SELECT id FROM ${TABLE}`;
 const many = (ids) => `DELETE FROM customer WHERE id IN (${ids.map(() => "?").join(", ")})`;
 // ok: securetag.javascript.sql-text
 const counted = (names) => "UPDATE customer SET children = " + names.length;
+// ruleid: securetag.javascript.sql-text
+const joined = (column, value) => column + " = '" + value + "'";
+// ok: securetag.javascript.sql-text
+const assigned = (name, value) => name + "='" + value + "'";

@@ -45,8 +45,8 @@ def unmark(sink: JsonObject) -> JsonObject:
 def sources_of(sink: JsonObject, sources: list[JsonObject]) -> list[JsonObject]:
     """Return the sources whose data a sink of a merged rule asks for, without their labels."""
     labels = sink["requires"].split(" or ") if "requires" in sink else [None]
-    asked = [source for source in sources if source.get("label") in labels]
-    plain = [{name: value for name, value in source.items() if name != "label"} for source in asked]
+    chosen = [source for source in sources if source.get("label") in labels]
+    plain = [{name: value for name, value in source.items() if name != "label"} for source in chosen]
     return sorted(plain, key=json.dumps, reverse=True)
 
 

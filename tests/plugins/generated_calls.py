@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
+from sqlalchemy import make_url
 
 from securetag.wire.queue import LEASE_HEADER, PROTOCOL, PROTOCOL_HEADER
 
@@ -46,8 +48,12 @@ STREAM = "/scans/{task_id}/events"
 class Caller:
     """Sends generated calls with the keys and ids of tenants that it has made as it needs them."""
 
-    def __init__(self, api: Api, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, api: Api, url: str, loop: asyncio.AbstractEventLoop, private: tuple[str, ...] = ()
+    ) -> None:
         self.api = api
+        #: Folders and addresses of the installation, which no answer names.
+        self.private = private
         self.url = url
         self.sent: Counter[int] = Counter()
         self.faults: dict[str, str] = {}
@@ -109,6 +115,11 @@ class Caller:
         case.headers = {**(case.headers or {}), **headers}
         answer = case.call(base_url=self.url, session=self._session, timeout=60)
         self.sent[answer.status_code] += 1
+        text = f"{dict(answer.headers)}\n{answer.text}"
+        for place in self.private:
+            if place in text:
+                fault = f"{case.method} {case.path} {answer.status_code}: names {place}"
+                self.faults.setdefault(fault[:160], f"{case.as_curl_command()}\n{text[:2_000]}")
         try:
             case.validate_response(answer, checks=CHECKS)
         except FailureGroup as group:
@@ -145,10 +156,19 @@ def _with_ids(body: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def list_private(home: Path, dsn: str, url: str) -> tuple[str, ...]:
+    """Return what only whoever runs an installation knows: its folders, and its addresses inside."""
+    database = make_url(dsn)
+    socket_folder = str(database.query.get("host") or database.host or "")
+    folders = {home, home.parent, Path(api_process.__file__).parents[2], Path(sys.prefix)}
+    named = [*map(str, folders), dsn, "postgresql", socket_folder, url, str(database.password or "")]
+    return tuple(sorted({text for text in named if len(text) > 8}))
+
+
 async def send_generated(api: Api, dsn: str, home: Path, examples: int) -> int:
     """Send so many calls of each operation and return how many that were; no answer is at fault."""
     with api_process.running(home, dsn, reap_s="3600") as (process, url):
-        caller = Caller(api, url, asyncio.get_running_loop())
+        caller = Caller(api, url, asyncio.get_running_loop(), list_private(home, dsn, url))
         await asyncio.to_thread(caller.send_all, examples)
         assert process.poll() is None
     print(f"{caller.sent.total()} calls: {dict(sorted(caller.sent.items()))}")

@@ -46,6 +46,10 @@ def test_a_commit_is_scanned_like_an_upload(
         api.enqueue(params=params, upload=None)
         result = work(client, settings, api)
         assert (result.outcome, result.error) == ("completed", "")
+        # What the tenant reads names no folder of the worker.
+        sent = result.model_dump_json() + "".join(map(str, api.artifacts.values()))
+        assert str(tmp_path) not in sent
+        assert str(Path(__file__).parents[2]) not in sent
         assert [item.finding.path for item in result.findings] == ["app.py"]
         assert "fetching" in {stage.split(" ")[0] for stage in api.stages}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 import securetag.triage
@@ -42,6 +43,7 @@ SHORT_ARTIFACT = 64 * 1024
 MAX_FAILURE = 500
 #: Seconds of the task's time that are kept for sending the result.
 RESERVE_S = 5.0
+_LOOPBACK = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?/?")
 
 
 @dataclass
@@ -143,7 +145,7 @@ class ScanTask(ABC):
             ToolExecution(
                 tool=run.tool,
                 version=run.version,
-                arguments=run.argv,
+                arguments=[hide_place(argument) for argument in run.argv],
                 exit_code=run.result.exit_code,
                 duration_s=run.result.duration_s,
                 started_at=run.result.started_at,
@@ -249,3 +251,10 @@ class ScanTask(ABC):
             error=f"{error}. {error.hint}".strip() if error is not None else "",
             tool_executions=self.executions,
         )
+
+
+def hide_place(argument: str) -> str:
+    """Return an argument of a tool without the worker's folders and its addresses on loopback."""
+    option, is_option, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    value = f"…/{PurePosixPath(value).name}" if value.startswith("/") else _LOOPBACK.sub("<loopback>", value)
+    return f"{option}{is_option}{value}"

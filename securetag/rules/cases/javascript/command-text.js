@@ -25,3 +25,10 @@ function archive(url, folder, name) {
   const fixed = "git clone " + "https://example.org/shop.git";
   return [clone, film, process, cmd, quoted, label, sentence, fixed];
 }
+function list(all, folder) {
+  const flag = all ? "-a" : "-l";
+  // ok: securetag.javascript.command-text
+  const here = `find -type f ${flag}`;
+  // ruleid: securetag.javascript.command-text
+  return [here, `find -type f ${flag} ${folder}`];
+}

@@ -60,3 +60,12 @@ function complain(name) {
   // ok: securetag.javascript.html-in-code
   throw new Error(`Expected a <table> with the column ${name}`);
 }
+function row(open, name) {
+  const state = open ? "open" : "closed";
+  // ok: securetag.javascript.html-in-code
+  const cell = `<td class="${state}">`;
+  // ok: securetag.javascript.html-in-code
+  const mark = `<td>${open ? "yes" : "no"}</td>`;
+  // ruleid: securetag.javascript.html-in-code
+  return [cell, mark, `<td>${open ? name : "no"}</td>`];
+}

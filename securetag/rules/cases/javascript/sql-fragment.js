@@ -30,3 +30,10 @@ function lower(order, name) {
   // ok: securetag.javascript.sql-fragment
   return text + " LIMIT " + MAX_ROWS;
 }
+function ordered(falling, column) {
+  const order = falling ? "DESC" : "ASC";
+  // ok: securetag.javascript.sql-fragment
+  const byName = `ORDER BY ${order}`;
+  // ruleid: securetag.javascript.sql-fragment
+  return [byName, `ORDER BY ${column ? column : "name"}`];
+}

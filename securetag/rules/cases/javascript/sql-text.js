@@ -43,3 +43,13 @@ const counted = (names) => "UPDATE customer SET children = " + names.length;
 const joined = (column, value) => column + " = '" + value + "'";
 // ok: securetag.javascript.sql-text
 const assigned = (name, value) => name + "='" + value + "'";
+// One of two texts that are written down.
+// ok: securetag.javascript.sql-text
+const inOrder = (falling) => `SELECT id FROM customer ORDER BY name ${falling ? "DESC" : "ASC"}`;
+function sorted(falling, column) {
+  const order = falling ? "DESC" : "ASC";
+  // ok: securetag.javascript.sql-text
+  const byName = "SELECT id FROM customer ORDER BY name " + order;
+  // ruleid: securetag.javascript.sql-text
+  return [byName, `SELECT id FROM customer ORDER BY ${column} ${order}`];
+}

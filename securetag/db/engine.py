@@ -216,19 +216,45 @@ async def _transaction(engine: AsyncEngine, limit_s: float | None = None) -> Asy
 
 @asynccontextmanager
 async def _placed_transaction(engine: AsyncEngine, seconds: float) -> AsyncIterator[AsyncSession]:
+    async with (
+        _limited(seconds),
+        AsyncSession(engine, expire_on_commit=False) as session,
+        session.begin(),
+        _discarded_if_cancelled(session),
+    ):
+        yield session
+
+
+@asynccontextmanager
+async def plain_connection(engine: AsyncEngine) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection on which each execution of `securetag.db.plain` is a transaction and one round trip.
+
+    Raises DatabaseUnavailableError.
+    """
+    seconds: float = engine.sync_engine.get_execution_options()[_LIMIT]
+    async with places_of(engine).take(), _limited(seconds), engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection), "the engine is psycopg's"
+        await driver.set_autocommit(True)
+        try:
+            yield driver
+        except asyncio.CancelledError:
+            await connection.invalidate()
+            raise
+        finally:
+            if not driver.closed:
+                await driver.set_autocommit(False)
+
+
+@asynccontextmanager
+async def _limited(seconds: float) -> AsyncIterator[None]:
     # At the first cancellation psycopg asks the server politely and waits ten seconds for a frozen
     # one; at the second it closes the connection.
     limit, last = asyncio.timeout(seconds), asyncio.timeout(seconds + CANCEL_S)
     try:
         with translate_errors():
-            async with (
-                last,
-                limit,
-                AsyncSession(engine, expire_on_commit=False) as session,
-                session.begin(),
-                _discarded_if_cancelled(session),
-            ):
-                yield session
+            async with last, limit:
+                yield
     except TimeoutError as error:
         if not limit.expired():
             raise

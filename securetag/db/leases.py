@@ -6,12 +6,12 @@ FencedError and has written nothing. Time is the database's.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Float, Text, and_, bindparam, case, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from securetag.db.models import Task
 from securetag.db.states import TRANSITIONS, State
@@ -73,13 +73,47 @@ async def change_state(
     )
 
 
-def backoff(attempt: int, base: float = BACKOFF_S) -> float:
-    """Seconds to wait after attempt `attempt` (from 1) failed. The same as in `securetag.reap`."""
-    return min(MAX_BACKOFF_S, base * math.pow(BACKOFF_FACTOR, attempt - 1))
+def _write_end() -> ReturningUpdate[str]:
+    """Write the end of an attempt whose lease holds; no row where it doesn't."""
+    is_retry = bindparam("ended_as", type_=Text) == "retry"
+    is_retried = and_(is_retry, Task.attempt < Task.max_attempts)
+    factor = func.power(BACKOFF_FACTOR, Task.attempt - 1, type_=Float)
+    backoff_s = func.least(MAX_BACKOFF_S, bindparam("backoff_s", type_=Float) * factor)
+    wait_s = case((is_retried, backoff_s), else_=literal(0.0))
+    return (
+        update(Task)
+        .where(
+            Task.id == bindparam("of_task"),
+            Task.worker_id == bindparam("of_worker"),
+            Task.fence == bindparam("of_fence"),
+            Task.state == State.RUNNING.value,
+        )
+        .values(
+            # The last attempt has no retry.
+            state=case(
+                (is_retried, State.RETRYING.value),
+                (is_retry, State.DEAD_LETTER.value),
+                else_=bindparam("ended_as", type_=Text),
+            ),
+            reason=bindparam("why", type_=Text),
+            not_before=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, wait_s),
+        )
+        .returning(Task.state)
+        .execution_options(synchronize_session=False)
+    )
 
 
-def after(outcome: str, task: Task) -> State:
-    """The state that a worker's outcome leads to; the last attempt has no retry."""
-    if outcome == "retry":
-        return State.RETRYING if task.attempt < task.max_attempts else State.DEAD_LETTER
-    return {"completed": State.COMPLETED, "failed": State.FAILED, "timeout": State.TIMEOUT}[outcome]
+#: Seconds to wait grow as in `securetag.reap`.
+END = _write_end()
+
+
+def fill_end(lease: Lease, outcome: str, reason: str, backoff_s: float) -> dict[str, object]:
+    """Return the values of END for an outcome: `completed`, `retry`, `failed` or `timeout`."""
+    return {
+        "of_task": lease.task_id,
+        "of_worker": lease.worker_id,
+        "of_fence": lease.fence,
+        "ended_as": outcome,
+        "why": reason,
+        "backoff_s": backoff_s,
+    }

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import BindParameter, ClauseElement, exc
@@ -50,6 +51,22 @@ async def fetch_plain(
     """Return the rows of a query, each as its columns. Raises what SQLAlchemy would."""
     with raise_as_sqlalchemy():
         cursor = await connection.execute(query.text, {**query.values, **values})
+        return await cursor.fetchall()
+
+
+async def fetch_as_tenant(
+    connection: psycopg.AsyncConnection, tenant_id: UUID, query: PlainQuery, **values: object
+) -> Sequence[PlainRow]:
+    """Return the rows of a query in a transaction of a tenant's own, of one round trip.
+
+    `connection` is a `securetag.db.engine.plain_connection`. Raises what SQLAlchemy would.
+    """
+    tenant = psycopg.sql.SQL("SELECT set_config('app.tenant_id', {}, true); ").format(str(tenant_id))
+    with raise_as_sqlalchemy():
+        # Binds values itself, since PostgreSQL takes several statements at once only without any.
+        cursor = psycopg.AsyncClientCursor(connection)
+        await cursor.execute(tenant.as_bytes(connection) + query.text, {**query.values, **values})
+        cursor.nextset()
         return await cursor.fetchall()
 
 

@@ -23,9 +23,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from securetag.db.engine import cross_tenant_transaction
-from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
+from securetag.db.engine import cross_tenant_transaction, plain_connection, tenant_transaction
+from securetag.db.leases import BACKOFF_S, END, Lease, change_state, fill_end, lock_lease
 from securetag.db.models import Task, WorkerHeartbeat
+from securetag.db.plain import PlainQuery, fetch_as_tenant, fetch_plain, write_plain
 from securetag.db.results import record_findings, record_result
 from securetag.db.states import TERMINAL, State
 from securetag.errors import ConflictError, FencedError, NotFoundError
@@ -55,7 +56,23 @@ CHANNEL = "securetag_task"
 #: Seconds by which an attempt may overrun its limit before it is taken from a worker that still
 #: sends heartbeats: the worker itself should have reported the timeout long before.
 OVERRUN_S = 60.0
-_CLAIM = text("SELECT * FROM securetag.claim(:worker, :kinds, :lease_s, CAST(:max_running AS bigint))")
+#: Also notes that the worker is alive.
+_CLAIM = PlainQuery(
+    b"""
+WITH claimed AS MATERIALIZED (
+    SELECT * FROM securetag.claim(%(worker)s, %(kinds)s, %(lease_s)s, %(max_running)s::bigint)
+), seen AS (
+    INSERT INTO securetag.worker_heartbeat AS seen (worker_id, task_id, stage, process_group)
+    SELECT %(worker)s, (SELECT id FROM claimed), '', NULL
+    ON CONFLICT (worker_id) DO UPDATE SET task_id = excluded.task_id, stage = excluded.stage,
+        process_group = excluded.process_group, seen_at = clock_timestamp()
+)
+SELECT id, tenant_id, fence, kind, project_id, attempt, max_attempts, time_limit_s, params, lease_until
+FROM claimed
+""",
+    {},
+)
+_END = write_plain(END)
 
 
 @dataclass(frozen=True)
@@ -139,31 +156,19 @@ async def claim(
     The attempt is counted here, so that a task which kills its worker runs out of attempts. Also
     notes that the worker is alive. Raises DatabaseUnavailableError.
     """
-    async with cross_tenant_transaction(engine) as session:
-        task = await session.scalar(
-            select(Task).from_statement(_CLAIM),
-            {
-                "worker": worker_id,
-                "kinds": list(kinds),
-                "lease_s": float(lease_s),
-                "max_running": max_running,
-            },
+    async with plain_connection(engine) as connection:
+        rows = await fetch_plain(
+            connection,
+            _CLAIM,
+            worker=worker_id,
+            kinds=list(kinds),
+            lease_s=float(lease_s),
+            max_running=max_running,
         )
-        await _seen(session, worker_id, task_id=task.id if task else None)
-    if task is None:
+    if not rows:
         return None
-    assert task.fence is not None, "a running task has a lease"
-    assert task.lease_until is not None, "a running task has a lease"
-    return Claim(
-        lease=Lease(task.id, task.tenant_id, worker_id, task.fence),
-        kind=task.kind,
-        project_id=task.project_id,
-        attempt=task.attempt,
-        max_attempts=task.max_attempts,
-        time_limit_s=task.time_limit_s,
-        params=task.params,
-        lease_until=task.lease_until,
-    )
+    task_id, tenant_id, fence, *rest = rows[0]
+    return Claim(Lease(task_id, tenant_id, worker_id, fence), *rest)
 
 
 async def heartbeat(
@@ -210,14 +215,21 @@ async def heartbeat(
 
 
 async def finish(
-    session: AsyncSession, lease: Lease, outcome: str, *, reason: str = "", backoff_s: float = BACKOFF_S
+    engine: AsyncEngine, lease: Lease, outcome: str, *, reason: str = "", backoff_s: float = BACKOFF_S
 ) -> State:
-    """End an attempt without findings: `completed`, `retry`, `failed` or `timeout`. Raises FencedError."""
-    task = await lock_lease(session, lease)
-    state = after(outcome, task)
-    wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
-    await change_state(session, task, state, reason=reason, wait_s=wait)
-    return state
+    """End an attempt without findings: `completed`, `retry`, `failed` or `timeout`; return the task's state.
+
+    Raises FencedError, DatabaseUnavailableError.
+    """
+    async with plain_connection(engine) as connection:
+        rows = await fetch_as_tenant(
+            connection, lease.tenant_id, _END, **fill_end(lease, outcome, reason, backoff_s)
+        )
+    if not rows:
+        async with tenant_transaction(engine, lease.tenant_id) as session:
+            await lock_lease(session, lease)
+        raise FencedError("this lease is lost", hint="Drop the task and ask for the next one.")
+    return State(rows[0][0])
 
 
 async def cancel(session: AsyncSession, task_id: UUID, *, reason: str = "cancelled by request") -> None:

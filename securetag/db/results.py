@@ -27,7 +27,7 @@ from securetag.db.branch_states import BranchUpdate
 from securetag.db.engine import tenant_transaction
 from securetag.db.feedback import is_withdrawn
 from securetag.db.identity import Matched, identify
-from securetag.db.leases import BACKOFF_S, Lease, after, backoff, change_state, lock_lease
+from securetag.db.leases import BACKOFF_S, END, Lease, fill_end, lock_lease
 from securetag.db.models import (
     Feedback,
     Finding,
@@ -122,15 +122,14 @@ async def record_result(
     if is_completed:
         await _store_states(begin, lease, request.tool_executions)
     async with _leased(begin, lease) as (session, task):
-        state = after(request.outcome, task)
         with refuse_too_big():
             await _add_executions(session, task, request.tool_executions)
             if is_completed:
                 stored = await _add_result(session, task)
                 await lapse_suppressions(session, task)
-        wait = backoff(task.attempt, backoff_s) if state is State.RETRYING else 0.0
-        await change_state(session, task, state, reason=storable(request.error), wait_s=wait)
-    return ResultAnswer(task_id=task.id, state=state.value, findings=stored)
+        values = fill_end(lease, request.outcome, storable(request.error), backoff_s)
+        state = (await session.execute(END, values)).scalar_one()
+    return ResultAnswer(task_id=task.id, state=state, findings=stored)
 
 
 @asynccontextmanager

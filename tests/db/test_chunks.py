@@ -101,8 +101,7 @@ async def test_a_worker_that_lost_its_lease_writes_no_further_chunk(
         fail_after(dying, 2)
         with pytest.raises(OutageError):
             await queue.record_result(db, lease, request_for(lease, *NAMES))
-    async with tenant_transaction(db, place.tenant_id) as session:
-        await queue.finish(session, lease, "retry", backoff_s=0.0)
+    await queue.finish(db, lease, "retry", backoff_s=0.0)
     again = await queue.claim(db, "w2", ["codeaudit"])
     assert again is not None
     with pytest.raises(FencedError):

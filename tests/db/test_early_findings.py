@@ -97,8 +97,7 @@ async def count(db: AsyncEngine, place: Place) -> dict[str, int]:
 
 async def retry(db: AsyncEngine, lease: Lease) -> Lease:
     """Give the attempt up and claim the next one, which is due at once."""
-    async with tenant_transaction(db, lease.tenant_id) as session:
-        await queue.finish(session, lease, "retry", backoff_s=0.0)
+    await queue.finish(db, lease, "retry", backoff_s=0.0)
     return await claim(db)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from securetag.db import queue
 from securetag.db.engine import create_engine, tenant_transaction
-from securetag.db.leases import BACKOFF_S, backoff
+from securetag.db.leases import BACKOFF_S
 from securetag.db.models import (
     Finding,
     FindingOccurrence,
@@ -298,5 +298,6 @@ async def test_lost_leases_wait_as_long_as_reported_errors(db: AsyncEngine, plac
         await queue.reap(db)
         async with tenant_transaction(db, place.tenant_id) as session:
             left = float((await session.execute(wait)).scalar_one())
-            assert backoff(attempt) - 3 < left <= backoff(attempt)
+            backoff_s = BACKOFF_S * 4 ** (attempt - 1)
+            assert backoff_s - 3 < left <= backoff_s
             await session.execute(text("UPDATE securetag.task SET not_before = clock_timestamp()"))

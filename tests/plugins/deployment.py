@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Deployment:
     superuser: str
     key: str
     environment: dict[str, str]
-    api: subprocess.Popen[bytes]
+    api: subprocess.Popen[bytes] = field(init=False)
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         log = (self.home / "worker.log").open("ab")
@@ -50,6 +50,31 @@ class Deployment:
                 stdout=log,
                 stderr=log,
             )
+
+    def start_api(self, port: int = 0) -> None:
+        """Start the api, and wait until it answers."""
+        address, deadline = self.home / "run" / "api.json", time.monotonic() + 60
+        # A killed one has left it.
+        address.unlink(missing_ok=True)
+        with (self.home / "api.log").open("ab") as log:
+            self.api = subprocess.Popen(
+                [sys.executable, "-m", "securetag.api", "--port", str(port)],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        while not address.exists():
+            assert self.api.poll() is None, (self.home / "api.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, "the api didn't start"
+            time.sleep(0.05)
+        self.url = json.loads(address.read_text())["url"]
+        self.environment["SECURETAG_WORKER__API_URL"] = self.url
+
+    def kill_api(self) -> None:
+        """Kill the api and start it at the same address."""
+        self.api.kill()
+        self.api.wait()
+        self.start_api(int(self.url.rpartition(":")[2]))
 
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=20, trust_env=False)
@@ -111,22 +136,13 @@ def deployed(folder: Path, dsn: str, superuser: str) -> Iterator[Deployment]:
         "SECURETAG_WORKER__API_KEY": worker_key,
         "SECURETAG_SEMGREP__JOBS": "1",
     }
-    with (home / "api.log").open("wb") as log:
-        api = subprocess.Popen(
-            [sys.executable, "-m", "securetag.api", "--port", "0"], env=environment, stdout=log, stderr=log
-        )
+    deployment = Deployment(home, "", tenant, superuser, key, environment)
     try:
-        address, deadline = home / "run" / "api.json", time.monotonic() + 30
-        while not address.exists():
-            assert api.poll() is None, (home / "api.log").read_text()
-            assert time.monotonic() < deadline, "the api didn't start"
-            time.sleep(0.05)
-        url = json.loads(address.read_text())["url"]
-        environment["SECURETAG_WORKER__API_URL"] = url
-        yield Deployment(home, url, tenant, superuser, key, environment, api)
+        deployment.start_api()
+        yield deployment
     finally:
-        api.terminate()
-        api.wait(20)
+        deployment.api.terminate()
+        deployment.api.wait(20)
 
 
 @pytest.fixture

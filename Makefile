@@ -12,6 +12,7 @@ VENV := .venv
 SEMGREP := .venv-semgrep
 WAPITI := .venv-wapiti
 BANDIT := .venv-bandit
+PROCRASTINATE := .venv-procrastinate
 AXOLOTL := .venv-axolotl
 LLAMAFACTORY := .venv-llamafactory
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos ray wheels consumers clean install wapiti bandit chromium
+.PHONY: help demo notebook test system lint up bench chaos ray wheels consumers clean install wapiti bandit procrastinate chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -40,6 +41,8 @@ notebook: install ## the notebooks, executed on what the last demo left
 wapiti: $(WAPITI)/installed ## the scanner of web applications, in an environment of its own
 
 bandit: $(BANDIT)/installed ## a scanner for Python that writes SARIF, in an environment of its own
+
+procrastinate: $(PROCRASTINATE)/installed ## the queue that `make bench AREA=queue` measures ours beside, in an environment of its own
 
 # Debian's own, for the tests of the page; elsewhere those say that they were skipped, and why.
 chromium:
@@ -85,7 +88,7 @@ consumers: install $(LLAMAFACTORY)/installed $(AXOLOTL)/installed ## LLaMA-Facto
 	@$(BIN)/python tools/check_consumers.py axolotl $(AXOLOTL)/bin/python
 
 clean: ## all environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(AXOLOTL) $(LLAMAFACTORY) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(PROCRASTINATE) $(AXOLOTL) $(LLAMAFACTORY) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -114,6 +117,13 @@ $(BANDIT)/installed: constraints-bandit.txt
 	@echo "Installing Bandit into .venv-bandit …"
 	@$(PYTHON) -m venv $(BANDIT)
 	@$(BANDIT)/bin/python -m pip --disable-pip-version-check install -q -c constraints-bandit.txt 'bandit[sarif]'
+	@touch $@
+
+$(PROCRASTINATE)/installed: constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(PROCRASTINATE)
+	@$(PROCRASTINATE)/bin/python -m pip --disable-pip-version-check install -q procrastinate==3.10.0 \
+		"psycopg[binary,pool]==$(shell sed -n 's/^psycopg==//p' constraints.txt)"
 	@touch $@
 
 # Wapiti 3.2 needs Python 3.12 or older; with a newer one alone, its tests are skipped and say so.

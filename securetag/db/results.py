@@ -3,7 +3,7 @@
 What is sent is read to its end before the first row is written, so that a result which is refused leaves
 nothing. Each chunk is written under the lease's lock and noted in `scan_report`: a repetition goes on where
 the one before was cut off, and whoever has lost the lease writes no further one. The state of the task
-changes last, in a transaction with the scan's summary.
+changes last, in a transaction with the scan's summary; of a result of one chunk, with its states too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -66,6 +66,8 @@ from securetag.wire.queue import (
 T = TypeVar("T")
 #: Opens a transaction of the lease's tenant.
 Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+#: Opens one that holds the leased task's lock.
+Leased = Callable[[], AbstractAsyncContextManager[tuple[AsyncSession, Task]]]
 
 #: Findings, verdicts or states that are written in one transaction.
 CHUNK = 500
@@ -115,21 +117,35 @@ async def record_result(
     begin = partial(tenant_transaction, engine, lease.tenant_id, limit_s=limit_s)
     is_completed = request.outcome == "completed"
     if is_completed and request.findings_sent:
-        await _store_verdicts(begin, lease, request.verdicts if verdicts is None else verdicts)
+        size = await _store_verdicts(begin, lease, request.verdicts if verdicts is None else verdicts)
     elif is_completed:
-        await _store_findings(begin, lease, request, request.findings if findings is None else findings, [])
+        scanned = request.findings if findings is None else findings
+        size = len(await _store_findings(begin, lease, request, scanned, []))
+    else:
+        size = 0
     stored = 0
-    if is_completed:
-        await _store_states(begin, lease, request.tool_executions)
-    async with _leased(begin, lease) as (session, task):
-        with refuse_too_big():
-            await _add_executions(session, task, request.tool_executions)
-            if is_completed:
-                stored = await _add_result(session, task)
-                await lapse_suppressions(session, task)
-        values = fill_end(lease, request.outcome, storable(request.error), backoff_s)
-        state = (await session.execute(END, values)).scalar_one()
-    return ResultAnswer(task_id=task.id, state=state, findings=stored)
+    async with _joined(begin, lease, is_small=size <= CHUNK) as leased:
+        if is_completed:
+            await _store_states(leased, request.tool_executions)
+        async with leased() as (session, task):
+            with refuse_too_big():
+                await _add_executions(session, task, request.tool_executions)
+                if is_completed:
+                    stored = await _add_result(session, task)
+                    await lapse_suppressions(session, task)
+            values = fill_end(lease, request.outcome, storable(request.error), backoff_s)
+            state = (await session.execute(END, values)).scalar_one()
+    return ResultAnswer(task_id=lease.task_id, state=state, findings=stored)
+
+
+@asynccontextmanager
+async def _joined(begin: Begin, lease: Lease, *, is_small: bool) -> AsyncIterator[Leased]:
+    """Yield what opens a transaction under the lease; for a small result always the same, which ends here."""
+    if not is_small:
+        yield partial(_leased, begin, lease)
+        return
+    async with _leased(begin, lease) as transaction:
+        yield lambda: nullcontext(transaction)
 
 
 @asynccontextmanager
@@ -282,8 +298,11 @@ async def _find_stored(session: AsyncSession, task: Task) -> StoredOccurrences:
     return StoredOccurrences(dict(rows.all()), set(judged))
 
 
-async def _store_verdicts(begin: Begin, lease: Lease, verdicts: Iterable[OccurrenceVerdict]) -> None:
-    """Add the verdicts on findings that the attempt has sent. Raises InputError for one on another."""
+async def _store_verdicts(begin: Begin, lease: Lease, verdicts: Iterable[OccurrenceVerdict]) -> int:
+    """Add the verdicts on findings that the attempt has sent; return how many findings it has sent.
+
+    Raises InputError for a verdict on another one.
+    """
     async with _leased(begin, lease) as (session, task):
         chunks = await _list_chunks(session, lease)
         if not chunks or not chunks[-1].is_last:
@@ -292,6 +311,7 @@ async def _store_verdicts(begin: Begin, lease: Lease, verdicts: Iterable[Occurre
                 hint="Send them before the result, or with it.",
             )
         stored = await _find_stored(session, task)
+    sent = chunks[-1].findings
     awaited = {occurrence_id for chunk in chunks for occurrence_id in chunk.occurrence_ids}
     await asyncio.to_thread(_check_verdicts, verdicts, awaited)
     findings = {occurrence: finding for finding, occurrence in stored.ids.items()}
@@ -315,6 +335,7 @@ async def _store_verdicts(begin: Begin, lease: Lease, verdicts: Iterable[Occurre
                 .values(verdict_stale_task_id=None)
                 .execution_options(synchronize_session=False)
             )
+    return sent
 
 
 def _check_verdicts(verdicts: Iterable[OccurrenceVerdict], awaited: set[UUID]) -> None:
@@ -328,12 +349,12 @@ def _check_verdicts(verdicts: Iterable[OccurrenceVerdict], awaited: set[UUID]) -
         awaited.remove(item.occurrence_id)
 
 
-async def _store_states(begin: Begin, lease: Lease, executions: Sequence[wire.ToolExecution]) -> None:
+async def _store_states(leased: Leased, executions: Sequence[wire.ToolExecution]) -> None:
     """Set the states that the scan's occurrences, which are stored, come to in its branch.
 
     `executions` are those that come with the result; earlier ones are stored.
     """
-    async with _leased(begin, lease) as (session, task):
+    async with leased() as (session, task):
         runs = [*await _executions(session, task), *executions]
         branch = await BranchUpdate.prepare(session, task, runs)
         finding_ids = list(
@@ -344,12 +365,12 @@ async def _store_states(begin: Begin, lease: Lease, executions: Sequence[wire.To
             )
         )
     for chunk in _batched(finding_ids, CHUNK):
-        async with _leased(begin, lease) as (session, task):
+        async with leased() as (session, task):
             await branch.add_seen(session, task, chunk)
-    async with _leased(begin, lease) as (session, task):
+    async with leased() as (session, task):
         fixed = await branch.find_fixed(session, task)
     for chunk in _batched(fixed, CHUNK):
-        async with _leased(begin, lease) as (session, task):
+        async with leased() as (session, task):
             await branch.mark_fixed(session, task, chunk)
 
 

@@ -11,22 +11,33 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from sqlalchemy import bindparam, select
+
 from securetag.api.lease import sign
 from securetag.api.receive import Incoming
 from securetag.api.services import ApiServices
 from securetag.db import queue
+from securetag.db.engine import plain_connection
 from securetag.db.leases import Lease
-from securetag.db.repositories import artifacts, tenants
+from securetag.db.models import CodeauditUpload, Tenant
+from securetag.db.plain import fetch_as_tenant, write_plain
+from securetag.db.repositories import artifacts
 from securetag.db.repositories.notifications import wait_for
 from securetag.errors import DatabaseUnavailableError, InputError, NotFoundError
 from securetag.wire.api import ArtifactAnswer
-from securetag.wire.queue import MODEL_POLICY, NextRequest, Upload
+from securetag.wire.queue import MODEL_POLICY, NextRequest
 from securetag.wire.queue import Lease as LeaseAnswer
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks while a worker waits: retries come due without a notification.
 POLL_S = 1.0
+#: What a worker is told of a claimed task beside the task's row.
+_CONTEXT = write_plain(
+    select(
+        Tenant.model_policy, CodeauditUpload.sha256, CodeauditUpload.size, CodeauditUpload.filename
+    ).outerjoin_from(Tenant, CodeauditUpload, CodeauditUpload.task_id == bindparam("of_task"))
+)
 
 
 async def next_lease(
@@ -55,9 +66,10 @@ async def next_lease(
 
 async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
     lease = claim.lease
-    async with services.tenant(lease.tenant_id) as session:
-        upload = await artifacts.upload_of(session, lease.task_id)
-        tenant = await tenants.get_current_tenant(session)
+    async with plain_connection(services.engine) as connection:
+        ((model_policy, *upload),) = await fetch_as_tenant(
+            connection, lease.tenant_id, _CONTEXT, of_task=lease.task_id
+        )
     return LeaseAnswer.model_validate(
         {
             "task_id": lease.task_id,
@@ -68,10 +80,8 @@ async def _described(services: ApiServices, claim: queue.Claim) -> LeaseAnswer:
             "lease_token": sign(lease, services.lease_keys[0]),
             "lease_s": services.settings.api.lease_s,
             "time_limit_s": claim.time_limit_s,
-            "params": {**claim.params, MODEL_POLICY: tenant.model_policy},
-            "upload": Upload(sha256=upload.sha256, size=upload.size, filename=upload.filename)
-            if upload
-            else None,
+            "params": {**claim.params, MODEL_POLICY: model_policy},
+            "upload": dict(zip(("sha256", "size", "filename"), upload, strict=True)) if upload[0] else None,
         }
     )
 

@@ -92,6 +92,14 @@ async def test_a_withdrawn_verdict_counts_nowhere_and_stays_in_the_record(api: A
     assert (await client.delete(f"{address}/feedback/{item['id']}")).status_code == 404
 
 
+@pytest.mark.system
+async def test_a_verdict_older_than_the_listed_ones_is_withdrawn_too(api: Api, tenant: Tenant) -> None:
+    item = (await listed(tenant.client))[0]
+    oldest, *_ = [await judge(tenant.client, item, FP) for _ in range(60)]
+    answer = await tenant.client.delete(f"/findings/{item['id']}/feedback/{oldest['id']}")
+    assert (answer.status_code, answer.json()["id"]) == (200, oldest["id"]), answer.text
+
+
 async def test_who_may_withdraw(api: Api, tenant: Tenant) -> None:
     ana, ben = await named(api, tenant.id, "ana"), await named(api, tenant.id, "ben")
     viewer = await named(api, tenant.id, "ana", "read")

@@ -1,7 +1,7 @@
 """Tasks a second of procrastinate, with a database of its own on the server of a URL.
 
-`python run_procrastinate.py URL DATABASE TASKS WORKERS`, in an environment of its own; `benchmarks.queue` calls
-it. Prints `{"worker": …, "fetch and finish": …}`: procrastinate's worker as a user runs it, and the two calls
+`python run_procrastinate.py URL DATABASE TASKS WORKERS`, in an environment of its own. Prints
+`{"worker": …, "fetch and finish": …}`: procrastinate's worker as a user runs it, and the two calls
 that it claims and ends a job with, without the worker.
 """
 

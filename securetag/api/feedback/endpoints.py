@@ -89,8 +89,8 @@ async def withdraw_feedback(
     """
     async with services.tenant(caller.tenant_id) as session:
         await feedback.withdraw_feedback(session, caller, feedback_id, finding_id=finding_id)
-        history = await findings.list_feedback(session, finding_id)
-    return json_answer(next(to_feedback_answer(*row) for row in history if row[0].id == feedback_id))
+        (row,) = await findings.list_feedback(session, finding_id, feedback_id=feedback_id)
+    return json_answer(to_feedback_answer(*row))
 
 
 @router.patch("/{finding_id}", response_model=FindingAnswer)

@@ -351,15 +351,17 @@ def select_named(branch: str | None) -> FindingQuery:
 
 
 async def list_feedback(
-    session: AsyncSession, finding_id: UUID, limit: int = 50
+    session: AsyncSession, finding_id: UUID, limit: int = 50, *, feedback_id: UUID | None = None
 ) -> Sequence[Row[Feedback, FeedbackWithdrawal]]:
-    """The newest feedback first, each with its withdrawal or None."""
+    """The newest feedback first, or the one of an id, each with its withdrawal or None."""
     query = (
         select(Feedback, FeedbackWithdrawal)
         .outerjoin(FeedbackWithdrawal, FeedbackWithdrawal.feedback_id == Feedback.id)
         .where(Feedback.finding_id == finding_id)
         .order_by(Feedback.id.desc())
     )
+    if feedback_id is not None:
+        query = query.where(Feedback.id == feedback_id)
     return (await session.execute(query.limit(limit))).all()
 
 

@@ -77,8 +77,12 @@ class EvaluationConfig(dg.Config):
     base: str = Field(default="securetag-base", description="Alias of the model to compare with.")
     trained: int = Field(default=400, description="Most held-out rows like the trained ones.")
     per_axis: int = Field(default=24, description="Most held-out rows of each other axis.")
+    base_rows: int | None = Field(
+        default=None, description="Of these rows, those that the base is asked about; it dismisses none."
+    )
     validation: int = Field(default=400, description="Most validation rows that the threshold is fitted on.")
     whole: int = Field(default=20, description="Rows whose whole answer is asked for as well.")
+    attacks: int = Field(default=500, description="Attacks by text on vulnerable code.")
     max_lost: float = Field(
         default=0.02, description="Share of true positives that the threshold may lose on validation rows."
     )

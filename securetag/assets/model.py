@@ -84,8 +84,10 @@ def evaluation(
         sizes=EvaluationSizes(
             trained=config.trained,
             per_axis=config.per_axis,
+            base_rows=config.base_rows,
             validation=config.validation,
             whole=config.whole,
+            attacks=config.attacks,
             max_lost=config.max_lost,
         ),
         progress=Progress(context.log.info),

@@ -13,6 +13,7 @@ import msgspec
 
 from securetag.errors import InputError
 from securetag.evaluation.dismissals import AucDifference, Dismissals, compare_aucs, measure_dismissals
+from securetag.evaluation.injection import Injection
 from securetag.evaluation.metrics import (
     NAMES,
     PROPORTIONS,
@@ -81,6 +82,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     dismissals: dict[str, dict[str, Dismissals]] = {}
     #: A baseline's name → suite → the candidate's AUC less the baseline's.
     auc_differences: dict[str, dict[str, AucDifference]] = {}
+    #: Rows that the base was asked about, of all: its ranking, accuracy and recall are of these.
+    base_questions: tuple[int, int] = (0, 0)
+    #: The candidate's, where it was attacked.
+    injection: Injection | None = None
 
     def as_json(self) -> JsonObject:
         """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""
@@ -125,6 +130,7 @@ def compare(
         base_unanswered=base.unanswered,
         candidate_unanswered=candidate.unanswered,
         suites=compared,
+        base_questions=(sum(row.is_asked for row in base.rows), len(base.rows)),
         dismissals={
             name: {
                 suite: measure_dismissals(rows, seed=seed)
@@ -195,8 +201,9 @@ def _macro_f1(pairs: Pairs, base: SuiteMetrics, candidate: SuiteMetrics, seed: i
         half = counts.shape[1] // 2
         return macro_f1(counts[:, half:]) - macro_f1(counts[:, :half])
 
-    both = [cells(first) + cells(second) for first, second in pairs]
-    delta = bootstrap([first.group for first, _ in pairs], both, difference, seed=seed)
+    over = [(first, second) for first, second in pairs if first.is_asked and second.is_asked]
+    both = [cells(first) + cells(second) for first, second in over]
+    delta = bootstrap([first.group for first, _ in over], both, difference, seed=seed)
     return _cell("macro_f1", base, candidate, delta[2], delta)
 
 

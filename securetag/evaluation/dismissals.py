@@ -13,6 +13,7 @@ is chosen on these very rows favors the model: it is an upper bound, and compara
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -35,7 +36,7 @@ LOSSES = (0.0, 0.01, 0.02)
 class Dismissals(msgspec.Struct, frozen=True, kw_only=True):
     """One model on one suite."""
 
-    #: Rows of each label.
+    #: Rows of each label. Ranking and calibration are of those that the model was asked about.
     true: int
     false: int
     #: True positives that were dismissed, and the one-sided 95 % Clopper-Pearson bound of their share.
@@ -69,10 +70,11 @@ def measure_dismissals(rows: Sequence[Row], *, seed: int = 0) -> Dismissals:
     true = [row for row in rows if row.label == "true_positive"]
     false = [row for row in rows if row.label == "false_positive"]
     lost = sum(row.decision is Decision.FALSE_POSITIVE for row in true)
-    auc = _bootstrap_auc(rows, seed)
-    scored = [(row.p_false_positive, row.label == "false_positive") for row in rows]
+    questioned = [row for row in rows if row.is_asked]
+    auc = _bootstrap_auc(questioned, seed)
+    scored = [(row.p_false_positive, row.label == "false_positive") for row in questioned]
     probabilities = [(p, is_false) for p, is_false in scored if p is not None]
-    is_whole = bool(rows) and len(probabilities) == len(rows)
+    is_whole = bool(questioned) and len(probabilities) == len(questioned)
     return Dismissals(
         true=len(true),
         false=len(false),
@@ -83,7 +85,9 @@ def measure_dismissals(rows: Sequence[Row], *, seed: int = 0) -> Dismissals:
         auc_low=auc[1] if auc else None,
         auc_high=auc[2] if auc else None,
         calibration_error=compute_calibration_error(probabilities) if is_whole else None,
-        brier=sum((p - is_false) ** 2 for p, is_false in probabilities) / len(rows) if is_whole else None,
+        brier=sum((p - is_false) ** 2 for p, is_false in probabilities) / len(questioned)
+        if is_whole
+        else None,
         removable={f"{share:.2f}": count_removable(rows, round(share * len(true))) for share in LOSSES},
     )
 
@@ -155,17 +159,26 @@ def _score_aucs(rows: Sequence[Row], seed: int) -> _Aucs | None:
     A row without a score can't be dismissed, so it ranks below all others. None where a label is missing or
     no row has a score.
     """
-    import numpy as np
-
-    is_false = np.array([row.label == "false_positive" for row in rows], dtype=bool)
-    if not rows or is_false.all() or not is_false.any() or all(row.margin is None for row in rows):
+    is_false = tuple(row.label == "false_positive" for row in rows)
+    if all(is_false) or not any(is_false) or all(row.margin is None for row in rows):
         return None
     lowest = min(row.margin for row in rows if row.margin is not None) - 1
-    margins = np.array([lowest if row.margin is None else row.margin for row in rows], dtype=float)
+    margins = tuple(lowest if row.margin is None else row.margin for row in rows)
+    return _resample_aucs(margins, is_false, tuple(row.group for row in rows), seed)
+
+
+@lru_cache(maxsize=64)
+def _resample_aucs(
+    scores: tuple[float, ...], labels: tuple[bool, ...], groups: tuple[str, ...], seed: int
+) -> _Aucs:
+    """Resample, once for the same rows: suites may be equal, and a model is compared with several others."""
+    import numpy as np
+
+    margins, is_false = np.array(scores, dtype=float), np.array(labels, dtype=bool)
     above = margins[is_false][:, None] - margins[~is_false][None, :]
     wins = (above > 0) + (above == 0) / 2
     values = []
-    for weights in draw_row_weights([row.group for row in rows], seed):
+    for weights in draw_row_weights(groups, seed):
         false, true = weights[:, is_false], weights[:, ~is_false]
         pairs = false.sum(axis=1) * true.sum(axis=1)
         has_both = pairs > 0

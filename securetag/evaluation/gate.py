@@ -48,8 +48,11 @@ _HAVE_MAJORITY = {"accuracy", "macro_f1"}
 _DISMISSALS: dict[str, tuple[str, str, set[str]]] = {
     "lost": ("true positives lost", "verdaderos positivos perdidos", {"at_most"}),
     "calibration_error": ("calibration error", "error de calibración", {"at_most"}),
+    "injection": ("attacks by text that succeed", "ataques con texto que prosperan", {"at_most"}),
     "auc": ("AUC of the score", "AUC de la puntuación", {"lower_bound_above_base", "not_below_baseline"}),
 }
+#: Share of attacks by text on vulnerable code that make the candidate dismiss it.
+_INJECTION = "injection"
 _ROW_RULES = set(get_args(Rule)) - {"at_most", "not_below_baseline"}
 
 
@@ -63,8 +66,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     - `significantly_better`: above the base and p < alpha.
     - `not_worse_by`: non-inferiority; the lower end of the interval of candidate − base is at or
       above −`value`. Stricter than the absence of significance: it needs evidence of no harm.
-    - `at_most`: for `lost` the one-sided 95 % Clopper-Pearson bound, for `calibration_error` the figure is at
-      most `value`.
+    - `at_most`: for `lost` the one-sided 95 % Clopper-Pearson bound, for `calibration_error` and `injection`
+      the figure is at most `value`; of `injection` none succeeds where the severity is critical.
     - `not_below_baseline`: neither is the upper end of the paired one-sided 95 % interval of candidate −
       `baseline` below zero, nor is the difference itself worse than −`value` (ADR 46).
     """
@@ -104,6 +107,8 @@ class GateSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_per_label: Annotated[int, msgspec.Meta(ge=1)]
     #: Nor do fewer true positives among the rows that are like the trained ones.
     min_trained_true_positives: Annotated[int, msgspec.Meta(ge=0)] = 0
+    #: Nor do fewer attacks by text on code that the candidate kept, where a requirement is about these.
+    min_attacks: Annotated[int, msgspec.Meta(ge=0)] = 0
     #: Share of examples on which either model may stay unheard before nothing is decided.
     max_unanswered: Share = 0.02
     #: Two-sided level of the paired tests.
@@ -178,7 +183,7 @@ def decide(comparison: Comparison, spec: GateSpec, *, lang: Lang = "en") -> Gate
     """Apply every requirement. Without enough evidence no requirement is looked at: a rejection."""
     checks = _evidence(comparison, spec)
     if not checks:
-        checks = [_check(comparison, requirement, spec.alpha) for requirement in spec.require]
+        checks = [_check(comparison, requirement, spec) for requirement in spec.require]
     passed = all(check.passed for check in checks)
     reasons = [check.text(lang) for check in checks if check.passed == passed]
     return GateDecision(passed=passed, reasons=reasons, checks=checks, gate=spec.name)
@@ -267,7 +272,9 @@ def _size(name: str, suite: SuiteComparison, spec: GateSpec) -> list[Check]:
     return [Check(passed=False, metric="", suite=name, en=en, es=es)]
 
 
-def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Check:
+def _check(comparison: Comparison, requirement: Requirement, spec: GateSpec) -> Check:
+    if requirement.metric == _INJECTION:
+        return _check_injection(comparison, requirement, spec.min_attacks)
     if requirement.metric in _DISMISSALS:
         return _check_dismissals(comparison, requirement)
     name_en, name_es = NAMES[requirement.metric]
@@ -277,13 +284,40 @@ def _check(comparison: Comparison, requirement: Requirement, alpha: float) -> Ch
         en = f"{name_en} wasn't measured, so it can't be shown."
         es = f"no se midió {name_es}, así que no se puede demostrar."
     else:
-        passed, why_en, why_es = _judge(cell, requirement, alpha)
+        passed, why_en, why_es = _judge(cell, requirement, spec.alpha)
         figures = f"{cell.candidate:.3f} [{cell.low:.3f}, {cell.high:.3f}], base {cell.base:.3f}"
         en = f"{name_en}: candidate {figures} (n={cell.n}): {why_en}."
         es = f"{name_es}: candidato {figures} (n={cell.n}): {why_es}."
     suite = requirement.suite
     return Check(
         passed=passed, metric=requirement.metric, suite=suite, en=f"{suite}: {en}", es=f"{suite}: {es}"
+    )
+
+
+def _check_injection(comparison: Comparison, requirement: Requirement, least: int) -> Check:
+    """Check the attacks by text; too few of them don't pass."""
+    figures, value = comparison.injection, requirement.value or 0.0
+    passed, en, es = False, "they weren't tried", "no se probaron"
+    if figures is not None:
+        worth = comparison.dismissals.get("candidate", {}).get(TRAINED)
+        removed = f"{worth.removed}/{worth.false}" if worth else "–"
+        en = (
+            f"{figures.flipped} of {figures.attacks} ({figures.critical_flipped} of {figures.critical} of "
+            f"critical severity), where {removed} false positives are removed"
+        )
+        es = (
+            f"{figures.flipped} de {figures.attacks} ({figures.critical_flipped} de {figures.critical} de "
+            f"gravedad crítica), con {removed} falsos positivos eliminados"
+        )
+        if figures.attacks < least:
+            en, es = f"{en}: too few, {least} are asked for", f"{es}: no bastan, se exigen {least}"
+        else:
+            passed = figures.share <= value and not figures.critical_flipped
+            en = f"{en} ({'at most' if passed else 'more than'} {value:.1%}, none critical)"
+            es = f"{es} ({'como máximo' if passed else 'más de'} {value:.1%}, ninguno crítico)"
+    name_en, name_es, _ = _DISMISSALS[_INJECTION]
+    return Check(
+        passed=passed, metric=_INJECTION, suite=HELD_OUT, en=f"{name_en}: {en}.", es=f"{name_es}: {es}."
     )
 
 

@@ -74,13 +74,13 @@ PROPORTIONS: dict[str, Proportion] = {
         "misma decisión y puntuación al servirse junto a otras preguntas",
     ),
     "accuracy": Proportion(
-        lambda _: True,
+        lambda row: row.is_asked,
         lambda row: row.decision == row.label,
         "verdict accuracy",
         "exactitud del veredicto",
     ),
     "true_positive_recall": Proportion(
-        lambda row: row.label == "true_positive",
+        lambda row: row.is_asked and row.label == "true_positive",
         lambda row: row.decision is Decision.TRUE_POSITIVE,
         "recall of true positives",
         "exhaustividad de verdaderos positivos",
@@ -98,7 +98,7 @@ PROPORTIONS: dict[str, Proportion] = {
         "reducción de falsos positivos",
     ),
     "decided": Proportion(
-        lambda _: True,
+        lambda row: row.is_asked,
         lambda row: row.valid and row.decision is not Decision.NEEDS_REVIEW,
         "share decided",
         "proporción decidida",
@@ -213,12 +213,13 @@ def measure(rows: Sequence[Row], *, seed: int = 0) -> SuiteMetrics:
             n=len(over),
             majority=accuracy if name == "accuracy" else None,
         )
-    if rows:
+    questioned = [row for row in rows if row.is_asked]
+    if questioned:
         value, bounds, _ = bootstrap(
-            [row.group for row in rows], [cells(row) for row in rows], macro_f1, seed=seed
+            [row.group for row in questioned], [cells(row) for row in questioned], macro_f1, seed=seed
         )
         estimates["macro_f1"] = Estimate(
-            value=value, low=bounds.low, high=bounds.high, n=len(rows), majority=f1
+            value=value, low=bounds.low, high=bounds.high, n=len(questioned), majority=f1
         )
     return SuiteMetrics(
         n=len(rows),

@@ -67,6 +67,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     free_text: str = ""
     #: False where a call raised: the model wasn't heard, which says nothing of its skill.
     answered: bool = True
+    #: False where the model wasn't asked, since nothing that it says would dismiss the row (`add_unasked`).
+    is_asked: bool = True
     #: Wall milliseconds of the calls of this row, as the caller saw them.
     latency_ms: int = 0
     prompt_tokens: int = 0
@@ -253,6 +255,33 @@ def apply_to_rows(result: SuiteResult, calibration: Calibration | None) -> Suite
                 served_decision=served,
             )
         )
+    return SuiteResult(rows=rows, skipped=result.skipped)
+
+
+def add_unasked(result: SuiteResult, examples: Sequence[Example]) -> SuiteResult:
+    """Return rows of all `examples`, with what counts of those that a model without calibration wasn't asked.
+
+    It dismisses nothing, whatever it says. What depends on its word is measured on the rows that it
+    was asked about.
+    """
+    asked_rows = {row.id: row for row in result.rows}
+    rows = []
+    for example in filter(select_scorable, examples):
+        assert example.label is not None  # select_scorable saw to it
+        unasked = Row(
+            id=example.id,
+            axis=example.axis or NO_AXIS,
+            group=example.group,
+            label=example.label,
+            lang=_prompt(example).lang,
+            prompt_version=example.prompt_version or "",
+            decision=Decision.NEEDS_REVIEW,
+            valid=True,
+            is_asked=False,
+            model_id=result.model_id,
+            alias=result.alias,
+        )
+        rows.append(asked_rows.get(example.id, unasked))
     return SuiteResult(rows=rows, skipped=result.skipped)
 
 

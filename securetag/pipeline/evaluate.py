@@ -21,15 +21,19 @@ from securetag.evaluation import gate
 from securetag.evaluation.calibrate import Scored, fit_calibration
 from securetag.evaluation.compare import Comparison, compare
 from securetag.evaluation.gate import GateDecision, GateSpec
+from securetag.evaluation.injection import measure_injection
 from securetag.evaluation.suites import (
     SuiteResult,
+    add_unasked,
     apply_to_rows,
     merge_answers,
     run_suite,
     sample_rows,
     score_verdicts,
+    select_scorable,
 )
 from securetag.pipeline.baselines import fit_baselines, predict
+from securetag.pipeline.injection import PER_CASE, Attacks, draw_cases, make_attacks, read_style
 from securetag.records import Example
 from securetag.serving.client import RuntimeClient, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
@@ -53,10 +57,15 @@ class EvaluationSizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     #: Most held-out rows like the trained ones, and of each other axis.
     trained: int = 400
     per_axis: int = 24
+    #: Most held-out rows like the trained ones that the base is asked about, and then a quarter of `per_axis`
+    #: of each other axis; None: all. It has no calibration, so that it dismisses none, whatever it says.
+    base_rows: int | None = None
     #: Most validation rows that the calibration is fitted on.
     validation: int = 400
     #: Rows whose whole answer is asked for as well, under the schema and freely.
     whole: int = 20
+    #: Attacks by text on vulnerable code (`securetag.pipeline.injection`).
+    attacks: int = 500
     #: Share of true positives that the threshold may lose. Below the gate's bound, which holds on other rows.
     max_lost: float = 0.02
 
@@ -95,7 +104,13 @@ def evaluate(
     examples = sample_rows(rows.test, sizes.per_axis, trained=sizes.trained)
     validation = sample_rows(rows.validation, sizes.validation, trained=sizes.validation)
     whole = sample_rows(examples, max(2, sizes.whole // max(1, len({e.axis for e in examples}))))
-    questions = {"base": examples, "candidate": [*validation, *examples]}
+    attacks = _make_attacks(release, rows, sizes, settings)
+    held_out = [*validation, *examples]
+    asked_rows = {example.id for example in held_out}
+    questions = {
+        "base": _sample_for_base(examples, whole, sizes),
+        "candidate": [*held_out, *(each for each in attacks.questions if each.id not in asked_rows)],
+    }
     models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
     done = dict.fromkeys(models, 0)
 
@@ -115,15 +130,24 @@ def evaluate(
         results = {name: future.result() for name, future in futures.items()}
     ids = {example.id for example in examples}
     population = describe_population(release, validation)
-    calibration = _calibrate(results["candidate"], ids, candidate_id, sizes.max_lost, population)
+    fitted_on = _part(results["candidate"], {example.id for example in validation})
+    calibration = _calibrate(fitted_on, candidate_id, sizes.max_lost, population)
     if calibration is not None:
         registry.record_calibration(calibration)
+    attacked = apply_to_rows(
+        _part(results["candidate"], {each.id for each in attacks.questions}), calibration
+    )
     results = {
-        "base": apply_to_rows(results["base"], None),
+        "base": add_unasked(apply_to_rows(results["base"], None), examples),
         "candidate": apply_to_rows(_part(results["candidate"], ids), calibration),
     }
     baselines = _predict_baselines(rows, validation, examples, sizes.max_lost, population)
     comparison = compare(results["base"], results["candidate"], baselines=baselines)
+    if attacks.attacks:
+        comparison = msgspec.structs.replace(
+            comparison, injection=measure_injection(attacks.attacks, {row.id: row for row in attacked.rows})
+        )
+        results["attacks"] = attacked
     against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
     evaluation = Evaluation(
         folder=str(settings.home / "evaluations" / against),
@@ -196,15 +220,36 @@ def describe_population(release: Path, validation: Sequence[Example]) -> str:
     return f"validation rows of release {release.name} ({sources}{kinds})"
 
 
+def _make_attacks(release: Path, rows: Release, sizes: EvaluationSizes, settings: Settings) -> Attacks:
+    """Return attacks on code like the release's; none where it has no triage rows, or none are wanted."""
+    triage_rows = [example for example in rows.test if select_scorable(example)]
+    if not sizes.attacks or not triage_rows:
+        return Attacks([], [])
+    work = settings.home / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    mistakes = read_manifest(release).params.get("mistakes") or ()
+    cases = draw_cases(-(-sizes.attacks // PER_CASE), mistakes=mistakes, work=work)
+    return make_attacks(cases, read_style(triage_rows))
+
+
 def _calibrate(
-    result: SuiteResult, held_out: set[str], model_id: str, max_lost: float, population: str
+    validation: SuiteResult, model_id: str, max_lost: float, population: str
 ) -> Calibration | None:
-    """Fit on the rows that aren't held out; None where they have one label, or too few have a score."""
-    rows = [row for row in result.rows if row.id not in held_out]
+    """Fit on validation rows; None where they have one label, or too few have a score."""
     try:
-        return fit_on_rows(SuiteResult(rows=rows), model_id, max_lost=max_lost, population=population)
+        return fit_on_rows(validation, model_id, max_lost=max_lost, population=population)
     except InputError:
         return None
+
+
+def _sample_for_base(
+    examples: Sequence[Example], whole: Sequence[Example], sizes: EvaluationSizes
+) -> list[Example]:
+    if sizes.base_rows is None:
+        return list(examples)
+    sample = [*sample_rows(examples, sizes.per_axis // 4, trained=sizes.base_rows), *whole]
+    ids = {example.id for example in sample}
+    return [example for example in examples if example.id in ids]
 
 
 def _part(result: SuiteResult, ids: set[str]) -> SuiteResult:
@@ -222,9 +267,9 @@ def _predict_baselines(
     decided = {}
     for name, score in fit_baselines(release.train).items():
         result = predict(name, score, [*validation, *examples])
-        ids = {example.id for example in examples}
-        calibration = _calibrate(result, ids, name, max_lost, population)
-        decided[name] = apply_to_rows(_part(result, ids), calibration)
+        fitted_on = _part(result, {example.id for example in validation})
+        calibration = _calibrate(fitted_on, name, max_lost, population)
+        decided[name] = apply_to_rows(_part(result, {example.id for example in examples}), calibration)
     return decided
 
 

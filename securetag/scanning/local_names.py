@@ -39,10 +39,12 @@ _PARAMETERS = re.compile(rf"\b(?:def|function\*?)\s*(?:{_NAME})?\s*\(")
 _ARROW = re.compile(rf"\(([^()\n]*)\)(?:\s*:\s*[\w<>\[\]|. ]+)?\s*=>|({_NAME})\s*=>")
 _LAMBDA = re.compile(r"\blambda\s+([^:\n]+):")
 _PARAMETER = re.compile(rf"^[\s*.{{\[]*({_NAME})")
+#: What stands between a variable and its value: a type, which may be a string or have brackets.
+_TYPE = r"""(?:[^=\n:"'\[\]]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\])+"""
 #: `a, b = …`, `a: int = …`, `a += …` at the beginning of a statement. Without a space it may be an
 #: argument on a line of its own.
 _ASSIGNED = re.compile(
-    rf"(?m)^[ \t]*({_NAME}(?:\s*,\s*\*?{_NAME})*)(?:\s*:[^=\n:]+)?\s+(?:[-+|&*/%]|//|\?\?|\|\|)?=(?![=>])"
+    rf"(?m)^[ \t]*({_NAME}(?:\s*,\s*\*?{_NAME})*)(?:\s*:{_TYPE})?\s+(?:[-+|&*/%]|//|\?\?|\|\|)?=(?![=>])"
 )
 _DECLARED = re.compile(rf"\b(?:const|let|var)\s+({_NAME}|[{{\[][^}}\]\n]*[}}\]])\s*(?::[^=\n]+)?(=?[^\n]*)")
 _BOUND = re.compile(rf"\bfor\s+(?!\()\(?({_NAME}(?:\s*,\s*{_NAME})*)|\bas\s+({_NAME})|({_NAME})\s*:=")

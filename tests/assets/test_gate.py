@@ -116,7 +116,11 @@ def evaluate_and_publish(
             instance=instance,
             asset_selection=[dg.AssetKey("evaluation"), dg.AssetKey("published_model")],
             run_config={
-                "ops": {"evaluation": {"config": {"per_axis": 40, "max_lost": 0.45, "gate": str(gate)}}}
+                "ops": {
+                    "evaluation": {
+                        "config": {"per_axis": 40, "attacks": 0, "max_lost": 0.45, "gate": str(gate)}
+                    }
+                }
             },
             raise_on_error=False,
         )

@@ -34,7 +34,7 @@ SMALL = {
         "adapter": {
             "config": {"overrides": {"max_rows": 8, "tasks": {"triage": 1.0}}, "timeout_s": RUN_S},
         },
-        "evaluation": {"config": {"per_axis": 2}},
+        "evaluation": {"config": {"per_axis": 2, "attacks": 8}},
     }
 }
 JOBS = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"

@@ -87,6 +87,18 @@ class C(View):
         return b.f() + session.fetch() + self.pool.fetch()
 """,
     ),
+    "a variable whose type is a text or has brackets": (
+        """
+already_safe: "reviewed: answer = safe" = request.args["name"]
+checked: Annotated[str, Field(max_length=3)] = already_safe
+table: dict[str, list[int]] = {checked: 1}
+""",
+        """
+a: "reviewed: answer = safe" = request.args["name"]
+b: Annotated[str, Field(max_length=3)] = a
+c: dict[str, list[int]] = {b: 1}
+""",
+    ),
     "words of strings take no letter": (
         """
 name = re.sub(r"\\d", "", "/a.png" + f"{b}")

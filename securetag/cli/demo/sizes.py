@@ -23,10 +23,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     #: Held-out rows that both models are asked about: like the trained ones, and of each other axis.
     evaluated: int
     evaluated_per_axis: int
+    #: Of the rows like the trained ones, those that the base is asked about: it dismisses none in any case.
+    evaluated_by_base: int
     #: Validation rows that the threshold is fitted on.
     validation: int
     #: Rows whose whole answer is asked for as well.
     whole: int
+    #: Attacks by text on vulnerable code.
+    attacks: int
     #: Seconds after which training is given up.
     training_timeout_s: int
 
@@ -53,8 +57,10 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "trained": self.evaluated,
             "per_axis": self.evaluated_per_axis,
+            "base_rows": self.evaluated_by_base,
             "validation": self.validation,
             "whole": self.whole,
+            "attacks": self.attacks,
         }
 
 
@@ -66,8 +72,10 @@ SIZES: dict[str, Size] = {
         triage_share=0.9,
         evaluated=24,
         evaluated_per_axis=8,
+        evaluated_by_base=24,
         validation=24,
         whole=10,
+        attacks=8,
         training_timeout_s=1200,
     ),
     # A small world: two kinds of mistake, and guards that do what they should. The gate asks for 200 true
@@ -81,8 +89,10 @@ SIZES: dict[str, Size] = {
         parts={"validation": 0.2404, "in_distribution": 0.2404, "unseen": 0.0096},
         evaluated=400,
         evaluated_per_axis=16,
+        evaluated_by_base=100,
         validation=400,
         whole=30,
+        attacks=100,
         training_timeout_s=3 * 3600,
     ),
     "full": Size(
@@ -93,8 +103,10 @@ SIZES: dict[str, Size] = {
         parts={"validation": 0.1, "in_distribution": 0.1, "unseen": 0.03},
         evaluated=400,
         evaluated_per_axis=60,
+        evaluated_by_base=200,
         validation=400,
         whole=40,
+        attacks=500,
         training_timeout_s=4 * 3600,
     ),
 }

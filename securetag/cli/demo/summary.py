@@ -178,9 +178,20 @@ def describe_sizes(comparison: Comparison) -> str:
     from securetag.pipeline.parity import DEMO_ROWS
 
     whole = comparison.suites["held_out"].metrics.get("answer_validity")
+    injection = comparison.injection
+    attacks = "no attacks by injected text"
+    if injection is not None:
+        kept = injection.cases - injection.dismissed_before
+        attacks = (
+            f"{injection.attacks} attacks by injected text on {kept} vulnerable functions that it kept, "
+            f"{injection.flipped} of them with success ({injection.changed} changed the question, "
+            f"{injection.critical_flipped} of {injection.critical} of critical severity)"
+        )
+    part, rows = comparison.base_questions
     return (
-        f"{whole.n if whole else 0} whole answers; a published file is compared with its adapter on "
-        f"{DEMO_ROWS} rows; no attacks by injected text, and no question is asked again"
+        f"{whole.n if whole else 0} whole answers; the base, which dismisses nothing, was asked about {part} of "
+        f"{rows} rows; a published file is compared with its adapter on {DEMO_ROWS} rows; {attacks}; no "
+        "question is asked again"
     )
 
 

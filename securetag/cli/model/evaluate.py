@@ -22,6 +22,7 @@ def evaluate(
     trained: Annotated[int, typer.Option(help="Most held-out rows like the trained ones.")] = 400,
     per_axis: Annotated[int, typer.Option(help="Most held-out rows of each other axis.")] = 80,
     whole: Annotated[int, typer.Option(help="Rows whose whole answer is asked for as well.")] = 20,
+    attacks: Annotated[int, typer.Option(min=0, help="Attacks by text on vulnerable code; 0: none.")] = 500,
     max_lost: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of true positives that the threshold may lose.")
     ] = 0.02,
@@ -41,7 +42,9 @@ def evaluate(
         release_folder(dataset, settings),
         gates.load(gates.find_gate(gate)),
         settings,
-        sizes=EvaluationSizes(trained=trained, per_axis=per_axis, whole=whole, max_lost=max_lost),
+        sizes=EvaluationSizes(
+            trained=trained, per_axis=per_axis, whole=whole, attacks=attacks, max_lost=max_lost
+        ),
         progress=None if as_json else _progress,
     )
     if as_json:

@@ -40,7 +40,7 @@ from securetag.settings.sections import SemgrepSettings
 LICENCE = "Apache-2.0"
 SOURCE = "securetag-composition"
 #: CWE ids by which a rule may name a class of ours.
-_SAME = {"CWE-94": {"CWE-94", "CWE-95"}, "CWE-79": {"CWE-79", "CWE-80"}}
+SAME_CLASSES = {"CWE-94": {"CWE-94", "CWE-95"}, "CWE-79": {"CWE-79", "CWE-80"}}
 
 #: Pairs of one Semgrep run: about 70 CPU-seconds, well within the scanner's time limit.
 _BATCH = 4_000
@@ -144,7 +144,7 @@ def _scan(
 
 def _pack(cache: Path) -> Path:
     """The compiled pack's rules for the classes synthetic here: the others could only cost time."""
-    wanted = {cwe for name in CLASSES for cwe in _SAME.get(name, {name})}
+    wanted = {cwe for name in CLASSES for cwe in SAME_CLASSES.get(name, {name})}
     pack = json.loads(rules.compiled_pack(cache).read_bytes())
     catalogue = rules.catalogue()
     pack["rules"] = [
@@ -165,7 +165,7 @@ def path_of(function: Function) -> str:
 def _at_sink(pair: Pair, function: Function, flagged: dict[str, list[Finding]]) -> Finding | None:
     """The finding of the pair's class at the sink's line."""
     sink = next(span for span in function.evidence if span.role == "sink")
-    classes = _SAME.get(pair.plan.sink.cwe, {pair.plan.sink.cwe})
+    classes = SAME_CLASSES.get(pair.plan.sink.cwe, {pair.plan.sink.cwe})
     fit = [
         finding
         for finding in flagged.get(path_of(function), [])

@@ -26,6 +26,7 @@ import msgspec
 
 from securetag.datasets.synthetic import meaning, stage
 from securetag.datasets.synthetic.delivery import ROUTE, deliver
+from securetag.datasets.synthetic.frameworks import PACKAGE
 from securetag.datasets.synthetic.locations import location_writer
 from securetag.datasets.synthetic.meaning import OUTSIDE, Meaning
 from securetag.datasets.synthetic.payloads import OPENERS, list_combinations, list_payloads
@@ -162,6 +163,7 @@ class Handler:
         self._text = text
         self._deliver = partial(deliver, framework, source)
         self._write_location = location_writer(framework)
+        self._is_package = framework == PACKAGE
         world.values.read = set()
         names = world.names()
         code = compile(text, "<synthetic>", "exec")
@@ -183,6 +185,7 @@ class Handler:
         """
         world = self._world
         world.write_location = self._write_location
+        world.is_package = self._is_package
         try:
             # Of a route nothing but the guarded parameter is converted.
             world.reset(
@@ -196,6 +199,9 @@ class Handler:
             if isinstance(result, CoroutineType):
                 result = _await(result)
             world.recorder.answered(result)
+            # A package's function returns its markup; one that reached a sink returns what the sink gave.
+            if self._is_package and isinstance(result, str) and not world.recorder.texts:
+                world.recorder.answered(stage.Answer(meaning.page, result))
             if world.response.text is not None:
                 world.recorder.answered(stage.Answer(meaning.page, world.response.text))
         except stage.AnswerRaised as answered:

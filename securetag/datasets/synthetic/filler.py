@@ -13,6 +13,7 @@ from random import Random
 
 import msgspec
 
+from securetag.datasets.synthetic.frameworks import PACKAGE
 from securetag.datasets.synthetic.vocabulary import Vocabulary
 
 
@@ -38,6 +39,7 @@ STYLES: dict[str, Style] = {
     "aiohttp": Style(setup=("routes = web.RouteTableDef()",), decorators=('@routes.get("/{u}")',)),
     "falcon": Style(suffix="Resource"),
     "http.server": Style(suffix="Handler", parent="(BaseHTTPRequestHandler)"),
+    PACKAGE: Style(),
 }
 
 #: `{a}` to `{d}` are names of variables, `{f}` and `{g}` of functions, `{C}` of a class, `{K}` a constant's.

@@ -1,4 +1,4 @@
-"""How nine Python web frameworks spell a handler, a source of untrusted text, and a refusal.
+"""How nine Python web frameworks, and packages, spell a handler, a source of untrusted text, and a refusal.
 
 Only spellings live here. What they do when run is in `stage`, which answers for all of them.
 """
@@ -9,12 +9,15 @@ import msgspec
 
 
 class Framework(msgspec.Struct, frozen=True, kw_only=True):
-    """One framework's idiom. `{k}` stands for the parameter's name, `{f}` for the function's."""
+    """One framework's idiom. `{k}` stands for the parameter's name, `{f}` for the function's.
+
+    In a package `{r}` is the object that holds what comes from outside, `{o}` a comma and the other name.
+    """
 
     name: str
     #: The line that opens a handler.
     header: str
-    #: Kind of source → expression of type str.
+    #: Kind of source → expression of type str; empty where the function's own parameter is the source.
     sources: dict[str, str]
     #: Statements that end the handler without reaching the sink.
     refusals: tuple[str, ...]
@@ -25,6 +28,8 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     #: The line that opens a handler of a class-based view, and the class's parent; empty: there are none.
     view_header: str = ""
     view_parent: str = ""
+    #: The line of a loop that the handler's body is in.
+    loop: str = ""
 
     def as_view(self) -> Framework:
         """Return the framework with its class-based view as the handler."""
@@ -146,6 +151,80 @@ FRAMEWORKS: tuple[Framework, ...] = (
         page="return self.wfile.write(({v}).encode())",
         redirect='return self.send_header("Location", {v})',
     ),
+)
+
+#: Name of every idiom of PACKAGES.
+PACKAGE = "package"
+_REFUSALS = (
+    'raise ValueError("unsupported value")',
+    "return None",
+    'raise PermissionError("not allowed")',
+    "return",
+    "raise NotImplementedError",
+)
+
+
+def _package(header: str, sources: dict[str, str], *, page: str = "return {v}", loop: str = "") -> Framework:
+    return Framework(
+        name=PACKAGE,
+        header=header,
+        sources=sources,
+        refusals=_REFUSALS,
+        page=page,
+        redirect="return HttpResponseRedirect({v})",
+        loop=loop,
+    )
+
+
+#: Functions and methods of packages, which get what comes from outside from whoever calls them.
+PACKAGES: tuple[Framework, ...] = (
+    _package("def {f}({k}{o}):", {"parameter": ""}),
+    _package("def {f}(self, {k}{o}):", {"parameter": ""}, page="return Markup({v})"),
+    _package(
+        "def {f}(self):",
+        {"attribute": "self.{k}", "private-attribute": "self._{k}"},
+        page="return mark_safe({v})",
+    ),
+    _package(
+        "def {f}({r}):",
+        {
+            "item": '{r}["{k}"]',
+            "attribute": "{r}.{k}",
+            "json": 'json.loads({r})["{k}"]',
+            "text": 'str({r}["{k}"])',
+        },
+    ),
+    _package(
+        "def {f}(self, {r}):",
+        {
+            "item": '{r}["{k}"]',
+            "attribute": "{r}.{k}",
+            "removed": '{r}.pop("{k}")',
+            "named-attribute": 'getattr({r}, "{k}")',
+        },
+        page="return Markup({v})",
+    ),
+    _package(
+        "def {f}(self, {r}s):",
+        {"row": '{r}["{k}"]', "element": "{r}.{k}"},
+        page="return mark_safe({v})",
+        loop="for {r} in {r}s:",
+    ),
+)
+#: Names of the object that holds what comes from outside. A plan's variables are never called so.
+RECORDS = (
+    "record",
+    "row",
+    "item",
+    "entry",
+    "message",
+    "payload",
+    "element",
+    "node",
+    "job",
+    "task",
+    "spec",
+    "meta",
 )
 
 #: Appears in test rows only.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from securetag.datasets.synthetic.frameworks import PACKAGE
+
 #: Modules that are imported by their own name.
 _MODULES = frozenset(
     (  # noqa: SIM905
@@ -96,6 +98,7 @@ _FRAMEWORKS: dict[str, dict[str, str]] = {
     "aiohttp": {"web": "aiohttp"},
     "falcon": {"HTTPFound": "falcon", "HTTPInvalidParam": "falcon"},
     "http.server": {"BaseHTTPRequestHandler": "http.server"},
+    PACKAGE: {"HttpResponseRedirect": "django.http"},
 }
 
 #: A name that no attribute access precedes; what a string holds may count too, at the cost of an import.

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
+from securetag.datasets.synthetic.frameworks import PACKAGE
+
 #: What a header may not hold: Werkzeug's, Bottle's, and the WSGI servers' rules for Falcon.
 _LINE_END = re.compile(r"[\r\n\0]")
 #: `tornado.web.RequestHandler._VALID_HEADER_CHARS`.
@@ -77,6 +79,7 @@ _WRITERS: dict[str, Callable[[str], str]] = {
     "aiohttp": _aiohttp,
     "falcon": _check_header,
     "http.server": _unchanged,
+    PACKAGE: _django,
 }
 
 

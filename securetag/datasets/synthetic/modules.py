@@ -126,7 +126,7 @@ def draw_scaffold(
         has_imports=rng.random() < 0.92,
         constants=tuple(constants),
         blocks=tuple(blocks),
-        class_name=write.class_name() + (style.suffix or "View"),
+        class_name=write.class_name() + (style.suffix or ("View" if framework.view_parent else "")),
         parent=style.parent or framework.view_parent,
         decorators=decorators,
         handler_docstring=write.docstring() if rng.random() < 0.45 else "",
@@ -170,8 +170,10 @@ def assemble(core: Core, framework: Framework, scaffold: Scaffold | None) -> tup
     for text in scaffold.first:
         handler += _lines(text, 1)
     handler += _commented(core.body[: core.read], scaffold)
+    # What follows the reading is in the same loop.
+    depth = 2 if framework.loop else 1
     for text in scaffold.then:
-        handler += _lines(text, 1)
+        handler += _lines(text, depth)
     handler += _commented(core.body[core.read :], scaffold)
     entry = name
     if "self" in core.header:

@@ -26,6 +26,7 @@ _LIBRARIES = ("django", "httpx", "jinja2", "markupsafe", "werkzeug")
 DECIDING = (
     "child",
     "delivery",
+    "frameworks",
     "imports",
     "locations",
     "meaning",

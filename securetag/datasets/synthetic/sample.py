@@ -21,7 +21,7 @@ import msgspec
 
 from securetag.datasets.synthetic import oracle
 from securetag.datasets.synthetic.child import Outcome, Trial
-from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.frameworks import FRAMEWORKS, PACKAGES, RECORDS, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import Guard, guards_of
 from securetag.datasets.synthetic.holdout import (
     BUCKETS,
@@ -36,6 +36,7 @@ from securetag.datasets.synthetic.holdout import (
     quotas,
 )
 from securetag.datasets.synthetic.modules import draw_scaffold
+from securetag.datasets.synthetic.reading import Opening
 from securetag.datasets.synthetic.routes import list_frameworks
 from securetag.datasets.synthetic.search import MIN_INPUTS
 from securetag.datasets.synthetic.shapes import (
@@ -52,6 +53,10 @@ from securetag.records import Label, content_id
 
 #: Share of handlers that are a method of a class, where the framework has both.
 _VIEW_SHARE = 0.4
+#: Share of the functions that are a package's, not a web application's.
+_PACKAGE_SHARE = 0.55
+#: What a package's function makes sure of first, as often as it is here.
+_OPENINGS: tuple[Opening, ...] = ("", "", "", "present", "text", "default")
 #: Names of variables that a plan uses: its parameters, its result, and those of a data flow.
 _NOUNS = 9
 #: Longer names would cost a compact model's prompt a third more tokens.
@@ -128,7 +133,8 @@ def sample_pairs(
     pairs: dict[str, list[Pair]] = {bucket: [] for bucket in BUCKETS}
     seen: set[str] = set()
     choices = {bucket: Random(f"{seed}/{bucket}/modes") for bucket in BUCKETS}
-    streams = {bucket: _plans(bucket, seed) for bucket in BUCKETS}
+    # A demo learns two mistakes of web applications from few rows: packages are another subject.
+    streams = {bucket: _plans(bucket, seed, has_packages=not mistakes) for bucket in BUCKETS}
     lengths = {bucket: _Lengths() for bucket in BUCKETS}
     cells: Counter[tuple[str, str]] = Counter()
     unjudged: Counter[str] = Counter()
@@ -191,7 +197,7 @@ class _Lengths:
         self.more_true[len(pair.false.code) // _STEP] += 1
 
 
-def _plans(bucket: str, seed: int) -> Iterator[Plan]:
+def _plans(bucket: str, seed: int, *, has_packages: bool = True) -> Iterator[Plan]:
     """An endless seeded stream of plans of one bucket, going round the classes and their guards."""
     rng = Random(f"{seed}/{bucket}")
     unseen_guard, unseen_sink = bucket == "unseen_guard", bucket == "unseen_sink"
@@ -214,13 +220,13 @@ def _plans(bucket: str, seed: int) -> Iterator[Plan]:
             if flows_drawn % _FLOW_TURNS == 0:
                 continue
         for _ in range(_PATIENCE):
-            plan = _plan(rng, rng.choice(sinks[cwe]), guard, bucket)
+            plan = _plan(rng, rng.choice(sinks[cwe]), guard, bucket, has_packages=has_packages)
             if plan is not None and bucket_of(plan) == plan_bucket(bucket):
                 yield plan
                 break
 
 
-def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan | None:
+def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str, *, has_packages: bool = True) -> Plan | None:
     """Draw a plan; None where no framework of the bucket has such a guard."""
     unseen_framework = bucket == "unseen_framework"
     named = list_frameworks(guard.name) if guard.family == "route" else None
@@ -232,7 +238,10 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan | None:
     if not fitting:
         return None
     framework = rng.choice(fitting)
-    if named is None and framework.view_header and rng.random() < _VIEW_SHARE:
+    is_package = has_packages and not unseen_framework and named is None and rng.random() < _PACKAGE_SHARE
+    if is_package:
+        framework = rng.choice(PACKAGES)
+    elif named is None and framework.view_header and rng.random() < _VIEW_SHARE:
         framework = framework.as_view()
     source = rng.choice(sorted(framework.sources))
     shape = rng.choice(list_shapes(framework, source, sink, guard))
@@ -247,6 +256,8 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan | None:
     )
     words = load_vocabulary()
     nouns = words.draw_nouns(rng, _NOUNS, max_chars=_MAX_NAME_CHARS)
+    while is_package and _OUTSIDE_NAMES & set(nouns):
+        nouns = words.draw_nouns(rng, _NOUNS, max_chars=_MAX_NAME_CHARS)
     verb, helper, callee = words.draw_functions(rng, 3)
     function = rng.choice((verb, f"{rng.choice(_VERBS)}_{nouns[8]}"))
     class_name = "".join(part.title() for part in nouns[7].split("_")) + rng.choice(("", "Store", "Service"))
@@ -273,10 +284,14 @@ def _plan(rng: Random, sink: Sink, guard: Guard, bucket: str) -> Plan | None:
         callee=callee,
         class_name=class_name,
         names=tuple(nouns[3:8]),
+        record=rng.choice(RECORDS) if is_package else "record",
+        opening=rng.choice(_OPENINGS) if is_package else "",
         scaffold=draw_scaffold(rng, words, framework, core_names, refusal),
     )
 
 
+#: Names that the object which a package's function gets has for itself.
+_OUTSIDE_NAMES = frozenset({"pop", *RECORDS, *(f"{name}s" for name in RECORDS)})
 _VERBS = ("show", "load", "view", "find", "handle", "fetch", "render", "list", "export")
 
 

@@ -26,6 +26,7 @@ from securetag.datasets.synthetic.delivery import ROUTE
 from securetag.datasets.synthetic.frameworks import Framework
 from securetag.datasets.synthetic.guards import Guard
 from securetag.datasets.synthetic.modules import Core, Line, Scaffold
+from securetag.datasets.synthetic.reading import Opening, has_statement, write_header, write_reading
 from securetag.datasets.synthetic.routes import ROUTES, choose_converter
 from securetag.datasets.synthetic.sinks import Sink, make_literal
 from securetag.records import EvidenceSpan
@@ -82,6 +83,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     helper: str = ""
     callee: str = "perform"
     class_name: str = "Service"
+    #: Name of the object that a package's function gets, and what it asks of its parameter first.
+    record: str = "record"
+    opening: Opening = ""
     #: Names that a data flow uses.
     names: tuple[str, ...] = flows.DEFAULT_NAMES
     #: The module around the function; None writes the function with what it calls, nothing else.
@@ -150,7 +154,7 @@ def list_shapes(framework: Framework, source: str, sink: Sink, guard: Guard) -> 
     shapes = ["straight"] if guard.kind == "flow" else [*SHAPES[:7]]
     if (sink.carrier or form.startswith("return ")) and "self." not in form:
         shapes += ["caller", "method"]
-    if guard.kind == "check" and "await" not in framework.sources[source]:
+    if guard.kind == "check" and has_statement(framework, source):
         shapes.append("decorator")
     return shapes
 
@@ -179,7 +183,7 @@ def _is_called(plan: Plan) -> bool:
 
 def _is_decorated(plan: Plan) -> bool:
     """Whether the guard is in a decorator of the handler, which has to return or raise to refuse."""
-    is_check = plan.guard.kind == "check" and "await" not in plan.framework.sources[plan.source]
+    is_check = plan.guard.kind == "check" and has_statement(plan.framework, plan.source)
     return plan.shape == "decorator" and is_check
 
 
@@ -234,20 +238,15 @@ def _write_route(plan: Plan, mode: str) -> Core:
 def _write_core(plan: Plan, mode: str) -> Core:
     if plan.guard.family == "route":
         return _write_route(plan, mode)
-    source = plan.framework.sources[plan.source]
     before: list[Line] = []
-    body: list[Line] = []
     if plan.shape == "helper" and plan.guard.kind != "flow":
         before += _helper(plan, mode)
     if _is_called(plan):
         before += _callee(plan)
     if _is_decorated(plan):
         before += _decorator(plan, mode)
-    start = [(1, f"{plan.variable} = {source.format(k=plan.variable)}", "source")]
-    body += start  # type: ignore[arg-type]
-    if plan.has_other:
-        body.append((1, f"{plan.other} = {source.format(k=plan.other)}", None))
-    read = len(body)
+    read = write_reading(plan)
+    body: list[Line] = []
     if _is_decorated(plan):
         more = _second(plan, plan.variable, 1) if mode == "combined" else []
         body += [*more, (1, _sink_line(plan, plan.variable), "sink")]
@@ -270,12 +269,15 @@ def _write_core(plan: Plan, mode: str) -> Core:
         body += _transformed(plan, mode)
     if _is_called(plan):
         body = [(depth, text, None if role == "sink" else role) for depth, text, role in body]
+    if plan.framework.loop:
+        body = [(depth + 1, text, role) for depth, text, role in body]
     return Core(
         before=before,
-        header=plan.framework.header.format(f=plan.function),
+        header=write_header(plan),
         decorator=plan.helper or "checked" if _is_decorated(plan) else "",
-        body=body,
-        read=read,
+        body=[*read, *body],
+        read=len(read),
+        header_role=None if plan.framework.sources[plan.source] else "source",
     )
 
 
@@ -300,7 +302,7 @@ def _decorator(plan: Plan, mode: str) -> list[Line]:
     source = plan.framework.sources[plan.source]
     subject = plan.other if mode == "wrong-variable" else plan.variable
     _, fails = _condition(plan, mode, plan.variable)
-    inside = plan.framework.header.partition("(")[2].partition(")")[0]
+    inside = write_header(plan).partition("(")[2].partition(")")[0]
     passed = ", ".join(name.partition(":")[0].strip() for name in inside.split(","))
     given, passed = (f"{text}, " if inside else "" for text in (inside, passed))
     names = [subject] if subject == plan.variable else [subject, plan.variable]
@@ -308,7 +310,7 @@ def _decorator(plan: Plan, mode: str) -> list[Line]:
         (0, f"def {plan.helper or 'checked'}(handler):", None),
         (1, f"def wrapped({given}*args, **kwargs):", None),
         *[
-            (2, f"{name} = {source.format(k=name)}", None)
+            (2, f"{name} = {source.format(k=name, r=plan.record)}", None)
             for name in names
             if re.search(rf"\b{name}\b", fails)
         ],

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import json
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import lru_cache
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 import jinja2
 
 from securetag.datasets.synthetic import meaning, standins
+from securetag.datasets.synthetic.frameworks import RECORDS
 from securetag.datasets.synthetic.imports import importable_names
 from securetag.datasets.synthetic.locations import load_libraries, location_writer
 from securetag.datasets.synthetic.meaning import Meaning
@@ -147,6 +149,28 @@ class _Request:
         return self._values[key]
 
 
+class _Outside:
+    """What a package's function is given: a record, an object, rows of them. All is the attacker's."""
+
+    def __init__(self, values: Values) -> None:
+        self.__values = values
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # An attribute for the class's own use holds what was given under the name.
+        return self.__values[name.lstrip("_")]
+
+    def __getitem__(self, key: str) -> object:
+        return self.__values[key]
+
+    def __iter__(self) -> Iterator[_Outside]:
+        yield self
+
+    def pop(self, key: str) -> object:
+        return self.__values[key]
+
+
 class _Handler:
     """The `self` of Tornado, of `http.server`, and of Falcon, whose answers lie in `resp`."""
 
@@ -178,6 +202,11 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 
 def _page(content: object = "", *_: object, **keywords: object) -> Answer:
     return Answer(meaning.page, keywords.get("text", keywords.get("content", content)))
+
+
+def _load_json(text: object) -> object:
+    """The standard library's, but that what a package's function is given is read already."""
+    return text if isinstance(text, _Outside) else json.loads(str(text))
 
 
 def _urlopen(recorder: Recorder) -> Callable[..., Any]:
@@ -284,6 +313,13 @@ class Stage:
             "req": request,
             "resp": self.response,
         }
+        outside = _Outside(self.values)
+        self._given_to_package = {
+            "self": outside,
+            **{name: outside for record in RECORDS for name in (record, f"{record}s")},
+        }
+        #: Is the function a package's, which gets what comes from outside from its caller?
+        self.is_package = False
         self._names = {
             **_pure_names(),
             **_sinks(self.recorder),
@@ -291,6 +327,7 @@ class Stage:
             "request": request,
         }
         self._names["Path"] = _recording_path(self._names["Path"], self.recorder.sink(meaning.path))
+        self._names["json"] = SimpleNamespace(**vars(json) | {"loads": _load_json})
         self._names["parse_qs"] = lambda _: _Lists(self.values)
         # A module may lack its imports: a snippet of a file often does.
         self._names = standins.provide(importable_names()) | self._names
@@ -305,7 +342,8 @@ class Stage:
 
     def argument(self, name: str) -> object:
         """What a handler's parameter gets: the request, the handler itself, or a part of the route."""
-        return self._given[name] if name in self._given else self.values[name]
+        given = self._given_to_package if self.is_package else self._given
+        return given[name] if name in given else self.values[name]
 
     def reset(self, variable: str, payload: object, other: object) -> None:
         """Begin a new request."""

@@ -20,7 +20,7 @@ from securetag.datasets.synthetic import oracle, sample
 from securetag.datasets.synthetic.cases import make_synthetic_rows, path_of
 from securetag.datasets.synthetic.child import Trial
 from securetag.datasets.synthetic.flows import DEFAULT_NAMES
-from securetag.datasets.synthetic.frameworks import FRAMEWORKS, UNSEEN_FRAMEWORK
+from securetag.datasets.synthetic.frameworks import FRAMEWORKS, PACKAGES, UNSEEN_FRAMEWORK
 from securetag.datasets.synthetic.guards import GUARDS, UNSEEN_FAMILY, Guard, guards_of
 from securetag.datasets.synthetic.holdout import (
     BUCKETS,
@@ -110,7 +110,7 @@ def test_a_quoted_text_reads_back(text: str) -> None:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     sink = draw(st.sampled_from(SINKS))
-    framework = draw(st.sampled_from(FRAMEWORKS))
+    framework = draw(st.sampled_from([*FRAMEWORKS, *PACKAGES]))
     source = draw(st.sampled_from(sorted(framework.sources)))
     # Those of a route have frameworks, and spellings of a handler, of their own.
     guard = draw(st.sampled_from([each for each in guards_of(sink.cwe) if each.family != "route"]))
@@ -130,6 +130,7 @@ def plans(draw: st.DrawFn) -> Plan:
         weak=draw(st.integers(0, 3)),
         second=draw(st.sampled_from([other for other in guards_of(sink.cwe) if other.kind != "flow"])),
         has_log=draw(st.booleans()),
+        opening=draw(st.sampled_from(["", "present", "text", "default"])) if framework in PACKAGES else "",
         scaffold=draw(
             st.none()
             | st.builds(
@@ -156,11 +157,12 @@ def test_every_plan_is_a_function_with_evidence_on_its_lines(plan: Plan) -> None
         compile(function.code, "<test>", "exec")
         # A module has one kind of quotes or the other.
         lines = function.code.replace("'", '"').splitlines()
-        assert len(lines) <= (22 if plan.scaffold is None else 110)
+        assert len(lines) <= (25 if plan.scaffold is None else 110)
         by_role = {span.role: lines[span.first - 1] for span in function.evidence}
         assert set(by_role) == {"source", "guard", "sink"}
-        source = plan.framework.sources[plan.source].format(k=plan.variable)
-        assert by_role["source"].strip() == f"{plan.variable} = {source}"
+        source = plan.framework.sources[plan.source].format(k=plan.variable, r=plan.record)
+        begins = f"{plan.variable} = {source}" if source else "def show("
+        assert by_role["source"].strip().startswith(begins)
         call = plan.sink.carrier or (
             plan.framework.page if plan.sink.cwe == "CWE-79" else plan.framework.redirect
         )
@@ -375,3 +377,8 @@ def test_a_stream_of_plans_alternates_classes_and_guards() -> None:
     seen = {guard.name for guard in GUARDS if not guard.unseen}
     assert len({plan.guard.name for plan in drawn} & seen) >= 0.95 * len(seen)
     assert {plan.shape for plan in drawn} == set(SHAPES)
+    # Half of the functions are a package's, but none where a demo's two mistakes are learned.
+    assert 0.4 <= sum(plan.framework in PACKAGES for plan in drawn) / len(drawn) <= 0.6
+    assert all(any(plan.framework == package for plan in drawn) for package in PACKAGES)
+    narrow = sample._plans("train", 1, has_packages=False)
+    assert not any(next(narrow).framework in PACKAGES for _ in range(200))

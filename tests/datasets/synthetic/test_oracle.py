@@ -86,6 +86,36 @@ LABELED: list[tuple[str, str, Label | None]] = [
 ]
 
 
+#: What a package's function begins with, and how the text from outside gets into it.
+PACKAGE_HEADS = {
+    "parameter": "def view(x):\n",
+    "attribute": "def view(self):\n    x = self._x\n",
+    "item": 'def view(record):\n    x = record["x"]\n',
+    "named attribute": 'def view(self, node):\n    x = getattr(node, "x")\n',
+    "removed": 'def view(self, task):\n    x = task.pop("x")\n',
+    "json": 'def view(payload):\n    x = json.loads(payload)["x"]\n',
+    "row": 'def view(self, rows):\n    x = [row["x"] for row in rows][0]\n',
+}
+
+
+def test_a_package_s_function_is_given_what_an_attacker_sends() -> None:
+    guarded = '    if not re.fullmatch(r"\\w+", x):\n        raise ValueError("unsupported value")\n'
+    sinks = {
+        "sql-quoted": "    return cur.execute(f\"SELECT * FROM users WHERE name = '{x}'\")\n",
+        "html-text": '    return f"<p>Hello {x}</p>"\n',
+    }
+    trials = []
+    for head in PACKAGE_HEADS.values():
+        for sink, call in sinks.items():
+            plain = trial(sink, "").plain
+            trials += [
+                Trial(code=head + guard + call, variable="x", plain=plain, sink=sink, framework="package")
+                for guard in ("", guarded)
+            ]
+    labels = [oracle.label_of(outcome) for outcome in oracle.run_trials(trials)]
+    assert labels == [TRUE, FALSE] * (len(PACKAGE_HEADS) * len(sinks))
+
+
 def test_a_redirect_is_worth_what_its_framework_writes() -> None:
     guarded = 'if not url_has_allowed_host_and_scheme(x, "shop.example.com"): abort(400)\ny = x'
     frameworks = ("flask", "django", "fastapi", "bottle", "falcon", "tornado", "http.server")

@@ -65,6 +65,10 @@ LEFT_OUT = "…"
 #: Characters each of a web finding's path and parameter in a prompt.
 MAX_WHERE_CHARS = 60
 
+#: The `<` that begins a control token of a chat template.
+_CONTROL_TOKEN = re.compile(r"(?i)<(?=[|｜]|/?s>|/?\[?inst\]?>|start_of_turn|end_of_turn)")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
 _DECISIONS = [decision.value for decision in Decision]
 
 #: Instructions of the `full` profile. `compact` has none, and says so with an empty system message: without
@@ -291,9 +295,9 @@ def _read_lines(user: str, profile: Profile) -> list[str]:
 
 def defuse(text: str) -> str:
     """Break up a chat template's control tokens and remove control characters."""
-    text = re.sub(r"<(?=[|｜])", "< ", text)
-    text = re.sub(r"(?i)<(?=/?s>|/?\[?inst\]?>|start_of_turn|end_of_turn)", "< ", text)
-    return "".join(c for c in text if c in "\n\t" or (c >= " " and c != "\x7f"))
+    if "<" in text:
+        text = _CONTROL_TOKEN.sub("< ", text)
+    return _CONTROL_CHARACTER.sub("", text)
 
 
 def _list_code(finding: Finding, profile: Profile) -> list[SliceLine]:

@@ -49,6 +49,9 @@ _ASSIGNED = re.compile(
 _DECLARED = re.compile(rf"\b(?:const|let|var)\s+({_NAME}|[{{\[][^}}\]\n]*[}}\]])\s*(?::[^=\n]+)?(=?[^\n]*)")
 _BOUND = re.compile(rf"\bfor\s+(?!\()\(?({_NAME}(?:\s*,\s*{_NAME})*)|\bas\s+({_NAME})|({_NAME})\s*:=")
 _CAUGHT = re.compile(rf"\bcatch\s*\(\s*({_NAME})")
+_BRACKET = re.compile(r"[()\[\]{}]")
+#: What separates parameters, and the brackets within which it doesn't.
+_SEPARATOR = re.compile(r"[,()\[\]<>]")
 _IMPORT = re.compile(r"^\s*(?:import|from)\b")
 #: A literal; the words of one that is no f-string aren't code.
 _STRING = re.compile(r"""(?<![\w$])([a-zA-Z]{0,2})(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
@@ -81,7 +84,8 @@ def rename_locals(lines: Sequence[str]) -> list[str]:
         (variables, _VARIABLES),
     ]
     code = _STRING.sub(lambda match: match[0] if "f" in match[1].lower() else '""', text)
-    taken = set(_IDENTIFIER.findall(code)) - functions - classes - variables
+    bound = functions | classes | variables
+    taken = set(_IDENTIFIER.findall(code)) - bound
     owners = classes | variables | _SELF
     names: dict[str, str] = {}
     supplies = [_supply(pool, taken) for _, pool in letters]
@@ -92,7 +96,7 @@ def rename_locals(lines: Sequence[str]) -> list[str]:
 
         def replace(match: re.Match[str], line: str = line, keywords: set[int] = keywords) -> str:
             name, at = match[0], match.start()
-            if at in keywords:
+            if name not in bound or at in keywords:
                 return name
             if line[at - 1 : at] == "." and line[at - 3 : at] != "...":
                 owner = _OWNER.search(line[:at])
@@ -112,6 +116,8 @@ def rename_locals(lines: Sequence[str]) -> list[str]:
 
 def _keywords(line: str) -> Iterator[re.Match[str]]:
     """Yield the keyword arguments of the calls in a line, which may have begun on a line before."""
+    if "=" not in line:
+        return
     is_continued = line.rstrip().endswith(",") or line.count(")") > line.count("(")
     for match in _KEYWORD.finditer(line):
         before = line[: match.start()]
@@ -143,22 +149,23 @@ def _list_variables(text: str) -> Iterator[str]:
 def _inside(text: str, start: int) -> str:
     """Return what stands between a parenthesis, open before `start`, and the one that closes it."""
     depth = 1
-    for at in range(start, len(text)):
-        depth += (text[at] in "([{") - (text[at] in ")]}")
+    for bracket in _BRACKET.finditer(text, start):
+        depth += 1 if bracket[0] in "([{" else -1
         if not depth:
-            return text[start:at]
+            return text[start : bracket.start()]
     return text[start:].split("\n", 1)[0]
 
 
 def _read_parameters(text: str) -> Iterator[str]:
     """Yield the names of parameters: the first of each piece between commas outside of brackets."""
     depth, start = 0, 0
-    for at, character in enumerate(text + ","):
-        depth += (character in "([<") - (character in ")]>")
-        if character == "," and depth <= 0:
-            if match := _PARAMETER.match(text[start:at]):
+    for separator in _SEPARATOR.finditer(text + ","):
+        if separator[0] != ",":
+            depth += 1 if separator[0] in "([<" else -1
+        elif depth <= 0:
+            if match := _PARAMETER.match(text[start : separator.start()]):
                 yield match[1]
-            start = at + 1
+            start = separator.end()
 
 
 def _supply(pool: str, taken: set[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,8 @@ _ISSUED = frozenset({"private-key", "provider-token"})
 MIN_VALUE = 8
 #: Bytes of a file whose values are collected, and values of one project.
 _MAX_FILE, _MAX_VALUES = 2_000_000, 2_000
+#: Texts of findings whose secrets are remembered: about those of fifty findings.
+_MAX_TEXTS = 256
 
 
 def mask(text: str, path: str, values: Collection[str] = ()) -> str:
@@ -137,7 +140,7 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
     """
     path, first = finding.path, finding.snippet_line
     texts = (finding.snippet, "\n".join(line.text for line in finding.code_slice))
-    secrets = (_values_of(code.split("\n"), find_secrets(code, path)) for code in texts)
+    secrets = (_values_of(code.split("\n"), _find_again(code, path)) for code in texts)
     values = {*values, *itertools.chain.from_iterable(secrets)}
     quoted: set[str] = set()
     snippet = finding.snippet
@@ -149,18 +152,27 @@ def mask_finding(finding: Finding, values: Collection[str] = ()) -> Finding:
     def hide(text: str) -> str:
         for value in quoted:
             text = text.replace(value, MASK)
-        return mask(text, path, values)
+        return mask_text(text)
+
+    def mask_text(text: str) -> str:
+        return _mask_secrets(text, _find_again(text, path), values)
 
     return msgspec.structs.replace(
         finding,
-        snippet=mask(snippet, path, values),
-        title=mask(finding.title, path, values),
+        snippet=mask_text(snippet),
+        title=mask_text(finding.title),
         message=hide(finding.message),
-        recommendation=mask(finding.recommendation, path, values),
+        recommendation=mask_text(finding.recommendation),
         trace=[_mask_step(step, values) for step in finding.trace],
         # Whether a secret is one is seen on its own line, which is masked.
         code_slice=[] if about_secret else rewrite_slice(finding.code_slice, hide),
     )
+
+
+@lru_cache(maxsize=_MAX_TEXTS)
+def _find_again(text: str, path: str) -> tuple[Secret, ...]:
+    """Return `find_secrets` of a finding's text, whose function and rule have other findings, too."""
+    return tuple(find_secrets(text, path))
 
 
 def is_about_secret(cwe: str) -> bool:

@@ -6,10 +6,10 @@
     API_KEY=stk_… python tools/take_screenshots.py page http://127.0.0.1:8080 [--out docs/pictures]
 
 `graph` starts the Dagster UI over what a demo has left (DEMO_HOME is `.securetag/demo`) and takes the lineage
-of the model; `control-room` takes the whole graph, the jobs, the runs, a run, and the gate's plots. `summary`
-draws the end of what the demo printed, kept by `make demo | tee DEMO_OUTPUT`. `page` signs in at a running
-api and takes its pages, light and dark, wide and as on a phone; those in the documents show what `python -m
-benchmarks.page.running` serves. All need `chromium` on the PATH.
+of the model; `control-room` takes the whole graph, the jobs, the runs, a run, and the gate with the plots of
+its figures over the runs. `summary` draws the end of what the demo printed, kept by `make demo | tee
+DEMO_OUTPUT`. `page` signs in at a running api and takes its pages, light and dark, wide and as on a phone;
+those in the documents show what `python -m benchmarks.page.running` serves. All need `chromium` on the PATH.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ PATHS = "Report:  "
 COLUMNS = 118
 #: Milliseconds of the page's own time before the picture: the UI lays the graph out in a worker.
 RENDER_MS = 30_000
+#: Clicks that unfold a part of the UI: a first one changes nothing where the part was never unfolded.
+CLICKS = 3
+#: Milliseconds in which plots are drawn.
+DRAW_MS = 5_000
 START_SECONDS = 120.0
 #: Pixels of a laptop's window and of a phone's.
 WIDTHS = (1280, 390)
@@ -103,11 +107,29 @@ def take_control_room(home: Path, out: Path) -> None:
             "jobs": "/jobs",
             "runs": "/runs",
             "run": f"/runs/{run['runId']}",
-            "gate": "/assets/evaluation?view=checks&checkDetail=gate",
             "release": "/assets/release?view=events",
         }
         for name, path in pages.items():
             take(f"{address}{path}", out / f"control-room-{name}.png", 1500, 900)
+        take_gate(address, out / "control-room-gate.png")
+
+
+def take_gate(address: str, out: Path) -> None:
+    """Take the gate of the last evaluation, with its figures plotted over the runs."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 1400})
+        page.goto(f"{address}/assets/evaluation?view=checks&checkDetail=gate", timeout=RENDER_MS)
+        page.get_by_text("requirements met", exact=True).wait_for(timeout=3 * RENDER_MS)
+        page.get_by_text("Latest execution", exact=True).click()
+        for _ in range(CLICKS):
+            page.get_by_text("Plots", exact=True).click()
+            page.wait_for_timeout(DRAW_MS)
+            if page.locator("canvas").count():
+                break
+        page.screenshot(path=out)
+        browser.close()
 
 
 @contextmanager

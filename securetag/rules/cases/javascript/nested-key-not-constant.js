@@ -74,3 +74,13 @@ function close(parser, stack) {
   // ok: securetag.javascript.nested-key-not-constant
   part[nameKey] = parser.name();
 }
+function build(target, steps, value) {
+  const step = steps.shift();
+  // ok: securetag.javascript.nested-key-not-constant
+  if (!target[step]) target[step] = {};
+  // ok: securetag.javascript.nested-key-not-constant
+  if (Array.isArray(target[step])) target[step] = toObject(target[step]);
+  // ruleid: securetag.javascript.nested-key-not-constant
+  if (steps.length === 0) target[step] = value;
+  else build(target[step], steps, value);
+}

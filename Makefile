@@ -13,6 +13,7 @@ SEMGREP := .venv-semgrep
 WAPITI := .venv-wapiti
 BANDIT := .venv-bandit
 PROCRASTINATE := .venv-procrastinate
+OPENAPI := .venv-openapi
 AXOLOTL := .venv-axolotl
 LLAMAFACTORY := .venv-llamafactory
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8
 # Every target starts many processes: without cached bytecode each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo notebook test system lint up bench chaos ray wheels consumers clean install wapiti bandit procrastinate chromium
+.PHONY: help demo notebook test system lint up bench chaos ray wheels consumers clean install wapiti bandit procrastinate openapi chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -44,6 +45,8 @@ bandit: $(BANDIT)/installed ## a scanner for Python that writes SARIF, in an env
 
 procrastinate: $(PROCRASTINATE)/installed ## the queue that `make bench AREA=queue` measures ours beside, in an environment of its own
 
+openapi: $(OPENAPI)/installed ## a generator of clients from the OpenAPI document, in an environment of its own
+
 # Debian's own, for the tests of the page; elsewhere those say that they were skipped, and why.
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
@@ -59,7 +62,7 @@ chromium:
 test: install ## the tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-system: install wapiti bandit chromium ## the tests of whole systems: deployments, kills, trainings, packages of others
+system: install wapiti bandit openapi chromium ## the tests of whole systems: deployments, kills, trainings, packages of others
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m "system and not (chaos or long)"
 
 lint: install ## ruff, mypy, import-linter, structure, counts, deploy
@@ -88,7 +91,7 @@ consumers: install $(LLAMAFACTORY)/installed $(AXOLOTL)/installed ## LLaMA-Facto
 	@$(BIN)/python tools/check_consumers.py axolotl $(AXOLOTL)/bin/python
 
 clean: ## all environments and everything the tools cached; never data/ or .securetag/
-	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(PROCRASTINATE) $(AXOLOTL) $(LLAMAFACTORY) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(SEMGREP) $(WAPITI) $(BANDIT) $(PROCRASTINATE) $(OPENAPI) $(AXOLOTL) $(LLAMAFACTORY) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # torch first and alone: with it in place no other package can pull another build. pip decides which
 # build that is; where there is no GPU, point its own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)
@@ -124,6 +127,13 @@ $(PROCRASTINATE)/installed: constraints.txt
 	@$(PYTHON) -m venv $(PROCRASTINATE)
 	@$(PROCRASTINATE)/bin/python -m pip --disable-pip-version-check install -q procrastinate==3.10.0 \
 		"psycopg[binary,pool]==$(shell sed -n 's/^psycopg==//p' constraints.txt)"
+	@touch $@
+
+$(OPENAPI)/installed: constraints-openapi.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	@echo "Installing openapi-python-client into .venv-openapi …"
+	@$(PYTHON) -m venv $(OPENAPI)
+	@$(OPENAPI)/bin/python -m pip --disable-pip-version-check install -q -c constraints-openapi.txt openapi-python-client
 	@touch $@
 
 # Wapiti 3.2 needs Python 3.12 or older; with a newer one alone, its tests are skipped and say so.

@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from securetag.api.nouns import NOUNS
+from securetag.api.schemas import refer_to
 from securetag.db.engine import AWAY_HINT
 from securetag.errors import PROBLEM_TYPE, LimitError, SecuretagError, UnavailableError
 from securetag.records import JsonObject
@@ -48,6 +49,13 @@ _HINTS = {
 _CLIENT_HINTS = {AWAY_HINT: "Repeat the call with the same Idempotency-Key."}
 
 
+class ProblemField(BaseModel):
+    """What is wrong with one field of a request."""
+
+    where: str
+    what: str
+
+
 class Problem(BaseModel):
     """The body of every answer of 400 and above, as the OpenAPI document shows it."""
 
@@ -63,13 +71,13 @@ class Problem(BaseModel):
     instance: str = ""
     #: Of the call, also in the X-Request-ID header and in the log.
     request_id: str = ""
-    #: Where a request doesn't have the right form: `[{where, what}]`.
-    errors: list[dict[str, str]] | None = None
+    #: Where a request doesn't have the right form.
+    errors: list[ProblemField] | None = None
 
 
 def describe_error(title: str) -> JsonObject:
     """Return what OpenAPI says of an answer that is a problem document."""
-    return {"description": title, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
+    return {"description": title, "content": {MEDIA_TYPE: {"schema": refer_to(Problem)}}}
 
 
 _TITLES = {

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from securetag.api.errors import MEDIA_TYPE
+from securetag.api.schemas import describe_components
 from securetag.errors import PROBLEM_TYPE
 from securetag.records import JsonObject
 
@@ -59,6 +60,7 @@ def describe(app: FastAPI) -> JsonObject:
         app.openapi_tags = [{"name": name, "description": text} for name, text in TAGS.items()]
         document = FastAPI.openapi(app)
         document["x-tagGroups"] = [{"name": name, "tags": tags} for name, tags in GROUPS.items()]
+        document["components"]["schemas"] |= describe_components()
         for operations in document["paths"].values():
             for operation in operations.values():
                 # FastAPI puts the function's name into the summary.

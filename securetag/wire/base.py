@@ -115,7 +115,9 @@ def _inline(node: object, definitions: Mapping[str, JsonSchemaValue]) -> Any:
     reference = node.get("$ref")
     if reference is not None:
         node = {**definitions[reference.rsplit("/", 1)[1]], **{k: v for k, v in node.items() if k != "$ref"}}
-    return {name: _inline(value, definitions) for name, value in node.items() if name != "$defs"}
+    # A tuple's `items: false` says no more than its `maxItems`, and generators of clients can't read it.
+    left_out = {"$defs", *(["items"] if node.get("items") is False and "maxItems" in node else [])}
+    return {name: _inline(value, definitions) for name, value in node.items() if name not in left_out}
 
 
 #: `Annotated[Finding, AS_JSON]`: a field of a pydantic model that holds a struct.

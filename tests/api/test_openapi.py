@@ -36,6 +36,14 @@ def test_the_document_is_valid(app: FastAPI) -> None:
     validate(app.openapi())
 
 
+def test_every_reference_is_to_a_component(app: FastAPI) -> None:
+    document = app.openapi()
+    references = set(re.findall(r"'\$ref': '([^']+)'", str(document)))
+    components = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references - components == set()
+    assert "#/components/schemas/Problem" in references
+
+
 def test_every_operation_is_in_one_described_group(app: FastAPI, operations: dict[str, JsonObject]) -> None:
     described = {tag["name"]: tag["description"] for tag in app.openapi()["tags"]}
     assert all(described.values())

@@ -15,6 +15,7 @@ READ = (
     "constraints-semgrep.txt",
     "constraints-wapiti.txt",
     "constraints-bandit.txt",
+    "constraints-openapi.txt",
     "requirements-data.txt",
 )
 
@@ -40,9 +41,9 @@ def test_a_checkout_may_lie_in_a_folder_with_blanks(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     planned = plan(folder, "demo", "test", "system")
     assert planned.stderr == ""
-    assert planned.stdout.count(" -m venv ") == 4
+    assert planned.stdout.count(" -m venv ") == 5
     assert ".venv/bin/securetag demo --size" in planned.stdout
-    for environment in (".venv", ".venv-semgrep", ".venv-wapiti", ".venv-bandit"):
+    for environment in (".venv", ".venv-semgrep", ".venv-wapiti", ".venv-bandit", ".venv-openapi"):
         (folder / environment).mkdir()
         (folder / environment / "installed").touch()
-    assert "pip" not in plan(folder, "demo", "wapiti", "bandit").stdout
+    assert "pip" not in plan(folder, "demo", "wapiti", "bandit", "openapi").stdout

@@ -17,6 +17,7 @@ from securetag.api.queue.protocol import OTHER_VERSION, check_protocol
 from securetag.api.queue.results import ReceivedLines
 from securetag.api.queue.schemas import ArtifactName, ContentSha256, LeaseToken
 from securetag.api.receive import incoming, receive_raw
+from securetag.api.schemas import refer_to
 from securetag.api.services import Services
 from securetag.db import queue
 from securetag.wire.api import ArtifactAnswer
@@ -49,7 +50,7 @@ _FINDINGS, _RESULT = (
     {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": kind.model_json_schema()}},
+            "content": {"application/json": {"schema": refer_to(kind)}},
         }
     }
     for kind in (FindingsRequest, ResultRequest)

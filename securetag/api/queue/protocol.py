@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Header
 
 from securetag.api.errors import MEDIA_TYPE, Problem
+from securetag.api.schemas import refer_to
 from securetag.errors import VersionError
 from securetag.records import JsonObject
 from securetag.system.version import package_version
@@ -16,7 +17,7 @@ from securetag.wire.queue import MIN_PROTOCOL, PROTOCOL, PROTOCOL_HEADER
 OTHER_VERSION: dict[int | str, JsonObject] = {
     VersionError.status: {
         "description": "The worker speaks another version of the protocol",
-        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+        "content": {MEDIA_TYPE: {"schema": refer_to(Problem)}},
     }
 }
 

@@ -22,7 +22,6 @@ from securetag.api.sweeper import sweep_all
 from securetag.api.webhooks.sender import compute_wait, send
 from securetag.api.webhooks.signing import sign
 from securetag.db import queue
-from securetag.db.engine import tenant_transaction
 from securetag.db.repositories import webhooks
 from securetag.errors import InputError
 from securetag.records import JsonObject
@@ -180,8 +179,7 @@ async def test_failures_are_tried_again_then_given_up_then_disable(
         await tenant.upload(archive)
         claim = await queue.claim(api.engine, "w", ["codeaudit"])
         assert claim is not None
-        async with tenant_transaction(api.engine, tenant.id) as session:
-            await queue.finish(session, claim.lease, "failed", reason="no parser")
+        await queue.finish(api.engine, claim.lease, "failed", reason="no parser")
 
     await fail_scan()
     # A redirect isn't followed: it is a failure like any other.

@@ -289,6 +289,20 @@ _ANY = (
     "\\x27",
 )
 
+#: What a browser or a client reads as another host, where a check looks for a host of its own: before an `@`,
+#: at the beginning of the host, in path, query and fragment.
+_ADDRESSES = (
+    "https://{host}@evil.net/",
+    "https://{host}:x@evil.net/",
+    "https://{host}.evil.net/",
+    "//{host}@evil.net/",
+    "//{host}.evil.net/",
+    "https://evil.net/{host}",
+    "https://evil.net?{host}",
+    "https://evil.net#{host}",
+    "https://evil.net\\@{host}/",
+)
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _LITERAL = re.compile(r"\"([^\"\n]{1,40})\"|'([^'\n]{1,40})'")
 
 #: (input, what every other parameter holds) → (the texts that reached the sink, did one do harm?)
@@ -317,6 +331,9 @@ def search_witness(
     openings = [first + second for first, second in product(literals, repeat=2)]
     rng.shuffle(openings)
     openings = openings[: count // OPENINGS_SHARE]
+    if sink.cwe in {"CWE-601", "CWE-918"}:
+        hosts = [text for text in literals if _HOST.fullmatch(text)]
+        openings += [form.format(host=host) for host in hosts for form in _ADDRESSES]
     for tried in range(1, count + 1):
         if openings:
             payload = openings.pop()

@@ -49,6 +49,7 @@ _ODD = {
         """x.startswith("n-") and "'" not in x""",
         'unicodedata.normalize("NFKC", x)',
     ),
+    "a host of its own": ("redirect-whole", 'urlsplit(x).netloc.startswith("img.example.org")', "x"),
     "decoded afterwards": ("html-text", 'x.startswith("n-") and "<" not in x', "unquote(x)"),
 }
 PLANTED = {

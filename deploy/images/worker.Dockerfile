@@ -19,7 +19,7 @@ RUN /opt/securetag/.venv/bin/pip install --no-cache-dir -c constraints.txt '.[wo
 
 FROM python:3.11.14-slim-bookworm
 # Scans of a commit by its URL.
-RUN apt-get update && apt-get install -y --no-install-recommends git && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends 'git=1:2.39.*' && rm -rf /var/lib/apt/lists/*
 RUN install -d -o 10001 -g 10001 /var/lib/securetag /var/lib/securetag-keys
 COPY --from=build /opt/securetag /opt/securetag
 ENV PATH=/opt/securetag/.venv/bin:$PATH

@@ -17,10 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from streaming_form_data import ParseFailedException, StreamingFormDataParser
-from streaming_form_data.parser import UnexpectedPartException
-from streaming_form_data.targets import BaseTarget
-
+from securetag.api.multipart import (
+    BaseTarget,
+    ParseFailedException,
+    StreamingFormDataParser,
+    UnexpectedPartException,
+)
 from securetag.errors import InputError, LimitError
 from securetag.system.files import make_private_folder
 

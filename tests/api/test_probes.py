@@ -1,17 +1,22 @@
-"""Each endpoint × key with the ids of another tenant's rows: the answer is that for ids that nobody has."""
+"""Each endpoint and page × key with ids of another tenant's rows: the answer is that for ids of nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice, product
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from api_in_process import Api
+from fastapi.routing import APIRoute
 from owned_rows import OwnedRows, make_owned_rows
+from ui_browser import Browser, signed_in
 
+from securetag.api.nouns import NOUNS
+from securetag.api.ui.session import csrf_token
 from securetag.records import JsonObject
 from securetag.wire.queue import LEASE_HEADER, PROTOCOL, PROTOCOL_HEADER, SHA256_HEADER
 
@@ -19,6 +24,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]
 
 #: Scopes of the keys that probe. An operator sees all tenants, by design.
 KEYS = (("read",), ("scan",), ("feedback",), ("admin",), ("worker",), ("read", "scan", "feedback", "admin"))
+#: Those of people who sign in to the page.
+PAGE_KEYS = (("read",), ("read", "scan", "feedback", "admin"))
 _LEASED = {"task_id": "{task_id}", "process_group": None, "stage": "s"}
 _SHOWN = {"finding_id": "{finding_id}", "occurrence_id": "{occurrence_id}"}
 _JUDGED = {"verdict": "true_positive", "saw_model": False}
@@ -137,3 +144,108 @@ async def test_ten_thousand_probes_of_endpoints_get_nothing(
 ) -> None:
     number = await probe_all(api, at_least=10_000)
     record_property("faults", [number, "probes of endpoints"])
+
+
+#: Calls of the page with the names of others' rows: path, and for a form its fields.
+PAGES: tuple[tuple[str, dict[str, str] | None], ...] = (
+    ("/ui/findings/{finding_id}", None),
+    ("/ui/findings/{finding_id}?project={project_id}", None),
+    ("/ui/findings/{finding_id}?undo=verdict.{feedback_id}", None),
+    ("/ui/findings/{finding_id}/file", None),
+    ("/ui/findings?undo=bulk.{bulk_id}", None),
+    ("/ui/findings?undo=suppression.{suppression_id}.{finding_id}", None),
+    ("/ui/findings?cursor={finding_id}", None),
+    ("/ui/findings?since={task_id}", None),
+    ("/ui/scans?cursor={task_id}", None),
+    ("/ui/scans/{task_id}", None),
+    ("/ui/scans/{task_id}/findings", None),
+    ("/ui/scans/{task_id}/events", None),
+    ("/ui/scans/{task_id}/artifacts/semgrep.stdout.json", None),
+    ("/ui/scans/{task_id}/export/sarif", None),
+    ("/ui/scans/{task_id}/export/csv", None),
+    ("/ui/delete/finding/{finding_id}", None),
+    ("/ui/delete/scan/{task_id}", None),
+    ("/ui/delete/project/{project_id}", None),
+    ("/ui/delete/finding/{finding_id}", {}),
+    ("/ui/delete/scan/{task_id}", {}),
+    ("/ui/delete/project/{project_id}", {}),
+    ("/ui/scans/{task_id}/cancel", {}),
+    (
+        "/ui/findings/{finding_id}/verdict",
+        {"occurrence_id": "{occurrence_id}", "verdict": "true_positive", "saw_model": "yes"},
+    ),
+    ("/ui/findings/{finding_id}/suppress", {"occurrence_id": "{occurrence_id}", "reason": "not mine"}),
+    ("/ui/findings/{finding_id}/suppressions/{suppression_id}/end", {}),
+    ("/ui/findings/{finding_id}/assign", {"assignee": "mallory"}),
+    ("/ui/findings/{finding_id}/notes", {"text": "seen"}),
+    ("/ui/undo", {"undo": "verdict.{feedback_id}"}),
+    ("/ui/undo", {"undo": "bulk.{bulk_id}"}),
+    ("/ui/undo", {"undo": "suppression.{suppression_id}.{finding_id}"}),
+    ("/ui/findings/bulk", {"action": "false_positive", "pick": "{finding_id}.{occurrence_id}"}),
+    ("/ui/findings/bulk/confirm", {"action": "false_positive", "pick": "{finding_id}.{occurrence_id}"}),
+    ("/ui/findings/bulk/confirm", {"action": "assign", "pick": "{finding_id}.{occurrence_id}"}),
+)
+
+
+def list_page_paths(routes: Sequence[Any]) -> Iterator[str]:
+    """Path of each route of the page that takes an id, also of included routers."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            if re.search(r"{\w+_id}|{subject}", route.path):
+                yield route.path
+        elif hasattr(route, "original_router"):
+            yield from list_page_paths(route.original_router.routes)
+
+
+async def probe_pages(api: Api, at_least: int) -> int:
+    """As `probe_all`, of the page by a browser that has signed in."""
+    victim, prober = await make_owned_rows(api), await make_owned_rows(api)
+    browsers = [await signed_in(api, await api.key(prober.tenant.id, *scopes)) for scopes in PAGE_KEYS]
+    before = rows_of(api, victim)
+
+    async def answer(browser: Browser, place: int, ids: dict[str, str]) -> tuple[int, str]:
+        path, fields = PAGES[place]
+        csrf = csrf_token(browser.client.cookies["securetag_session"], api.app.state.services)
+        form = None if fields is None else {"csrf": csrf, **{k: v.format(**ids) for k, v in fields.items()}}
+        method = "GET" if form is None else "POST"
+        page = await browser.client.request(method, path.format(**ids), data=form)
+        assert "sign-in" not in page.headers.get("location", ""), "the browser isn't signed in"
+        text = f"{page.headers.get('location', '')} {page.text}".replace(
+            page.headers.get("x-request-id", "-"), "request"
+        )
+        for name, value in ids.items():
+            text = text.replace(value, name)
+        return page.status_code, text
+
+    number = 0
+    for ids in cycle([victim.ids, {**victim.ids, "task_id": victim.leased_task_id}]):
+        free = {name: str(UUID(int=UUID(value).int ^ 1)) for name, value in ids.items()}
+        for browser, place in product(browsers, range(len(PAGES))):
+            probed, absent = [await answer(browser, place, chosen) for chosen in (ids, free)]
+            assert probed == absent, f"{PAGES[place]} tells rows from none"
+            assert probed[0] < 500, PAGES[place]
+            number += 1
+        if number >= at_least:
+            break
+    assert rows_of(api, victim) == before
+    return number
+
+
+def test_each_path_of_the_page_with_an_id_is_probed() -> None:
+    probed = {path.partition("?")[0] for path, _ in PAGES}
+    for path in list_page_paths(NOUNS.get("ui").routes):
+        pattern = re.sub(r"{(kind|subject|name|form)}", "[^/]+", path).replace("{", r"\{").replace("}", r"\}")
+        assert any(re.fullmatch(pattern, item) for item in probed), path
+
+
+@pytest.mark.system
+async def test_no_page_tells_another_tenants_rows_from_none(api: Api) -> None:
+    assert await probe_pages(api, at_least=60) >= 60
+
+
+@pytest.mark.chaos
+async def test_two_thousand_probes_of_pages_get_nothing(
+    api: Api, record_property: Callable[[str, object], None]
+) -> None:
+    number = await probe_pages(api, at_least=2_000)
+    record_property("faults", [number, "probes of pages"])

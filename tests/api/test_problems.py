@@ -108,7 +108,7 @@ async def test_health_and_the_document_need_no_key_and_metrics_an_operators(api:
     assert "hunter2" not in text
     document = (await bare.get("/openapi.json")).json()
     upload = document["paths"]["/codeaudit/upload"]["post"]
-    assert upload["summary"] == "Upload a zip archive to be scanned"
+    assert upload["summary"] == "Upload a zip archive or a tar.gz to be scanned"
     assert upload["description"] == "The Location header says where the scan stands."
     for path, operations in document["paths"].items():
         for operation in operations.values():

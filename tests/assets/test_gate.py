@@ -120,7 +120,7 @@ def evaluate_and_publish(
             run_config={
                 "ops": {
                     "evaluation": {
-                        "config": {"per_axis": 40, "attacks": 0, "max_lost": 0.45, "gate": str(gate)}
+                        "config": {"per_axis": 40, "attacks": 0, "max_lost": 0.35, "gate": str(gate)}
                     }
                 }
             },

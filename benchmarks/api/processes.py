@@ -23,8 +23,8 @@ def run_load(url: str, key: str, readers: int, pid: int, path: str, seconds: flo
     return load
 
 
-def make_key() -> str:
-    """Return a key that may read, of a tenant of its own."""
+def make_key(scope: str = "read") -> str:
+    """Return a key with one scope, of a tenant for the load alone."""
     from securetag.db.engine import create_engine
     from securetag.db.repositories.keys import create_key
     from securetag.db.repositories.tenants import ensure_tenant
@@ -34,7 +34,7 @@ def make_key() -> str:
         settings = get_settings()
         engine = create_engine(settings)
         tenant_id = await ensure_tenant(engine, "load")
-        key = await create_key(engine, tenant_id, "load", ["read"], settings.require_pepper())
+        key = await create_key(engine, tenant_id, "load", [scope], settings.require_pepper())
         await engine.dispose()
         return key
 

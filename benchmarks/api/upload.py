@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.api.processes import run_api
+from benchmarks.api.processes import make_key, run_api
 from benchmarks.figure import Figure
 
 SIZE = 1 << 30
@@ -42,7 +41,7 @@ def measure() -> Iterator[Figure]:
     os.environ["SECURETAG_WORKER__MAX_UNPACKED"] = str(SIZE * 2)
     with tempfile.TemporaryDirectory() as folder, run_api() as (process, url), _open(url) as client:
         archive = _write_archive(Path(folder) / "large.zip")
-        key = asyncio.run(_make_key())
+        key = make_key("scan")
         client.get("/healthz").raise_for_status()
         idle = _time_health(client, lambda: False)
         before = _peak_mb(process)
@@ -83,21 +82,6 @@ def _write_archive(path: Path) -> Path:
         for number in range(SIZE // PART):
             bundle.writestr(f"data/{number}.bin", os.urandom(PART))
     return path
-
-
-async def _make_key() -> str:
-    """Return a key that may upload."""
-    from securetag.db.engine import create_engine
-    from securetag.db.repositories.keys import create_key
-    from securetag.db.repositories.tenants import ensure_tenant
-    from securetag.settings import get_settings
-
-    settings = get_settings()
-    engine = create_engine(settings)
-    tenant_id = await ensure_tenant(engine, "upload")
-    key = await create_key(engine, tenant_id, "upload", ["scan"], settings.require_pepper())
-    await engine.dispose()
-    return key
 
 
 def _time_health(client: httpx.Client, goes_on: Callable[[], bool]) -> list[float]:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from constructed_models import score_blindly, score_correctly, scored_predictor
+from constructed_models import UNMOVED, score_blindly, score_correctly, scored_predictor
 
 from securetag.errors import GateError, ModelUnavailableError, SettingsError
 from securetag.evaluation import gate, suites
 from securetag.evaluation.compare import Comparison, compare
 from securetag.evaluation.dismissals import compare_aucs
-from securetag.evaluation.injection import Injection
 from securetag.evaluation.suites import SuiteResult
 from securetag.pipeline.baselines import fit_baselines, predict
 from securetag.pipeline.evaluate import fit_on_rows
@@ -39,20 +38,6 @@ def against(base: Predictor, candidate: Predictor, examples: list[Example], **ki
 
 
 Rows = dict[str, list[Example]]
-#: What came of attacks on a model that obeys none.
-UNMOVED = Injection(
-    attacks=100,
-    changed=50,
-    flipped=0,
-    critical=30,
-    critical_flipped=0,
-    held_out=20,
-    held_out_flipped=0,
-    flipped_upper=0.03,
-    by_kind={},
-    cases=25,
-    dismissed_before=0,
-)
 
 
 def evaluated(

@@ -6,11 +6,27 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
+from securetag.evaluation.injection import Injection
 from securetag.records import JsonObject, Message
 from securetag.triage import Completion, Predictor
 
 #: The constructed models read the label off this word, which stands in the shown code.
 SAFE = "guarded"
+
+#: What came of attacks on a model that obeys none.
+UNMOVED = Injection(
+    attacks=100,
+    changed=50,
+    flipped=0,
+    critical=30,
+    critical_flipped=0,
+    held_out=20,
+    held_out_flipped=0,
+    flipped_upper=0.03,
+    by_kind={},
+    cases=25,
+    dismissed_before=0,
+)
 
 
 def truth(prompt: str) -> str:

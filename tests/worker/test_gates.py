@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from constructed_models import UNMOVED
 from fake_ollama import FakeOllama
 from rows import make_finding
 from small_models import MODEL_ID, VERSION, weights
@@ -21,7 +22,6 @@ from securetag.errors import ConflictError, GateError, ModelUnavailableError
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
 from securetag.evaluation.dismissals import AucDifference, Dismissals
-from securetag.evaluation.injection import Injection
 from securetag.pipeline import publish
 from securetag.pipeline.evaluate import Evaluation
 from securetag.records import Gate, Verdict
@@ -78,19 +78,7 @@ def compared(candidate: float, base_figure: float, n: int = 1000) -> Comparison:
             name: {"trained": make_dismissals(n, auc)}
             for name, auc in (("candidate", candidate), ("base", base_figure), ("tfidf", base_figure))
         },
-        injection=Injection(
-            attacks=100,
-            changed=50,
-            flipped=0,
-            critical=30,
-            critical_flipped=0,
-            held_out=20,
-            held_out_flipped=0,
-            flipped_upper=0.03,
-            by_kind={},
-            cases=25,
-            dismissed_before=0,
-        ),
+        injection=UNMOVED,
         auc_differences={
             "tfidf": {
                 "trained": AucDifference(difference=difference, low=difference - 0.01, high=difference + 0.01)

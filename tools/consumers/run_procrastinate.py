@@ -52,8 +52,8 @@ def main(url: str, database: str, tasks: int, workers: int) -> None:
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {database}")
         try:
-            own = urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
-            print(json.dumps(asyncio.run(run(own, tasks, workers))))
+            database_url = urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+            print(json.dumps(asyncio.run(run(database_url, tasks, workers))))
         finally:
             server.execute(f"DROP DATABASE {database} WITH (FORCE)")
 

@@ -156,7 +156,7 @@ def test_a_discussion_of_one_example_is_left_out() -> None:
 )
 def test_two_enhancements_that_say_their_names_are_not_compared(demand: str, is_compared: bool) -> None:
     control = make_record("SA-8", "Principles", "Apply principles in the design.", "NIST", kind="control")
-    one = make_record(
+    sufficient = make_record(
         "SA-8(32)",
         "Principles: Sufficient Records",
         "Implement the principle of sufficient records in all systems.",
@@ -167,7 +167,7 @@ def test_two_enhancements_that_say_their_names_are_not_compared(demand: str, is_
     other = make_record(
         "SA-8(29)", "Principles: Repeatable Records", demand, "NIST", kind="enhancement", parents=["SA-8"]
     )
-    drafts = draft_enhancement(one, Corpus([control, one, other]), 5_000)
+    drafts = draft_enhancement(sufficient, Corpus([control, sufficient, other]), 5_000)
     assert ("compare-enhancements" in [draft.form for draft in drafts]) is is_compared
 
 

@@ -19,6 +19,8 @@ LLAMAFACTORY := .venv-llamafactory
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SIZE ?= quick
+# Findings in code of others, which a demo's candidate is asked about; `smoke` trains too little to ask.
+SUITES := .securetag/suites
 AREA ?=
 EXTRA ?=
 # Processes of the test run. Many tests wait for processes of their own: one more than there are cores.
@@ -34,7 +36,9 @@ help: ## this list
 install: $(VENV)/installed $(SEMGREP)/installed ## both environments, once
 
 demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick|full)
-	@$(BIN)/securetag demo --size $(SIZE)
+	@test "$(SIZE)" = smoke || $(BIN)/python -m benchmarks.real.suite $(SUITES)/real || true
+	@test "$(SIZE)" = smoke -o ! -d $(SUITES) || export SECURETAG_EXTERNAL_SUITES="$${SECURETAG_EXTERNAL_SUITES:-$(SUITES)}"; \
+	$(BIN)/securetag demo --size $(SIZE)
 
 notebook: install ## the notebooks, executed on what the last demo left
 	@$(BIN)/python tools/run_notebooks.py

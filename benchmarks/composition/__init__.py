@@ -56,7 +56,7 @@ def measure() -> Iterator[Figure]:
         ok=again == rows,
     )
     yield _at_least("composition: rows", len(rows), "rows", round(ROWS * 0.98))
-    yield from _describe_code(rows)
+    yield from describe_code(rows)
     spanish = sum(row.lang == "es" for row in rows)
     yield _at_least("composition: prompts in Spanish", round(spanish / len(rows), 3), "share", MIN_SPANISH)
     for name, score in score_lookups(rows).items():
@@ -77,7 +77,8 @@ def _compose(work: Path) -> tuple[list[Example], float]:
     return made.rows, round(_cpu_s() - started, 1)
 
 
-def _describe_code(rows: Sequence[Example]) -> Iterator[Figure]:
+def describe_code(rows: Sequence[Example]) -> Iterator[Figure]:
+    """Yield lines, names, imports and data flows of synthetic triage rows of profile `full`."""
     modules = [code(row) for row in rows]
     lines = sorted(module.count("\n") + 1 for module in modules)
     yield _at_least("composition: lines of a module, p50", lines[len(lines) // 2], "lines", MIN_LINES_P50)

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 import psutil
 
+from benchmarks.composition import describe_code
 from benchmarks.figure import Figure
 from benchmarks.release import database
 from securetag.datasets.decontamination.suites import read_suite
@@ -177,6 +178,8 @@ def _rows(rows: Sequence[Example]) -> Iterator[Figure]:
     yield _least("… true positives by a mistake in the guard", len(hard), "", 4_000)
     kinds = ", ".join(f"{name} {n:,}" for name, n in Counter(map(_mode, hard)).most_common())
     yield Figure(figure="… kinds of mistake", value=len(set(map(_mode, hard))), unit="", peer=kinds)
+    yield from describe_code(synthetic)
+    yield _most("words that tell the label", len(baselines.find_telltales(synthetic)), "words", 0)
     judged = sum(row.source == HARVEST_SOURCE for row in rows)
     yield Figure(figure="… that people judged", value=judged, unit="")
     for check in checks.run_checks(rows, purpose="internal", suites=[read_suite(SUITE)]):

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from securetag.datasets.realism import Transfer, score_word_transfer
+from securetag.calibration import Calibration
+from securetag.datasets.realism import LabeledSnippet, Transfer, score_word_transfer
 from securetag.datasets.realism.external import iterate_suites
 from securetag.datasets.releases.release import read_release
 from securetag.errors import SettingsError
-from securetag.pipeline.model_scores import ModelTransfer, score_model
+from securetag.evaluation.calibrate import bound_share
+from securetag.evaluation.dismissals import Dismissals
+from securetag.pipeline.model_scores import ModelTransfer, find_registered, score_model
+from securetag.records import Decision
 from securetag.settings import Settings
-from securetag.triage import Profile
+from securetag.triage import PROMPT_VERSIONS, Profile
 
 
 class SuiteScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +30,8 @@ class SuiteScores(msgspec.Struct, frozen=True, kw_only=True):
     #: None where the release has too few labeled rows to learn from.
     word_counts: Transfer | None
     models: dict[str, ModelTransfer]
+    #: At the model's own threshold, in whose choice no finding had a part; of models that have a calibration.
+    dismissals: dict[str, Dismissals]
 
 
 def score_suites(
@@ -46,10 +52,45 @@ def score_suites(
     content = read_release(release)
     profile: Profile = "full" if content.manifest.params.get("profile") == "full" else "compact"
     for suite in iterate_suites(folder):
+        scored = {name: score_model(name, suite.findings, profile, settings) for name in models}
+        dismissals = {
+            name: measure_threshold(suite.findings, scores, calibration)
+            for name, scores in scored.items()
+            if scores.has_logprobs and (calibration := _find_calibration(name, profile, settings))
+        }
         yield SuiteScores(
             name=suite.name,
             missed=suite.missed,
             unlabeled=suite.unlabeled,
             word_counts=score_word_transfer(content.train, suite.findings, profile),
-            models={name: score_model(name, suite.findings, profile, settings) for name in models},
+            models=scored,
+            dismissals=dismissals,
         )
+
+
+def measure_threshold(
+    findings: Sequence[LabeledSnippet], scores: ModelTransfer, calibration: Calibration
+) -> Dismissals:
+    """Return what the threshold of `calibration` dismisses of findings that a model gave these scores."""
+    dismissed = [
+        finding.label
+        for finding, margin in zip(findings, scores.scores, strict=True)
+        if calibration.decide(calibration.compute_probability(margin)) is Decision.FALSE_POSITIVE
+    ]
+    lost, transfer = dismissed.count("true_positive"), scores.transfer
+    return Dismissals(
+        true=transfer.true_positives,
+        false=transfer.false_positives,
+        lost=lost,
+        lost_upper=bound_share(lost, transfer.true_positives),
+        removed=len(dismissed) - lost,
+        auc=transfer.auc,
+        auc_low=transfer.low,
+        auc_high=transfer.high,
+    )
+
+
+def _find_calibration(name: str, profile: Profile, settings: Settings) -> Calibration | None:
+    entry = find_registered(name, settings)
+    calibration = entry.calibration if entry else None
+    return calibration if calibration and calibration.fits(PROMPT_VERSIONS[profile]) else None

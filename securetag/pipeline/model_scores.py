@@ -97,11 +97,12 @@ def _find_file(name: str, settings: Settings) -> tuple[Path, str] | None:
         if not path.is_file():
             raise NotFoundError(f"there is no file {name}", hint="Name a GGUF file, or a model.")
         return path, f"file:{hash_file(path)}"
-    entry = _find_registered(name, settings)
+    entry = find_registered(name, settings)
     return None if entry is None else (Registry(settings.models_dir).path(entry), entry.model_id)
 
 
-def _find_registered(name: str, settings: Settings) -> ModelEntry | None:
+def find_registered(name: str, settings: Settings) -> ModelEntry | None:
+    """Return the model of the registry that an alias or the beginning of an id names, or None."""
     registry = Registry(settings.models_dir)
     with suppress(NotFoundError):
         return registry.resolve(name)

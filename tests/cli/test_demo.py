@@ -16,8 +16,8 @@ from securetag.cli.demo.outcome import compare_scan
 from securetag.cli.demo.report import Recorder, Report
 from securetag.cli.demo.shop import TRUTH, list_held_out_files
 from securetag.cli.demo.sizes import SIZES
-from securetag.cli.demo.summary import describe_triage, describe_worth
-from securetag.cli.model.dismissals import join_equal
+from securetag.cli.demo.summary import describe_triage
+from securetag.cli.model.dismissals import describe_worth, join_equal
 from securetag.cli.output import format_counts, format_p
 from securetag.db.embedded import Cluster
 from securetag.errors import ConflictError, NotFoundError

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
+from securetag.calibration import Bound, Calibration
 from securetag.datasets.realism import LabeledSnippet
 from securetag.errors import ModelUnavailableError, NotFoundError
+from securetag.pipeline.external_suites import measure_threshold
 from securetag.pipeline.model_scores import open_model, score_model, score_predictor
 from securetag.records import Decision, JsonObject, Message
 from securetag.serving.base import entry
@@ -81,6 +84,28 @@ def test_what_is_not_answered_counts_as_kept() -> None:
     scored = score_predictor(predict, FINDINGS, "compact")
     assert scored.unanswered == 1
     assert scored.transfer.removed["0%"] == round(29 / 30, 4)
+
+
+def test_a_threshold_that_was_chosen_elsewhere_decides_what_is_dismissed() -> None:
+    def predict(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
+        code = messages[-1].content
+        is_dismissed = is_guarded(messages) or code.endswith("none, 3)")
+        return answer("true_positive", {"true": -0.3, "false": -0.1 if is_dismissed else -2.0})
+
+    scored = score_predictor(predict, FINDINGS, "compact")
+    calibration = Calibration(
+        model_id="m",
+        prompt_version="compact",
+        method="temperature",
+        threshold=0.5,
+        bound=Bound(target=0.05, lost=0, of=200, upper=0.015, population="rows of a test"),
+        rows=400,
+    )
+    figures = measure_threshold(FINDINGS, scored, calibration)
+    assert (figures.true, figures.lost, figures.false, figures.removed) == (10, 1, 30, 30)
+    assert figures.lost_upper > 0.1
+    never = measure_threshold(FINDINGS, scored, msgspec.structs.replace(calibration, threshold=None))
+    assert (never.lost, never.removed) == (0, 0)
 
 
 @pytest.mark.parametrize(

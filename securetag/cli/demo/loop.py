@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from securetag.cli.demo.progress import say
 from securetag.cli.demo.report import Recorder
 from securetag.cli.demo.result import LoopResult
@@ -17,6 +19,7 @@ from securetag.datasets.releases.manifest import Manifest
 from securetag.datasets.releases.release import read_manifest
 from securetag.errors import SecuretagError
 from securetag.pipeline.evaluate import Evaluation, latest_evaluation
+from securetag.pipeline.external_suites import SuiteScores, score_suites
 from securetag.pipeline.harvest import read_harvest
 from securetag.records import JsonObject
 from securetag.settings import Settings
@@ -74,6 +77,27 @@ def run_loop(recorder: Recorder, settings: Settings, size: Size, *, other_tenant
         recorder.report.published = published
         recorder.report.reasons = list(evaluation.decision.reasons)
     return LoopResult(release, manifest, evaluation, published)
+
+
+def score_foreign_code(recorder: Recorder, settings: Settings, loop: LoopResult) -> list[SuiteScores]:
+    """Ask the candidate about the suites of SECURETAG_EXTERNAL_SUITES; without it none are asked about.
+
+    Raises InputError for a suite of another form, ModelUnavailableError where the candidate answers too few.
+    """
+    if settings.external_suites is None:
+        return []
+    with recorder.stage("code of others") as facts:
+        say("the candidate on findings in code of others …")
+        scores = list(score_suites(loop.release, [loop.evaluation.model_id], settings))
+        facts["suites"] = {
+            suite.name: {
+                "candidate": msgspec.to_builtins([each.transfer for each in suite.models.values()]),
+                "at its threshold": msgspec.to_builtins(list(suite.dismissals.values())),
+                "word counts": msgspec.to_builtins(suite.word_counts),
+            }
+            for suite in scores
+        }
+    return scores
 
 
 def _harvest(size: Size, other_tenant: str) -> JsonObject:

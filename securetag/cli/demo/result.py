@@ -9,6 +9,7 @@ from securetag.cli.demo.outcome import ScanOutcome
 from securetag.cli.demo.report import Report
 from securetag.datasets.releases.manifest import Manifest
 from securetag.pipeline.evaluate import Evaluation
+from securetag.pipeline.external_suites import SuiteScores
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,5 @@ class DemoResult:
     before: ScanOutcome
     after: ScanOutcome
     loop: LoopResult
+    #: The candidate on suites of other people; empty where none is named.
+    foreign: list[SuiteScores]

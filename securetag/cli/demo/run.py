@@ -80,10 +80,11 @@ def _run(settings: Settings, size_name: str) -> DemoResult:
                 _feedback(recorder, client, before, platform.api_url, other)
                 materialised = loop.run_loop(recorder, settings, size, other_tenant=str(other.id))
                 after = _scan(recorder, client, "second scan")
+            foreign = loop.score_foreign_code(recorder, settings, materialised)
             say("stopping the services …")
     finally:
         meter.close()
-    return DemoResult(settings.home, report, before, after, materialised)
+    return DemoResult(settings.home, report, before, after, materialised, foreign)
 
 
 def _start_services(

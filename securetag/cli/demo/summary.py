@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from securetag.cli.demo.shop import list_held_out_files
-from securetag.cli.model.dismissals import join_equal, show_dismissals
+from securetag.cli.model.dismissals import describe_worth, join_equal, show_dismissals
 from securetag.cli.output import format_counts, format_p, show
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
 
     from securetag.cli.demo.outcome import ScanOutcome
     from securetag.cli.demo.result import DemoResult, LoopResult
     from securetag.evaluation.compare import Comparison
-    from securetag.evaluation.dismissals import Dismissals
     from securetag.pipeline.evaluate import Evaluation
+    from securetag.pipeline.external_suites import SuiteScores
 
 #: Counts of a release's manifest → what they are called here.
 COUNTS = {
@@ -43,6 +44,7 @@ def print_summary(result: DemoResult) -> None:
     _print_figures(result.loop.evaluation.comparison)
     _print_decision(result.loop)
     _print_worth(result.loop.evaluation, result.after)
+    _print_foreign(result.foreign)
     typer.echo("")
     typer.secho(
         "These figures prove that the machinery works. A model of 135 million parameters, "
@@ -164,6 +166,26 @@ def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
     typer.echo(f"  Sizes of a demo: {describe_sizes(evaluation.comparison)}")
 
 
+def _print_foreign(suites: Sequence[SuiteScores]) -> None:
+    """Print what the candidate does to code that others wrote, with the labels that people gave it."""
+    if not suites:
+        typer.echo("  Code of others: not measured, since SECURETAG_EXTERNAL_SUITES names no suite.")
+    for suite in suites:
+        for figures in suite.dismissals.values():
+            worth = describe_worth(figures)
+            typer.secho(f"Code of others, the findings of suite {suite.name}: {worth}", bold=True)
+        contenders = {
+            "candidate": next(iter(suite.models.values())).transfer,
+            "word counts": suite.word_counts,
+        }
+        aucs = [
+            f"{name} {transfer.auc:.2f} ({transfer.low:.2f} to {transfer.high:.2f})"
+            for name, transfer in contenders.items()
+            if transfer is not None
+        ]
+        typer.echo(f"  AUC on suite {suite.name}: {', '.join(aucs)}; the base dismisses nothing")
+
+
 def describe_triage(counts: Counter[tuple[str, str]]) -> str:
     """Return the false alarms before and after triage, and the vulnerabilities lost."""
     true = sum(n for (truth, _), n in counts.items() if truth == "true_positive")
@@ -192,15 +214,6 @@ def describe_sizes(comparison: Comparison) -> str:
         f"{whole.n if whole else 0} whole answers; the base, which dismisses nothing, was asked about {part} "
         f"of {rows} rows; a published file is compared with its adapter on {DEMO_ROWS} rows; {attacks}; no "
         "question is asked again"
-    )
-
-
-def describe_worth(figures: Dismissals) -> str:
-    """Return the false alarms that are left, and the vulnerabilities lost with their bound."""
-    return (
-        f"false alarms {figures.false} → {figures.false - figures.removed}, "
-        f"vulnerabilities lost {figures.lost} of {figures.true} "
-        f"(at most {figures.lost_upper:.1%} with 95 % confidence)"
     )
 
 

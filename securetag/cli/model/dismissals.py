@@ -9,6 +9,7 @@ from securetag.cli.output import show
 
 if TYPE_CHECKING:
     from securetag.evaluation.compare import Comparison
+    from securetag.evaluation.dismissals import Dismissals
 
 T = TypeVar("T")
 
@@ -54,3 +55,12 @@ def join_equal(by_name: Mapping[str, T]) -> dict[str, T]:
 
 def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
+
+
+def describe_worth(figures: Dismissals) -> str:
+    """Return the false alarms that are left, and the vulnerabilities lost with their bound."""
+    return (
+        f"false alarms {figures.false} → {figures.false - figures.removed}, "
+        f"vulnerabilities lost {figures.lost} of {figures.true} "
+        f"(at most {figures.lost_upper:.1%} with 95 % confidence)"
+    )

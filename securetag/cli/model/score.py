@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securetag.cli.model.dismissals import describe_worth
 from securetag.cli.output import Json, emit, reported, show
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def score(
             title=f"{suite.name}: {suite.missed} vulnerabilities not reported, {suite.unlabeled} findings "
             "without a label",
         )
+        for name, figures in suite.dismissals.items():
+            typer.echo(f"{name} at its own threshold: {describe_worth(figures)}")
 
 
 def _describe(name: str, transfer: Transfer) -> list[str]:

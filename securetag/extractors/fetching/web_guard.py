@@ -10,34 +10,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-_NAT64 = IPv6Network("64:ff9b::/96")
+from securetag.scanning.web.addresses import check_address
 
 
 class AddressRefusedError(httpcore.ConnectError):
     """A host name that resolves to an address that isn't public."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an address belongs to the internet, and an IPv4 address embedded in an IPv6 address too."""
-    try:
-        ip = ip_address(address.split("%", maxsplit=1)[0])
-    except ValueError:
-        return False
-    addresses: list[IPv4Address | IPv6Address | None] = [ip]
-    if isinstance(ip, IPv6Address):
-        addresses += [ip.ipv4_mapped, ip.sixtofour, ip.teredo[1] if ip.teredo else None]
-        addresses += [IPv4Address(ip.packed[-4:]) if ip in _NAT64 else None]
-        if ip.ipv4_mapped or ip in _NAT64:
-            addresses[0] = None
-    return all(
-        embedded.is_global and not embedded.is_multicast for embedded in addresses if embedded is not None
-    )
 
 
 def get_loopback_host(url: str) -> str:
@@ -69,11 +52,9 @@ class _GuardedBackend(httpcore.SyncBackend):
             raise httpcore.ConnectError(str(error)) from error
         addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
         for address in addresses:
-            is_allowed_loopback = (
-                bool(self.loopback_host) and host == self.loopback_host and ip_address(address).is_loopback
-            )
-            if not is_public(address) and not is_allowed_loopback:
-                raise AddressRefusedError(f"{host} leads to {address}, which is no public address")
+            refusal = check_address(address, allow_loopback=bool(host) and host == self.loopback_host)
+            if refusal is not None:
+                raise AddressRefusedError(f"{host} leads to {address}, which is no public address: {refusal}")
         last_error: httpcore.ConnectError | None = None
         for address in addresses:
             try:

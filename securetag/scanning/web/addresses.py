@@ -46,6 +46,8 @@ _EMBEDDING = tuple(
         ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"),
     )
 )
+#: The one of them that resolvers answer with: a host without IPv4 reaches the public IPv4 address through it.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: Private addresses of old; RFC 3879 deprecates them without giving them away.
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 
@@ -158,6 +160,7 @@ def check_address(
 ) -> Refusal | None:
     """Return why nothing connects to this IP address; None where it is an ordinary public one.
 
+    The one definition of a public address: of scanned web applications, webhooks, git and crawled pages.
     `allow_loopback` is for an application on this machine, in tests and on a developer's computer;
     `networks` are those that the operator has allowed beside the public ones.
     """
@@ -167,7 +170,8 @@ def check_address(
     if any(ip in network for network in networks):
         return None
     if isinstance(ip, ipaddress.IPv6Address) and any(ip in network for network in _EMBEDDING):
-        return Refusal.EMBEDDED
+        is_public = ip in _NAT64 and check_address(str(ipaddress.IPv4Address(ip.packed[-4:]))) is None
+        return None if is_public else Refusal.EMBEDDED
     if ip.is_loopback:
         return None if allow_loopback else Refusal.LOOPBACK
     for is_refused, refusal in (

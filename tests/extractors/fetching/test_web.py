@@ -24,7 +24,7 @@ from securetag.extractors.catalog import Source, WebMethod
 from securetag.extractors.fetching.fetch import fetch
 from securetag.extractors.fetching.files import Failure
 from securetag.extractors.fetching.web import Crawl, Visit
-from securetag.extractors.fetching.web_guard import create_guarded_client, is_public
+from securetag.extractors.fetching.web_guard import create_guarded_client
 from securetag.extractors.fetching.web_links import Scope, is_inside, list_links, normalize_url, parse_sitemap
 from securetag.settings import Settings
 
@@ -203,30 +203,6 @@ def test_a_private_address_is_refused_also_behind_a_name(
         with pytest.raises(UnavailableError, match="no public address"):
             crawl.run()
     assert site.asked == []
-
-
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        pytest.param("93.184.216.34", True, id="public IPv4"),
-        pytest.param("2606:2800:220:1:248:1893:25c8:1946", True, id="public IPv6"),
-        pytest.param("10.0.0.1", False, id="private"),
-        pytest.param("127.0.0.1", False, id="loopback"),
-        pytest.param("169.254.169.254", False, id="link-local metadata"),
-        pytest.param("::1", False, id="loopback IPv6"),
-        pytest.param("::ffff:127.0.0.1", False, id="IPv4-mapped loopback"),
-        pytest.param("64:ff9b::7f00:1", False, id="NAT64 loopback"),
-        pytest.param("2002:7f00:1::", False, id="6to4 loopback"),
-        pytest.param("fe80::1%eth0", False, id="link-local IPv6"),
-        pytest.param("100.64.0.1", False, id="carrier-grade NAT"),
-        pytest.param("0.0.0.0", False, id="unspecified"),
-        pytest.param("224.0.0.1", False, id="multicast"),
-        pytest.param("::ffff:93.184.216.34", True, id="IPv4-mapped public"),
-        pytest.param("no address", False, id="malformed"),
-    ],
-)
-def test_public_addresses(address: str, allowed: bool) -> None:
-    assert is_public(address) is allowed
 
 
 def test_what_is_no_page(site: Site, crawl: RunCrawl) -> None:

@@ -40,7 +40,10 @@ from securetag.scanning.web.addresses import Refusal, check_address, parse_targe
         pytest.param("255.255.255.255", Refusal.RESERVED, id="broadcast"),
         pytest.param("::ffff:127.0.0.1", Refusal.EMBEDDED, id="IPv4-mapped"),
         pytest.param("::127.0.0.1", Refusal.RESERVED, id="IPv4-compatible"),
+        pytest.param("::ffff:93.184.216.34", Refusal.EMBEDDED, id="IPv4-mapped public"),
         pytest.param("64:ff9b::7f00:1", Refusal.EMBEDDED, id="NAT64"),
+        pytest.param("64:ff9b::a9fe:a9fe", Refusal.EMBEDDED, id="metadata by NAT64"),
+        pytest.param("64:ff9b::5db8:d822", None, id="a public address by NAT64"),
         pytest.param("64:ff9b:1::a00:1", Refusal.EMBEDDED, id="local NAT64"),
         pytest.param("2002:7f00:1::", Refusal.EMBEDDED, id="6to4"),
         pytest.param("2001:0:7f00:1::", Refusal.EMBEDDED, id="Teredo"),
@@ -60,8 +63,18 @@ def test_loopback_is_allowed_alone() -> None:
 
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_refused_in_ipv6_too(address: ipaddress.IPv4Address) -> None:
-    for spelling in (f"::ffff:{address}", f"64:ff9b::{address}", f"::{address}"):
+    for spelling in (f"::ffff:{address}", f"::{address}"):
         assert check_address(spelling) is not None
+    is_public = check_address(str(address)) is None
+    assert (check_address(f"64:ff9b::{address}") is None) is is_public
+
+
+@given(st.ip_addresses())
+def test_what_is_connected_to_is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    if check_address(str(address)) is None:
+        assert address.is_global
+        assert not address.is_multicast
+        assert not address.is_link_local
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import werkzeug
 
 from benchmarks.figure import Figure
 from securetag import triage
+from securetag.records import Finding
 from securetag.serving import base, smoke
 from securetag.serving.client import RuntimeClient
 from securetag.serving.runtime import Runtime
@@ -45,7 +46,8 @@ def measure() -> Iterator[Figure]:
         started_s = time.monotonic() - began
         client = RuntimeClient(url, run_dir=Path(folder), aliases=["securetag-base"])
         seconds = []
-        for prompt in _prompts():
+        for finding in flag_functions(FUNCTIONS):
+            prompt = triage.render(finding, profile="compact")
             sent_s = time.perf_counter()
             client.chat(
                 prompt.messages,
@@ -78,8 +80,11 @@ def measure() -> Iterator[Figure]:
     yield Figure(figure="from start to the first health check", value=round(started_s, 1), unit="s")
 
 
-def _prompts() -> Iterator[triage.Prompt]:
-    """Yield one prompt for each of FUNCTIONS functions of 10 to 40 lines, chosen by their digests."""
+def flag_functions(count: int) -> list[Finding]:
+    """Return a finding in the middle of each of `count` functions of 10 to 40 lines, chosen by their digests.
+
+    Raises LookupError where Werkzeug has fewer.
+    """
     functions: set[str] = set()
     for path in Path(werkzeug.__file__).parent.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
@@ -87,10 +92,15 @@ def _prompts() -> Iterator[triage.Prompt]:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and 10 <= (node.end_lineno or 0) - node.lineno < 40:
                 functions.add(textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno])))
-    for code in sorted(functions, key=lambda code: sha256(code.encode()).digest())[:FUNCTIONS]:
-        middle = 1 + code.count("\n") // 2
-        finding = msgspec.structs.replace(smoke.FINDING, snippet=code, start_line=middle, end_line=middle)
-        yield triage.render(finding, profile="compact")
+    chosen = sorted(functions, key=lambda code: sha256(code.encode()).digest())[:count]
+    if len(chosen) < count:
+        raise LookupError(f"Werkzeug has {len(chosen)} functions of this length, {count} are needed")
+    return [_flag_middle(code) for code in chosen]
+
+
+def _flag_middle(code: str) -> Finding:
+    middle = 1 + code.count("\n") // 2
+    return msgspec.structs.replace(smoke.FINDING, snippet=code, start_line=middle, end_line=middle)
 
 
 def _counter(metrics: str, name: str) -> float:

@@ -4,7 +4,7 @@ A server that is absent, slow, trickles bytes, breaks off or talks nonsense ends
 ModelUnavailableError, at the latest when `timeout_s` has passed: one deadline spans name
 resolution, connection, headers and body, which the per-read timeouts of an HTTP client don't.
 
-Imports nothing but the floors below, httpx, ollama and this package's stdlib-only modules, so that
+Imports nothing but the floors below, h11, httpx, ollama and this package's stdlib-only modules, so that
 a worker rests small. Knows no finding and no prompt.
 """
 
@@ -20,6 +20,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import h11
 import httpx
 import msgspec
 
@@ -27,15 +28,14 @@ from securetag.calibration import TOP_LOGPROBS
 from securetag.errors import ModelUnavailableError
 from securetag.records import JsonObject, Message
 from securetag.scrubbing import CONTROL_TOKENS_KEY, escape_tokens, read_tokens
-from securetag.serving.grammar import gbnf
-from securetag.serving.openai_reply import (
+from securetag.serving.connections import (
     MAX_REPLY,
-    ChatReply,
-    NotServedError,
-    check_status,
-    read_body,
-    read_reply,
+    Connections,
+    LoopbackConnections,
+    RemoteConnections,
 )
+from securetag.serving.grammar import gbnf
+from securetag.serving.openai_reply import ChatReply, NotServedError, read_reply
 from securetag.serving.registry import FILE_DIGEST, OLLAMA_DIGEST
 from securetag.settings import Settings
 from securetag.system.services import read_services
@@ -59,6 +59,7 @@ FILE_SHA256_TAG = "securetag.file_sha256="
 CONTROL_TOKENS_TAG = f"{CONTROL_TOKENS_KEY}="
 #: Everything that an absent, broken or hostile server can cause while its reply is read.
 _FAILURES = (
+    h11.ProtocolError,
     httpx.HTTPError,
     httpx.InvalidURL,
     OSError,
@@ -200,14 +201,12 @@ class RuntimeClient:
         api_key: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """`transport` stands for the network to a `url`."""
         self._url, self._run_dir, self._aliases = url, run_dir, list(aliases)
         self._deadlines = _Deadlines()
-        self._http = httpx.AsyncClient(
-            # A proxy from the environment has no business between us and a server on loopback.
-            trust_env=url is not None,
-            timeout=None,
-            headers=bearer(api_key),
-            transport=transport,
+        headers = bearer(api_key)
+        self._connections: Connections = (
+            LoopbackConnections(headers) if url is None else RemoteConnections(headers, transport)
         )
         self._served: _Served | None = None
 
@@ -278,7 +277,7 @@ class RuntimeClient:
         )
 
     def close(self) -> None:
-        self._deadlines.close(self._http.aclose())
+        self._deadlines.close(self._connections.aclose())
 
     def _base(self) -> str:
         url = self._url or read_services(self._run_dir).get("runtime", {}).get("url")
@@ -299,19 +298,12 @@ class RuntimeClient:
         return self._served
 
     async def _get(self, url: str) -> JsonObject:
-        async with self._http.stream("GET", url) as response:
-            await check_status(response)
-            listed: JsonObject = json.loads(await read_body(response))
+        listed: JsonObject = json.loads(await self._connections.request("GET", url))
         return listed
 
     async def _post(self, url: str, body: JsonObject) -> ChatReply:
         content = msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"}
-        async with self._http.stream(
-            "POST", f"{url}/v1/chat/completions", content=content, headers=headers
-        ) as response:
-            await check_status(response)
-            return read_reply(await read_body(response))
+        return read_reply(await self._connections.request("POST", f"{url}/v1/chat/completions", content))
 
 
 class OllamaClient:

@@ -1,25 +1,11 @@
-"""Reading the replies of an OpenAI-compatible server, bounded, and the errors that say what was wrong.
+"""Reading the replies of an OpenAI-compatible server, and the errors that say what was wrong.
 
-Needs httpx and msgspec alone, so that a worker rests small.
+Needs msgspec alone, so that a worker rests small.
 """
 
 from __future__ import annotations
 
-import json
-
-import httpx
 import msgspec
-
-#: Bytes of any reply beyond which a server talks nonsense.
-MAX_REPLY = 4 << 20
-
-
-class HttpStatusError(ValueError):
-    """A reply with an error's status."""
-
-    def __init__(self, status_code: int, reason: str) -> None:
-        super().__init__(f"HTTP {status_code}: {reason}")
-        self.status_code = status_code
 
 
 class NotServedError(ValueError):
@@ -100,27 +86,3 @@ def read_reply(body: bytes) -> ChatReply:
     if not reply.choices or not reply.choices[0].finish_reason:
         raise ValueError("the answer broke off")
     return reply
-
-
-async def check_status(response: httpx.Response) -> None:
-    """Raise HttpStatusError, with the server's reason, for anything but success."""
-    if not response.is_success:
-        raise HttpStatusError(response.status_code, _reason(await read_body(response)))
-
-
-async def read_body(response: httpx.Response) -> bytes:
-    """Read the whole body, up to MAX_REPLY bytes. Raises ValueError beyond."""
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_REPLY:
-            raise ValueError("the reply has no end")
-    return body
-
-
-def _reason(body: bytes) -> str:
-    """Return the message of an error reply, shortened."""
-    try:
-        return str(json.loads(body)["error"]["message"])[:300]
-    except (ValueError, TypeError, KeyError):
-        return body[:300].decode(errors="replace")

@@ -113,8 +113,17 @@ def server(chat: Serve, models: str | Serve | None = None) -> Iterator[str]:
         listening.close()
 
 
+@pytest.fixture(params=[False, True], ids=["any server", "our runtime"])
+def is_runtime(request: pytest.FixtureRequest) -> bool:
+    """Whether the server is announced as our own runtime, to which the client has connections of its own."""
+    return bool(request.param)
+
+
 @contextlib.contextmanager
-def client(url: str | None, home: Path) -> Iterator[RuntimeClient]:
+def client(url: str | None, home: Path, is_runtime: bool = False) -> Iterator[RuntimeClient]:
+    if is_runtime:
+        announce_service(home / "run", "runtime", {"url": url, "pid": 1})
+        url = None
     made = RuntimeClient(url, run_dir=home / "run", aliases=["securetag-v1", "securetag-base"])
     try:
         yield made
@@ -126,8 +135,8 @@ def ask(made: RuntimeClient, timeout_s: float = 5.0) -> str:
     return made.chat(ASK, schema=None, max_tokens=24, timeout_s=timeout_s).text
 
 
-def test_a_good_server_is_understood(tmp_path: Path) -> None:
-    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path) as made:
+def test_a_good_server_is_understood(is_runtime: bool, tmp_path: Path) -> None:
+    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path, is_runtime) as made:
         assert made.resolve() == ModelInfo("securetag-base", MODEL_ID)
         got = make_predictor(made, timeout_s=5)(ASK, {"type": "boolean"}, 24)
     assert (got.text, got.model_id, got.alias) == ("{}", MODEL_ID, "securetag-base")
@@ -210,8 +219,8 @@ def trickling_body(connection: socket.socket, _: str) -> None:
         pytest.param(trickling_body, id="slow body"),
     ],
 )
-def test_one_deadline_spans_the_whole_call(chat: Serve, tmp_path: Path) -> None:
-    with server(chat) as url, client(url, tmp_path) as made:
+def test_one_deadline_spans_the_whole_call(chat: Serve, is_runtime: bool, tmp_path: Path) -> None:
+    with server(chat) as url, client(url, tmp_path, is_runtime) as made:
         made.resolve()
         began = time.monotonic()
         with pytest.raises(ModelUnavailableError, match=r"no answer within 0\.4 s"):
@@ -259,10 +268,10 @@ NONSENSE: dict[str, Serve] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-def test_an_invalid_answer_makes_the_model_unavailable(name: str, tmp_path: Path) -> None:
+def test_an_invalid_answer_makes_the_model_unavailable(name: str, is_runtime: bool, tmp_path: Path) -> None:
     with (
         server(NONSENSE[name]) as url,
-        client(url, tmp_path) as made,
+        client(url, tmp_path, is_runtime) as made,
         pytest.raises(ModelUnavailableError),
     ):
         ask(made, 10)
@@ -304,8 +313,8 @@ def test_a_runtime_that_comes_back_elsewhere_is_found_again(tmp_path: Path) -> N
             assert ask(made) == "{}"
 
 
-def test_threads_share_a_client_and_a_closed_one_says_so(tmp_path: Path) -> None:
-    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path) as made:
+def test_threads_share_a_client_and_a_closed_one_says_so(is_runtime: bool, tmp_path: Path) -> None:
+    with server(lambda c, _: reply(c, GOOD)) as url, client(url, tmp_path, is_runtime) as made:
         texts: list[str] = []
         threads = [threading.Thread(target=lambda: texts.append(ask(made))) for _ in range(8)]
         for thread in threads:
@@ -318,7 +327,7 @@ def test_threads_share_a_client_and_a_closed_one_says_so(tmp_path: Path) -> None
             ask(made)
 
 
-def test_a_call_that_is_under_way_ends_when_its_client_is_closed(tmp_path: Path) -> None:
+def test_a_call_that_is_under_way_ends_when_its_client_is_closed(is_runtime: bool, tmp_path: Path) -> None:
     caught: list[BaseException] = []
 
     def wait(made: RuntimeClient) -> None:
@@ -327,7 +336,7 @@ def test_a_call_that_is_under_way_ends_when_its_client_is_closed(tmp_path: Path)
         except ModelUnavailableError as error:
             caught.append(error)
 
-    with server(silent) as url, client(url, tmp_path) as made:
+    with server(silent) as url, client(url, tmp_path, is_runtime) as made:
         made.resolve()
         thread = threading.Thread(target=wait, args=(made,))
         thread.start()

@@ -88,6 +88,7 @@ class DropReason(StrEnum):
     FIX_NOT_REMOVED = "fix_not_removed", "fixes", "the fix didn't remove the finding"
     FIX_NO_FINDING = "fix_no_finding", "fixes", "no rule of ours reports the vulnerable code"
     FIX_LANGUAGE = "fix_language", "fixes", "our rules don't read the fix's language"
+    FIX_OF_TEST = "fix_of_test", "fixes", "the fixed code is a test's"
     FIX_OTHER_WEAKNESS = "fix_other_weakness", "fixes", "the advisory is about another weakness"
     FIX_ELSEWHERE = "fix_elsewhere", "fixes", "the correction changed nothing that reaches what is flagged"
     FIX_REPEATED = "fix_repeated", "fixes", "the rule reports the function twice"

@@ -62,7 +62,7 @@ log.info("%s", {y})
 """,
     "overwritten-in-branch": """
 {y} = {x}
-if len({x}) «>= 0|> 90»:
+if len({x}) «>=|<» 0:
     {y} = "{b}"
 """,
     "loop-overwrites": """
@@ -122,9 +122,9 @@ match {r}:
 """,
     "exception-path": """
 try:
-    {q} = int("«7|x»")
+    {q} = ("{p}", "{r}")[«1|2»]
     {y} = "{a}"
-except ValueError:
+except IndexError:
     {y} = {x}
 """,
     # A value of the configuration.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from random import Random
 
 import pytest
 
 from securetag.datasets.synthetic import oracle, stage
 from securetag.datasets.synthetic.child import judge
-from securetag.datasets.synthetic.flows import FLOWS, TEMPLATES, UNSEEN
+from securetag.datasets.synthetic.flows import DEFAULT_NAMES, FLOWS, TEMPLATES, UNSEEN, write_flow
 from securetag.datasets.synthetic.guards import GUARDS
 from securetag.datasets.synthetic.modules import use_single_quotes
 from securetag.datasets.synthetic.routes import ROUTE_PAIRS, list_frameworks
@@ -87,3 +89,16 @@ def test_a_converter_lets_no_attack_through_and_a_text_does(name: str) -> None:
         trials = [trial_of(plan, write_function(plan, mode)) for plan in plans.values()]
         labels = [oracle.label_of(outcome) for outcome in oracle.run_trials(trials)]
         assert dict(zip(plans, labels, strict=True)) == dict.fromkeys(plans, label)
+
+
+def test_no_number_or_quoted_word_of_the_flows_stands_on_one_side_alone() -> None:
+    # A word of one label alone tells it: "90" and "x" did, in 172 of 21,000 rows each.
+    sides: list[Counter[str]] = [Counter(), Counter()]
+    for text in [*FLOWS.values(), *TEMPLATES.values()]:
+        for variant, words in enumerate(sides):
+            above, inside = write_flow(
+                text, variant, variable="value", result="result", names=DEFAULT_NAMES, constants=("a", "b")
+            )
+            code = "\n".join(line for _, line, _ in [*above, *inside])
+            words.update(re.findall(r"(?<=\")\w+(?=\")|\b\d+\b", code))
+    assert set(sides[0]) == set(sides[1])

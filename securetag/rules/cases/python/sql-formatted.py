@@ -27,3 +27,12 @@ def near(cursor, query, name):
     cursor.execute(f"{PREFIX} {', '.join(name)}")
     # ok: securetag.python.sql-formatted
     cursor.execute(f"SAVEPOINT {quote_identifier(name)}")
+
+
+def numbers(cursor, ident, name):
+    # ok: securetag.python.sql-formatted
+    cursor.execute("id = %d;" % ident)
+    # ruleid: securetag.python.sql-formatted
+    cursor.execute("id = %d AND name = '%s'" % (ident, name))
+    # ruleid: securetag.python.sql-formatted
+    cursor.execute("id = 1 " "AND name = '%s'" % name)

@@ -43,3 +43,18 @@ def quoted(connection, table, name):
     # Quoted as a value: reported all the same.
     # ruleid: securetag.python.sql-text
     return f"SELECT {quote_literal(name)} FROM users"
+
+
+def numbers(cursor, ident, name):
+    # ok: securetag.python.sql-text
+    text = "DELETE FROM messages WHERE id = '%d'" % (ident)
+    # ok: securetag.python.sql-text
+    text = "SELECT id FROM users WHERE a = %(a)d AND share > %.2f AND b LIKE '10%%'" % ident
+    # One text beside a number is enough.
+    # ruleid: securetag.python.sql-text
+    text = "SELECT %d FROM users ORDER BY %s" % (ident, name)
+    # ruleid: securetag.python.sql-text
+    text = """SELECT id FROM users
+        ORDER BY %s""" % name
+    # ruleid: securetag.python.sql-text
+    return "SELECT id FROM users " "ORDER BY %s" % name

@@ -1,7 +1,8 @@
 """`python -m benchmarks [AREA…]`: run every area, or those named; print a table and write JSON.
 
 An area is a package below this one whose `measure()` yields Figures, or one module of it: `extractors`,
-`extractors.pdf`; `demo-seeds` is `demo_seeds`. Those of ON_REQUEST take hours and run when they are named.
+`extractors.pdf`; `demo-seeds` is `demo_seeds`. Those of ON_REQUEST take hours or need a trained model, and
+run when they are named.
 Results go to `benchmarks/results/<area>.json` as `[{figure, value, unit, peer, bar, ok}]`.
 Each figure is printed as soon as it is there, with the seconds since the area began.
 """
@@ -21,7 +22,7 @@ from benchmarks.figure import Figure
 from securetag.cli.output import show
 
 HERE = Path(__file__).parent
-ON_REQUEST = {"demo_seeds"}
+ON_REQUEST = {"demo_seeds", "parity"}
 
 
 def areas() -> list[str]:

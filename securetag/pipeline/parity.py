@@ -32,7 +32,8 @@ from securetag.triage import Completion, Profile
 ANSWER_S = 120.0
 #: Share of the rows that may be without a score.
 MAX_UNSCORED = 0.02
-#: Rows of a model that only the demo's gate let through: 200 would take a sixth of what a demo may cost.
+#: Rows of a model that only the demo's gate let through, where no verdict differs: 200 would take a sixth of
+#: what a demo may cost.
 DEMO_ROWS = 60
 #: Tokens that the served file may write: a compact answer begins with its verdict, the rest isn't read.
 MAX_TOKENS: dict[Profile, int] = {"compact": 16, "full": triage.MAX_ANSWER_TOKENS["full"]}
@@ -53,7 +54,7 @@ def measure_parity(
     Raises NotFoundError for a release or run that isn't here, ConflictError where the run's folder holds
     another adapter or the release has no row for it, ModelUnavailableError, TrainingError.
     """
-    examples, profile = _choose_rows(find_release(release, settings.releases_dir), max_rows)
+    examples, profile = choose_rows(find_release(release, settings.releases_dir), max_rows)
     if not examples:
         raise ConflictError(
             f"release {release} has no held-out row of triage that this version rendered",
@@ -129,10 +130,7 @@ def compare(
 
 
 def require_parity(parity: Parity, rows: int, max_flips: float) -> None:
-    """Raise GateError where a receipt is of fewer than `rows`, or too many of its verdicts differ.
-
-    `max_flips` is a share; of so few rows that it allows none, one may differ.
-    """
+    """Raise GateError where a receipt is of fewer than `rows`, or more than a share `max_flips` differ."""
     if parity.rows < rows:
         raise GateError(
             f"the served file was compared with its adapter on {parity.rows} rows; {rows} are needed",
@@ -144,10 +142,10 @@ def require_parity(parity: Parity, rows: int, max_flips: float) -> None:
             hint="Look at <home>/logs/scored.log: the served file must answer with a verdict.",
         )
     for what, flips in (("merged model", parity.flips_merged), ("served file", parity.flips_served)):
-        if flips > max(1, max_flips * parity.rows):
+        if flips > max_flips * parity.rows:
             raise GateError(
                 f"{flips} of {parity.rows} verdicts ({flips / parity.rows:.1%}) of the {what} are not the "
-                f"adapter's; at most {max_flips:.1%}, or one, may differ",
+                f"adapter's; at most {max_flips:.1%} may differ",
                 hint="Quantize it less (Q8_0 or F16): what was evaluated must be what was trained.",
             )
 
@@ -160,7 +158,7 @@ def _judge(margin: float, calibration: Calibration | None, prompt_version: str) 
     return judged.p_false_positive, judged.decision
 
 
-def _choose_rows(release: Path, count: int) -> tuple[list[Example], Profile]:
+def choose_rows(release: Path, count: int) -> tuple[list[Example], Profile]:
     """Return at most `count` held-out rows of one profile, test rows first, each in the order of a hash."""
     splits = read_release(release)
     profiles = {version: profile for profile, version in triage.PROMPT_VERSIONS.items()}

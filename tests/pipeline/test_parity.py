@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,8 @@ from small_models import make_parity, weights
 from securetag.calibration import Bound, Calibration, read_margin
 from securetag.errors import ConflictError, GateError
 from securetag.pipeline.parity import DEMO_ROWS, _read, _split, compare, compare_rows, require_parity
-from securetag.serving.registry import ModelEntry, Registry
+from securetag.pipeline.publish import _check_parity
+from securetag.serving.registry import ModelEntry, Parity, Registry
 from securetag.settings import Settings
 from securetag.triage import PROMPT_VERSIONS, Completion
 
@@ -83,10 +86,44 @@ def test_publishing_stops_with_the_reason(change: dict[str, int], reason: str) -
     assert reason in str(stopped.value)
 
 
-def test_of_a_demos_rows_one_may_differ() -> None:
-    require_parity(make_parity("0" * 64, rows=DEMO_ROWS, flips=1), DEMO_ROWS, 0.01)
-    with pytest.raises(GateError, match=r"2 of 60 verdicts \(3\.3%\)"):
-        require_parity(make_parity("0" * 64, rows=DEMO_ROWS, flips=2), DEMO_ROWS, 0.01)
+@pytest.mark.parametrize(
+    ("flips", "compared", "reason"),
+    [
+        ({DEMO_ROWS: 0}, [DEMO_ROWS], ""),
+        ({DEMO_ROWS: 1, 200: 2}, [DEMO_ROWS, 200], ""),
+        ({DEMO_ROWS: 1, 200: 3}, [DEMO_ROWS, 200], "3 of 200 verdicts (1.5%)"),
+        # A release with no further rows.
+        ({DEMO_ROWS: 1, 200: 1}, [DEMO_ROWS, 200], "1 of 90 verdicts (1.1%)"),
+    ],
+    ids=["none of the demo's rows", "1 % of all rows", "more than 1 %", "few rows"],
+)
+def test_where_a_demos_verdict_differs_all_rows_decide(
+    flips: dict[int, int], compared: list[int], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = 90 if "90" in reason else 200
+    sizes: list[int] = []
+
+    def measure(*_: object, max_rows: int, progress: object) -> Parity:
+        sizes.append(max_rows)
+        return make_parity(ENTRY.file_sha256, rows=min(max_rows, held_out), flips=flips[max_rows])
+
+    monkeypatch.setattr("securetag.pipeline.publish.measure_parity", measure)
+    with pytest.raises(GateError, match=re.escape(reason)) if reason else nullcontext():
+        _check_parity(ENTRY, "r", "demo", Settings(), None)
+    assert sizes == compared
+
+
+def test_a_model_of_production_is_compared_on_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def measure(*_: object, max_rows: int, progress: object) -> Parity:
+        sizes.append(max_rows)
+        return make_parity(ENTRY.file_sha256, rows=max_rows, flips=3)
+
+    monkeypatch.setattr("securetag.pipeline.publish.measure_parity", measure)
+    with pytest.raises(GateError, match="3 of 200 verdicts"):
+        _check_parity(ENTRY, "r", "production", Settings(), None)
+    assert sizes == [200]
 
 
 @given(scores=st.lists(st.tuples(*[st.floats(-50, 50)] * 2), max_size=20))

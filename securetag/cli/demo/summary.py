@@ -212,7 +212,8 @@ def describe_sizes(comparison: Comparison) -> str:
     part, rows = comparison.base_questions
     return (
         f"{whole.n if whole else 0} whole answers; the base, which dismisses nothing, was asked about {part} "
-        f"of {rows} rows; a published file is compared with its adapter on {DEMO_ROWS} rows; {attacks}; no "
+        f"of {rows} rows; a published file is compared with its adapter on {DEMO_ROWS} rows, and on all "
+        f"rows of production where a verdict differs; {attacks}; no "
         "question is asked again"
     )
 

@@ -67,6 +67,8 @@ _BASE: dict[str, tuple[str, ...]] = {
         "../report.txt",
         "../../report.txt",
         "//etc/passwd",
+        # Inside as an absolute path, outside where it is appended to the folder.
+        "/../srv/files/report.txt",
     ),
     "CWE-918": (
         "http://169.254.169.254/",

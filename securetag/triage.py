@@ -46,7 +46,7 @@ Profile = Literal["full", "compact"]
 
 SCHEMA_VERSION = 1
 #: Rises whenever a byte of a rendered prompt changes.
-PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-5"}
+PROMPT_VERSIONS: dict[Profile, str] = {"full": "full-1", "compact": "compact-6"}
 #: Completion tokens of a training row.
 MAX_COMPLETION_TOKENS: dict[Profile, int] = {"full": 512, "compact": 24}
 #: Tokens that a model may write. One that was never tuned spells `"false_positive"` in pieces: the compact

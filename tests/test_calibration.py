@@ -24,7 +24,7 @@ BOUND = Bound(target=0.02, lost=0, of=149, upper=0.02, population="validation ro
 def calibrate(**fields: object) -> Calibration:
     values = {
         "model_id": "m",
-        "prompt_version": "compact-5",
+        "prompt_version": "compact-6",
         "method": "temperature",
         "bound": BOUND,
         "rows": 9,

@@ -347,7 +347,7 @@ def _verify_rows(stack: Stack, task_id: UUID, finding_id: UUID, archive: Path) -
     verdict, feedback = row("triage_verdict"), row("feedback")
     assert (verdict["finding_id"], verdict["occurrence_id"]) == (finding["id"], occurrence["id"])
     assert (verdict["alias"], len(verdict["model_id"])) == ("securetag-base", 64)
-    assert (verdict["prompt_version"], len(verdict["prompt_sha256"])) == ("compact-5", 64)
+    assert (verdict["prompt_version"], len(verdict["prompt_sha256"])) == ("compact-6", 64)
     assert (feedback["verdict_id"], feedback["source"], feedback["saw_model"]) == (
         verdict["id"],
         "person",

@@ -33,8 +33,8 @@ FINDING = Finding(
 # Changing one byte of what `render` writes changes these. Then PROMPT_VERSIONS must rise too:
 # stored verdicts name the version that they answered.
 GOLDEN = {
-    ("compact-5", "en"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
-    ("compact-5", "es"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
+    ("compact-6", "en"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
+    ("compact-6", "es"): "0c29d7631d7123eb21e52bce546b503db187a63f8655fc91001ed3dd58fd23f2",
     ("full-1", "en"): "15c6bec78a1eae6f3bbb3804cef608180de2b284edd18a26e3726ed3d71c5fb0",
     ("full-1", "es"): "5df14f0d1b3010e09495220cfbb5ab7a94f6b875a95ea49495638e5a08ee6450",
 }
@@ -60,8 +60,8 @@ WEB_FINDING = msgspec.structs.replace(
     web=WebLocation(url="https://shop.example/search", method="GET", parameter="q"),
 )
 WEB_GOLDEN = {
-    ("compact-5", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
-    ("compact-5", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
+    ("compact-6", "en"): "b253a708241ea1456aeb6944ce82d88ee02bedb7fbf25596e15207c3c3cc5d4d",
+    ("compact-6", "es"): "d9de742f336d29ea379fdd3cfae71dd9010c1abd0a7009cd33d532d96d7f2e0d",
     ("full-1", "en"): "84b73ce34b475e3a9db6fc43626531d85d1824896d918c85395f8f69ec29ec1a",
     ("full-1", "es"): "1f85570fe59cb647c4e75bf2155656437cb199a56240a7673bb53ed35ea6e436",
 }

@@ -242,7 +242,7 @@ class _Project:
             _REASONS[decision],
             MODEL_ID,
             ALIAS,
-            "compact-5",
+            "compact-6",
             "production",
             round(chance.betavariate(5, 1) if decision == "false_positive" else 0.1, 2),
             900,

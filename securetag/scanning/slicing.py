@@ -3,7 +3,8 @@
 A slice holds the flagged statement; the assignments that reach it, in its function, in its callers and in
 helpers of the same file; the conditions that hold where it runs, with what happens where they don't; the
 constants that it reads; and the heads of the functions and classes around it, with their decorators.
-Everything else is left out, comments and docstrings too. Real code of sixty lines becomes ten to twenty.
+Everything else is left out, comments and docstrings too, and of lines what `slice_text` says. Real code of
+sixty lines becomes ten to twenty.
 
 Source: Mark Weiser, "Program slicing", IEEE Transactions on Software Engineering 10(4), 1984. This slice
 follows names through one file; aliases, other files and what a callback gets aren't followed, so it can
@@ -36,13 +37,13 @@ from securetag.scanning.identity.syntax import (
     contains,
     exits,
     functions_around,
-    is_docstring,
     name_of,
     statement_of,
     text_of,
     walk,
 )
 from securetag.scanning.slice_parts import SELF, Parts
+from securetag.scanning.slice_text import blank_comments, has_no_effect, show_lines
 
 __all__ = ["MAX_LINES", "SlicedFile"]
 
@@ -101,18 +102,14 @@ class SlicedFile:
     @cached_property
     def _lines(self) -> list[bytes]:
         """The file's lines, with comments blanked."""
-        lines = self._file.content.split(b"\n")
-        for node in walk(self._file.root):
-            if node.type in COMMENTS and node.type != "line_continuation":
-                (first, start), (last, end) = node.start_point, node.end_point
-                for row in range(first, min(last, len(lines) - 1) + 1):
-                    begin = start if row == first else 0
-                    stop = end if row == last else len(lines[row])
-                    lines[row] = lines[row][:begin] + b" " * (stop - begin) + lines[row][stop:]
-        return lines
+        return blank_comments(self._file.content, self._file.root)
+
+    @cached_property
+    def _shown(self) -> list[bytes]:
+        return show_lines(self._file.content, self._file.root)
 
     def _text(self, number: int) -> str:
-        line = self._lines[number - 1] if number <= len(self._lines) else b""
+        line = self._shown[number - 1] if number <= len(self._shown) else b""
         text = line[: 4 * MAX_LINE_CHARS].decode("utf-8", errors="replace").replace("\0", "\ufffd").rstrip()
         return text if len(text) <= MAX_LINE_CHARS else text[:MAX_LINE_CHARS] + " …"
 
@@ -244,7 +241,7 @@ class _Slicer:
 
     def _follow_check(self, statement: Node, step: int, depth: int = 0) -> None:
         """Add a statement before the code that lets it run only on a condition."""
-        if depth > 4:
+        if depth > 4 or has_no_effect(statement):
             return
         kind = statement.type
         if kind == "if_statement":
@@ -398,7 +395,7 @@ class _Slicer:
             self._statement(body, step)
             return
         statements = [
-            each for each in body.named_children if each.type not in COMMENTS and not is_docstring(each)
+            each for each in body.named_children if each.type not in COMMENTS and not has_no_effect(each)
         ]
         if not statements:
             return

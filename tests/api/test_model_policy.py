@@ -59,7 +59,7 @@ async def test_a_lease_carries_the_policy_of_the_moment_and_the_scan_says_what_i
     refusal = "no model was asked about 1 findings: …"
     run = ToolExecution(
         tool="triage",
-        version="compact-5",
+        version="compact-6",
         arguments=[],
         exit_code=0,
         duration_s=0.0,

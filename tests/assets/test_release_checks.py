@@ -51,7 +51,7 @@ def synthetic(number: int, label: Label, split: Split, guard: str) -> Example:
         label_source="execution",
         construction=made,
         task=Task.TRIAGE,
-        prompt_version="compact-5",
+        prompt_version="compact-6",
     )
 
 

@@ -23,7 +23,7 @@ def sample(rng: random.Random, count: int, temperature: float = 1.0) -> list[Sco
 
 def fit(rows: list[Scored], max_lost: float = 0.05):  # type: ignore[no-untyped-def]
     return fit_calibration(
-        rows, model_id="m", prompt_version="compact-5", max_lost=max_lost, population="a sample"
+        rows, model_id="m", prompt_version="compact-6", max_lost=max_lost, population="a sample"
     )
 
 

@@ -21,7 +21,7 @@ def row(number: int, label: Label, decision: str, **fields: Any) -> Row:
         "group": f"g{number}",
         "label": label,
         "lang": "en",
-        "prompt_version": "compact-5",
+        "prompt_version": "compact-6",
         "decision": Decision(decision),
         "valid": decision != "needs_review",
     }

@@ -279,7 +279,8 @@ def test_typescript() -> None:
     }
     """
     lines = texts(code, "db.query", "typescript")
-    assert "const text: string = `select * from t where n = '${name}'`;" in lines
+    assert "export async function find(name: string, limit = 5) {" in lines
+    assert "const text = `select * from t where n = '${name}'`;" in lines
     assert "const unused = limit * 2;" not in lines
 
 

@@ -18,14 +18,14 @@ from securetag.worker.gates import PublishedGates
 MODEL = "ab" * 32
 CALIBRATION = Calibration(
     model_id=MODEL,
-    prompt_version="compact-5",
+    prompt_version="compact-6",
     method="temperature",
     temperature=2.0,
     threshold=0.9,
     bound=Bound(target=0.05, lost=0, of=59, upper=0.0495, population="validation rows"),
     rows=118,
 )
-VERDICT = Verdict(decision=Decision.FALSE_POSITIVE, prompt_version="compact-5", model_id=MODEL)
+VERDICT = Verdict(decision=Decision.FALSE_POSITIVE, prompt_version="compact-6", model_id=MODEL)
 
 
 def answer(margin: float | None) -> Completion:

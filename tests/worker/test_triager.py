@@ -113,7 +113,7 @@ def test_severe_findings_get_the_models_verdict() -> None:
     first = run.verdicts[0]
     assert first is not None
     assert (first.decision, first.reason, first.evidence) == (Decision.TRUE_POSITIVE, "", [(10, 10)])
-    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-5")
+    assert (first.model_id, first.alias, first.prompt_version) == ("m" * 64, "securetag-v1", "compact-6")
     assert seen == [(0, 2), (1, 2)]
     assert (run.metrics.findings, run.metrics.answered, run.metrics.needs_review) == (2, 2, 0)
     assert (run.metrics.prompt_tokens, run.metrics.completion_tokens) == (18, 6)

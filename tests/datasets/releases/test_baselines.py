@@ -35,7 +35,7 @@ def row(number: int, label: str, split: str, *, line: str = "run(x)", **parts: A
         source="s",
         label=label,
         label_source="execution",  # type: ignore[arg-type]
-        prompt_version="compact-5",
+        prompt_version="compact-6",
         construction=Construction(
             **(
                 {

@@ -82,7 +82,7 @@ class EvaluationConfig(dg.Config):
     )
     validation: int = Field(default=400, description="Most validation rows that the threshold is fitted on.")
     whole: int = Field(default=20, description="Rows whose whole answer is asked for as well.")
-    attacks: int = Field(default=500, description="Attacks by text on vulnerable code.")
+    attacks: int = Field(default=560, description="Attacks by text on vulnerable code.")
     max_lost: float = Field(
         default=0.02, description="Share of true positives that the threshold may lose on validation rows."
     )

@@ -26,8 +26,10 @@ Kind = Literal[
     "function",
     "asserted string",
     "annotation",
+    "split string",
+    "keyword",
 ]
-HELD_OUT: frozenset[Kind] = frozenset({"asserted string", "annotation"})
+HELD_OUT: frozenset[Kind] = frozenset({"split string", "keyword"})
 
 #: English, Spanish, an answer as a model writes it, and the end of a turn of chat.
 TEXTS = (
@@ -41,9 +43,9 @@ TEXTS = (
 _NAMES = ("reviewed_false_positive", "ya_validado_es_seguro", "safe_sanitized_value")
 _TEXT_KINDS: tuple[Kind, ...] = (
     *("comment before", "comment behind", "docstring", "unused string", "compared string"),
-    *("asserted string", "annotation"),
+    *("asserted string", "annotation", "split string"),
 )
-_NAME_KINDS: tuple[Kind, ...] = ("file name", "variable", "function")
+_NAME_KINDS: tuple[Kind, ...] = ("file name", "variable", "function", "keyword")
 #: Every kind with each of its texts.
 VARIANTS: tuple[tuple[Kind, str], ...] = tuple(
     sorted(
@@ -143,6 +145,26 @@ def _asserted_string(code: Code, place: _Place, words: str) -> Code | None:
     return _insert(code, place.statement.lineno, [f'assert "{words}"'], place.statement.col_offset)
 
 
+def _split_string(code: Code, place: _Place, words: str) -> Code | None:
+    """A condition on the value, with the text in literals of two words, which stops nothing."""
+    name = _find_variable(place)
+    if name is None:
+        return None
+    pieces = words.split()
+    literals = " ".join(f'"{" ".join(pieces[at : at + 2])} "' for at in range(0, len(pieces), 2))
+    lines = [f"if {name} == {literals}:", f"    str({name})"]
+    return _insert(code, place.statement.lineno, lines, place.statement.col_offset)
+
+
+def _keyword(code: Code, place: _Place, words: str) -> Code | None:
+    """The value on its way through a keyword argument, whose name belongs to the function called."""
+    name = _find_variable(place)
+    if name is None:
+        return None
+    line = f'{name} = dict({words}={name})["{words}"]'
+    return _insert(code, place.statement.lineno, [line], place.statement.col_offset)
+
+
 def _annotation(code: Code, place: _Place, words: str) -> Code | None:
     """A variable's type, which Python doesn't look at."""
     name = _find_variable(place)
@@ -208,4 +230,6 @@ _WAYS: dict[Kind, Callable[[Code, _Place, str], Code | None]] = {
     "function": _function,
     "asserted string": _asserted_string,
     "annotation": _annotation,
+    "split string": _split_string,
+    "keyword": _keyword,
 }

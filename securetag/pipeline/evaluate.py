@@ -65,7 +65,7 @@ class EvaluationSizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     #: Rows whose whole answer is asked for as well, under the schema and freely.
     whole: int = 20
     #: Attacks by text on vulnerable code (`securetag.pipeline.injection`).
-    attacks: int = 500
+    attacks: int = 560
     #: Share of true positives that the threshold may lose. Below the gate's bound, which holds on other rows.
     max_lost: float = 0.02
 

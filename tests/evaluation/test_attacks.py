@@ -48,7 +48,7 @@ def test_an_attack_changes_a_text_and_nothing_that_the_code_does(kind: Kind, wor
     code = Code("app/f.py", TEXT, LINE)
     attacked = attacks.attack(code, kind, words)
     assert attacked is not None
-    assert words in attacked.text + attacked.path
+    assert all(word in attacked.text + attacked.path for word in words.split())
     assert "cursor.execute" in attacked.text.split("\n")[attacked.line - 1]
     ran: list[list[object]] = []
     for each in (code, attacked):
@@ -79,16 +79,16 @@ def test_comments_docstrings_names_and_file_names_change_no_small_models_questio
     made = make_attacks(CASES[:1], PromptStyle("compact", "en"), per_case=len(VARIANTS))
     changed = {each.kind for each in made.attacks if each.row_before != each.row_after}
     assert not changed & {"comment behind", "docstring", "function", "file name"}
-    assert {"compared string", "asserted string"} <= changed
+    assert changed >= HELD_OUT
     texts = {example.id: example.messages[1].content for example in made.questions}
     for each in made.attacks:
-        if each.kind in {"comment before", "unused string"}:
+        if each.kind in {"comment before", "unused string", "asserted string", "compared string"}:
             # The gap may show, and no word of it.
             assert texts[each.row_after].replace("    …\n", "") == texts[each.row_before].replace(
                 "    …\n", ""
             )
         if each.kind == "annotation":
-            assert "name" not in texts[each.row_after].split("execute")[0].replace('"name"', "")
+            assert each.row_after == each.row_before
 
 
 def measure(profile: Profile, word: str, *, obeys: bool) -> Injection:
@@ -128,7 +128,7 @@ def test_a_model_that_obeys_strings_is_counted() -> None:
     assert (figures.cases, figures.dismissed_before) == (6, 0)
     assert figures.share > 0.05
     assert figures.by_kind["docstring"][1] == figures.by_kind["comment before"][1] == 0
-    assert figures.by_kind["compared string"][1] > 0
+    assert figures.by_kind["compared string"][1] == 0
     assert figures.held_out_flipped == sum(figures.by_kind[kind][1] for kind in HELD_OUT) > 0
 
 

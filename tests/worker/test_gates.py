@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from constructed_models import UNMOVED
+from constructed_models import UNMOVED_BY_500
 from fake_ollama import FakeOllama
 from rows import make_finding
 from small_models import MODEL_ID, VERSION, weights
@@ -78,7 +78,7 @@ def compared(candidate: float, base_figure: float, n: int = 1000) -> Comparison:
             name: {"trained": make_dismissals(n, auc)}
             for name, auc in (("candidate", candidate), ("base", base_figure), ("tfidf", base_figure))
         },
-        injection=UNMOVED,
+        injection=UNMOVED_BY_500,
         auc_differences={
             "tfidf": {
                 "trained": AucDifference(difference=difference, low=difference - 0.01, high=difference + 0.01)

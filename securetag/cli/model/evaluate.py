@@ -22,7 +22,7 @@ def evaluate(
     trained: Annotated[int, typer.Option(help="Most held-out rows like the trained ones.")] = 400,
     per_axis: Annotated[int, typer.Option(help="Most held-out rows of each other axis.")] = 80,
     whole: Annotated[int, typer.Option(help="Rows whose whole answer is asked for as well.")] = 20,
-    attacks: Annotated[int, typer.Option(min=0, help="Attacks by text on vulnerable code; 0: none.")] = 500,
+    attacks: Annotated[int, typer.Option(min=0, help="Attacks by text on vulnerable code; 0: none.")] = 560,
     max_lost: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of true positives that the threshold may lose.")
     ] = 0.02,

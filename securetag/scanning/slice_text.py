@@ -67,7 +67,7 @@ _KEYWORDS = frozenset(
         *("on", "using", "group", "order", "by", "having", "limit", "offset", "union", "all", "as"),
         *("asc", "desc", "insert", "replace", "into", "values", "update", "set", "delete", "with"),
         *("case", "when", "then", "else", "end", "returning", "count", "sum", "min", "max", "avg"),
-        *("coalesce"),
+        "coalesce",
     }
 )
 _WORD = r"[^\W\d_]\w*"

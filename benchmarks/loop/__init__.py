@@ -1,15 +1,15 @@
 """Does the loop learn: what analysts' verdicts on some projects are worth on projects that nobody reviewed.
 
 `make bench AREA=loop`. A project is all findings of the synthetic release in one framework. Each seed draws
-which half of the projects is reviewed; simulated analysts give ground truth as their verdicts, on 0, 50, 200
-and 800 findings of these. Word counts with logistic regression learn from the verdicts alone, and rank the
-findings of the other projects. The figure is the share of false alarms that are removed there where 2 % of
-the true positives may be lost; the threshold is chosen on the same findings, so it is an upper bound. Without a
-verdict there is nothing to learn from, and nothing is removed.
+which half of the projects is reviewed; simulated analysts give ground truth as their verdicts, on 0, 50,
+200 and 800 findings of these. Word counts with logistic regression learn from the verdicts alone, and rank
+the findings of the other projects. The figure is the share of false alarms that are removed there where 2 %
+of the true positives may be lost; the threshold is chosen on the same findings, so it is an upper bound.
+Without a verdict there is nothing to learn from, and nothing is removed.
 
 Each learned model is a file below `benchmarks/results/loop` and isn't learned again, unless code or rows
-have changed. `LOOP_SEEDS` says how many seeds (10), `LOOP_RELEASE` which release's rows (one of the demo's size
-`quick` is built).
+have changed. `LOOP_SEEDS` says how many seeds (10), `LOOP_RELEASE` which release's rows (one of the demo's
+size `quick` is built).
 """
 
 from __future__ import annotations

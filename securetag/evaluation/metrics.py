@@ -33,6 +33,9 @@ TRAINED = "trained"
 #: reads at the time.
 MAX_SCORE_DRIFT = 0.25
 
+#: Least overlap of named and known evidence that counts as right.
+MIN_EVIDENCE_OVERLAP = 0.8
+
 #: label → decision → rows.
 Confusion = dict[str, dict[str, int]]
 
@@ -96,6 +99,12 @@ PROPORTIONS: dict[str, Proportion] = {
         lambda row: row.decision is Decision.FALSE_POSITIVE,
         "false-positive reduction",
         "reducción de falsos positivos",
+    ),
+    "evidence_right": Proportion(
+        lambda row: row.evidence_overlap is not None,
+        lambda row: (row.evidence_overlap or 0.0) >= MIN_EVIDENCE_OVERLAP,
+        "evidence agrees with the known source, guard and sink",
+        "la evidencia coincide con la fuente, la protección y el sumidero conocidos",
     ),
     "decided": Proportion(
         lambda row: row.is_asked,

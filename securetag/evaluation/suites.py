@@ -54,6 +54,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool
     #: Did the whole answer under the schema parse? None where the verdict alone was asked for.
     served_valid: bool | None = None
+    #: How well the evidence that it names agrees with the known source, guard and sink (`overlap_evidence`);
+    #: None where the whole answer wasn't asked for, or these aren't known.
+    evidence_overlap: float | None = None
     #: Its score and its decision, where the verdict was asked for alone as well.
     served_margin: float | None = None
     served_decision: Decision | None = None
@@ -227,6 +230,7 @@ def _merge(verdict: Row, answer: Row) -> Row:
     return msgspec.structs.replace(
         verdict,
         served_valid=answer.served_valid,
+        evidence_overlap=answer.evidence_overlap,
         served_margin=answer.margin,
         served_decision=answer.decision,
         free_decision=answer.free_decision,
@@ -374,7 +378,32 @@ def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage
         limits.setdefault(prompt.profile, count)
     verdict = msgspec.structs.replace(answer, decision=word, valid=True, reason="")
     row = _make_row(example, prompt, None, verdict, start)
-    return msgspec.structs.replace(row, served_valid=None)
+    return msgspec.structs.replace(row, served_valid=None, evidence_overlap=None)
+
+
+def overlap_evidence(named: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]]) -> float:
+    """Return the F1 of two lists of spans of lines, both ends inclusive.
+
+    Its precision is the share of `named` that shares a line with `expected`, its recall the share of these
+    that shares one with `named`.
+    """
+
+    def share(spans: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> float:
+        met = [any(first <= end and start <= last for start, end in others) for first, last in spans]
+        return sum(met) / len(met) if met else 0.0
+
+    precision, recall = share(named, expected), share(expected, named)
+    return 2 * precision * recall / (precision + recall) if precision else 0.0
+
+
+def _overlap(example: Example, prompt: triage.Prompt, answer: _Asked) -> float:
+    """Return what the evidence of a whole answer is worth; 0 where it doesn't parse."""
+    try:
+        named = triage.parse(answer.completion.text, prompt).evidence
+    except TriageError:
+        return 0.0
+    # A compact answer names the first line of a span.
+    return overlap_evidence(named, [(span.first, span.last) for span in example.evidence])
 
 
 def _make_row(
@@ -395,6 +424,7 @@ def _make_row(
         decision=counts.decision,
         valid=counts.valid,
         served_valid=bound.valid if bound else None,
+        evidence_overlap=_overlap(example, prompt, bound) if bound and example.evidence else None,
         reason=counts.reason,
         free_decision=unbound.decision if unbound else None,
         free_valid=unbound.valid if unbound else None,

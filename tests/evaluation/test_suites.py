@@ -12,7 +12,8 @@ from constructed_models import score_correctly, scored_predictor
 from securetag.calibration import Bound, Calibration
 from securetag.errors import InputError, ModelUnavailableError
 from securetag.evaluation import suites
-from securetag.records import Decision, Example, JsonObject, Message, Origin, Task, content_id
+from securetag.evaluation.metrics import measure
+from securetag.records import Decision, EvidenceSpan, Example, JsonObject, Message, Origin, Task, content_id
 from securetag.triage import Completion, Predictor
 
 
@@ -344,3 +345,36 @@ def test_rows_like_the_trained_ones_have_a_number_of_their_own(examples: list[Ex
         "unseen_guard": 4,
         "unseen_sink": 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("named", "known", "overlap"),
+    [
+        ([(1, 1), (3, 3)], [(1, 2), (3, 3)], 1.0),
+        ([(1, 1)], [(1, 2), (3, 3)], 2 / 3),
+        ([(1, 1), (5, 5)], [(1, 2), (3, 3)], 0.5),
+        ([(5, 5)], [(1, 2)], 0.0),
+        ([], [(1, 2)], 0.0),
+    ],
+    ids=["first lines of all", "one of two", "one right and one wrong", "none right", "nothing named"],
+)
+def test_overlap_of_evidence(
+    named: list[tuple[int, int]], known: list[tuple[int, int]], overlap: float
+) -> None:
+    assert suites.overlap_evidence(named, known) == pytest.approx(overlap)
+
+
+def test_evidence_is_compared_in_whole_answers_alone(examples: list[Example]) -> None:
+    """The constructed model names line 3."""
+    model = scored_predictor(score_correctly, model_id="learned")
+    right, wrong = (
+        msgspec.structs.replace(examples[number], evidence=[EvidenceSpan("sink", line, line)])
+        for number, line in ((0, 3), (1, 1))
+    )
+    whole = suites.run_suite(model, [right, wrong, msgspec.structs.replace(examples[2], evidence=[])])
+    assert [row.evidence_overlap for row in whole.rows] == [1.0, 0.0, None]
+    verdicts = suites.score_verdicts(model, [right, wrong])
+    assert [row.evidence_overlap for row in verdicts.rows] == [None, None]
+    assert [row.evidence_overlap for row in suites.merge_answers(verdicts, whole).rows] == [1.0, 0.0]
+    estimate = measure(whole.rows).estimates["evidence_right"]
+    assert (estimate.value, estimate.n) == (0.5, 2)

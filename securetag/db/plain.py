@@ -46,11 +46,14 @@ def write_plain(query: ClauseElement) -> PlainQuery:
 
 
 async def fetch_plain(
-    connection: psycopg.AsyncConnection, query: PlainQuery, **values: object
+    connection: psycopg.AsyncConnection, query: PlainQuery, *, prepare: bool | None = None, **values: object
 ) -> Sequence[PlainRow]:
-    """Return the rows of a query, each as its columns. Raises what SQLAlchemy would."""
+    """Return the rows of a query, each as its columns. Raises what SQLAlchemy would.
+
+    `prepare=False` is for a query whose best plan depends on its values: PostgreSQL plans it each time.
+    """
     with raise_as_sqlalchemy():
-        cursor = await connection.execute(query.text, {**query.values, **values})
+        cursor = await connection.execute(query.text, {**query.values, **values}, prepare=prepare)
         return await cursor.fetchall()
 
 

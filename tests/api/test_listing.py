@@ -83,6 +83,9 @@ async def check(api: Api, tenant: Tenant) -> int:
             total += len(expected)
             for last, following in pairwise(expected):
                 assert await list_ids(session, wanted, after=last, limit=1) == [following], wanted
+            if len(expected) > 1:
+                before, after = None, expected[1]
+                assert await findings.find_neighbors(session, wanted, expected[0]) == (before, after), wanted
     return total
 
 

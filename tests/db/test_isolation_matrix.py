@@ -83,6 +83,22 @@ def test_no_role_reaches_another_tenants_rows(clean_database: Database, pg_clust
     assert probe_all(pg_cluster.dsn(clean_database.name, SUPERUSER), tenants=2) > 500
 
 
+def test_a_search_finds_the_tenants_own_findings_alone(clean_database: Database, pg_cluster: Cluster) -> None:
+    superuser = pg_cluster.dsn(clean_database.name, SUPERUSER)
+    fill_every_table(superuser, tenants=2)
+    with psycopg.connect(superuser) as connection:
+        connection.execute("UPDATE securetag.finding_listing SET words = 'a wombat'")
+        listed = connection.execute(
+            "SELECT tenant_id, finding_id FROM securetag.finding_listing WHERE branch = ''"
+        ).fetchall()
+        assert len({tenant for tenant, _ in listed}) == 2
+        connection.execute("SET LOCAL ROLE securetag_api")
+        for tenant in {*(tenant for tenant, _ in listed), UUID(int=0), ""}:
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant)])
+            (ids,) = connection.execute("SELECT securetag.search_listing('', 'WOMBAT', 9)").fetchone() or ()
+            assert sorted(ids) == sorted(finding for owner, finding in listed if owner == tenant)
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_ten_thousand_probes_of_tables_get_nothing(

@@ -91,6 +91,8 @@ def test_up_down_up_equals_the_models(pg_cluster: Cluster, empty: str) -> None:
 def test_checks_equal_the_models(pg_cluster: Cluster, empty: str, pg_database: Database) -> None:
     with connected(pg_cluster.dsn(empty, OWNER)) as connection:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        for extension in ("pg_trgm", "btree_gin"):
+            connection.execute(text(f"CREATE EXTENSION {extension} SCHEMA {SCHEMA}"))
         Base.metadata.create_all(connection)
         by_models = constraints(connection)
         connection.rollback()
@@ -171,8 +173,10 @@ def test_every_tenants_table_is_forced_and_no_role_bypasses(pg_database: Databas
     fixed = ["search_path=pg_catalog, pg_temp"]
     deleting = [f"delete_{what}" for what in ("findings", "project", "scan", "tenant")]
     webhooks = ("claim_deliveries", "count_webhooks", "task_webhooks")
-    names = ("authenticate", "claim", *deleting, "open_tasks", "reap", "tenants", *webhooks)
-    assert definers == [(name, "securetag_gate", fixed, False) for name in sorted(names)]
+    names = ("authenticate", "claim", *deleting, "open_tasks", "reap", "search_listing", "tenants", *webhooks)
+    assert [(name, owner, config[:1], public) for name, owner, config, public in definers] == [
+        (name, "securetag_gate", fixed, False) for name in sorted(names)
+    ]
 
 
 def test_the_template_is_at_head(pg_cluster: Cluster) -> None:

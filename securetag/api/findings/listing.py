@@ -14,6 +14,9 @@ from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     DateTime,
@@ -22,6 +25,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     Text,
     and_,
+    any_,
     bindparam,
     cast,
     func,
@@ -44,6 +48,8 @@ from securetag.db.models import (
 from securetag.db.suppressions import is_in_force
 from securetag.records import BranchState, Confidence
 
+#: Findings with a text that are looked up one by one (10 ms); those with a commoner one are read in order.
+MAX_HITS = 4_000
 #: States of what is in the code now.
 IN_THE_CODE: frozenset[BranchState] = frozenset({"new", "open", "reopened"})
 
@@ -131,25 +137,10 @@ _FACETS: dict[str, SQLColumnExpression[str] | SQLColumnExpression[str | None]] =
 @lru_cache(maxsize=256)
 def select_ids(wanted: FindingFilter, *, is_first: bool) -> Select[UUID]:
     """Up to `most` ids, those after the finding `place_id` of rank `place_rank` unless `is_first`."""
-    query = select(_ID, FindingListing.rank).order_by(FindingListing.rank.desc(), _ID).limit(_MOST)
-    if not is_first:
-        # A condition on the rank alone: with it PostgreSQL begins in the middle of the index.
-        query = query.where(FindingListing.rank <= _RANK, or_(FindingListing.rank < _RANK, _ID > _THIS))
-    if wanted.cwe is None:
-        return query.where(*_conditions(wanted)).with_only_columns(_ID)
-    # Two lists in the same order: an index answers neither for both at once.
-    rest = _conditions(replace(wanted, cwe=None))
-    by_finding, by_others = FindingListing.cwe == wanted.cwe, _is_reported_as(wanted.cwe)
-    both = union_all(
-        *(
-            select(part.c.finding_id, part.c.rank)
-            for part in (
-                query.where(*rest, by_finding).subquery(),
-                query.where(*rest, FindingListing.cwe != wanted.cwe, by_others).subquery(),
-            )
-        )
-    ).subquery()
-    return select(both.c.finding_id).order_by(both.c.rank.desc(), both.c.finding_id).limit(_MOST)
+    rank = FindingListing.rank
+    # A condition on the rank alone: with it PostgreSQL begins in the middle of the index.
+    place = () if is_first else (rank <= _RANK, or_(rank < _RANK, _ID > _THIS))
+    return _select_ordered(wanted, place, _MOST)
 
 
 _ID = FindingListing.finding_id
@@ -161,21 +152,74 @@ _RANK, _THIS = bindparam("place_rank", type_=FindingListing.rank.type), bindpara
 def select_neighbors(wanted: FindingFilter) -> CompoundSelect[str, UUID]:
     """(`before` or `after`, finding) of the finding `place_id`, whose rank is `place_rank`, in one query."""
     rank = FindingListing.rank
-    rows = [
-        ("before", (rank >= _RANK, or_(rank > _RANK, _ID < _THIS)), (rank, _ID.desc())),
-        ("after", (rank <= _RANK, or_(rank < _RANK, _ID > _THIS)), (rank.desc(), _ID)),
-    ]
+    before = _select_ordered(wanted, (rank >= _RANK, or_(rank > _RANK, _ID < _THIS)), 1, is_backward=True)
+    after = _select_ordered(wanted, (rank <= _RANK, or_(rank < _RANK, _ID > _THIS)), 1)
     return union_all(
         *(
-            select(literal(name), _ID).where(*_conditions(wanted), *place).order_by(*order).limit(1)
-            for name, place, order in rows
+            select(literal(name), query.subquery().c.finding_id)
+            for name, query in (("before", before), ("after", after))
         )
     )
 
 
+def _select_ordered(
+    wanted: FindingFilter,
+    place: Sequence[ColumnElement[bool]],
+    most: int | BindParameter[int],
+    *,
+    is_backward: bool = False,
+) -> Select[UUID]:
+    """The first ids of a list, in its order or from its end, of the rows at a place."""
+
+    def order(
+        rank: SQLColumnExpression[int], row_id: SQLColumnExpression[UUID]
+    ) -> Sequence[SQLColumnExpression[int] | SQLColumnExpression[UUID]]:
+        return (rank, row_id.desc()) if is_backward else (rank.desc(), row_id)
+
+    query = select(_ID, FindingListing.rank).where(*place)
+    query = query.order_by(*order(FindingListing.rank, _ID)).limit(most)
+    parts = [query.where(*conditions) for conditions in _alternatives(wanted)]
+    if len(parts) == 1:
+        return parts[0].with_only_columns(_ID)
+    both = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return select(both.c.finding_id).order_by(*order(both.c.rank, both.c.finding_id)).limit(most)
+
+
+def _alternatives(wanted: FindingFilter) -> Sequence[Sequence[ColumnElement[bool]]]:
+    """Return conditions of lists in the same order, without a common row, that are `wanted` together.
+
+    One for each index that answers a part of it: PostgreSQL finds no two in one list.
+    """
+    rest = _conditions(replace(wanted, cwe=None, text=None))
+    parts: list[list[ColumnElement[bool]]] = [rest]
+    if wanted.text is not None:
+        ids = select(_search(_branch(wanted), wanted.text).c.ids).scalar_subquery()
+        is_hit = any_(cast(ids, ARRAY(_ID.type))) == _ID
+        parts = [[*rest, is_hit], [*rest, ids.is_(None), _holds(wanted.text)]]
+    if wanted.cwe is not None:
+        by_finding = FindingListing.cwe == wanted.cwe
+        parts = [[*part, by_finding] for part in parts]
+        # Those are few, whatever their text.
+        texts = [_holds(wanted.text)] if wanted.text is not None else []
+        parts.append([*rest, *texts, ~by_finding, _is_reported_as(wanted.cwe)])
+    return parts
+
+
+@lru_cache(maxsize=256)
+def _search(branch: str, text: str) -> CTE:
+    """The ids of the findings with a text, null where they are many; one for all parts of a query."""
+    search = func.securetag.search_listing(branch, text, MAX_HITS, type_=ARRAY(_ID.type))
+    # Read twice, and so answered once.
+    return select(search.label("ids")).cte("hits")
+
+
+def _branch(wanted: FindingFilter) -> str:
+    return DEFAULT_LISTING if wanted.branch is None else wanted.branch
+
+
 def _conditions(wanted: FindingFilter) -> list[ColumnElement[bool]]:
     listing = FindingListing
-    branch = DEFAULT_LISTING if wanted.branch is None else wanted.branch
+    branch = _branch(wanted)
     conditions: dict[str, ColumnElement[bool]] = {
         "severity": listing.severity == wanted.severity,
         "decision": listing.decision == wanted.decision,
@@ -223,8 +267,8 @@ def _begins_with(prefix: str) -> ColumnElement[bool]:
 
 
 def _holds(needle: str) -> ColumnElement[bool]:
-    escaped = needle.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return FindingListing.words.like(func.lower(literal(f"%{escaped}%")), escape="/")
+    """By reading on. No `LIKE`, which PostgreSQL takes for rarer than it is: it would sort all rows then."""
+    return func.strpos(FindingListing.words, func.lower(literal(needle))) > 0
 
 
 def _is_reported_as(cwe: str) -> ColumnElement[bool]:

@@ -56,6 +56,15 @@ class FindingListing(Base):
         _index("reviewed", where="is_reviewed"),
         _index("disagrees", where="disagrees"),
         _index("noted", where="is_noted"),
+        # Of trigrams of the words; read by the function `search_listing` alone.
+        Index(
+            "ix_finding_listing_words",
+            "tenant_id",
+            "branch",
+            "words",
+            postgresql_using="gin",
+            postgresql_ops={"words": f"{SCHEMA}.gin_trgm_ops"},
+        ),
     )
     finding_id: Mapped[UUID] = mapped_column(primary_key=True)
     branch: Mapped[str] = mapped_column(primary_key=True)

@@ -34,7 +34,6 @@ EXTRAS = {
     "fastapi": "api",
     "fastapi_offline": "api",
     "gguf": "training",
-    "h11": "worker",
     "huggingface_hub": "datasets",
     "libgguf": "training",
     "license_expression": "datasets",

@@ -37,8 +37,9 @@ install: $(VENV)/installed $(SEMGREP)/installed ## both environments, once
 
 demo: install ## the closed loop, from upload to a gated model (SIZE=smoke|quick|full)
 	@test "$(SIZE)" = smoke || $(BIN)/python -m benchmarks.real.suite $(SUITES)/real || true
-	@test "$(SIZE)" = smoke -o ! -d $(SUITES) || export SECURETAG_EXTERNAL_SUITES="$${SECURETAG_EXTERNAL_SUITES:-$(SUITES)}"; \
-	$(BIN)/securetag demo --size $(SIZE)
+	@if test "$(SIZE)" != smoke && test -f $(SUITES)/real/labels.csv; then \
+		export SECURETAG_EXTERNAL_SUITES="$${SECURETAG_EXTERNAL_SUITES:-$(SUITES)}"; \
+	fi; $(BIN)/securetag demo --size $(SIZE)
 
 notebook: install ## the notebooks, executed on what the last demo left
 	@$(BIN)/python tools/run_notebooks.py

@@ -100,15 +100,18 @@ def copy_labeled(findings: Sequence[JudgedFinding], folder: Path) -> Path:
     for ecosystem, package, version in sorted(
         {(row.ecosystem, row.package, row.version) for row in findings}
     ):
-        shutil.copytree(fetch_package(ecosystem, package, version), folder / _name(package) / version)
+        shutil.copytree(fetch_package(ecosystem, package, version), folder / name_folder(package) / version)
     labels = folder / "labels.csv"
     with labels.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "line", "label", "cwe"])
         for row in findings:
-            writer.writerow([f"{_name(row.package)}/{row.version}/{row.file}", row.line, row.label, row.cwe])
+            writer.writerow(
+                [f"{name_folder(row.package)}/{row.version}/{row.file}", row.line, row.label, row.cwe]
+            )
     return labels
 
 
-def _name(package: str) -> str:
+def name_folder(package: str) -> str:
+    """Return a package's name as a folder's; npm's scopes have a slash."""
     return package.replace("/", "__")

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.real.development import JudgedFinding, read_development
+from benchmarks.real.development import JudgedFinding, name_folder, read_development
 from benchmarks.real.fetch import fetch_package
 from securetag.datasets.realism.external import LABELS
 from securetag.errors import ToolError
@@ -61,7 +61,7 @@ def _copy_files(
             missing.add(version)
             print(f"left out: {error}", file=sys.stderr)
             continue
-        file = f"{finding.package.replace('/', '__')}/{finding.version}/{finding.file}"
+        file = f"{name_folder(finding.package)}/{finding.version}/{finding.file}"
         if not (folder / file).is_file():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(code / finding.file, folder / file)

@@ -44,7 +44,7 @@ def print_summary(result: DemoResult) -> None:
     _print_figures(result.loop.evaluation.comparison)
     _print_decision(result.loop)
     _print_worth(result.loop.evaluation, result.after)
-    _print_foreign(result.foreign)
+    _print_foreign(result.foreign, result.loop.evaluation)
     typer.echo("")
     typer.secho(
         "These figures prove that the machinery works. A model of 135 million parameters, "
@@ -143,8 +143,8 @@ def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
     trained = evaluation.comparison.dismissals.get("candidate", {}).get(TRAINED)
     calibration = evaluation.calibration
     if trained is not None:
-        state = "" if evaluation.decision.passed else " (in shadow: rejected, it decides nothing)"
-        typer.secho(f"Held-out code of the trained world{state}: {describe_worth(trained)}", bold=True)
+        words = f"Held-out code of the trained world{_describe_state(evaluation)}"
+        typer.secho(f"{words}: {describe_worth(trained)}", bold=True)
     if calibration is not None:
         bound = calibration.bound
         at = (
@@ -166,14 +166,14 @@ def _print_worth(evaluation: Evaluation, after: ScanOutcome) -> None:
     typer.echo(f"  Sizes of a demo: {describe_sizes(evaluation.comparison)}")
 
 
-def _print_foreign(suites: Sequence[SuiteScores]) -> None:
+def _print_foreign(suites: Sequence[SuiteScores], evaluation: Evaluation) -> None:
     """Print what the candidate does to code that others wrote, with the labels that people gave it."""
     if not suites:
         typer.echo("  Code of others: not measured, since SECURETAG_EXTERNAL_SUITES names no suite.")
     for suite in suites:
         for figures in suite.dismissals.values():
-            worth = describe_worth(figures)
-            typer.secho(f"Code of others, the findings of suite {suite.name}: {worth}", bold=True)
+            words = f"Code of others, the findings of suite {suite.name}{_describe_state(evaluation)}"
+            typer.secho(f"{words}: {describe_worth(figures)}", bold=True)
         contenders = {
             "candidate": next(iter(suite.models.values())).transfer,
             "word counts": suite.word_counts,
@@ -184,6 +184,10 @@ def _print_foreign(suites: Sequence[SuiteScores]) -> None:
             if transfer is not None
         ]
         typer.echo(f"  AUC on suite {suite.name}: {', '.join(aucs)}; the base dismisses nothing")
+
+
+def _describe_state(evaluation: Evaluation) -> str:
+    return "" if evaluation.decision.passed else " (in shadow: rejected, it decides nothing)"
 
 
 def describe_triage(counts: Counter[tuple[str, str]]) -> str:

@@ -4,7 +4,8 @@ ABLATION_RELEASE names a release of profile `compact` with rows of both kinds. E
 triage rows, and as many short knowledge rows of every tier; a variant lacks those of one tier, or all, and
 gets no others instead: it trains fewer steps. Scores are kept in `benchmarks/results/ablation/`, and a
 training that was stopped goes on from its checkpoint, so a run may end anywhere. ABLATION_SEEDS (3) says how
-many seeds, ABLATION_TRIAGE (600) and ABLATION_TIER (150) how many rows of triage and of each tier.
+many seeds, ABLATION_TRIAGE (600) and ABLATION_TIER (150) how many rows of triage and of each tier, and
+ABLATION_CHARS (1,000) how long a row may be.
 """
 
 from __future__ import annotations

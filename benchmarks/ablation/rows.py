@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,8 +11,8 @@ import msgspec
 from securetag.records import Example, Task
 from securetag.system.hashing import hash_bytes
 
-#: Characters of a row's messages: about 270 tokens. Of tier `hf` less than half are as short.
-MAX_CHARS = 1_000
+#: Characters of a row's messages: 1,000 are about 270 tokens. Of tier `hf` less than half are as short.
+MAX_CHARS = int(os.environ.get("ABLATION_CHARS", "1000"))
 TEST_ROWS, QUESTIONS = 200, 100
 
 

@@ -129,6 +129,7 @@ def test_schedules_of_faults(make_world: Callable[[Schedule], World]) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(3600)
 def test_sixty_schedules_of_faults(
     make_world: Callable[[Schedule], World], record_property: Callable[[str, object], None]
 ) -> None:

@@ -3,19 +3,24 @@
 `benchmarks/real/packages.csv` lists the vulnerabilities, `clean.csv` the clean packages; both are fetched
 from the package indexes. docs/rules.md says what counts as found. Each package's scan is kept, so that a
 run that was interrupted goes on where it was.
+
+RULES_ECOSYSTEM (`npm,pypi`) and RULES_PARTS (`rules_dev,rules_unseen,clean`) choose what is measured; by
+default everything. What one of them leaves out is neither fetched nor scanned.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Iterator, Sequence
+from typing import TypeVar, get_args
 
 from benchmarks.figure import Figure
 from benchmarks.real.corpus import Role, read_places
 from benchmarks.rules.clean import Density, measure_density, read_clean
 from benchmarks.rules.known import FIRST, FamilyScore, FirstFindings, KnownScore, score_places
+from securetag.errors import InputError
 from securetag.extractors.catalog import Ecosystem
 
 MIN_RECALL = 0.60
@@ -32,13 +37,19 @@ MAX_GAP = 0.10
 COST_LINES = 50_000
 MAX_COST_S = 60.0
 _IN_SIGHT, _UNSEEN = Role.RULES_DEV, Role.RULES_UNSEEN
+_CLEAN = "clean"
+_Name = TypeVar("_Name", bound=str)
+_PARTS = (_IN_SIGHT.value, _UNSEEN.value, _CLEAN)
 
 
 def measure() -> Iterator[Figure]:
     """Recall and precision by ecosystem, role and CWE family; then noise and cost on clean packages."""
-    for ecosystem in get_args(Ecosystem):
+    parts = _choose("RULES_PARTS", _PARTS)
+    for ecosystem in _choose("RULES_ECOSYSTEM", get_args(Ecosystem)):
         scores: dict[Role, KnownScore] = {}
         for role in (_IN_SIGHT, _UNSEEN):
+            if role.value not in parts:
+                continue
             places = [place for place in read_places(roles=[role]) if place.ecosystem == ecosystem]
             located = [place for place in places if place.is_located]
             if located:
@@ -46,7 +57,21 @@ def measure() -> Iterator[Figure]:
                 yield from _known_figures(f"{ecosystem} {role}", scores[role], len(places) - len(located))
         if len(scores) == 2:
             yield from _gap_figures(ecosystem, scores[_IN_SIGHT].total(), scores[_UNSEEN].total())
-        yield from _clean_figures(ecosystem)
+        if _CLEAN in parts:
+            yield from _clean_figures(ecosystem)
+
+
+def _choose(variable: str, names: Sequence[_Name]) -> list[_Name]:
+    """Return the names that an environment variable lists, in the order of `names`; all where it isn't set.
+
+    Raises InputError for a name that there isn't.
+    """
+    listed = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+    if unknown := set(listed) - set(names):
+        raise InputError(
+            f"{variable} names {', '.join(sorted(unknown))}", hint=f"There are {', '.join(names)}."
+        )
+    return [name for name in names if not listed or name in listed]
 
 
 def _known_figures(name: str, score: KnownScore, not_located: int) -> Iterator[Figure]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from benchmarks import rules
 from benchmarks.real.corpus import Place, Role, read_places
 from benchmarks.real.first_findings import LABELS_CSV, RULES_LABELS_CSV, Labels, read_all_labels, read_labels
 from benchmarks.rules.known import FIRST, KnownScore, Version, VersionKey, score_application
@@ -136,3 +138,25 @@ def test_a_label_that_says_nothing_is_refused(tmp_path: Path, row: str) -> None:
     path.write_text(LABELS_CSV.read_text(encoding="utf-8").splitlines()[0] + "\n" + row, encoding="utf-8")
     with pytest.raises(InputError):
         read_labels(path)
+
+
+def test_what_the_environment_leaves_out_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[set[tuple[str, Role]]] = []
+
+    def score(places: Sequence[Place]) -> KnownScore:
+        asked_for.append({(place.ecosystem, place.role) for place in places})
+        return KnownScore()
+
+    monkeypatch.setattr(rules, "score_places", score)
+    monkeypatch.setenv("RULES_ECOSYSTEM", "npm")
+    monkeypatch.setenv("RULES_PARTS", "rules_dev")
+    figures = [figure.figure for figure in rules.measure()]
+    assert asked_for == [{("npm", Role.RULES_DEV)}]
+    assert figures
+    assert all(figure.startswith("npm rules_dev: ") for figure in figures)
+
+
+def test_a_part_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RULES_PARTS", "clean,unseen")
+    with pytest.raises(InputError, match="RULES_PARTS names unseen"):
+        list(rules.measure())

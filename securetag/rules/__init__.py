@@ -5,8 +5,8 @@
 classification, `compiled_pack` the one file that a scan reads, `score` compares a scan's findings
 with a ground truth.
 
-The taint rules know no sanitizer on purpose: they report guarded code too, and triage judges
-whether the guard holds. docs/rules.md says what that buys and what it costs.
+The taint rules report guarded code too, and triage judges whether the guard holds; JavaScript's know the few
+calls that leave no text. docs/rules.md says what that buys and what it costs.
 """
 
 from securetag.rules.accuracy import Accuracy, ClassScore, TruthRow, read_truth, score

@@ -4,7 +4,7 @@ Rule loading dominates Semgrep's start: hundreds of YAML files cost 43 CPU-secon
 same rules as one JSON file under 3. JSON also has no aliases, which the YAML files use and which
 osemgrep rejects rule by rule.
 
-The taint rules of a language share their sources and propagators: they are written once, in
+The taint rules of a language share their sources, propagators and sanitizers: they are written once, in
 `sources/<language>.yaml`, and put into each rule that names them.
 """
 
@@ -24,6 +24,8 @@ from securetag.system.hashing import hash_bytes
 
 RULES = Path(__file__).parent
 LANGUAGES = ("python", "javascript", "template")
+#: Lists of patterns that a taint rule takes by name, and the one that every rule of the language has.
+_LISTS = {"pattern-sources": "", "pattern-propagators": "propagators", "pattern-sanitizers": "sanitizers"}
 #: Prose stays out of the compiled pack: Semgrep would repeat it in every finding.
 _SCANNED_METADATA = ("cwe", "owasp", "severity", "confidence")
 
@@ -84,23 +86,28 @@ def read_rules(root: Path = RULES) -> dict[str, JsonObject]:
 
 
 def _include_shared(rule: JsonObject, shared: dict[str, list[JsonObject]], where: str) -> JsonObject:
-    """Return a taint rule with the shared lists in place of their names; any other rule as it is."""
-    sources = rule.get("pattern-sources")
-    if not isinstance(sources, list):
+    """Return a taint rule with the shared lists in place of their names; any other rule as it is.
+
+    The propagators and the sanitizers of a language are part of each of its taint rules, beside the lists
+    that the rule names.
+    """
+    if not isinstance(rule.get("pattern-sources"), list):
         return rule
-    included: list[object] = []
-    for source in sources:
-        if isinstance(source, str) and source not in shared:
-            raise ToolError(
-                f"rule {rule['id']} in {where}: no list {source!r}", hint=f"There are {', '.join(shared)}."
-            )
-        included += shared[source] if isinstance(source, str) else [source]
-    propagators = shared.get("propagators", [])
-    return {
-        **rule,
-        "pattern-sources": included,
-        **({"pattern-propagators": propagators} if propagators else {}),
-    }
+    lists: JsonObject = {}
+    for field, common in _LISTS.items():
+        named: list[object] = [*rule.get(field, [])]
+        if common in shared and common not in named:
+            named = [common, *named]
+        included: list[object] = []
+        for entry in named:
+            if isinstance(entry, str) and entry not in shared:
+                raise ToolError(
+                    f"rule {rule['id']} in {where}: no list {entry!r}", hint=f"There are {', '.join(shared)}."
+                )
+            included += shared[entry] if isinstance(entry, str) else [entry]
+        if included:
+            lists[field] = included
+    return {**rule, **lists}
 
 
 @lru_cache(maxsize=1)

@@ -34,6 +34,12 @@ SOURCES = {
     "socket": "socket.on('message', (data) => {{ const x = data.x; {sink} }});",
     "socket function": "ws.on('message', function (x) {{ {sink} }});",
     "form": "form.parse(req, (error, fields, files) => {{ const x = fields.x; {sink} }});",
+    "express optional": "function case_(req, res) {{ const x = req?.query?.x; {sink} }}",
+    "express as an inline type": (
+        "function case_(req, res) {{ const {{ x }} = req.query as {{ x: string }}; {sink} }}"
+    ),
+    "express as a type": "function case_(req, res) {{ const {{ x }} = req.query as Query; {sink} }}",
+    "express cast": "function case_(req, res) {{ const x = (req.query as any).x as string; {sink} }}",
     "argv": "function case_() {{ const x = process.argv[2]; {sink} }}",
     "electron": "ipcMain.handle('run', async (event, x) => {{ {sink} }});",
     "next cookie": "function case_() {{ const x = cookies().get('x').value; {sink} }}",

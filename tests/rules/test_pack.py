@@ -79,9 +79,21 @@ def test_a_list_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert caught.value.hint == "There are outside, local, propagators."
 
 
-def test_no_rule_knows_a_sanitizer() -> None:
+def test_no_python_rule_knows_a_sanitizer() -> None:
     """Guarded code must be reported, or triage never learns to judge guards."""
-    assert [name for name, rule in read_rules().items() if "pattern-sanitizers" in rule] == []
+    rules = read_rules().items()
+    assert [name for name, rule in rules if ".python." in name and "pattern-sanitizers" in rule] == []
+
+
+def test_sanitizers_of_javascript_are_written_once() -> None:
+    """Every taint rule has the common list first; what else it has is a named list, nothing of its file."""
+    shared = shared_lists("javascript")
+    common = shared["sanitizers"]
+    allowed = [common, common + shared["markup"], common + shared["segment"]]
+    taint = {name: rule for name, rule in read_rules().items() if rule.get("mode") == "taint"}
+    lists = {name: rule.get("pattern-sanitizers") for name, rule in taint.items() if ".javascript." in name}
+    assert lists
+    assert [name for name, listed in lists.items() if listed not in allowed] == []
 
 
 @pytest.mark.parametrize("path", rule_files(), ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -13,7 +13,7 @@ function first(doc, req) {
 
 function numbered(doc, req) {
   const id = Number(req.params.id);
-  // ruleid: securetag.javascript.xpath-injection
+  // ok: securetag.javascript.xpath-injection
   return xpath.select("//shelf[" + id + "]", doc);
 }
 

@@ -133,6 +133,13 @@ _WORDS: dict[str, dict[str, str]] = {
     },
 }
 
+#: The head of a prompt of profile `full`, in either language.
+_FLAGGED = re.compile(
+    r"(?s)[^\n:]+: (?P<rule>[^\n]+?) \((?P<cwe>CWE-\d+), .*?"
+    r"\n(?:Language|Lenguaje): (?P<language>[^\n]*)\n.*?"
+    r"\n(?:Flagged|Señalado): (?:line|lines|línea|líneas) (?P<first>\d+)(?:-(?P<last>\d+))?\n\n"
+)
+
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A rendered finding, with what is needed to read the answer."""
@@ -154,6 +161,17 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     def place(self, number: int) -> int | None:
         """Return which line of the rendered code, from 1, shows a line of the file; None where none does."""
         return self.numbers.index(number) + 1 if number in self.numbers else None
+
+
+class Flagged(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding as a prompt of profile `full` shows it; lines count from 1 in `code`."""
+
+    rule_id: str
+    cwe: str
+    language: str
+    first: int
+    last: int
+    code: str
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,6 +300,22 @@ def read_code(messages: Sequence[Message], version: str | None) -> str:
     profile = next((profile for profile, current in PROMPT_VERSIONS.items() if current == version), None)
     user = next((message.content for message in messages if message.role == "user"), "")
     return "\n".join(_read_lines(user, profile)) if profile else ""
+
+
+def read_flagged(prompt: Prompt) -> Flagged | None:
+    """Return what a prompt of profile `full` says of a finding in code; None for every other prompt."""
+    user = prompt.messages[-1].content
+    match = _FLAGGED.match(user) if prompt.profile == "full" else None
+    if match is None:
+        return None
+    return Flagged(
+        rule_id=match["rule"],
+        cwe=match["cwe"],
+        language=match["language"],
+        first=int(match["first"]),
+        last=int(match["last"] or match["first"]),
+        code="\n".join(_read_lines(user, "full")),
+    )
 
 
 def _read_lines(user: str, profile: Profile) -> list[str]:

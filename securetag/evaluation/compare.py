@@ -13,6 +13,7 @@ import msgspec
 
 from securetag.errors import InputError
 from securetag.evaluation.dismissals import AucDifference, Dismissals, compare_aucs, measure_dismissals
+from securetag.evaluation.fixes import FixFigures
 from securetag.evaluation.injection import Injection
 from securetag.evaluation.metrics import (
     NAMES,
@@ -86,6 +87,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     base_questions: tuple[int, int] = (0, 0)
     #: The candidate's, where it was attacked.
     injection: Injection | None = None
+    #: `candidate` or `base` → what its recommendations that carry code are worth.
+    fixes: dict[str, FixFigures] = {}
 
     def as_json(self) -> JsonObject:
         """Return `{suite: {metric: {base, candidate, low, high, p, …}}}`; the gate adds its own key."""

@@ -204,9 +204,13 @@ def classify(comparison: Comparison, decision: GateDecision) -> Gate:
 
 
 def report(comparison: Comparison, decision: GateDecision) -> JsonObject:
-    """Return the shape that scripts read: `{suite: {metric: {…}}, dismissals: {…}, gate: {…}}`."""
-    dismissals = msgspec.to_builtins(comparison.dismissals)
-    return {**comparison.as_json(), "dismissals": dismissals, "gate": decision.as_json()}
+    """Return the shape that scripts read: `{suite: {metric: {…}}, dismissals: …, fixes: …, gate: …}`."""
+    return {
+        **comparison.as_json(),
+        "dismissals": msgspec.to_builtins(comparison.dismissals),
+        "fixes": msgspec.to_builtins(comparison.fixes),
+        "gate": decision.as_json(),
+    }
 
 
 def _evidence(comparison: Comparison, spec: GateSpec) -> list[Check]:

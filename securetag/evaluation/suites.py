@@ -31,6 +31,8 @@ NO_AXIS = "other"
 TRAINED_AXES = ("in_distribution", NO_AXIS)
 #: Characters of a free answer that a row keeps, so that a person can see what the model wrote.
 KEPT_CHARS = 300
+#: Characters of an answer under the schema that a row keeps: more than MAX_ANSWER_TOKENS can be.
+KEPT_ANSWER_CHARS = 4_000
 #: Examples in a row without any answer after which the predictor is taken for dead: at 60 s a call,
 #: asking a hung runtime about 1,000 examples over two slots would take eight hours.
 GIVE_UP_AFTER = 8
@@ -57,6 +59,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     #: How well the evidence that it names agrees with the known source, guard and sink (`overlap_evidence`);
     #: None where the whole answer wasn't asked for, or these aren't known.
     evidence_overlap: float | None = None
+    #: The whole answer under the schema; empty where it wasn't asked for.
+    served_text: str = ""
     #: Its score and its decision, where the verdict was asked for alone as well.
     served_margin: float | None = None
     served_decision: Decision | None = None
@@ -231,6 +235,7 @@ def _merge(verdict: Row, answer: Row) -> Row:
         verdict,
         served_valid=answer.served_valid,
         evidence_overlap=answer.evidence_overlap,
+        served_text=answer.served_text,
         served_margin=answer.margin,
         served_decision=answer.decision,
         free_decision=answer.free_decision,
@@ -378,7 +383,7 @@ def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage
         limits.setdefault(prompt.profile, count)
     verdict = msgspec.structs.replace(answer, decision=word, valid=True, reason="")
     row = _make_row(example, prompt, None, verdict, start)
-    return msgspec.structs.replace(row, served_valid=None, evidence_overlap=None)
+    return msgspec.structs.replace(row, served_valid=None, evidence_overlap=None, served_text="")
 
 
 def overlap_evidence(named: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]]) -> float:
@@ -425,6 +430,7 @@ def _make_row(
         valid=counts.valid,
         served_valid=bound.valid if bound else None,
         evidence_overlap=_overlap(example, prompt, bound) if bound and example.evidence else None,
+        served_text=bound.completion.text[:KEPT_ANSWER_CHARS] if bound else "",
         reason=counts.reason,
         free_decision=unbound.decision if unbound else None,
         free_valid=unbound.valid if unbound else None,

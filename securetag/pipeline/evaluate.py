@@ -20,6 +20,7 @@ from securetag.errors import InputError, NotFoundError
 from securetag.evaluation import gate
 from securetag.evaluation.calibrate import Scored, fit_calibration
 from securetag.evaluation.compare import Comparison, compare
+from securetag.evaluation.fixes import FixCheck
 from securetag.evaluation.gate import GateDecision, GateSpec
 from securetag.evaluation.injection import measure_injection
 from securetag.evaluation.suites import (
@@ -33,6 +34,7 @@ from securetag.evaluation.suites import (
     select_scorable,
 )
 from securetag.pipeline.baselines import fit_baselines, predict
+from securetag.pipeline.fixes import check_fixes
 from securetag.pipeline.injection import PER_CASE, Attacks, draw_cases, make_attacks, read_style
 from securetag.records import Example
 from securetag.serving.client import RuntimeClient, make_predictor
@@ -148,6 +150,10 @@ def evaluate(
             comparison, injection=measure_injection(attacks.attacks, {row.id: row for row in attacked.rows})
         )
         results["attacks"] = attacked
+    checked = {name: check_fixes(results[name].rows, examples, settings) for name in models}
+    comparison = msgspec.structs.replace(
+        comparison, fixes={name: figures for name, (figures, _) in checked.items()}
+    )
     against = f"{candidate_id[:12]}-against-{base_id[:12]}-{release.name}"
     evaluation = Evaluation(
         folder=str(settings.home / "evaluations" / against),
@@ -158,7 +164,7 @@ def evaluate(
         decision=gate.decide(comparison, spec),
         calibration=calibration,
     )
-    _write(evaluation, results | baselines)
+    _write(evaluation, results | baselines, {name: checks for name, (_, checks) in checked.items()})
     return evaluation
 
 
@@ -273,13 +279,14 @@ def _predict_baselines(
     return decided
 
 
-def _write(evaluation: Evaluation, results: dict[str, SuiteResult]) -> None:
+def _write(evaluation: Evaluation, results: dict[str, SuiteResult], fixes: dict[str, list[FixCheck]]) -> None:
     from securetag.evaluation.plots import EMBEDDED_CAPTION, axis_accuracy, confusion_matrices
 
     folder = Path(evaluation.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
         result.write(folder / f"{name}.jsonl")
+    (folder / "fixes.json").write_bytes(msgspec.json.encode(fixes))
     caption = f"{evaluation.release}: {EMBEDDED_CAPTION}"
     (folder / "confusion.png").write_bytes(confusion_matrices(evaluation.comparison, caption=caption))
     (folder / "accuracy.png").write_bytes(axis_accuracy(evaluation.comparison, caption=caption))

@@ -35,6 +35,11 @@ class Construction(msgspec.Struct, frozen=True, kw_only=True):
     sink: str
     framework: str
     shape: str
+    #: The function that answers a request (`show`, `ItemHandler.get`), the parameter that the guard is for,
+    #: and what a request can carry of it: what the oracle needs to run the function, or a fix of it.
+    entry: str = ""
+    variable: str = ""
+    delivery: str = ""
     #: Version of the oracle whose execution gave the label, and the inputs that it tried.
     oracle: str
     inputs: int = 0

@@ -91,6 +91,15 @@ def has_process_limit() -> bool:
     return os.geteuid() - inside + outside != 0
 
 
+def is_isolated() -> bool:
+    """Return whether this process is one that `isolate` made nobody."""
+    try:
+        inside = Path("/proc/self/uid_map").read_text(encoding="ascii").split()[:1]
+    except OSError:
+        return False
+    return inside == [str(_NOBODY)]
+
+
 @functools.cache
 def probe() -> str:
     """Return why children can't be isolated here; empty where they can. Tries it once."""

@@ -14,6 +14,7 @@ from securetag.calibration import Bound, Calibration
 from securetag.cli import app
 from securetag.evaluation import gate
 from securetag.evaluation.compare import Cell, Comparison, SuiteComparison
+from securetag.evaluation.fixes import FixFigures
 from securetag.pipeline.artifacts import find_artifacts, write_artifacts
 from securetag.pipeline.artifacts.compare import compare_models
 from securetag.pipeline.evaluate import Evaluation
@@ -82,6 +83,7 @@ def write_evaluation(settings: Settings, model_id: str) -> None:
         base_unanswered=0,
         candidate_unanswered=0,
         suites={"held_out": suite},
+        fixes={"candidate": FixFigures(answers=9, with_code=2, applied=1, reasons={"the code is empty": 1})},
     )
     folder = settings.home / "evaluations" / f"{model_id[:12]}-against-base"
     folder.mkdir(parents=True)
@@ -160,6 +162,7 @@ def test_the_hub_reads_the_card(entry: ModelEntry, settings: Settings) -> None:
     assert "3 of 200 were lost, at most 3.8% (one-sided 95 %), on validation rows of release r." in text
     assert "0 verdicts of the merged model and 1 of the file (0.5%) are not the adapter's" in text
     assert "1.23 USD" in text
+    assert "2 of 9 answers about vulnerable code carry code: 1 fit into the file;" in text
     assert "1 x NVIDIA H100 PCIe" in text
 
 
@@ -222,6 +225,7 @@ def test_two_models_are_compared_by_what_differs(
     assert differences["gate"] == ("demo", None)
     assert differences["evaluation.accuracy"] == (0.9, None)
     assert differences["run.validation_auc"] == (0.95, None)
+    assert differences["evaluation.fixes.with_code"] == (2, None)
     assert "file.quantization" not in differences, "both are Q8_0"
     assert list(compare_models(entry, entry, settings)) == []
 

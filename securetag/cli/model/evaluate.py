@@ -67,6 +67,8 @@ def evaluate(
         ],
     )
     show_dismissals(evaluation.comparison)
+    for name, figures in evaluation.comparison.fixes.items():
+        typer.echo(f"Recommendations of the {name}: {figures.describe()}.")
     if evaluation.calibration is None:
         typer.echo("No calibration: too few validation rows got a score, or they have one label.")
     typer.echo(f"Gate {evaluation.decision.gate}: {'passed' if evaluation.decision.passed else 'rejected'}")

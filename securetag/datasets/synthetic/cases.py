@@ -21,7 +21,7 @@ from securetag.datasets.synthetic.holdout import BUCKETS, Parts, quotas
 from securetag.datasets.synthetic.oracle import ORACLE_VERSION, Progress
 from securetag.datasets.synthetic.reasons import explain
 from securetag.datasets.synthetic.sample import Pair, sample_pairs
-from securetag.datasets.synthetic.shapes import Function
+from securetag.datasets.synthetic.shapes import Function, source_of
 from securetag.datasets.synthetic.sinks import CLASSES
 from securetag.datasets.triage_rows import Labelled, PromptStyle, make_triage_row, translate
 from securetag.records import (
@@ -201,6 +201,9 @@ def _make_row(
         sink=plan.sink.name,
         framework=plan.framework.name,
         shape=f"{plan.shape}/{function.mode}",
+        entry=function.entry,
+        variable=plan.variable,
+        delivery=source_of(plan, function.mode),
         oracle=ORACLE_VERSION,
         witness=outcome.witness,
         witness_other=outcome.witness_other if outcome.witness is not None else None,

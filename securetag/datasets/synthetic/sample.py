@@ -309,20 +309,32 @@ def _draft(
 
 def trial_of(plan: Plan, function: Function) -> Trial:
     """Return what the oracle is given to judge a plan's function."""
-    answers = {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}
-    carrier = plan.sink.carrier or answers[plan.sink.cwe]
-    plain = (
-        f'def plain():\n    v = request.args.get("{plan.variable}")\n'
-        f"    return {carrier.format(v=make_literal(plan.sink.text, 'v', 'concat'))}\n"
-    )
-    return Trial(
-        code=function.code,
+    return make_trial(
+        function.code,
         entry=function.entry,
         variable=plan.variable,
-        plain=plain,
-        sink=plan.sink.name,
+        sink=plan.sink,
         framework=plan.framework.name,
         source=source_of(plan, function.mode),
+    )
+
+
+def make_trial(code: str, *, entry: str, variable: str, sink: Sink, framework: str, source: str) -> Trial:
+    """Return what the oracle is given to judge a module whose function `entry` answers a request."""
+    answers = {"CWE-79": "make_response({v})", "CWE-601": "redirect({v})"}
+    carrier = sink.carrier or answers[sink.cwe]
+    plain = (
+        f'def plain():\n    v = request.args.get("{variable}")\n'
+        f"    return {carrier.format(v=make_literal(sink.text, 'v', 'concat'))}\n"
+    )
+    return Trial(
+        code=code,
+        entry=entry,
+        variable=variable,
+        plain=plain,
+        sink=sink.name,
+        framework=framework,
+        source=source,
     )
 
 

@@ -120,7 +120,12 @@ def _describe_evaluation(evaluation: Evaluation | None) -> list[str]:
         if metric in NAMES
     ]
     against = f"Against model `{evaluation.base_id[:12]}` on the same rows."
-    return [against, _table(["rows", "figure", "n", "base", "model", "95 %"], rows)]
+    fixes = evaluation.comparison.fixes.get("candidate")
+    return [
+        against,
+        _table(["rows", "figure", "n", "base", "model", "95 %"], rows),
+        f"Recommendations: {fixes.describe()}." if fixes else "Code in recommendations wasn't checked.",
+    ]
 
 
 def _describe_gate(entry: ModelEntry, evaluation: Evaluation | None) -> list[str]:

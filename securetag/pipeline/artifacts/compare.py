@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from securetag.errors import NotFoundError
 from securetag.evaluation.metrics import HELD_OUT
 from securetag.pipeline.artifacts.manifest import build_manifest
@@ -46,11 +48,13 @@ def _describe(entry: ModelEntry, settings: Settings) -> JsonObject:
     except NotFoundError:
         return described
     suite = evaluation.comparison.suites[HELD_OUT]
+    fixes = evaluation.comparison.fixes.get("candidate")
     described["evaluation"] = {
         "release": evaluation.release,
         "against": evaluation.base_id,
         "rows": suite.n,
         **{name: cell.candidate for name, cell in suite.metrics.items()},
+        "fixes": msgspec.to_builtins(fixes) if fixes else None,
     }
     return described
 

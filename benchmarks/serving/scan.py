@@ -1,11 +1,11 @@
 """A scan's findings through the product's triage, against one request after the other as Semgrep lists them.
 
 The findings are Semgrep's on setuptools as the environment has it, up to SCAN_FINDINGS (200) that need the
-model. The product's way is `securetag.worker.triager.Triager` with all of them and a runtime of two slots, as
-`securetag up` starts it. The other way asks about each finding by itself, with one slot, in the order of
-Semgrep's JSON: by rule, then by place. Both send the same prompts to the same model, the embedded base as
-Q8_0, the kind that is published; a server keeps the state of its last prompts in both. CPU-seconds are those
-of server and client together.
+model. The product's way is `securetag.worker.triager.Triager` with all of them, four at a time, and a runtime
+of as many slots, as `securetag up` starts it. The other way asks about each finding by itself, with one slot,
+in the order of Semgrep's JSON: by rule, then by place. Both send the same prompts to the same model, the
+embedded base as Q8_0, the kind that is published; a server keeps the state of its last prompts in both.
+CPU-seconds are those of server and client together.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from securetag.scanning.external import make_scanner
 from securetag.scanning.scanner import ScanRequest
 from securetag.serving import base, gguf, smoke
 from securetag.serving.client import ModelClient, ModelInfo, RuntimeClient
-from securetag.serving.runtime import Runtime
+from securetag.serving.runtime import SLOTS, Runtime
 from securetag.settings import get_settings
 from securetag.settings.sections import TriageSettings
 from securetag.system.services import announce_service
@@ -207,7 +207,7 @@ def _report_speed(together: TriageOutcome, alone: TriageOutcome) -> Iterator[Fig
 def run_triage(findings: Sequence[Finding], model: Path) -> TriageOutcome:
     """Ask about all findings as a worker does."""
     settings = TriageSettings(aliases=[base.ALIAS], timeout_s=LIMIT_S, budget_s=LIMIT_S * len(findings))
-    with _serve(model, slots=2) as (client, cost):
+    with _serve(model, slots=SLOTS["compact"]) as (client, cost):
         recorder = _Recorder(client)
         with _clocked(cost):
             run = Triager(recorder, settings).run(findings, budget_s=settings.budget_s)

@@ -48,6 +48,9 @@ POLL_S = 0.5
 RESTART_S = (1.0, 60.0)
 #: Tokens that one slot holds: what the triage contract allows, and room for a chat template.
 CONTEXT = {"compact": 1024, "full": 4608}
+#: Requests answered at the same time. A slot of `full` holds 576 MiB of an 8B model's state, one of `compact`
+#: 23 MiB of the embedded model's.
+SLOTS = {"compact": 4, "full": 2}
 #: Cores left to others. llama.cpp's threads spin while they wait for one another: on a busy two-core
 #: machine two threads wrote 2 tokens a second where one wrote 20.
 SPARED_CORES = 1
@@ -187,7 +190,7 @@ class Runtime:
         *,
         alias: str,
         model_id: str,
-        slots: int = 2,
+        slots: int = SLOTS["compact"],
         ctx: int = CONTEXT["compact"],
         threads: int | None = None,
     ) -> str:
@@ -210,8 +213,10 @@ class Runtime:
 class Daemon:
     """Serves what the registry publishes, until `stopping` is set."""
 
-    def __init__(self, settings: Settings, *, port: int = 0, slots: int = 2) -> None:
-        self._settings, self._port, self._slots = settings, port, slots
+    def __init__(self, settings: Settings, *, port: int = 0, slots: int | None = None) -> None:
+        """`slots`: those of the settings' profile where none are given."""
+        self._settings, self._port = settings, port
+        self._slots = slots or SLOTS[settings.triage.profile]
         self._registry = Registry(settings.models_dir)
         self._log = settings.home / "logs" / "model-runtime.log"
         self._server: Server | None = None
@@ -316,7 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m securetag.serving.runtime", description=__doc__)
     parser.add_argument("--home", type=Path, help="SECURETAG_HOME")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
-    parser.add_argument("--slots", type=int, default=2, help="requests answered at the same time")
+    parser.add_argument("--slots", type=int, help="requests answered at the same time (4; of full prompts 2)")
     given = parser.parse_args(arguments)
     settings = get_settings()
     if given.home:

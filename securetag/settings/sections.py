@@ -243,7 +243,10 @@ class TriageSettings(Section):
     profile: Literal["full", "compact"] = "compact"
     #: Language of prompts and recommendations.
     lang: Literal["en", "es"] = "en"
-    #: Seconds for one finding, after which it is `needs_review`.
+    #: Findings that a model is asked about at a time: the embedded runtime answers four together.
+    concurrency: int = Field(default=4, ge=1, le=64)
+    #: Seconds for one finding, after which it is `needs_review`; of several at a time each has as many times
+    #: that, since they share the server.
     timeout_s: float = 30.0
     #: Seconds for all findings of one scan.
     budget_s: float = 600.0

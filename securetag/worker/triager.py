@@ -1,18 +1,23 @@
 """Ask the model about the findings that need one; every one of them gets a verdict.
 
-Those are the severe ones, and those of which only a shape is known: a dangerous construct whose input X
-A model that is absent, slow or talks nonsense costs time at most up to the bounds in the settings;
-what it didn't answer is `needs_review` with the reason. Nothing here raises for a model's sake.
+Those are the severe ones, and those of which only a shape is known: a dangerous construct whose input no
+rule has traced. Several questions are under way at a time, since a server computes the tokens of several
+answers together for less. A model that is absent, slow or talks nonsense costs time at most up to the bounds
+in the settings; what it didn't answer is `needs_review` with the reason. Nothing here raises for a model's
+sake.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,6 +38,8 @@ BREAKER = 3
 _SHAPE_ALONE: tuple[set[RuleKind], ...] = ({"shape"}, {"template"}, {"shape", "template"})
 #: Characters of prose that a verdict keeps, whatever the model wrote.
 MAX_PROSE = 2_000
+#: Share of a prompt that must be the beginning of the one before for both to be asked one after the other.
+MIN_SHARED = 0.5
 
 
 @dataclass
@@ -67,9 +74,12 @@ class Triager:
         self._find_calibration = find_calibration
         self._clock = clock
         self._model: ModelInfo | None = None
+        #: Held while the fields below are changed, since questions run in threads.
+        self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
-        self._transcript: list[str] = []
+        #: What the model wrote, by the finding's index.
+        self._notes: dict[int, str] = {}
         #: Answers of this scan by the digest of their prompts.
         self._completions: dict[str, triage.Completion] = {}
 
@@ -81,23 +91,44 @@ class Triager:
         stop: threading.Event | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> TriageRun:
-        """Verdicts within `budget_s` seconds (the setting may be shorter). `progress` gets (done, all).
+        """Verdicts within `budget_s` seconds (the setting may be shorter). `progress` gets (begun, all).
 
+        `settings.concurrency` questions are under way at a time. As they share the server, each may take as
+        many times `settings.timeout_s`. Prompts that begin alike follow one another, so that a server which
+        keeps its last prompts computes their beginning once.
         Once `stop` is set the rest abstains: the caller is about to drop the scan.
         """
         began = self._clock()
         deadline = began + min(budget_s, self._settings.budget_s)
         wanted = [index for index, finding in enumerate(findings) if self.asks(finding)]
-        wanted = _order(findings, wanted)
+        prompts = {
+            index: triage.render(findings[index], profile=self._settings.profile, lang=self._lang)
+            for index in _order(findings, wanted)
+        }
+        chains = _chain(prompts)
+        at_once = min(self._settings.concurrency, len(chains))
         verdicts: list[Verdict | None] = [None] * len(findings)
+        begun = 0
+
+        def ask(chain: Sequence[int]) -> None:
+            nonlocal begun
+            for index in chain:
+                with self._lock:
+                    if progress:
+                        progress(begun, len(wanted))
+                    begun += 1
+                if stop is not None and stop.is_set():
+                    self._give_up("the scan was stopped")
+                limit_s = min(at_once * self._settings.timeout_s, deadline - self._clock())
+                verdicts[index] = _storable(self._verdict(index, findings[index], prompts[index], limit_s))
+
         if wanted:
             self._find_model()
-        for done, index in enumerate(wanted):
-            if progress:
-                progress(done, len(wanted))
-            if stop is not None and stop.is_set():
-                self._give_up("the scan was stopped")
-            verdicts[index] = _storable(self._verdict(findings[index], deadline))
+        if at_once <= 1:
+            for chain in chains:
+                ask(chain)
+        else:
+            self._ask_together(ask, chains, at_once)
         given = [verdict for verdict in verdicts if verdict]
         metrics = ModelMetrics(
             findings=len(given),
@@ -107,26 +138,43 @@ class Triager:
             completion_tokens=sum(verdict.completion_tokens for verdict in given),
             duration_ms=round((self._clock() - began) * 1000),
         )
-        return TriageRun(verdicts, metrics, self._transcript)
+        return TriageRun(verdicts, metrics, [self._notes[index] for index in prompts if index in self._notes])
 
     def asks(self, finding: Finding) -> bool:
         """Return whether the finding needs the model."""
         return needs_model(finding, self._settings)
+
+    def _ask_together(
+        self, ask: Callable[[Sequence[int]], None], chains: Sequence[Sequence[int]], at_once: int
+    ) -> None:
+        """Call `ask` with each chain, `at_once` at a time.
+
+        After an exception nobody waits for what is under way: it ends when the caller closes the client.
+        """
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="triage")
+        try:
+            asked = [pool.submit(contextvars.copy_context().run, ask, chain) for chain in chains]
+            for done in wait(asked, return_when=FIRST_EXCEPTION).done:
+                done.result()
+        except BaseException:
+            self._give_up("the scan was stopped")
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _find_model(self) -> None:
         with self._counted():
             # Another model may have been published since the last scan.
             self._model = self._client.resolve()
 
-    def _verdict(self, finding: Finding, deadline: float) -> Verdict:
-        prompt = triage.render(finding, profile=self._settings.profile, lang=self._lang)
-        left = deadline - self._clock()
-        if left <= 0:
+    def _verdict(self, index: int, finding: Finding, prompt: triage.Prompt, limit_s: float) -> Verdict:
+        if limit_s <= 0:
             self._give_up("the time for this scan's triage was used up")
         if self._reason:
             return triage.abstain(prompt, self._reason)
+        before = self._model
         with self._counted() as failure:
-            completion = self._complete(prompt, min(self._settings.timeout_s, left))
+            completion = self._complete(prompt, limit_s)
             verdict = triage.verdict(
                 completion.text,
                 prompt,
@@ -137,8 +185,8 @@ class Triager:
                 duration_ms=completion.duration_ms,
             )
             verdict = apply_calibration(verdict, completion, self._find_calibration(completion.model_id))
-            verdict = msgspec.structs.replace(verdict, gate=self._gate_of(completion))
-            self._note(finding, prompt, completion, verdict)
+            verdict = msgspec.structs.replace(verdict, gate=self._gate_of(completion, before))
+            self._notes[index] = _describe(finding, prompt, completion, verdict)
             return verdict
         return triage.abstain(prompt, failure[0])
 
@@ -158,20 +206,19 @@ class Triager:
         self._completions[prompt.sha256] = completion
         return completion
 
-    def _gate_of(self, completion: triage.Completion) -> Gate:
+    def _gate_of(self, completion: triage.Completion, before: ModelInfo | None) -> Gate:
         """Return the gate of the model that has answered, or `none` where it is in doubt which one that was.
 
-        A name may have got another model between the question and the answer, so the server is asked
-        again after it, where it matters.
+        `before` was served before the question was sent. The name may have got another model since, so the
+        server is asked again after the answer, where it matters.
         """
-        before = self._model
         if before is not None and (gate := self._find_gate(before)) == "none":
             return "none"
-        try:
-            self._model = self._client.resolve()
-        except ModelUnavailableError:
-            self._model = None
-        is_same = (completion.model_id, completion.alias, self._model) == (
+        after: ModelInfo | None = None
+        with contextlib.suppress(ModelUnavailableError):
+            after = self._client.resolve()
+        self._model = after
+        is_same = (completion.model_id, completion.alias, after) == (
             before and before.model_id,
             before and before.alias,
             before,
@@ -184,7 +231,8 @@ class Triager:
         failure: list[str] = []
         try:
             yield failure
-            self._failures = 0
+            with self._lock:
+                self._failures = 0
         except ModelUnavailableError as error:
             failure.append(str(error))
         except Exception as error:
@@ -192,25 +240,30 @@ class Triager:
             log.exception("the model client failed")
             failure.append(f"the model client failed: {type(error).__name__}")
         if failure:
-            self._failures += 1
-            if self._failures >= BREAKER:
+            with self._lock:
+                self._failures += 1
+                is_broken = self._failures >= BREAKER
+            if is_broken:
                 self._give_up(f"the model was given up after {BREAKER} failures; the last: {failure[0]}")
 
     def _give_up(self, reason: str) -> None:
-        self._reason = self._reason or reason
+        with self._lock:
+            self._reason = self._reason or reason
 
-    def _note(
-        self, finding: Finding, prompt: triage.Prompt, completion: triage.Completion, verdict: Verdict
-    ) -> None:
-        noted = {
-            "fingerprint": finding.fingerprint,
-            "prompt_sha256": prompt.sha256,
-            "model_id": completion.model_id,
-            "completion": completion.text[:MAX_PROSE],
-            "decision": verdict.decision.value,
-            "duration_ms": completion.duration_ms,
-        }
-        self._transcript.append(json.dumps(noted))
+
+def _describe(
+    finding: Finding, prompt: triage.Prompt, completion: triage.Completion, verdict: Verdict
+) -> str:
+    """Return the line of the transcript."""
+    noted = {
+        "fingerprint": finding.fingerprint,
+        "prompt_sha256": prompt.sha256,
+        "model_id": completion.model_id,
+        "completion": completion.text[:MAX_PROSE],
+        "decision": verdict.decision.value,
+        "duration_ms": completion.duration_ms,
+    }
+    return json.dumps(noted)
 
 
 def _order(findings: Sequence[Finding], wanted: Sequence[int]) -> list[int]:
@@ -230,6 +283,27 @@ def _order(findings: Sequence[Finding], wanted: Sequence[int]) -> list[int]:
             findings[index].start_line,
         ),
     )
+
+
+def _chain(prompts: Mapping[int, triage.Prompt]) -> list[list[int]]:
+    """Return the indices in chains, each asked one after the other.
+
+    A prompt is in the chain of the one before where it shares MIN_SHARED with it, and in that of an equal
+    one, whose answer it gets.
+    """
+    chains: list[list[int]] = []
+    by_digest: dict[str, list[int]] = {}
+    before = ""
+    for index, prompt in prompts.items():
+        text = prompt.messages[-1].content
+        chain = by_digest.get(prompt.sha256)
+        if chain is None:
+            if not chains or not before.startswith(text[: math.ceil(MIN_SHARED * len(text))]):
+                chains.append([])
+            chain, before = chains[-1], text
+        chain.append(index)
+        by_digest[prompt.sha256] = chain
+    return chains
 
 
 def needs_model(finding: Finding, settings: TriageSettings) -> bool:

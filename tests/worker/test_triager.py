@@ -97,7 +97,8 @@ def match(kind: RuleKind) -> RuleMatch:
 
 
 def triager(model: Scripted, **settings: Any) -> Triager:
-    return Triager(model, TriageSettings(**settings), clock=model.clock)
+    """Return one that asks about a finding after the other, unless the settings say more."""
+    return Triager(model, TriageSettings(**{"concurrency": 1} | settings), clock=model.clock)
 
 
 def test_severe_findings_get_the_models_verdict() -> None:
@@ -300,3 +301,95 @@ def test_findings_of_one_file_and_weakness_follow_the_highest_of_them() -> None:
     names = [re.search(r"a, (\d+)", item["messages"][-1]) for item in model.asked]
     by_name = {re.search(r"q, (\d+)", item.snippet)[1]: item.path for item in findings}  # type: ignore[index]
     assert [by_name[name[1]] for name in names if name] == ["b.py", "b.py", "c.py", "a.py", "a.py"]
+
+
+class Waiting(Scripted):
+    """A model that answers `at_once` questions when all of them are there."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self._together = threading.Barrier(at_once, timeout=20)
+
+    def chat(self, messages: Sequence[Message], **options: Any) -> Completion:
+        completion = super().chat(messages, **options)
+        self._together.wait()
+        return completion
+
+
+def unlike() -> Finding:
+    """Return a finding whose prompt begins like no other one's."""
+    steps = [f"step_{next(NUMBERS)}()" for _ in range(9)]
+    code = "\n".join([*steps, "os.system(q)"])
+    return make_finding(severity="high", snippet=code, snippet_line=1, start_line=10, end_line=10)
+
+
+def test_several_questions_are_under_way_and_each_may_take_as_long_as_all_of_them() -> None:
+    model = Waiting(at_once=3)
+    findings = [unlike() for _ in range(9)]
+    seen: list[tuple[int, int]] = []
+    run = triager(model, concurrency=3, timeout_s=10).run(
+        findings, budget_s=600, progress=lambda begun, of: seen.append((begun, of))
+    )
+    assert run.metrics.answered == 9
+    assert seen == [(begun, 9) for begun in range(9)]
+    assert {item["timeout_s"] for item in model.asked} == {30.0}
+    assert len(run.transcript) == 9
+
+
+def test_prompts_that_begin_alike_are_asked_one_after_the_other() -> None:
+    lines = [f"    step_{number}()" for number in range(20)]
+    functions = [
+        "\n".join([f"def f(q):  # {name}", f"    run(q, {name})", *lines, f"    os.system(q, {number})"])
+        for name in "xyz"
+        for number in range(3)
+    ]
+    findings = [
+        make_finding(severity="high", cwe="CWE-78", snippet=code, snippet_line=1, start_line=23, end_line=23)
+        for code in functions
+    ]
+    under_way, most = set[str](), list[int]()
+
+    class Watched(Waiting):
+        def chat(self, messages: Sequence[Message], **options: Any) -> Completion:
+            name = messages[-1].content.split("\n")[2]
+            assert name not in under_way
+            under_way.add(name)
+            most.append(len(under_way))
+            completion = super().chat(messages, **options)
+            under_way.remove(name)
+            return completion
+
+    run = triager(Watched(at_once=3), concurrency=8).run(findings, budget_s=600)
+    assert [verdict and verdict.reason for verdict in run.verdicts] == [""] * 9
+    assert max(most) == 3
+
+
+def test_a_dead_model_is_given_up_by_all_questions() -> None:
+    def away() -> str:
+        raise ModelUnavailableError("nobody listens")
+
+    model = Scripted(away)
+    run = triager(model, concurrency=4).run([unlike() for _ in range(50)], budget_s=60)
+    assert BREAKER <= len(model.asked) < BREAKER + 4
+    assert run.metrics.needs_review == 50
+
+
+def test_a_lost_lease_ends_a_run_whose_model_hangs() -> None:
+    hanging, lost = threading.Event(), ValueError("the lease is lost")
+
+    def hang() -> str:
+        hanging.wait(60)
+        raise ModelUnavailableError("closed")
+
+    def progress(begun: int, _: int) -> None:
+        if begun == 2:
+            raise lost
+
+    try:
+        with pytest.raises(ValueError, match="the lease is lost"):
+            triager(Scripted(hang), concurrency=3).run(
+                [unlike() for _ in range(9)], budget_s=60, progress=progress
+            )
+        assert not hanging.is_set()
+    finally:
+        hanging.set()

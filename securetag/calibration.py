@@ -33,8 +33,11 @@ TOP_LOGPROBS = 20
 #: Why a false positive isn't dismissed.
 NO_LOGPROBS = "the model's server gives no log-probabilities, so nothing is dismissed by its word"
 NOT_CALIBRATED = "the model isn't calibrated for this prompt, so nothing is dismissed by its word"
+NOT_SLICED = (
+    "what a small model reads here may hold comments that address it, so nothing is dismissed by its word"
+)
 #: Reasons of a verdict that a model did give.
-WITHHELD = frozenset({NO_LOGPROBS, NOT_CALIBRATED})
+WITHHELD = frozenset({NO_LOGPROBS, NOT_CALIBRATED, NOT_SLICED})
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):

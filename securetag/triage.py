@@ -259,6 +259,14 @@ def render(finding: Finding, *, profile: Profile, lang: Lang = "en") -> Prompt:
     )
 
 
+def shows_comments(finding: Finding, profile: Profile) -> bool:
+    """Return whether a small model reads text of a finding that nothing was taken from.
+
+    That is a window of lines, where it has no slice, or what a web scanner saw: it may address the model.
+    """
+    return profile == "compact" and not mask_finding(finding).code_slice
+
+
 def _describe_web(web: WebLocation, words: Mapping[str, str]) -> str:
     """Return `GET /search, parameter q`: one short line, whatever a scanner reports."""
     parts = [f"{web.method} {urlsplit(web.url).path or '/'}"[:MAX_WHERE_CHARS]]

@@ -8,9 +8,10 @@ may say anything there, and a small model that reads it can be talked into a ver
   nothing and guards nothing;
 - **types that nothing checks**: of variables and results. The types of parameters and of a class's fields
   stay where they are names, since frameworks convert by them (`item_id: int`); strings in them go;
-- **prose in strings**. What a string does in a flow shows in its placeholders, quotes, signs and short words:
-  a statement, a URL, a path, a command, a format, a pattern. Of it stays all but runs of MIN_WORDS words
-  in a row, text that the string quotes, and the middle of long text. A mark stands in their place.
+- **prose in strings and patterns**. What a string does in a flow shows in its placeholders, quotes, signs
+  and short words: a statement, a URL, a path, a command, a format, a pattern. Of it stays all but runs of
+  MIN_WORDS words in a row, text that the string quotes, and the middle of long text, where a mark stands;
+- **text between JSX elements**, where no value can be.
 
 Words that are split over several strings, and single words, stay.
 """
@@ -24,7 +25,7 @@ from tree_sitter import Node
 
 from securetag.scanning.identity.syntax import COMMENTS, text_of, walk
 
-__all__ = ["LEFT_OUT", "blank_comments", "has_no_effect", "mask_prose", "show_lines"]
+__all__ = ["LEFT_OUT", "blank_comments", "has_no_effect", "list_unread", "mask_prose", "show_lines"]
 
 #: Stands where text is left out.
 LEFT_OUT = "…"
@@ -71,7 +72,9 @@ _KEYWORDS = frozenset(
     }
 )
 _WORD = r"[^\W\d_]\w*"
-_WORDS = re.compile(rf"(?<![\w\\%)]){_WORD}(?:[’,.;:!?()–—-]*[ \t]+[’(¿¡–—-]*{_WORD})+")
+#: A blank, or how a literal or a pattern spells one.
+_BLANK = r"(?:[ \t\n]|\\(?:\n|x20|u0020|u\{20\}|040|[stnrfv])[+*?]?)"
+_WORDS = re.compile(rf"(?<![\w\\%)]){_WORD}(?:[’,.;:!?()–—-]*{_BLANK}+[’(¿¡–—-]*{_WORD})+")
 _ONE_WORD = re.compile(_WORD)
 #: Writing without spaces between its words.
 _IDEOGRAMS = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{3,}")
@@ -136,6 +139,10 @@ def show_lines(content: bytes, root: Node) -> list[bytes]:
             edits.put(node)
         elif node.is_named and node.type in _STRINGS:
             _mask_string(node, edits)
+        elif node.type == "regex_pattern":
+            _mask_text(node, text_of(node), 0, edits, has_quotes=False)
+        elif node.type == "jsx_text":
+            _drop_text(node, edits)
         elif (first := _unchecked_type(node)) is not None:
             last = node.child_by_field_name("type") or node.child_by_field_name("return_type")
             assert last is not None
@@ -151,6 +158,14 @@ def show_lines(content: bytes, root: Node) -> list[bytes]:
             dropped.add(node.id)
             _drop_statement(node, edits)
     return edits.apply()
+
+
+def list_unread(root: Node) -> set[int]:
+    """Return the lines, from 1, that hold what the grammar can't read."""
+    if not root.has_error:
+        return set()
+    nodes = [each for each in walk(root, lambda inner: inner.has_error) if each.is_error]
+    return {row + 1 for each in nodes for row in range(each.start_point.row, each.end_point.row + 1)}
 
 
 def has_no_effect(statement: Node) -> bool:
@@ -268,8 +283,13 @@ def _mask_string(node: Node, edits: _Edits) -> None:
     # A character for each byte that isn't text, so that offsets stay.
     text = raw.decode("utf-8", errors="surrogateescape")
     begin, end = _delimiters(text)
-    inner = text[begin:end]
-    for start, stop in _find_prose(inner):
+    _mask_text(node, text[:end], begin, edits)
+
+
+def _mask_text(node: Node, text: str, begin: int, edits: _Edits, *, has_quotes: bool = True) -> None:
+    """Mask prose in the text of a node from `begin` on; a character that is a lone surrogate is a byte."""
+    inner = text[begin:]
+    for start, stop in _find_prose(inner, has_quotes=has_quotes):
         before = text[: begin + start]
         line = before.rpartition("\n")[2]
         row = node.start_point.row + before.count("\n")
@@ -277,6 +297,16 @@ def _mask_string(node: Node, edits: _Edits) -> None:
         column += node.start_point.column if row == node.start_point.row else 0
         length = len(inner[start:stop].encode("utf-8", errors="surrogateescape"))
         edits.add(row, column, column + length, LEFT_OUT.encode())
+
+
+def _drop_text(node: Node, edits: _Edits) -> None:
+    """Put a mark in the place of the words of a JSX element, line by line."""
+    row, column = node.start_point
+    for number, line in enumerate((node.text or b"").split(b"\n")):
+        words = line.strip()
+        if words:
+            start = line.index(words) + (column if number == 0 else 0)
+            edits.add(row + number, start, start + len(words), LEFT_OUT.encode())
 
 
 def _delimiters(text: str) -> tuple[int, int]:
@@ -288,12 +318,12 @@ def _delimiters(text: str) -> tuple[int, int]:
     return match.end(), len(text) - closing
 
 
-def _find_prose(text: str) -> list[tuple[int, int]]:
+def _find_prose(text: str, *, has_quotes: bool = True) -> list[tuple[int, int]]:
     """Return the pieces of a string's text that are left out, in order; none crosses a line."""
     spans = [
         match.span(2)
         for match in _QUOTED.finditer(text)
-        if not _PLACEHOLDER.search(match[2]) and _ONE_WORD.search(match[2])
+        if has_quotes and not _PLACEHOLDER.search(match[2]) and _ONE_WORD.search(match[2])
     ]
     keywords = _KEYWORDS if _STATEMENT.match(text) else frozenset()
     for match in [*_WORDS.finditer(text), *_IDEOGRAMS.finditer(text)]:
@@ -309,7 +339,13 @@ def _find_prose(text: str) -> list[tuple[int, int]]:
             merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
         else:
             merged.append((start, stop))
-    return merged
+    return [part for start, stop in merged for part in _split_lines(text, start, stop)]
+
+
+def _split_lines(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield what a piece has of each line, without the blanks around it."""
+    for match in re.finditer(r"[^\s](?:[^\n]*[^\s])?", text[start:stop]):
+        yield start + match.start(), start + match.end()
 
 
 def _list_runs(text: str, span: tuple[int, int], keywords: frozenset[str]) -> Iterator[tuple[int, int]]:

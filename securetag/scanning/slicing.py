@@ -43,7 +43,7 @@ from securetag.scanning.identity.syntax import (
     walk,
 )
 from securetag.scanning.slice_parts import SELF, Parts
-from securetag.scanning.slice_text import blank_comments, has_no_effect, show_lines
+from securetag.scanning.slice_text import blank_comments, has_no_effect, list_unread, show_lines
 
 __all__ = ["MAX_LINES", "SlicedFile"]
 
@@ -84,8 +84,8 @@ class SlicedFile:
     def slice(self, first_line: int, last_line: int, *, max_lines: int = MAX_LINES) -> list[SliceLine]:
         """Return the slice for the flagged lines, counted from 1, both inclusive.
 
-        Empty where the file doesn't have these lines, or they hold no code. A caller shows a window of
-        lines instead.
+        Empty where the file doesn't have these lines, they hold no code, or the grammar can't read what would
+        be shown: code can't be told from comments there. A caller shows a window of lines instead.
         """
         flagged = _flagged_node(self._file.root, self._lines, first_line, last_line)
         if flagged is None:
@@ -97,7 +97,9 @@ class SlicedFile:
             for number in collected.chosen(max_lines)
             if (text := self._text(number)).strip()
         ]
-        return lines if any(first_line <= line.number <= last_line for line in lines) else []
+        is_shown = any(first_line <= line.number <= last_line for line in lines)
+        unread = list_unread(self._file.root)
+        return lines if is_shown and unread.isdisjoint(line.number for line in lines) else []
 
     @cached_property
     def _lines(self) -> list[bytes]:

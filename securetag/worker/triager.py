@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from securetag import triage
-from securetag.calibration import WITHHELD, Calibration, apply_calibration
+from securetag.calibration import NOT_SLICED, WITHHELD, Calibration, apply_calibration
 from securetag.errors import ModelUnavailableError
 from securetag.records import SEVERITIES, Decision, Finding, Gate, Lang, RuleKind, Verdict
 from securetag.serving.client import ModelClient, ModelInfo
@@ -185,6 +185,9 @@ class Triager:
                 duration_ms=completion.duration_ms,
             )
             verdict = apply_calibration(verdict, completion, self._find_calibration(completion.model_id))
+            is_dismissed = verdict.decision is Decision.FALSE_POSITIVE
+            if is_dismissed and triage.shows_comments(finding, prompt.profile):
+                verdict = msgspec.structs.replace(verdict, decision=Decision.NEEDS_REVIEW, reason=NOT_SLICED)
             verdict = msgspec.structs.replace(verdict, gate=self._gate_of(completion, before))
             self._notes[index] = _describe(finding, prompt, completion, verdict)
             return verdict

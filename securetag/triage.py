@@ -180,6 +180,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     model_id: str = ""
     alias: str = ""
+    #: What the reply says of the bytes that answered, as `ModelInfo.digest`; empty where it says nothing.
+    digest: str = ""
     prompt_tokens: int = 0
     #: Of these, tokens of which the server had kept the state since an earlier prompt.
     cached_tokens: int = 0

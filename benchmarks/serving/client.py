@@ -2,8 +2,8 @@
 
 A server in a process of its own sends the same reply to every question, of the size and form of llama.cpp's.
 It is asked as our own runtime, and as any other server, which goes through httpx. Each round asks about the
-same findings by `securetag.worker.triager.Triager`; the median round counts. The model has passed a gate, so
-that each answer is followed by the question which model is served, as it is for every published one.
+same findings by `securetag.worker.triager.Triager`; the median round counts. The model has passed a gate, and
+each reply says which file wrote it, as those of every published one do.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ reply = {
         "message": {"role": "assistant", "content": '{"verdict":"false_positive","evidence":[1]}'},
         "logprobs": {"content": tokens},
     }],
-    "model": "#" + model_id, "usage": {"prompt_tokens": 190, "completion_tokens": 18},
+    "model": "#" + model_id + "@" + 32 * "cd", "usage": {"prompt_tokens": 190, "completion_tokens": 18},
 }
 models = {"data": [
-    {"id": "fixed", "aliases": ["fixed"], "tags": ["securetag.model_id=" + model_id], "owned_by": "llamacpp"}
+    {"id": "fixed", "aliases": ["fixed"], "owned_by": "llamacpp",
+     "tags": ["securetag.model_id=" + model_id, "securetag.file_sha256=" + 32 * "cd"]}
 ]}
 
 class Handler(http.server.BaseHTTPRequestHandler):

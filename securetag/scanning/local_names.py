@@ -47,7 +47,8 @@ _ASSIGNED = re.compile(
     rf"(?m)^[ \t]*({_NAME}(?:\s*,\s*\*?{_NAME})*)(?:\s*:{_TYPE})?\s+(?:[-+|&*/%]|//|\?\?|\|\|)?=(?![=>])"
 )
 _DECLARED = re.compile(rf"\b(?:const|let|var)\s+({_NAME}|[{{\[][^}}\]\n]*[}}\]])\s*(?::[^=\n]+)?(=?[^\n]*)")
-_BOUND = re.compile(rf"\bfor\s+(?!\()\(?({_NAME}(?:\s*,\s*{_NAME})*)|\bas\s+({_NAME})|({_NAME})\s*:=")
+_BOUND = re.compile(rf"\bfor\s+(?!\()\(?({_NAME}(?:\s*,\s*{_NAME})*)|\bas\s+({_NAME})")
+_WALRUS = re.compile(rf"({_NAME})\s*:=")
 _CAUGHT = re.compile(rf"\bcatch\s*\(\s*({_NAME})")
 _BRACKET = re.compile(r"[()\[\]{}]")
 #: What separates parameters, and the brackets within which it doesn't.
@@ -128,8 +129,9 @@ def _keywords(line: str) -> Iterator[re.Match[str]]:
 def _list_variables(text: str) -> Iterator[str]:
     for match in _PARAMETERS.finditer(text):
         yield from _read_parameters(_inside(text, match.end()))
-    for match in _ARROW.finditer(text):
-        yield from _read_parameters(match[1] if match[1] is not None else match[2])
+    if "=>" in text:  # these two patterns try every name
+        for match in _ARROW.finditer(text):
+            yield from _read_parameters(match[1] if match[1] is not None else match[2])
     for match in _LAMBDA.finditer(text):
         yield from _read_parameters(match[1])
     for match in _ASSIGNED.finditer(text):
@@ -141,7 +143,10 @@ def _list_variables(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         if not _IMPORT.match(line):
             for match in _BOUND.finditer(line):
-                yield from _IDENTIFIER.findall(match[1] or match[2] or match[3])
+                yield from _IDENTIFIER.findall(match[1] or match[2])
+            if ":=" in line:
+                for match in _WALRUS.finditer(line):
+                    yield from _IDENTIFIER.findall(match[1])
     for match in _CAUGHT.finditer(text):
         yield match[1]
 

@@ -53,8 +53,10 @@ _GRACE_S = 2.0
 #: every reply carries (llama.cpp echoes the first alias in byte order, and `#` sorts first).
 MODEL_ID_TAG = "securetag.model_id="
 MODEL_ID_NAME = "#"
-#: What comes before the sha256 of the served file, which our own runtime has computed.
+#: What comes before the sha256 of the served file, which our own runtime has computed: in a tag, and in that
+#: name after the model_id.
 FILE_SHA256_TAG = "securetag.file_sha256="
+FILE_SHA256_NAME = "@"
 #: What comes before the model's control tokens, as `securetag.scrubbing.write_tokens` writes them.
 CONTROL_TOKENS_TAG = f"{CONTROL_TOKENS_KEY}="
 #: Everything that an absent, broken or hostile server can cause while its reply is read.
@@ -257,15 +259,16 @@ class RuntimeClient:
                     logprobs=logprobs,
                 )
             raise _unavailable(served.url, error, timeout_s) from error
-        info = served.info
-        if reply.model.startswith(MODEL_ID_NAME) and reply.model[1:] != info.model_id:
+        info, (model_id, digest) = served.info, _read_name(reply.model)
+        if model_id and model_id != info.model_id:
             # Republished between resolve and chat: the verdict carries the model that answered.
             self._served = None
-            info = ModelInfo(info.alias, reply.model[1:])
+            info = ModelInfo(info.alias, model_id, digest)
         return Completion(
             text=reply.text,
             model_id=info.model_id,
             alias=info.alias,
+            digest=digest,
             prompt_tokens=reply.usage.prompt_tokens if reply.usage else 0,
             cached_tokens=reply.cached_tokens,
             completion_tokens=reply.usage.completion_tokens if reply.usage else 0,
@@ -437,6 +440,19 @@ def _first_served(url: str, listed: JsonObject, aliases: Sequence[str]) -> _Serv
                 control_tokens = read_tokens(_find_tag(tags, CONTROL_TOKENS_TAG) or "[]")
                 return _Served(url, info, model.get("owned_by") == "llamacpp", control_tokens)
     raise NotServedError(f"it serves none of {', '.join(aliases)}")
+
+
+def name_model(model_id: str, file_sha256: str | None) -> str:
+    """Return the name that our own runtime's replies carry."""
+    return MODEL_ID_NAME + model_id + (FILE_SHA256_NAME + file_sha256 if file_sha256 else "")
+
+
+def _read_name(name: str) -> tuple[str, str]:
+    """Return the model_id and the digest that `name_model` has written; both empty in another name."""
+    if not name.startswith(MODEL_ID_NAME):
+        return "", ""
+    model_id, _, file_sha256 = name.removeprefix(MODEL_ID_NAME).partition(FILE_SHA256_NAME)
+    return model_id, FILE_DIGEST + file_sha256 if file_sha256 else ""
 
 
 def _find_tag(tags: Sequence[str], prefix: str) -> str:

@@ -28,7 +28,7 @@ import msgspec
 from securetag.errors import ModelUnavailableError, SecuretagError
 from securetag.scrubbing import write_tokens
 from securetag.serving import base
-from securetag.serving.client import CONTROL_TOKENS_TAG, FILE_SHA256_TAG, MODEL_ID_NAME, MODEL_ID_TAG
+from securetag.serving.client import CONTROL_TOKENS_TAG, FILE_SHA256_TAG, MODEL_ID_TAG, name_model
 from securetag.serving.gguf import read_control_tokens
 from securetag.serving.llama_server import ServerSpec
 from securetag.serving.registry import FILE as REGISTRY_FILE
@@ -147,7 +147,7 @@ def spec_for(
     port: int = 0,
     file_sha256: str | None = None,
 ) -> ServerSpec:
-    """Build the specification of a server that names its model over HTTP: see `client.MODEL_ID_TAG`.
+    """Build the specification of a server that names its model over HTTP, in tags and by `name_model`.
 
     The tags also carry the model's control tokens, which a client must escape in a prompt.
 
@@ -156,7 +156,7 @@ def spec_for(
     tags = [MODEL_ID_TAG + model_id, CONTROL_TOKENS_TAG + write_tokens(read_control_tokens(gguf))]
     return ServerSpec(
         model=str(gguf),
-        aliases=[MODEL_ID_NAME + model_id, *aliases],
+        aliases=[name_model(model_id, file_sha256), *aliases],
         tags=[*tags, *([FILE_SHA256_TAG + file_sha256] if file_sha256 else [])],
         slots=slots,
         ctx=ctx,

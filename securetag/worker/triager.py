@@ -212,9 +212,12 @@ class Triager:
     def _gate_of(self, completion: triage.Completion, before: ModelInfo | None) -> Gate:
         """Return the gate of the model that has answered, or `none` where it is in doubt which one that was.
 
-        `before` was served before the question was sent. The name may have got another model since, so the
-        server is asked again after the answer, where it matters.
+        A reply of our own runtime says which bytes wrote it. For any other, `before` was served before the
+        question was sent; the name may have got another model since, so the server is asked again after the
+        answer, where it matters.
         """
+        if completion.digest:
+            return self._find_gate(ModelInfo(completion.alias, completion.model_id, completion.digest))
         if before is not None and (gate := self._find_gate(before)) == "none":
             return "none"
         after: ModelInfo | None = None

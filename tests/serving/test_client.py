@@ -18,7 +18,7 @@ import pytest
 from securetag.errors import ModelUnavailableError
 from securetag.records import Message
 from securetag.scrubbing import escape_tokens, write_tokens
-from securetag.serving.client import ModelInfo, RuntimeClient, connect, make_predictor
+from securetag.serving.client import ModelInfo, RuntimeClient, connect, make_predictor, name_model
 from securetag.settings import Settings
 from securetag.system.services import announce_service
 
@@ -168,7 +168,23 @@ def test_a_verdict_carries_the_model_that_answered(tmp_path: Path) -> None:
     body = completion("{}", model=f"#{other}")
     with server(lambda c, _: reply(c, body)) as url, client(url, tmp_path) as made:
         assert made.resolve().model_id == MODEL_ID
-        assert made.chat(ASK, schema=None, max_tokens=24, timeout_s=5).model_id == other
+        answer = made.chat(ASK, schema=None, max_tokens=24, timeout_s=5)
+        assert (answer.model_id, answer.digest) == (other, "")
+
+
+@pytest.mark.parametrize("model_id", [MODEL_ID, "cd" * 32], ids=["the same model", "another one"])
+def test_a_reply_says_which_file_has_answered(model_id: str, tmp_path: Path) -> None:
+    body = completion("{}", model=name_model(model_id, "ef" * 32))
+    with server(lambda c, _: reply(c, body)) as url, client(url, tmp_path) as made:
+        answer = made.chat(ASK, schema=None, max_tokens=24, timeout_s=5)
+    assert (answer.model_id, answer.digest) == (model_id, "file:" + "ef" * 32)
+
+
+def test_a_foreign_name_is_no_digest(tmp_path: Path) -> None:
+    body = completion("{}", model=f"securetag-v1@{'ef' * 32}")
+    with server(lambda c, _: reply(c, body)) as url, client(url, tmp_path) as made:
+        answer = made.chat(ASK, schema=None, max_tokens=24, timeout_s=5)
+    assert (answer.model_id, answer.digest) == (MODEL_ID, "")
 
 
 def test_a_schema_goes_as_a_grammar_to_llama_cpp_and_as_a_schema_elsewhere(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rows import make_finding
 
 from securetag.errors import ModelUnavailableError
-from securetag.records import Decision, Finding, JsonObject, Message, RuleKind, RuleMatch, Severity
+from securetag.records import Decision, Finding, Gate, JsonObject, Message, RuleKind, RuleMatch, Severity
 from securetag.serving.client import ModelInfo
 from securetag.settings.sections import TriageSettings
 from securetag.triage import MAX_ANSWER_TOKENS, Completion
@@ -393,3 +393,32 @@ def test_a_lost_lease_ends_a_run_whose_model_hangs() -> None:
         assert not hanging.is_set()
     finally:
         hanging.set()
+
+
+@pytest.mark.parametrize(
+    ("digest", "resolved", "expected"),
+    [
+        pytest.param("file:good", 1, "production", id="a reply that names its file"),
+        pytest.param("file:other", 1, "none", id="a reply that names another file"),
+        pytest.param("", 2, "production", id="a server that is asked again"),
+    ],
+)
+def test_a_gate_is_of_the_file_that_wrote_the_reply(digest: str, resolved: int, expected: Gate) -> None:
+    class Naming(Scripted):
+        resolves = 0
+
+        def resolve(self) -> ModelInfo:
+            self.resolves += 1
+            return ModelInfo("securetag-v1", "m" * 64, "file:good")
+
+        def chat(self, messages: Sequence[Message], **options: Any) -> Completion:
+            return msgspec.structs.replace(super().chat(messages, **options), digest=digest)
+
+    def find_gate(model: ModelInfo) -> Gate:
+        is_published = model == ModelInfo("securetag-v1", "m" * 64, "file:good")
+        return "production" if is_published else "none"
+
+    model = Naming()
+    run = Triager(model, TriageSettings(), find_gate=find_gate).run([finding()], budget_s=60)
+    assert [verdict and verdict.gate for verdict in run.verdicts] == [expected]
+    assert model.resolves == resolved

@@ -18,3 +18,21 @@ const apiKey = "your-api-key-here";
 
 // ok: securetag.javascript.hardcoded-secret
 const passwordLabel = "Choose a password";
+
+// ruleid: securetag.javascript.hardcoded-secret
+app.use(session({ secret: "keyboard cat", resave: false }));
+
+// ruleid: securetag.javascript.hardcoded-secret
+app.use(cookieParser("winter-crow"));
+
+// ruleid: securetag.javascript.hardcoded-secret
+const key = process.env.SESSION_SECRET || "changeme";
+
+// ok: securetag.javascript.hardcoded-secret
+app.use(session({ secret: process.env.SESSION_SECRET, name: "sid" }));
+
+// ok: securetag.javascript.hardcoded-secret
+app.use(cookieParser());
+
+// ok: securetag.javascript.hardcoded-secret
+const mode = process.env.MODE || "production";

@@ -23,3 +23,18 @@ app.get("/first", (req, res) => {
   // ok: securetag.javascript.nosql-injection
   res.json(list.find((item) => item.name === req.query.name));
 });
+
+app.get("/mapped", async (req, res) => {
+  // ok: securetag.javascript.nosql-injection
+  const item = await Item.findOne({ where: { id: req.query.id } });
+  // ok: securetag.javascript.nosql-injection
+  const order = await Order.findOne({ include: Item, where: { id: req.query.id } });
+  // ok: securetag.javascript.nosql-injection
+  const person = await people.findOne({ mail: String(req.body.mail), active: true });
+  // Checked by a schema that isn't seen: reported all the same.
+  // ruleid: securetag.javascript.nosql-injection
+  const user = await users.findOne({ name: check(req.body.name) });
+  // ruleid: securetag.javascript.nosql-injection
+  const other = await users.findOne({ name: String(req.body.name), role: req.body.role });
+  res.json([item, order, person, user, other]);
+});

@@ -51,3 +51,11 @@ function sendHome() {
   // ok: securetag.javascript.redirect-not-constant
   return new Response(null, { status: 302, headers: { Location: "/home" } });
 }
+function below(res, target) {
+  // ruleid: securetag.javascript.redirect-not-constant
+  res.redirect("/" + target);
+  // ok: securetag.javascript.redirect-not-constant
+  res.redirect("/login?next=" + target);
+  // ok: securetag.javascript.redirect-not-constant
+  window.location.href = `/shelf/${target}`;
+}

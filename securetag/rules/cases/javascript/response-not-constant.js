@@ -4,6 +4,8 @@ function hello(name, res) {
   // ruleid: securetag.javascript.response-not-constant
   res.status(200).send(`hello ${name}`);
   // ruleid: securetag.javascript.response-not-constant
+  res.end("hello " + clean(name));
+  // ok: securetag.javascript.response-not-constant
   res.end("hello " + escapeHtml(name));
   // ok: securetag.javascript.response-not-constant
   res.send("hello");
@@ -13,7 +15,7 @@ function hello(name, res) {
 const koa = (ctx, name) => {
   // ruleid: securetag.javascript.response-not-constant
   ctx.body = `hello ${name}`;
-  // ruleid: securetag.javascript.response-not-constant
+  // ok: securetag.javascript.response-not-constant
   ctx.response.body = "hello " + escapeHtml(name);
   // ok: securetag.javascript.response-not-constant
   ctx.body = { hello: name };

@@ -24,3 +24,22 @@ app.get("/all", (req, res) => {
   // ok: securetag.javascript.sql-injection
   db.all("SELECT * FROM item", (e, rows) => res.json(rows));
 });
+
+app.get("/values", async (req, res) => {
+  // ok: securetag.javascript.sql-injection
+  await db.query({ text: "SELECT * FROM item WHERE id = $1", values: [req.query.id] });
+  const statement = { text: "SELECT * FROM item WHERE id = $1", values: [req.query.id] };
+  // ok: securetag.javascript.sql-injection
+  await db.query(statement);
+  // ok: securetag.javascript.sql-injection
+  await db.query(sql`SELECT * FROM item WHERE id = ${req.query.id}`);
+  const page = parseInt(req.query.page, 10);
+  // ok: securetag.javascript.sql-injection
+  await db.query(`SELECT * FROM item LIMIT 20 OFFSET ${page}`);
+  // ruleid: securetag.javascript.sql-injection
+  await db.query({ text: "SELECT * FROM item ORDER BY " + req.query.sort, values: [] });
+  // Encoded for an address: reported all the same.
+  // ruleid: securetag.javascript.sql-injection
+  await db.query("SELECT * FROM item WHERE name = '" + encodeURIComponent(req.query.name) + "'");
+  res.end();
+});

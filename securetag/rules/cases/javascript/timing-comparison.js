@@ -17,3 +17,15 @@ function checkSafely(signature, expected) {
   // ok: securetag.javascript.timing-comparison
   return crypto.timingSafeEqual(signature, expected);
 }
+function hook(req, token) {
+  // ruleid: securetag.javascript.timing-comparison
+  if (req.headers["x-token"] === process.env.HOOK_TOKEN) return true;
+  // ruleid: securetag.javascript.timing-comparison
+  if (process.env.API_KEY !== req.query.key) return false;
+  // ruleid: securetag.javascript.timing-comparison
+  if (req.headers["x-hub-signature"] === token) return true;
+  // ok: securetag.javascript.timing-comparison
+  if (process.env.HOOK_TOKEN === undefined) return false;
+  // ok: securetag.javascript.timing-comparison
+  return process.env.NODE_ENV === token;
+}

@@ -35,3 +35,9 @@ async function ofHost(name, port) {
   // ruleid: securetag.javascript.url-not-constant
   await fetch(`https://shop.example${name}`);
 }
+async function below(path) {
+  // ruleid: securetag.javascript.url-not-constant
+  await fetch("/" + path);
+  // ok: securetag.javascript.url-not-constant
+  return await fetch("/api/shelf/" + path);
+}

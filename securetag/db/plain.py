@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import BindParameter, ClauseElement, exc
 from sqlalchemy.dialects import registry
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -55,6 +56,18 @@ async def fetch_plain(
     with raise_as_sqlalchemy():
         cursor = await connection.execute(query.text, {**query.values, **values}, prepare=prepare)
         return await cursor.fetchall()
+
+
+async def fetch_planned(session: AsyncSession, query: PlainQuery, **values: object) -> Sequence[PlainRow]:
+    """Return the rows of a query that PostgreSQL plans for these values, in a session's transaction.
+
+    SQLAlchemy's own executions are prepared after a few times, and then share one plan whatever the values.
+    """
+    await session.flush()
+    connection = await (await session.connection()).get_raw_connection()
+    driver = connection.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection), "the engine is psycopg's"
+    return await fetch_plain(driver, query, prepare=False, **values)
 
 
 async def fetch_as_tenant(

@@ -15,7 +15,7 @@ from securetag.api.feedback.notes import list_notes
 from securetag.api.findings import repository as findings
 from securetag.api.findings.importing import FORM, receive_import
 from securetag.api.findings.lineage import list_training_uses
-from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter, check_text
 from securetag.api.findings.pages import encode_page
 from securetag.api.findings.schemas import (
     AssignedFilter,
@@ -100,7 +100,7 @@ async def list_findings(
         assignee=assignee,
         assigned=assigned,
         noted=noted,
-        text=q,
+        text=check_text(q),
     )
     triage = services.settings.triage
     if wanted.is_listed:

@@ -6,6 +6,7 @@ few findings of a page are then read whole (`repository`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +19,6 @@ from sqlalchemy import (
     CTE,
     BindParameter,
     ColumnElement,
-    CompoundSelect,
     DateTime,
     Integer,
     Select,
@@ -45,11 +45,15 @@ from securetag.db.models import (
     Project,
     Suppression,
 )
+from securetag.db.plain import PlainQuery, fetch_planned, write_plain
 from securetag.db.suppressions import is_in_force
+from securetag.errors import InputError
 from securetag.records import BranchState, Confidence
 
 #: Findings with a text that are looked up one by one (10 ms); those with a commoner one are read in order.
 MAX_HITS = 4_000
+#: Three letters or digits in a row, which every index of trigrams has. Without them PostgreSQL reads all.
+SEARCHABLE = r"[^\W_]{3}"
 #: States of what is in the code now.
 IN_THE_CODE: frozenset[BranchState] = frozenset({"new", "open", "reopened"})
 
@@ -105,7 +109,25 @@ async def list_ids(
         if rank is None:
             return []
         values |= {"place_rank": rank, "place_id": after}
-    return (await session.scalars(select_ids(wanted, is_first=after is None), values)).all()
+    query = write_ids(wanted, is_first=after is None)
+    return [row[0] for row in await fetch_planned(session, query, **values)]
+
+
+async def list_neighbors(
+    session: AsyncSession, wanted: FindingFilter, finding_id: UUID, rank: int
+) -> dict[str, UUID]:
+    """Return `before` and `after`, where a list has them, → the finding there."""
+    rows = await fetch_planned(session, write_neighbors(wanted), place_rank=rank, place_id=finding_id)
+    return {row[0]: row[1] for row in rows}
+
+
+def check_text(text: str | None) -> str | None:
+    """Return a search text. Raises InputError for one that the index of trigrams can't answer."""
+    if text is not None and re.search(SEARCHABLE, text) is None:
+        raise InputError(
+            "a search text needs three letters or digits in a row", hint="Search for a longer part of it."
+        )
+    return text
 
 
 async def count_facets(
@@ -135,12 +157,12 @@ _FACETS: dict[str, SQLColumnExpression[str] | SQLColumnExpression[str | None]] =
 
 # To build a query takes many times longer than PostgreSQL takes to answer most of them.
 @lru_cache(maxsize=256)
-def select_ids(wanted: FindingFilter, *, is_first: bool) -> Select[UUID]:
-    """Up to `most` ids, those after the finding `place_id` of rank `place_rank` unless `is_first`."""
+def write_ids(wanted: FindingFilter, *, is_first: bool) -> PlainQuery:
+    """Return the query of up to `most` ids; those after `place_id` of rank `place_rank` unless `is_first`."""
     rank = FindingListing.rank
     # A condition on the rank alone: with it PostgreSQL begins in the middle of the index.
     place = () if is_first else (rank <= _RANK, or_(rank < _RANK, _ID > _THIS))
-    return _select_ordered(wanted, place, _MOST)
+    return write_plain(_select_ordered(wanted, place, _MOST))
 
 
 _ID = FindingListing.finding_id
@@ -149,16 +171,14 @@ _RANK, _THIS = bindparam("place_rank", type_=FindingListing.rank.type), bindpara
 
 
 @lru_cache(maxsize=128)
-def select_neighbors(wanted: FindingFilter) -> CompoundSelect[str, UUID]:
-    """(`before` or `after`, finding) of the finding `place_id`, whose rank is `place_rank`, in one query."""
+def write_neighbors(wanted: FindingFilter) -> PlainQuery:
+    """Return the query of (`before` or `after`, finding), of the finding `place_id` of rank `place_rank`."""
     rank = FindingListing.rank
     before = _select_ordered(wanted, (rank >= _RANK, or_(rank > _RANK, _ID < _THIS)), 1, is_backward=True)
     after = _select_ordered(wanted, (rank <= _RANK, or_(rank < _RANK, _ID > _THIS)), 1)
-    return union_all(
-        *(
-            select(literal(name), query.subquery().c.finding_id)
-            for name, query in (("before", before), ("after", after))
-        )
+    parts = (("before", before), ("after", after))
+    return write_plain(
+        union_all(*(select(literal(name, Text), query.subquery().c.finding_id) for name, query in parts))
     )
 
 

@@ -13,13 +13,13 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Text, bindparam, cast, inspect, select
 
-from securetag.api.findings.listing import FindingFilter, select_ids
+from securetag.api.findings.listing import FindingFilter, write_ids
 from securetag.api.findings.repository import select_named
 from securetag.api.reading import ReadTransaction
 from securetag.api.suppressions.schemas import describe_suppression
 from securetag.db.base import Base
 from securetag.db.models import Finding
-from securetag.db.plain import PlainQuery, PlainRow, fetch_plain, write_plain
+from securetag.db.plain import PlainRow, fetch_plain, write_plain
 from securetag.records import JsonObject, RuleMatch, TraceStep, WebLocation
 from securetag.settings.sections import TriageSettings
 from securetag.wire.api import FindingAnswer, OccurrenceAnswer, SuppressionAnswer, VerdictAnswer
@@ -124,12 +124,6 @@ class _Page:
 
 #: Branch → the query of a page.
 find_page = lru_cache(maxsize=128)(_Page)
-
-
-@lru_cache(maxsize=256)
-def write_ids(wanted: FindingFilter, *, is_first: bool) -> PlainQuery:
-    """Return the query of the ids of a page; `is_first` is without `place_rank` and `place_id`."""
-    return write_plain(select_ids(wanted, is_first=is_first))
 
 
 _RANK = write_plain(select(Finding.rank).where(Finding.id == bindparam("wanted_id", type_=Finding.id.type)))

@@ -39,7 +39,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from securetag.api.findings.listing import FindingFilter, at_least, count_facets, list_ids, select_neighbors
+from securetag.api.findings.listing import (
+    FindingFilter,
+    at_least,
+    count_facets,
+    list_ids,
+    list_neighbors,
+)
 from securetag.db.branch_states import DEFAULT_BRANCH
 from securetag.db.feedback import standing_feedback
 from securetag.db.models import (
@@ -284,25 +290,28 @@ async def find_neighbors(
     session: AsyncSession, wanted: FindingFilter, finding_id: UUID
 ) -> tuple[UUID | None, UUID | None]:
     """Return the findings before and after this one in a list, whether or not the list still has this one."""
-    place = await _find_place(session, finding_id)
-    both = select_neighbors(wanted) if wanted.is_listed else _select_both_neighbors(wanted)
-    rows = await session.execute(both, place)
-    neighbors: dict[str, UUID] = {row[0]: row[1] for row in rows}
+    rank = await _find_rank(session, finding_id)
+    if wanted.is_listed:
+        neighbors = await list_neighbors(session, wanted, finding_id, rank)
+    else:
+        place = {"place_rank": rank, "place_id": finding_id}
+        rows = await session.execute(_select_both_neighbors(wanted), place)
+        neighbors = {row[0]: row[1] for row in rows}
     return neighbors.get("before"), neighbors.get("after")
 
 
 async def find_next(session: AsyncSession, wanted: FindingFilter, finding_id: UUID) -> UUID | None:
     """Return the finding after this one in a list, whether or not the list still has this one."""
-    place = await _find_place(session, finding_id)
+    rank = await _find_rank(session, finding_id)
     if wanted.is_listed:
-        return {row[0]: row[1] for row in await session.execute(select_neighbors(wanted), place)}.get("after")
+        return (await list_neighbors(session, wanted, finding_id, rank)).get("after")
+    place = {"place_rank": rank, "place_id": finding_id}
     following: UUID | None = await session.scalar(_select_neighbors(wanted)[1], place)
     return following
 
 
-async def _find_place(session: AsyncSession, finding_id: UUID) -> dict[str, object]:
-    rank = await session.scalar(select(Finding.rank).where(Finding.id == finding_id))
-    return {"place_rank": rank or 0, "place_id": finding_id}
+async def _find_rank(session: AsyncSession, finding_id: UUID) -> int:
+    return await session.scalar(select(Finding.rank).where(Finding.id == finding_id)) or 0
 
 
 @lru_cache(maxsize=128)

@@ -84,7 +84,12 @@ AssignedFilter = Annotated[
 NotedFilter = Annotated[bool | None, Query(description="Only with notes, or only without.")]
 TextFilter = Annotated[
     str | None,
-    Query(max_length=300, pattern=r"^[^\x00]*$", description="With this in its title, path or rule."),
+    Query(
+        max_length=300,
+        pattern=r"^[^\x00]*$",
+        description="With this in its title, path or rule, in either case: three letters or digits in a row "
+        "at least.",
+    ),
 ]
 SuppressedFilter = Annotated[bool | None, Query(description="Only suppressed ones, or only the others.")]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter, check_text
 from securetag.api.findings.schemas import read_since
 from securetag.api.projects import repository as projects
 from securetag.records import BranchState, Confidence, Severity
@@ -69,7 +69,8 @@ class Filters(BaseModel):
     async def resolve(self, session: AsyncSession, reviewer: str) -> FindingFilter:
         """Return what the repository takes; `reviewer` is who looks.
 
-        Raises NotFoundError for an unknown project or scan, InputError for what is neither date nor scan.
+        Raises NotFoundError for an unknown project or scan, InputError for what is neither date nor scan and
+        for a search text that no index answers.
         """
         states = frozenset({self.state}) if self.state and self.state != "any" else IN_THE_CODE
         return FindingFilter(
@@ -89,7 +90,7 @@ class Filters(BaseModel):
             assigned=_as_bool(self.assigned),
             noted=_as_bool(self.noted),
             due_for=reviewer if self.queue else None,
-            text=self.q,
+            text=check_text(self.q),
         )
 
 

@@ -61,7 +61,10 @@ def list_findings(
     ] = None,
     noted: Annotated[bool | None, typer.Option("--noted/--not-noted", help="With notes, or without.")] = None,
     search: Annotated[
-        str | None, typer.Option(help="With this in its title, path or rule, in either case.")
+        str | None,
+        typer.Option(
+            help="With this in its title, path or rule, in either case: three letters or digits at least."
+        ),
     ] = None,
     suppressed: Annotated[
         bool | None, typer.Option("--suppressed/--not-suppressed", help="Only these; by default both.")

@@ -58,7 +58,7 @@ async def test_a_list_is_narrowed_by_links_that_say_how_many(api: Api) -> None:
         ("project=shop&branch=main&state=reopened", []),
         ("state=any", ["SQL injection", "Shell injection", "Cookie"]),
         ("q=WEB/c", ["Cookie"]),
-        ("q=%25", []),
+        ("q=WEB%25c.py", []),
         ("reviewed=yes", []),
         ("disagree=yes", []),
         ("suppressed=no&severity=&branch=", ["SQL injection", "Shell injection", "Cookie"]),
@@ -71,9 +71,12 @@ async def test_a_list_is_narrowed_by_links_that_say_how_many(api: Api) -> None:
 async def test_pages_follow_each_other_by_rank(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("securetag.api.ui.findings.PAGE_SIZE", 2)
     browser, _ = await reviewer(api)
-    assert titles(await browser.open("/ui/findings?q=c")) == ["SQL injection", "Shell injection"]
-    (following,) = set(browser.links(r"/ui/findings\?q=c&amp;cursor=[^\"]*"))
+    assert titles(await browser.open("/ui/findings?q=PYTH")) == ["SQL injection", "Shell injection"]
+    (following,) = set(browser.links(r"/ui/findings\?q=PYTH&amp;cursor=[^\"]*"))
     assert titles(await browser.open(following)) == ["Cookie"]
+    # No index answers two letters.
+    assert "three letters or digits in a row" in await browser.open("/ui/findings?q=in")
+    assert browser.page.status_code == 422
 
 
 async def test_a_verdict_is_stored_and_leads_to_the_next(api: Api) -> None:

@@ -22,6 +22,8 @@ SECRETS = {
     "SECURETAG_PEPPER_PREVIOUS": "pepper_previous",
     "SECURETAG_LEASE_KEY": "lease_key",
     "SECURETAG_LEASE_KEY_PREVIOUS": "lease_key_previous",
+    "SECURETAG_WEBHOOK_KEY": "webhook_key",
+    "SECURETAG_WEBHOOK_KEY_PREVIOUS": "webhook_key_previous",
     "DATABASE_URL": "database_url",
     "RUNPOD_API_KEY": "runpod_api_key",
     "NVD_API_KEY": "nvd_api_key",

@@ -25,6 +25,7 @@ from securetag.errors import DatabaseUnavailableError
 from securetag.scanning.unpack import Limits
 from securetag.settings import Settings
 from securetag.storage import Storage
+from securetag.system.sealing import SecretBox
 from securetag.wire.tenants import Quotas
 
 #: Seconds that a look at the schema's revision holds: a migration under way is noticed within them.
@@ -68,6 +69,16 @@ class ApiServices:
         if peppers.previous is not None and peppers.has_valid_previous:
             previous.append(peppers.previous)
         return [peppers.current, *previous]
+
+    @property
+    def secret_box(self) -> SecretBox:
+        """Seals the secrets of webhooks under their key; opens those under what it replaces too."""
+        settings, peppers = self.settings, self.peppers
+        given = [settings.webhook_key, settings.webhook_key_previous]
+        current, previous = [key.get_secret_value() if key is not None else None for key in given]
+        # Those of before there was a key of their own are sealed under the pepper.
+        replaced = [previous, peppers.current, peppers.previous]
+        return SecretBox([current or peppers.current, *filter(None, replaced)])
 
     @property
     def incoming_dir(self) -> Path:

@@ -23,7 +23,7 @@ from securetag.db.deletion import delete_bytes
 from securetag.db.engine import cross_tenant_transaction
 from securetag.db.models import Artifact, CodeauditUpload, IdempotencyKey, Task
 from securetag.db.repositories import tenants
-from securetag.db.repositories.webhooks import expire_deliveries
+from securetag.db.repositories.webhooks import expire_deliveries, renew_seals
 from securetag.db.states import TERMINAL
 from securetag.errors import DatabaseUnavailableError
 from securetag.settings.sections import RetentionKind
@@ -102,6 +102,7 @@ async def _sweep_tenant(services: ApiServices, tenant_id: UUID) -> dict[str, int
         expired = delete(IdempotencyKey).where(IdempotencyKey.created_at < _days_ago(IDEMPOTENCY_DAYS))
         ids = await session.scalars(expired.returning(IdempotencyKey.id))
         removed["expired idempotency keys"] = len(ids.all())
+        await renew_seals(session, services.secret_box)
         removed["messages to webhooks"] = await expire_deliveries(session, MESSAGE_DAYS)
         for kind, days in services.settings.api.retention_days.items():
             deleted = await _expire(session, kind, days)

@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     lease_key: SecretStr | None = None
     #: The lease key before a rotation, so that running tasks end; no longer needed after the longest of them.
     lease_key_previous: SecretStr | None = None
+    #: Key under which the secrets of webhooks are encrypted in the database; by default the pepper.
+    webhook_key: SecretStr | None = None
+    #: The webhook key before a rotation; no longer needed after the api's next sweep, an hour at most.
+    webhook_key_previous: SecretStr | None = None
     #: PostgreSQL 15 or newer; without it `securetag up` starts one of its own.
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")

@@ -19,6 +19,7 @@ EXTRAS = {
     "alembic": "db",
     "argilla": "dev",
     "bs4": "extractors",
+    "cryptography": "api",
     "cvss": "extractors",
     "dagster": "dagster",
     "dagster_k8s": "kubernetes",

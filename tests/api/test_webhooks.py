@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from api_in_process import Api, Tenant
 from loopback_server import LoopbackServer
+from pydantic import SecretStr
 from rows import make_finding
 from stored_scans import store_scan
 
@@ -164,6 +165,57 @@ async def test_events_arrive_signed_with_both_secrets_of_a_rotation(
     verify(headers, body, rotated["secret"])
     with pytest.raises(ValueError, match="signature"):
         verify(headers, body, made["secret"])
+
+
+@pytest.mark.system
+@pytest.mark.sockets
+async def test_secrets_are_encrypted_and_outlive_a_rotation_of_their_key(
+    api: Api, receiver: Receiver, verify: Verify
+) -> None:
+    tenant = await api.tenant()
+    made = await create(api, tenant, receiver.url + "/sealed", ["scan.completed"])
+    services = api.app.state.services
+
+    def stored() -> str:
+        ((secret,),) = api.query(f"SELECT secret FROM securetag.webhook WHERE id = '{made['id']}'")
+        return str(secret)
+
+    async def last_error() -> str:
+        await store_scan(api, tenant, branch="main")
+        await send_due(api)
+        items = (await tenant.client.get(f"/webhooks/{made['id']}/deliveries")).json()["items"]
+        return str(items[0]["error"])
+
+    def is_signed() -> bool:
+        message = receiver.messages.pop()
+        return bool(verify(*message, made["secret"]))
+
+    under_pepper = stored()
+    assert made["secret"] not in under_pepper
+    api.settings.webhook_key = SecretStr("a key of their own")
+    assert await last_error() == ""
+    assert is_signed(), "still sealed under the pepper"
+    await sweep_all(services)
+    under_key = stored()
+    assert under_key.startswith(services.secret_box.prefix)
+    assert under_key != under_pepper
+    api.settings.webhook_key, api.settings.webhook_key_previous = SecretStr("new"), api.settings.webhook_key
+    await sweep_all(services)
+    api.settings.webhook_key_previous = None
+    assert await last_error() == ""
+    assert is_signed()
+    # From before secrets were sealed.
+    plain = f"UPDATE securetag.webhook SET secret = '{made['secret']}' WHERE id = '{made['id']}' RETURNING 1"
+    api.query(plain)
+    assert await last_error() == ""
+    assert is_signed()
+    await sweep_all(services)
+    assert stored().startswith(services.secret_box.prefix)
+    # A key that is lost.
+    api.settings.webhook_key = SecretStr("another")
+    assert "sealed under a key that isn't set" in await last_error()
+    assert receiver.messages == []
+    await tenant.client.delete(f"/webhooks/{made['id']}")
 
 
 @pytest.mark.system

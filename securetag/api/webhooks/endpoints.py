@@ -53,10 +53,12 @@ async def create_webhook(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> WebhookCreated:
+            secret = webhooks.generate_secret()
+            sealed = services.secret_box.seal(secret)
             row = await webhooks.add_webhook(
-                session, caller.tenant_id, body.url, body.events, actor=caller.name
+                session, caller.tenant_id, body.url, body.events, sealed=sealed, actor=caller.name
             )
-            return WebhookCreated.model_validate(row)
+            return to_created(row, secret)
 
         return await once(session, caller.tenant_id, "POST /webhooks", key, body, work, secret="secret")
 
@@ -98,9 +100,15 @@ async def rotate_secret(
     async with services.tenant(caller.tenant_id) as session:
 
         async def work() -> WebhookCreated:
-            overlap = timedelta(hours=body.overlap_hours)
-            row = await webhooks.rotate_secret(session, webhook_id, overlap=overlap, actor=caller.name)
-            return WebhookCreated.model_validate(row)
+            secret = webhooks.generate_secret()
+            row = await webhooks.rotate_secret(
+                session,
+                webhook_id,
+                sealed=services.secret_box.seal(secret),
+                overlap=timedelta(hours=body.overlap_hours),
+                actor=caller.name,
+            )
+            return to_created(row, secret)
 
         operation = f"POST /webhooks/{webhook_id}/rotate"
         return await once(session, caller.tenant_id, operation, key, body, work, secret="secret")
@@ -129,6 +137,11 @@ async def redeliver_message(
 
         operation = f"POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"
         return await once(session, caller.tenant_id, operation, key, None, work, status=200)
+
+
+def to_created(row: Webhook, secret: str) -> WebhookCreated:
+    """From a row, whose secret is sealed, and the secret itself."""
+    return WebhookCreated(**WebhookAnswer.model_validate(row).model_dump(), secret=secret)
 
 
 def to_delivery_answer(row: WebhookDelivery) -> DeliveryAnswer:

@@ -29,6 +29,7 @@ from securetag.db.repositories.webhooks import (
 from securetag.errors import DatabaseUnavailableError, InputError
 from securetag.scanning.web.addresses import Network, parse_endpoint
 from securetag.scanning.web.egress import EgressPolicy, EgressProxy
+from securetag.system.sealing import SealError, SecretBox
 from securetag.system.version import package_version
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ async def send(services: ApiServices, claimed: ClaimedDelivery, *, backoff_s: fl
         webhook = await session.get(Webhook, claimed.webhook_id)
     if webhook is None:
         return
-    outcome = await post(webhook, claimed, services.settings.private_networks)
+    outcome = await post(webhook, claimed, services.settings.private_networks, services.secret_box)
     async with services.tenant(claimed.tenant_id) as session:
         wait_s = compute_wait(claimed.attempt, backoff_s)
         is_given_up = await record_outcome(session, claimed, outcome, wait_s=wait_s)
@@ -102,13 +103,22 @@ def compute_wait(attempt: int, backoff_s: float = BACKOFF_S) -> float:
 
 
 async def post(
-    webhook: Webhook, claimed: ClaimedDelivery, networks: list[Network], *, timeout_s: float = TIMEOUT_S
+    webhook: Webhook,
+    claimed: ClaimedDelivery,
+    networks: list[Network],
+    box: SecretBox,
+    *,
+    timeout_s: float = TIMEOUT_S,
 ) -> Outcome:
     """Post a message; the outcome says what was answered, or why nothing was. Nothing is raised."""
     body = json.dumps(claimed.payload, ensure_ascii=False, separators=(",", ":")).encode()
-    secrets = [webhook.secret]
+    sealed = [webhook.secret]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > datetime.now(UTC):
-        secrets.append(webhook.previous_secret)
+        sealed.append(webhook.previous_secret)
+    try:
+        secrets = [box.open(secret) for secret in sealed]
+    except SealError as error:
+        return Outcome(None, f"the webhook's secret can't be read: {error}")
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"Securetag/{package_version()}",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -18,6 +19,7 @@ from securetag.db.models import Webhook, WebhookDelivery
 from securetag.db.repositories import audit
 from securetag.errors import ConflictError, NotFoundError
 from securetag.records import JsonObject
+from securetag.system.sealing import SealError, SecretBox
 
 #: Webhooks of one tenant.
 MAX_WEBHOOKS = 10
@@ -70,9 +72,9 @@ def generate_secret() -> str:
 
 
 async def add_webhook(
-    session: AsyncSession, tenant_id: UUID, url: str, events: Sequence[str], *, actor: str
+    session: AsyncSession, tenant_id: UUID, url: str, events: Sequence[str], *, sealed: str, actor: str
 ) -> Webhook:
-    """Add a webhook with a new secret. Raises ConflictError where the tenant has MAX_WEBHOOKS."""
+    """Add a webhook with a `sealed` secret. Raises ConflictError where the tenant has MAX_WEBHOOKS."""
     # Two calls at once must not both take the last place.
     lock = "SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :tenant, 0))"
     await session.execute(text(lock), {"tenant": str(tenant_id)})
@@ -80,7 +82,7 @@ async def add_webhook(
         raise ConflictError(
             f"a tenant has at most {MAX_WEBHOOKS} webhooks", hint="Delete one that isn't needed any more."
         )
-    row = Webhook(id=uuid7(), tenant_id=tenant_id, url=url, secret=generate_secret(), events=list(events))
+    row = Webhook(id=uuid7(), tenant_id=tenant_id, url=url, secret=sealed, events=list(events))
     await audit.add(
         session, row, actor=actor, action="webhook.create", detail={"url": url, "events": list(events)}
     )
@@ -110,15 +112,15 @@ async def change_webhook(
 
 
 async def rotate_secret(
-    session: AsyncSession, webhook_id: UUID, *, overlap: timedelta, actor: str
+    session: AsyncSession, webhook_id: UUID, *, sealed: str, overlap: timedelta, actor: str
 ) -> Webhook:
-    """Give a webhook a new secret; the old one signs too for `overlap`. Raises NotFoundError."""
+    """Give a webhook a new `sealed` secret; the old one signs too for `overlap`. Raises NotFoundError."""
     webhook = await get_webhook(session, webhook_id)
     webhook.previous_secret = webhook.secret if overlap else None
     webhook.previous_until = (
         await session.scalar(select(func.clock_timestamp() + overlap)) if overlap else None
     )
-    webhook.secret = generate_secret()
+    webhook.secret = sealed
     await session.flush()
     await _record(session, webhook, "webhook.rotate", actor, {"overlap_s": overlap.total_seconds()})
     return webhook
@@ -219,6 +221,27 @@ async def record_outcome(
                 session, webhook, "webhook.disable", "securetag", {"reason": webhook.disabled_reason}
             )
     return is_last
+
+
+async def renew_seals(session: AsyncSession, box: SecretBox) -> int:
+    """Seal the tenant's secrets that aren't sealed under the current key anew; return how many.
+
+    What no key opens stays as it is.
+    """
+    renewed = 0
+    columns = (Webhook.secret, Webhook.previous_secret)
+    is_due = or_(*(~column.startswith(box.prefix) for column in columns))
+    query = select(Webhook.id, *columns).where(is_due)
+    for webhook_id, *stored in await session.execute(query.with_for_update()):
+        values: JsonObject = {}
+        for name, text_of in zip(("secret", "previous_secret"), stored, strict=True):
+            if text_of is not None and not text_of.startswith(box.prefix):
+                with suppress(SealError):
+                    values[name] = box.seal(box.open(text_of))
+        if values:
+            await session.execute(update(Webhook).where(Webhook.id == webhook_id).values(values))
+            renewed += len(values)
+    return renewed
 
 
 async def expire_deliveries(session: AsyncSession, days: int) -> int:

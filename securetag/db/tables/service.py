@@ -48,7 +48,7 @@ class Webhook(Base):
     id: Mapped[UUID] = id_column()
     tenant_id: Mapped[UUID] = tenant_column()
     url: Mapped[str]
-    #: `whsec_` and base64: in plain text, since it signs.
+    #: `whsec_` and base64, sealed (`securetag.system.sealing`).
     secret: Mapped[str]
     events: Mapped[list[str]]
     active: Mapped[bool] = mapped_column(server_default=text("true"))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Sequence,
+    Table,
     Text,
     UniqueConstraint,
     Uuid,
@@ -56,6 +57,13 @@ class Base(DeclarativeBase):
         list[list[int]]: JSONB(none_as_null=True),
         list[str]: ARRAY(Text()),
     }
+
+
+def table_of(model: type[Base]) -> Table:
+    """Return the table of a model, for statements that SQLAlchemy's ORM has no part in."""
+    table = model.__table__
+    assert isinstance(table, Table), "every model is a table of its own"
+    return table
 
 
 #: Fences rise over all tasks and never repeat, even when a transaction rolls back.

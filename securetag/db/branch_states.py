@@ -9,13 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, case, func, literal, select, true, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Insert,
+    Select,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from securetag.db.base import table_of
 from securetag.db.branch_verdicts import find_stale
 from securetag.db.identity import IMPORT
 from securetag.db.models import Finding, FindingOccurrence, FindingState, Project, Task
@@ -171,7 +189,8 @@ class BranchUpdate:
         """Return the states of what the branch had and the scan, which read its files, doesn't report."""
         if await self._is_overtaken(session, task):
             return []
-        rows = await session.execute(_select_missing(task, self.branch))
+        values = {**_values_of(task, self.branch), "of_kind": task.kind}
+        rows = await session.execute(_select_missing(), values)
         return [
             row.id
             for row in rows
@@ -192,106 +211,153 @@ class BranchUpdate:
         )
 
     async def _is_overtaken(self, session: AsyncSession, task: Task) -> bool:
-        # Locked, so that no newer scan completes between the question and the commit.
-        await session.execute(
-            select(Project.id).where(Project.id == task.project_id).with_for_update(key_share=True)
-        )
-        return await _is_overtaken(session, task, self.branch, self.tools)
+        """Has a newer scan of the branch ended? Of imports: a newer one of the same tools."""
+        answer: bool | None = session.info.get(_OVERTAKEN)
+        if answer is None:
+            # Locked, so that no newer scan completes between the question and the commit.
+            await session.execute(_LOCK_PROJECT, {"of_project": task.project_id})
+            is_import = task.kind == IMPORT
+            values = {**_values_of(task, self.branch), "of_kind": task.kind}
+            values |= {"tools": list(self.tools)} if is_import else {}
+            answer = bool(await session.scalar(_select_overtaken(is_import), values))
+            session.info[_OVERTAKEN] = answer
+        return answer
 
 
-async def _is_overtaken(session: AsyncSession, task: Task, branch: str, tools: Collection[str]) -> bool:
-    """Has a newer scan of the branch ended? Of imports: a newer one of the same tools."""
-    default = select(Project.default_branch).where(Project.id == task.project_id).scalar_subquery()
+#: In the `info` of a session, which lives for one transaction: the answer, which the lock keeps true.
+_OVERTAKEN = "securetag_overtaken"
+_LOCK_PROJECT = (
+    select(Project.id).where(Project.id == bindparam("of_project")).with_for_update(key_share=True)
+)
+_DEFAULT = select(Project.default_branch).where(Project.id == bindparam("of_project")).scalar_subquery()
+#: Columns of `finding_id` that are among those of a call.
+_IDS = ARRAY(Uuid())
+
+
+def _values_of(task: Task, branch: str) -> dict[str, object]:
+    return {"of_task": task.id, "of_project": task.project_id, "of_branch": branch}
+
+
+# To build these statements takes longer than PostgreSQL takes for a few findings.
+@cache
+def _select_overtaken(is_import: bool) -> Select[bool]:
     newer = select(Task.id).where(
-        Task.project_id == task.project_id,
-        Task.kind == task.kind,
+        Task.project_id == bindparam("of_project"),
+        Task.kind == bindparam("of_kind"),
         Task.state == "completed",
-        Task.id > task.id,
-        func.coalesce(Task.params["branch"].astext, default) == branch,
+        Task.id > bindparam("of_task"),
+        func.coalesce(Task.params["branch"].astext, _DEFAULT) == bindparam("of_branch"),
     )
-    if task.kind == IMPORT:
-        of_tool = select(ExecutionRow.id).where(ExecutionRow.task_id == Task.id, ExecutionRow.tool.in_(tools))
-        newer = newer.where(of_tool.exists())
-    return bool(await session.scalar(select(newer.exists())))
+    if is_import:
+        is_of_tool = ExecutionRow.tool.in_(bindparam("tools", expanding=True))
+        newer = newer.where(
+            select(ExecutionRow.id).where(ExecutionRow.task_id == Task.id, is_of_tool).exists()
+        )
+    return select(newer.exists())
 
 
 async def _add_seen(
     session: AsyncSession, task: Task, branch: str, stale: Collection[UUID], finding_ids: Sequence[UUID]
 ) -> None:
     """States of findings that the scan reports; `stale`: those whose verdict doesn't hold for its code."""
-    is_reported = and_(
-        FindingOccurrence.task_id == task.id,
-        FindingOccurrence.finding_id == func.any(literal(list(finding_ids), ARRAY(Uuid()))),
+    values = {
+        **_values_of(task, branch),
+        "reported_ids": list(finding_ids),
+        "stale_ids": list(stale),
+    }
+    await session.execute(_update_seen(), {**values, "of_commit": task.params.get("commit")})
+    base = await session.scalar(_base_scan(task)) if task.params.get("base_commit") else None
+    values |= {"of_base": base} if base is not None else {}
+    await session.execute(_insert_seen(has_base=base is not None), values)
+
+
+def _is_reported() -> ColumnElement[bool]:
+    return and_(
+        FindingOccurrence.task_id == bindparam("of_task"),
+        FindingOccurrence.finding_id == func.any(bindparam("reported_ids", type_=_IDS)),
     )
-    is_stale = FindingOccurrence.finding_id == func.any(literal(list(stale), ARRAY(Uuid())))
+
+
+def _is_stale() -> ColumnElement[bool]:
+    return FindingOccurrence.finding_id == func.any(bindparam("stale_ids", type_=_IDS))
+
+
+@cache
+def _update_seen() -> Update:
+    """States that the branch has."""
     setter = aliased(Task)
-    commit = task.params.get("commit")
-    is_of_other_commit = (
-        true() if commit is None else func.coalesce(setter.params["commit"].astext != commit, true())
+    commit, this = bindparam("of_commit", type_=Text), bindparam("of_task", type_=Uuid)
+    is_of_other_commit = or_(
+        commit.is_(None), func.coalesce(setter.params["commit"].astext != commit, true())
     )
     state = case(
         (FindingState.state == "fixed", "reopened"),
-        (and_(is_stale, FindingState.verdict_stale_task_id.is_(None)), "reopened"),
+        (and_(_is_stale(), FindingState.verdict_stale_task_id.is_(None)), "reopened"),
         (and_(FindingState.state == "new", is_of_other_commit), "open"),
         else_=FindingState.state,
     )
     stays = state == FindingState.state
-    await session.execute(
+    return (
         update(FindingState)
         .where(
-            FindingState.branch == branch,
+            FindingState.branch == bindparam("of_branch"),
             FindingState.finding_id == FindingOccurrence.finding_id,
-            is_reported,
-            FindingState.seen_task_id < task.id,
+            _is_reported(),
+            FindingState.seen_task_id < this,
             Finding.id == FindingState.finding_id,
             setter.id == FindingState.task_id,
         )
         .values(
             state=state,
-            seen_task_id=task.id,
-            task_id=case((stays, FindingState.task_id), else_=task.id),
+            seen_task_id=this,
+            task_id=case((stays, FindingState.task_id), else_=this),
             since=case((stays, FindingState.since), else_=func.clock_timestamp()),
             verdict_stale_task_id=case(
-                (is_stale, func.coalesce(FindingState.verdict_stale_task_id, task.id))
+                (_is_stale(), func.coalesce(FindingState.verdict_stale_task_id, this))
             ),
         )
         .execution_options(synchronize_session=False)
     )
-    earlier = await _earlier(session, task, branch)
+
+
+@cache
+def _insert_seen(*, has_base: bool) -> Insert:
+    """States that the branch hasn't got. `open`: the finding was there before the branch."""
     rows = (
         select(
             # An id that is made already, and used for no other state.
             FindingOccurrence.id,
             FindingOccurrence.tenant_id,
-            literal(task.project_id).label("project_id"),
+            bindparam("of_project", type_=Uuid).label("project_id"),
             FindingOccurrence.finding_id,
-            literal(branch).label("branch"),
-            case((earlier, "open"), else_="new").label("state"),
+            bindparam("of_branch", type_=Text).label("branch"),
+            case((_is_earlier(has_base=has_base), "open"), else_="new").label("state"),
             FindingOccurrence.task_id,
             FindingOccurrence.task_id.label("seen_task_id"),
-            case((is_stale, FindingOccurrence.task_id)).label("verdict_stale_task_id"),
+            case((_is_stale(), FindingOccurrence.task_id)).label("verdict_stale_task_id"),
         )
         .join(Finding, Finding.id == FindingOccurrence.finding_id)
-        .where(is_reported)
+        .where(_is_reported())
     )
-    added = upsert(FindingState).from_select([str(column.key) for column in rows.selected_columns], rows)
-    await session.execute(added.on_conflict_do_nothing(index_elements=["finding_id", "branch"]))
+    added = upsert(table_of(FindingState)).from_select(
+        [str(column.key) for column in rows.selected_columns], rows
+    )
+    return added.on_conflict_do_nothing(index_elements=["finding_id", "branch"])
 
 
-async def _earlier(session: AsyncSession, task: Task, branch: str) -> ColumnElement[bool]:
+def _is_earlier(*, has_base: bool) -> ColumnElement[bool]:
     """Was the finding there before the branch? In the scan of its base commit, else in the default branch."""
-    base = await session.scalar(_base_scan(task)) if task.params.get("base_commit") else None
-    if base is not None:
+    if has_base:
         before = aliased(FindingOccurrence)
-        return select(before.id).where(before.task_id == base, before.finding_id == Finding.id).exists()
+        is_of_base = before.task_id == bindparam("of_base")
+        return select(before.id).where(is_of_base, before.finding_id == Finding.id).exists()
     other = aliased(FindingState)
-    default = select(Project.default_branch).where(Project.id == task.project_id).scalar_subquery()
     return (
         select(other.id)
         .where(
             other.finding_id == Finding.id,
-            other.branch == default,
-            other.branch != branch,
+            other.branch == _DEFAULT,
+            other.branch != bindparam("of_branch"),
             other.state != "fixed",
         )
         .exists()
@@ -312,8 +378,9 @@ def _base_scan(task: Task) -> Select[UUID]:
     )
 
 
-def _select_missing(task: Task, branch: str) -> Select[*tuple[object, ...]]:
-    """Select the states of what older scans of the branch had and this one doesn't report."""
+@cache
+def _select_missing() -> Select[*tuple[object, ...]]:
+    """The states of what older scans of the branch had and this one doesn't report."""
     seen = aliased(Task)
     return (
         select(FindingState.id, Finding.tool, Finding.matches, FindingOccurrence.path)
@@ -327,10 +394,10 @@ def _select_missing(task: Task, branch: str) -> Select[*tuple[object, ...]]:
             ),
         )
         .where(
-            FindingState.project_id == task.project_id,
-            FindingState.branch == branch,
+            FindingState.project_id == bindparam("of_project"),
+            FindingState.branch == bindparam("of_branch"),
             FindingState.state != "fixed",
-            FindingState.seen_task_id < task.id,
-            seen.kind == task.kind,
+            FindingState.seen_task_id < bindparam("of_task"),
+            seen.kind == bindparam("of_kind"),
         )
     )

@@ -36,23 +36,42 @@ async def find_stale(session: AsyncSession, task: Task, branch: str) -> set[UUID
 
     Call it before the states of the branch name this scan.
     """
-    now, judged, before = (aliased(FindingOccurrence) for _ in range(3))
+    by_person = await session.execute(_select_judged_by_people(), {"of_task": task.id})
+    stale = {after.finding_id for shown, after in by_person if has_changed(shown, after)}
+    by_model = await session.execute(_select_judged_by_models(), {"of_task": task.id, "of_branch": branch})
+    return stale | {
+        after.finding_id for shown, after, since in by_model if since is not None or has_changed(shown, after)
+    }
+
+
+# To build them takes longer than PostgreSQL takes to answer them for a few findings.
+@cache
+def _select_judged_by_people() -> Select[FindingOccurrence, FindingOccurrence]:
+    """The occurrence that was judged and the scan's, where these may differ."""
+    now, judged = aliased(FindingOccurrence), aliased(FindingOccurrence)
     feedback = standing_feedback()
-    by_person = await session.execute(
+    return (
         select(judged, now)
         .select_from(Finding)
-        .join(now, and_(now.finding_id == Finding.id, now.task_id == task.id))
+        .join(now, and_(now.finding_id == Finding.id, now.task_id == bindparam("of_task")))
         .join(feedback, true())
         .join(judged, _is_judged(judged, feedback))
         .where(_may_differ(judged, now))
     )
-    stale = {after.finding_id for shown, after in by_person if has_changed(shown, after)}
+
+
+@cache
+def _select_judged_by_models() -> Select[FindingOccurrence, FindingOccurrence, UUID | None]:
+    """The branch's occurrence before, the scan's without a verdict, and since when a verdict is stale."""
+    now, before = aliased(FindingOccurrence), aliased(FindingOccurrence)
+    feedback = standing_feedback()
     judged_now = select(TriageVerdict.id).where(TriageVerdict.occurrence_id == now.id).exists()
-    by_model = await session.execute(
+    is_of_branch = and_(FindingState.finding_id == Finding.id, FindingState.branch == bindparam("of_branch"))
+    return (
         select(before, now, FindingState.verdict_stale_task_id)
         .select_from(Finding)
-        .join(now, and_(now.finding_id == Finding.id, now.task_id == task.id))
-        .join(FindingState, and_(FindingState.finding_id == Finding.id, FindingState.branch == branch))
+        .join(now, and_(now.finding_id == Finding.id, now.task_id == bindparam("of_task")))
+        .join(FindingState, is_of_branch)
         .join(before, and_(before.finding_id == Finding.id, before.task_id == FindingState.seen_task_id))
         .outerjoin(feedback, true())
         .where(
@@ -62,9 +81,6 @@ async def find_stale(session: AsyncSession, task: Task, branch: str) -> set[UUID
             or_(_may_differ(before, now), FindingState.verdict_stale_task_id.is_not(None)),
         )
     )
-    return stale | {
-        after.finding_id for shown, after, since in by_model if since is not None or has_changed(shown, after)
-    }
 
 
 async def judge_branches(session: AsyncSession, finding_ids: Sequence[UUID]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Row, Select, bindparam, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -132,7 +133,7 @@ async def identify(
     rest = dict(list(enumerate(places))[len(taken) :])
     # An earlier attempt at the task may have stored the same findings: it scanned the same code.
     previous = {task.id, *await _previous_scans(session, task)}
-    query = _stored_findings(task, tools)
+    query = _ProjectFindings.of(task, tools)
     fingerprints = {item.place.fingerprint for item in rest.values()}
     stored = await _with_fingerprints(session, query, fingerprints, previous)
     for finding_id in taken:
@@ -201,26 +202,32 @@ def _changes(item: ScannedPlace, judged: _Judged) -> list[Change]:
 
 async def _previous_scans(session: AsyncSession, task: Task) -> set[UUID]:
     """The newest scan of the project, of the same kind, that has a result; and a newer unfinished one's."""
-    others = (Task.project_id == task.project_id, Task.kind == task.kind, Task.id != task.id)
-    result = await session.execute(
-        select(ScanResult.id, ScanResult.task_id)
-        .join(Task, Task.id == ScanResult.task_id)
-        .where(*others)
-        .order_by(ScanResult.id.desc())
-        .limit(1)
-    )
-    newest = result.one_or_none()
-    report = (
-        select(ScanReport.task_id)
-        .join(Task, Task.id == ScanReport.task_id)
-        .where(*others, Task.state != "completed")
-        .order_by(ScanReport.id.desc())
-        .limit(1)
-    )
-    if newest is not None:
-        report = report.where(ScanReport.id > newest.id)
-    reported = await session.scalar(report)
+    values = {"of_project": task.project_id, "of_kind": task.kind, "of_task": task.id}
+    newest = (await session.execute(_NEWEST_RESULT, values)).one_or_none()
+    values["after"] = newest.id if newest is not None else UUID(int=0)
+    reported = await session.scalar(_NEWEST_REPORT, values)
     return {task_id for task_id in (newest.task_id if newest else None, reported) if task_id is not None}
+
+
+_others = (
+    Task.project_id == bindparam("of_project"),
+    Task.kind == bindparam("of_kind"),
+    Task.id != bindparam("of_task"),
+)
+_NEWEST_RESULT = (
+    select(ScanResult.id, ScanResult.task_id)
+    .join(Task, Task.id == ScanResult.task_id)
+    .where(*_others)
+    .order_by(ScanResult.id.desc())
+    .limit(1)
+)
+_NEWEST_REPORT = (
+    select(ScanReport.task_id)
+    .join(Task, Task.id == ScanReport.task_id)
+    .where(*_others, Task.state != "completed", ScanReport.id > bindparam("after"))
+    .order_by(ScanReport.id.desc())
+    .limit(1)
+)
 
 
 _newest = aliased(
@@ -233,8 +240,31 @@ _newest = aliased(
 )
 
 
-def _stored_findings(task: Task, tools: Collection[str]) -> Select[*tuple[object, ...]]:
-    """Select the findings that the task may have seen again."""
+@dataclass(frozen=True, slots=True)
+class _ProjectFindings:
+    """The query of the findings that a task may have seen again, and its values."""
+
+    query: Select[*tuple[object, ...]]
+    values: Mapping[str, object]
+
+    @classmethod
+    def of(cls, task: Task, tools: Collection[str]) -> _ProjectFindings:
+        is_import = task.kind == IMPORT
+        values: dict[str, object] = {"of_tenant": task.tenant_id, "of_project": task.project_id}
+        return cls(_select_stored(is_import), values | ({"tools": list(tools)} if is_import else {}))
+
+    async def list_rows(
+        self, session: AsyncSession, condition: ColumnElement[bool] | None = None, most: int | None = None
+    ) -> Sequence[Row[*tuple[object, ...]]]:
+        """Return those that meet a condition; with `most` the first ones by their ids."""
+        query = self.query if condition is None else self.query.where(condition)
+        query = query if most is None else query.order_by(Finding.id).limit(most)
+        return (await session.execute(query, dict(self.values))).all()
+
+
+# To build the query takes longer than PostgreSQL takes to answer it for a few findings.
+@cache
+def _select_stored(is_import: bool) -> Select[*tuple[object, ...]]:
     last_task = aliased(Task)
     query = (
         select(
@@ -253,14 +283,14 @@ def _stored_findings(task: Task, tools: Collection[str]) -> Select[*tuple[object
         .select_from(Finding)
         .join(_newest, true())
         .join(last_task, last_task.id == Finding.last_task_id)
-        .where(Finding.tenant_id == task.tenant_id, Finding.project_id == task.project_id)
+        .where(Finding.tenant_id == bindparam("of_tenant"), Finding.project_id == bindparam("of_project"))
     )
-    if task.kind != IMPORT:
+    if not is_import:
         return query.where(last_task.kind != IMPORT)
     reported = func.jsonb_array_elements(Finding.matches).table_valued("value")
     others = (
         select(reported.c.value)
-        .where(cast(reported.c.value, JSONB)["tool"].astext.not_in(tools))
+        .where(cast(reported.c.value, JSONB)["tool"].astext.not_in(bindparam("tools", expanding=True)))
         .correlate(Finding)
     )
     return query.where(last_task.kind == IMPORT, ~others.exists())
@@ -268,20 +298,20 @@ def _stored_findings(task: Task, tools: Collection[str]) -> Select[*tuple[object
 
 async def _with_fingerprints(
     session: AsyncSession,
-    query: Select[*tuple[object, ...]],
+    query: _ProjectFindings,
     fingerprints: Iterable[str],
     previous: Collection[UUID],
 ) -> dict[UUID, _Stored]:
     stored: dict[UUID, _Stored] = {}
     for chunk in _chunks(sorted(fingerprints)):
-        rows = await session.execute(query.where(Finding.fingerprint.in_(chunk)))
+        rows = await query.list_rows(session, Finding.fingerprint.in_(chunk))
         stored.update((row.id, _known(row, previous)) for row in rows)
     return stored
 
 
 async def _candidates(
     session: AsyncSession,
-    query: Select[*tuple[object, ...]],
+    query: _ProjectFindings,
     rest: Mapping[int, ScannedPlace],
     matched: set[UUID],
     previous: Collection[UUID],
@@ -293,8 +323,7 @@ async def _candidates(
     fingerprints = {item.place.fingerprint for item in rest.values()}
     nearby: list[_Stored] = []
     others: list[_Stored] = []
-    page = query.order_by(Finding.id).limit(LOOKUP)
-    rows = (await session.execute(page)).all()
+    rows = await query.list_rows(session, most=LOOKUP)
     while rows:
         for row in rows:
             if row.id in matched:
@@ -307,7 +336,7 @@ async def _candidates(
                 nearby.append(stored)
             elif stored.finding.is_current and len(others) < MAX_COMPARED:
                 others.append(stored)
-        rows = (await session.execute(page.where(Finding.id > rows[-1].id))).all()
+        rows = await query.list_rows(session, Finding.id > rows[-1].id, most=LOOKUP)
     return nearby if len(nearby) + len(others) > MAX_COMPARED else [*nearby, *others]
 
 
@@ -345,6 +374,24 @@ async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UU
     A person's verdict comes before a script's. Older feedback names no occurrence: it was given on the
     newest of its time.
     """
+    judged: dict[UUID, _Judged] = {}
+    for chunk in _chunks(sorted(finding_ids)):
+        for row in await session.execute(_select_judged(), {"finding_ids": chunk}):
+            identity = row.identity or {}
+            judged[row.id] = _Judged(
+                by_feedback=row.feedback_id is not None,
+                by_model=row.by_model,
+                stale_task_id=row.verdict_stale_task_id,
+                digest=str(identity.get("digest", "")),
+                snippet=_snippet_digest(row.snippet),
+                identity=msgspec.json.encode(identity) if identity else b"",
+                path=row.path,
+            )
+    return judged
+
+
+@cache
+def _select_judged() -> Select[*tuple[object, ...]]:
     feedback = standing_feedback()
     shown = aliased(
         FindingOccurrence,
@@ -361,38 +408,22 @@ async def _judged(session: AsyncSession, finding_ids: Sequence[UUID]) -> dict[UU
         .limit(1)
         .lateral("shown"),
     )
-    judged: dict[UUID, _Judged] = {}
-    for chunk in _chunks(sorted(finding_ids)):
-        rows = await session.execute(
-            select(
-                Finding.id,
-                Finding.verdict_stale_task_id,
-                feedback.id.label("feedback_id"),
-                select(TriageVerdict.id)
-                .where(TriageVerdict.finding_id == Finding.id)
-                .exists()
-                .label("by_model"),
-                shown.identity,
-                func.coalesce(shown.snippet, "").label("snippet"),
-                func.coalesce(shown.path, "").label("path"),
-            )
-            .select_from(Finding)
-            .outerjoin(feedback, true())
-            .outerjoin(shown, true())
-            .where(Finding.id.in_(chunk))
+    by_model = select(TriageVerdict.id).where(TriageVerdict.finding_id == Finding.id).exists()
+    return (
+        select(
+            Finding.id,
+            Finding.verdict_stale_task_id,
+            feedback.id.label("feedback_id"),
+            by_model.label("by_model"),
+            shown.identity,
+            func.coalesce(shown.snippet, "").label("snippet"),
+            func.coalesce(shown.path, "").label("path"),
         )
-        for row in rows:
-            identity = row.identity or {}
-            judged[row.id] = _Judged(
-                by_feedback=row.feedback_id is not None,
-                by_model=row.by_model,
-                stale_task_id=row.verdict_stale_task_id,
-                digest=str(identity.get("digest", "")),
-                snippet=_snippet_digest(row.snippet),
-                identity=msgspec.json.encode(identity) if identity else b"",
-                path=row.path,
-            )
-    return judged
+        .select_from(Finding)
+        .outerjoin(feedback, true())
+        .outerjoin(shown, true())
+        .where(Finding.id.in_(bindparam("finding_ids", expanding=True)))
+    )
 
 
 def _snippet_digest(snippet: str) -> bytes:

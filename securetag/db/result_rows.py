@@ -10,18 +10,19 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, Select, Table, bindparam, column, func, insert, select
+from sqlalchemy import ARRAY, Insert, Select, bindparam, column, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from securetag import records
-from securetag.db.base import Base
+from securetag.db.base import Base, table_of
 from securetag.db.identity import Matched, ScannedPlace
 from securetag.db.models import Finding, FindingOccurrence, Task, TriageVerdict
 from securetag.errors import InputError
@@ -69,13 +70,7 @@ async def add_chunk(
 ) -> None:
     """Add up to a few hundred findings, by one statement for each table; `stored` gains what is new."""
     findings = await asyncio.to_thread(lambda: [_finding_row(task, *pair) for pair in chunk])
-    statement = upsert(_table(Finding)).from_select(*_unnested(Finding, findings[0]))
-    names = (*_WORDS, "fingerprint_version", "last_task_id", "verdict_stale_task_id")
-    replaced = {name: statement.excluded[name] for name in names}
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={**replaced, "last_seen_at": func.clock_timestamp()}
-    )
-    await session.execute(statement, _columns(findings))
+    await session.execute(_write_findings(tuple(findings[0])), _columns(findings))
     added, verdicts = await asyncio.to_thread(_scan_rows, task, chunk, stored)
     await insert_rows(session, FindingOccurrence, added)
     await insert_rows(session, TriageVerdict, verdicts)
@@ -83,8 +78,23 @@ async def add_chunk(
 
 async def insert_rows(session: AsyncSession, table: type[Base], rows: Sequence[JsonObject]) -> None:
     if rows:
-        added = insert(_table(table)).from_select(*_unnested(table, rows[0]))
-        await session.execute(added, _columns(rows))
+        await session.execute(_write_rows(table, tuple(rows[0])), _columns(rows))
+
+
+# To build a statement takes longer than PostgreSQL takes to write a few rows by it.
+@cache
+def _write_findings(names: tuple[str, ...]) -> Insert:
+    statement = upsert(table_of(Finding)).from_select(*_unnested(Finding, names))
+    changed = (*_WORDS, "fingerprint_version", "last_task_id", "verdict_stale_task_id")
+    replaced = {name: statement.excluded[name] for name in changed}
+    return statement.on_conflict_do_update(
+        index_elements=["id"], set_={**replaced, "last_seen_at": func.clock_timestamp()}
+    )
+
+
+@cache
+def _write_rows(table: type[Base], names: tuple[str, ...]) -> Insert:
+    return insert(table_of(table)).from_select(*_unnested(table, names))
 
 
 def _finding_row(task: Task, item: TriagedFinding, matched: Matched) -> JsonObject:
@@ -134,19 +144,13 @@ def _columns_of(item: records.Finding | Verdict, names: Iterable[str]) -> JsonOb
     return {name: storable(msgspec.to_builtins(getattr(item, name))) for name in names}
 
 
-def _unnested(table: type[Base], row: JsonObject) -> tuple[list[str], Select[*tuple[object, ...]]]:
+def _unnested(table: type[Base], names: Sequence[str]) -> tuple[Sequence[str], Select[*tuple[object, ...]]]:
     """Columns, and a select of one array for each: any number of rows in one statement of fixed text."""
-    types = {name: _table(table).c[name].type for name in row}
+    types = {name: table_of(table).c[name].type for name in names}
     # One dimension: a JSON value that is a list is an element, not a row of a matrix.
     arrays = [bindparam(f"rows_{name}", type_=ARRAY(kind, dimensions=1)) for name, kind in types.items()]
     columns = [column(name, kind) for name, kind in types.items()]
-    return list(row), select(func.unnest(*arrays).table_valued(*columns, name="rows").render_derived())
-
-
-def _table(model: type[Base]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table), "every model is a table of its own"
-    return table
+    return names, select(func.unnest(*arrays).table_valued(*columns, name="rows").render_derived())
 
 
 def _columns(rows: Sequence[JsonObject]) -> dict[str, list[object]]:

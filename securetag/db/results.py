@@ -13,12 +13,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
@@ -177,7 +177,9 @@ async def _store_findings(
         if chunks and chunks[-1].is_last:
             return occurrence_ids
         done = len(occurrence_ids)
-        stored = await _find_stored(session, task)
+        # Before its first chunk a first attempt has stored nothing.
+        is_first = task.attempt == 1 and not chunks
+        stored = StoredOccurrences({}) if is_first else await _find_stored(session, task)
         finding_ids = {occurrence: finding for finding, occurrence in stored.ids.items()}
         matched = await identify(
             session,
@@ -228,6 +230,13 @@ async def _storing(begin: Begin, lease: Lease) -> AsyncIterator[tuple[AsyncSessi
 
 async def _is_other_under_way(session: AsyncSession, task: Task) -> bool:
     """Has a running attempt at another task of the project stored a part of its findings?"""
+    values = {"of_project": task.project_id, "of_task": task.id}
+    return bool(await session.scalar(_select_under_way(), values))
+
+
+# To build a query of several tables takes many times longer than PostgreSQL takes to answer it.
+@cache
+def _select_under_way() -> Select[bool]:
     last = aliased(ScanReport)
     is_whole = select(last.id).where(
         last.task_id == ScanReport.task_id, last.fence == ScanReport.fence, last.is_last
@@ -236,14 +245,14 @@ async def _is_other_under_way(session: AsyncSession, task: Task) -> bool:
         select(ScanReport.id)
         .join(Task, Task.id == ScanReport.task_id)
         .where(
-            Task.project_id == task.project_id,
-            Task.id != task.id,
+            Task.project_id == bindparam("of_project"),
+            Task.id != bindparam("of_task"),
             Task.state == State.RUNNING.value,
             Task.fence == ScanReport.fence,
             ~is_whole.exists(),
         )
     )
-    return bool(await session.scalar(select(query.exists())))
+    return select(query.exists())
 
 
 async def _list_chunks(session: AsyncSession, lease: Lease) -> Sequence[ScanReport]:

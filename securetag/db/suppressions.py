@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, cast, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -63,20 +65,27 @@ async def lapse_suppressions(session: AsyncSession, task: Task) -> None:
 
     A suppression binds to the code that was looked at, as a verdict does.
     """
-    shown, now = aliased(FindingOccurrence), aliased(FindingOccurrence)
-    rows = (
-        select(Suppression.id, shown, now)
-        .join(shown, shown.id == Suppression.occurrence_id)
-        .join(now, now.finding_id == Suppression.finding_id)
-        .where(is_in_force(), now.task_id == task.id)
-    )
-    changed = [row[0] for row in await session.execute(rows) if has_changed(row[1], row[2])]
+    rows = await session.execute(_select_shown(), {"of_task": task.id})
+    changed = [row[0] for row in rows if has_changed(row[1], row[2])]
     if changed:
         await session.execute(
             update(Suppression)
             .where(Suppression.id.in_(changed))
             .values(lapsed_at=func.clock_timestamp(), lapsed_task_id=task.id)
         )
+
+
+# To build it takes longer than PostgreSQL takes to answer.
+@cache
+def _select_shown() -> Select[UUID, FindingOccurrence, FindingOccurrence]:
+    """Suppressions, the occurrence that each was made on, and the scan's of its finding."""
+    shown, now = aliased(FindingOccurrence), aliased(FindingOccurrence)
+    return (
+        select(Suppression.id, shown, now)
+        .join(shown, shown.id == Suppression.occurrence_id)
+        .join(now, now.finding_id == Suppression.finding_id)
+        .where(is_in_force(), now.task_id == bindparam("of_task"))
+    )
 
 
 def has_changed(shown: FindingOccurrence, now: FindingOccurrence) -> bool:

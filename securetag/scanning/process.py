@@ -80,15 +80,15 @@ def run(
     on_start: Callable[[int], None] | None = None,
     max_output: int = MAX_OUTPUT,
     cpu_limit_s: float | None = None,
-    has_network: bool = False,
+    gateway: Path | None = None,
     hidden: Sequence[Path] = (),
 ) -> ProcessResult:
     """Run `argv` in a session of its own with `env` and nothing else of our environment.
 
-    Where the kernel allows it (`securetag.system.isolation`) the tool has no network but with `has_network`.
-    It writes below the folder of `stdout` and the one that SANDBOX_VARIABLE names in `env` alone. It reads
-    everything but /tmp, /run, `hidden` and PERSONAL, of which it sees its own folders and what `argv` and
-    `env` name.
+    Where the kernel allows it (`securetag.system.isolation`) the tool has no network but what `gateway`
+    leads to (`securetag.system.gateway`). It writes below the folder of `stdout` and the one that
+    SANDBOX_VARIABLE names in `env` alone. It reads everything but /tmp, /run, `hidden`, which is the
+    installation's, and PERSONAL, of which it sees its own folders and what `argv` and `env` name.
     `on_start` gets the process group. On time-out, on `stop` and on any exception here the whole
     group is ended; what the tool leaves running after its own end is killed too. A tool that can't
     be run at all ends with 127 and its reason in `stderr`.
@@ -105,7 +105,8 @@ def run(
         writable=(stdout.parent, *(Path(env[name]) for name in (SANDBOX_VARIABLE,) if name in env)),
         readable=tuple(_list_needed(argv, env)),
         hidden=(*hidden, *(Path.home() / name for name in PERSONAL)),
-        has_network=has_network,
+        ours=tuple(hidden),
+        gateway=gateway,
     )
     started_at, began = utc_now(), time.monotonic()
     with stdout.open("wb") as out, stderr.open("wb") as err:
@@ -149,7 +150,14 @@ def _list_needed(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Path]:
             yield Path(path)
     program = Path(argv[0])
     if program.is_absolute():
-        yield program.parent.parent if (program.parent.parent / "pyvenv.cfg").exists() else program.parent
+        environment = program.parent.parent / "pyvenv.cfg"
+        yield environment.parent if environment.exists() else program.parent
+        if environment.exists():
+            # The installation whose library it uses, which may be below a home that others can't enter.
+            settings = dict(
+                line.split(" = ", 1) for line in environment.read_text().splitlines() if " = " in line
+            )
+            yield Path(settings.get("home", "/usr/bin")).parent
 
 
 def combine(results: Sequence[ProcessResult]) -> ProcessResult:

@@ -1,11 +1,12 @@
 """One commit of somebody's git repository, as an archive: fetched by https, from a public address, bounded.
 
-`git` is run as a tool of the sandbox, with the network, and with what a stranger's repository could use taken
-away. Its only way out is the egress proxy of the web scans, which resolves the host, checks each address and
-connects to a checked one, of this host and port alone, for a limited time and number of bytes. No redirect is
-followed, no other protocol is allowed, no credentials are asked for or read, no configuration of the machine
-or the user is read. The repository is bare: nothing is checked out, so that no hook, filter (LFS) or
-submodule runs. Objects are verified as they come in. The archive is unpacked by `securetag.scanning.unpack`.
+`git` is run as a tool of the sandbox, with what a stranger's repository could use taken away. Its only way
+out is the egress proxy of the web scans, which resolves the host, checks each address and connects to a
+checked one, of this host and port alone, for a limited time and number of bytes; where the kernel isolates
+tools, git has no other network. No redirect is followed, no other protocol is allowed, no credentials are
+asked for or read, no configuration of the machine or the user is read. The repository is bare: nothing is
+checked out, so that no hook, filter (LFS) or submodule runs. Objects are verified as they come in. The
+archive is unpacked by `securetag.scanning.unpack`.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def fetch_commit(request: FetchRequest) -> Path:
     repository = request.out / "repository.git"
     repository.mkdir(mode=0o700, parents=True)
     archive = request.out / "commit.tar.gz"
-    _run_git(request, [git, "init", "--quiet", "--bare", "--template=", "."], "init", "")
+    _run_git(request, [git, "init", "--quiet", "--bare", "--template=", "."], "init")
     (repository / "info").mkdir(exist_ok=True)
     (repository / "info" / "attributes").write_text(_ATTRIBUTES)
     policy = EgressPolicy(
@@ -98,12 +99,15 @@ def fetch_commit(request: FetchRequest) -> Path:
         max_bytes=request.max_bytes,
         timeout_s=request.timeout_s,
     )
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(EgressProxy(policy)) as proxy:
-        fetched = _run_git(request, [git, *_fetch_arguments(request, target, proxy.url)], "fetch", proxy.url)
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(EgressProxy(policy, tool_folder=request.out)) as proxy,
+    ):
+        fetched = _run_git(request, [git, *_fetch_arguments(request, target, proxy.url)], "fetch", proxy)
         refused = set(proxy.report.refused)
     if fetched.exit_code:
         _explain(request, fetched, refused)
-    packed = _run_git(request, [git, "archive", "--format=tar.gz", request.commit], "archive", "")
+    packed = _run_git(request, [git, "archive", "--format=tar.gz", request.commit], "archive")
     if packed.exit_code:
         _explain(request, packed, set())
     (request.out / "archive.out").rename(archive)
@@ -135,14 +139,17 @@ def _fetch_arguments(request: FetchRequest, target: Target, proxy: str) -> list[
     return [*options, *fetch, "--end-of-options", request.url, request.commit]
 
 
-def _run_git(request: FetchRequest, argv: list[str], step: str, proxy: str) -> ProcessResult:
+def _run_git(
+    request: FetchRequest, argv: list[str], step: str, proxy: EgressProxy | None = None
+) -> ProcessResult:
+    variables = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
     environment = minimal_environment(request.out, request.out) | {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "https:http",
         "GIT_DIR": ".",
-        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy") if proxy else (), proxy),
+        **(dict.fromkeys(variables, proxy.url) if proxy is not None else {}),
     }
     if request.authorities is not None:
         environment["GIT_SSL_CAINFO"] = str(request.authorities)
@@ -158,7 +165,7 @@ def _run_git(request: FetchRequest, argv: list[str], step: str, proxy: str) -> P
         stop=request.stop,
         on_start=request.on_start,
         hidden=request.hidden,
-        has_network=bool(proxy),  # which is on loopback
+        gateway=proxy.gateway if proxy is not None else None,
         env=environment,
     )
 

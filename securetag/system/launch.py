@@ -40,13 +40,16 @@ class Options(TypedDict, total=False):
     #: Its files are private (umask 077) and it can't gain privileges.
     confined: bool
     #: What stays of the machine (`securetag.system.isolation`): folders that it may write, paths that it
-    #: needs of folders which are emptied, what it mustn't see, whether it has a network, and how many
-    #: processes and threads it may have. Limits alone if the kernel refuses.
+    #: needs of folders which are emptied, what it mustn't see, and how many processes and threads it may
+    #: have. Limits alone if the kernel refuses.
     writable: list[str]
     needed: list[str]
     hidden: list[str]
-    network: bool
+    #: Folders whose files may be given to the tool's user.
+    ours: list[str]
     processes: int
+    #: A Unix socket that its one port of the network leads to (`securetag.system.gateway`).
+    gateway: str
 
 
 def main(argv: list[str]) -> int:
@@ -61,14 +64,18 @@ def main(argv: list[str]) -> int:
         if options.get("writable"):
             from securetag.system.isolation import isolate, limit_processes
 
+            if "gateway" in options:
+                # Before: the library of this Python may be in a folder that is then emptied.
+                from securetag.system.gateway import open_gateway
+
             with contextlib.suppress(OSError):
-                isolate(
-                    options["writable"],
-                    options["needed"],
-                    options["hidden"],
-                    has_network=options["network"],
-                )
+                isolate(options["writable"], options["needed"], options["hidden"], options["ours"])
+                if "parent" in options:
+                    # Whoever becomes another user is asked anew.
+                    die_with_parent(options["parent"])
                 limit_processes(options["processes"])
+                if "gateway" in options:
+                    open_gateway(options["gateway"])
     except (OSError, ValueError) as error:
         print(f"securetag: the limits can't be set: {error}", file=sys.stderr)
         return 126

@@ -47,7 +47,10 @@ class Limits:
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
-    has_network: bool = False
+    #: Folders whose files may be given to the user that an isolated child of root becomes.
+    ours: tuple[Path, ...] = ()
+    #: The Unix socket that an isolated child's way to the network leads to (`securetag.system.gateway`).
+    gateway: Path | None = None
     #: Processes and threads of an isolated child, at once. Not counted where this process is root.
     processes: int = 1_024
 
@@ -214,8 +217,10 @@ def _options(limits: Limits, dies_with_parent: bool) -> Options:
         options["writable"] = [str(path.absolute()) for path in limits.writable]
         options["needed"] = [str(path.absolute()) for path in limits.readable]
         options["hidden"] = [str(path.absolute()) for path in limits.hidden]
-        options["network"] = limits.has_network
+        options["ours"] = [str(path.absolute()) for path in limits.ours]
         options["processes"] = limits.processes
+        if limits.gateway is not None:
+            options["gateway"] = str(limits.gateway.absolute())
     return options
 
 

@@ -106,7 +106,7 @@ def _check_isolation(settings: Settings) -> None:
     if not reason:
         log.info("tools run without a network, on a read-only view of the system")
         if not has_process_limit():
-            log.warning("tools may start any number of processes, since the worker is root")
+            log.warning("tools may start any number of processes: the worker is root and can't start others")
         return
     if settings.worker.isolation == "required":
         raise SettingsError(

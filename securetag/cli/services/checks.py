@@ -91,11 +91,12 @@ def _isolation(settings: Settings) -> Check:
     from securetag.system.isolation import has_process_limit, probe
 
     reason = probe()
-    detail = "no network, read-only system, private /tmp, hidden keys, no privileges"
+    detail = "read-only system, private /tmp, hidden keys, a limit of processes, no privileges; no network, "
+    detail += "for git and web scanners our proxy alone"
     if reason:
-        detail = f"limits alone: {reason}"
+        detail = f"limits alone, the network by a proxy that git and web scanners are told to use: {reason}"
     elif not has_process_limit():
-        detail += "; any number of processes, since this user is root"
+        detail = detail.replace("a limit of processes", "any number of processes, as root")
     hint = "Allow user namespaces (sysctl user.max_user_namespaces, or the container's seccomp profile)."
     return Check("isolation of tools", not reason, detail, hint, settings.worker.isolation == "auto")
 

@@ -24,17 +24,22 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import h11
 
 from securetag.scanning.web.addresses import Network, Refusal, Target, check_address
+from securetag.system.gateway import GATEWAY_URL, short_path
+from securetag.system.isolation import probe
 
 log = logging.getLogger(__name__)
 
 #: (host, port) → IP addresses. Raises OSError.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
+#: Name of the socket in the folder of a tool.
+GATEWAY_SOCKET = "gateway"
 #: Bytes of a request's or an answer's head.
 MAX_HEAD = 128 * 1024
 CHUNK = 64 * 1024
@@ -105,19 +110,34 @@ async def resolve_host(host: str, port: int) -> list[str]:
 
 
 class EgressProxy:
-    """A proxy on a free loopback port, while the block runs."""
+    """A proxy on a free loopback port, while the block runs.
 
-    def __init__(self, policy: EgressPolicy, *, resolve: Resolve = resolve_host) -> None:
+    With `tool_folder`, which an isolated tool can write, it listens at a socket there instead, where tools
+    can be isolated: the tool has no network but what leads to it (`securetag.system.gateway`).
+    """
+
+    def __init__(
+        self, policy: EgressPolicy, *, resolve: Resolve = resolve_host, tool_folder: Path | None = None
+    ) -> None:
         self.policy = policy
         self.report = EgressReport()
         #: For a scanner's settings, once the block has begun.
         self.url = ""
+        #: The socket that the scanner's gateway leads to.
+        self.gateway = tool_folder / GATEWAY_SOCKET if tool_folder is not None and not probe() else None
         self._resolve = resolve
         self._slots = asyncio.Semaphore(policy.max_connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._deadline: float | None = None
 
     async def __aenter__(self) -> Self:
+        if self.gateway is not None:
+            listener = socket.socket(socket.AF_UNIX)
+            with short_path(self.gateway) as short:
+                listener.bind(short)
+            self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=CHUNK)
+            self.url = GATEWAY_URL
+            return self
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -128,6 +148,8 @@ class EgressProxy:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
+        if self.gateway is not None:
+            self.gateway.unlink(missing_ok=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(_Peer(self, reader, writer, h11.SERVER)))

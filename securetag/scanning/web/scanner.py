@@ -95,7 +95,7 @@ class WebScanner(ABC):
         policy = egress_policy(self.settings, request.target)
         with (
             start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(EgressProxy(policy)) as proxy,
+            portal.wrap_async_context_manager(EgressProxy(policy, tool_folder=request.out)) as proxy,
         ):
             argv = self.command(request, proxy.url, report)
             result = run(
@@ -109,7 +109,7 @@ class WebScanner(ABC):
                 stop=request.stop,
                 on_start=request.on_start,
                 hidden=self.private_paths,
-                has_network=True,  # the proxy is on loopback
+                gateway=proxy.gateway,
                 # For whatever part of it that doesn't ask its own settings.
                 env=minimal_environment(home, request.out)
                 | dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy.url),

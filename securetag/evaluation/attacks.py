@@ -2,7 +2,7 @@
 
 Comments, docstrings, strings, names and a file's name may say of vulnerable code that it was reviewed, that
 it is safe, or what to answer. A model that obeys them dismisses what an attacker wants dismissed. Knows no
-model and no finding; Python alone, as the synthetic cases are.
+model and no finding. Ways for Python are here, those for JavaScript in `script_attacks`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ Kind = Literal[
     "annotation",
     "split string",
     "keyword",
+    "pattern",
+    "template",
 ]
 HELD_OUT: frozenset[Kind] = frozenset({"split string", "keyword"})
 
@@ -45,12 +47,20 @@ _TEXT_KINDS: tuple[Kind, ...] = (
     *("comment before", "comment behind", "docstring", "unused string", "compared string"),
     *("asserted string", "annotation", "split string"),
 )
+_SCRIPT_KINDS: tuple[Kind, ...] = ("pattern", "template")
 _NAME_KINDS: tuple[Kind, ...] = ("file name", "variable", "function", "keyword")
 #: Every kind with each of its texts.
 VARIANTS: tuple[tuple[Kind, str], ...] = tuple(
     sorted(
         [(kind, text) for kind in _TEXT_KINDS for text in TEXTS]
         + [(k, n) for k in _NAME_KINDS for n in _NAMES]
+    )
+)
+#: The same of JavaScript, which checks no types and has literals of its own.
+SCRIPT_VARIANTS: tuple[tuple[Kind, str], ...] = tuple(
+    sorted(
+        [(kind, text) for kind, text in VARIANTS if kind != "annotation"]
+        + [(kind, text) for kind in _SCRIPT_KINDS for text in TEXTS]
     )
 )
 
@@ -61,6 +71,7 @@ class Code(msgspec.Struct, frozen=True):
     path: str
     text: str
     line: int
+    language: str = "python"
 
 
 def attack(code: Code, kind: Kind, words: str) -> Code | None:

@@ -35,7 +35,15 @@ from securetag.evaluation.suites import (
 )
 from securetag.pipeline.baselines import fit_baselines, predict
 from securetag.pipeline.fixes import check_fixes
-from securetag.pipeline.injection import PER_CASE, Attacks, draw_cases, make_attacks, read_style
+from securetag.pipeline.injection import (
+    PER_CASE,
+    SCRIPT_SHARE,
+    Attacks,
+    draw_cases,
+    make_attacks,
+    read_script_cases,
+    read_style,
+)
 from securetag.records import Example
 from securetag.serving.client import RuntimeClient, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
@@ -234,8 +242,10 @@ def _make_attacks(release: Path, rows: Release, sizes: EvaluationSizes, settings
     work = settings.home / "work"
     work.mkdir(parents=True, exist_ok=True)
     mistakes = read_manifest(release).params.get("mistakes") or ()
-    cases = draw_cases(-(-sizes.attacks // PER_CASE), mistakes=mistakes, work=work)
-    return make_attacks(cases, read_style(triage_rows))
+    count = -(-sizes.attacks // PER_CASE)
+    scripts = read_script_cases(round(count * SCRIPT_SHARE))
+    cases = draw_cases(count - len(scripts), mistakes=mistakes, work=work)
+    return make_attacks([*cases, *scripts], read_style(triage_rows))
 
 
 def _calibrate(

@@ -79,6 +79,8 @@ _ONE_WORD = re.compile(_WORD)
 #: Writing without spaces between its words.
 _IDEOGRAMS = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{3,}")
 _QUOTED = re.compile(r"""(\\?["'])((?:(?!\1)[^\n])*)\1""")
+#: What stands for itself in a pattern.
+_PLAIN = re.compile(r"[\w .,:;-]+")
 #: A place for a value within a string, and what is no text of it.
 _VALUE = "\0"
 _PLACEHOLDER = re.compile(r"\0|\{|\}|%[-#0 +]*\d*[a-zA-Z(]")
@@ -323,7 +325,9 @@ def _find_prose(text: str, *, has_quotes: bool = True) -> list[tuple[int, int]]:
     spans = [
         match.span(2)
         for match in _QUOTED.finditer(text)
-        if has_quotes and not _PLACEHOLDER.search(match[2]) and _ONE_WORD.search(match[2])
+        if not _PLACEHOLDER.search(match[2])
+        and _ONE_WORD.search(match[2])
+        and (has_quotes or _PLAIN.fullmatch(match[2]))
     ]
     keywords = _KEYWORDS if _STATEMENT.match(text) else frozenset()
     for match in [*_WORDS.finditer(text), *_IDEOGRAMS.finditer(text)]:

@@ -150,7 +150,7 @@ def _run_procrastinate(superuser: str, database: str) -> dict[str, float]:
 
 
 def _measure_pickup(url: str) -> Iterator[Figure]:
-    """From the commit that queues a task until a worker has its lease."""
+    """From the end of the commit that queues a task, when others see it, until a worker has its lease."""
     seconds = asyncio.run(_pick_up(url))
     p50 = statistics.median(seconds) * 1000
     p99 = sorted(seconds)[int(len(seconds) * 0.99)] * 1000
@@ -184,7 +184,7 @@ async def _pick_up(url: str) -> list[float]:
         await asyncio.sleep(random.uniform(*IDLE_S))
         async with tenant_transaction(engine, tenant_id) as session:
             await queue.enqueue(session, tenant_id=tenant_id, project_id=project_id, kind="codeaudit")
-            began = time.perf_counter()
+        began = time.perf_counter()
         ended, lease = await asyncio.to_thread(leases.get)
         seconds.append(ended - began)
         done = queue.Lease(lease.task_id, tenant_id, client.worker_id, lease.fence)

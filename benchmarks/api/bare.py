@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from securetag.api.findings.listing import IN_THE_CODE, FindingFilter
-from securetag.api.findings.pages import find_page, write_ids
+from securetag.api.findings.listing import IN_THE_CODE, FindingFilter, write_ids
+from securetag.api.findings.pages import find_page
 from securetag.api.scans.detail import EVENTS, EXECUTIONS, SCAN
 from securetag.cli.services.ports import find_free_port
 from securetag.db.plain import PlainQuery

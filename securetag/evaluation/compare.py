@@ -117,7 +117,12 @@ def compare(
             f"base and candidate weren't scored on the same examples ({only} differ or some repeat)",
             hint="Score both models on the same held-out split in one run.",
         )
-    changed = sum(_question(row) != _question(ours[row.id]) for row in base.rows)
+    # The base may be asked for less: its free completions are no part of any decision.
+    changed = sum(
+        _question(row) != _question(ours[row.id])
+        or (row.free_valid is not None and ours[row.id].free_valid is None)
+        for row in base.rows
+    )
     if changed:
         raise InputError(
             f"{changed} examples were put otherwise to the base than to the candidate",
@@ -158,7 +163,7 @@ def _compare_aucs(candidate: SuiteResult, baseline: SuiteResult, seed: int) -> d
 
 def _question(row: Row) -> tuple[object, ...]:
     # A model that gave no score was asked for its whole answer under the schema: that may differ.
-    return row.label, row.axis, row.group, row.prompt_version, row.free_valid is None
+    return row.label, row.axis, row.group, row.prompt_version
 
 
 def _suite(pairs: Pairs, seed: int) -> SuiteComparison:

@@ -86,6 +86,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     margin: float | None = None
     #: By the calibration that was applied, else the logistic function of the score.
     p_false_positive: float | None = None
+    #: The same of `served_margin`.
+    served_p_false_positive: float | None = None
 
 
 class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +131,7 @@ class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
         return cls(rows=rows)
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
     """One call of the predictor and what came of it."""
 
     decision: Decision
@@ -137,6 +139,8 @@ class _Asked(msgspec.Struct, frozen=True):
     answered: bool
     reason: str
     completion: triage.Completion
+    #: Was it read up to its verdict alone, so that nothing is known of the rest?
+    is_cut: bool = False
 
 
 def select_scorable(example: Example) -> bool:
@@ -252,9 +256,10 @@ def apply_to_rows(result: SuiteResult, calibration: Calibration | None) -> Suite
     rows = []
     for row in result.rows:
         judged = judge(row.decision, row.margin, calibration, row.prompt_version)
-        served = row.served_decision
+        served, served_p = row.served_decision, None
         if served is not None and row.served_margin is not None:
-            served = judge(served, row.served_margin, calibration, row.prompt_version).decision
+            again = judge(served, row.served_margin, calibration, row.prompt_version)
+            served, served_p = again.decision, again.p_false_positive
         rows.append(
             msgspec.structs.replace(
                 row,
@@ -262,6 +267,7 @@ def apply_to_rows(result: SuiteResult, calibration: Calibration | None) -> Suite
                 p_false_positive=judged.p_false_positive,
                 reason=row.reason or judged.reason,
                 served_decision=served,
+                served_p_false_positive=served_p,
             )
         )
     return SuiteResult(rows=rows, skipped=result.skipped)
@@ -368,9 +374,25 @@ def _score(
 
 
 def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage.Profile, int]) -> Row:
-    """Score one verdict; `limits` gets the tokens after which its score is known."""
+    """Score one verdict; `limits` as for `ask_for_verdict`."""
     example, prompt = item
     start = time.perf_counter()
+    answer = ask_for_verdict(predictor, prompt, limits)
+    row = _make_row(example, prompt, None, answer, start)
+    if not answer.is_cut:
+        return row
+    return msgspec.structs.replace(row, served_valid=None, evidence_overlap=None, served_text="")
+
+
+def ask_for_verdict(
+    predictor: triage.Predictor, prompt: triage.Prompt, limits: dict[triage.Profile, int]
+) -> Asked:
+    """Ask for an answer under the schema, cut off after its verdict where it begins with that.
+
+    `limits` holds the tokens after which the score of a profile's answers is known: the first answer is read
+    whole and sets it. An answer without a score by then is read whole too. Whatever the predictor raises is
+    in the result.
+    """
     limit = limits.get(prompt.profile)
     answer = _ask(predictor, prompt, constrained=True, limit=limit)
     word, margin = read_word(answer.completion.text), read_margin(answer.completion)
@@ -378,12 +400,10 @@ def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage
         answer = _ask(predictor, prompt, constrained=True)
         word, margin = read_word(answer.completion.text), read_margin(answer.completion)
     if word is None or margin is None or prompt.profile not in triage.VERDICT_FIRST:
-        return _make_row(example, prompt, None, answer, start)
+        return answer
     if (count := count_to_verdict(answer.completion)) is not None:
         limits.setdefault(prompt.profile, count)
-    verdict = msgspec.structs.replace(answer, decision=word, valid=True, reason="")
-    row = _make_row(example, prompt, None, verdict, start)
-    return msgspec.structs.replace(row, served_valid=None, evidence_overlap=None, served_text="")
+    return msgspec.structs.replace(answer, decision=word, valid=True, reason="", is_cut=True)
 
 
 def overlap_evidence(named: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]]) -> float:
@@ -401,7 +421,7 @@ def overlap_evidence(named: Sequence[tuple[int, int]], expected: Sequence[tuple[
     return 2 * precision * recall / (precision + recall) if precision else 0.0
 
 
-def _overlap(example: Example, prompt: triage.Prompt, answer: _Asked) -> float:
+def _overlap(example: Example, prompt: triage.Prompt, answer: Asked) -> float:
     """Return what the evidence of a whole answer is worth; 0 where it doesn't parse."""
     try:
         named = triage.parse(answer.completion.text, prompt).evidence
@@ -412,7 +432,7 @@ def _overlap(example: Example, prompt: triage.Prompt, answer: _Asked) -> float:
 
 
 def _make_row(
-    example: Example, prompt: triage.Prompt, unbound: _Asked | None, bound: _Asked | None, start: float
+    example: Example, prompt: triage.Prompt, unbound: Asked | None, bound: Asked | None, start: float
 ) -> Row:
     counts = bound or unbound
     # The callers saw to both.
@@ -448,7 +468,7 @@ def _make_row(
 
 def _ask(
     predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool, limit: int | None = None
-) -> _Asked:
+) -> Asked:
     schema = triage.schema(prompt) if constrained else None
     tokens = triage.MAX_ANSWER_TOKENS[prompt.profile] if limit is None else limit
     completion, answered = triage.Completion(text=""), False
@@ -457,5 +477,5 @@ def _ask(
         answer = triage.parse(completion.text, prompt)
     except Exception as error:  # Whatever a predictor raises is a row to count, with its reason.
         reason = str(error) if isinstance(error, TriageError) else f"{type(error).__name__}: {error}"
-        return _Asked(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
-    return _Asked(answer.verdict, True, True, "", completion)
+        return Asked(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
+    return Asked(answer.verdict, True, True, "", completion)

@@ -55,6 +55,8 @@ ANSWER_S = 60.0
 #: Whole answers that one model writes at a time, as for a worker. Verdicts are asked for one by one, so that
 #: members of a pair share what was read.
 SLOTS = 2
+#: Where the base is asked about a part of the rows, one in so many whole answers is asked of it too.
+BASE_WHOLE = 3
 #: Seconds between two reports of progress.
 REPORT_S = 2.0
 #: Share of the validation rows that must have a score: what wasn't scored may be what the model finds hard.
@@ -68,7 +70,8 @@ class EvaluationSizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     trained: int = 400
     per_axis: int = 24
     #: Most held-out rows like the trained ones that the base is asked about, and then a quarter of `per_axis`
-    #: of each other axis; None: all. It has no calibration, so that it dismisses none, whatever it says.
+    #: of each other axis, and for a third of the whole answers; None: all. It has no calibration, so that it
+    #: dismisses none, whatever it says.
     base_rows: int | None = None
     #: Most validation rows that the calibration is fitted on.
     validation: int = 400
@@ -114,11 +117,12 @@ def evaluate(
     examples = sample_rows(rows.test, sizes.per_axis, trained=sizes.trained)
     validation = sample_rows(rows.validation, sizes.validation, trained=sizes.validation)
     whole = sample_rows(examples, max(2, sizes.whole // max(1, len({e.axis for e in examples}))))
+    whole_rows = {"base": whole if sizes.base_rows is None else whole[::BASE_WHOLE], "candidate": whole}
     attacks = _make_attacks(release, rows, sizes, settings)
     held_out = [*validation, *examples]
     asked_rows = {example.id for example in held_out}
     questions = {
-        "base": _sample_for_base(examples, whole, sizes),
+        "base": _sample_for_base(examples, whole_rows["base"], sizes),
         "candidate": [*held_out, *(each for each in attacks.questions if each.id not in asked_rows)],
     }
     models = {"base": registry.get(base_id), "candidate": registry.get(candidate_id)}
@@ -129,14 +133,16 @@ def evaluate(
 
     with ThreadPoolExecutor(len(models), thread_name_prefix="evaluate") as pool:
         futures = {
-            name: pool.submit(ask_model, entry, questions[name], name, settings, count(name), whole=whole)
+            name: pool.submit(
+                ask_model, entry, questions[name], name, settings, count(name), whole=whole_rows[name]
+            )
             for name, entry in models.items()
         }
         # Progress is told from this thread: who listens (Dagster) may not be safe in others.
         while wait(futures.values(), timeout=REPORT_S).not_done:
             for name, number in done.items():
                 if progress is not None:
-                    progress(name, number, len(questions[name]) + len(whole))
+                    progress(name, number, len(questions[name]) + len(whole_rows[name]))
         results = {name: future.result() for name, future in futures.items()}
     ids = {example.id for example in examples}
     population = describe_population(release, validation)

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from securetag.calibration import read_margin
 from securetag.datasets.realism import LabeledSnippet, Transfer, render_finding, score_transfer
-from securetag.errors import ModelUnavailableError, NotFoundError, TriageError
+from securetag.errors import ModelUnavailableError, NotFoundError
+from securetag.evaluation.suites import Asked, ask_for_verdict
 from securetag.records import Decision
 from securetag.serving.client import ModelClient, RuntimeClient, connect, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
 from securetag.serving.runtime import CONTEXT, Runtime
 from securetag.settings import Settings, cores
 from securetag.system.hashing import hash_file
-from securetag.triage import MAX_ANSWER_TOKENS, Completion, Predictor, Profile, Prompt, parse, schema
+from securetag.triage import Predictor, Profile
 
 #: Seconds for one answer.
 ANSWER_S = 60.0
@@ -49,13 +49,6 @@ class ModelTransfer(msgspec.Struct, frozen=True, kw_only=True):
     unanswered: int
     #: Whether scores are log-probabilities; else they are the verdicts, which have three values.
     has_logprobs: bool
-
-
-class _Answer(NamedTuple):
-    margin: float | None
-    #: None where the model gave no usable answer.
-    decision: Decision | None
-    model_id: str
 
 
 @contextmanager
@@ -136,42 +129,34 @@ def score_predictor(
 ) -> ModelTransfer:
     """Ask `predictor` about each finding; as `score_model`."""
     prompts = [render_finding(finding, profile) for finding in findings]
-    answers: list[_Answer] = []
+    answers: list[Asked] = []
+    limits: dict[Profile, int] = {}
     with ThreadPoolExecutor(SLOTS, thread_name_prefix="score") as pool:
-        for answer in pool.map(lambda prompt: _ask(predictor, prompt), prompts):
+        for answer in pool.map(lambda prompt: ask_for_verdict(predictor, prompt, limits), prompts):
             answers.append(answer)
             if progress is not None:
                 progress(len(answers), len(prompts))
-    unanswered = sum(answer.decision is None and answer.margin is None for answer in answers)
+    read = [read_margin(answer.completion) for answer in answers]
+    unanswered = sum(
+        not answer.valid and margin is None for answer, margin in zip(answers, read, strict=True)
+    )
     if not answers or unanswered > len(answers) * (1 - MIN_ANSWERED):
         raise ModelUnavailableError(
             f"the model gave {len(answers) - unanswered} of {len(answers)} usable answers",
             hint=f"{MIN_ANSWERED:.0%} are needed: look whether it is loaded and takes a JSON schema.",
         )
-    margins = [answer.margin for answer in answers if answer.margin is not None]
+    margins = [margin for margin in read if margin is not None]
     least = min(margins, default=0.0) - 1
     scores = [
-        (least if answer.margin is None else answer.margin)
+        (least if margin is None else margin)
         if margins
-        else _SCORE_OF_DECISION[answer.decision or Decision.TRUE_POSITIVE]
-        for answer in answers
+        else _SCORE_OF_DECISION[answer.decision if answer.valid else Decision.TRUE_POSITIVE]
+        for answer, margin in zip(answers, read, strict=True)
     ]
     return ModelTransfer(
-        model_id=next((answer.model_id for answer in answers if answer.model_id), ""),
+        model_id=next((a.completion.model_id for a in answers if a.completion.model_id), ""),
         transfer=score_transfer(findings, scores),
         scores=scores,
         unanswered=unanswered,
         has_logprobs=bool(margins),
     )
-
-
-def _ask(predictor: Predictor, prompt: Prompt) -> _Answer:
-    try:
-        completion: Completion = predictor(prompt.messages, schema(prompt), MAX_ANSWER_TOKENS[prompt.profile])
-    except ModelUnavailableError:
-        return _Answer(None, None, "")
-    try:
-        decision: Decision | None = parse(completion.text, prompt).verdict
-    except TriageError:
-        decision = None
-    return _Answer(read_margin(completion), decision, completion.model_id)

@@ -212,8 +212,12 @@ def test_a_model_that_scores_otherwise_as_it_is_served_is_rejected(
     demo: gate.GateSpec, release_rows: Rows
 ) -> None:
     """Its whole answers, as a worker gets them, have other scores than those that the threshold is of."""
+
+    def score_unlike(prompt: str, dice: random.Random) -> float:
+        return score_correctly(prompt, dice) - 3
+
     fitted = scored_predictor(score_correctly, model_id="learned")
-    served = scored_predictor(score_correctly, model_id="served")
+    served = scored_predictor(score_unlike, model_id="served")
 
     def answer(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
         return (fitted if limit == 2 else served)(messages, schema, limit)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securetag.calibration import Bound, Calibration
 from securetag.errors import InputError
 from securetag.evaluation import compare, metrics, suites
 from securetag.evaluation.suites import Row, SuiteResult
@@ -169,3 +171,32 @@ def test_results_over_other_examples_are_not_compared(examples: list[Example], p
     bound = suites.run_suite(perfect, examples, free=False)
     with pytest.raises(InputError, match="put otherwise"):
         compare.compare(result, bound)
+    # The base may be asked for fewer whole answers; a share of them is of those that it was asked for.
+    suite = compare.compare(SuiteResult(rows=[*result.rows[:5], *bound.rows[5:]]), result).suites["held_out"]
+    assert (suite.metrics["json_validity"].n, suite.n) == (len(examples), len(examples))
+
+
+@pytest.mark.parametrize(
+    ("margin", "served", "agrees"),
+    [
+        pytest.param(-9.8, -9.2, True, id="of no weight where it is sure"),
+        pytest.param(-0.6, -0.4, True, id="a little"),
+        pytest.param(-0.6, -0.2, False, id="much"),
+        pytest.param(-0.05, 0.05, False, id="another decision"),
+    ],
+)
+def test_served_answers_agree_in_decision_and_probability(margin: float, served: float, agrees: bool) -> None:
+    calibration = Calibration(
+        model_id="m",
+        prompt_version="compact",
+        method="temperature",
+        threshold=0.9,
+        bound=Bound(target=0.05, lost=0, of=200, upper=0.015, population="rows of a test"),
+        rows=400,
+    )
+    asked = row(1, "true_positive", "true_positive", margin=margin, prompt_version="compact")
+    answered = msgspec.structs.replace(
+        asked, served_margin=served, served_decision=Decision.TRUE_POSITIVE, served_valid=True
+    )
+    (judged,) = suites.apply_to_rows(SuiteResult(rows=[answered]), calibration).rows
+    assert metrics.agrees_as_served(judged) is agrees

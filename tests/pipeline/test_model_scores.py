@@ -11,7 +11,7 @@ from securetag.calibration import Bound, Calibration
 from securetag.datasets.realism import LabeledSnippet
 from securetag.errors import ModelUnavailableError, NotFoundError
 from securetag.pipeline.external_suites import measure_threshold
-from securetag.pipeline.model_scores import open_model, score_model, score_predictor
+from securetag.pipeline.model_scores import SLOTS, open_model, score_model, score_predictor
 from securetag.records import Decision, JsonObject, Message
 from securetag.serving.base import entry
 from securetag.settings import get_settings
@@ -64,6 +64,20 @@ def test_log_probabilities_rank_where_every_verdict_is_the_same() -> None:
     assert (scored.model_id, scored.has_logprobs, scored.unanswered) == ("m", True, 0)
     assert scored.transfer.auc == 1.0
     assert scored.transfer.removed == {"0%": 1.0, "2%": 1.0}
+
+
+def test_answers_are_cut_off_after_their_verdict() -> None:
+    limits: list[int] = []
+
+    def predict(messages: Sequence[Message], schema: JsonObject | None, limit: int) -> Completion:
+        limits.append(limit)
+        whole = answer("true_positive", {"true": -0.3, "false": -0.4 if is_guarded(messages) else -2.0})
+        return msgspec.structs.replace(whole, text=whole.text if limit > 2 else '{"verdict":"true')
+
+    scored = score_predictor(predict, FINDINGS, "compact")
+    assert (scored.unanswered, scored.transfer.auc) == (0, 1.0)
+    # Those that were asked before the first had come were read whole.
+    assert limits.count(2) >= len(FINDINGS) - SLOTS
 
 
 def test_without_log_probabilities_the_verdicts_rank() -> None:

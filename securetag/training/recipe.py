@@ -138,6 +138,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of weights and arithmetic; bfloat16 is slower than float32 on a CPU without AMX."""
 
+    matmul_precision: Literal["highest", "medium"] = "highest"
+    """Of products of float32 matrices on a CPU: `medium` multiplies in bfloat16 and adds in float32 where the
+    processor has AMX for it; elsewhere it changes nothing."""
+
     gpus: int = 1
     """GPUs of one machine, each with its own copy of the model (DDP); `batch` counts rows of one of them."""
 

@@ -40,7 +40,7 @@ from securetag.system.files import write_json
 from securetag.system.hashing import hash_file
 from securetag.training import adapter, base, callbacks, compute_savings, objective, ranks, rows, verdicts
 from securetag.training.callbacks import TERMINATED, WHOLE, Interruption
-from securetag.training.hardware import describe_hardware
+from securetag.training.hardware import choose_attention, choose_matmul_precision, describe_hardware
 from securetag.training.launchers.runpod.bundle import BEST
 from securetag.training.recipe import Lora, Recipe, load
 from securetag.training.rows import Row
@@ -78,6 +78,7 @@ def train(
     from peft.helpers import disable_input_dtype_casting
 
     torch.set_num_threads(recipe.threads or cores())
+    torch.set_float32_matmul_precision(choose_matmul_precision(recipe))
     began, spent = time.monotonic(), time.process_time()
     interruption = interruption or Interruption()
     ranks.join(on_cpu=recipe.device == "cpu")
@@ -101,7 +102,10 @@ def train(
     checkpoint = ranks.share(last_checkpoint(run_dir) if ranks.is_main() else None)
     state["resumed_from"] = checkpoint.name if checkpoint else None
     # PEFT would copy each input to the adapter's float32, which autocast turns back into bfloat16.
-    with disable_input_dtype_casting(cast("PeftModel", trainer.model), active=trainer.args.bf16):
+    with (
+        disable_input_dtype_casting(cast("PeftModel", trainer.model), active=trainer.args.bf16),
+        choose_attention(recipe),
+    ):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if interruption.is_received:
         _write_state(run_dir, state | {"state": "interrupted"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from itertools import islice
 from random import Random
 
 import pytest
@@ -39,6 +40,18 @@ def test_most_modules_import_or_decorate(codes: list[str]) -> None:
         any(isinstance(node, kinds) for node in ast.walk(ast.parse(code))) or "@" in code for code in codes
     ]
     assert sum(having) >= 0.8 * len(codes)
+
+
+def test_a_world_of_few_mistakes_draws_dropped_checks_in_every_shape() -> None:
+    mistakes = ("dead", "wrong-variable")
+    plans = islice(_plans("train", 3, has_packages=False), 600)
+    drafts = [_draft("train", plan, Random(0), mistakes) for plan in plans]
+    checks = [(plan, functions) for _, plan, functions in drafts if plan.guard.kind == "check"]
+    assert all({f.mode for f in functions} & {*mistakes} for _, functions in checks)
+    dropped = Counter(plan.shape for plan, functions in checks if {"dead"} & {f.mode for f in functions})
+    assert min(dropped[shape] / count for shape, count in Counter(p.shape for p, _ in checks).items()) > 0.4
+    # What can't be written wrongly makes no pair, and isn't run.
+    assert {len(functions) for _, plan, functions in drafts if plan.guard.kind == "flow"} == {0}
 
 
 def test_names_are_many_and_none_is_a_builtin() -> None:

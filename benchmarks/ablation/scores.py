@@ -12,6 +12,7 @@ from benchmarks.ablation.rows import list_wrong_answers
 from securetag.errors import TrainingError
 from securetag.records import Example, Message
 from securetag.training import base, rows, verdicts
+from securetag.training.hardware import choose_matmul_precision
 from securetag.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ def score_adapter(
 
     Raises TrainingError where the triage rows have one label only.
     """
+    import torch
     from peft import PeftModel
 
+    torch.set_float32_matmul_precision(choose_matmul_precision(recipe))
     tokenizer = base.load_tokenizer(recipe)
     model: Any = base.load_model(recipe)
     if adapter is not None:
@@ -65,17 +68,28 @@ def _is_right(
     encoded, dropped = rows.encode(examples, tokenizer, recipe)
     if dropped or len(encoded) < 2:
         return False
-    right, *wrong = (_score_row(model, row) for row in encoded)
+    right, *wrong = _score_answers(model, encoded)
     return right > max(wrong)
 
 
-def _score_row(model: PreTrainedModel, row: rows.Row) -> float:
-    """Return the mean log-probability of the answer's tokens."""
+def _score_answers(model: PreTrainedModel, answers: Sequence[rows.Row]) -> list[float]:
+    """Return the mean log-probability of each answer's tokens; the prompt that all have is read once."""
     import torch
+    from transformers import DynamicCache
 
-    begin = len(row.input_ids) - row.completion_tokens
-    ids = torch.tensor([row.input_ids])
+    begins = [len(row.input_ids) - row.completion_tokens for row in answers]
+    assert len({tuple(row.input_ids[:begin]) for row, begin in zip(answers, begins, strict=True)}) == 1
+    begin, cache, scores = begins[0], DynamicCache(), []
     with torch.no_grad():
-        logits = model(input_ids=ids).logits[0, begin - 1 : -1].float()
-    chances = logits.log_softmax(dim=-1)
-    return float(chances.gather(1, ids[0, begin:, None]).mean())
+        model(
+            input_ids=torch.tensor([answers[0].input_ids[: begin - 1]]),
+            past_key_values=cache,
+            logits_to_keep=1,
+        )
+        for row in answers:
+            # The prompt's last token says what the answer's first one may be.
+            ids = torch.tensor([row.input_ids[begin - 1 :]])
+            logits = model(input_ids=ids, past_key_values=cache).logits[0, :-1].float()
+            scores.append(float(logits.log_softmax(dim=-1).gather(1, ids[0, 1:, None]).mean()))
+            cache.crop(-ids.shape[1])
+    return scores

@@ -69,7 +69,7 @@ class FixFigures(msgspec.Struct, frozen=True, kw_only=True):
     executed: int = 0
     safe: int = 0
     working: int = 0
-    right: int = 0
+    correct: int = 0
     #: Why something couldn't be seen → suggestions.
     reasons: dict[str, int] = {}
 
@@ -80,7 +80,7 @@ class FixFigures(msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"{self.with_code} of {self.answers} answers about vulnerable code carry code: {self.applied} "
             f"fit into the file; the finding is gone in {self.gone} of {self.scanned} that were scanned; of "
-            f"{self.executed} that were run {self.safe} are safe and {self.working} work; {self.right} are "
+            f"{self.executed} that were run {self.safe} are safe and {self.working} work; {self.correct} are "
             "right in all three"
         )
 
@@ -120,7 +120,7 @@ def count_fixes(answers: int, checks: Sequence[FixCheck]) -> FixFigures:
         executed=sum(check.is_safe is not None for check in checks),
         safe=sum(bool(check.is_safe) for check in checks),
         working=sum(bool(check.works) for check in checks),
-        right=sum(check.is_right for check in checks),
+        correct=sum(check.is_right for check in checks),
         reasons=dict(Counter(check.reason for check in checks if check.reason)),
     )
 

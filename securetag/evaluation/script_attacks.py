@@ -63,9 +63,9 @@ def _find_place(code: Code) -> _Place | None:
             if not is_constant:
                 mutable.add(text_of(name))
     read = [text_of(each) for each in walk(statement) if each.type == "identifier"]
-    known = (bound | mutable) - _CONVENTIONAL
+    variables = (bound | mutable) - _CONVENTIONAL
     declared = statement.type in {"lexical_declaration", "variable_declaration"}
-    variable = next((name for name in read[1 if declared else 0 :] if name in known), None)
+    variable = next((name for name in read[1 if declared else 0 :] if name in variables), None)
     return _Place(statement, functions[0], variable, variable in mutable)
 
 

@@ -20,6 +20,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from securetag.system.launch import set_process_option
+
 #: <linux/sched.h>, <linux/mount.h>, and the numbers of mount_setattr and open_tree, which all architectures
 #: share.
 _NEWUSER, _NEWNET, _NEWNS, _NEWIPC = 0x10000000, 0x40000000, 0x00020000, 0x08000000
@@ -83,7 +85,7 @@ def isolate(
             proc = libc.syscall(_OPEN_TREE, _AT_FDCWD, b"/proc", _TREE_CLONE | os.O_CLOEXEC)
             _check(min(proc, 0), "open_tree /proc")
             _mount_view(libc, writable, kept_paths, emptied)
-            _become(libc, user)
+            _become(user)
             # What is mounted belongs to the machine, so that no right over it is left.
             _enter_user_namespace(libc, _NEWIPC | _NEWNET, proc)
             os.chdir(folder)
@@ -172,13 +174,13 @@ def _is_open(status: os.stat_result) -> bool:
     return status.st_mode & wanted == wanted
 
 
-def _become(libc: ctypes.CDLL, user: int) -> None:
+def _become(user: int) -> None:
     """Become a user and group of this number for good."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     # Else the process may not write its own maps.
-    _check(libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")
+    set_process_option(_PR_SET_DUMPABLE, 1)
 
 
 def _find_closed(path: str) -> str:
@@ -357,6 +359,6 @@ def _try() -> str:
 
 
 if __name__ == "__main__":
-    found = _try()
+    reason = _try()
     # The map names the user outside that it stands for.
-    print(_read_map("uid_map")[0][1], found)
+    print(_read_map("uid_map")[0][1], reason)

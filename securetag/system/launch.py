@@ -108,7 +108,7 @@ def set_limits(options: Options) -> None:
     if options.get("confined"):
         os.umask(0o077)
         if sys.platform == "linux":
-            _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+            set_process_option(_PR_SET_NO_NEW_PRIVS, 1)
     if "memory" in options:
         if sys.platform != "darwin":  # macOS refuses RLIMIT_AS
             resource.setrlimit(resource.RLIMIT_AS, (options["memory"],) * 2)
@@ -123,12 +123,13 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> Non
     """
     if sys.platform != "linux":
         return
-    _prctl(_PR_SET_PDEATHSIG, int(number))
+    set_process_option(_PR_SET_PDEATHSIG, int(number))
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _prctl(option: int, value: int) -> None:
+def set_process_option(option: int, value: int) -> None:
+    """Set an option of prctl(2). Raises OSError."""
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 

@@ -153,8 +153,8 @@ class Triager:
         """
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="triage")
         try:
-            asked = [pool.submit(contextvars.copy_context().run, ask, chain) for chain in chains]
-            for done in wait(asked, return_when=FIRST_EXCEPTION).done:
+            questions = [pool.submit(contextvars.copy_context().run, ask, chain) for chain in chains]
+            for done in wait(questions, return_when=FIRST_EXCEPTION).done:
                 done.result()
         except BaseException:
             self._give_up("the scan was stopped")

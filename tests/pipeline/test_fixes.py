@@ -135,7 +135,7 @@ def checks(rows: list[Example], tmp_path_factory: pytest.TempPathFactory) -> dic
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     figures, done = check_fixes(answers, list(copies.values()), settings)
     assert figures.answers == figures.with_code == figures.applied == len(copies)
-    assert figures.right == len(rows)
+    assert figures.correct == len(rows)
     return {kind: [each for each in done if each.row.startswith(kind)] for kind in codes}
 
 
@@ -189,7 +189,7 @@ def test_answers_without_code_are_counted_as_such(rows: list[Example]) -> None:
 )
 def test_code_without_a_place_is_counted_with_its_reason(rows: list[Example], code: str, reason: str) -> None:
     figures, checks = check_fixes([answer(rows[0], code)], rows, get_settings())
-    assert (figures.with_code, figures.applied, figures.right) == (1, 0, 0)
+    assert (figures.with_code, figures.applied, figures.correct) == (1, 0, 0)
     assert checks[0].reason == reason
     assert figures.reasons == {reason: 1}
 

@@ -12,7 +12,6 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 from securetag.datasets.synthetic import meaning, stage
 from securetag.datasets.synthetic.meaning import Meaning
@@ -39,7 +38,7 @@ class FixStage(stage.Stage):
                 names[name] = _public_part(value)
         find = names["__builtins__"]["__import__"]
 
-        def find_name(name: str, _: object = None, *rest: Any) -> object:
+        def find_name(name: str, _: object = None, *rest: object) -> object:
             return find(name, {}, *rest)
 
         names["__builtins__"] = {**vars(builtins), "__import__": find_name}
@@ -62,15 +61,17 @@ def _public_part(module: ModuleType) -> SimpleNamespace:
     )
 
 
-def _sinks(recorder: stage.Recorder, names: Mapping[str, Any]) -> dict[str, Any]:
+def _sinks(recorder: stage.Recorder, names: Mapping[str, object]) -> dict[str, object]:
+    stand_ins = SimpleNamespace(**names)
     execute, run = _execute(recorder), _run_program(recorder)
-    cursor = SimpleNamespace(execute=execute, executescript=names["cur"].executescript)
+    cursor = SimpleNamespace(execute=execute, executescript=stand_ins.cur.executescript)
 
     def send_from_directory(folder: object, name: object, **_: object) -> object:
-        joined = names["safe_join"](str(folder), str(name))
+        joined = stand_ins.safe_join(str(folder), str(name))
         if joined is None:
             raise stage.Refused
-        return names["open"](joined)
+        opened: object = stand_ins.open(joined)
+        return opened
 
     def literal_eval(text: object) -> object:
         value: object = ast.literal_eval(str(text))
@@ -86,12 +87,12 @@ def _sinks(recorder: stage.Recorder, names: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _note(recorder: stage.Recorder, meant: Meaning, text: str) -> Any:
+def _note(recorder: stage.Recorder, meant: Meaning, text: str) -> object:
     return recorder.sink(lambda _: meant)(text)
 
 
-def _execute(recorder: stage.Recorder) -> Callable[..., Any]:
-    def execute(statement: object, values: object = None, *_: object) -> Any:
+def _execute(recorder: stage.Recorder) -> Callable[..., object]:
+    def execute(statement: object, values: object = None, *_: object) -> object:
         text = str(statement)
         if values is None or values in ((), []):
             return _note(recorder, meaning.sql(text), text)
@@ -125,8 +126,8 @@ def _bind(statement: str, values: object) -> str:
     return bound
 
 
-def _run_program(recorder: stage.Recorder) -> Callable[..., Any]:
-    def run(command: object, *_: object, shell: bool = False, **__: object) -> Any:
+def _run_program(recorder: stage.Recorder) -> Callable[..., object]:
+    def run(command: object, *_: object, shell: bool = False, **__: object) -> object:
         if not isinstance(command, (list, tuple)):
             text = str(command)
             if not shell and meaning.shell(text) != ("word",):

@@ -42,3 +42,13 @@ app.get("/part", (req, res) => {
   // ruleid: securetag.javascript.path-traversal
   fs.createReadStream("/srv/files/" + escapeHtml(req.query.name)).pipe(res);
 });
+
+// A folder that is written down is no bound: `..` leads out of it.
+app.get("/below", (req, res) => {
+  // ruleid: securetag.javascript.path-traversal
+  fs.createReadStream(`${UPLOADS}/${req.query.name}`).pipe(res);
+  // ruleid: securetag.javascript.path-traversal
+  fs.createReadStream(config.folder + "/" + req.query.name).pipe(res);
+  // ok: securetag.javascript.path-traversal
+  fs.createReadStream(`${UPLOADS}/${path.basename(req.query.name)}`).pipe(res);
+});

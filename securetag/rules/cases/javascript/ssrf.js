@@ -33,6 +33,9 @@ app.get("/rate", async (req, res) => {
   await fetch(`https://${host}.rates.example.test/v1`);
   // ruleid: securetag.javascript.ssrf
   await fetch("https://rates.example.test" + currency);
+  // No slash: the text goes on with the host's name.
+  // ruleid: securetag.javascript.ssrf
+  await fetch(`${RATES_HOST}${currency}`);
   // An allow-list: reported all the same.
   if (HOSTS.includes(host)) {
     // ruleid: securetag.javascript.ssrf

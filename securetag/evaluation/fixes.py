@@ -52,7 +52,7 @@ class FixCheck(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
     @property
-    def is_right(self) -> bool:
+    def is_correct(self) -> bool:
         return bool(self.is_gone and self.is_safe and self.works)
 
 
@@ -120,7 +120,7 @@ def count_fixes(answers: int, checks: Sequence[FixCheck]) -> FixFigures:
         executed=sum(check.is_safe is not None for check in checks),
         safe=sum(bool(check.is_safe) for check in checks),
         working=sum(bool(check.works) for check in checks),
-        correct=sum(check.is_right for check in checks),
+        correct=sum(check.is_correct for check in checks),
         reasons=dict(Counter(check.reason for check in checks if check.reason)),
     )
 

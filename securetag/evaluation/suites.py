@@ -131,7 +131,7 @@ class SuiteResult(msgspec.Struct, frozen=True, kw_only=True):
         return cls(rows=rows)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ModelAnswer(msgspec.Struct, frozen=True):
     """One call of the predictor and what came of it."""
 
     decision: Decision
@@ -386,7 +386,7 @@ def _score_verdict(predictor: triage.Predictor, item: _Item, limits: dict[triage
 
 def ask_for_verdict(
     predictor: triage.Predictor, prompt: triage.Prompt, limits: dict[triage.Profile, int]
-) -> Asked:
+) -> ModelAnswer:
     """Ask for an answer under the schema, cut off after its verdict where it begins with that.
 
     `limits` holds the tokens after which the score of a profile's answers is known: the first answer is read
@@ -421,7 +421,7 @@ def overlap_evidence(named: Sequence[tuple[int, int]], expected: Sequence[tuple[
     return 2 * precision * recall / (precision + recall) if precision else 0.0
 
 
-def _overlap(example: Example, prompt: triage.Prompt, answer: Asked) -> float:
+def _overlap(example: Example, prompt: triage.Prompt, answer: ModelAnswer) -> float:
     """Return what the evidence of a whole answer is worth; 0 where it doesn't parse."""
     try:
         named = triage.parse(answer.completion.text, prompt).evidence
@@ -432,7 +432,11 @@ def _overlap(example: Example, prompt: triage.Prompt, answer: Asked) -> float:
 
 
 def _make_row(
-    example: Example, prompt: triage.Prompt, unbound: Asked | None, bound: Asked | None, start: float
+    example: Example,
+    prompt: triage.Prompt,
+    unbound: ModelAnswer | None,
+    bound: ModelAnswer | None,
+    start: float,
 ) -> Row:
     counts = bound or unbound
     # The callers saw to both.
@@ -468,7 +472,7 @@ def _make_row(
 
 def _ask(
     predictor: triage.Predictor, prompt: triage.Prompt, *, constrained: bool, limit: int | None = None
-) -> Asked:
+) -> ModelAnswer:
     schema = triage.schema(prompt) if constrained else None
     tokens = triage.MAX_ANSWER_TOKENS[prompt.profile] if limit is None else limit
     completion, answered = triage.Completion(text=""), False
@@ -477,5 +481,5 @@ def _ask(
         answer = triage.parse(completion.text, prompt)
     except Exception as error:  # Whatever a predictor raises is a row to count, with its reason.
         reason = str(error) if isinstance(error, TriageError) else f"{type(error).__name__}: {error}"
-        return Asked(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
-    return Asked(answer.verdict, True, True, "", completion)
+        return ModelAnswer(Decision.NEEDS_REVIEW, False, answered, reason[:KEPT_CHARS], completion)
+    return ModelAnswer(answer.verdict, True, True, "", completion)

@@ -12,7 +12,7 @@ import msgspec
 from securetag.calibration import read_margin
 from securetag.datasets.realism import LabeledSnippet, Transfer, render_finding, score_transfer
 from securetag.errors import ModelUnavailableError, NotFoundError
-from securetag.evaluation.suites import Asked, ask_for_verdict
+from securetag.evaluation.suites import ModelAnswer, ask_for_verdict
 from securetag.records import Decision
 from securetag.serving.client import ModelClient, RuntimeClient, connect, make_predictor
 from securetag.serving.registry import ModelEntry, Registry
@@ -129,7 +129,7 @@ def score_predictor(
 ) -> ModelTransfer:
     """Ask `predictor` about each finding; as `score_model`."""
     prompts = [render_finding(finding, profile) for finding in findings]
-    answers: list[Asked] = []
+    answers: list[ModelAnswer] = []
     limits: dict[Profile, int] = {}
     with ThreadPoolExecutor(SLOTS, thread_name_prefix="score") as pool:
         for answer in pool.map(lambda prompt: ask_for_verdict(predictor, prompt, limits), prompts):

@@ -67,6 +67,9 @@ def isolate(
         with contextlib.suppress(PermissionError):
             _check(libc.unshare(_NEWNS), "unshare")
             _check(libc.mount(None, b"/", None, ctypes.c_ulong(_REC | _PRIVATE_MOUNTS), None), "mount /")
+            # Before any file is changed: a view of /proc that can still be written, by its descriptor alone.
+            proc = libc.syscall(_OPEN_TREE, _AT_FDCWD, b"/proc", _TREE_CLONE | os.O_CLOEXEC)
+            _check(min(proc, 0), "open_tree /proc")
             # What only root may enter is emptied too: what is needed of it is then reached through that.
             emptied |= {
                 closed
@@ -81,9 +84,6 @@ def isolate(
             )
             user = TOOL_UIDS + os.getpid()
             _give_away(writable, user)
-            # A view of /proc that can still be written, of which the descriptor alone is left.
-            proc = libc.syscall(_OPEN_TREE, _AT_FDCWD, b"/proc", _TREE_CLONE | os.O_CLOEXEC)
-            _check(min(proc, 0), "open_tree /proc")
             _mount_view(libc, writable, kept_paths, emptied)
             _become(user)
             # What is mounted belongs to the machine, so that no right over it is left.

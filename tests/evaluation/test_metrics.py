@@ -194,9 +194,9 @@ def test_served_answers_agree_in_decision_and_probability(margin: float, served:
         bound=Bound(target=0.05, lost=0, of=200, upper=0.015, population="rows of a test"),
         rows=400,
     )
-    asked = row(1, "true_positive", "true_positive", margin=margin, prompt_version="compact")
+    alone = row(1, "true_positive", "true_positive", margin=margin, prompt_version="compact")
     answered = msgspec.structs.replace(
-        asked, served_margin=served, served_decision=Decision.TRUE_POSITIVE, served_valid=True
+        alone, served_margin=served, served_decision=Decision.TRUE_POSITIVE, served_valid=True
     )
     (judged,) = suites.apply_to_rows(SuiteResult(rows=[answered]), calibration).rows
     assert metrics.agrees_as_served(judged) is agrees

@@ -148,7 +148,7 @@ def without_harness(row: Example) -> Example:
 
 @pytest.mark.skipif(bool(probe()), reason="this machine can't isolate processes, so that no fix is run")
 def test_right_fixes_are_told_from_wrong_idle_and_destructive_ones(checks: dict[str, list[FixCheck]]) -> None:
-    assert all(each.is_right for each in checks["right"])
+    assert all(each.is_correct for each in checks["right"])
     wrong = checks["wrong"]
     # The scanner is fooled by some; the oracle isn't.
     assert any(each.is_gone for each in wrong)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -133,16 +133,7 @@ def test_a_tool_sees_no_secret_of_the_installation_or_of_the_worker_s_user(
         parent = Path(f"/proc/{os.getpid()}")
         # Not as arguments: what a command names, its tool sees.
         program = READS.replace("sys.argv[1:]", repr([str(path) for path in (*seen, parent / "environ")]))
-        result = run(
-            [sys.executable, "-c", program, str(rules / "pack.json")],
-            cwd=out,
-            timeout_s=60,
-            memory_mb=2_000,
-            stdout=out / "stdout",
-            stderr=out / "stderr",
-            env=minimal_environment(out, out),
-            hidden=[home],
-        )
+        result = run_python(out, program, str(rules / "pack.json"), hidden=[home])
         assert result.exit_code == 0, (out / "stderr").read_text()
         contents, variables = json.loads((out / "stdout").read_text())
     assert contents.pop(str(rules / "pack.json")) == "content"
@@ -188,16 +179,24 @@ def test_a_tool_can_t_start_processes_without_end(tmp_path: Path) -> None:
         assert 1_000 < int((out / "stdout").read_text()) < 1_024
 
 
-def run_python(out: Path, program: str, *, gateway: Path | None = None) -> ProcessResult:
+def run_python(
+    out: Path,
+    program: str,
+    *arguments: str,
+    cwd: Path | None = None,
+    gateway: Path | None = None,
+    hidden: Sequence[Path] = (),
+) -> ProcessResult:
     return run(
-        [sys.executable, "-c", program],
-        cwd=out,
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd or out,
         timeout_s=60,
         memory_mb=2_000,
         stdout=out / "stdout",
         stderr=out / "stderr",
         env=minimal_environment(out, out),
         gateway=gateway,
+        hidden=hidden,
     )
 
 
@@ -224,16 +223,7 @@ def test_of_root_s_tools_each_is_a_user_of_its_own_that_reads_the_project(tmp_pa
     before = [(path.stat().st_mode, path.stat().st_uid) for path in untouched]
     users = set()
     for _ in range(2):
-        result = run(
-            [sys.executable, "-c", program.format(out)],
-            cwd=project,
-            timeout_s=60,
-            memory_mb=2_000,
-            stdout=out / "stdout",
-            stderr=out / "stderr",
-            env=minimal_environment(out, out),
-            hidden=[home],
-        )
+        result = run_python(out, program.format(out), cwd=project, hidden=[home])
         assert result.exit_code == 0, (out / "stderr").read_text()
         assert (out / "stdout").read_text() == "content False\n"
         users.add((out / "x").stat().st_uid)

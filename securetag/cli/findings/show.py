@@ -63,7 +63,7 @@ def list_findings(
     search: Annotated[
         str | None,
         typer.Option(
-            help="With this in its title, path or rule, in either case: three letters or digits at least."
+            help="With this in its title, path or rule, in either case: three letters or digits in a row."
         ),
     ] = None,
     suppressed: Annotated[

@@ -47,7 +47,7 @@ class FixOutcome(msgspec.Struct, frozen=True, kw_only=True):
     is_reproduced: bool = False
     #: Did no attack do harm after?
     is_safe: bool = False
-    #: Do most honest requests that reached the sink do the same as before, and arrive their values?
+    #: Do most honest requests that reached the sink do the same as before, and do their values arrive?
     works: bool = False
     #: Honest requests that reached the sink before (all, where none did), and of these such that mean the
     #: same after.
